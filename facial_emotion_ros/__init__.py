@@ -1,0 +1,1 @@
+"""Reading human emotion on robots: faces, emotion categories, valence and arousal from a camera image."""

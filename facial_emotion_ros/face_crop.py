@@ -1,0 +1,154 @@
+"""Cut faces out of an image into the network's input: the same code for training and for the robot."""
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from facial_emotion_ros.errors import BadModel
+
+_COLORS = ('gray_x3', 'bgr')
+
+
+@dataclass(frozen=True)
+class CropGeometry:
+    """How a face box becomes a network input; a model bundle's manifest holds it under `input`.
+
+    :param size_px: side of the square input S.
+    :param color: 'gray_x3' (one luminance plane three times) or 'bgr'.
+    :param scale: factor from uint8 to the network's range.
+    :param via_px: side that the crop passes through before it gets its final size, which takes away sharpness that the
+        training pictures never had; 0 to go straight.
+    :param margin: side of the square crop over sqrt(box width x box height).
+    :param center_x, center_y: where the box centre lies in the crop, as a share of its side.
+    """
+
+    size_px: int = 96
+    color: str = 'gray_x3'
+    scale: float = 1.0 / 255.0
+    via_px: int = 48
+    margin: float = 1.17
+    center_x: float = 0.510
+    center_y: float = 0.513
+
+    @classmethod
+    def from_manifest(cls, fields):
+        """Read a geometry from a manifest's `input`.
+
+        :param fields: dict; keys that are no part of the geometry are left aside.
+        :returns: CropGeometry.
+        :raises BadModel: if a field is missing, of the wrong type or out of range.
+        """
+        values = {}
+        for name, default in cls().__dict__.items():
+            if name not in fields:
+                raise BadModel('manifest: input.%s expected, missing; export the bundle again' % name)
+            value = fields[name]
+            expected = str if isinstance(default, str) else (int if isinstance(default, int) else (int, float))
+            if isinstance(value, bool) or not isinstance(value, expected):
+                raise BadModel('manifest: input.%s like %r expected, got %r' % (name, default, value))
+            values[name] = value
+        geometry = cls(**values)
+        geometry.check()
+        return geometry
+
+    def check(self):
+        """Refuse values that no crop can have.
+
+        :raises BadModel: naming the field, what was expected and what came.
+        """
+        rules = (
+            ('size_px', 8 <= self.size_px <= 1024, '8 to 1024'),
+            ('color', self.color in _COLORS, 'one of %s' % (_COLORS,)),
+            ('scale', math.isfinite(self.scale) and self.scale > 0, 'a positive number'),
+            ('via_px', self.via_px == 0 or 8 <= self.via_px <= 1024, '0 or 8 to 1024'),
+            ('margin', math.isfinite(self.margin) and 0.1 <= self.margin <= 10, '0.1 to 10'),
+            ('center_x', 0 <= self.center_x <= 1, '0 to 1'),
+            ('center_y', 0 <= self.center_y <= 1, '0 to 1'),
+        )
+        for name, holds, expected in rules:
+            if not holds:
+                raise BadModel('manifest: input.%s: expected %s, got %r' % (name, expected, getattr(self, name)))
+
+
+def crop_squares(boxes, geometry):
+    """Place the square to cut around each face box.
+
+    :param boxes: (N, 4) float, x0 y0 x1 y1 in pixels.
+    :param geometry: CropGeometry.
+    :returns: (N, 3) float64: left, top and side in pixels; squares may reach beyond the image.
+    """
+    boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
+    width = np.maximum(boxes[:, 2] - boxes[:, 0], 1.0)
+    height = np.maximum(boxes[:, 3] - boxes[:, 1], 1.0)
+    side = geometry.margin * np.sqrt(width * height)
+    left = 0.5 * (boxes[:, 0] + boxes[:, 2]) - geometry.center_x * side
+    top = 0.5 * (boxes[:, 1] + boxes[:, 3]) - geometry.center_y * side
+    return np.stack([left, top, side], 1)
+
+
+def cut_square(image, left, top, side, target_px):
+    """Cut one square and resize it, repeating the border where it reaches beyond the image.
+
+    :param image: (H, W, 3) or (H, W) uint8.
+    :param left, top, side: the square in pixels, fractions allowed.
+    :param target_px: side of the patch that comes out.
+    :returns: (target_px, target_px[, 3]) uint8. Shrinking averages over area, enlarging interpolates linearly.
+    """
+    # Shrink by whole-pixel area averaging first, as one affine warp alone would alias.
+    x0, y0 = int(math.floor(left)), int(math.floor(top))
+    x1, y1 = int(math.ceil(left + side)), int(math.ceil(top + side))
+    rows = np.clip(np.arange(y0, max(y1, y0 + 1)), 0, image.shape[0] - 1)
+    cols = np.clip(np.arange(x0, max(x1, x0 + 1)), 0, image.shape[1] - 1)
+    if rows[0] == y0 and rows[-1] == y1 - 1 and cols[0] == x0 and cols[-1] == x1 - 1:
+        patch = image[y0:y1, x0:x1]
+    else:
+        patch = image[rows[:, None], cols[None, :]]
+    if side > target_px:
+        return cv2.resize(patch, (target_px, target_px), interpolation=cv2.INTER_AREA)
+    ratio = side / float(target_px)
+    offset = 0.5 * ratio - 0.5
+    matrix = np.array([[ratio, 0, left - x0 + offset], [0, ratio, top - y0 + offset]], np.float64)
+    return cv2.warpAffine(
+        patch, matrix, (target_px, target_px), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE
+    )
+
+
+def to_input(patch, geometry):
+    """Turn a square patch into one network input.
+
+    :param patch: (P, P) gray or (P, P, 3) BGR, uint8, any P.
+    :param geometry: CropGeometry.
+    :returns: (3, S, S) float32 in [0, 255 x scale].
+    """
+    if geometry.color == 'gray_x3' and patch.ndim == 3:
+        patch = cv2.cvtColor(patch, cv2.COLOR_BGR2GRAY)
+    elif geometry.color == 'bgr' and patch.ndim == 2:
+        patch = cv2.cvtColor(patch, cv2.COLOR_GRAY2BGR)
+    if geometry.via_px and patch.shape[0] > geometry.via_px:
+        patch = cv2.resize(patch, (geometry.via_px, geometry.via_px), interpolation=cv2.INTER_AREA)
+    if patch.shape[0] != geometry.size_px:
+        shrinks = patch.shape[0] > geometry.size_px
+        interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        patch = cv2.resize(patch, (geometry.size_px, geometry.size_px), interpolation=interpolation)
+    planes = np.float32(geometry.scale) * patch.astype(np.float32)
+    if planes.ndim == 2:
+        return np.broadcast_to(planes, (3,) + planes.shape)
+    return planes.transpose(2, 0, 1)
+
+
+def cut_faces(image, boxes, geometry):
+    """Cut every face box out of an image.
+
+    :param image: (H, W, 3) uint8 BGR, H and W at least 1.
+    :param boxes: (N, 4) float, x0 y0 x1 y1 in pixels.
+    :param geometry: CropGeometry.
+    :returns: (N, 3, S, S) float32, contiguous; N = 0 gives (0, 3, S, S).
+    """
+    squares = crop_squares(boxes, geometry)
+    crops = np.empty((len(squares), 3, geometry.size_px, geometry.size_px), np.float32)
+    for crop, (left, top, side) in zip(crops, squares):
+        patch = cut_square(image, left, top, side, geometry.via_px or geometry.size_px)
+        crop[:] = to_input(patch, geometry)
+    return crops

@@ -1,0 +1,76 @@
+"""Random variations of training faces, drawn from a generator that the caller owns."""
+
+import cv2
+import numpy as np
+
+from facial_emotion_ros.face_crop import to_input
+
+
+def augment(faces, geometry, generator):
+    """Vary gray faces and turn them into network inputs.
+
+    Flip, turn (20 degrees), scale (0.9 to 1.2) and shift (7%) are one warp straight to the input's size, so that
+    nothing is interpolated twice; then contrast, brightness, blur and an erased patch.
+
+    :param faces: (N, P, P) uint8, gray.
+    :param geometry: CropGeometry of the network.
+    :param generator: numpy.random.Generator.
+    :returns: (N, 3, S, S) float32, contiguous.
+    """
+    crops = np.empty((len(faces), 3, geometry.size_px, geometry.size_px), np.float32)
+    for crop, face in zip(crops, faces):
+        patch = _warp(face, geometry.size_px, generator)
+        patch = _change_light(patch, generator)
+        if generator.random() < 0.2:
+            patch = cv2.GaussianBlur(patch, (0, 0), generator.uniform(0.5, 2.0))
+        if generator.random() < 0.25:
+            _erase(patch, generator)
+        # The warp already has the final size: the way through fewer pixels is the picture's own 48.
+        crop[:] = np.float32(geometry.scale) * patch.astype(np.float32)
+    return crops
+
+
+def plain(faces, geometry):
+    """Turn faces into network inputs as the robot does, without variation.
+
+    :param faces: (N, P, P) uint8 gray, or (N, P, P, 3) uint8 BGR.
+    :param geometry: CropGeometry of the network.
+    :returns: (N, 3, S, S) float32, contiguous; N = 0 gives (0, 3, S, S).
+    """
+    crops = np.empty((len(faces), 3, geometry.size_px, geometry.size_px), np.float32)
+    for crop, face in zip(crops, faces):
+        crop[:] = to_input(face, geometry)
+    return crops
+
+
+def _warp(face, size_px, generator):
+    side = face.shape[0]
+    angle = np.deg2rad(generator.uniform(-20, 20))
+    scale = side / size_px / generator.uniform(0.9, 1.2)
+    mirror = -1.0 if generator.random() < 0.5 else 1.0
+    shift = generator.uniform(-0.07, 0.07, 2) * side
+    cos, sin = scale * np.cos(angle), scale * np.sin(angle)
+    linear = np.array([[mirror * cos, -sin], [mirror * sin, cos]])
+    # Centres of the middle pixels coincide, half a pixel off the corner's coordinates.
+    offset = (side - 1) / 2 + shift - linear @ np.full(2, (size_px - 1) / 2)
+    return cv2.warpAffine(
+        face,
+        np.column_stack([linear, offset]),
+        (size_px, size_px),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+
+
+def _change_light(patch, generator):
+    contrast = generator.uniform(0.7, 1.3)
+    brightness = generator.uniform(-25, 25)
+    middle = float(patch.mean())
+    return np.clip((patch.astype(np.float32) - middle) * contrast + middle + brightness, 0, 255).astype(np.uint8)
+
+
+def _erase(patch, generator):
+    side = patch.shape[0]
+    height, width = generator.integers(side // 10, side // 3, 2)
+    top, left = generator.integers(0, side - height), generator.integers(0, side - width)
+    patch[top:top + height, left:left + width] = generator.integers(0, 256)

@@ -1,0 +1,297 @@
+"""A model bundle: a folder with manifest.json and one ONNX file, checked before anything of it is used."""
+
+import hashlib
+import json
+import math
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass, field
+from typing import Any, Dict, Mapping, Optional
+
+from facial_emotion_ros.emotions import EMOTIONS
+from facial_emotion_ros.errors import BadModel
+from facial_emotion_ros.onnx_file import OnnxVersions, read_versions
+
+#: The manifest's own format that this code reads and writes.
+FORMAT = 1
+
+#: Newest operator set and file version that every robot's runtime reads. Source: TensorRT 8.2 and ONNX Runtime 1.11,
+#: which are what the published ROS 2 Humble image for Jetson TX2 carries.
+MAX_OPSET = 13
+MAX_IR_VERSION = 7
+
+MANIFEST_FILE = 'manifest.json'
+MODEL_FILE = 'model.onnx'
+_MAX_MANIFEST_BYTES = 1 << 20
+
+_NUMBER = (int, float)
+#: (dotted field, type or types, least value or allowed values): what every manifest must say.
+_COMMON_FIELDS = (
+    ('name', str, None), ('version', str, None),
+    ('model.file', str, None), ('model.sha256', str, None), ('model.bytes', int, 1), ('model.precision', str, None),
+    ('model.opset', int, 1), ('model.ir_version', int, 1),
+    ('input.name', str, None), ('input.scale', _NUMBER, 0), ('outputs', dict, None),
+    ('source', dict, None), ('licence.spdx', str, None),
+)
+#: The same for each architecture alone; its keys are the architectures that exist.
+_FIELDS_BY_ARCHITECTURE = {
+    'esr': (
+        ('input.size_px', int, 1), ('input.color', str, ('gray_x3', 'bgr')), ('input.via_px', int, 0),
+        ('input.margin', _NUMBER, 0), ('input.center_x', _NUMBER, 0), ('input.center_y', _NUMBER, 0),
+        ('outputs.logits.name', str, None), ('outputs.logits.branches', int, 1),
+        ('outputs.logits.labels', list, ([*EMOTIONS],)),
+        ('outputs.affect.name', str, None), ('outputs.affect.range', list, ([-1, 1],)),
+    ),
+    'centerface': (
+        ('input.color', str, ('rgb',)), ('input.multiple', int, 1),
+        ('outputs.heatmap', str, None), ('outputs.scale', str, None), ('outputs.offset', str, None),
+        ('outputs.landmarks', str, None),
+    ),
+    'yunet': (('input.color', str, ('bgr',)), ('input.multiple', int, 1)),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class ModelBundle:
+    """A checked bundle; make it with :meth:`open`."""
+
+    folder: str
+    manifest: Dict[str, Any] = field(repr=False)
+    #: The very bytes whose hash was checked: hand these to ONNX Runtime, never the file once more.
+    model_bytes: bytes = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """Name of the model, as the manifest has it."""
+        return self.manifest['name']
+
+    @property
+    def version(self) -> str:
+        """Version of the model, as the manifest has it."""
+        return self.manifest['version']
+
+    @property
+    def architecture(self) -> str:
+        """One of 'esr', 'centerface', 'yunet'."""
+        return self.manifest['architecture']
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the model file, 64 lower-case hexadecimal digits."""
+        return self.manifest['model']['sha256']
+
+    @classmethod
+    def open(cls, folder, expect: Optional[str] = None) -> 'ModelBundle':
+        """
+        Read a bundle and refuse it unless everything fits.
+
+        :param folder: path of the folder that holds manifest.json.
+        :param expect: the architecture that is wanted; None takes any that exists.
+        :returns: the bundle, its model's bytes read once and checked.
+        :raises BadModel: naming the folder, what was expected, what came and what to do.
+        """
+        folder = os.fspath(folder)
+        try:
+            manifest = _read_manifest(folder)
+            _check_manifest(manifest, expect)
+            model_bytes = _read_model(folder, manifest['model'])
+            _check_versions(manifest['model'], read_versions(model_bytes))
+        except BadModel as error:
+            raise BadModel(f'Model bundle {folder!r} is refused: {error}') from None
+        return cls(folder, manifest, model_bytes)
+
+
+def _read_manifest(folder: str) -> Dict[str, Any]:
+    """Parse manifest.json into a dictionary, its format known."""
+    if not os.path.isdir(folder):
+        raise BadModel('expected a folder with manifest.json and an ONNX file, but there is no such folder; '
+                       'check the path, or name an embedded bundle such as centerface')
+    path = os.path.join(folder, MANIFEST_FILE)
+    try:
+        with open(path, 'rb') as stream:
+            text = stream.read(_MAX_MANIFEST_BYTES + 1)
+    except OSError as error:
+        raise BadModel(f'expected a readable {MANIFEST_FILE}, got: {error.strerror}; is this a bundle folder?') from None
+    if len(text) > _MAX_MANIFEST_BYTES:
+        raise BadModel(f'expected at most {_MAX_MANIFEST_BYTES} bytes of {MANIFEST_FILE}, got more')
+    try:
+        manifest = json.loads(text.decode('utf-8'), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:  # bad UTF-8 is a ValueError too
+        raise BadModel(f'expected {MANIFEST_FILE} to be JSON, got: {error}; install the bundle anew') from None
+    if not isinstance(manifest, dict):
+        raise BadModel(f'expected {MANIFEST_FILE} to hold an object, got {type(manifest).__name__}')
+    if type(manifest.get('format')) is not int or manifest['format'] != FORMAT:
+        raise BadModel(f'expected manifest format {FORMAT}, got {manifest.get("format")!r}; '
+                       'take a bundle and a facial_emotion_ros that were released together')
+    return manifest
+
+
+def _refuse_constant(text: str):
+    raise ValueError(f'{text} is no JSON number')
+
+
+def _check_manifest(manifest: Mapping[str, Any], expect: Optional[str]):
+    """Refuse a manifest that lacks a field, or has one of another type or outside its range."""
+    architecture = manifest.get('architecture')
+    if not isinstance(architecture, str) or architecture not in _FIELDS_BY_ARCHITECTURE:
+        raise BadModel(f'expected architecture to be one of {sorted(_FIELDS_BY_ARCHITECTURE)}, got {architecture!r}')
+    if expect is not None and architecture != expect:
+        raise BadModel(f'expected a model of architecture {expect!r}, got {architecture!r}; name another bundle')
+    for dotted, kind, limit in _COMMON_FIELDS + _FIELDS_BY_ARCHITECTURE[architecture]:
+        _check_field(manifest, dotted, kind, limit)
+
+
+def _check_field(manifest: Mapping[str, Any], dotted: str, kind, limit):
+    value = manifest  # type: Any
+    for key in dotted.split('.'):
+        if not isinstance(value, dict) or key not in value:
+            raise BadModel(f'expected the field {dotted} in {MANIFEST_FILE}, but it is missing')
+        value = value[key]
+    kinds = kind if isinstance(kind, tuple) else (kind,)
+    if not isinstance(value, kinds) or isinstance(value, bool):  # True is an int to Python, but no number to us
+        raise BadModel(f'expected {dotted} to be {" or ".join(k.__name__ for k in kinds)}, got {value!r}')
+    if kind is str and not value:
+        raise BadModel(f'expected {dotted} to say something, got an empty string')
+    if isinstance(limit, tuple):
+        if value not in limit:
+            raise BadModel(f'expected {dotted} to be {" or ".join(repr(allowed) for allowed in limit)}, got {value!r}')
+    elif limit is not None and not (math.isfinite(value) and value >= limit):
+        raise BadModel(f'expected {dotted} to be a finite number of at least {limit}, got {value!r}')
+
+
+def _read_model(folder: str, model: Mapping[str, Any]) -> bytes:
+    """Read the model file once, and check place, size and hash."""
+    name = model['file']
+    if name != os.path.basename(name) or '\\' in name or name in ('.', '..') or '\0' in name:
+        raise BadModel(f'expected model.file to be a plain file name inside the bundle, got {name!r}')
+    path = os.path.join(folder, name)
+    # Links are fine as long as the manifest's lead to the same place: `colcon build --symlink-install` makes such.
+    homes = {os.path.dirname(os.path.realpath(os.path.join(folder, each))) for each in (MANIFEST_FILE, name)}
+    if len(homes) != 1:
+        raise BadModel(f'expected {name} to lie beside {MANIFEST_FILE}, but it is a link that leaves the bundle, '
+                       f'to {os.path.realpath(path)!r}; put the file itself there')
+    if not os.path.isfile(path):
+        raise BadModel(f'expected the model file {name}, but there is none; install the bundle anew')
+    try:
+        with open(path, 'rb') as stream:
+            model_bytes = stream.read(model['bytes'] + 1)
+            size = os.fstat(stream.fileno()).st_size
+    except OSError as error:
+        raise BadModel(f'expected a readable model file {name}, got: {error.strerror}') from None
+    if size != model['bytes'] or len(model_bytes) != model['bytes']:
+        raise BadModel(f'expected {name} to have {model["bytes"]} bytes, got {size}; it was cut off or exchanged: '
+                       'install the bundle anew')
+    digest = hashlib.sha256(model_bytes).hexdigest()
+    if digest != model['sha256']:
+        raise BadModel(f'expected {name} to have sha256 {model["sha256"]}, got {digest}; it is damaged or '
+                       'exchanged: install the bundle anew')
+    return model_bytes
+
+
+def _check_versions(model: Mapping[str, Any], found: OnnxVersions):
+    """Refuse a model that older runtimes cannot load, whether the manifest says so or the file itself."""
+    for words, limit, said, is_ in (
+            ('opset', MAX_OPSET, model['opset'], found.opset),
+            ('IR version', MAX_IR_VERSION, model['ir_version'], found.ir_version)):
+        if max(said, is_) > limit:
+            raise BadModel(f'expected {words} {limit} at most, got {said} in {MANIFEST_FILE} and {is_} in the file; '
+                           'export it anew for the runtimes that robots have')
+        if said != is_:
+            raise BadModel(f'expected {words} {said} as {MANIFEST_FILE} says, got {is_} in the file')
+
+
+def embedded_bundle(name: str) -> str:
+    """
+    Find a bundle that comes with the package, in a source checkout or in an installation.
+
+    :param name: the bundle's folder name, such as 'centerface'.
+    :returns: path of its folder, which has a manifest.json.
+    :raises BadModel: listing the places looked at.
+    """
+    if name in ('', '.', '..') or os.path.basename(name) != name:
+        raise BadModel(f'expected the plain name of an embedded model bundle, got {name!r}')
+    place = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    candidates = [os.path.join(place, 'models', name)]
+    share = os.path.join('share', 'facial_emotion_ros', 'models', name)
+    while os.path.dirname(place) != place:
+        candidates.append(os.path.join(place, share))
+        place = os.path.dirname(place)
+    candidates += [os.path.join(prefix, share) for prefix in os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep)
+                   if prefix]
+    for candidate in candidates:
+        if os.path.isfile(os.path.join(candidate, MANIFEST_FILE)):
+            return candidate
+    raise BadModel(f'expected an embedded model bundle {name!r}, found none; looked at: {", ".join(candidates)}. '
+                   'Build and source the workspace, or give the path of a bundle folder')
+
+
+def resolve_bundle(name_or_path) -> str:
+    """
+    Turn a parameter into a bundle's folder.
+
+    :param name_or_path: a path with a separator or an existing folder is taken as it is, else it names an embedded one.
+    :returns: path of a folder, which :meth:`ModelBundle.open` still has to check.
+    :raises BadModel: when no embedded bundle has that name.
+    """
+    text = os.fspath(name_or_path)
+    if os.path.basename(text) != text or os.path.isdir(text):
+        return text
+    return embedded_bundle(text)
+
+
+def write_bundle(folder, manifest: Mapping[str, Any], model_bytes: bytes,
+                 extra_files: Optional[Mapping[str, bytes]] = None) -> ModelBundle:
+    """
+    Write a bundle, check it by opening it, and only then put it in place of what `folder` held.
+
+    :param folder: the bundle's path; its parent is made if missing, an older bundle there is replaced as a whole.
+    :param manifest: all that the manifest says but `format` and, in `model`, file, sha256, bytes, opset, ir_version.
+    :param model_bytes: the serialised ONNX model.
+    :param extra_files: plain file name -> content, such as LICENSE.
+    :returns: the bundle as it stands.
+    :raises BadModel: when opening would refuse it; `folder` is then as it was.
+    """
+    folder = os.path.abspath(os.fspath(folder))
+    versions = read_versions(model_bytes)
+    whole = {'format': FORMAT}  # type: Dict[str, Any]
+    whole.update(manifest)
+    whole['model'] = {'file': MODEL_FILE, 'sha256': hashlib.sha256(model_bytes).hexdigest(),
+                      'bytes': len(model_bytes), **manifest.get('model', {}),
+                      'opset': versions.opset, 'ir_version': versions.ir_version}
+    files = {MODEL_FILE: model_bytes, MANIFEST_FILE: (json.dumps(whole, indent=2) + '\n').encode('utf-8')}
+    files.update(extra_files or {})
+    os.makedirs(os.path.dirname(folder), exist_ok=True)
+    fresh = tempfile.mkdtemp(prefix=f'.{os.path.basename(folder)}.', dir=os.path.dirname(folder))
+    try:
+        os.chmod(fresh, 0o755)
+        for name, content in files.items():
+            with open(os.path.join(fresh, name), 'wb') as stream:
+                stream.write(content)
+                stream.flush()
+                os.fsync(stream.fileno())
+        ModelBundle.open(fresh)
+        _sync_folder(fresh)
+        _swap(fresh, folder)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    return ModelBundle.open(folder)
+
+
+def _swap(fresh: str, folder: str):
+    """Put `fresh` in the place of `folder`; a crash in between leaves either whole, under one name or another."""
+    former = fresh + '.former'
+    if os.path.lexists(folder):
+        os.rename(folder, former)
+    os.rename(fresh, folder)
+    _sync_folder(os.path.dirname(folder))
+    shutil.rmtree(former, ignore_errors=True)
+
+
+def _sync_folder(folder: str):
+    """Make names durable, not only contents."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,115 @@
+"""What a serialised ONNX model says about itself, read without the onnx package."""
+
+from typing import Iterator, NamedTuple, Tuple, Union
+
+from facial_emotion_ros.errors import BadModel
+
+# Field numbers of the protobuf messages. Source: onnx/onnx.proto (ModelProto, OperatorSetIdProto, GraphProto, TensorProto).
+_MODEL_IR_VERSION, _MODEL_GRAPH, _MODEL_OPSET_IMPORT = 1, 7, 8
+_OPSET_DOMAIN, _OPSET_VERSION = 1, 2
+_GRAPH_INITIALIZER = 5
+_TENSOR_EXTERNAL_DATA = 13
+
+
+class OnnxVersions(NamedTuple):
+    """What decides whether a runtime can load a model."""
+
+    ir_version: int
+    opset: int
+
+
+def read_versions(model_bytes: bytes) -> OnnxVersions:
+    """
+    Read IR version and operator set, and refuse a model that is not whole in itself.
+
+    :param model_bytes: the serialised model.
+    :returns: its IR version and the version of ONNX's own operator set.
+    :raises BadModel: not an ONNX model, other operator sets, or weights kept in other files (no hash would cover them).
+    """
+    if not model_bytes:
+        raise BadModel('expected an ONNX model, got an empty file')
+    ir_version, opset, graphs = None, None, 0
+    try:
+        for number, value in _fields(memoryview(model_bytes)):
+            if number == _MODEL_IR_VERSION:
+                ir_version = _whole(value)
+            elif number == _MODEL_OPSET_IMPORT:
+                domain, version = _read_opset(_message(value))
+                if domain not in ('', 'ai.onnx'):
+                    raise BadModel(f'expected ONNX operators alone, got a model that imports those of {domain!r}')
+                opset = version
+            elif number == _MODEL_GRAPH:
+                graphs += 1
+                _refuse_external_data(_message(value))
+    except ValueError as error:
+        if isinstance(error, BadModel):
+            raise
+        raise BadModel(f'expected an ONNX model, got bytes that do not read as one: {error}') from None
+    if ir_version is None or opset is None or graphs != 1:
+        raise BadModel(f'expected an ONNX model with IR version, operator set and one graph, got IR version {ir_version}, '
+                       f'operator set {opset} and {graphs} graphs')
+    return OnnxVersions(ir_version, opset)
+
+
+def _read_opset(message: memoryview) -> Tuple[str, int]:
+    domain, version = '', 0
+    for number, value in _fields(message):
+        if number == _OPSET_DOMAIN:
+            domain = bytes(_message(value)).decode('utf-8')
+        elif number == _OPSET_VERSION:
+            version = _whole(value)
+    return domain, version
+
+
+def _refuse_external_data(graph: memoryview):
+    for number, tensor in _fields(graph):
+        if number == _GRAPH_INITIALIZER and any(field == _TENSOR_EXTERNAL_DATA for field, _ in _fields(_message(tensor))):
+            raise BadModel('expected all weights inside the model file, got some in other files, which no hash covers; '
+                           'save it without external data')
+
+
+def _fields(message: memoryview) -> Iterator[Tuple[int, Union[int, memoryview]]]:
+    """Yield (field number, value) of one protobuf message; a value is an integer or, uncopied, the bytes of it."""
+    position = 0
+    while position < len(message):
+        key, position = _varint(message, position)
+        wire_type = key & 7
+        if wire_type == 0:
+            value, position = _varint(message, position)
+            yield key >> 3, value
+            continue
+        if wire_type == 2:
+            size, position = _varint(message, position)
+        elif wire_type in (1, 5):
+            size = 8 if wire_type == 1 else 4
+        else:
+            raise ValueError(f'wire type {wire_type} at byte {position}')
+        if position + size > len(message):
+            raise ValueError(f'a field of {size} bytes runs past the end')
+        yield key >> 3, message[position:position + size]
+        position += size
+
+
+def _varint(message: memoryview, position: int) -> Tuple[int, int]:
+    number = 0
+    for shift in range(0, 70, 7):
+        if position >= len(message):
+            raise ValueError('it ends inside a number')
+        byte = message[position]
+        position += 1
+        number |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return number, position
+    raise ValueError(f'a number of more than ten bytes before byte {position}')
+
+
+def _whole(value: Union[int, memoryview]) -> int:
+    if not isinstance(value, int):
+        raise ValueError('bytes where a number belongs')
+    return value
+
+
+def _message(value: Union[int, memoryview]) -> memoryview:
+    if isinstance(value, int):
+        raise ValueError('a number where bytes belong')
+    return value
