@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-import math
 import os
+import re
 import shutil
 import tempfile
 from dataclasses import dataclass, field
@@ -24,6 +24,7 @@ MAX_IR_VERSION = 7
 MANIFEST_FILE = 'manifest.json'
 MODEL_FILE = 'model.onnx'
 _MAX_MANIFEST_BYTES = 1 << 20
+_PLAIN_NAME = re.compile(r'[A-Za-z0-9_][A-Za-z0-9_.-]*\Z')
 
 _NUMBER = (int, float)
 #: (dotted field, type or types, least value or allowed values): what every manifest must say.
@@ -31,14 +32,14 @@ _COMMON_FIELDS = (
     ('name', str, None), ('version', str, None),
     ('model.file', str, None), ('model.sha256', str, None), ('model.bytes', int, 1), ('model.precision', str, None),
     ('model.opset', int, 1), ('model.ir_version', int, 1),
-    ('input.name', str, None), ('input.scale', _NUMBER, 0), ('outputs', dict, None),
+    ('input.name', str, None), ('input.scale', _NUMBER, 1e-6), ('outputs', dict, None),
     ('source', dict, None), ('licence.spdx', str, None),
 )
 #: The same for each architecture alone; its keys are the architectures that exist.
 _FIELDS_BY_ARCHITECTURE = {
     'esr': (
         ('input.size_px', int, 1), ('input.color', str, ('gray_x3', 'bgr')), ('input.via_px', int, 0),
-        ('input.margin', _NUMBER, 0), ('input.center_x', _NUMBER, 0), ('input.center_y', _NUMBER, 0),
+        ('input.margin', _NUMBER, 1e-6), ('input.center_x', _NUMBER, 0), ('input.center_y', _NUMBER, 0),
         ('outputs.logits.name', str, None), ('outputs.logits.branches', int, 1),
         ('outputs.logits.labels', list, ([*EMOTIONS],)),
         ('outputs.affect.name', str, None), ('outputs.affect.range', list, ([-1, 1],)),
@@ -112,7 +113,7 @@ def _read_manifest(folder: str) -> Dict[str, Any]:
         with open(path, 'rb') as stream:
             text = stream.read(_MAX_MANIFEST_BYTES + 1)
     except OSError as error:
-        raise BadModel(f'expected a readable {MANIFEST_FILE}, got: {error.strerror}; is this a bundle folder?') from None
+        raise BadModel(f'expected a readable {MANIFEST_FILE}, got: {error.strerror}; is it a bundle folder?') from None
     if len(text) > _MAX_MANIFEST_BYTES:
         raise BadModel(f'expected at most {_MAX_MANIFEST_BYTES} bytes of {MANIFEST_FILE}, got more')
     try:
@@ -156,14 +157,14 @@ def _check_field(manifest: Mapping[str, Any], dotted: str, kind, limit):
     if isinstance(limit, tuple):
         if value not in limit:
             raise BadModel(f'expected {dotted} to be {" or ".join(repr(allowed) for allowed in limit)}, got {value!r}')
-    elif limit is not None and not (math.isfinite(value) and value >= limit):
+    elif limit is not None and not limit <= value < float('inf'):  # NaN fails every comparison
         raise BadModel(f'expected {dotted} to be a finite number of at least {limit}, got {value!r}')
 
 
 def _read_model(folder: str, model: Mapping[str, Any]) -> bytes:
     """Read the model file once, and check place, size and hash."""
     name = model['file']
-    if name != os.path.basename(name) or '\\' in name or name in ('.', '..') or '\0' in name:
+    if not _PLAIN_NAME.match(name):
         raise BadModel(f'expected model.file to be a plain file name inside the bundle, got {name!r}')
     path = os.path.join(folder, name)
     # Links are fine as long as the manifest's lead to the same place: `colcon build --symlink-install` makes such.
@@ -175,11 +176,11 @@ def _read_model(folder: str, model: Mapping[str, Any]) -> bytes:
         raise BadModel(f'expected the model file {name}, but there is none; install the bundle anew')
     try:
         with open(path, 'rb') as stream:
-            model_bytes = stream.read(model['bytes'] + 1)
             size = os.fstat(stream.fileno()).st_size
+            model_bytes = stream.read() if size == model['bytes'] else b''
     except OSError as error:
         raise BadModel(f'expected a readable model file {name}, got: {error.strerror}') from None
-    if size != model['bytes'] or len(model_bytes) != model['bytes']:
+    if len(model_bytes) != model['bytes']:
         raise BadModel(f'expected {name} to have {model["bytes"]} bytes, got {size}; it was cut off or exchanged: '
                        'install the bundle anew')
     digest = hashlib.sha256(model_bytes).hexdigest()
@@ -260,7 +261,10 @@ def write_bundle(folder, manifest: Mapping[str, Any], model_bytes: bytes,
                       'bytes': len(model_bytes), **manifest.get('model', {}),
                       'opset': versions.opset, 'ir_version': versions.ir_version}
     files = {MODEL_FILE: model_bytes, MANIFEST_FILE: (json.dumps(whole, indent=2) + '\n').encode('utf-8')}
-    files.update(extra_files or {})
+    for name, content in (extra_files or {}).items():
+        if not _PLAIN_NAME.match(name) or name in files:
+            raise BadModel(f'expected a plain name that is not taken yet for a further file, got {name!r}')
+        files[name] = content
     os.makedirs(os.path.dirname(folder), exist_ok=True)
     fresh = tempfile.mkdtemp(prefix=f'.{os.path.basename(folder)}.', dir=os.path.dirname(folder))
     try:

@@ -4,7 +4,7 @@ from typing import Iterator, NamedTuple, Tuple, Union
 
 from facial_emotion_ros.errors import BadModel
 
-# Field numbers of the protobuf messages. Source: onnx/onnx.proto (ModelProto, OperatorSetIdProto, GraphProto, TensorProto).
+# Field numbers of the protobuf messages ModelProto, OperatorSetIdProto, GraphProto, TensorProto. Source: onnx.proto.
 _MODEL_IR_VERSION, _MODEL_GRAPH, _MODEL_OPSET_IMPORT = 1, 7, 8
 _OPSET_DOMAIN, _OPSET_VERSION = 1, 2
 _GRAPH_INITIALIZER = 5
@@ -46,8 +46,8 @@ def read_versions(model_bytes: bytes) -> OnnxVersions:
             raise
         raise BadModel(f'expected an ONNX model, got bytes that do not read as one: {error}') from None
     if ir_version is None or opset is None or graphs != 1:
-        raise BadModel(f'expected an ONNX model with IR version, operator set and one graph, got IR version {ir_version}, '
-                       f'operator set {opset} and {graphs} graphs')
+        raise BadModel('expected an ONNX model with IR version, operator set and one graph, '
+                       f'got IR version {ir_version}, operator set {opset} and {graphs} graphs')
     return OnnxVersions(ir_version, opset)
 
 
@@ -63,7 +63,9 @@ def _read_opset(message: memoryview) -> Tuple[str, int]:
 
 def _refuse_external_data(graph: memoryview):
     for number, tensor in _fields(graph):
-        if number == _GRAPH_INITIALIZER and any(field == _TENSOR_EXTERNAL_DATA for field, _ in _fields(_message(tensor))):
+        if number != _GRAPH_INITIALIZER:
+            continue
+        if any(field == _TENSOR_EXTERNAL_DATA for field, _ in _fields(_message(tensor))):
             raise BadModel('expected all weights inside the model file, got some in other files, which no hash covers; '
                            'save it without external data')
 

@@ -1,0 +1,275 @@
+"""A bundle is opened whole and sound, or refused with the reason."""
+
+import copy
+import hashlib
+import json
+import os
+
+import pytest
+
+from facial_emotion_ros import model_bundle
+from facial_emotion_ros.emotions import EMOTIONS
+from facial_emotion_ros.errors import BadModel
+from facial_emotion_ros.model_bundle import ModelBundle, embedded_bundle, resolve_bundle, write_bundle
+from facial_emotion_ros.onnx_file import read_versions
+
+
+def model(ir_version=7, opset=13, domain=b'', graph=b'\x0a\x00'):
+    """Return the least protobuf that reads as an ONNX model."""
+    opset_import = (b'\x0a' + bytes([len(domain)]) + domain if domain else b'') + b'\x10' + bytes([opset])
+    return (b'\x08' + bytes([ir_version]) + b'\x3a' + bytes([len(graph)]) + graph
+            + b'\x42' + bytes([len(opset_import)]) + opset_import)
+
+
+ESR = {
+    'name': 'esr_test', 'version': '0.1.0', 'architecture': 'esr', 'model': {'precision': 'fp32'},
+    'input': {'name': 'crops', 'size_px': 96, 'color': 'gray_x3', 'scale': 1 / 255, 'via_px': 48, 'margin': 1.17,
+              'center_x': 0.51, 'center_y': 0.513},
+    'outputs': {'logits': {'name': 'logits', 'branches': 9, 'labels': list(EMOTIONS)},
+                'affect': {'name': 'affect', 'range': [-1, 1]}},
+    'source': {}, 'licence': {'spdx': 'Apache-2.0'},
+}
+
+
+def rewrite(folder, change):
+    """Change the manifest of a bundle in place."""
+    path = os.path.join(str(folder), 'manifest.json')
+    with open(path) as stream:
+        manifest = json.load(stream)
+    change(manifest)
+    with open(path, 'w') as stream:
+        json.dump(manifest, stream)
+
+
+def assign(dotted, value):
+    """Return a change of a manifest that sets one field."""
+    def change(manifest):
+        *parents, last = dotted.split('.')
+        for key in parents:
+            manifest = manifest[key]
+        manifest[last] = value
+    return change
+
+
+def remove(dotted):
+    """Return a change of a manifest that removes one field."""
+    def change(manifest):
+        *parents, last = dotted.split('.')
+        for key in parents:
+            manifest = manifest[key]
+        del manifest[last]
+    return change
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    """Return the folder of a sound ESR bundle (its network is empty: nothing here runs it)."""
+    folder = tmp_path / 'models' / 'esr_test'
+    write_bundle(folder, ESR, model(), {'LICENSE': b'ours\n'})
+    return folder
+
+
+def test_opens_with_everything_when_the_bundle_is_sound(bundle):
+    opened = ModelBundle.open(bundle, expect='esr')
+    assert (opened.folder, opened.name, opened.version, opened.architecture) == (
+        str(bundle), 'esr_test', '0.1.0', 'esr')
+    assert opened.model_bytes == model()
+    assert opened.sha256 == hashlib.sha256(model()).hexdigest()
+    assert opened.manifest['model']['opset'] == 13 and opened.manifest['model']['ir_version'] == 7
+    assert sorted(os.listdir(str(bundle))) == ['LICENSE', 'manifest.json', 'model.onnx']
+
+
+BAD_FIELDS = [
+    ('format', None), ('format', 2), ('format', True), ('format', '1'),
+    ('name', ''), ('name', 7), ('version', 1.0),
+    ('architecture', 'resnet'), ('architecture', ['esr']),
+    ('model', 'model.onnx'), ('model.bytes', True), ('model.bytes', 0), ('model.bytes', 10 ** 400),
+    ('model.bytes', 12.0), ('model.opset', '13'), ('model.precision', None),
+    ('model.file', '../esr_test/model.onnx'), ('model.file', '/etc/hostname'), ('model.file', '..'),
+    ('model.file', 'sub/model.onnx'), ('model.file', 'model.onnx\n'), ('model.file', 'a\0b'),
+    ('model.file', '\ud800'), ('model.file', 'absent.onnx'), ('model.file', '.'),
+    ('model.sha256', '0' * 64),
+    ('input.size_px', 0), ('input.size_px', 96.5), ('input.color', 'rgb'), ('input.color', ['bgr']),
+    ('input.scale', 0), ('input.scale', True), ('input.margin', -1.0), ('input.via_px', -48), ('input.center_x', '0.5'),
+    ('outputs.logits.labels', list(reversed(EMOTIONS))), ('outputs.logits.labels', list(EMOTIONS[:7])),
+    ('outputs.logits.labels', ' '.join(EMOTIONS)), ('outputs.logits.branches', 0),
+    ('outputs.affect.range', [0, 1]), ('licence', 'Apache-2.0'),
+]
+
+
+@pytest.mark.parametrize('dotted, value', BAD_FIELDS)
+def test_refused_with_folder_and_field_named_when_a_field_is_wrong(bundle, dotted, value):
+    rewrite(bundle, assign(dotted, value))
+    with pytest.raises(BadModel) as refusal:
+        ModelBundle.open(bundle)
+    assert str(bundle) in str(refusal.value)
+    words = (dotted, dotted.split('.')[-1], 'absent.onnx', 'plain file name')
+    assert any(word in str(refusal.value) for word in words)
+
+
+@pytest.mark.parametrize('dotted', [
+    'format', 'name', 'version', 'architecture', 'model', 'model.file', 'model.sha256', 'model.bytes',
+    'model.precision', 'model.opset', 'model.ir_version', 'input', 'input.name', 'input.size_px', 'input.color',
+    'input.scale', 'input.via_px', 'input.margin', 'input.center_x', 'input.center_y', 'outputs', 'outputs.logits.name', 'outputs.logits.labels',
+    'outputs.logits.branches', 'outputs.affect.name', 'outputs.affect.range', 'source', 'licence.spdx'])
+def test_refused_when_a_field_is_missing(bundle, dotted):
+    rewrite(bundle, remove(dotted))
+    with pytest.raises(BadModel, match=dotted.split('.')[0]):
+        ModelBundle.open(bundle)
+
+
+@pytest.mark.parametrize('constant', ['NaN', 'Infinity', '-Infinity', '1e999'])
+def test_refused_when_a_number_is_not_finite(bundle, constant):
+    text = (bundle / 'manifest.json').read_text()
+    (bundle / 'manifest.json').write_text(text.replace('1.17', constant))
+    with pytest.raises(BadModel, match='number'):
+        ModelBundle.open(bundle)
+
+
+@pytest.mark.parametrize('content, reason', [
+    (b'', 'JSON'), (b'{', 'JSON'), (b'[]', 'object'), (b'null', 'object'), (b'\xff\xfe', 'JSON'),
+    (b'[' * 100000, 'JSON'), (b' ' * ((1 << 20) + 1), 'at most'), (b'{}', 'format')])
+def test_refused_when_the_manifest_is_no_manifest(bundle, content, reason):
+    (bundle / 'manifest.json').write_bytes(content)
+    with pytest.raises(BadModel, match=reason):
+        ModelBundle.open(bundle)
+
+
+def test_refused_when_any_bit_of_the_model_is_flipped(bundle):
+    path = bundle / 'model.onnx'
+    sound = path.read_bytes()
+    for bit in range(8 * len(sound)):
+        flipped = bytearray(sound)
+        flipped[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(bytes(flipped))
+        with pytest.raises(BadModel, match='sha256'):
+            ModelBundle.open(bundle)
+
+
+@pytest.mark.parametrize('change', [lambda sound: sound[:-1], lambda sound: b'', lambda sound: sound + b'\0'])
+def test_refused_when_the_model_has_another_length(bundle, change):
+    path = bundle / 'model.onnx'
+    path.write_bytes(change(path.read_bytes()))
+    with pytest.raises(BadModel, match='bytes'):
+        ModelBundle.open(bundle)
+
+
+@pytest.mark.parametrize('ir_version, opset, reason', [
+    (7, 14, 'opset'), (7, 18, 'opset'), (8, 13, 'IR version'), (10, 21, 'opset')])
+@pytest.mark.parametrize('honest', [True, False])
+def test_refused_when_the_file_is_too_new_for_robots(bundle, ir_version, opset, reason, honest):
+    content = model(ir_version, opset)
+    (bundle / 'model.onnx').write_bytes(content)
+    rewrite(bundle, assign('model.sha256', hashlib.sha256(content).hexdigest()))
+    if honest:
+        rewrite(bundle, assign('model.opset', opset))
+        rewrite(bundle, assign('model.ir_version', ir_version))
+    with pytest.raises(BadModel, match=reason):
+        ModelBundle.open(bundle)
+
+
+@pytest.mark.parametrize('dotted, value, reason', [
+    ('model.opset', 14, 'opset'), ('model.opset', 11, 'opset'), ('model.ir_version', 8, 'IR'),
+    ('model.ir_version', 4, 'IR')])
+def test_refused_when_the_manifest_says_other_versions_than_the_file(bundle, dotted, value, reason):
+    rewrite(bundle, assign(dotted, value))
+    with pytest.raises(BadModel, match=reason):
+        ModelBundle.open(bundle)
+
+
+@pytest.mark.parametrize('content, reason', [
+    (b'', 'empty'), (b'hello, this is no model', 'do not read'), (b'\x08', 'inside a number'),
+    (b'\x08' + b'\xff' * 11, 'ten bytes'), (b'\x0a\x07', 'runs past'), (b'\x0b', 'wire type'),
+    (b'\x08\x07', 'one graph'), (model() + model(), 'one graph'), (b'\x0a\x00', 'a number belongs'),
+    (model(domain=b'com.microsoft'), 'com.microsoft'), (model(graph=b'\x2a\x02\x6a\x00'), 'external data'),
+    (b'\x42\x02\x08\x01' + model(), 'bytes belong')])
+def test_refused_when_the_file_is_no_whole_onnx_model(content, reason):
+    with pytest.raises(BadModel, match=reason):
+        read_versions(content)
+
+
+def test_refused_when_another_architecture_is_wanted(bundle):
+    with pytest.raises(BadModel, match="'centerface', got 'esr'"):
+        ModelBundle.open(bundle, expect='centerface')
+
+
+@pytest.mark.parametrize('name', ['manifest.json', 'model.onnx'])
+def test_refused_when_a_file_is_missing_or_a_folder(bundle, name):
+    (bundle / name).unlink()
+    with pytest.raises(BadModel, match=name):
+        ModelBundle.open(bundle)
+    (bundle / name).mkdir()
+    with pytest.raises(BadModel, match=name):
+        ModelBundle.open(bundle)
+
+
+def test_refused_when_there_is_no_folder(tmp_path):
+    with pytest.raises(BadModel, match='no such folder'):
+        ModelBundle.open(tmp_path / 'nowhere')
+
+
+def test_refused_when_the_model_is_a_link_that_leaves_the_bundle(bundle, tmp_path):
+    outside = tmp_path / 'outside.onnx'
+    (bundle / 'model.onnx').rename(outside)
+    (bundle / 'model.onnx').symlink_to(outside)
+    with pytest.raises(BadModel, match='link'):
+        ModelBundle.open(bundle)
+
+
+def test_opens_when_every_file_is_a_link_into_one_folder(bundle, tmp_path):
+    installed = tmp_path / 'install'
+    installed.mkdir()
+    for name in os.listdir(str(bundle)):
+        (installed / name).symlink_to(bundle / name)
+    assert ModelBundle.open(installed).model_bytes == model()
+
+
+def test_former_bundle_stays_when_the_new_one_would_be_refused(bundle):
+    for bad in ({'model_bytes': model(opset=14)}, {'extra_files': {'../LICENSE': b''}},
+                {'extra_files': {'model.onnx': b''}}):
+        arguments = dict({'manifest': ESR, 'model_bytes': model()}, **bad)
+        with pytest.raises(BadModel):
+            write_bundle(bundle, **arguments)
+        assert ModelBundle.open(bundle).version == '0.1.0'
+        assert os.listdir(str(bundle.parent)) == ['esr_test']
+
+
+def test_former_bundle_is_replaced_as_a_whole_when_written_again(bundle):
+    newer = copy.deepcopy(ESR)
+    newer['version'] = '0.2.0'
+    write_bundle(bundle, newer, model(opset=12))
+    assert ModelBundle.open(bundle).version == '0.2.0'
+    assert sorted(os.listdir(str(bundle))) == ['manifest.json', 'model.onnx']
+    assert os.listdir(str(bundle.parent)) == ['esr_test']
+
+
+def test_embedded_bundle_is_found_when_installed_in_a_prefix(bundle, tmp_path, monkeypatch):
+    prefix = tmp_path / 'install'
+    share = prefix / 'share' / 'facial_emotion_ros' / 'models'
+    share.mkdir(parents=True)
+    (bundle.parent / 'esr_test').rename(share / 'esr_test')
+    code = prefix / 'lib' / 'python3' / 'site-packages' / 'facial_emotion_ros' / 'model_bundle.py'
+    for file, ament in ((str(code), ''), (str(tmp_path / 'elsewhere' / 'model_bundle.py'), f'/nowhere:{prefix}')):
+        monkeypatch.setattr(model_bundle, '__file__', file)
+        monkeypatch.setenv('AMENT_PREFIX_PATH', ament)
+        assert embedded_bundle('esr_test') == str(share / 'esr_test')
+        assert resolve_bundle('esr_test') == str(share / 'esr_test')
+
+
+def test_places_are_listed_when_no_embedded_bundle_has_the_name(monkeypatch):
+    monkeypatch.setenv('AMENT_PREFIX_PATH', '/some/prefix')
+    with pytest.raises(BadModel, match='/some/prefix/share/facial_emotion_ros/models/no_such'):
+        embedded_bundle('no_such')
+
+
+@pytest.mark.parametrize('name', ['', '.', '..', '../models', '/etc'])
+def test_embedded_bundle_is_refused_when_the_name_is_a_path(name):
+    with pytest.raises(BadModel, match='plain name'):
+        embedded_bundle(name)
+
+
+def test_paths_are_taken_as_they_are_when_a_bundle_is_resolved(bundle, monkeypatch):
+    assert resolve_bundle(bundle) == str(bundle)
+    assert resolve_bundle('./nowhere') == './nowhere'
+    monkeypatch.chdir(str(bundle.parent))
+    assert resolve_bundle('esr_test') == 'esr_test'
