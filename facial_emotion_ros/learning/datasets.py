@@ -90,3 +90,17 @@ def read_ferplus(path):
             raise BadDataset(f'{path}: row {row}: a 48x48 picture expected, got {came}')
         faces[row] = face
     return FerPlus(faces, votes.astype(np.int64), np.char.decode(names) if names.dtype.kind == 'S' else names)
+
+
+def read_names(path):
+    """Read picture names, one a line.
+
+    :param path: text file; what follows white space on a line does not count.
+    :returns: list of str.
+    :raises BadDataset: if the file cannot be read.
+    """
+    try:
+        with open(path, encoding='utf-8') as file:
+            return [line.split()[0] for line in file if line.strip() and not line.startswith('#')]
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadDataset(f'{path}: a list of picture names expected, it cannot be read ({error})') from error

@@ -1,0 +1,96 @@
+"""Make a model bundle from trained weights: `python -m facial_emotion_ros.commands.export`."""
+
+import argparse
+import json
+import os
+import sys
+
+from facial_emotion_ros.errors import BadModel, FacialEmotionError
+
+_FERPLUS_DESCRIPTION = {
+    'version': '0.1.0',
+    'affect_derived_from': 'votes for categories, projected on published coordinates (Russell and Mehrabian 1977)',
+    'source': {
+        'architecture': 'ESR, Siqueira, Magg and Wermter, AAAI 2020',
+        'command': 'python -m facial_emotion_ros.commands.train, then python -m facial_emotion_ros.commands.export',
+    },
+    'licence': {
+        'spdx': 'Apache-2.0',
+        'note': 'The weights are ours. They were trained on FER+: labels MIT (Microsoft); pictures FER2013, a research '
+        'set collected by web search, whose owners keep their rights. No picture is part of this bundle.',
+    },
+    'training': {'dataset': 'FER+ train', 'pictures': '48x48 gray', 'foreign_weights': 'none'},
+}
+
+
+def parser():
+    """Return the command's argument parser."""
+    arguments = argparse.ArgumentParser(prog='export', description='Make a model bundle from weights that train wrote.')
+    arguments.add_argument('--weights', required=True, metavar='SAFETENSORS', help='weights of an ESR')
+    arguments.add_argument('--output', required=True, metavar='DIR', help="the bundle's folder; its name is the bundle's")
+    arguments.add_argument('--description', metavar='JSON', help="fields that replace the manifest's own, such as training")
+    arguments.add_argument('--valid', metavar='NPZ', help='split of FER+ whose figures go into the manifest')
+    arguments.add_argument('--copies', metavar='TXT', help='names in --valid that also occur in train')
+    return arguments
+
+
+def main(argv=None):
+    """Run the command.
+
+    :param argv: list of arguments; None for the process's own.
+    :returns: exit code: 0 when the bundle is written, 1 for bad input.
+    """
+    options = parser().parse_args(argv)
+    try:
+        bundle = export(options)
+    except FacialEmotionError as error:
+        print(f'export: {error}', file=sys.stderr)
+        return 1
+    print(f'{bundle.folder}: {len(bundle.model_bytes) / 1e6:.1f} MB, sha256 {bundle.sha256}')
+    return 0
+
+
+def export(options):
+    """Write the bundle, and where a split is given once more with its figures.
+
+    :param options: what :func:`parser` gives.
+    :returns: ModelBundle.
+    :raises FacialEmotionError: if weights, description or split cannot be used.
+    """
+    from facial_emotion_ros.face_crop import CropGeometry
+    from facial_emotion_ros.learning.checkpoint import load_weights
+    from facial_emotion_ros.learning.export import halved, network_of, write_esr_bundle
+
+    network = network_of(halved(load_weights(options.weights)))
+    description = dict(_FERPLUS_DESCRIPTION, name=os.path.basename(os.path.abspath(options.output)))
+    description.update(_read_description(options.description) if options.description else {})
+    bundle = write_esr_bundle(options.output, network, CropGeometry(), description)
+    if options.valid:
+        description['metrics'] = _metrics(bundle, options.valid, options.copies)
+        bundle = write_esr_bundle(options.output, network, CropGeometry(), description)
+    return bundle
+
+
+def _read_description(path):
+    try:
+        with open(path, encoding='utf-8') as file:
+            return dict(json.load(file))
+    except (OSError, ValueError, TypeError) as error:
+        raise BadModel(f'{path}: a JSON object expected, it cannot be read ({error})') from error
+
+
+def _metrics(bundle, valid, copies):
+    from facial_emotion_ros.esr_engine import EsrEngine
+    from facial_emotion_ros.evaluation.dataset import evaluate_ferplus
+    from facial_emotion_ros.learning.datasets import read_ferplus, read_names
+
+    engine, split = EsrEngine(bundle, threads=0), read_ferplus(valid)
+    metrics = {'protocol': 'FER+ valid, majority, single crop, mean of branch probabilities'}
+    metrics['valid'] = evaluate_ferplus(engine, split)
+    if copies:
+        metrics['valid_without_copies_of_train'] = evaluate_ferplus(engine, split, read_names(copies))
+    return metrics
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,75 @@
+"""Run an ESR bundle on a named execution provider, and say so when it had to be another one."""
+
+import numpy as np
+
+from facial_emotion_ros.errors import BadImage, BadModel
+from facial_emotion_ros.face_crop import CropGeometry
+from facial_emotion_ros.model_bundle import ModelBundle, resolve_bundle
+from facial_emotion_ros.onnx_session import CPU, open_session
+
+
+class EsrEngine:
+    """An ESR bundle, loaded and ready to run.
+
+    A provider that fails while running is replaced by the CPU once, for good: `degraded` says why.
+    """
+
+    def __init__(self, bundle='esr_9_ferplus', providers=(CPU,), threads=1):
+        """Load a bundle.
+
+        :param bundle: ModelBundle, path of one, or the name of an embedded one.
+        :param providers: ONNX Runtime execution providers in order of preference, names or (name, options) pairs.
+        :param threads: intra-op threads; 0 for as many as there are cores.
+        :raises BadModel: if the bundle is refused, or its outputs do not have the shapes that its manifest promises.
+        """
+        if not isinstance(bundle, ModelBundle):
+            bundle = ModelBundle.open(resolve_bundle(bundle), expect='esr')
+        self.bundle = bundle
+        self.geometry = CropGeometry.from_manifest(bundle.manifest['input'])
+        self.branches = bundle.manifest['outputs']['logits']['branches']
+        self._outputs = [bundle.manifest['outputs'][key]['name'] for key in ('logits', 'affect')]
+        self._threads = threads
+        self._session, self.provider, self.degraded = open_session(bundle, providers, threads)
+
+    def run(self, crops):
+        """Run the network.
+
+        :param crops: (N, 3, S, S) float32, as :func:`facial_emotion_ros.face_crop.cut_faces` makes them.
+        :returns: logits (N, B, 8) float32 and affect (N, B, 2) float32; N = 0 gives empty arrays.
+        :raises BadImage: if crops have another shape or hold a value that is not finite.
+        :raises BadModel: if the outputs have another shape or hold a value that is not finite.
+        """
+        size = self.geometry.size_px
+        crops = np.ascontiguousarray(crops, np.float32)
+        if crops.shape[1:] != (3, size, size):
+            raise BadImage('crops (N, 3, %d, %d) expected, got %s' % (size, size, crops.shape))
+        count = len(crops)
+        if not count:
+            return np.zeros((0, self.branches, 8), np.float32), np.zeros((0, self.branches, 2), np.float32)
+        if not np.isfinite(crops).all():
+            raise BadImage('finite crops expected, got NaN or infinity; the network would read them as neutral')
+        logits, affect = self._run_or_degrade(crops)
+        shapes = (count, self.branches, 8), (count, self.branches, 2)
+        if (logits.shape, affect.shape) != shapes:
+            raise BadModel(
+                'outputs %s and %s expected from %s, got %s and %s; export the bundle again'
+                % (shapes + (self.bundle.name, logits.shape, affect.shape))
+            )
+        if not (np.isfinite(logits).all() and np.isfinite(affect).all()):
+            raise BadModel(
+                'finite outputs expected from %s on %s, got NaN or infinity; check precision and provider'
+                % (self.bundle.name, self.provider)
+            )
+        return logits, affect
+
+    def _run_or_degrade(self, crops):
+        feed = {self.bundle.manifest['input']['name']: crops}
+        try:
+            return self._session.run(self._outputs, feed)
+        except Exception as error:  # ONNX Runtime's errors have no common base; on the CPU they are the caller's
+            if self.provider == CPU:
+                raise BadModel('%s failed on the CPU: %s' % (self.bundle.name, error))
+            failed, cause = self.provider, str(error).splitlines()[0]
+            self._session, self.provider, _ = open_session(self.bundle, (CPU,), self._threads)
+            self.degraded = '%s failed while running (%s): on the CPU from now on' % (failed, cause)
+            return self._session.run(self._outputs, feed)

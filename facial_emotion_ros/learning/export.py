@@ -1,0 +1,147 @@
+"""From torch to an ONNX model bundle, and back."""
+
+import io
+import warnings
+
+import numpy as np
+import onnx
+import torch
+from onnx import numpy_helper
+
+from facial_emotion_ros.emotions import EMOTIONS
+from facial_emotion_ros.errors import BadModel
+from facial_emotion_ros.learning.network import ESR
+from facial_emotion_ros.model_bundle import MAX_IR_VERSION, MAX_OPSET, ModelBundle, write_bundle
+
+#: Tensors with fewer elements keep single precision: batch norm's variances do not survive half precision.
+_LEAST_HALF_ELEMENTS = 4096
+
+
+def halved(weights):
+    """Round the large tensors to half precision, as a bundle stores them.
+
+    :param weights: state dict of an ESR.
+    :returns: state dict of float32 tensors whose large ones have half precision's values.
+    """
+    return {name: tensor.half().float() if _is_large(tensor) else tensor.clone() for name, tensor in weights.items()}
+
+
+def network_of(weights):
+    """Make the ESR that weights fit.
+
+    :param weights: state dict of an ESR.
+    :returns: ESR with these weights, in evaluation mode.
+    :raises BadModel: if names or shapes are not an ESR's.
+    """
+    branches = [int(name.split('.')[1]) for name in weights if name.startswith('convolutional_branches.')]
+    network = ESR(1 + max(branches, default=0))
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise BadModel(f'weights of an ESR expected: {error}') from error
+    return network.eval()
+
+
+def to_onnx(network):
+    """Export an ESR: crops (N, 3, 96, 96) to logits (N, B, 8) and affect (N, B, 2), N dynamic.
+
+    Initializers keep the names of the state dict and batch norm is left unfolded, so that :func:`weights_of` can give the
+    master weights back; ONNX Runtime and TensorRT fold it when they load. Large weights are stored in half precision and
+    cast to single at load.
+
+    :param network: ESR.
+    :returns: bytes of an ONNX model, opset 13, IR 7.
+    """
+    network = network.eval()
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', DeprecationWarning)  # of the exporter that still writes opset 13
+        torch.onnx.export(
+            network,
+            (torch.zeros(1, 3, 96, 96),),
+            buffer,
+            opset_version=MAX_OPSET,
+            input_names=['crops'],
+            output_names=['logits', 'affect'],
+            dynamic_axes={name: {0: 'faces'} for name in ('crops', 'logits', 'affect')},
+            training=torch.onnx.TrainingMode.PRESERVE,  # EVAL would fold batch norm here
+            do_constant_folding=False,
+            dynamo=False,
+        )
+    model = onnx.load_from_string(buffer.getvalue())
+    model.ir_version = MAX_IR_VERSION
+    _store_in_half(model.graph)
+    del model.metadata_props[:]
+    for node in model.graph.node:
+        node.doc_string = ''
+    onnx.checker.check_model(model, full_check=True)
+    return model.SerializeToString()
+
+
+def weights_of(bundle):
+    """Take the master weights out of a bundle, to train on from them.
+
+    :param bundle: ModelBundle of architecture 'esr'.
+    :returns: state dict of an ESR, float32.
+    :raises BadModel: if the bundle's model does not hold a whole ESR by name.
+    """
+    graph = onnx.load_from_string(bundle.model_bytes).graph
+    tensors = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    wanted = ESR(bundle.manifest['outputs']['logits']['branches']).state_dict()
+    weights = {}
+    for name, like in wanted.items():
+        if name.endswith('num_batches_tracked'):
+            weights[name] = torch.zeros_like(like)
+            continue
+        array = tensors.get(name + _HALF, tensors.get(name))
+        if array is None or tuple(array.shape) != tuple(like.shape):
+            came = 'nothing' if array is None else str(array.shape)
+            raise BadModel(f'{bundle.folder}: weights {name} {tuple(like.shape)} expected, got {came}; no master bundle?')
+        weights[name] = torch.from_numpy(array.astype(np.float32))
+    return weights
+
+
+def write_esr_bundle(folder, network, geometry, description):
+    """Export an ESR into a bundle.
+
+    :param folder: where the bundle goes.
+    :param network: ESR.
+    :param geometry: CropGeometry of its input.
+    :param description: dict for the manifest: name, version, source, licence, training, metrics, and what affect is
+        derived from under `affect_derived_from`.
+    :returns: ModelBundle, opened anew.
+    """
+    description = dict(description)
+    affect = {'name': 'affect', 'range': [-1, 1], 'derived_from': description.pop('affect_derived_from')}
+    manifest = {
+        'architecture': 'esr',
+        'model': {'precision': 'fp16 storage, fp32 arithmetic'},
+        'input': dict(vars(geometry), name='crops', shape=['N', 3, geometry.size_px, geometry.size_px]),
+        'outputs': {
+            'logits': {'name': 'logits', 'branches': network.branches, 'labels': list(EMOTIONS)},
+            'affect': affect,
+        },
+    }
+    manifest = dict({key: description.pop(key) for key in ('name', 'version')}, **manifest, **description)
+    return write_bundle(folder, manifest, to_onnx(network))
+
+
+#: What an initializer in half precision is called, behind the name of the weights it holds.
+_HALF = '.half'
+
+
+def _is_large(tensor):
+    return tensor.is_floating_point() and tensor.numel() >= _LEAST_HALF_ELEMENTS
+
+
+def _store_in_half(graph):
+    casts = []
+    for tensor in graph.initializer:
+        array = numpy_helper.to_array(tensor)
+        if array.dtype != np.float32 or array.size < _LEAST_HALF_ELEMENTS:
+            continue
+        casts.append(onnx.helper.make_node('Cast', [tensor.name + _HALF], [tensor.name], to=onnx.TensorProto.FLOAT))
+        tensor.CopyFrom(numpy_helper.from_array(array.astype(np.float16), tensor.name + _HALF))
+    nodes = list(graph.node)
+    del graph.node[:]
+    graph.node.extend(casts + nodes)

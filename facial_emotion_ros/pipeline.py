@@ -1,0 +1,157 @@
+"""From an image to an estimate for each face: the whole product without ROS."""
+
+from dataclasses import dataclass
+from typing import Dict, Tuple
+
+import numpy as np
+
+from facial_emotion_ros.emotions import EMOTIONS
+from facial_emotion_ros.ensemble import combine
+from facial_emotion_ros.esr_engine import EsrEngine
+from facial_emotion_ros.face_crop import cut_faces
+from facial_emotion_ros.face_detector import open_detector
+from facial_emotion_ros.face_tracker import FaceTracker
+from facial_emotion_ros.image import check_image
+from facial_emotion_ros.model_bundle import ModelBundle, resolve_bundle
+from facial_emotion_ros.onnx_session import CPU
+
+
+@dataclass(frozen=True)
+class FaceEstimate:
+    """What is read from one face.
+
+    :param face_id: five lower-case letters, the same from frame to frame; '' where no stamp was given.
+    :param box: x0, y0, x1, y1 in pixels, inside the image.
+    :param box_score: how sure the detector is, in [0, 1].
+    :param landmarks: (5, 2) float32 pixels: left and right eye as the viewer sees them, nose, mouth's left, right corner.
+    :param emotion: the class with the highest score, one of EMOTIONS.
+    :param scores: class -> score, in the order of EMOTIONS; they sum to 1.
+    :param valence: in [-1, 1], from negative to positive.
+    :param arousal: in [-1, 1], from calm to excited.
+    :param confidence: the score of `emotion`.
+    :param agreement: share of the branches whose own first class is `emotion`, in [0, 1].
+    """
+
+    face_id: str
+    box: Tuple[float, float, float, float]
+    box_score: float
+    landmarks: np.ndarray
+    emotion: str
+    scores: Dict[str, float]
+    valence: float
+    arousal: float
+    confidence: float
+    agreement: float
+
+
+class EmotionPipeline:
+    """Detector, crops, ESR and tracker in a row.
+
+    >>> import cv2
+    >>> from facial_emotion_ros.pipeline import EmotionPipeline
+    >>> pipeline = EmotionPipeline()
+    >>> for face in pipeline.estimate(cv2.imread('picture.jpg')):
+    ...     print(face.emotion, face.confidence, face.valence, face.arousal, face.box)
+
+    One object serves one stream in one thread: the tracker remembers the frames before.
+    """
+
+    def __init__(
+        self,
+        esr='esr_9_ferplus',
+        detector='centerface',
+        min_score=None,
+        long_side_px=480,
+        threads=1,
+        providers=(CPU,),
+        max_faces=0,
+        tracker=None,
+    ):
+        """Load both models.
+
+        :param esr: ModelBundle, path of one, or name of an embedded one.
+        :param detector: the same for the detector, or any object with `detect(image) -> Faces`.
+        :param min_score: least detector score of a face in [0, 1]; None for the detector's own default.
+        :param long_side_px: the image's long side as the detector sees it, in pixels.
+        :param threads: threads for each model; 0 for as many as there are cores.
+        :param providers: ONNX Runtime execution providers in order of preference.
+        :param max_faces: only that many largest faces go through the ESR; 0 for all.
+        :param tracker: FaceTracker; None for one with its defaults.
+        :raises BadModel: if a bundle is refused.
+        """
+        self.engine = EsrEngine(esr, providers, threads)
+        if not hasattr(detector, 'detect'):
+            bundle = detector if isinstance(detector, ModelBundle) else ModelBundle.open(resolve_bundle(detector))
+            options = {} if min_score is None else {'min_score': min_score}
+            detector = open_detector(bundle, long_side_px=long_side_px, threads=threads, providers=providers, **options)
+        self.detector = detector
+        self.tracker = FaceTracker() if tracker is None else tracker
+        self._max_faces = max_faces
+
+    @property
+    def esr_bundle(self):
+        """The ESR's ModelBundle."""
+        return self.engine.bundle
+
+    @property
+    def detector_bundle(self):
+        """The detector's ModelBundle; None for a detector that has none."""
+        return getattr(self.detector, 'bundle', None)
+
+    @property
+    def provider(self):
+        """The execution provider that the ESR really runs on."""
+        return self.engine.provider
+
+    @property
+    def degraded(self):
+        """Why a model does not run on the provider that was asked for; '' when it does."""
+        return self.engine.degraded or getattr(self.detector, 'degraded', '')
+
+    def estimate(self, image, stamp_s=None):
+        """Find every face and read it.
+
+        :param image: (H, W, 3) uint8 BGR.
+        :param stamp_s: when the image was taken, in seconds of any clock; faces then keep their ids from call to call.
+            None for a picture on its own.
+        :returns: list of FaceEstimate by falling area of the box; empty where there is no face.
+        :raises BadImage: if the image is no such array.
+        :raises BadModel: if a model gives something that is not finite or of another shape.
+        """
+        image = check_image(image)
+        faces = self.detector.detect(image)
+        boxes = np.asarray(faces.boxes, np.float32).reshape(-1, 4)
+        face_ids = [''] * len(boxes) if stamp_s is None else self.tracker.update(boxes, faces.scores, stamp_s)
+        areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+        rows = np.argsort(-areas, kind='stable')[: self._max_faces or None]
+        if not len(rows):
+            return []
+        ensemble = combine(*self.engine.run(cut_faces(image, boxes[rows], self.engine.geometry)))
+        return [_face_estimate(faces, row, face_ids[row], ensemble, place) for place, row in enumerate(rows)]
+
+    def warm_up(self):
+        """Run both models once, so that the first image is not the slow one."""
+        size = self.engine.geometry.size_px
+        self.detector.detect(np.zeros((480, 640, 3), np.uint8))
+        self.engine.run(np.zeros((1, 3, size, size), np.float32))
+
+    def reset(self):
+        """Forget the faces of the frames before; ids go on and are not used again."""
+        self.tracker.clear()
+
+
+def _face_estimate(faces, row, face_id, ensemble, place):
+    scores = {emotion: float(score) for emotion, score in zip(EMOTIONS, ensemble.scores[place])}
+    emotion = EMOTIONS[int(ensemble.scores[place].argmax())]
+    return FaceEstimate(
+        face_id=face_id,
+        box=tuple(float(edge) for edge in faces.boxes[row]),
+        box_score=float(faces.scores[row]),
+        landmarks=faces.landmarks[row],
+        emotion=emotion,
+        scores=scores,
+        valence=float(ensemble.valence[place]),
+        arousal=float(ensemble.arousal[place]),
+        confidence=scores[emotion],
+        agreement=float(ensemble.agreement[place]),
+    )
