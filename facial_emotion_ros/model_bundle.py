@@ -84,8 +84,7 @@ class ModelBundle:
 
     @classmethod
     def open(cls, folder, expect: Optional[str] = None) -> 'ModelBundle':
-        """
-        Read a bundle and refuse it unless everything fits.
+        """Read a bundle and refuse it unless everything fits.
 
         :param folder: path of the folder that holds manifest.json.
         :param expect: the architecture that is wanted; None takes any that exists.
@@ -203,8 +202,7 @@ def _check_versions(model: Mapping[str, Any], found: OnnxVersions):
 
 
 def embedded_bundle(name: str) -> str:
-    """
-    Find a bundle that comes with the package, in a source checkout or in an installation.
+    """Find a bundle that comes with the package, in a source checkout or in an installation.
 
     :param name: the bundle's folder name, such as 'centerface'.
     :returns: path of its folder, which has a manifest.json.
@@ -228,8 +226,7 @@ def embedded_bundle(name: str) -> str:
 
 
 def resolve_bundle(name_or_path) -> str:
-    """
-    Turn a parameter into a bundle's folder.
+    """Turn a parameter into a bundle's folder.
 
     :param name_or_path: a path with a separator or an existing folder is taken as it is, else it names an embedded one.
     :returns: path of a folder, which :meth:`ModelBundle.open` still has to check.
@@ -243,8 +240,7 @@ def resolve_bundle(name_or_path) -> str:
 
 def write_bundle(folder, manifest: Mapping[str, Any], model_bytes: bytes,
                  extra_files: Optional[Mapping[str, bytes]] = None) -> ModelBundle:
-    """
-    Write a bundle, check it by opening it, and only then put it in place of what `folder` held.
+    """Write a bundle, check it by opening it, and only then put it in place of what `folder` held.
 
     :param folder: the bundle's path; its parent is made if missing, an older bundle there is replaced as a whole.
     :param manifest: all that the manifest says but `format` and, in `model`, file, sha256, bytes, opset, ir_version.

@@ -19,8 +19,7 @@ class OnnxVersions(NamedTuple):
 
 
 def read_versions(model_bytes: bytes) -> OnnxVersions:
-    """
-    Read IR version and operator set, and refuse a model that is not whole in itself.
+    """Read IR version and operator set, and refuse a model that is not whole in itself.
 
     :param model_bytes: the serialised model.
     :returns: its IR version and the version of ONNX's own operator set.

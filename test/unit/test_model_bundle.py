@@ -110,7 +110,8 @@ def test_refused_with_folder_and_field_named_when_a_field_is_wrong(bundle, dotte
 @pytest.mark.parametrize('dotted', [
     'format', 'name', 'version', 'architecture', 'model', 'model.file', 'model.sha256', 'model.bytes',
     'model.precision', 'model.opset', 'model.ir_version', 'input', 'input.name', 'input.size_px', 'input.color',
-    'input.scale', 'input.via_px', 'input.margin', 'input.center_x', 'input.center_y', 'outputs', 'outputs.logits.name', 'outputs.logits.labels',
+    'input.scale', 'input.via_px', 'input.margin', 'input.center_x', 'input.center_y', 'outputs',
+    'outputs.logits.name', 'outputs.logits.labels',
     'outputs.logits.branches', 'outputs.affect.name', 'outputs.affect.range', 'source', 'licence.spdx'])
 def test_refused_when_a_field_is_missing(bundle, dotted):
     rewrite(bundle, remove(dotted))
