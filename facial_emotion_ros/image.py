@@ -1,0 +1,142 @@
+"""Raw fields of a camera image -> an array of pixels that the pipeline takes, or BadImage that says why not."""
+
+import operator
+import re
+from typing import Callable, NamedTuple, Optional
+
+import cv2
+import numpy as np
+
+from facial_emotion_ros.errors import BadImage
+
+#: No camera has more pixels a side; a message that says so is damaged.
+MAX_SIDE_PX = 1 << 15
+
+
+class _Layout(NamedTuple):
+    """How an encoding lays out one pixel."""
+
+    channels: int
+    #: Bytes of one channel.
+    depth: int
+    #: OpenCV's conversion to BGR; None where there is nothing to convert.
+    conversion: Optional[int]
+
+
+#: Encodings as sensor_msgs/image_encodings.hpp names them.
+_LAYOUTS = {
+    'bgr8': _Layout(3, 1, None),
+    'rgb8': _Layout(3, 1, cv2.COLOR_RGB2BGR),
+    'bgra8': _Layout(4, 1, cv2.COLOR_BGRA2BGR),
+    'rgba8': _Layout(4, 1, cv2.COLOR_RGBA2BGR),
+    '8UC3': _Layout(3, 1, None),  # cv_bridge takes it for BGR too
+    'mono8': _Layout(1, 1, cv2.COLOR_GRAY2BGR),
+    'mono16': _Layout(1, 2, cv2.COLOR_GRAY2BGR),
+}
+
+#: The encodings that `decode_image` reads by itself.
+ENCODINGS = tuple(_LAYOUTS)
+
+#: Encodings such as 32FC1: they tell type and number of channels, not what these mean; mostly depth.
+_UNNAMED = re.compile(r'(8|16|32|64)[USF]C[0-9]*\Z')
+
+
+def decode_image(pixels, height: int, width: int, step: int, encoding: str, is_bigendian: bool = False,
+                 fallback: Optional[Callable[[], np.ndarray]] = None) -> np.ndarray:
+    """Read the fields of a sensor_msgs/Image, all of them checked before a pixel is touched.
+
+    :param pixels: the rows as bytes, array.array('B') or (M,) uint8: height x step bytes.
+    :param height: rows, at least 1.
+    :param width: pixels a row, at least 1.
+    :param step: bytes from one row to the next; those after the row's pixels are padding.
+    :param encoding: one of ENCODINGS.
+    :param is_bigendian: byte order; it matters, and is checked, for mono16 alone.
+    :param fallback: called without arguments for another colour encoding (the ROS side passes cv_bridge); returns
+        (H, W, 3) uint8 BGR, which is checked, or raises BadImage. None refuses the encoding.
+    :returns: (H, W, 3) uint8 BGR, contiguous and its own memory: a frame outlives the message that brought it.
+        Of mono16 it is the high byte: such cameras fill the whole range.
+    :raises BadImage: naming what was expected and what came.
+    """
+    height, width = _side(height, 'height'), _side(width, 'width')
+    step = _whole(step, 'step')
+    if not isinstance(encoding, str):
+        raise BadImage(f'expected the encoding as text, got {encoding!r}')
+    if encoding not in _LAYOUTS:
+        return _decode_elsewhere(encoding, height, width, fallback)
+    layout = _LAYOUTS[encoding]
+    least = width * layout.channels * layout.depth
+    if step < least:
+        raise BadImage(f'expected a step of at least {least} bytes for {width} pixels of {encoding}, got {step}; '
+                       'correct the driver')
+    if layout.depth > 1 and is_bigendian not in (0, 1):
+        raise BadImage(f'expected is_bigendian to be 0 or 1, got {is_bigendian!r}; correct the driver')
+    octets = _octets(pixels)
+    if len(octets) != height * step:
+        raise BadImage(f'expected {height * step} bytes ({height} rows of {step}), got {len(octets)}; '
+                       'correct the driver, or look for a transport that cuts messages')
+    rows = octets.reshape(height, step)[:, :least]
+    if layout.depth == 2:
+        rows = np.ascontiguousarray(rows[:, (0 if is_bigendian else 1)::2])
+    channels = rows.reshape(height, width, layout.channels) if layout.channels > 1 else rows
+    return channels.copy() if layout.conversion is None else cv2.cvtColor(channels, layout.conversion)
+
+
+def check_image(image: np.ndarray) -> np.ndarray:
+    """Refuse what is not a picture for the pipeline.
+
+    :param image: (H, W, 3) uint8 BGR, H and W at least 1.
+    :returns: the same array.
+    :raises BadImage: naming what was expected and what came.
+    """
+    expected = 'expected an array of shape (H, W, 3), uint8, BGR, of one pixel at least'
+    if not isinstance(image, np.ndarray):
+        hint = '; was the file read at all?' if image is None else ''
+        raise BadImage(f'{expected}, got {type(image).__name__}{hint}')
+    if image.dtype != np.uint8:
+        raise BadImage(f'{expected}, got {image.dtype}; scale to 0..255 and convert it')
+    if image.ndim != 3 or image.shape[2] != 3 or not image.size:
+        raise BadImage(f'{expected}, got shape {image.shape}')
+    return image
+
+
+def _decode_elsewhere(encoding, height, width, fallback) -> np.ndarray:
+    """Hand an encoding that is not in the table to the caller's converter, if it can be a colour picture at all."""
+    known = ', '.join(ENCODINGS)
+    if _UNNAMED.match(encoding):
+        raise BadImage(f'expected a camera picture in one of {known}, got {encoding!r}, which does not say what its '
+                       'channels mean (depth?); connect the colour image, or name its encoding in the driver')
+    if fallback is None:
+        raise BadImage(f'expected one of {known}, got {encoding[:40]!r}; let the driver convert, or install cv_bridge')
+    image = check_image(fallback())
+    if image.shape[:2] != (height, width):
+        raise BadImage(f'expected {height} x {width} pixels out of {encoding[:40]!r}, got {image.shape[:2]} from the '
+                       'converter')
+    return np.array(image, order='C')
+
+
+def _whole(value, name: str) -> int:
+    """Take a Python integer: products of those never overflow."""
+    try:
+        whole = operator.index(value)
+    except TypeError:
+        raise BadImage(f'expected a whole number as {name}, got {value!r}') from None
+    return whole
+
+
+def _side(value, name: str) -> int:
+    whole = _whole(value, name)
+    if not 1 <= whole <= MAX_SIDE_PX:
+        raise BadImage(f'expected a {name} of 1 to {MAX_SIDE_PX} pixels, got {whole}; correct the driver')
+    return whole
+
+
+def _octets(pixels) -> np.ndarray:
+    """View any buffer of bytes as (M,) uint8, uncopied."""
+    try:
+        view = memoryview(pixels)
+    except (TypeError, ValueError):  # ValueError: an array of a type that has no buffer format
+        raise BadImage(f'expected the pixels as a buffer of bytes, got {type(pixels).__name__}') from None
+    if view.itemsize != 1 or not view.contiguous:
+        raise BadImage(f'expected the pixels as contiguous bytes, got items of format {view.format!r} and '
+                       f'{view.itemsize} bytes')
+    return np.frombuffer(view, np.uint8) if view.nbytes else np.empty(0, np.uint8)
