@@ -19,7 +19,7 @@ class EsrEngine:
 
         :param bundle: ModelBundle, path of one, or the name of an embedded one.
         :param providers: ONNX Runtime execution providers in order of preference, names or (name, options) pairs.
-        :param threads: intra-op threads; 0 for as many as there are cores.
+        :param threads: threads of one operator, at least 1.
         :raises BadModel: if the bundle is refused, or its outputs do not have the shapes that its manifest promises.
         """
         if not isinstance(bundle, ModelBundle):

@@ -96,9 +96,9 @@ def cut_square(image, left, top, side, target_px):
     :param target_px: side of the patch that comes out.
     :returns: (target_px, target_px[, 3]) uint8. Shrinking averages over area, enlarging interpolates linearly.
     """
-    # Shrink by whole-pixel area averaging first, as one affine warp alone would alias.
-    x0, y0 = int(math.floor(left)), int(math.floor(top))
-    x1, y1 = int(math.ceil(left + side)), int(math.ceil(top + side))
+    # Whole pixels that the square touches; a hair of rounding error does not touch a pixel.
+    x0, y0 = int(math.floor(left + 1e-6)), int(math.floor(top + 1e-6))
+    x1, y1 = int(math.ceil(left + side - 1e-6)), int(math.ceil(top + side - 1e-6))
     rows = np.clip(np.arange(y0, max(y1, y0 + 1)), 0, image.shape[0] - 1)
     cols = np.clip(np.arange(x0, max(x1, x0 + 1)), 0, image.shape[1] - 1)
     if rows[0] == y0 and rows[-1] == y1 - 1 and cols[0] == x0 and cols[-1] == x1 - 1:

@@ -73,7 +73,7 @@ class EmotionPipeline:
         :param detector: the same for the detector, or any object with `detect(image) -> Faces`.
         :param min_score: least detector score of a face in [0, 1]; None for the detector's own default.
         :param long_side_px: the image's long side as the detector sees it, in pixels.
-        :param threads: threads for each model; 0 for as many as there are cores.
+        :param threads: threads of one operator, at least 1.
         :param providers: ONNX Runtime execution providers in order of preference.
         :param max_faces: only that many largest faces go through the ESR; 0 for all.
         :param tracker: FaceTracker; None for one with its defaults.

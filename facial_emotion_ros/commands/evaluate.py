@@ -19,7 +19,7 @@ def parser():
     arguments.add_argument('--bundle', default='esr_9_ferplus', metavar='DIR', help='default: the embedded %(default)s')
     arguments.add_argument('--leave-out', metavar='TXT', help='file of picture names, one a line, that do not count')
     arguments.add_argument('--output', metavar='DIR', help='also write metrics.json there')
-    arguments.add_argument('--threads', type=int, default=0, help='threads; 0 (default): as many as there are cores')
+    arguments.add_argument('--threads', type=int, default=os.cpu_count(), help='default: %(default)s')
     return arguments
 
 

@@ -84,7 +84,7 @@ def _metrics(bundle, valid, copies):
     from facial_emotion_ros.evaluation.dataset import evaluate_ferplus
     from facial_emotion_ros.learning.datasets import read_ferplus, read_names
 
-    engine, split = EsrEngine(bundle, threads=0), read_ferplus(valid)
+    engine, split = EsrEngine(bundle, threads=os.cpu_count()), read_ferplus(valid)
     metrics = {'protocol': 'FER+ valid, majority, single crop, mean of branch probabilities'}
     metrics['valid'] = evaluate_ferplus(engine, split)
     if copies:

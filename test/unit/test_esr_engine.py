@@ -1,0 +1,112 @@
+"""The engine on the embedded bundle."""
+
+import numpy as np
+import pytest
+
+from facial_emotion_ros.errors import BadImage, BadModel
+from facial_emotion_ros.esr_engine import EsrEngine
+from facial_emotion_ros.onnx_session import CPU
+
+
+@pytest.fixture(scope='module')
+def engine():
+    """Return an engine on the embedded bundle."""
+    return EsrEngine()
+
+
+def random_crops(count, seed=0):
+    """Return (count, 3, 96, 96) float32 in [0, 1]."""
+    return np.random.default_rng(seed).random((count, 3, 96, 96)).astype(np.float32)
+
+
+class BrokenSession:
+    """Stands where ONNX Runtime's session stands, and throws as a lost GPU makes it throw."""
+
+    def run(self, outputs, feed):
+        """Fail."""
+        raise RuntimeError('CUDA failure 700: an illegal memory access was encountered')
+
+
+class AnsweringSession:
+    """Stands where ONNX Runtime's session stands, and gives a fixed answer."""
+
+    def __init__(self, logits, affect):
+        self.answer = [logits, affect]
+
+    def run(self, outputs, feed):
+        """Give the answer."""
+        return self.answer
+
+
+@pytest.mark.parametrize('count', [0, 1, 3, 17])
+def test_every_batch_size_gives_a_row_for_each_branch(engine, count):
+    logits, affect = engine.run(random_crops(count))
+    assert logits.shape == (count, 9, 8) and affect.shape == (count, 9, 2)
+    assert logits.dtype == affect.dtype == np.float32
+
+
+def test_a_face_gives_the_same_when_it_is_alone(engine):
+    # The authors' code gives another answer: its batch norm never leaves training mode.
+    crops = random_crops(5)
+    whole, alone = engine.run(crops), engine.run(crops[3:4])
+    np.testing.assert_allclose(whole[0][3:4], alone[0], atol=1e-4)
+    np.testing.assert_allclose(whole[1][3:4], alone[1], atol=1e-4)
+
+
+def test_branches_are_not_copies_of_each_other(engine):
+    logits, _ = engine.run(random_crops(1))
+    assert (np.abs(logits[0][:, None] - logits[0][None]).max(-1) > 1e-3).sum() == 9 * 8
+
+
+@pytest.mark.parametrize('crops, expected, text', [
+    (np.full((1, 3, 96, 96), np.nan), BadImage, 'finite'),
+    (np.full((1, 3, 96, 96), np.inf), BadImage, 'finite'),
+    (np.zeros((1, 3, 64, 64)), BadImage, r'\(1, 3, 64, 64\)'),
+    (np.zeros((3, 96, 96)), BadImage, r'\(3, 96, 96\)'),
+])
+def test_crops_are_refused_when_they_cannot_be_read(engine, crops, expected, text):
+    with pytest.raises(expected, match=text):
+        engine.run(crops)
+
+
+def test_a_detector_s_bundle_is_refused():
+    with pytest.raises(BadModel, match='esr'):
+        EsrEngine('centerface')
+
+
+def test_an_absent_provider_is_named_and_the_cpu_takes_over():
+    engine = EsrEngine(providers=('NoSuchExecutionProvider', CPU))
+    assert engine.provider == CPU
+    assert 'NoSuchExecutionProvider' in engine.degraded
+    assert engine.run(random_crops(1))[0].shape == (1, 9, 8)
+
+
+def test_a_provider_that_fails_while_running_is_replaced_by_the_cpu_for_good():
+    engine = EsrEngine()
+    crops = random_crops(2)
+    expected, _ = engine.run(crops)
+    engine._session, engine.provider = BrokenSession(), 'CUDAExecutionProvider'
+    logits, _ = engine.run(crops)
+    np.testing.assert_array_equal(logits, expected)
+    assert engine.provider == CPU
+    assert 'CUDAExecutionProvider' in engine.degraded and 'CUDA failure 700' in engine.degraded
+
+
+def test_a_failure_on_the_cpu_is_an_error():
+    engine = EsrEngine()
+    engine._session = BrokenSession()
+    with pytest.raises(BadModel, match='CUDA failure 700'):
+        engine.run(random_crops(1))
+
+
+@pytest.mark.parametrize('logits, affect, text', [
+    (np.full((1, 9, 8), np.nan, np.float32), np.zeros((1, 9, 2), np.float32), 'finite'),
+    (np.zeros((1, 9, 8), np.float32), np.full((1, 9, 2), np.inf, np.float32), 'finite'),
+    (np.zeros((1, 8), np.float32), np.zeros((1, 2), np.float32), r'\(1, 8\)'),
+    (np.zeros((2, 9, 8), np.float32), np.zeros((2, 9, 2), np.float32), r'\(2, 9, 8\)'),
+])
+def test_outputs_are_refused_when_they_cannot_be_right(logits, affect, text):
+    engine = EsrEngine()
+    engine._session = AnsweringSession(logits, affect)
+    with pytest.raises(BadModel, match=text):
+        engine.run(random_crops(1))

@@ -1,0 +1,140 @@
+"""Image in, estimates out, with the embedded bundles."""
+
+import csv
+import os
+
+import cv2
+import numpy as np
+import pytest
+
+from facial_emotion_ros.emotions import EMOTIONS
+from facial_emotion_ros.errors import BadImage, BadModel
+from facial_emotion_ros.pipeline import EmotionPipeline
+
+REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+SAMPLES = os.path.join(REPOSITORY, 'samples')
+PORTRAITS = os.path.join(os.path.dirname(REPOSITORY), 'shared', 'portraits')
+
+
+@pytest.fixture(scope='module')
+def pipeline():
+    """Return a pipeline of the embedded bundles."""
+    return EmotionPipeline()
+
+
+@pytest.fixture(autouse=True)
+def forget(pipeline):
+    """Let no test see the faces of another."""
+    yield
+    pipeline.reset()
+
+
+def sample(name):
+    """Return one of the committed portraits, BGR."""
+    image = cv2.imread(os.path.join(SAMPLES, name))
+    assert image is not None, name
+    return image
+
+
+def portraits():
+    """Return (file, expressions) of the labelled photographs beside the checkout; [] where they are absent."""
+    labels = os.path.join(PORTRAITS, 'labels.csv')
+    if not os.path.exists(labels):
+        return []
+    with open(labels, newline='') as file:
+        return [(row['file'], [word for word in row['expressions_left_to_right'].split(';') if word])
+                for row in csv.DictReader(file)]
+
+
+def test_the_astronaut_is_one_happy_face(pipeline):
+    image = sample('astronaut.jpg')
+    faces = pipeline.estimate(image)
+    assert [face.emotion for face in faces] == ['happy']
+    face = faces[0]
+    assert list(face.scores) == list(EMOTIONS)
+    assert sum(face.scores.values()) == pytest.approx(1, abs=1e-5)
+    assert face.confidence == face.scores['happy'] == max(face.scores.values())
+    assert face.valence > 0.2
+    assert -1 <= face.arousal <= 1 and 0 < face.agreement <= 1 and 0 < face.box_score <= 1
+    x0, y0, x1, y1 = face.box
+    assert 0 <= x0 < x1 <= image.shape[1] and 0 <= y0 < y1 <= image.shape[0]
+    eyes = face.landmarks[:2]
+    assert (eyes[:, 0] > x0).all() and (eyes[:, 0] < x1).all() and (eyes[:, 1] < (y0 + y1) / 2 + 10).all()
+    assert face.face_id == ''
+
+
+def test_every_face_is_estimated_when_there_are_several(pipeline):
+    small = [cv2.resize(sample(name), (320, 400)) for name in ('astronaut.jpg', 'president.jpg', 'vice_president.jpg')]
+    faces = pipeline.estimate(np.hstack(small))
+    assert len(faces) == 3
+    areas = [(face.box[2] - face.box[0]) * (face.box[3] - face.box[1]) for face in faces]
+    assert areas == sorted(areas, reverse=True)
+    assert sorted(int((face.box[0] + face.box[2]) / 2 // 320) for face in faces) == [0, 1, 2]
+
+
+def test_only_the_largest_faces_are_estimated_when_their_number_is_bounded():
+    image = np.hstack([sample('astronaut.jpg'), cv2.resize(sample('astronaut.jpg'), None, fx=0.5, fy=0.5).repeat(2, 0)])
+    assert len(EmotionPipeline(max_faces=1).estimate(image)) == 1
+
+
+@pytest.mark.parametrize('image', [
+    np.zeros((480, 640, 3), np.uint8), np.full((1, 1, 3), 255, np.uint8), np.full((33, 700, 3), 128, np.uint8),
+])
+def test_a_picture_without_a_face_gives_an_empty_list(pipeline, image):
+    assert pipeline.estimate(image) == []
+
+
+def test_a_face_keeps_its_id_when_it_moves_from_frame_to_frame(pipeline):
+    image = sample('astronaut.jpg')
+    seen = [pipeline.estimate(np.roll(image, 6 * step, axis=1), stamp_s=step / 15) for step in range(4)]
+    assert {len(faces) for faces in seen} == {1}
+    face_ids = {faces[0].face_id for faces in seen}
+    assert len(face_ids) == 1
+    face_id = face_ids.pop()
+    assert len(face_id) == 5 and face_id.isalpha() and face_id.islower()
+
+
+def test_a_new_face_gets_a_new_id_when_the_pipeline_was_reset(pipeline):
+    image = sample('astronaut.jpg')
+    first = pipeline.estimate(image, stamp_s=0.0)[0].face_id
+    pipeline.reset()
+    assert pipeline.estimate(image, stamp_s=0.1)[0].face_id != first
+
+
+def test_the_same_image_gives_the_same_answer(pipeline):
+    image = sample('vice_president.jpg')
+    first, second = pipeline.estimate(image), pipeline.estimate(image)
+    assert [face.scores for face in first] == [face.scores for face in second]
+
+
+@pytest.mark.parametrize('image, expected', [
+    (None, BadImage), ('picture.jpg', BadImage), (np.zeros((480, 640), np.uint8), BadImage),
+    (np.zeros((480, 640, 4), np.uint8), BadImage), (np.zeros((480, 640, 3), np.float32), BadImage),
+    (np.zeros((0, 640, 3), np.uint8), BadImage), (np.zeros((3, 480, 640), np.uint8), BadImage),
+])
+def test_anything_but_a_bgr_image_is_refused(pipeline, image, expected):
+    with pytest.raises(expected, match='expected'):
+        pipeline.estimate(image)
+
+
+@pytest.mark.parametrize('arguments, expected', [
+    ({'esr': 'no_such_bundle'}, BadModel), ({'esr': 'centerface'}, BadModel), ({'detector': 'no_such_bundle'}, BadModel),
+    ({'detector': 'esr_9_ferplus'}, BadModel),
+])
+def test_a_pipeline_is_refused_when_a_bundle_does_not_fit(arguments, expected):
+    with pytest.raises(expected):
+        EmotionPipeline(**arguments)
+
+
+@pytest.mark.skipif(not portraits(), reason='the labelled photographs (shared/portraits beside the checkout) are absent')
+@pytest.mark.parametrize('name, expressions', portraits())
+def test_a_photograph_gives_its_number_of_faces(pipeline, name, expressions):
+    assert len(pipeline.estimate(cv2.imread(os.path.join(PORTRAITS, name)))) == len(expressions)
+
+
+@pytest.mark.skipif(not portraits(), reason='the labelled photographs (shared/portraits beside the checkout) are absent')
+def test_a_surprised_face_is_surprised_and_an_angry_one_is_not_happy(pipeline):
+    surprised = pipeline.estimate(cv2.imread(os.path.join(PORTRAITS, 'robot_view_surprised.jpg')))
+    angry = pipeline.estimate(cv2.imread(os.path.join(PORTRAITS, 'robot_view_angry.jpg')))
+    assert [face.emotion for face in surprised] == ['surprise']
+    assert len(angry) == 1 and angry[0].emotion != 'happy'
