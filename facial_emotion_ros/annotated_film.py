@@ -1,0 +1,111 @@
+"""Annotated images as a video file, or as pictures where no video encoder is to be had; whole or not at all."""
+import os
+import shutil
+from typing import List, Sequence, Tuple
+
+import cv2
+import numpy as np
+
+from facial_emotion_ros.pictures import fit
+
+#: (suffix, four letters of the encoder), tried in order. OpenCV's wheels have both; a robot's may have the second alone.
+ENCODERS = (('.mp4', 'mp4v'), ('.avi', 'MJPG'))
+
+#: The film's rate is measured on this many frames before the first is written.
+MEASURED_FRAMES = 10
+
+#: Longest time for which a frame stands still where the stream paused.
+MAX_STILL_S = 2.0
+
+_DEFAULT_RATE_HZ = 10.0
+
+
+class AnnotatedFilm:
+    """Writes frames with their stamps into one file that plays at the stream's own speed."""
+
+    def __init__(self, folder: str, name: str = 'annotated', encoders: Sequence[Tuple[str, str]] = ENCODERS):
+        """
+        Prepare; nothing is written yet.
+
+        :param folder: folder that exists.
+        :param name: name of the film without suffix.
+        :param encoders: what to try; an empty sequence writes pictures.
+        """
+        self._folder, self._name, self._encoders = folder, name, encoders
+        self._first = []  # type: List[Tuple[float, np.ndarray]]
+        self._writer = None
+        self._part, self._suffix = '', ''
+        self._rate_hz = _DEFAULT_RATE_HZ
+        self._start_s, self._written = 0.0, 0
+        self._size = (0, 0)
+
+    def add(self, image: np.ndarray, stamp_s: float):
+        """
+        Add a frame.
+
+        :param image: (H, W, 3) uint8 BGR; a later one of another size is fitted into the first one's.
+        :param stamp_s: acquisition time.
+        """
+        if self._part:
+            self._write(image, stamp_s)
+            return
+        self._first.append((stamp_s, image))
+        if len(self._first) >= MEASURED_FRAMES:
+            self._open()
+
+    def close(self) -> str:
+        """
+        Finish the film.
+
+        :returns: name of the file or folder that was written; '' when there was no frame.
+        """
+        if not self._part and self._first:
+            self._open()
+        if not self._part:
+            return ''
+        if self._writer is not None:
+            self._writer.release()
+        path = os.path.join(self._folder, self._name + self._suffix)
+        if os.path.isdir(path):
+            shutil.rmtree(path)
+        os.replace(self._part, path)
+        return os.path.basename(path)
+
+    def _open(self):
+        """Choose rate and encoder, and write what waits."""
+        steps = np.diff([stamp_s for stamp_s, _ in self._first])
+        steps = steps[steps > 0]
+        if len(steps):
+            self._rate_hz = float(np.clip(1.0 / np.median(steps), 1.0, 60.0))
+        self._start_s, image = self._first[0]
+        self._size = (image.shape[1], image.shape[0])
+        for suffix, letters in self._encoders:
+            self._part = os.path.join(self._folder, '.%s.part%s' % (self._name, suffix))
+            writer = cv2.VideoWriter(self._part, cv2.VideoWriter_fourcc(*letters), self._rate_hz, self._size)
+            if writer.isOpened():
+                self._writer, self._suffix = writer, suffix
+                break
+        else:
+            self._part = os.path.join(self._folder, '.%s.part' % self._name)
+            shutil.rmtree(self._part, ignore_errors=True)
+            os.mkdir(self._part)
+        waiting, self._first = self._first, []
+        for stamp_s, image in waiting:
+            self._write(image, stamp_s)
+
+    def _write(self, image: np.ndarray, stamp_s: float):
+        """Write a frame as often as its time asks for: the file has one rate, the stream may stutter."""
+        if (image.shape[1], image.shape[0]) != self._size:
+            image = fit(image, *self._size)
+        due = int((stamp_s - self._start_s) * self._rate_hz + 0.5) + 1
+        times = due - self._written
+        if not 0 <= times <= MAX_STILL_S * self._rate_hz:
+            # The stream paused for long, or its clock jumped: go on from here.
+            self._start_s = stamp_s - self._written / self._rate_hz
+            times = 1
+        for _ in range(times):
+            self._written += 1
+            if self._writer is not None:
+                self._writer.write(image)
+            else:
+                cv2.imwrite(os.path.join(self._part, '%06d.jpg' % self._written), image)

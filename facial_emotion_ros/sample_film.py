@@ -1,0 +1,134 @@
+"""The embedded sample: three public-domain portraits, panned, zoomed and slid past each other like a video call."""
+import math
+import os
+from typing import Dict, NamedTuple, Tuple
+
+import cv2
+import numpy as np
+
+from facial_emotion_ros.errors import BadImage
+from facial_emotion_ros.installed_files import find_shared
+
+#: Length of the film; its last frame leads back to its first one.
+LENGTH_S = 24.0
+
+#: Duration of a panel's sliding in or out.
+SLIDE_S = 1.2
+
+#: Darkness of the blurred picture that fills a panel where the portrait itself ends.
+BACKDROP_GAIN = 0.45
+
+
+class Portrait(NamedTuple):
+    """One picture of the film.
+
+    file: name in the samples folder; center_px: the face's centre in the picture, x and y; face_px: the face's height
+    there (hair line to chin); enlargement: how much taller than the others' this face is shown (a close-up would leave
+    its panel half empty otherwise); visible_s: when the panel has its full width, as (start, end) pairs.
+    """
+
+    file: str
+    center_px: Tuple[float, float]
+    face_px: float
+    enlargement: float
+    visible_s: Tuple[Tuple[float, float], ...]
+
+
+#: Left to right. The astronaut comes back at the end, so that the film can be repeated without a cut.
+CAST = (
+    Portrait('astronaut.jpg', (224.0, 126.0), 111.0, 1.0, ((-SLIDE_S, 17.0), (LENGTH_S - 0.2, LENGTH_S + SLIDE_S))),
+    Portrait('president.jpg', (422.0, 247.0), 203.0, 1.0, ((6.5, LENGTH_S - 1.4),)),
+    Portrait('vice_president.jpg', (644.0, 490.0), 640.0, 1.25, ((12.0, LENGTH_S - 1.4),)),
+)
+
+
+class SampleFilm:
+    """Draws the film's frames: the same time gives the same frame, on every machine with the same OpenCV."""
+
+    def __init__(self, width: int = 640, height: int = 480, folder: str = ''):
+        """Load the portraits.
+
+        :param width: width of the frames in px.
+        :param height: height of the frames in px.
+        :param folder: folder of the portraits; '' takes the embedded samples.
+        :raises BadImage: a portrait is missing or cannot be decoded.
+        """
+        self.width, self.height = width, height
+        self._pictures = {}  # type: Dict[str, Tuple[np.ndarray, np.ndarray]]
+        folder = folder or find_shared('samples')
+        for portrait in CAST:
+            path = os.path.join(folder, portrait.file)
+            picture = cv2.imread(path, cv2.IMREAD_COLOR)
+            if picture is None:
+                raise BadImage('expected the sample portrait %s, but it is missing or damaged; install the package '
+                               'again or check out its samples folder again' % path)
+            self._pictures[portrait.file] = (picture, _blurred(picture))
+
+    def frame(self, time_s: float) -> np.ndarray:
+        """Draw one frame.
+
+        :param time_s: time since the film's start; times beyond its length repeat it.
+        :returns: (height, width, 3) uint8 BGR.
+        """
+        time_s = time_s % LENGTH_S
+        frame = np.zeros((self.height, self.width, 3), np.uint8)
+        shares = [_share(portrait, time_s) for portrait in CAST]
+        left = 0.0
+        for number, (portrait, share) in enumerate(zip(CAST, shares)):
+            right = left + self.width * share / sum(shares)
+            first, last = int(round(left)), int(round(right))
+            if last > first:
+                frame[:, first:last] = self._panel(portrait, number, time_s, right - left)[:, :last - first]
+                if first > 0:
+                    frame[:, max(first - 2, 0):first + 1] = 24  # a seam, as between the windows of a video call
+            left = right
+        return frame
+
+    def _panel(self, portrait: Portrait, number: int, time_s: float, panel_width: float) -> np.ndarray:
+        """One portrait in a panel: its face near the panel's middle, slowly wandering, slowly zoomed."""
+        picture, backdrop = self._pictures[portrait.file]
+        columns = int(math.ceil(panel_width)) + 1
+        turn = 2 * math.pi * time_s / LENGTH_S
+        zoom = 1.0 + 0.11 * math.sin(3 * turn + 2.1 * number)
+        # Faces of 120 to 255 px at a height of 480: large for every detector, small enough for a third of the frame.
+        face_px = portrait.enlargement * zoom * self.height * (0.21 + 0.17 * min(panel_width / self.width * 2, 1.0))
+        scale = face_px / portrait.face_px
+        face_x = panel_width / 2 + 0.05 * min(panel_width, self.height) * math.sin(2 * turn + 1.3 * number)
+        face_y = self.height * (0.46 + 0.035 * math.sin(3 * turn + 0.7 * number))
+        x = _slide_inside(face_x - scale * portrait.center_px[0], scale * picture.shape[1], panel_width)
+        y = _slide_inside(face_y - scale * portrait.center_px[1], scale * picture.shape[0], self.height)
+        panel = _fill(backdrop, columns, self.height)
+        placement = np.array([[scale, 0, x], [0, scale, y]], np.float32)
+        # INTER_AREA does not exist for warps: shrink first where the portrait is shown smaller than it is.
+        if scale < 0.5:
+            picture = cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+            placement[:, :2] *= 2
+        return cv2.warpAffine(picture, placement, (columns, self.height), dst=panel, flags=cv2.INTER_LINEAR,
+                              borderMode=cv2.BORDER_TRANSPARENT)
+
+
+def _share(portrait: Portrait, time_s: float) -> float:
+    """How far a portrait's panel is open, 0 to 1."""
+    opening = 0.0
+    for start, end in portrait.visible_s:
+        into, out_of = (time_s - start) / SLIDE_S + 1, (end - time_s) / SLIDE_S + 1
+        ramp = min(max(min(into, out_of), 0.0), 1.0)
+        opening = max(opening, ramp * ramp * (3 - 2 * ramp))
+    return opening
+
+
+def _slide_inside(offset: float, length: float, window: float) -> float:
+    """Move a picture so that it covers its window, or lies in its middle where it is too short for that."""
+    if length <= window:
+        return (window - length) / 2
+    return min(max(offset, window - length), 0.0)
+
+
+def _blurred(picture: np.ndarray) -> np.ndarray:
+    """A small, dark, blurred copy: colours remain, a face does not."""
+    small = cv2.resize(picture, (48, 48), interpolation=cv2.INTER_AREA)
+    return (cv2.GaussianBlur(small, (0, 0), 6) * BACKDROP_GAIN).astype(np.uint8)
+
+
+def _fill(backdrop: np.ndarray, width: int, height: int) -> np.ndarray:
+    return cv2.resize(backdrop, (width, height), interpolation=cv2.INTER_LINEAR)

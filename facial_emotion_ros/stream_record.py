@@ -1,0 +1,124 @@
+"""What was answered for a stream of images, kept small, and its summary. Nothing of ROS."""
+from collections import OrderedDict
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
+
+import numpy as np
+
+from facial_emotion_ros.emotions import EMOTIONS
+
+
+class SeenFace(NamedTuple):
+    """One face in one image: box x0 y0 x1 y1 in px, scores in EMOTIONS order, affect in [-1, 1] or NaN where unsaid."""
+
+    face_id: str
+    box: Tuple[float, float, float, float]
+    scores: Tuple[float, ...]
+    valence: float = float('nan')
+    arousal: float = float('nan')
+    known: bool = True
+
+    @property
+    def emotion(self) -> str:
+        """The class with the highest score; '' where the node did not know."""
+        return EMOTIONS[int(np.argmax(self.scores))] if self.known else ''
+
+    @property
+    def confidence(self) -> float:
+        """The score of that class."""
+        return max(self.scores)
+
+
+class _Sums:
+    """Running sums of one face."""
+
+    def __init__(self, at_s: float):
+        self.frames, self.known_frames, self.affect_frames = 0, 0, 0
+        self.first_s, self.last_s = at_s, at_s
+        self.scores = np.zeros(len(EMOTIONS))
+        self.affect = np.zeros(2)
+        self.box = np.zeros(4)
+
+    def add(self, face: SeenFace, at_s: float):
+        self.frames += 1
+        self.last_s = at_s
+        self.box += face.box
+        if face.known:
+            self.known_frames += 1
+            self.scores += face.scores
+        if np.isfinite(face.valence) and np.isfinite(face.arousal):
+            self.affect_frames += 1
+            self.affect += (face.valence, face.arousal)
+
+    def summary(self, face_id: str) -> 'OrderedDict[str, Any]':
+        scores = self.scores / max(self.known_frames, 1)
+        mean_affect = self.affect / self.affect_frames if self.affect_frames else (None, None)
+        valence, arousal = (None if value is None else round(float(value), 3) for value in mean_affect)
+        return OrderedDict([
+            ('id', face_id), ('emotion', EMOTIONS[int(np.argmax(scores))] if self.known_frames else 'unknown'),
+            ('confidence', round(float(scores.max()), 3)), ('valence', valence), ('arousal', arousal),
+            ('frames', self.frames), ('seen_s', round(self.last_s - self.first_s, 2)),
+            ('mean_box_px', [round(float(edge), 1) for edge in self.box / self.frames]),
+            ('mean_scores', OrderedDict(zip(EMOTIONS, (round(float(score), 3) for score in scores)))),
+        ])
+
+
+class StreamRecord:
+    """Counts answers and sums up every face, over the whole stream and for every picture by its name."""
+
+    def __init__(self):
+        """Start empty."""
+        self.frames = 0
+        self.frames_with_faces = 0
+        self.last_arrival_s = None  # type: Optional[float]
+        self._first_arrival_s = 0.0
+        self._ages_s = []  # type: List[float]
+        self._faces = OrderedDict()  # type: OrderedDict[str, _Sums]
+        self._pictures = OrderedDict()  # type: OrderedDict[str, Dict[str, Any]]
+
+    def add(self, arrival_s: float, age_s: float, faces: Iterable[SeenFace], picture: str = ''):
+        """
+        Add the answer to one image.
+
+        :param arrival_s: when the answer came, by a clock that never jumps.
+        :param age_s: age of the image then.
+        :param faces: the faces in it.
+        :param picture: name of the picture that it shows; '' for none in particular.
+        """
+        if self.last_arrival_s is None:
+            self._first_arrival_s = arrival_s
+        self.last_arrival_s = arrival_s
+        self.frames += 1
+        self._ages_s.append(age_s)
+        faces = list(faces)
+        self.frames_with_faces += bool(faces)
+        shown = None
+        if picture:
+            shown = self._pictures.setdefault(picture, {'frames': 0, 'faces': OrderedDict()})
+            shown['frames'] += 1
+        for face in faces:
+            self._faces.setdefault(face.face_id, _Sums(arrival_s)).add(face, arrival_s)
+            if shown is not None:
+                shown['faces'].setdefault(face.face_id, _Sums(arrival_s)).add(face, arrival_s)
+
+    def summary(self) -> 'OrderedDict[str, Any]':
+        """
+        Sum up, ready for JSON.
+
+        :returns: frames, frames_with_faces, seconds, frames_per_second, age_ms (p50, p99, max), faces (in the order of
+            their appearance) and pictures (name -> frames and faces from left to right); numbers that cannot be said
+            are None.
+        """
+        seconds = self.last_arrival_s - self._first_arrival_s if self.frames else 0.0
+        ages_ms = np.array(self._ages_s) * 1e3
+        age_ms = OrderedDict((name, round(float(np.percentile(ages_ms, rank)), 1) if self.frames else None)
+                             for name, rank in (('p50', 50), ('p99', 99), ('max', 100)))
+        pictures = OrderedDict()  # type: OrderedDict[str, Any]
+        for name, shown in self._pictures.items():
+            faces = [sums.summary(face_id) for face_id, sums in shown['faces'].items()]
+            faces.sort(key=lambda face: face['mean_box_px'][0])
+            pictures[name] = OrderedDict([('frames', shown['frames']), ('faces', faces)])
+        return OrderedDict([
+            ('frames', self.frames), ('frames_with_faces', self.frames_with_faces), ('seconds', round(seconds, 2)),
+            ('frames_per_second', round((self.frames - 1) / seconds, 2) if seconds > 0 else None), ('age_ms', age_ms),
+            ('faces', [sums.summary(face_id) for face_id, sums in self._faces.items()]), ('pictures', pictures),
+        ])
