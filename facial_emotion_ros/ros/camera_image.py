@@ -1,0 +1,44 @@
+"""A sensor_msgs/Image as an array, with cv_bridge for encodings that we do not read ourselves."""
+
+import functools
+
+from facial_emotion_ros.errors import BadImage
+from facial_emotion_ros.image import decode_image
+
+#: Pictures of depth, or of what a machine computed: cv_bridge would read them, but nobody's face is in there.
+_NO_PICTURES = ('32F', '64F', '16U', '16S', '32S', '8S')
+
+
+def image_of(message):
+    """Read a camera image.
+
+    :param message: sensor_msgs/Image.
+    :returns: (H, W, 3) uint8 BGR, contiguous.
+    :raises BadImage: naming what was expected and what came.
+    """
+    return decode_image(message.data, message.height, message.width, message.step, message.encoding,
+                        bool(message.is_bigendian), fallback=_fallback(message))
+
+
+def _fallback(message):
+    """Return a function that has cv_bridge read the message; None where that is not installed, or must not."""
+    bridge = _bridge()
+    if bridge is None or message.encoding.startswith(_NO_PICTURES):
+        return None
+
+    def convert():
+        try:
+            return bridge.imgmsg_to_cv2(message, desired_encoding='bgr8')
+        except Exception as fault:  # besides CvBridgeError: TypeError and cv2.error for what it cannot read
+            raise BadImage('cv_bridge cannot read the encoding %r (%s); let the camera publish bgr8 or rgb8'
+                           % (message.encoding, fault)) from None
+    return convert
+
+
+@functools.lru_cache(maxsize=None)
+def _bridge():
+    try:
+        from cv_bridge import CvBridge
+    except Exception:  # one that was built for another numpy or OpenCV fails in many ways
+        return None
+    return CvBridge()

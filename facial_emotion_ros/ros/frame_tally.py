@@ -1,0 +1,94 @@
+"""Book-keeping of frames: what came, what became of each, how old the answers were. Neither ROS nor a clock in here."""
+
+import threading
+from collections import deque
+
+#: What may become of a frame that was received.
+OUTCOMES = ('processed', 'replaced', 'bad', 'expired', 'failed')
+
+#: Ages and durations of this many answers are kept for the percentiles.
+_KEPT = 300
+
+
+class FrameTally:
+    """Counts that always balance: received = processed + replaced + bad + expired + failed + waiting + in work.
+
+    The executor's thread puts and clears, the worker's takes and finishes, anyone looks. Times are seconds of one
+    monotonic clock.
+    """
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._counts = dict.fromkeys(('received',) + OUTCOMES, 0)
+        self._newest = None
+        self._arrived_s = None
+        self._taken_s = None
+        self._ages_s = deque(maxlen=_KEPT)
+        self._works_s = deque(maxlen=_KEPT)
+        self._arrivals_s = deque(maxlen=_KEPT)
+
+    def put(self, slot, frame, now_s):
+        """Put a frame into the slot and book it, and the one that it replaced.
+
+        :param slot: FrameSlot.
+        :param frame: what to put.
+        :param now_s: float.
+        """
+        with self._lock:
+            if slot.put(frame):
+                self._counts['replaced'] += 1
+            self._counts['received'] += 1
+            # While this is set, one frame waits. It names the frame because the worker books only after it has taken:
+            # in between, the next one may have come.
+            self._newest = frame
+            self._arrivals_s.append(now_s)
+
+    def taken(self, frame, now_s):
+        """Book that the worker has taken a frame.
+
+        :param frame: the one that the slot gave.
+        :param now_s: float.
+        """
+        with self._lock:
+            if self._newest is frame:
+                self._newest = None
+            self._taken_s = now_s
+
+    def finished(self, outcome, now_s, age_s=None):
+        """Book what became of the frame in work.
+
+        :param outcome: one of OUTCOMES.
+        :param now_s: float.
+        :param age_s: time since the stamp of the image when its answer was out; None where there was no answer.
+        """
+        with self._lock:
+            self._counts[outcome] += 1
+            if age_s is not None:
+                self._ages_s.append(age_s)
+                self._works_s.append(now_s - self._taken_s)
+            self._taken_s = None
+
+    def clear(self, slot):
+        """Empty the slot; what waited there counts as expired.
+
+        :param slot: FrameSlot.
+        """
+        with self._lock:
+            dropped = slot.clear()
+            self._counts['expired'] += dropped
+            if dropped:
+                self._newest = None
+
+    def snapshot(self):
+        """Look at everything at one instant.
+
+        :returns: dict of the counts (`received`, the outcomes, `waiting`, `in_work`), of `ages_s`, `works_s` and
+            `arrivals_s` (lists, the latest last) and `taken_s` (since when a frame is in work, or None).
+        """
+        with self._lock:
+            view = dict(self._counts)
+            view['waiting'] = int(self._newest is not None)
+            view['in_work'] = view['received'] - sum(self._counts[name] for name in OUTCOMES) - view['waiting']
+            view.update(ages_s=list(self._ages_s), works_s=list(self._works_s), arrivals_s=list(self._arrivals_s),
+                        taken_s=self._taken_s)
+            return view

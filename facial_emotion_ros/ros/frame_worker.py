@@ -1,0 +1,132 @@
+"""The worker thread: takes the newest image from the slot, estimates, publishes, and books what became of it."""
+
+import threading
+import time
+import traceback
+
+from rclpy.clock import Clock, ClockType
+
+from facial_emotion_ros.errors import BadImage
+from facial_emotion_ros.frame_slot import FrameSlot
+from facial_emotion_ros.ros.camera_image import image_of
+
+#: The worker looks up from an empty slot this often, to see whether it shall end.
+_TAKE_TIMEOUT_S = 0.5
+#: A warning that would come with every image is repeated no sooner than this.
+_REPEAT_S = 5.0
+
+
+class FrameWorker:
+    """One thread between a subscription and the outputs; it lives from activate to deactivate."""
+
+    def __init__(self, node, pipeline, outputs, tally):
+        """Prepare; nothing runs yet.
+
+        :param node: rclpy node, for its clock, logger and parameters.
+        :param pipeline: EmotionPipeline.
+        :param outputs: Outputs.
+        :param tally: FrameTally that books every frame.
+        """
+        self._node = node
+        self._log = node.get_logger()
+        self._pipeline = pipeline
+        self._outputs = outputs
+        self._tally = tally
+        self._slot = FrameSlot()
+        self._stopping = threading.Event()
+        self._forget = threading.Event()
+        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._told = set()
+        # A daemon, so that a hung inference cannot keep the process from ending.
+        self._thread = threading.Thread(target=self._work, name='frame_worker', daemon=True)
+
+    def start(self):
+        """Let the thread wait for frames."""
+        self._thread.start()
+
+    def stop(self, timeout_s):
+        """Close the slot and wait for the frame in work.
+
+        :param timeout_s: how long to wait for it.
+        :returns: whether the thread has ended; if not, it publishes nothing any more.
+        """
+        self._stopping.set()
+        self._tally.clear(self._slot)
+        self._slot.close()
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def offer(self, message):
+        """Put an image into the slot, where it replaces one that still waits. Returns at once.
+
+        :param message: sensor_msgs/Image.
+        """
+        self._tally.put(self._slot, message, time.monotonic())
+
+    def forget(self):
+        """Drop the frame that waits, and all tracks before the next one: the clock has jumped."""
+        self._tally.clear(self._slot)
+        self._forget.set()
+
+    def _work(self):
+        while not self._stopping.is_set():
+            message = self._slot.take(_TAKE_TIMEOUT_S)
+            if message is None:
+                continue
+            started_s = time.monotonic()
+            self._tally.taken(message, started_s)
+            outcome, age_s = self._answer(message)
+            self._tally.finished(outcome, time.monotonic(), age_s)
+
+    def _answer(self, message):
+        """Work on one frame, whatever it brings.
+
+        :returns: (outcome, age in s when its answer was out, None where there is no answer).
+        """
+        try:
+            if self._forget.is_set():
+                self._forget.clear()
+                self._pipeline.reset()
+            max_age_s = self._value('input.max_age_s')
+            if max_age_s > 0.0 and self._age_s(message) > max_age_s:
+                return 'expired', None
+            image = image_of(message)
+            estimates = self._pipeline.estimate(image, self._stamp_s(message))
+            if self._stopping.is_set():
+                return 'expired', None
+            self._outputs.publish(message.header, image, estimates, self._pipeline.tracker.live_ids,
+                                  self._value('output.contempt_as'))
+            return 'processed', self._age_s(message)
+        except BadImage as fault:
+            self._log.warning('Dropped an image: %s' % fault, throttle_duration_sec=_REPEAT_S,
+                              throttle_time_source_type=self._steady)
+            return 'bad', None
+        except Exception as fault:
+            self._tell_once(fault)
+            return 'failed', None
+
+    def _tell_once(self, fault):
+        """Log a traceback for the first fault of its kind, and one throttled line for those that follow."""
+        place = traceback.extract_tb(fault.__traceback__)[-1]
+        kind = (type(fault), place.filename, place.lineno)
+        if kind not in self._told:
+            self._told.add(kind)
+            self._log.error('Dropped a frame, since working on it failed (the node goes on; please report this): '
+                            '%s\n%s' % (fault, traceback.format_exc()))
+        else:
+            self._log.error('Dropped one more frame for a reason logged before: %s' % fault,
+                            throttle_duration_sec=_REPEAT_S, throttle_time_source_type=self._steady)
+
+    def _stamp_s(self, message):
+        """Return when the image was taken; a camera that stamps nothing gets the time of now, as tracks need one."""
+        stamp = message.header.stamp
+        if stamp.sec == 0 and stamp.nanosec == 0:
+            return self._node.get_clock().now().nanoseconds * 1e-9
+        return stamp.sec + stamp.nanosec * 1e-9
+
+    def _age_s(self, message):
+        stamp = message.header.stamp
+        return (self._node.get_clock().now().nanoseconds - stamp.sec * 1000000000 - stamp.nanosec) * 1e-9
+
+    def _value(self, name):
+        return self._node.get_parameter(name).value

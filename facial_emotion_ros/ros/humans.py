@@ -1,0 +1,92 @@
+"""The ROS4HRI side of the outputs: topics that come and go with the faces. Source: REP-155."""
+
+import threading
+from collections import namedtuple
+
+from hri_msgs.msg import Expression, IdsList, NormalizedRegionOfInterest2D
+from sensor_msgs.msg import Image
+
+from facial_emotion_ros.ros import messages, qos
+from facial_emotion_ros.ros.ros_versions import silent_publisher_events
+
+#: Publishers of one face.
+_FaceTopics = namedtuple('_FaceTopics', 'roi cropped expression')
+
+
+class HumansOutput:
+    """Publishes <prefix>/faces/tracked, and roi, cropped and expression of every face under its id.
+
+    Used by the worker thread, and by the node's thread for `readers` and `close`.
+    """
+
+    def __init__(self, node, prefix):
+        """Publish nothing yet, but let readers find `tracked`.
+
+        :param node: rclpy node that owns the publishers.
+        :param prefix: topic prefix, for example '/humans'.
+        """
+        self._node = node
+        self._faces = '%s/faces' % prefix.rstrip('/')
+        self._lock = threading.Lock()
+        self._by_id = {}
+        self._tracked = self._publisher(IdsList, 'tracked')
+
+    def publish(self, header, image, estimates, live_ids, contempt_as):
+        """Answer one image.
+
+        :param header: std_msgs/Header of the image.
+        :param image: (H, W, 3) uint8 BGR.
+        :param estimates: list of FaceEstimate.
+        :param live_ids: ids that the tracker has not given up, those of the estimates among them.
+        :param contempt_as: parameter output.contempt_as.
+        """
+        height, width = image.shape[:2]
+        with self._lock:
+            if self._tracked is None:
+                return
+            for lost in set(self._by_id) - set(live_ids):
+                self._destroy(self._by_id.pop(lost))
+            for estimate in estimates:
+                topics = self._by_id.get(estimate.face_id)
+                if topics is None:
+                    topics = self._by_id[estimate.face_id] = self._create(estimate.face_id)
+            # The list goes first: readers open a face's topics when they see its id.
+            self._tracked.publish(messages.ids_message(header, live_ids))
+            for estimate in estimates:
+                topics = self._by_id[estimate.face_id]
+                topics.roi.publish(messages.roi_message(header, estimate, height, width))
+                topics.expression.publish(messages.expression_message(header, estimate, contempt_as))
+                if topics.cropped.get_subscription_count() > 0:
+                    topics.cropped.publish(messages.cropped_message(header, image, estimate.box))
+
+    def readers(self):
+        """Count the subscriptions to any of these topics."""
+        with self._lock:
+            publishers = [self._tracked] if self._tracked is not None else []
+            for topics in self._by_id.values():
+                publishers.extend(topics)
+            return sum(publisher.get_subscription_count() for publisher in publishers)
+
+    def close(self):
+        """Destroy every publisher; a later `publish` does nothing."""
+        with self._lock:
+            for topics in self._by_id.values():
+                self._destroy(topics)
+            self._by_id.clear()
+            if self._tracked is not None:
+                self._node.destroy_publisher(self._tracked)
+                self._tracked = None
+
+    def _create(self, face_id):
+        return _FaceTopics(self._publisher(NormalizedRegionOfInterest2D, face_id + '/roi'),
+                           self._publisher(Image, face_id + '/cropped'),
+                           self._publisher(Expression, face_id + '/expression'))
+
+    def _publisher(self, message_type, name):
+        # Publishers without event handlers may be made and destroyed off the executor's thread: it never waits on them.
+        return self._node.create_publisher(message_type, '%s/%s' % (self._faces, name), qos.output_qos(depth=1),
+                                           event_callbacks=silent_publisher_events())
+
+    def _destroy(self, topics):
+        for publisher in topics:
+            self._node.destroy_publisher(publisher)

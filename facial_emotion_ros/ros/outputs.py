@@ -1,0 +1,83 @@
+"""All that the node publishes about faces: opened at configure, closed at cleanup."""
+
+from hri_msgs.msg import Expression
+from sensor_msgs.msg import Image
+from vision_msgs.msg import Detection2DArray, VisionInfo
+
+from facial_emotion_ros import drawing
+from facial_emotion_ros.ros import messages, qos
+from facial_emotion_ros.ros.humans import HumansOutput
+from facial_emotion_ros.ros.ros_versions import publisher_events
+
+
+class Outputs:
+    """Publishers of one configured node. `publish` is the worker's; the rest is called on the executor's thread."""
+
+    def __init__(self, node, humans_prefix, on_matched):
+        """Create the publishers; readers can connect from now on.
+
+        :param node: rclpy node that owns the publishers.
+        :param humans_prefix: parameter output.humans_prefix; empty for no ROS4HRI topics.
+        :param on_matched: function without arguments, called when a reader comes or goes, where rclpy tells that.
+        """
+        self._node = node
+        self._events = publisher_events(lambda _event: on_matched())
+        self._publishers = []
+        self._humans = None
+        self._detections = self._publisher(Detection2DArray, 'detections')
+        self._raw = self._publisher(Detection2DArray, 'detections/raw')
+        self._affect = self._publisher(Detection2DArray, 'affect')
+        self._expression = self._publisher(Expression, 'expression')
+        self._debug = self._publisher(Image, '~/debug/image', depth=1)
+        self._vision_info = node.create_publisher(VisionInfo, 'vision_info', qos.latched_qos())
+        if humans_prefix:
+            self._humans = HumansOutput(node, humans_prefix)
+
+    def announce(self, bundle):
+        """Say once which network speaks; whoever subscribes later hears it too.
+
+        :param bundle: ModelBundle of the emotion network.
+        """
+        stamp = self._node.get_clock().now().to_msg()
+        self._vision_info.publish(messages.vision_info_message(stamp, bundle))
+
+    def publish(self, header, image, estimates, live_ids, contempt_as):
+        """Answer one image: each topic at most once, and without faces too.
+
+        :param header: std_msgs/Header of the image; every message carries it.
+        :param image: (H, W, 3) uint8 BGR.
+        :param estimates: list of FaceEstimate, the largest face first.
+        :param live_ids: ids that the tracker has not given up.
+        :param contempt_as: parameter output.contempt_as.
+        """
+        detections = messages.detections_message(header, estimates)
+        largest = estimates[0] if estimates else None
+        self._detections.publish(detections)
+        if self._raw.get_subscription_count() > 0:
+            self._raw.publish(detections)
+        self._affect.publish(messages.affect_message(header, estimates))
+        self._expression.publish(messages.expression_message(header, largest, contempt_as))
+        if self._humans is not None:
+            self._humans.publish(header, image, estimates, live_ids, contempt_as)
+        if self._debug.get_subscription_count() > 0:
+            self._debug.publish(messages.image_message(header, drawing.draw_estimates(image, estimates)))
+
+    def readers(self):
+        """Count the subscriptions that need images to be worked on."""
+        readers = sum(publisher.get_subscription_count() for publisher in self._publishers)
+        return readers + (self._humans.readers() if self._humans is not None else 0)
+
+    def close(self):
+        """Destroy every publisher. The worker must have ended."""
+        if self._humans is not None:
+            self._humans.close()
+        for publisher in self._publishers + [self._vision_info]:
+            self._node.destroy_publisher(publisher)
+        self._publishers = []
+
+    def _publisher(self, message_type, topic, depth=10):
+        publisher = self._node.create_publisher(
+            message_type, topic, qos.output_qos(depth), event_callbacks=self._events,
+            qos_overriding_options=qos.OUTPUT_OVERRIDES)
+        self._publishers.append(publisher)
+        return publisher

@@ -1,0 +1,240 @@
+"""The one table of the node's parameters: it feeds the declaration, config/emotion_node.yaml and the documentation.
+
+Neither the table nor its checks need ROS; only `declare` speaks to a node. `python -m facial_emotion_ros.ros.parameters
+yaml` (or `markdown`) prints what the YAML file and docs/parameters.md hold, and a test compares the three.
+"""
+
+import difflib
+import math
+import sys
+import textwrap
+from typing import Any, NamedTuple, Optional, Tuple
+
+from facial_emotion_ros.errors import BadParameter
+
+#: Words that a face of contempt may be published as: hri_msgs/Expression has none for it. Source: hri_msgs, REP-155.
+HRI_WORDS = ('neutral', 'angry', 'sad', 'happy', 'surprised', 'disgusted', 'scared', 'pleading', 'vulnerable',
+             'despaired', 'guilty', 'disappointed', 'embarrassed', 'horrified', 'skeptical', 'annoyed', 'furious',
+             'suspicious', 'rejected', 'bored', 'tired', 'asleep', 'confused', 'amazed', 'excited')
+
+
+class Parameter(NamedTuple):
+    """One row of the table. A live parameter acts at once when it is set; the others are read-only."""
+
+    name: str
+    default: Any
+    description: str
+    low: Optional[float] = None
+    high: Optional[float] = None
+    choices: Tuple[str, ...] = ()
+    unit: str = ''
+    live: bool = False
+
+
+TABLE = (
+    Parameter('autostart', True,
+              'Configure and activate without being asked. Turn it off where a lifecycle manager does that.'),
+    Parameter('input.reliability', 'auto',
+              'Reliability of the image subscription; auto follows what the publishers offer, since plain best effort '
+              'loses most images of VGA size in the default middleware.',
+              choices=('auto', 'reliable', 'best_effort'), live=True),
+    Parameter('input.lazy', True,
+              'Subscribe to the image only while someone reads an output.', live=True),
+    Parameter('input.idle_release_s', 3.0,
+              'A lazy subscription is released this long after the last reader has gone.',
+              low=0.0, high=3600.0, unit='s', live=True),
+    Parameter('input.max_age_s', 0.0,
+              'An image older than this when its turn comes is dropped and counted as expired; 0 keeps all.',
+              low=0.0, high=3600.0, unit='s', live=True),
+    Parameter('input.timeout_s', 2.0,
+              'Diagnostics report an error when no image came for this long although someone reads an output.',
+              low=0.1, high=3600.0, unit='s', live=True),
+    Parameter('detector.bundle', 'centerface',
+              'Face detector: the name of an embedded model bundle, or the path of a bundle folder.'),
+    Parameter('detector.min_score', 0.0,
+              "Faces that the detector scores lower are not reported; 0 takes the detector's own default.",
+              low=0.0, high=1.0),
+    Parameter('detector.long_side_px', 480,
+              'The image is scaled down to this long side before faces are sought: smaller is faster and misses '
+              'small faces.', low=32, high=4096, unit='px'),
+    Parameter('tracker.max_age_s', 0.5,
+              'A face that is lost for less than this keeps its id.', low=0.0, high=60.0, unit='s'),
+    Parameter('tracker.min_iou', 0.3,
+              'Boxes of one face in two images overlap at least by this (intersection over union).',
+              low=0.0, high=1.0),
+    Parameter('inference.bundle', 'esr_9_ferplus',
+              'Emotion network: the name of an embedded model bundle, or the path of a bundle folder.'),
+    Parameter('inference.providers', ['CPUExecutionProvider'],
+              'ONNX Runtime execution providers, in order of preference.'),
+    Parameter('inference.threads', 1,
+              'Threads inside one inference; one is the fastest on a busy processor with two cores.', low=1, high=64),
+    Parameter('inference.max_faces', 0,
+              'At most this many faces of an image are read, the largest first; 0 reads all.', low=0, high=1000),
+    Parameter('output.humans_prefix', '/humans',
+              'ROS4HRI topics are published under this prefix (one publisher a prefix; libhri looks under /humans '
+              'only); an empty one turns them off.'),
+    Parameter('output.contempt_as', 'drop',
+              'Word of hri_msgs/Expression for contempt, which has none; drop publishes the next best word and shares '
+              'out the score.', choices=('drop',) + HRI_WORDS, live=True),
+    Parameter('diagnostics.period_s', 1.0,
+              'Time between two messages on /diagnostics.', low=0.1, high=60.0, unit='s'),
+)
+
+_BY_NAME = dict((parameter.name, parameter) for parameter in TABLE)
+
+#: Parameters that the node has without our table: rclpy's own, and the QoS overrides of its topics.
+_FOREIGN = ('use_sim_time', 'start_type_description_service')
+_FOREIGN_PREFIX = 'qos_overrides.'
+
+
+def checked(name, value):
+    """Check one value against the table.
+
+    :param name: a name in the table.
+    :param value: bool, int, float, str or a list of str; an int is taken where a float is expected.
+    :returns: the value in the type of the default.
+    :raises BadParameter: with what was expected, what came, and the next step.
+    """
+    parameter = _BY_NAME[name]
+    kind = type(parameter.default)
+    if kind is float and type(value) is int:
+        value = float(value)
+    if kind is list:
+        fits = isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value) and len(value) > 0
+        value = list(value) if fits else value
+    else:
+        fits = type(value) is kind
+    if fits and parameter.choices:
+        fits = value in parameter.choices
+    if fits and parameter.low is not None:
+        fits = math.isfinite(value) and parameter.low <= value <= parameter.high
+    if not fits:
+        raise BadParameter('Parameter %s must be %s, but is %r: correct it in the parameter file or on the command '
+                           'line.' % (name, expected(parameter), value))
+    return value
+
+
+def expected(parameter):
+    """Say in words which values a parameter takes.
+
+    :param parameter: a row of the table.
+    :returns: for example 'a float from 0.0 to 60.0 (s)'.
+    """
+    words = {bool: 'true or false', int: 'an integer', float: 'a float', str: 'a string', list: 'a list of strings'}
+    text = words[type(parameter.default)]
+    if parameter.choices:
+        text = 'one of ' + ', '.join(parameter.choices)
+    if parameter.low is not None:
+        text += ' from %s to %s' % (parameter.low, parameter.high)
+    return text + (' (%s)' % parameter.unit if parameter.unit else '')
+
+
+def unknown_names(names):
+    """Find parameters that were given but that no one will read.
+
+    :param names: names of the parameters that a file or a command line sets.
+    :returns: list of (name, the nearest known name or ''), in order of name.
+    """
+    strangers = []
+    for name in sorted(names):
+        if name in _BY_NAME or name in _FOREIGN or name.startswith(_FOREIGN_PREFIX):
+            continue
+        near = difflib.get_close_matches(name, _BY_NAME, n=1)
+        strangers.append((name, near[0] if near else ''))
+    return strangers
+
+
+def declare(node):
+    """Declare the whole table on a node, with descriptors; later settings are checked against the table too.
+
+    A value that does not fit leaves the default in place, so that the node stays reachable; what is wrong is returned.
+
+    :param node: an rclpy node that has declared none of these names.
+    :returns: list of BadParameter, one for every given value that does not fit.
+    """
+    from rcl_interfaces.msg import SetParametersResult
+    # rclpy has no public way to see what was given for a name before the name is declared.
+    given = getattr(node, '_parameter_overrides', {})
+    faults = []
+    for parameter in TABLE:
+        value = parameter.default
+        if parameter.name in given:
+            try:
+                value = checked(parameter.name, given[parameter.name].value)
+            except BadParameter as fault:
+                faults.append(fault)
+        node.declare_parameter(parameter.name, value, _descriptor(parameter), ignore_override=True)
+    for name, near in unknown_names(given):
+        node.get_logger().warning('Parameter %s is unknown and has no effect%s' % (
+            name, '; did you mean %s?' % near if near else ': see docs/parameters.md.'))
+
+    def check(settings):
+        try:
+            for setting in settings:
+                if setting.name in _BY_NAME:
+                    checked(setting.name, setting.value)
+        except BadParameter as fault:
+            return SetParametersResult(successful=False, reason=str(fault))
+        return SetParametersResult(successful=True)
+
+    node.add_on_set_parameters_callback(check)
+    return faults
+
+
+def _descriptor(parameter):
+    from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+    descriptor = ParameterDescriptor(description=parameter.description, read_only=not parameter.live,
+                                     additional_constraints='Must be %s.' % expected(parameter))
+    if parameter.low is not None and type(parameter.default) is float:
+        descriptor.floating_point_range = [FloatingPointRange(from_value=parameter.low, to_value=parameter.high)]
+    elif parameter.low is not None:
+        descriptor.integer_range = [IntegerRange(from_value=parameter.low, to_value=parameter.high, step=1)]
+    return descriptor
+
+
+def as_yaml():
+    """Print the table as a parameter file that holds every default.
+
+    :returns: text of config/emotion_node.yaml.
+    """
+    lines = ['# Every parameter of emotion_node, with its default. Made from the table in',
+             '# facial_emotion_ros/ros/parameters.py by: python3 -m facial_emotion_ros.ros.parameters yaml',
+             '/**:', '  ros__parameters:']
+    group = ''
+    for parameter in TABLE:
+        head, _, leaf = parameter.name.rpartition('.')
+        if head != group:
+            lines.append('    %s:' % head)
+            group = head
+        indent = '      ' if head else '    '
+        note = '%s Must be %s%s.' % (parameter.description, expected(parameter), '' if parameter.live else '; read-only')
+        lines += textwrap.wrap(note, 116, initial_indent=indent + '# ', subsequent_indent=indent + '# ',
+                               break_on_hyphens=False)
+        lines.append('%s%s: %s' % (indent, leaf, _literal(parameter.default)))
+    return '\n'.join(lines) + '\n'
+
+
+def as_markdown():
+    """Print the table for the documentation.
+
+    :returns: a Markdown table, one row a parameter.
+    """
+    lines = ['| Parameter | Default | Values | Live | What it does |', '|---|---|---|---|---|']
+    for parameter in TABLE:
+        lines.append('| `%s` | `%s` | %s | %s | %s |' % (
+            parameter.name, _literal(parameter.default), expected(parameter), 'yes' if parameter.live else 'no',
+            parameter.description))
+    return '\n'.join(lines) + '\n'
+
+
+def _literal(value):
+    """Write a default as YAML does."""
+    if isinstance(value, bool):
+        return 'true' if value else 'false'
+    if isinstance(value, list):
+        return '[%s]' % ', '.join("'%s'" % item for item in value)
+    return "'%s'" % value if isinstance(value, str) else str(value)
+
+
+if __name__ == '__main__':
+    sys.stdout.write({'yaml': as_yaml, 'markdown': as_markdown}[sys.argv[1]]())
