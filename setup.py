@@ -1,0 +1,52 @@
+"""Installs the package the way ROS 2 expects it; `colcon build` calls this."""
+import os
+
+from setuptools import find_packages, setup
+
+PACKAGE = 'facial_emotion_ros'
+
+
+def share_files(*folders):
+    """List the files of some folders with the places of the share folder that they go to.
+
+    :param folders: names in the checkout's root; what lies deeper keeps its place.
+    :returns: list of (folder of the installation, files), as setup() takes it.
+    """
+    placed = []
+    for folder in folders:
+        for path, names, files in os.walk(folder):
+            names[:] = sorted(name for name in names if not name.startswith(('.', '__pycache__')))
+            wanted = [os.path.join(path, name) for name in sorted(files) if not name.startswith('.')]
+            if wanted:
+                placed.append((os.path.join('share', PACKAGE, path), wanted))
+    return placed
+
+
+setup(
+    name=PACKAGE,
+    version='0.1.0',
+    packages=find_packages(include=[PACKAGE, PACKAGE + '.*']),
+    data_files=[
+        ('share/ament_index/resource_index/packages', ['resource/' + PACKAGE]),
+        ('share/' + PACKAGE, ['package.xml']),
+    ] + share_files('launch', 'config', 'models', 'samples'),
+    python_requires='>=3.6',
+    install_requires=['setuptools', 'dataclasses; python_version < "3.7"'],
+    zip_safe=True,
+    maintainer='facial_emotion_ros maintainers',
+    maintainer_email='maintainers@facial-emotion-ros.example',
+    description='Reads the emotions that faces show in a robot\'s camera image.',
+    license='Apache-2.0',
+    extras_require={'test': ['pytest']},
+    entry_points={
+        'console_scripts': [
+            'emotion_node = facial_emotion_ros.ros.emotion_node:main',
+            'media_source = facial_emotion_ros.ros.media_source:main',
+            'console_view = facial_emotion_ros.ros.console_view:main',
+            'train = facial_emotion_ros.commands.train:main',
+            'export = facial_emotion_ros.commands.export:main',
+            'evaluate = facial_emotion_ros.commands.evaluate:main',
+            'demo = facial_emotion_ros.commands.demo:main',
+        ],
+    },
+)
