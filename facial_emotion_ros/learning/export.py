@@ -52,12 +52,11 @@ def to_onnx(network):
     :param network: ESR.
     :returns: bytes of an ONNX model, opset 13, IR 7.
     """
-    network = network.eval()
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter('ignore', DeprecationWarning)  # of the exporter that still writes opset 13
         torch.onnx.export(
-            network,
+            _of_distinct_values(network.branches),
             (torch.zeros(1, 3, 96, 96),),
             buffer,
             opset_version=MAX_OPSET,
@@ -70,6 +69,7 @@ def to_onnx(network):
         )
     model = onnx.load_from_string(buffer.getvalue())
     model.ir_version = MAX_IR_VERSION
+    _put_in(model.graph, network.state_dict())
     _store_in_half(model.graph)
     del model.metadata_props[:]
     for node in model.graph.node:
@@ -132,6 +132,21 @@ _HALF = '.half'
 
 def _is_large(tensor):
     return tensor.is_floating_point() and tensor.numel() >= _LEAST_HALF_ELEMENTS
+
+
+def _of_distinct_values(branches):
+    """Make a network no two tensors of which are equal: the exporter would merge those, and their names be lost."""
+    network = ESR(branches).eval()
+    with torch.no_grad():
+        for tensor in network.state_dict().values():
+            if tensor.is_floating_point():
+                tensor.uniform_(0.5, 1.5)
+    return network
+
+
+def _put_in(graph, weights):
+    for tensor in graph.initializer:
+        tensor.CopyFrom(numpy_helper.from_array(weights[tensor.name].detach().cpu().numpy(), tensor.name))
 
 
 def _store_in_half(graph):
