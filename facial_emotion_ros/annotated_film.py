@@ -8,7 +8,7 @@ import numpy as np
 
 from facial_emotion_ros.pictures import fit
 
-#: (suffix, four letters of the encoder), tried in order. OpenCV's wheels have both; a robot's may have the second alone.
+#: (suffix, four letters of the encoder), tried in order. OpenCV's wheels have both, a robot's maybe only the second.
 ENCODERS = (('.mp4', 'mp4v'), ('.avi', 'MJPG'))
 
 #: The film's rate is measured on this many frames before the first is written.

@@ -70,7 +70,7 @@ class StreamRecord:
         self.frames = 0
         self.frames_with_faces = 0
         self.last_arrival_s = None  # type: Optional[float]
-        self._first_arrival_s = 0.0
+        self.first_arrival_s = 0.0
         self._ages_s = []  # type: List[float]
         self._faces = OrderedDict()  # type: OrderedDict[str, _Sums]
         self._pictures = OrderedDict()  # type: OrderedDict[str, Dict[str, Any]]
@@ -85,7 +85,7 @@ class StreamRecord:
         :param picture: name of the picture that it shows; '' for none in particular.
         """
         if self.last_arrival_s is None:
-            self._first_arrival_s = arrival_s
+            self.first_arrival_s = arrival_s
         self.last_arrival_s = arrival_s
         self.frames += 1
         self._ages_s.append(age_s)
@@ -108,7 +108,7 @@ class StreamRecord:
             their appearance) and pictures (name -> frames and faces from left to right); numbers that cannot be said
             are None.
         """
-        seconds = self.last_arrival_s - self._first_arrival_s if self.frames else 0.0
+        seconds = self.last_arrival_s - self.first_arrival_s if self.frames else 0.0
         ages_ms = np.array(self._ages_s) * 1e3
         age_ms = OrderedDict((name, round(float(np.percentile(ages_ms, rank)), 1) if self.frames else None)
                              for name, rank in (('p50', 50), ('p99', 99), ('max', 100)))

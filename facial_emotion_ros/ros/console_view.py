@@ -1,5 +1,6 @@
-"""Executable console_view: one readable line per face and second; film, picture and summary.json where a folder is named."""
+"""Executable console_view: a readable line per face and second; film, picture and summary.json in a named folder."""
 
+import functools
 import json
 import os
 import sys
@@ -52,20 +53,22 @@ class ConsoleView(Node):
         self._best, self._best_merit = None, (0, 0.0)
         self._shown = None  # (faces, age s, picture) of the newest answer since the last block of lines
         self._model, self._diagnostics = None, OrderedDict()
-        self._started_s, self._source_seen, self._headed = time.monotonic(), False, False
+        self._started_s, self._headed = time.monotonic(), False
+        self._source_seen, self._gone_since_s = False, None
         self._fault = None
         self.done = False
         self._film = None
-        # Of its own size, so that a slow moment here loses no answer.
-        self.create_subscription(Detection2DArray, 'detections', lambda message: self._take(message, 2), output_qos(100))
-        self.create_subscription(Detection2DArray, 'affect', lambda message: self._take(message, 3), output_qos(100))
+        # A long queue, so that a slow moment here loses no answer.
+        for topic, half in (('detections', 2), ('affect', 3)):
+            self.create_subscription(Detection2DArray, topic, functools.partial(self._take, half), output_qos(100))
         self.create_subscription(VisionInfo, 'vision_info', self._take_model, latched_qos())
         self.create_subscription(DiagnosticArray, '/diagnostics', self._take_diagnostics, output_qos())
         if self._folder:
             _make_folder(self._folder)
             self._film = AnnotatedFilm(self._folder)
             self.create_subscription(Image, 'annotated', self._take_picture, output_qos(5))
-            self.get_logger().info('Pictures and summary.json go to %s and nowhere else.' % os.path.abspath(self._folder))
+            self.get_logger().info('Pictures and summary.json go to %s and nowhere else.'
+                                   % os.path.abspath(self._folder))
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(self._settings['period_s'], self._print_lines, clock=steady)
         self.create_timer(CHECK_PERIOD_S, self._look_for_end, clock=steady)
@@ -85,7 +88,8 @@ class ConsoleView(Node):
         summary['folder'], summary['files'] = os.path.abspath(self._folder) if self._folder else '', []
         if self._folder:
             summary['files'] = self._write_pictures() + ['summary.json']
-            write_whole(os.path.join(self._folder, 'summary.json'), (json.dumps(summary, indent=2) + '\n').encode('utf-8'))
+            text = json.dumps(summary, indent=2) + '\n'
+            write_whole(os.path.join(self._folder, 'summary.json'), text.encode('utf-8'))
         print('\n'.join(summary_lines(summary)), flush=True)
         if self._fault is not None:
             raise self._fault
@@ -100,7 +104,7 @@ class ConsoleView(Node):
                 files.append('annotated.jpg')
         return [name for name in files if name]
 
-    def _take(self, message, half):
+    def _take(self, half, message):
         """Keep one half of an answer until its other half is there."""
         stamp = Time.from_msg(message.header.stamp)
         answer = self._answers.setdefault(stamp.nanoseconds, [0.0, 0.0, None, None])
@@ -163,19 +167,20 @@ class ConsoleView(Node):
             self._headed = True
             print(HEADING, flush=True)
         (faces, age_s, picture), self._shown = self._shown, None
-        time_s = time.monotonic() - self._started_s
-        lines = [face_line(time_s, face, age_s, picture, self._color) for face in sorted(faces, key=lambda face: face.box)]
+        time_s = self._record.last_arrival_s - self._record.first_arrival_s
+        faces = sorted(faces, key=lambda face: face.box)
+        lines = [face_line(time_s, face, age_s, picture, self._color) for face in faces]
         print('\n'.join(lines or [no_face_line(time_s, picture)]), flush=True)
 
     def _look_for_end(self):
         now_s = time.monotonic()
         give_up_s = self._settings['give_up_s']
         if give_up_s and not self._record.frames and now_s - self._started_s > give_up_s:
+            answers = self.resolve_topic_name('detections')
             self._fault = FacialEmotionError(
-                'expected a first answer within %.0f s, but none came: %d publishers of %s, %d of %s; see the log of the '
-                'one that is missing' % (give_up_s, self.count_publishers(self._image_topic), self._image_topic,
-                                         self.count_publishers(self.resolve_topic_name('detections')),
-                                         self.resolve_topic_name('detections')))
+                'expected a first answer within %.0f s, but none came: there are %d publishers of %s and %d of %s; see '
+                'the log of what is missing' % (give_up_s, self.count_publishers(self._image_topic), self._image_topic,
+                                                self.count_publishers(answers), answers))
             self.done = True
         if not self._settings['end_with_source']:
             return
@@ -187,15 +192,13 @@ class ConsoleView(Node):
             quiet_since_s = max(self._gone_since_s, self._record.last_arrival_s or 0.0)
             self.done = self.done or now_s - quiet_since_s > self._settings['quiet_s']
 
-    _gone_since_s = None
-
 
 def _make_folder(folder):
     """Make the output folder, or say why that cannot be."""
     try:
         os.makedirs(folder, exist_ok=True)
     except OSError as error:
-        raise BadParameter('expected output.folder to be a folder that can be made and written, got %r (%s); name another'
+        raise BadParameter('expected output.folder to be a folder that can be made, got %r (%s); name another'
                            % (folder, error.strerror)) from None
     if not os.access(folder, os.W_OK):
         raise BadParameter('expected output.folder to be writable, but %r is not; name another' % folder)
@@ -228,7 +231,7 @@ def main(args=None):
     Run until the end of the stream, or until SIGINT or SIGTERM.
 
     :param args: command line; None takes the process's own.
-    :returns: exit status: 0 when something was answered or a person broke off, 1 when nothing was, 2 on a bad parameter.
+    :returns: exit status: 0 when something was answered or a person broke off, 1 when nothing was, 2 on an error.
     """
     return run_until_done('console_view', ConsoleView, args)
 

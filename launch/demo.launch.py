@@ -1,0 +1,91 @@
+"""Play something as a camera, and watch what emotion_node says: `ros2 launch facial_emotion_ros demo.launch.py`."""
+
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, EmitEvent, RegisterEventHandler
+from launch.event_handlers import OnProcessExit
+from launch.events import Shutdown
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
+from launch_ros.substitutions import FindPackageShare
+
+from facial_emotion_ros.demo_graph import demo_processes, transport_environment
+
+
+def generate_launch_description():
+    """Declare the arguments, and make a node of each process of the demo's graph."""
+    processes = demo_processes(
+        source={
+            'source.kind': LaunchConfiguration('source'),
+            'source.path': ParameterValue(LaunchConfiguration('path'), value_type=str),
+            'source.camera': ParameterValue(LaunchConfiguration('camera'), value_type=int),
+            'rate_hz': ParameterValue(LaunchConfiguration('rate_hz'), value_type=float),
+            'loop': ParameterValue(LaunchConfiguration('loop'), value_type=bool),
+            'duration_s': ParameterValue(LaunchConfiguration('duration_s'), value_type=float),
+        },
+        output_folder=ParameterValue(LaunchConfiguration('output_folder'), value_type=str),
+        image_topic=LaunchConfiguration('image_topic'),
+        params_file=LaunchConfiguration('params_file'),
+        common={'use_sim_time': ParameterValue(LaunchConfiguration('use_sim_time'), value_type=bool)},
+    )
+    nodes = {process.name: _node(process) for process in processes}
+    return LaunchDescription(_arguments() + list(nodes.values()) + [
+        # The console view ends by itself when the stream has ended; nothing is left to do then.
+        _shut_down_after(nodes['console_view'], 'the stream has ended'),
+        _shut_down_after(nodes['emotion_node'], 'emotion_node has ended'),
+        _shut_down_after(nodes['media_source'], 'media_source could not play', only_after_failure=True),
+    ])
+
+
+def _arguments():
+    defaults = PathJoinSubstitution([FindPackageShare('facial_emotion_ros'), 'config', 'emotion_node.yaml'])
+    return [
+        DeclareLaunchArgument('source', default_value='sample', choices=['sample', 'images', 'video', 'camera'],
+                              description='What is played as a camera.'),
+        DeclareLaunchArgument('path', default_value='',
+                              description='Folder of images, file of a video, device or address of a camera.'),
+        DeclareLaunchArgument('camera', default_value='0', description='Number of the camera, where no path is given.'),
+        DeclareLaunchArgument('rate_hz', default_value='0.0',
+                              description='Images per second; 0 takes what suits the source.'),
+        DeclareLaunchArgument('loop', default_value='false', choices=['true', 'false'],
+                              description='Whether to start again at the end.'),
+        DeclareLaunchArgument('duration_s', default_value='0.0',
+                              description='End after this time; 0 plays to the end.'),
+        DeclareLaunchArgument('output_folder', default_value='',
+                              description='Folder for annotated.mp4, annotated.jpg and summary.json; empty writes no '
+                                          'picture anywhere.'),
+        DeclareLaunchArgument('namespace', default_value='', description='Namespace of the nodes and of their topics.'),
+        DeclareLaunchArgument('image_topic', default_value='image',
+                              description='Name of the image topic between the media source and emotion_node.'),
+        DeclareLaunchArgument('params_file', default_value=defaults,
+                              description="Parameter file of emotion_node in place of the package's own "
+                                          'config/emotion_node.yaml.'),
+        DeclareLaunchArgument('use_sim_time', default_value='false', choices=['true', 'false'],
+                              description='Whether the time comes from /clock.'),
+        DeclareLaunchArgument('log_level', default_value='info',
+                              description='Least severity that is logged: debug, info, warn, error or fatal.'),
+    ]
+
+
+def _node(process):
+    return Node(
+        package='facial_emotion_ros',
+        executable=process.executable,
+        name=process.name,
+        namespace=LaunchConfiguration('namespace'),
+        parameters=list(process.parameter_files) + [dict(process.parameters)],
+        remappings=list(process.remappings),
+        ros_arguments=['--log-level', LaunchConfiguration('log_level')],
+        additional_env=dict(transport_environment()),
+        emulate_tty=True,
+        output='screen',
+    )
+
+
+def _shut_down_after(node, reason, only_after_failure=False):
+    """End the whole launch when a process has ended."""
+    def on_exit(event, _context):
+        if only_after_failure and event.returncode == 0:
+            return []
+        return [EmitEvent(event=Shutdown(reason=reason))]
+    return RegisterEventHandler(OnProcessExit(target_action=node, on_exit=on_exit))

@@ -1,0 +1,43 @@
+"""Start emotion_node alone: `ros2 launch facial_emotion_ros node.launch.py image_topic:=/camera/image_raw`."""
+
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
+from launch_ros.substitutions import FindPackageShare
+
+
+def generate_launch_description():
+    """Declare the arguments and the one node."""
+    defaults = PathJoinSubstitution([FindPackageShare('facial_emotion_ros'), 'config', 'emotion_node.yaml'])
+    return LaunchDescription([
+        DeclareLaunchArgument('namespace', default_value='',
+                              description='Namespace of the node and of its relative topics.'),
+        DeclareLaunchArgument('image_topic', default_value='image',
+                              description="The camera's image topic (sensor_msgs/Image); relative to the namespace "
+                                          'unless it begins with a slash.'),
+        DeclareLaunchArgument('params_file', default_value=defaults,
+                              description="Parameter file in place of the package's own config/emotion_node.yaml."),
+        DeclareLaunchArgument('use_sim_time', default_value='false', choices=['true', 'false'],
+                              description='Whether the time comes from /clock.'),
+        DeclareLaunchArgument('autostart', default_value='true', choices=['true', 'false'],
+                              description='Whether the node configures and activates itself; false where a lifecycle '
+                                          'manager does that.'),
+        DeclareLaunchArgument('log_level', default_value='info',
+                              description='Least severity that is logged: debug, info, warn, error or fatal.'),
+        Node(
+            package='facial_emotion_ros',
+            executable='emotion_node',
+            name='emotion_node',
+            namespace=LaunchConfiguration('namespace'),
+            parameters=[
+                LaunchConfiguration('params_file'),
+                {'use_sim_time': ParameterValue(LaunchConfiguration('use_sim_time'), value_type=bool),
+                 'autostart': ParameterValue(LaunchConfiguration('autostart'), value_type=bool)},
+            ],
+            remappings=[('image', LaunchConfiguration('image_topic'))],
+            ros_arguments=['--log-level', LaunchConfiguration('log_level')],
+            output='screen',
+        ),
+    ])
