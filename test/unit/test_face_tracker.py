@@ -1,0 +1,168 @@
+"""A face keeps its id from frame to frame, and nobody else ever gets it."""
+
+import math
+import string
+
+import numpy as np
+import pytest
+
+from facial_emotion_ros.errors import BadParameter
+from facial_emotion_ros.face_tracker import FaceTracker, face_id, intersection_over_union
+
+
+def box(x, y, side=100.0):
+    """Return a square box by its centre."""
+    return [x - side / 2, y - side / 2, x + side / 2, y + side / 2]
+
+
+def update(tracker, boxes, stamp_s, scores=None):
+    """Update with the scores falling in the order of the boxes, unless given."""
+    boxes = np.array(boxes, np.float32).reshape(-1, 4)
+    scores = np.linspace(0.9, 0.5, len(boxes)) if scores is None else np.array(scores)
+    return tracker.update(boxes, scores, stamp_s)
+
+
+def test_ids_differ_visibly_when_many_are_given():
+    ids = [face_id(number) for number in range(1000)]
+    assert all(len(each) == 5 and set(each) <= set(string.ascii_lowercase) for each in ids)
+    letters = np.array([list(each) for each in ids])
+    assert min((letters[lag:] != letters[:-lag]).sum(axis=1).min() for lag in range(1, 1000)) >= 3
+
+
+def test_no_id_comes_twice_when_all_are_counted_through():
+    # The factor shares no divisor with the count, so that the map is one to one; the ends are looked at.
+    assert face_id(0) == face_id(20 ** 5) and len({face_id(number) for number in range(20000)}) == 20000
+
+
+def test_ids_are_the_same_when_the_frames_are():
+    frames = [[box(100 + 7 * step, 100), box(300, 100 + 9 * step)] for step in range(20)]
+    runs = []
+    for _ in range(2):
+        tracker = FaceTracker()
+        runs.append([update(tracker, boxes, step / 15) for step, boxes in enumerate(frames)])
+    assert runs[0] == runs[1] == [[face_id(0), face_id(1)]] * 20
+
+
+def test_no_ids_when_there_are_no_faces():
+    tracker = FaceTracker()
+    assert update(tracker, [], 0.0) == []
+    assert tracker.live_ids == []
+
+
+def test_faces_keep_their_ids_when_the_order_of_the_boxes_changes():
+    tracker = FaceTracker()
+    first = update(tracker, [box(100, 100), box(400, 100), box(250, 300)], 0.0)
+    assert update(tracker, [box(255, 300), box(105, 100), box(395, 100)], 0.1) == [first[2], first[0], first[1]]
+
+
+def test_faces_keep_their_ids_when_they_cross_well_apart():
+    tracker = FaceTracker()
+    expected = update(tracker, [box(100, 100), box(500, 250)], 0.0)
+    for step in range(1, 41):
+        assert update(tracker, [box(100 + 10 * step, 100), box(500 - 10 * step, 250)], step / 15) == expected
+
+
+@pytest.mark.parametrize('gap_s, keeps', [(0.2, True), (0.5, True), (0.51, False), (3.0, False)])
+def test_id_is_kept_up_to_the_largest_age_when_a_face_is_lost(gap_s, keeps):
+    tracker = FaceTracker(max_age_s=0.5)
+    before = update(tracker, [box(100, 100)], 10.0)
+    assert update(tracker, [], 10.0 + gap_s / 2) == []
+    after = update(tracker, [box(110, 100)], 10.0 + gap_s)
+    assert (after == before) is keeps
+
+
+def test_live_ids_end_when_a_face_is_gone_for_too_long():
+    tracker = FaceTracker(max_age_s=0.5)
+    first, second = update(tracker, [box(100, 100), box(400, 100)], 0.0)
+    update(tracker, [box(100, 100)], 0.4)
+    assert tracker.live_ids == [first, second]
+    update(tracker, [box(100, 100)], 0.6)
+    assert tracker.live_ids == [first]
+    update(tracker, [], 1.2)
+    assert tracker.live_ids == []
+
+
+@pytest.mark.parametrize('shift, growth, keeps', [
+    (0, 1, True), (50, 1, True), (74, 1, True), (80, 1, False), (0, 1.7, True), (0, 6, False), (60, 1.3, True),
+    (60, 2.0, False), (300, 1, False)])
+def test_id_goes_with_the_face_when_it_moves_within_the_gates(shift, growth, keeps):
+    tracker = FaceTracker()
+    before = update(tracker, [box(300, 300)], 0.0)
+    after = update(tracker, [box(300 + shift, 300, 100 * growth)], 0.1)
+    assert (after == before) is keeps
+
+
+def test_overlap_wins_when_another_face_is_nearer_to_the_first_box():
+    tracker = FaceTracker()
+    before = update(tracker, [box(100, 100), box(190, 100)], 0.0)
+    # Both moved right by 40: the first now lies between its own place (IoU 0.43) and the second's (0.33).
+    assert update(tracker, [box(140, 100), box(230, 100)], 0.1) == before
+
+
+def test_higher_score_gets_the_id_when_two_boxes_fit_equally():
+    tracker = FaceTracker()
+    before = update(tracker, [box(100, 100)], 0.0)
+    left, right = update(tracker, [box(90, 100), box(110, 100)], 0.1, scores=[0.6, 0.7])
+    assert [right] == before and left == face_id(1)
+
+
+def test_id_is_not_used_again_when_cleared_or_lost():
+    tracker = FaceTracker(max_age_s=0.5)
+    seen = []
+    for step in range(50):
+        seen += update(tracker, [box(100, 100)], float(step))
+        if step % 3 == 0:
+            tracker.clear()
+            assert tracker.live_ids == []
+    assert len(set(seen)) == 50
+
+
+def test_faces_are_forgotten_when_the_stamps_go_backwards():
+    tracker = FaceTracker()
+    before = update(tracker, [box(100, 100)], 100.0)
+    after = update(tracker, [box(100, 100)], 99.9)
+    assert after != before and tracker.live_ids == after
+    assert update(tracker, [box(100, 100)], 100.0) == after
+
+
+def test_id_is_kept_when_the_stamp_stays():
+    tracker = FaceTracker(max_age_s=0.0)
+    assert update(tracker, [box(100, 100)], 5.0) == update(tracker, [box(100, 100)], 5.0)
+
+
+def test_no_two_boxes_share_an_id_when_many_faces_jump_about():
+    random, tracker = np.random.RandomState(1), FaceTracker()
+    for step in range(200):
+        centers = random.uniform(0, 400, (random.randint(0, 12), 2))
+        ids = update(tracker, [box(x, y, 80) for x, y in centers], step / 15)
+        assert len(set(ids)) == len(ids) == len(centers)
+        assert set(ids) <= set(tracker.live_ids)
+
+
+def test_memory_does_not_grow_when_faces_come_and_go():
+    tracker = FaceTracker(max_age_s=0.5)
+    for step in range(300):
+        update(tracker, [box(100 + 1000 * (step % 2), 100)], step * 1.0)
+    assert len(tracker.live_ids) == 1
+
+
+@pytest.mark.parametrize('arguments, expected', [
+    ({'max_age_s': -0.1}, BadParameter), ({'max_age_s': math.nan}, BadParameter),
+    ({'max_age_s': math.inf}, BadParameter),
+    ({'min_iou': 0.0}, BadParameter), ({'min_iou': 1.1}, BadParameter), ({'min_iou': math.nan}, BadParameter)])
+def test_refused_when_an_option_is_out_of_range(arguments, expected):
+    with pytest.raises(expected):
+        FaceTracker(**arguments)
+
+
+@pytest.mark.parametrize('boxes, scores, stamp_s, expected', [
+    ([[0, 0, 10, math.nan]], [0.5], 0.0, BadParameter), ([[0, 0, 10, 10]], [], 0.0, BadParameter),
+    ([[0, 0, 10, 10]], [0.5], math.nan, BadParameter), ([[0, 0, 10, 10]], [0.5], math.inf, BadParameter)])
+def test_refused_when_the_faces_are_no_numbers(boxes, scores, stamp_s, expected):
+    with pytest.raises(expected):
+        FaceTracker().update(np.array(boxes, np.float32), np.array(scores, np.float32), stamp_s)
+
+
+def test_overlap_is_none_when_boxes_have_no_area():
+    boxes = np.array([[0, 0, 10, 10], [5, 5, 5, 5], [0, 0, 10, 5], [10, 0, 20, 10]], np.float64)
+    assert np.allclose(intersection_over_union(boxes[:1], boxes), [[1, 0, 0.5, 0]])

@@ -1,0 +1,106 @@
+"""Silence, faults and fall-backs show by themselves as time goes by."""
+
+import math
+
+import pytest
+
+from facial_emotion_ros.health import ERROR, OK, STALE, WARN, inference_health, input_health, percentile, rate
+
+
+def counts(**changes):
+    """Return counts of a node that has just begun, with some changes."""
+    book = dict.fromkeys(('received', 'processed', 'replaced', 'bad', 'expired', 'failed', 'waiting', 'in_work'), 0)
+    book.update(arrivals_s=[], ages_s=[], works_s=[], taken_s=None)
+    book.update(changes)
+    return book
+
+
+def judge_input(now_s=100.0, listening_since_s=90.0, publishers=1, faults=None, **changes):
+    """Judge an input on the topic /image."""
+    return input_health(now_s, counts(**changes), '/image', listening_since_s, publishers, faults or {})
+
+
+STEADY = [95.0 + 0.1 * step for step in range(50)]
+BAD = {'bad': (97.0, 'expected a step of at least 1920 bytes, got 640')}
+OLD = {'expired': (99.0, 'it was 3 s old; compare the clocks of camera and node')}
+
+INPUTS = [
+    ('nobody listens', {'listening_since_s': None}, OK, 'Idle'),
+    ('nobody listens any more, long silence', {'listening_since_s': None, 'arrivals_s': [3.0]}, OK, 'Idle'),
+    ('just subscribed', {'listening_since_s': 99.0}, OK, 'Waiting'),
+    ('just subscribed again', {'listening_since_s': 99.0, 'arrivals_s': [3.0]}, OK, 'Waiting'),
+    ('images come', {'arrivals_s': STEADY}, OK, '10.0 Hz'),
+    ('never an image, no publisher', {'publishers': 0}, STALE, 'nothing publishes on /image'),
+    ('never an image, a publisher', {'publishers': 2}, STALE, '2 publish on /image; look at QoS'),
+    ('images stopped', {'now_s': 104.0, 'arrivals_s': STEADY}, STALE, 'No image for 4.1 s'),
+    ('a malformed image', {'arrivals_s': STEADY, 'faults': BAD}, WARN, '3.0 s ago: expected a step'),
+    ('a malformed image long ago', {'now_s': 108.0, 'arrivals_s': [107.5, 107.9], 'faults': BAD}, OK, 'come'),
+    ('an old image', {'arrivals_s': STEADY, 'faults': OLD}, WARN, 'too old was dropped 1.0 s ago: it was 3 s old'),
+    ('both: the latest is told', {'arrivals_s': STEADY, 'faults': {**BAD, **OLD}}, WARN, 'too old'),
+    ('a fault, then silence', {'now_s': 104.0, 'arrivals_s': STEADY, 'faults': BAD}, STALE, 'No image'),
+    ('failed work is no fault of the input', {'arrivals_s': STEADY, 'faults': {'failed': (99.0, 'x')}}, OK, 'come'),
+]
+
+
+@pytest.mark.parametrize('case, changes, level, words', INPUTS, ids=[case[0] for case in INPUTS])
+def test_input_is_judged_when(case, changes, level, words):
+    found, message, values = judge_input(**changes)
+    assert found == level and words in message
+    assert values['topic'] == '/image' and 'rate_hz' in values
+
+
+def test_counts_are_among_the_values_when_the_input_is_judged():
+    values = judge_input(received=7, processed=3, replaced=2, bad=1, in_work=1, arrivals_s=STEADY)[2]
+    assert [values[name] for name in ('received', 'processed', 'replaced', 'bad', 'expired', 'failed', 'waiting',
+                                      'in_work')] == [7, 3, 2, 1, 0, 0, 0, 1]
+    assert values['silence_s'] == pytest.approx(0.1)
+    assert math.isnan(judge_input()[2]['silence_s'])
+
+
+DEGRADED = 'esr runs on CPUExecutionProvider instead of CUDAExecutionProvider: it could not start'
+FAILED = {'failed': (98.0, 'expected finite numbers in logits, got NaN')}
+BUSY = {'processed': 2, 'works_s': [0.06, 0.08], 'ages_s': [0.07, 0.1]}
+
+INFERENCES = [
+    ('no model', {}, '', '', {}, OK, 'Idle'),
+    ('no image yet', {}, 'CPUExecutionProvider', '', {}, OK, 'Ready on CPU'),
+    ('working', BUSY, 'CPUExecutionProvider', '', {}, OK, '60 ms an image on CPU'),
+    ('in work', dict(BUSY, taken_s=99.9), 'CPUExecutionProvider', '', {}, OK, '60 ms'),
+    ('hanging', dict(BUSY, taken_s=80.0), 'CPUExecutionProvider', '', {}, ERROR, 'in work for 20 s'),
+    ('degraded', BUSY, 'CPUExecutionProvider', DEGRADED, {}, WARN, 'instead of CUDA'),
+    ('failed', BUSY, 'CPUExecutionProvider', DEGRADED, FAILED, ERROR, '2.0 s ago: expected finite'),
+    ('failed long ago', BUSY, 'CPUExecutionProvider', '', {'failed': (80.0, 'x')}, OK, '60 ms'),
+    ('bad images are no fault of inference', BUSY, 'CPUExecutionProvider', '', BAD, OK, '60 ms'),
+]
+
+
+@pytest.mark.parametrize('case, changes, provider, degraded, faults, level, words', INFERENCES,
+                         ids=[case[0] for case in INFERENCES])
+def test_inference_is_judged_when(case, changes, provider, degraded, faults, level, words):
+    found, message, values = inference_health(100.0, counts(**changes), provider, degraded, faults)
+    assert found == level and words in message
+    assert values['provider'] == (provider or 'none')
+
+
+def test_ages_are_among_the_values_when_answers_were_given():
+    values = inference_health(1.0, counts(ages_s=[step / 1000 for step in range(1, 101)]), 'x', '', {})[2]
+    assert (values['age_p50_ms'], values['age_p99_ms'], values['age_max_ms']) == pytest.approx((50, 99, 100))
+    assert math.isnan(values['work_p50_ms'])
+
+
+@pytest.mark.parametrize('values, share, expected', [
+    ([3.0], 0.5, 3.0), ([3.0], 0.0, 3.0), ([1, 2, 3, 4], 0.5, 2), ([4, 1, 3, 2], 0.51, 3), ([1, 2, 3, 4], 0, 1),
+    ([1, 2, 3, 4], 1, 4), (list(range(1, 201)), 0.99, 198), (list(range(1, 101)), 0.07, 7)])
+def test_percentile_is_the_nearest_rank_when_asked_for(values, share, expected):
+    assert percentile(values, share) == expected
+
+
+def test_percentile_is_not_a_number_when_there_are_no_values():
+    assert math.isnan(percentile([], 0.5))
+
+
+@pytest.mark.parametrize('times_s, now_s, expected', [
+    ([], 10.0, 0.0), ([9.0], 10.0, 0.0), ([8.0, 9.0, 10.0], 10.0, 1.0), ([8.0, 9.0, 10.0], 10.9, 1.0),
+    ([8.0, 9.0, 10.0], 12.0, 2 / 3), ([8.0, 9.0, 10.0], 16.0, 0.0), ([9.0, 9.0], 9.0, 0.0)])
+def test_rate_falls_when_events_stop(times_s, now_s, expected):
+    assert rate(times_s, now_s) == pytest.approx(expected)
