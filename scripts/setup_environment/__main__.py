@@ -215,10 +215,6 @@ class Setup:
                 env[name] = os.pathsep.join(kept)
         return env
 
-    def _minor(self):
-        folder = os.path.join(self.venv, 'lib')
-        return next(name[len('python'):] for name in sorted(os.listdir(folder)) if name.startswith('python3.'))
-
     def _install_package(self):
         self.progress.begin('Installing this package with colcon')
         self.state.write(package=state.BEGUN)
@@ -226,7 +222,7 @@ class Setup:
             'AMENT_PREFIX_PATH': self.venv, 'CMAKE_PREFIX_PATH': self.venv,
             'PATH': os.path.join(self.venv, 'bin') + os.pathsep + os.environ.get('PATH', os.defpath)})
         key = state.package_key(ROOT)
-        prefix.install_package(ROOT, self.venv, self._minor(), env, self.progress)
+        prefix.install_package(ROOT, self.venv, env, self.progress)
         self.state.write(package=key)
         self.progress.end()
 

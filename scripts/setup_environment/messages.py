@@ -9,6 +9,7 @@ import tarfile
 import tempfile
 
 from console import CommandFailed, SetupStopped, clean_environment, say
+from python_packages import read_lock
 from system import last_line
 
 PACKAGES = ('vision_msgs', 'hri_msgs')
@@ -35,8 +36,10 @@ class MessageCache:
     def __init__(self, distribution, minor, messages_folder, lock_path):
         self._messages_folder = messages_folder
         caches = os.environ.get('XDG_CACHE_HOME') or os.path.join(os.path.expanduser('~'), '.cache')
+        tools = '\n'.join(text for name, text in read_lock(lock_path) if name.startswith('ros-') or name == 'numpy')
+        made_from = hash_files(message_files(messages_folder), messages_folder) + tools
         name = '{}-cp{}-{}.tar'.format(distribution, minor.replace('.', ''),
-                                       hash_files(message_files(messages_folder) + [lock_path], messages_folder)[:20])
+                                       hashlib.sha256(made_from.encode()).hexdigest()[:20])
         self.path = os.path.join(caches, 'facial_emotion_ros', 'messages', name)
 
     def read(self):

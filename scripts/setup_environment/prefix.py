@@ -32,14 +32,12 @@ unset -f _facial_emotion_prepend
 _STARTUP = '''\
 """Written by scripts/setup: a plain .venv/bin/python finds the prefixes that a sourced shell would name."""
 import os
-import site
+import sys
 
-_prefixes = {prefixes!r}
-_known = [prefix for prefix in os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep) if prefix]
-_wanted = [prefix for prefix in _prefixes if os.path.isdir(prefix)]
-os.environ['AMENT_PREFIX_PATH'] = os.pathsep.join(_wanted + [each for each in _known if each not in _wanted])
-if os.path.isdir({overlay_packages!r}):
-    site.addsitedir({overlay_packages!r})
+if not os.environ.get('AMENT_PREFIX_PATH'):  # else a shell has named them, in its own order
+    os.environ['AMENT_PREFIX_PATH'] = os.pathsep.join({prefixes!r})
+if os.path.isdir({package_folder!r}):
+    sys.path.append({package_folder!r})
 '''
 
 
@@ -47,15 +45,13 @@ class Overlay:
     """Where colcon builds our package and installs it.
 
     :param venv: the environment.
-    :param minor: Python's version, like '3.11'.
     """
 
-    def __init__(self, venv, minor):
+    def __init__(self, venv):
         self.folder = os.path.join(venv, 'overlay')
         self.build_base = os.path.join(self.folder, 'build')
         self.install_base = os.path.join(self.folder, 'install')
         self.prefix = os.path.join(self.install_base, PACKAGE)
-        self.site_packages = os.path.join(self.prefix, 'lib', 'python' + minor, 'site-packages')
 
 
 def site_packages_of(venv, minor):
@@ -90,9 +86,9 @@ def write_startup(venv, minor, with_wheels):
     :param minor: Python's version.
     :param with_wheels: whether ROS itself lies in the environment.
     """
-    overlay = Overlay(venv, minor)
+    overlay = Overlay(venv)
     text = _STARTUP.format(prefixes=[overlay.prefix] + ([venv] if with_wheels else []),
-                           overlay_packages=overlay.site_packages)
+                           package_folder=os.path.join(overlay.build_base, PACKAGE))
     packages = site_packages_of(venv, minor)
     with open(os.path.join(packages, 'facial_emotion_startup.py'), 'w', encoding='utf-8') as file:
         file.write(text)
@@ -107,7 +103,7 @@ def hide_from_colcon(venv):
         pass
 
 
-def install_package(root, venv, minor, env, progress):
+def install_package(root, venv, env, progress):
     """Install our package by `colcon build --symlink-install`.
 
     :param root: this checkout.
@@ -117,11 +113,11 @@ def install_package(root, venv, minor, env, progress):
     :param progress: Progress.
     :raises SetupStopped: colcon failed.
     """
-    overlay = Overlay(venv, minor)
+    overlay = Overlay(venv)
     shutil.rmtree(overlay.folder, ignore_errors=True)
     command = [os.path.join(venv, 'bin', 'python'), '-c', 'import sys; from colcon_core.command import main; sys.exit(main())',
                '--log-base', os.devnull, 'build', '--paths', root, '--build-base', overlay.build_base,
-               '--install-base', overlay.install_base, '--symlink-install', '--event-handlers', 'console_direct+']
+               '--install-base', overlay.install_base, '--symlink-install']
     try:
         progress.run(command, env, cwd=venv)
     except CommandFailed as error:

@@ -18,8 +18,8 @@ PACKAGES_OF_MODULE = {
     'onnxruntime': ('onnxruntime', 'flatbuffers', 'protobuf', 'packaging', 'coloredlogs', 'humanfriendly', 'sympy',
                     'mpmath'),
     'catkin_pkg': ('catkin-pkg', 'docutils', 'pyparsing', 'python-dateutil', 'six', 'tzdata'),
-    'colcon_ros': ('colcon-core', 'colcon-ros', 'colcon-cmake', 'colcon-library-path', 'colcon-output',
-                   'colcon-package-selection', 'colcon-pkg-config', 'colcon-python-setup-py',
+    'colcon_ros': ('colcon-core', 'colcon-ros', 'colcon-bash', 'colcon-cmake', 'colcon-library-path',
+                   'colcon-package-information', 'colcon-pkg-config', 'colcon-python-setup-py',
                    'colcon-recursive-crawl', 'colcon-test-result', 'distlib', 'empy', 'packaging'),
 }
 
