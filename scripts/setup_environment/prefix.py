@@ -115,7 +115,9 @@ def install_package(root, venv, env, progress):
     """
     overlay = Overlay(venv)
     shutil.rmtree(overlay.folder, ignore_errors=True)
-    command = [os.path.join(venv, 'bin', 'python'), '-c', 'import sys; from colcon_core.command import main; sys.exit(main())',
+    # This environment's Python runs colcon, so that it stands in the executables' first lines.
+    command = [os.path.join(venv, 'bin', 'python'), '-c',
+               'import sys; from colcon_core.command import main; sys.exit(main())',
                '--log-base', os.devnull, 'build', '--paths', root, '--build-base', overlay.build_base,
                '--install-base', overlay.install_base, '--symlink-install']
     try:

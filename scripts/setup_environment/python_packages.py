@@ -31,8 +31,8 @@ _PIP = ('-m', 'pip', '--disable-pip-version-check', '--no-input', '--retries', '
 #: What pip prints -> what is wrong, what to do. The first that fits is told; pip installs nothing before all is there.
 _PIP_FAILURES = (
     (r'DO NOT MATCH THE HASHES|Hash mismatch|Hashes are required',
-     'A downloaded package does not have the checksum that the lock file records ({detail}): the file was changed on its '
-     'way, or a package index of your own offers another build under the same name.',
+     'A downloaded package does not have the checksum that the lock file records ({detail}): the file was changed on '
+     'its way, or a package index of your own offers another build under the same name.',
      'Do not use it; check pip\'s configured indexes (`pip config list`) and start again.'),
     (r'No space left on device', 'The disk is full.', 'Make about 3 GB free and start again.'),
     (r'NewConnectionError|Name or service not known|name resolution|Network is unreachable|Connection refused|'
@@ -55,7 +55,8 @@ def explain_pip_failure(output, log_path):
     """
     for pattern, cause, next_step in _PIP_FAILURES:
         if re.search(pattern, output):
-            return SetupStopped(cause.format(detail=_detail(output)), '{} All that pip said: {}'.format(next_step, log_path))
+            return SetupStopped(cause.format(detail=_detail(output)),
+                                '{} All that pip said: {}'.format(next_step, log_path))
     return SetupStopped('pip failed: {}.'.format(last_line(output)), 'All that it said: {}'.format(log_path))
 
 
