@@ -9,7 +9,7 @@ import numpy as np
 from facial_emotion_ros.errors import BadModel, BadParameter
 from facial_emotion_ros.image import check_image
 from facial_emotion_ros.model_bundle import ModelBundle
-from facial_emotion_ros.onnx_session import CPU, Provider, open_session
+from facial_emotion_ros.onnx_session import CPU, Provider, RunningModel
 
 #: Boxes of one face overlap more than this (intersection over union), those of two faces less.
 MAX_OVERLAP = 0.3
@@ -75,14 +75,23 @@ class FaceDetector:
             raise BadParameter(f'expected a least face score above 0 and up to 1, got {min_score!r}')
         if isinstance(long_side_px, bool) or not isinstance(long_side_px, int) or not 32 <= long_side_px <= 8192:
             raise BadParameter(f'expected a long side of 32 to 8192 pixels, got {long_side_px!r}')
-        self._session, self.provider, self.degraded = open_session(bundle, providers, threads)
+        self._model = RunningModel(bundle, providers, threads)
         self._input = bundle.manifest['input']
         self._outputs = self._output_names(bundle.manifest['outputs'])
-        there = {node.name for node in self._session.get_inputs() + self._session.get_outputs()}
-        missing = sorted({self._input['name'], *self._outputs.values()} - there)
+        missing = sorted({self._input['name'], *self._outputs.values()} - self._model.names)
         if missing:
             raise BadModel(f'Model bundle {bundle.folder!r}: expected inputs and outputs {missing}, the model has '
-                           f'{sorted(there)}; its manifest belongs to another model')
+                           f'{sorted(self._model.names)}; its manifest belongs to another model')
+
+    @property
+    def provider(self) -> str:
+        """The execution provider that really runs the model."""
+        return self._model.provider
+
+    @property
+    def degraded(self) -> str:
+        """Why that is not the one asked for; '' while it is."""
+        return self._model.degraded
 
     def detect(self, image: np.ndarray) -> Faces:
         """Find the faces.
@@ -95,7 +104,7 @@ class FaceDetector:
         image = check_image(image)
         tensor, factors = self._fit(image)
         names = list(self._outputs)
-        arrays = self._session.run([self._outputs[name] for name in names], {self._input['name']: tensor})
+        arrays = self._model.run([self._outputs[name] for name in names], {self._input['name']: tensor})
         for name, array in zip(names, arrays):
             if not np.isfinite(array).all():
                 raise BadModel(f'{self.bundle.name} on {self.provider}: expected finite numbers in {name}, got NaN or '

@@ -1,8 +1,9 @@
-"""Open a model bundle in ONNX Runtime, and say which execution provider really runs it."""
+"""Open and run a model bundle in ONNX Runtime, and say which execution provider really does it."""
 
 import logging
-from typing import Any, Dict, List, NamedTuple, Sequence, Tuple, Union
+from typing import Any, Dict, List, NamedTuple, Sequence, Set, Tuple, Union
 
+import numpy as np
 import onnxruntime
 
 from facial_emotion_ros.errors import BadModel, BadParameter
@@ -33,10 +34,13 @@ def provider_name(provider: Provider) -> str:
     :returns: the name.
     :raises BadParameter: if it is neither.
     """
-    name, options = (provider, {}) if isinstance(provider, str) else (tuple(provider) + (None, None))[:2]
-    if not isinstance(name, str) or not name or not isinstance(options, dict):
-        raise BadParameter(f'expected an execution provider as a name or as (name, options), got {provider!r}')
-    return name
+    if isinstance(provider, str) and provider:
+        return provider
+    if isinstance(provider, (tuple, list)) and len(provider) == 2:
+        name, options = provider
+        if isinstance(name, str) and name and isinstance(options, dict):
+            return name
+    raise BadParameter(f'expected an execution provider as a name or as (name, options), got {provider!r}')
 
 
 def open_session(bundle: ModelBundle, providers: Sequence[Provider] = (CPU,), threads: int = 1) -> OpenSession:
@@ -80,6 +84,41 @@ def open_session(bundle: ModelBundle, providers: Sequence[Provider] = (CPU,), th
         return OpenSession(session, name, degraded)
     raise BadModel(f'Model bundle {bundle.folder!r} does not load in ONNX Runtime {onnxruntime.__version__}: '
                    + '; '.join(failures))
+
+
+class RunningModel:
+    """A bundle's model, ready to run. A provider that fails while running is exchanged for the CPU once, for good."""
+
+    def __init__(self, bundle: ModelBundle, providers: Sequence[Provider] = (CPU,), threads: int = 1):
+        """Open the model as :func:`open_session` does, with its parameters and errors."""
+        self.bundle = bundle
+        self._threads = threads
+        self._session, self.provider, self.degraded = open_session(bundle, providers, threads)
+
+    @property
+    def names(self) -> Set[str]:
+        """Names of the model's inputs and outputs."""
+        return {node.name for node in self._session.get_inputs() + self._session.get_outputs()}
+
+    def run(self, outputs: Sequence[str], feed: Dict[str, np.ndarray]) -> List[np.ndarray]:
+        """Run the model.
+
+        :param outputs: names of the outputs that are wanted.
+        :param feed: name of each input -> array.
+        :returns: the outputs in that order.
+        :raises BadModel: if it fails on the CPU as well.
+        """
+        try:
+            return self._session.run(outputs, feed)
+        except Exception as error:  # ONNX Runtime's own exceptions have no common base but this
+            cause = str(error).splitlines()[0] if str(error) else type(error).__name__
+            if self.provider == CPU:
+                raise BadModel(f'{self.bundle.name} failed on {CPU}: {cause}') from error
+        failed = self.provider
+        self._session, self.provider, _ = open_session(self.bundle, (CPU,), self._threads)
+        self.degraded = f'{self.bundle.name} runs on {CPU} from now on: {failed} failed at work: {cause}'
+        _log.warning(self.degraded)
+        return self.run(outputs, feed)
 
 
 def _open(bundle: ModelBundle, entries: List[Provider], threads: int) -> onnxruntime.InferenceSession:

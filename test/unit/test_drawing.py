@@ -57,8 +57,8 @@ def test_unknown_is_drawn_without_confidence_when_it_is_unknown(confidence):
 
 
 @pytest.mark.parametrize('box', [
-    (0, 0, 100, 120), (540, 0, 640, 120), (0, 360, 100, 480), (540, 360, 640, 480), (270, 0, 370, 480), (0, 0, 640, 480),
-    (630, 200, 640, 210), (0, 470, 5, 480)])
+    (0, 0, 100, 120), (540, 0, 640, 120), (0, 360, 100, 480), (540, 360, 640, 480), (270, 0, 370, 480),
+    (0, 0, 640, 480), (630, 200, 640, 210), (0, 470, 5, 480)])
 def test_label_is_whole_when_the_face_is_at_a_border(box):
     def label(place):
         canvas = drawing._Canvas(ground())
