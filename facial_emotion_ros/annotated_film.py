@@ -32,7 +32,7 @@ class AnnotatedFilm:
         :param encoders: what to try; an empty sequence writes pictures.
         """
         self._folder, self._name, self._encoders = folder, name, encoders
-        self._first = []  # type: List[Tuple[float, np.ndarray]]
+        self._first: List[Tuple[float, np.ndarray]] = []
         self._writer = None
         self._part, self._suffix = '', ''
         self._rate_hz = _DEFAULT_RATE_HZ

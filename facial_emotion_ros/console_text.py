@@ -6,6 +6,9 @@ from facial_emotion_ros.stream_record import SeenFace
 #: ANSI colours of the classes; a class without one stays plain.
 _COLORS = {'happy': '32', 'sad': '34', 'surprise': '33', 'fear': '35', 'disgust': '36', 'anger': '31', 'contempt': '95'}
 
+#: A face seen in fewer frames is counted, but has no line in the summary (summary.json has every one).
+LASTING_FRAMES = 3
+
 HEADING = '  time  face   emotion   confidence  valence  arousal     age  box (x, y, width x height)'
 
 
@@ -56,18 +59,29 @@ def summary_lines(summary: Dict[str, Any]) -> List[str]:
     model = summary.get('model')
     if model:
         lines.append('Model: %s, sha256 %s' % (model['name'], model['sha256'] or 'unknown'))
-    lines.append('Faces: %d' % len(summary['faces']))
-    if summary['pictures']:
-        for name, shown in summary['pictures'].items():
-            words = ['%s %.2f' % (face['emotion'], face['confidence']) for face in shown['faces']]
-            lines.append('  %-28s %s' % (name, ', '.join(words) or 'no face'))
-    else:
-        for face in summary['faces']:
-            lines.append('  %-5s  mostly %-8s  confidence %.2f  valence %s  arousal %s  in %d frames' % (
-                face['id'], face['emotion'], face['confidence'], _signed(face['valence']), _signed(face['arousal']),
-                face['frames']))
+    lines += _picture_lines(summary['pictures']) if summary['pictures'] else _face_lines(summary['faces'])
     if summary.get('files'):
         lines.append('Written to %s: %s' % (summary['folder'], ', '.join(summary['files'])))
+    return lines
+
+
+def _picture_lines(pictures: Dict[str, Any]) -> List[str]:
+    lines = ['Pictures: %d' % len(pictures)]
+    for name, shown in pictures.items():
+        words = ['%s %.2f' % (face['emotion'], face['confidence']) for face in shown['faces']]
+        lines.append('  %-28s %s' % (name, ', '.join(words) or 'no face'))
+    return lines
+
+
+def _face_lines(faces: List[Dict[str, Any]]) -> List[str]:
+    lasting = [face for face in faces if face['frames'] >= LASTING_FRAMES]
+    fleeting = len(faces) - len(lasting)
+    lines = ['Faces: %d%s' % (len(lasting), ', and %d in fewer than %d frames each' % (fleeting, LASTING_FRAMES)
+                              if fleeting else '')]
+    for face in lasting:
+        lines.append('  %-5s  mostly %-8s  confidence %.2f  valence %s  arousal %s  in %d frames' % (
+            face['id'], face['emotion'], face['confidence'], _signed(face['valence']), _signed(face['arousal']),
+            face['frames']))
     return lines
 
 

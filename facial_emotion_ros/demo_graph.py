@@ -5,8 +5,8 @@ from typing import Any, Dict, Mapping, NamedTuple, Tuple
 
 from facial_emotion_ros.installed_files import find_shared
 
-#: Variables that name a profile of Fast DDS: the second is what Humble knows.
-PROFILE_VARIABLES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
+#: Variables that name a profile of Fast DDS: version 2 (Humble, Jazzy) reads the first, version 3 the second.
+PROFILE_VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
 
 
 class NodeProcess(NamedTuple):

@@ -42,7 +42,7 @@ class Medium:
 
     def __init__(self):
         """Start with nothing skipped."""
-        self.skipped = []  # type: List[Tuple[str, str]]
+        self.skipped: List[Tuple[str, str]] = []
 
     def read(self) -> Optional[Frame]:
         """
@@ -116,7 +116,7 @@ class Pictures(Medium):
                                'exists' % (folder, 'a file' if os.path.exists(folder) else 'not there'))
         names = sorted(name for name in os.listdir(folder)
                        if name.lower().endswith(PICTURE_SUFFIXES) and not name.startswith('.'))
-        self._paths = []  # type: List[str]
+        self._paths: List[str] = []
         for name in names:
             try:
                 read_picture(os.path.join(folder, name))

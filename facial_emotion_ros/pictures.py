@@ -26,7 +26,7 @@ def read_picture(path: str) -> np.ndarray:
         raise BadImage('cannot be read (%s)' % error.strerror) from None
     if not content:
         raise BadImage('the file is empty')
-    if content.startswith(b'\xff\xd8') and content.rfind(b'\xff\xd9') < content.rfind(b'\xff\xda'):
+    if content.startswith(b'\xff\xd8') and content.rfind(b'\xff\xd9') <= content.rfind(b'\xff\xda'):
         raise BadImage('the JPEG file is cut off')
     if content.startswith(b'\x89PNG') and b'IEND' not in content:
         raise BadImage('the PNG file is cut off')

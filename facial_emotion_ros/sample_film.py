@@ -13,7 +13,7 @@ from facial_emotion_ros.installed_files import find_shared
 LENGTH_S = 24.0
 
 #: Duration of a panel's sliding in or out.
-SLIDE_S = 1.2
+SLIDE_S = 1.6
 
 #: Darkness of the blurred picture that fills a panel where the portrait itself ends.
 BACKDROP_GAIN = 0.45
@@ -36,9 +36,9 @@ class Portrait(NamedTuple):
 
 #: Left to right. The astronaut comes back at the end, so that the film can be repeated without a cut.
 CAST = (
-    Portrait('astronaut.jpg', (224.0, 126.0), 111.0, 1.0, ((-SLIDE_S, 17.0), (LENGTH_S - 0.2, LENGTH_S + SLIDE_S))),
-    Portrait('president.jpg', (422.0, 247.0), 203.0, 1.0, ((6.5, LENGTH_S - 1.4),)),
-    Portrait('vice_president.jpg', (644.0, 490.0), 640.0, 1.25, ((12.0, LENGTH_S - 1.4),)),
+    Portrait('astronaut.jpg', (224.0, 126.0), 111.0, 1.0, ((-SLIDE_S, 14.5), (20.0, LENGTH_S + SLIDE_S))),
+    Portrait('president.jpg', (422.0, 247.0), 203.0, 1.0, ((6.2, 20.6),)),
+    Portrait('vice_president.jpg', (644.0, 490.0), 640.0, 1.25, ((10.8, LENGTH_S - SLIDE_S),)),
 )
 
 
@@ -54,7 +54,7 @@ class SampleFilm:
         :raises BadImage: a portrait is missing or cannot be decoded.
         """
         self.width, self.height = width, height
-        self._pictures = {}  # type: Dict[str, Tuple[np.ndarray, np.ndarray]]
+        self._pictures: Dict[str, Tuple[np.ndarray, np.ndarray]] = {}
         folder = folder or find_shared('samples')
         for portrait in CAST:
             path = os.path.join(folder, portrait.file)

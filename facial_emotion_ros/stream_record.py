@@ -1,6 +1,6 @@
 """What was answered for a stream of images, kept small, and its summary. Nothing of ROS."""
 from collections import OrderedDict
-from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -69,11 +69,11 @@ class StreamRecord:
         """Start empty."""
         self.frames = 0
         self.frames_with_faces = 0
-        self.last_arrival_s = None  # type: Optional[float]
+        self.last_arrival_s: Optional[float] = None
         self.first_arrival_s = 0.0
-        self._ages_s = []  # type: List[float]
-        self._faces = OrderedDict()  # type: OrderedDict[str, _Sums]
-        self._pictures = OrderedDict()  # type: OrderedDict[str, Dict[str, Any]]
+        self._ages_s: List[float] = []
+        self._faces: OrderedDict[str, _Sums] = OrderedDict()
+        self._pictures: OrderedDict[str, Dict[str, Any]] = OrderedDict()
 
     def add(self, arrival_s: float, age_s: float, faces: Iterable[SeenFace], picture: str = ''):
         """
@@ -112,7 +112,7 @@ class StreamRecord:
         ages_ms = np.array(self._ages_s) * 1e3
         age_ms = OrderedDict((name, round(float(np.percentile(ages_ms, rank)), 1) if self.frames else None)
                              for name, rank in (('p50', 50), ('p99', 99), ('max', 100)))
-        pictures = OrderedDict()  # type: OrderedDict[str, Any]
+        pictures: OrderedDict[str, Any] = OrderedDict()
         for name, shown in self._pictures.items():
             faces = [sums.summary(face_id) for face_id, sums in shown['faces'].items()]
             faces.sort(key=lambda face: face['mean_box_px'][0])
@@ -122,3 +122,18 @@ class StreamRecord:
             ('frames_per_second', round((self.frames - 1) / seconds, 2) if seconds > 0 else None), ('age_ms', age_ms),
             ('faces', [sums.summary(face_id) for face_id, sums in self._faces.items()]), ('pictures', pictures),
         ])
+
+
+def picture_merit(faces: Sequence[SeenFace], width: float) -> Tuple[int, int, float]:
+    """
+    Say how well a picture shows what is done: the most faces, all with room around them, the least sure one the surest.
+
+    :param faces: in the picture.
+    :param width: of the picture in px.
+    :returns: to be compared; the better, the larger.
+    """
+    boxes = sorted(face.box for face in faces)
+    walls = [0.0] + [box[2] for box in boxes]
+    doors = [box[0] for box in boxes] + [float(width)]
+    room_px = min(door - wall for wall, door in zip(walls, doors))
+    return len(boxes), int(min(max(room_px, 0.0), 40.0) // 10), min([face.confidence for face in faces] or [0.0])

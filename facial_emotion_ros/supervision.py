@@ -1,13 +1,15 @@
 """A few processes that live and die together, in a ROS domain of their own. Nothing of ROS is imported."""
 import ctypes
+import fcntl
 import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections import OrderedDict
-from typing import Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import IO, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from facial_emotion_ros.errors import FacialEmotionError
 
@@ -98,7 +100,7 @@ class Family:
 
     def __init__(self):
         """Start with none."""
-        self._children = OrderedDict()  # type: OrderedDict[str, Child]
+        self._children: OrderedDict[str, Child] = OrderedDict()
 
     def add(self, child: Child):
         """
@@ -155,7 +157,7 @@ def describe_exit(code: int) -> str:
         return 'killed by signal %d' % -code
 
 
-def take_free_domain() -> Tuple[int, socket.socket]:
+def take_free_domain() -> Tuple[int, IO[str]]:
     """
     Choose a ROS domain in which nobody on this machine speaks.
 
@@ -164,10 +166,13 @@ def take_free_domain() -> Tuple[int, socket.socket]:
     """
     start = os.getpid() % len(DOMAINS)
     for domain in list(DOMAINS[start:]) + list(DOMAINS[:start]):
-        claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         try:
-            # Linux's abstract names vanish with the process, however that ends.
-            claim.bind('\0facial_emotion_ros domain %d' % domain)
+            claim = open(os.path.join(tempfile.gettempdir(), 'facial_emotion_ros_domain_%d.lock' % domain), 'w')
+        except OSError:
+            continue  # another user's
+        try:
+            # The kernel drops the lock with the process, however that ends. The project's tests take the same locks.
+            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if _is_silent(domain):
                 return domain, claim
         except OSError:

@@ -8,7 +8,7 @@ import time
 from collections import OrderedDict
 
 import cv2
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.time import Time
@@ -24,7 +24,7 @@ from facial_emotion_ros.image import decode_image
 from facial_emotion_ros.ros.demo_parameters import CONSOLE_VIEW, declare
 from facial_emotion_ros.ros.ending_process import run_until_done
 from facial_emotion_ros.ros.qos import latched_qos, output_qos
-from facial_emotion_ros.stream_record import SeenFace, StreamRecord
+from facial_emotion_ros.stream_record import SeenFace, StreamRecord, picture_merit
 
 #: Answers and pictures that wait for their other half; more than this means that it will not come.
 MAX_WAITING = 64
@@ -49,8 +49,8 @@ class ConsoleView(Node):
         self._record = StreamRecord()
         self._answers = OrderedDict()  # stamp in ns -> [arrival s, age s, Detection2DArray or None, affect or None]
         self._pictures = OrderedDict()  # stamp in ns -> annotated image whose answer is not complete yet
-        self._merits = OrderedDict()  # stamp in ns -> merit of its annotated image
-        self._best, self._best_merit = None, (0, 0.0)
+        self._faces = OrderedDict()  # stamp in ns -> faces of an answer whose annotated image has not come yet
+        self._best, self._best_merit = None, ()
         self._shown = None  # (faces, age s, picture) of the newest answer since the last block of lines
         self._model, self._diagnostics = None, OrderedDict()
         self._started_s, self._headed = time.monotonic(), False
@@ -127,11 +127,11 @@ class ConsoleView(Node):
         picture = os.path.basename(detections.header.frame_id) if '/' in detections.header.frame_id else ''
         self._record.add(arrival_s, age_s, faces, picture)
         self._shown = (faces, age_s, picture)
-        self._merits[stamp] = (len(faces), min([face.confidence for face in faces] or [0.0]))
+        self._faces[stamp] = faces
         if stamp in self._pictures:
             self._judge(stamp)
-        while len(self._merits) > MAX_WAITING:
-            self._merits.popitem(last=False)
+        while len(self._faces) > MAX_WAITING:
+            self._faces.popitem(last=False)
 
     def _take_picture(self, message):
         stamp = Time.from_msg(message.header.stamp)
@@ -139,14 +139,15 @@ class ConsoleView(Node):
                              bool(message.is_bigendian))
         self._film.add(image, stamp.nanoseconds / 1e9)
         self._pictures[stamp.nanoseconds] = image
-        if stamp.nanoseconds in self._merits:
+        if stamp.nanoseconds in self._faces:
             self._judge(stamp.nanoseconds)
         while len(self._pictures) > 8:
             self._pictures.popitem(last=False)
 
     def _judge(self, stamp):
-        """Keep the picture with the most faces, and among those the one whose least sure face is the surest."""
-        image, merit = self._pictures.pop(stamp), self._merits.pop(stamp)
+        """Keep the best picture so far."""
+        image = self._pictures.pop(stamp)
+        merit = picture_merit(self._faces.pop(stamp), image.shape[1])
         if self._best is None or merit > self._best_merit:
             self._best, self._best_merit = image, merit
 
@@ -159,6 +160,10 @@ class ConsoleView(Node):
             values = OrderedDict((pair.key, _number(pair.value)) for pair in status.values)
             level = status.level[0] if isinstance(status.level, bytes) else status.level
             self._diagnostics[status.name] = {'level': level, 'message': status.message, 'values': values}
+            if level == DiagnosticStatus.ERROR[0] and self._settings['give_up_s'] and not self._record.frames:
+                # A node that cannot start stays reachable and says why: nothing will come, however long one waits.
+                self._fault = FacialEmotionError('%s says: %s' % (status.name, status.message))
+                self.done = True
 
     def _print_lines(self):
         if self._shown is None:

@@ -34,7 +34,8 @@ CONSOLE_VIEW = (
     Parameter('quiet_s', 1.5, 'With end_with_source: no answer for this long means that the last one has come. Longer '
               'than diagnostics.period_s of the node, so that its last counters are seen.', low=0.1, high=60.0,
               unit='s'),
-    Parameter('give_up_s', 0.0, 'End with an error when no answer has come this long after the start; 0 waits.',
+    Parameter('give_up_s', 0.0, 'End with an error when no answer has come this long after the start, or as soon as a '
+              'diagnostic says before that something failed; 0 waits.',
               low=0.0, high=3600.0, unit='s'),
     Parameter('color', 'auto', 'Colours in the lines; auto has them on a terminal.',
               choices=('auto', 'always', 'never')),

@@ -12,11 +12,11 @@ from std_msgs.msg import Header
 
 from facial_emotion_ros.media import open_medium
 from facial_emotion_ros.ros.demo_parameters import MEDIA_SOURCE, declare
-from facial_emotion_ros.ros.messages import image_message
 from facial_emotion_ros.ros.ending_process import run_until_done
+from facial_emotion_ros.ros.messages import image_message
 
 #: How long the end waits until every subscriber has what was sent.
-ACKNOWLEDGE_S = 3.0
+ACKNOWLEDGE_S = 2.0
 
 #: Time between two log lines while nobody has subscribed.
 WAITING_LINE_S = 5.0
@@ -44,7 +44,7 @@ class MediaSource(Node):
             self.get_logger().warning('%s is left out: %s; replace the file if it should be shown.' % (name, reason))
         reliable = settings['reliability'] == 'reliable'
         self._publisher = self.create_publisher(Image, 'image', QoSProfile(
-            history=HistoryPolicy.KEEP_LAST, depth=2,
+            history=HistoryPolicy.KEEP_LAST, depth=5,
             reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT))
         self._waits = settings['wait_for_subscriber']
         self._sent = 0

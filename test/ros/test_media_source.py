@@ -1,0 +1,108 @@
+"""The media source as a process: what arrives at a subscriber, and how it ends."""
+
+import os
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+from rclpy.qos import ReliabilityPolicy
+from rclpy.time import Time
+from sensor_msgs.msg import Image
+
+from facial_emotion_ros.sample_film import SampleFilm
+from graph_peer import REPOSITORY, quality
+
+MODULE = ('-m', 'facial_emotion_ros.ros.media_source', '--ros-args')
+
+
+def settings(**parameters):
+    """Return the command's words for parameters, __ for the dot."""
+    words = []
+    for name, value in parameters.items():
+        words += ['-p', '%s:=%s' % (name.replace('__', '.'), str(value).lower() if isinstance(value, bool) else value)]
+    return words
+
+
+@pytest.fixture
+def images(peer):
+    """Collect what comes on the topic `image`."""
+    received = []
+    subscription = peer.node.create_subscription(Image, 'image', received.append, quality(depth=20))
+    yield received
+    peer.node.destroy_subscription(subscription)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Make a folder with two pictures and a damaged one."""
+    folder = tmp_path / 'pictures'
+    folder.mkdir()
+    for name, value in (('first.png', 40), ('second.jpg', 200)):
+        cv2.imwrite(str(folder / name), np.full((48, 64, 3), value, np.uint8))
+    (folder / 'cut.jpg').write_bytes((folder / 'second.jpg').read_bytes()[:200])
+    return folder
+
+
+def test_pictures_arrive_in_order_when_a_folder_is_played(start, peer, images, folder):
+    process = start(*MODULE, *settings(
+        source__kind='images', source__path=folder, source__seconds_each=0.4, rate_hz=20.0, source__width=320,
+        source__height=240, name_in_frame_id=True, wait_for_subscriber=True))
+    peer.wait(lambda: process.process.poll() is not None, 'the end of the pictures')
+    peer.wait(lambda: len(images) >= 2 * (8 + 14), 'all that was sent')
+    frame_ids = [message.header.frame_id for message in images]
+    assert frame_ids == ['camera/first.png'] * 8 + ['camera'] * 14 + ['camera/second.jpg'] * 8 + ['camera'] * 14
+    stamps = [Time.from_msg(message.header.stamp).nanoseconds for message in images]
+    steps = np.diff(stamps) / 1e9
+    assert (steps > 0).all() and 0.04 < np.median(steps) < 0.06
+    assert {(message.encoding, message.width, message.height, message.step) for message in images} == {
+        ('bgr8', 320, 240, 960)}
+    assert images[0].data[120 * 960 + 480] == 40
+    assert 'cut.jpg is left out: the JPEG file is cut off' in process.output()
+    assert '1 damaged left out' in process.output()
+
+
+def test_first_frame_is_not_lost_when_a_subscriber_is_late(start, peer):
+    process = start(*MODULE, *settings(wait_for_subscriber=True, duration_s=0.5))
+    process.wait_for('once someone has subscribed')
+    received = []
+    subscription = peer.node.create_subscription(Image, 'image', received.append, quality(depth=20))
+    peer.wait(lambda: process.process.poll() is not None, 'the end')
+    peer.node.destroy_subscription(subscription)
+    first = np.frombuffer(received[0].data, np.uint8).reshape(480, 640, 3)
+    assert np.array_equal(first, SampleFilm(folder=os.path.join(REPOSITORY, 'samples')).frame(0.0))
+
+
+@pytest.mark.parametrize('reliability', ['reliable', 'best_effort'])
+def test_publisher_offers_what_was_asked_for_when_started(start, peer, reliability):
+    process = start(*MODULE, *settings(reliability=reliability, loop=True))
+    process.wait_for('Playing')
+    offers = peer.wait(lambda: peer.node.get_publishers_info_by_topic('/image'), 'the publisher')
+    assert offers[0].qos_profile.reliability == getattr(ReliabilityPolicy, reliability.upper())
+
+
+@pytest.mark.parametrize('parameters, words', [
+    ({'source__kind': 'film'}, 'one of sample, images, video, camera'),
+    ({'source__kind': 'images', 'source__path': '/nowhere'}, "expected a folder of pictures, got '/nowhere'"),
+    ({'source__kind': 'video', 'source__path': 'README.md'}, 'README.md'),
+    ({'source__kind': 'camera', 'source__camera': 98}, 'expected a picture from camera 98, got none'),
+    ({'source__camera': 'front'}, 'an integer from 0 to 99'),
+    ({'rate_hz': -1}, 'rate_hz must be a float from 0.0 to 240.0 (Hz), but is -1'),
+])
+def test_bad_input_ends_it_with_a_sentence_when_started(ros_environment, parameters, words):
+    ended = subprocess.run([sys.executable, *MODULE, *settings(**parameters)], env=ros_environment, cwd=REPOSITORY,
+                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=30, check=False)
+    text = ended.stdout.decode()
+    assert ended.returncode == 2, text
+    assert words in text and 'Traceback' not in text
+
+
+def test_images_arrive_when_the_shared_memory_profile_is_used(start, peer, images, ros_environment, monkeypatch):
+    profile = os.path.join(REPOSITORY, 'config', 'fastdds_shared_memory.xml')
+    for variable in ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE'):
+        monkeypatch.setitem(ros_environment, variable, profile)
+    process = start(*MODULE, *settings(wait_for_subscriber=True, duration_s=0.5))
+    peer.wait(lambda: process.process.poll() is not None, 'the end')
+    assert len(images) >= 3
+    assert 'XML' not in process.output(), process.output()

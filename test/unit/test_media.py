@@ -1,0 +1,164 @@
+"""Media: what is played as a camera, and how bad input is refused."""
+import os
+
+import cv2
+import numpy as np
+import pytest
+
+from facial_emotion_ros.errors import BadImage, BadParameter
+from facial_emotion_ros.media import PAUSE_S, open_medium
+from facial_emotion_ros.pictures import BACKGROUND, fit, read_picture, shrink
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+SAMPLES = os.path.join(os.path.dirname(os.path.dirname(HERE)), 'samples')
+
+
+def picture(value, width=60, height=40):
+    """Make a picture with some detail."""
+    rows, columns = np.mgrid[:height, :width]
+    return np.dstack([rows * 3 + value, columns * 2, np.full((height, width), value)]).astype(np.uint8)
+
+
+def read_all(medium):
+    """Read to the end."""
+    frames = []
+    while True:
+        frame = medium.read()
+        if frame is None:
+            return frames
+        frames.append(frame)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Make a folder with three good pictures, two damaged ones and two files that are none."""
+    for value, name in ((10, 'c.png'), (20, 'a.jpg'), (30, 'B.JPEG')):
+        cv2.imwrite(str(tmp_path / name.lower()), picture(value))
+        os.rename(str(tmp_path / name.lower()), str(tmp_path / name))
+    whole = (tmp_path / 'a.jpg').read_bytes()
+    (tmp_path / 'cut.jpg').write_bytes(whole[:len(whole) * 2 // 3])
+    (tmp_path / 'noise.png').write_bytes(b'\x89PNG\r\n' + bytes(range(256)))
+    (tmp_path / 'notes.txt').write_text('no picture')
+    (tmp_path / '.hidden.jpg').write_bytes(whole)
+    return str(tmp_path)
+
+
+@pytest.fixture(params=[('.mp4', 'mp4v'), ('.avi', 'MJPG')], ids=['mp4', 'avi'])
+def video(request, tmp_path):
+    """Make a film of 30 frames at 10 frames per second, whose brightness grows from frame to frame."""
+    suffix, letters = request.param
+    path = str(tmp_path / ('film' + suffix))
+    writer = cv2.VideoWriter(path, cv2.VideoWriter_fourcc(*letters), 10.0, (64, 48))
+    if not writer.isOpened():
+        pytest.skip('this OpenCV has no %s encoder' % letters)
+    for number in range(30):
+        writer.write(np.full((48, 64, 3), number * 8, np.uint8))
+    writer.release()
+    return path
+
+
+def test_sample_is_a_stream_when_played():
+    frames = read_all(open_medium('sample', path=SAMPLES))
+    assert len(frames) == 240
+    steps = [np.abs(after.image.astype(int) - before.image).mean() for before, after in zip(frames, frames[1:])]
+    assert frames[0].image.shape == (480, 640, 3) and frames[0].image.dtype == np.uint8
+    assert min(steps) > 0.1, 'it must move all the time'
+    assert max(steps) < 60, 'it must have no cut'
+    assert np.abs(frames[0].image.astype(int) - frames[-1].image).mean() < 60, 'its end must lead back to its start'
+
+
+def test_sample_is_the_same_when_played_again():
+    medium = open_medium('sample', path=SAMPLES, rate_hz=2.0)
+    first = read_all(medium)
+    medium.rewind()
+    again = read_all(medium)
+    assert len(first) == len(again) and all(np.array_equal(a.image, b.image) for a, b in zip(first, again))
+
+
+def test_sample_is_refused_when_a_portrait_is_missing(tmp_path):
+    with pytest.raises(BadImage, match='astronaut.jpg'):
+        open_medium('sample', path=str(tmp_path))
+
+
+def test_pictures_come_by_name_with_pauses_when_a_folder_is_played(folder):
+    medium = open_medium('images', path=folder, rate_hz=10.0, seconds_each=0.5, width=120, height=120)
+    frames = read_all(medium)
+    names = [frame.name for frame in frames]
+    pause = [''] * int(round(PAUSE_S * 10))
+    assert names == ['B.JPEG'] * 5 + pause + ['a.jpg'] * 5 + pause + ['c.png'] * 5 + pause
+    assert all(frame.image.shape == (120, 120, 3) for frame in frames)
+    assert (frames[5].image == BACKGROUND).all(), 'a pause shows nothing'
+    assert not (frames[0].image[60] == BACKGROUND).all()
+    medium.rewind()
+    assert [frame.name for frame in read_all(medium)] == names
+
+
+def test_damaged_pictures_are_named_when_others_are_good(folder):
+    medium = open_medium('images', path=folder)
+    assert [name for name, _ in medium.skipped] == ['cut.jpg', 'noise.png']
+    assert 'cut off' in medium.skipped[0][1]
+
+
+@pytest.mark.parametrize('rate_hz, count', [(0.0, 30), (10.0, 30), (5.0, 15), (20.0, 60)])
+def test_video_keeps_its_speed_when_the_rate_differs(video, rate_hz, count):
+    medium = open_medium('video', path=video, rate_hz=rate_hz)
+    levels = [int(np.median(frame.image)) for frame in read_all(medium)]
+    assert medium.rate_hz == (rate_hz or 10.0)
+    assert abs(len(levels) - count) <= 1
+    assert all(before <= after + 2 for before, after in zip(levels, levels[1:]))
+    assert levels[0] < 12 and levels[-1] > 200
+    medium.rewind()
+    assert int(np.median(medium.read().image)) == levels[0]
+    medium.close()
+
+
+def test_video_is_scaled_down_when_larger_than_asked(video):
+    assert open_medium('video', path=video, max_side_px=32).read().image.shape == (24, 32, 3)
+
+
+@pytest.mark.parametrize('kind, make, expected, words', [
+    ('film', None, BadParameter, "one of sample, images, video, camera, got 'film'"),
+    ('images', None, BadParameter, 'name a folder'),
+    ('video', None, BadParameter, 'name a file'),
+    ('images', lambda path: None, BadParameter, 'not there'),
+    ('images', lambda path: path.write_text('x'), BadParameter, 'a file'),
+    ('images', lambda path: path.mkdir(), BadImage, 'got none'),
+    ('images', lambda path: (path.mkdir(), (path / 'a.png').write_bytes(b'')), BadImage, 'a.png: the file is empty'),
+    ('video', lambda path: None, BadParameter, 'not there'),
+    ('video', lambda path: path.mkdir(), BadParameter, 'a folder'),
+    ('video', lambda path: path.write_bytes(b'no video' * 100), BadImage, 'gave no frame'),
+    ('camera', lambda path: None, BadImage, '/dev/video'),
+])
+def test_bad_input_is_refused_when_opened(tmp_path, kind, make, expected, words):
+    path = tmp_path / 'input'
+    if make is not None:
+        make(path)
+    with pytest.raises(expected, match=words) as refusal:
+        open_medium(kind, path='' if make is None else str(path))
+    assert 'expected' in str(refusal.value) and 'got' in str(refusal.value) or 'gave' in str(refusal.value)
+
+
+@pytest.mark.parametrize('content, words', [
+    (b'', 'empty'), (b'\xff\xd8\xff\xda' + b'x' * 50, 'cut off'), (b'\x89PNG' + b'x' * 50, 'cut off'),
+    (b'\xff\xd8\xff\xda' + b'x' * 50 + b'\xff\xd9', 'cannot be decoded'), (b'BM' + b'\xff' * 60, 'cannot be decoded'),
+])
+def test_damaged_picture_is_refused_when_read(tmp_path, content, words):
+    path = tmp_path / 'picture'
+    path.write_bytes(content)
+    with pytest.raises(BadImage, match=words):
+        read_picture(str(path))
+
+
+@pytest.mark.parametrize('width, height', [(640, 480), (1, 500), (500, 1), (3, 2)])
+def test_picture_keeps_its_shape_when_fitted(width, height):
+    frame = fit(np.full((height, width, 3), 200, np.uint8), 64, 48)
+    rows, columns = np.where((frame == 200).all(axis=2))
+    assert frame.shape == (48, 64, 3)
+    scale = min(64 / width, 48 / height)
+    assert abs(np.ptp(columns) + 1 - max(width * scale, 1)) <= 1 and abs(np.ptp(rows) + 1 - max(height * scale, 1)) <= 1
+
+
+@pytest.mark.parametrize('size, limit, wanted', [
+    ((40, 60), 0, (40, 60)), ((40, 60), 60, (40, 60)), ((40, 60), 30, (20, 30)), ((1, 400), 100, (1, 100))])
+def test_image_is_scaled_down_when_larger_than_the_limit(size, limit, wanted):
+    assert shrink(np.zeros(size + (3,), np.uint8), limit).shape == wanted + (3,)
