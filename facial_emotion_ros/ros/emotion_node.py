@@ -189,10 +189,21 @@ class EmotionNode(LifecycleNode):
             self.get_logger().warning('The clock has jumped: the faces seen before are forgotten.')
 
     def _publish_diagnostics(self):
-        now_s = time.monotonic()
-        parts = health.parts(now_s)
-        self._diagnostics.publish(diagnostics_message(self.get_clock().now().to_msg(),
-                                                      self.get_fully_qualified_name(), '', parts))
+        now_s, counts, image_input, pipeline = time.monotonic(), self._tally.snapshot(), self._input, self._pipeline
+        reading = health.input_health(
+            now_s, counts, self.resolve_topic_name('image'), image_input.since_s if image_input else None,
+            len(image_input.offers()) if image_input else 0, counts['faults'], self._value('input.timeout_s'))
+        thinking = health.inference_health(
+            now_s, counts, pipeline.provider if pipeline else '', pipeline.degraded if pipeline else '',
+            counts['faults'])
+        if pipeline:
+            bundle = pipeline.esr_bundle
+            thinking[2].update(model='%s %s' % (bundle.name, bundle.version), sha256=bundle.sha256)
+        if self._fault:
+            thinking = (health.ERROR, self._fault, thinking[2])
+        self._diagnostics.publish(diagnostics_message(
+            self.get_clock().now().to_msg(), self.get_fully_qualified_name(), self._value('inference.bundle'),
+            [('input', reading), ('inference', thinking)]))
 
     def _answer_wrong_transitions(self):
         """Have the service answer a transition that the state does not allow; rclpy lets it end the spin."""

@@ -26,6 +26,7 @@ class FrameTally:
         self._ages_s = deque(maxlen=_KEPT)
         self._works_s = deque(maxlen=_KEPT)
         self._arrivals_s = deque(maxlen=_KEPT)
+        self._faults = {}
 
     def put(self, slot, frame, now_s):
         """Put a frame into the slot and book it, and the one that it replaced.
@@ -54,18 +55,21 @@ class FrameTally:
                 self._newest = None
             self._taken_s = now_s
 
-    def finished(self, outcome, now_s, age_s=None):
+    def finished(self, outcome, now_s, age_s=None, reason=''):
         """Book what became of the frame in work.
 
         :param outcome: one of OUTCOMES.
         :param now_s: float.
         :param age_s: time since the stamp of the image when its answer was out; None where there was no answer.
+        :param reason: why there was none.
         """
         with self._lock:
             self._counts[outcome] += 1
-            if age_s is not None:
+            if outcome == 'processed':
                 self._ages_s.append(age_s)
                 self._works_s.append(now_s - self._taken_s)
+            else:
+                self._faults[outcome] = (now_s, reason)
             self._taken_s = None
 
     def clear(self, slot):
@@ -83,12 +87,13 @@ class FrameTally:
         """Look at everything at one instant.
 
         :returns: dict of the counts (`received`, the outcomes, `waiting`, `in_work`), of `ages_s`, `works_s` and
-            `arrivals_s` (lists, the latest last) and `taken_s` (since when a frame is in work, or None).
+            `arrivals_s` (lists, the latest last), `taken_s` (since when a frame is in work, or None) and `faults`
+            (outcome -> when a frame had it last, and why).
         """
         with self._lock:
             view = dict(self._counts)
             view['waiting'] = int(self._newest is not None)
             view['in_work'] = view['received'] - sum(self._counts[name] for name in OUTCOMES) - view['waiting']
             view.update(ages_s=list(self._ages_s), works_s=list(self._works_s), arrivals_s=list(self._arrivals_s),
-                        taken_s=self._taken_s)
+                        taken_s=self._taken_s, faults=dict(self._faults))
             return view

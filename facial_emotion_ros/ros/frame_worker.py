@@ -75,35 +75,35 @@ class FrameWorker:
                 continue
             started_s = time.monotonic()
             self._tally.taken(message, started_s)
-            outcome, age_s = self._answer(message)
-            self._tally.finished(outcome, time.monotonic(), age_s)
+            outcome, age_s, reason = self._answer(message)
+            self._tally.finished(outcome, time.monotonic(), age_s, reason)
 
     def _answer(self, message):
         """Work on one frame, whatever it brings.
 
-        :returns: (outcome, age in s when its answer was out, None where there is no answer).
+        :returns: (outcome, age in s when its answer was out, why there is none).
         """
         try:
             if self._forget.is_set():
                 self._forget.clear()
                 self._pipeline.reset()
-            max_age_s = self._value('input.max_age_s')
-            if max_age_s > 0.0 and self._age_s(message) > max_age_s:
-                return 'expired', None
+            age_s, max_age_s = self._age_s(message), self._value('input.max_age_s')
+            if 0.0 < max_age_s < age_s:
+                return 'expired', None, 'it was %.1f s old, input.max_age_s is %g' % (age_s, max_age_s)
             image = image_of(message)
             estimates = self._pipeline.estimate(image, self._stamp_s(message))
             if self._stopping.is_set():
-                return 'expired', None
+                return 'expired', None, 'the node was stopped'
             self._outputs.publish(message.header, image, estimates, self._pipeline.tracker.live_ids,
                                   self._value('output.contempt_as'))
-            return 'processed', self._age_s(message)
+            return 'processed', self._age_s(message), ''
         except BadImage as fault:
             self._log.warning('Dropped an image: %s' % fault, throttle_duration_sec=_REPEAT_S,
                               throttle_time_source_type=self._steady)
-            return 'bad', None
+            return 'bad', None, str(fault)
         except Exception as fault:
             self._tell_once(fault)
-            return 'failed', None
+            return 'failed', None, str(fault)
 
     def _tell_once(self, fault):
         """Log a traceback for the first fault of its kind, and one throttled line for those that follow."""

@@ -24,7 +24,7 @@ class ImageInput:
         self._on_image = on_image
         self._subscription = None
         self._reliability = ''
-        self._last_read_s = None
+        self._unread_since_s = None
         #: Monotonic time of the subscription, None while there is none.
         self.since_s = None
 
@@ -34,11 +34,13 @@ class ImageInput:
         :param now_s: monotonic time.
         """
         if not self._value('input.lazy') or self._readers() > 0:
-            self._last_read_s = now_s
-        if self._last_read_s is None:
+            self._unread_since_s = None
+        elif self._subscription is None:
             return
-        if now_s - self._last_read_s > self._value('input.idle_release_s'):
-            self._last_read_s = None
+        elif self._unread_since_s is None:
+            self._unread_since_s = now_s
+        elif now_s - self._unread_since_s > self._value('input.idle_release_s'):
+            self._unread_since_s = None
             self.close()
             self._node.get_logger().info('Left the topic %s, since nobody reads an output of this node.' % self._name())
             return

@@ -61,7 +61,7 @@ TABLE = (
               'A face that is lost for less than this keeps its id.', low=0.0, high=60.0, unit='s'),
     Parameter('tracker.min_iou', 0.3,
               'Boxes of one face in two images overlap at least by this (intersection over union).',
-              low=0.0, high=1.0),
+              low=0.01, high=1.0),
     Parameter('inference.bundle', 'esr_9_ferplus',
               'Emotion network: the name of an embedded model bundle, or the path of a bundle folder.'),
     Parameter('inference.providers', ['CPUExecutionProvider'],
@@ -207,7 +207,8 @@ def as_yaml():
             lines.append('    %s:' % head)
             group = head
         indent = '      ' if head else '    '
-        note = '%s Must be %s%s.' % (parameter.description, expected(parameter), '' if parameter.live else '; read-only')
+        note = '%s Must be %s%s.' % (
+            parameter.description, expected(parameter), '' if parameter.live else '; read-only')
         lines += textwrap.wrap(note, 116, initial_indent=indent + '# ', subsequent_indent=indent + '# ',
                                break_on_hyphens=False)
         lines.append('%s%s: %s' % (indent, leaf, _literal(parameter.default)))

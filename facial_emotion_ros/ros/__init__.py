@@ -1,0 +1,1 @@
+"""The robot's executables: the only place that imports rclpy."""

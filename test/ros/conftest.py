@@ -1,0 +1,190 @@
+"""Real processes on a real graph: a ROS domain of this test run's own, processes that must end cleanly, a peer node."""
+
+import fcntl
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import pytest
+
+REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+try:
+    import rclpy  # noqa: F401
+
+    from graph_peer import Peer
+except ImportError as absent:
+    # Sourced ROS or our .venv gives it; nothing in this folder means anything without.
+    collect_ignore_glob = ['test_*.py']
+    sys.stderr.write('test/ros is left out, since %s: run scripts/test, or source a ROS 2 installation.\n' % absent)
+
+
+@pytest.fixture(scope='session')
+def ros_domain():
+    """Hold a ROS domain that no other test run on this machine uses."""
+    for domain in range(1, 102):
+        lock = open(os.path.join(tempfile.gettempdir(), 'facial_emotion_ros_domain_%d.lock' % domain), 'w')
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.close()
+            continue
+        yield domain
+        lock.close()
+        return
+    pytest.fail('all ROS domains from 1 to 101 are locked by other test runs')
+
+
+@pytest.fixture(scope='session')
+def ros_environment(ros_domain, tmp_path_factory):
+    """Return the environment of every process of this run: our domain, this machine only."""
+    ours = {'ROS_DOMAIN_ID': str(ros_domain), 'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
+            'ROS_LOG_DIR': str(tmp_path_factory.mktemp('ros_log')), 'RCUTILS_COLORIZED_OUTPUT': '0',
+            'PYTHONUNBUFFERED': '1',
+            'PYTHONPATH': os.pathsep.join([REPOSITORY] + [p for p in [os.environ.get('PYTHONPATH')] if p])}
+    for variable in ('ROS_LOCALHOST_ONLY', 'ROS_STATIC_PEERS'):
+        os.environ.pop(variable, None)
+    before = {name: os.environ.get(name) for name in ours}
+    os.environ.update(ours)
+    yield dict(os.environ)
+    for name, value in before.items():
+        os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
+
+
+class Process:
+    """A process under test; its output goes to a file, so that it never blocks."""
+
+    def __init__(self, command, environment, log):
+        """Start it.
+
+        :param command: list of str.
+        :param environment: dict.
+        :param log: pathlib.Path of the file for both streams.
+        """
+        self.log = log
+        with open(str(log), 'wb') as stream:
+            self.process = subprocess.Popen(command, env=environment, stdout=stream, stderr=subprocess.STDOUT,
+                                            cwd=REPOSITORY)
+
+    def output(self):
+        """Return what it has written so far."""
+        return self.log.read_text(errors='replace')
+
+    def wait_for(self, pattern, timeout_s=30.0):
+        """Wait until its output matches.
+
+        :param pattern: regular expression.
+        :param timeout_s: float.
+        :returns: the match.
+        """
+        end = time.monotonic() + timeout_s
+        while True:
+            over = self.process.poll() is not None or time.monotonic() > end
+            match = re.search(pattern, self.output())
+            if match:
+                return match
+            assert not over, 'no %r in %s s; it wrote:\n%s' % (pattern, timeout_s, self.output())
+            time.sleep(0.02)
+
+    def end(self, number=signal.SIGINT, timeout_s=10.0):
+        """Ask it to end.
+
+        :returns: (exit status, seconds that it took).
+        """
+        started = time.monotonic()
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        try:
+            status = self.process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            pytest.fail('it did not end within %g s; it wrote:\n%s' % (timeout_s, self.output()))
+        return status, time.monotonic() - started
+
+
+def check_clean_end(process):
+    """End a process, and fail unless that went well."""
+    status, _ = process.end()
+    assert status == 0, process.output()
+    assert 'Traceback' not in process.output(), process.output()
+
+
+@pytest.fixture
+def start(ros_environment, tmp_path):
+    """Start processes that must end with status 0 and without a traceback when the test is over."""
+    started = []
+
+    def launch(*command):
+        log = tmp_path / ('process_%d.log' % len(started))
+        started.append(Process([sys.executable] + [str(word) for word in command], ros_environment, log))
+        return started[-1]
+
+    yield launch
+    for process in reversed(started):
+        check_clean_end(process)
+
+
+def node_command(*ros_arguments, **parameters):
+    """Return the command of emotion_node: parameters as keywords with __ for the dot, other words for --ros-args."""
+    settings = {'diagnostics__period_s': 0.1}
+    settings.update(parameters)
+    words = ['-m', 'facial_emotion_ros.ros.emotion_node', '--ros-args'] + list(ros_arguments)
+    for name, value in settings.items():
+        words += ['-p', '%s:=%s' % (name.replace('__', '.'), str(value).lower() if isinstance(value, bool) else value)]
+    return words
+
+
+@pytest.fixture(scope='session')
+def shared_process(ros_environment, tmp_path_factory):
+    """Hold the node that tests share which leave it as they found it; never beside a test's own node."""
+    running = []
+
+    def start():
+        if not running:
+            log = tmp_path_factory.mktemp('shared_node') / 'node.log'
+            running.append(Process([sys.executable] + node_command(), ros_environment, log))
+            running[0].wait_for('Active: ')
+        return running[0]
+
+    def end():
+        if running:
+            check_clean_end(running.pop())
+
+    yield start, end
+    end()
+
+
+@pytest.fixture
+def shared_node(shared_process):
+    """Return a node with the default parameters that is active."""
+    return shared_process[0]()
+
+
+@pytest.fixture
+def start_node(shared_process, start):
+    """Start emotion_node; arguments as `node_command` takes them."""
+    shared_process[1]()
+    return lambda *ros_arguments, **parameters: start(*node_command(*ros_arguments, **parameters))
+
+
+@pytest.fixture(scope='session')
+def ros_context(ros_environment):
+    """Return an rclpy context of this process, in the domain of the run."""
+    from rclpy.context import Context
+    context = Context()
+    context.init(domain_id=int(ros_environment['ROS_DOMAIN_ID']))
+    yield context
+    context.try_shutdown()
+
+
+@pytest.fixture
+def peer(ros_context):
+    """Return a node of this process that plays camera, reader and operator."""
+    peer = Peer(ros_context)
+    yield peer
+    peer.close()

@@ -1,0 +1,216 @@
+"""A node of the test process: camera, reader and operator in one. It shares no code with the package."""
+
+import array
+import os
+import time
+from collections import OrderedDict
+
+import cv2
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from rcl_interfaces.srv import DescribeParameters, GetParameters, SetParameters
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import Image
+
+REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+TRANSITIONS = {'configure': Transition.TRANSITION_CONFIGURE, 'activate': Transition.TRANSITION_ACTIVATE,
+               'deactivate': Transition.TRANSITION_DEACTIVATE, 'cleanup': Transition.TRANSITION_CLEANUP}
+
+
+def quality(reliable=True, depth=10, latched=False):
+    """Return a QoS profile."""
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST, depth=depth,
+        reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
+        durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE)
+
+
+def scene(width=640, height=480, faces=1):
+    """Paint the astronaut, once or more often side by side, the first one largest.
+
+    :returns: (H, W, 3) uint8 BGR.
+    """
+    canvas = np.full((height, width, 3), 90, np.uint8)
+    portrait = cv2.imread(os.path.join(REPOSITORY, 'samples', 'astronaut.jpg'))
+    side, left = height if faces == 1 else min(height, width // 2), 0
+    for _ in range(faces):
+        canvas[:side, left:left + side] = cv2.resize(portrait, (side, side), interpolation=cv2.INTER_AREA)
+        left, side = left + side, min(side * 3 // 4, width - left - side)
+    return canvas
+
+
+def image_fields(picture, encoding='bgr8'):
+    """Return the fields of a sensor_msgs/Image for an array."""
+    return {'height': picture.shape[0], 'width': picture.shape[1], 'encoding': encoding,
+            'step': picture.shape[1] * picture.itemsize * (picture.shape[2] if picture.ndim == 3 else 1),
+            'data': array.array('B', picture.tobytes())}
+
+
+class Peer:
+    """One node and its executor, spun by whoever waits."""
+
+    def __init__(self, context):
+        """Create the node.
+
+        :param context: rclpy context that has been initialised.
+        """
+        self.node = Node('peer', context=context, start_parameter_services=False, enable_rosout=False)
+        self._executor = SingleThreadedExecutor(context=context)
+        self._executor.add_node(self.node)
+
+    def close(self):
+        """Destroy the node."""
+        self._executor.remove_node(self.node)
+        self._executor.shutdown()
+        self.node.destroy_node()
+
+    def wait(self, condition, what, timeout_s=20.0, each=None, every_s=0.1):
+        """Spin until a condition holds.
+
+        :param condition: function without arguments; its first true value is returned.
+        :param what: words for the failure.
+        :param timeout_s: float.
+        :param each: called every `every_s` meanwhile, for example to publish one more image.
+        """
+        end, due = time.monotonic() + timeout_s, 0.0
+        while True:
+            value = condition()
+            if value:
+                return value
+            assert time.monotonic() < end, 'waited %g s in vain for %s' % (timeout_s, what)
+            if each is not None and time.monotonic() >= due:
+                each()
+                due = time.monotonic() + every_s
+            self._executor.spin_once(timeout_sec=0.02)
+
+    def spin(self, seconds):
+        """Spin for a time: only where something must not happen."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self._executor.spin_once(timeout_sec=0.02)
+
+    def listen(self, message_type, topic, **qos):
+        """Subscribe.
+
+        :returns: list that the messages are appended to.
+        """
+        heard = []
+        self.node.create_subscription(message_type, topic, heard.append, quality(**qos))
+        return heard
+
+    def camera(self, topic='image', reliable=True, picture=None):
+        """Open a camera.
+
+        :param picture: (H, W, 3) BGR; the astronaut if None.
+        """
+        return Camera(self.node, topic, reliable, scene() if picture is None else picture)
+
+    def health(self):
+        """Listen to the node's diagnostics."""
+        return Health(self.listen(DiagnosticArray, '/diagnostics'))
+
+    def call(self, service_type, name, request, timeout_s=20.0):
+        """Call a service and wait for its answer."""
+        client = self.node.create_client(service_type, name)
+        self.wait(client.service_is_ready, 'the service ' + name)
+        future = client.call_async(request)
+        self.wait(future.done, 'an answer of ' + name, timeout_s)
+        self.node.destroy_client(client)
+        return future.result()
+
+    def change_state(self, transition, node='/emotion_node'):
+        """Ask for a lifecycle transition by its name or number.
+
+        :returns: whether it succeeded.
+        """
+        request = ChangeState.Request()
+        request.transition.id = TRANSITIONS.get(transition, transition)
+        return self.call(ChangeState, node + '/change_state', request).success
+
+    def state(self, node='/emotion_node'):
+        """Return the name of the lifecycle state."""
+        return self.call(GetState, node + '/get_state', GetState.Request()).current_state.label
+
+    def wait_state(self, state, node='/emotion_node'):
+        """Wait until the node is in a state."""
+        self.wait(lambda: self.state(node) == state, 'the state ' + state)
+
+    def set_parameter(self, parameter, node='/emotion_node'):
+        """Set one parameter, an rclpy Parameter.
+
+        :returns: SetParametersResult.
+        """
+        request = SetParameters.Request(parameters=[parameter.to_parameter_msg()])
+        return self.call(SetParameters, node + '/set_parameters', request).results[0]
+
+    def get_parameters(self, names, node='/emotion_node'):
+        """Return ParameterValue messages."""
+        return self.call(GetParameters, node + '/get_parameters', GetParameters.Request(names=names)).values
+
+    def describe(self, names, node='/emotion_node'):
+        """Return ParameterDescriptor messages."""
+        request = DescribeParameters.Request(names=names)
+        return self.call(DescribeParameters, node + '/describe_parameters', request).descriptors
+
+
+class Camera:
+    """Publishes one picture, or the fields that a test makes up."""
+
+    _opened = 0
+
+    def __init__(self, node, topic, reliable, picture):
+        Camera._opened += 1
+        #: The frame_id of its images, which no other camera of this process has.
+        self.frame = 'camera_%d_optical_frame' % Camera._opened
+        self._node = node
+        self._fields = image_fields(picture)
+        self.publisher = node.create_publisher(Image, topic, quality(reliable, depth=1))
+
+    def shoot(self, stamp=None, **fields):
+        """Publish an image stamped now.
+
+        :param stamp: builtin_interfaces/Time in place of now.
+        :param fields: of sensor_msgs/Image, in place of the picture's.
+        :returns: the header.
+        """
+        message = Image(**dict(self._fields, **fields))
+        message.header.stamp = stamp or self._node.get_clock().now().to_msg()
+        message.header.frame_id = self.frame
+        self.publisher.publish(message)
+        return message.header
+
+    def answers(self, heard):
+        """Return those of the messages that answer an image of this camera."""
+        return [message for message in heard if message.header.frame_id == self.frame]
+
+    def watched(self):
+        """Return whether someone is subscribed."""
+        return self.publisher.get_subscription_count() > 0
+
+
+class Health:
+    """Reads the latest diagnostics."""
+
+    COUNTS = ('received', 'processed', 'replaced', 'bad', 'expired', 'failed', 'waiting', 'in_work')
+
+    def __init__(self, heard):
+        self._heard = heard
+
+    def parts(self):
+        """Return the latest statuses, part -> DiagnosticStatus."""
+        statuses = self._heard[-1].status if self._heard else []
+        return OrderedDict((status.name.split(': ')[1], status) for status in statuses)
+
+    def values(self, part):
+        """Return the values of a part as a dict of str."""
+        status = self.parts().get(part)
+        return {} if status is None else {pair.key: pair.value for pair in status.values}
+
+    def counts(self):
+        """Return the counters; {} before the first message."""
+        values = self.values('input')
+        return {name: int(values[name]) for name in self.COUNTS} if values else {}

@@ -1,0 +1,35 @@
+"""Signals end the node cleanly, whatever it is doing."""
+
+import signal
+import time
+
+import pytest
+from vision_msgs.msg import Detection2DArray
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_the_node_ends_cleanly_when_signalled_in_work(start_node, peer, number):
+    node = start_node()
+    camera, heard = peer.camera(), peer.listen(Detection2DArray, 'detections')
+    peer.wait(lambda: heard, 'detections', each=camera.shoot)
+    camera.shoot()
+    status, seconds = node.end(number)
+    assert (status, 'Traceback' in node.output()) == (0, False), node.output()
+    assert seconds < 3.0
+
+
+def test_the_node_ends_cleanly_when_signalled_twice(start_node, peer):
+    node = start_node()
+    node.wait_for('Active: ')
+    for _ in range(5):
+        node.process.send_signal(signal.SIGINT)
+        node.process.send_signal(signal.SIGTERM)
+        time.sleep(0.01)
+    status, seconds = node.end()
+    assert (status, 'Traceback' in node.output()) == (0, False), node.output()
+    assert seconds < 3.0
+
+
+def test_the_node_ends_cleanly_when_signalled_unconfigured(start_node, peer):
+    start_node(autostart=False)
+    peer.wait_state('unconfigured')

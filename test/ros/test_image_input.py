@@ -1,0 +1,154 @@
+"""The image subscription: lazy, as reliable as the camera, and hard to kill."""
+
+import time
+
+import numpy as np
+import pytest
+from rclpy.parameter import Parameter
+from rclpy.qos import ReliabilityPolicy
+from vision_msgs.msg import Detection2DArray
+
+from graph_peer import image_fields, scene
+
+
+def test_the_subscription_comes_and_goes_when_readers_do(start_node, peer):
+    node = start_node(input__idle_release_s=0.5)
+    camera = peer.camera()
+    node.wait_for('Active: ')
+    peer.spin(0.5)
+    assert not camera.watched(), 'subscribed although nobody reads an output'
+    heard = peer.listen(Detection2DArray, 'detections')
+    peer.wait(camera.watched, 'a subscription')
+    peer.wait(lambda: heard, 'detections', each=camera.shoot)
+    peer.node.destroy_subscription(list(peer.node.subscriptions)[-1])
+    gone = time.monotonic()
+    peer.wait(lambda: not camera.watched(), 'the subscription to be released')
+    assert time.monotonic() - gone >= 0.5
+    peer.listen(Detection2DArray, 'affect')
+    peer.wait(camera.watched, 'a second subscription')
+    node.wait_for('(?s)Listening to /image.*Left the topic /image.*Listening to /image')
+
+
+def test_images_are_worked_on_without_a_reader_when_laziness_is_off(start_node, peer):
+    start_node(input__lazy=False)
+    camera, health = peer.camera(), peer.health()
+    peer.wait(lambda: health.counts().get('processed'), 'a processed image', each=camera.shoot)
+    peer.set_parameter(Parameter('input.lazy', value=True))
+    peer.wait(lambda: not camera.watched(), 'the subscription to be released')
+
+
+@pytest.mark.parametrize('reliable', [True, False])
+def test_the_subscription_is_as_reliable_as_the_publisher_when_left_to_itself(start_node, peer, reliable):
+    start_node()
+    # Small images, since best effort loses big ones in the default middleware.
+    camera = peer.camera(reliable=reliable, picture=scene(200, 160))
+    heard = peer.listen(Detection2DArray, 'detections')
+    peer.wait(lambda: heard, 'detections', each=camera.shoot)
+    assert offered(peer, '/image') == ([ReliabilityPolicy.RELIABLE] if reliable else [ReliabilityPolicy.BEST_EFFORT])
+
+
+def test_the_reliability_follows_when_a_publisher_of_the_other_kind_comes(start_node, peer):
+    node = start_node()
+    first = peer.camera(reliable=True, picture=scene(200, 160))
+    heard = peer.listen(Detection2DArray, 'detections')
+    peer.wait(lambda: heard, 'detections of the reliable camera', each=first.shoot)
+    second = peer.camera(reliable=False, picture=scene(200, 160))
+    peer.wait(second.watched, 'a subscription that hears both')
+    heard.clear()
+    peer.wait(lambda: heard, 'detections of the other camera', each=second.shoot)
+    node.wait_for(r'Listening to /image \(best effort\)')
+    assert peer.set_parameter(Parameter('input.reliability', value='reliable')).successful
+    peer.wait(lambda: offered(peer, '/image') == [ReliabilityPolicy.RELIABLE], 'what the parameter asks for')
+
+
+def offered(peer, topic):
+    """Return the reliability of every subscription of a topic."""
+    return [end.qos_profile.reliability for end in peer.node.get_subscriptions_info_by_topic(topic)]
+
+
+GOOD = image_fields(scene())
+#: (what is wrong, fields in place of the good ones, words of the warning)
+MALFORMED = [
+    ('step too small', {'step': 640}, 'step'),
+    ('step too large', {'step': 4000}, '480 rows of 4000 bytes'),
+    ('step of zero', {'step': 0}, 'step'),
+    ('step that overflows', {'step': 2 ** 32 - 1}, 'bytes'),
+    ('short buffer', {'data': GOOD['data'][:1000]}, '1000'),
+    ('no buffer', {'data': GOOD['data'][:0]}, '0 bytes'),
+    ('one byte too many', {'data': GOOD['data'] + GOOD['data'][:1]}, '921601'),
+    ('unknown encoding', {'encoding': 'klingon8'}, 'klingon8'),
+    ('empty encoding', {'encoding': ''}, 'encoding'),
+    ('depth image', {'encoding': '32FC1', 'step': 2560, 'data': GOOD['data'] * 2}, 'bytes'),
+    ('zero width', {'width': 0}, 'width'),
+    ('zero height', {'height': 0}, 'height'),
+    ('zero size', {'width': 0, 'height': 0, 'step': 0, 'data': GOOD['data'][:0]}, 'height'),
+    ('huge size', {'width': 2 ** 32 - 1, 'height': 2 ** 32 - 1}, '4294967295'),
+]
+
+
+def test_every_malformed_image_is_counted_and_good_ones_are_answered_when_they_alternate(start_node, peer):
+    node = start_node()
+    camera, health = peer.camera(), peer.health()
+    heard = peer.listen(Detection2DArray, 'detections')
+    peer.wait(lambda: heard, 'the first answer', each=camera.shoot, every_s=1.0)
+    peer.wait(lambda: settled(health), 'the first images to be worked on')
+    before = settled(health)
+    good = []
+    for what, fields, _words in MALFORMED:
+        camera.shoot(**fields)
+        peer.wait(lambda: settled(health, 'bad', len(good) + 1), what)
+        good.append(camera.shoot())
+        peer.wait(lambda: heard[-1].header == good[-1], 'the answer to a good image')
+    after = peer.wait(lambda: settled(health, 'processed', before['processed'] + len(good)), 'the counters')
+    assert [after[name] - before[name] for name in ('received', 'processed', 'replaced', 'bad', 'expired', 'failed')
+            ] == [2 * len(MALFORMED), len(MALFORMED), 0, len(MALFORMED), 0, 0]
+    warnings = [line for line in node.output().splitlines() if '[WARN]' in line]
+    assert MALFORMED[0][2] in warnings[0] and 'expected' in warnings[0]
+    assert len(warnings) < len(MALFORMED), 'the warning is not throttled'
+
+
+@pytest.mark.parametrize('fields, words', [case[1:] for case in MALFORMED if case[0] in (
+    'short buffer', 'unknown encoding', 'zero size')])
+def test_the_warning_says_what_was_expected_when_an_image_is_malformed(start_node, peer, fields, words):
+    node = start_node(input__lazy=False)
+    camera = peer.camera()
+    peer.wait(camera.watched, 'a subscription')
+    peer.wait(lambda: '[WARN]' in node.output(), 'a warning', each=lambda: camera.shoot(**fields))
+    warning = node.wait_for(r'\[WARN\].*').group()
+    assert words in warning and 'expected' in warning
+
+
+@pytest.mark.parametrize('encoding', ['bgr8', 'rgb8', 'bgra8', 'rgba8', 'mono8', 'mono16'])
+def test_a_face_is_found_when_an_encoding_is_supported(shared_node, peer, encoding):
+    picture = scene()
+    pixels = {'bgr8': picture, 'rgb8': picture[:, :, ::-1], 'bgra8': np.dstack([picture, picture[:, :, 0]]),
+              'rgba8': np.dstack([picture[:, :, ::-1], picture[:, :, 0]]), 'mono8': picture[:, :, 1],
+              'mono16': picture[:, :, 1].astype(np.uint16) * 257}[encoding]
+    camera, heard = peer.camera(), peer.listen(Detection2DArray, 'detections')
+    fields = image_fields(pixels, encoding)
+    answer = peer.wait(lambda: camera.answers(heard), 'detections', each=lambda: camera.shoot(**fields), every_s=0.5)[0]
+    assert len(answer.detections) == 1
+    assert answer.detections[0].results[0].hypothesis.class_id == 'happy'
+
+
+def test_a_frame_is_dropped_as_expired_when_it_is_too_old(start_node, peer):
+    start_node(input__max_age_s=5.0)
+    camera, health = peer.camera(), peer.health()
+    heard = peer.listen(Detection2DArray, 'detections')
+    peer.wait(lambda: heard, 'an answer', each=camera.shoot, every_s=0.5)
+    old = peer.node.get_clock().now().to_msg()
+    old.sec -= 10
+    before = peer.wait(lambda: settled(health), 'the counters')
+    camera.shoot(stamp=old)
+    after = peer.wait(lambda: settled(health, 'expired', 1), 'the expired frame')
+    assert after['processed'] == before['processed']
+    assert old not in [message.header.stamp for message in heard]
+
+
+def settled(health, name='received', value=None):
+    """Return the counters when nothing waits or is in work (and one of them has a value), else {}."""
+    counts = health.counts()
+    if not counts or counts['waiting'] or counts['in_work']:
+        return {}
+    assert counts['received'] == sum(counts[other] for other in health.COUNTS[1:]), counts
+    return counts if value is None or counts[name] == value else {}

@@ -1,0 +1,65 @@
+"""The node as a lifecycle manager sees it."""
+
+import pytest
+from diagnostic_msgs.msg import DiagnosticStatus
+from vision_msgs.msg import Detection2DArray
+
+
+def test_images_are_answered_only_while_active_when_cycled_by_services(start_node, peer):
+    node = start_node(autostart=False)
+    heard = peer.listen(Detection2DArray, 'detections')
+    camera = peer.camera()
+    assert peer.state() == 'unconfigured'
+    for cycle in range(3):
+        assert peer.change_state('configure') and peer.state() == 'inactive'
+        assert peer.change_state('activate') and peer.state() == 'active'
+        heard.clear()
+        peer.wait(lambda: heard, 'detections in cycle %d' % cycle, each=camera.shoot)
+        assert peer.change_state('deactivate') and peer.state() == 'inactive'
+        peer.wait(lambda: not camera.watched(), 'the subscription to end')
+        heard.clear()
+        camera.shoot()
+        peer.spin(0.3)
+        assert not heard
+        assert peer.change_state('cleanup') and peer.state() == 'unconfigured'
+    assert node.output().count('Cleaned up') == 3
+
+
+def test_a_wrong_transition_is_refused_and_the_node_lives_when_asked_by_service(start_node, peer):
+    start_node(autostart=False)
+    peer.wait_state('unconfigured')
+    for wrong in ('activate', 'deactivate', 'cleanup', 99):
+        assert not peer.change_state(wrong)
+    assert peer.change_state('configure')
+    assert not peer.change_state('configure')
+    assert peer.state() == 'inactive'
+
+
+def test_the_node_serves_by_itself_when_started_with_its_defaults(start_node, peer):
+    node = start_node()
+    heard = peer.listen(Detection2DArray, 'detections')
+    camera = peer.camera()
+    peer.wait(lambda: heard, 'detections', each=camera.shoot)
+    assert peer.state() == 'active'
+    for sentence in ('Configured: esr_9_ferplus', 'Active: ', r'Listening to /image \(reliable\)'):
+        node.wait_for(sentence)
+
+
+@pytest.mark.parametrize('settings, cause, step', [
+    ({'inference__bundle': 'no_such_network'}, 'no_such_network', 'models'),
+    ({'detector__bundle': 'esr_9_ferplus'}, 'esr', 'centerface'),
+    ({'tracker__min_iou': '7.0'}, 'tracker.min_iou must be a float from 0.01 to 1.0', 'correct it'),
+    ({'inference__threads': 'many'}, 'inference.threads must be an integer from 1 to 64', "'many'"),
+    ({'output__contempt_as': 'scorn'}, 'output.contempt_as must be one of drop', "'scorn'"),
+])
+def test_the_node_lives_unconfigured_and_says_why_when_configuring_is_impossible(
+        start_node, peer, settings, cause, step):
+    node = start_node(**settings)
+    node.wait_for(r'\[ERROR\].*%s.*%s' % (cause, step))
+    assert peer.state() == 'unconfigured'
+    assert node.output().count('[ERROR]') == 1
+    health = peer.health()
+    peer.wait(lambda: health.parts(), 'diagnostics')
+    status = health.parts()['inference']
+    assert status.level == DiagnosticStatus.ERROR
+    assert cause in status.message

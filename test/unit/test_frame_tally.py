@@ -1,0 +1,93 @@
+"""The book-keeping balances, whatever happens between two of its calls."""
+
+import threading
+
+from facial_emotion_ros.frame_slot import FrameSlot
+from facial_emotion_ros.ros.frame_tally import OUTCOMES, FrameTally
+
+
+def balance(tally):
+    """Return the counts, after a check that they balance."""
+    view = tally.snapshot()
+    assert view['received'] == sum(view[name] for name in OUTCOMES + ('waiting', 'in_work')), view
+    assert view['waiting'] in (0, 1) and view['in_work'] in (0, 1), view
+    return view
+
+
+def test_every_step_balances_when_a_frame_goes_its_way():
+    tally, slot = FrameTally(), FrameSlot()
+    tally.put(slot, 'first', 0.0)
+    assert balance(tally)['waiting'] == 1
+    tally.put(slot, 'second', 0.1)
+    view = balance(tally)
+    assert (view['received'], view['replaced'], view['waiting']) == (2, 1, 1)
+    tally.taken(slot.take(0), 0.2)
+    view = balance(tally)
+    assert (view['waiting'], view['in_work'], view['taken_s']) == (0, 1, 0.2)
+    tally.finished('processed', 0.5, age_s=0.45)
+    view = balance(tally)
+    assert (view['processed'], view['in_work'], view['ages_s'], view['taken_s']) == (1, 0, [0.45], None)
+    assert abs(view['works_s'][0] - 0.3) < 1e-9
+
+
+def test_it_balances_when_the_next_frame_comes_before_the_taken_one_is_booked():
+    tally, slot = FrameTally(), FrameSlot()
+    first, second = object(), object()
+    tally.put(slot, first, 0.0)
+    taken = slot.take(0)
+    tally.put(slot, second, 0.1)
+    view = balance(tally)
+    assert (view['waiting'], view['in_work'], view['replaced']) == (1, 1, 0)
+    tally.taken(taken, 0.1)
+    assert balance(tally)['in_work'] == 1
+
+
+def test_the_reason_is_kept_when_a_frame_has_no_answer():
+    tally, slot = FrameTally(), FrameSlot()
+    tally.put(slot, 'frame', 0.0)
+    tally.taken(slot.take(0), 0.1)
+    tally.finished('bad', 0.2, reason='too short')
+    view = balance(tally)
+    assert (view['bad'], view['faults'], view['works_s']) == (1, {'bad': (0.2, 'too short')}, [])
+
+
+def test_a_frame_that_waits_counts_as_expired_when_the_slot_is_cleared():
+    tally, slot = FrameTally(), FrameSlot()
+    tally.clear(slot)
+    tally.put(slot, 'frame', 0.0)
+    tally.clear(slot)
+    view = balance(tally)
+    assert (view['expired'], view['waiting'], view['in_work']) == (1, 0, 0)
+
+
+def test_it_balances_at_every_instant_when_three_threads_hurry():
+    tally, slot, done = FrameTally(), FrameSlot(), threading.Event()
+
+    def work():
+        while not done.is_set():
+            frame = slot.take(0.01)
+            if frame is not None:
+                tally.taken(frame, 0.0)
+                tally.finished('processed', 0.0, age_s=0.0)
+
+    worker = threading.Thread(target=work)
+    worker.start()
+
+    def look():
+        while not done.is_set():
+            looks.append(tally.snapshot())
+
+    looks = []
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    for _ in range(5000):
+        tally.put(slot, object(), 0.0)
+        if _ % 100 == 0:
+            tally.clear(slot)
+    done.set()
+    worker.join()
+    watcher.join()
+    for view in looks:
+        assert view['received'] == sum(view[name] for name in OUTCOMES + ('waiting', 'in_work')), view
+        assert view['waiting'] in (0, 1) and view['in_work'] in (0, 1), view
+    assert balance(tally)['received'] == 5000

@@ -1,0 +1,87 @@
+"""The parameter table, and that YAML and documentation say the same."""
+
+import os
+
+import pytest
+
+from facial_emotion_ros.errors import BadParameter
+from facial_emotion_ros.ros import parameters
+
+REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+@pytest.mark.parametrize('name, value, expected, refused', [
+    ('input.max_age_s', 2.5, 2.5, None),
+    ('input.max_age_s', 2, 2.0, None),
+    ('input.max_age_s', 0.0, 0.0, None),
+    ('input.max_age_s', 3600.0, 3600.0, None),
+    ('input.max_age_s', -0.1, None, 'a float from 0.0 to 3600.0 (s), but is -0.1'),
+    ('input.max_age_s', 3600.1, None, 'from 0.0 to 3600.0'),
+    ('input.max_age_s', float('nan'), None, 'but is nan'),
+    ('input.max_age_s', float('inf'), None, 'but is inf'),
+    ('input.max_age_s', '2', None, "but is '2'"),
+    ('input.max_age_s', True, None, 'but is True'),
+    ('inference.threads', 4, 4, None),
+    ('inference.threads', 0, None, 'an integer from 1 to 64'),
+    ('inference.threads', 1.0, None, 'an integer'),
+    ('inference.threads', True, None, 'an integer'),
+    ('inference.providers', ('CUDAExecutionProvider', 'CPUExecutionProvider'),
+     ['CUDAExecutionProvider', 'CPUExecutionProvider'], None),
+    ('inference.providers', [], None, 'a list of strings'),
+    ('inference.providers', [1], None, 'a list of strings'),
+    ('inference.providers', 'CPUExecutionProvider', None, 'a list of strings'),
+    ('input.lazy', False, False, None),
+    ('input.lazy', 'false', None, 'true or false'),
+    ('input.lazy', 0, None, 'true or false'),
+    ('input.reliability', 'best_effort', 'best_effort', None),
+    ('input.reliability', 'BEST_EFFORT', None, 'one of auto, reliable, best_effort'),
+    ('output.humans_prefix', '', '', None),
+    ('output.humans_prefix', None, None, 'a string'),
+])
+def test_a_value_is_taken_or_refused_with_the_reason_when_checked(name, value, expected, refused):
+    if refused is None:
+        taken = parameters.checked(name, value)
+        assert taken == expected and type(taken) is type(expected)
+    else:
+        with pytest.raises(BadParameter) as told:
+            parameters.checked(name, value)
+        assert name in str(told.value) and refused in str(told.value)
+
+
+def test_every_default_passes_its_own_check_when_the_table_is_read():
+    for parameter in parameters.TABLE:
+        assert parameters.checked(parameter.name, parameter.default) == parameter.default, parameter.name
+    assert len({parameter.name for parameter in parameters.TABLE}) == len(parameters.TABLE)
+
+
+@pytest.mark.parametrize('given, strangers', [
+    (['autostart', 'input.max_age_s'], []),
+    (['use_sim_time', 'qos_overrides./affect.publisher.depth'], []),
+    (['input.max_age'], [('input.max_age', 'input.max_age_s')]),
+    (['zebra'], [('zebra', '')]),
+])
+def test_names_nobody_reads_are_found_when_given(given, strangers):
+    assert parameters.unknown_names(given) == strangers
+
+
+def test_the_shipped_yaml_is_the_table_when_compared():
+    with open(os.path.join(REPOSITORY, 'config', 'emotion_node.yaml')) as stream:
+        assert stream.read() == parameters.as_yaml(), (
+            'write it anew: python3 -m facial_emotion_ros.ros.parameters yaml > config/emotion_node.yaml')
+
+
+def test_the_shipped_yaml_holds_every_default_when_parsed():
+    yaml = pytest.importorskip('yaml', reason='PyYAML is not installed')
+    with open(os.path.join(REPOSITORY, 'config', 'emotion_node.yaml')) as stream:
+        tree = yaml.safe_load(stream)['/**']['ros__parameters']
+    flat = {}
+    for name, value in tree.items():
+        flat.update({'%s.%s' % (name, leaf): inner for leaf, inner in value.items()} if isinstance(value, dict)
+                    else {name: value})
+    assert flat == {parameter.name: parameter.default for parameter in parameters.TABLE}
+
+
+def test_the_documentation_holds_the_table_when_compared():
+    with open(os.path.join(REPOSITORY, 'docs', 'parameters.md')) as stream:
+        assert parameters.as_markdown() in stream.read(), (
+            'put the output of `python3 -m facial_emotion_ros.ros.parameters markdown` into docs/parameters.md')
