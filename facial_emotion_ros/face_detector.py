@@ -109,13 +109,12 @@ class FaceDetector:
             if not np.isfinite(array).all():
                 raise BadModel(f'{self.bundle.name} on {self.provider}: expected finite numbers in {name}, got NaN or '
                                'infinity; the model or the execution provider is faulty: try CPUExecutionProvider')
-        with np.errstate(over='ignore'):  # infinity is caught below
+        with np.errstate(over='ignore', invalid='ignore'):  # infinity is caught below
             found = self._decode(dict(zip(names, arrays)), tensor.shape[2:])
-        found = strongest(found)
         if not (np.isfinite(found.boxes).all() and np.isfinite(found.landmarks).all()):
             raise BadModel(f'{self.bundle.name} on {self.provider}: expected finite face boxes, got infinite ones; '
                            'the model or the execution provider is faulty: try CPUExecutionProvider')
-        return _into_image(found, factors, image.shape)
+        return _into_image(strongest(found), factors, image.shape)
 
     def _fit(self, image: np.ndarray):
         """Resize the image to the long side that is wanted and pad it to whole multiples with black.
