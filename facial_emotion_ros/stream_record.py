@@ -72,8 +72,8 @@ class StreamRecord:
         self.last_arrival_s: Optional[float] = None
         self.first_arrival_s = 0.0
         self._ages_s: List[float] = []
-        self._faces: OrderedDict[str, _Sums] = OrderedDict()
-        self._pictures: OrderedDict[str, Dict[str, Any]] = OrderedDict()
+        self._faces: 'OrderedDict[str, _Sums]' = OrderedDict()
+        self._pictures: 'OrderedDict[str, Dict[str, Any]]' = OrderedDict()
 
     def add(self, arrival_s: float, age_s: float, faces: Iterable[SeenFace], picture: str = ''):
         """
@@ -112,7 +112,7 @@ class StreamRecord:
         ages_ms = np.array(self._ages_s) * 1e3
         age_ms = OrderedDict((name, round(float(np.percentile(ages_ms, rank)), 1) if self.frames else None)
                              for name, rank in (('p50', 50), ('p99', 99), ('max', 100)))
-        pictures: OrderedDict[str, Any] = OrderedDict()
+        pictures: 'OrderedDict[str, Any]' = OrderedDict()
         for name, shown in self._pictures.items():
             faces = [sums.summary(face_id) for face_id, sums in shown['faces'].items()]
             faces.sort(key=lambda face: face['mean_box_px'][0])

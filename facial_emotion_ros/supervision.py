@@ -100,7 +100,7 @@ class Family:
 
     def __init__(self):
         """Start with none."""
-        self._children: OrderedDict[str, Child] = OrderedDict()
+        self._children: 'OrderedDict[str, Child]' = OrderedDict()
 
     def add(self, child: Child):
         """

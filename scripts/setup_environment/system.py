@@ -132,7 +132,7 @@ def install_packages(names, progress):
     by_hand = 'sudo apt-get update && sudo apt-get install -y ' + ' '.join(names)
     if not shutil.which('apt-get'):
         raise SetupStopped('Missing here: {} (names of Debian packages), and there is no '
-                           'apt-get.'.format(' '.join(names)), 'Install them as your distribution does and start again.')
+                           'apt-get.'.format(' '.join(names)), 'Install them and start again.')
     prefix = _privilege()
     if prefix is None:
         raise SetupStopped('Missing system packages: {}.'.format(' '.join(names)),

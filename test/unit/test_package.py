@@ -1,0 +1,159 @@
+"""The package as ROS sees it: description, dependencies, executables, and what colcon installs."""
+import ast
+import configparser
+import os
+import re
+import shutil
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+from test_guards import PACKAGE, ROBOT_FILES, ROOT, ROS_PACKAGES, imports_of
+
+#: rosdep's keys of the Python packages that a robot's modules import.
+ROSDEP_KEYS = {'numpy': 'python3-numpy', 'cv2': 'python3-opencv', 'yaml': 'python3-yaml',
+               'onnxruntime': 'python3-onnxruntime-pip'}
+
+EXECUTABLES = {'emotion_node', 'media_source', 'console_view', 'train', 'export', 'evaluate', 'demo'}
+
+
+def read(*parts):
+    """Read a file of the checkout."""
+    with open(os.path.join(ROOT, *parts), encoding='utf-8') as file:
+        return file.read()
+
+
+MANIFEST = ElementTree.fromstring(read('package.xml'))
+
+
+def declared(*tags):
+    """List the dependencies that package.xml declares under some tags."""
+    return {element.text for tag in tags for element in MANIFEST.findall(tag)}
+
+
+def entry_points():
+    """Read the executables from setup.py without running it: name -> (module, function)."""
+    lines = [node.value for node in ast.walk(ast.parse(read('setup.py')))
+             if isinstance(node, ast.Constant) and isinstance(node.value, str) and ' = ' in node.value]
+    return {name: tuple(target.split(':')) for name, target in (line.split(' = ') for line in lines)}
+
+
+def test_package_xml_is_of_format_3_and_ament_python_when_read():
+    assert MANIFEST.get('format') == '3'
+    assert MANIFEST.findtext('name') == PACKAGE
+    assert MANIFEST.findtext('export/build_type') == 'ament_python'
+
+
+def test_package_xml_is_valid_when_ros_own_parser_reads_it():
+    catkin_pkg = pytest.importorskip('catkin_pkg.package', reason='catkin_pkg is not installed: scripts/setup does that')
+    warnings = []
+    package = catkin_pkg.parse_package(os.path.join(ROOT, 'package.xml'), warnings=warnings)
+    package.validate(warnings=warnings)
+    assert warnings == []
+
+
+def test_versions_agree_when_package_xml_setup_py_and_the_changelog_are_compared():
+    version = MANIFEST.findtext('version')
+    assert re.search(r"version='([^']+)'", read('setup.py')).group(1) == version
+    heads = re.findall(r'^(Forthcoming|\d+\.\d+\.\d+ \(\d{4}-\d{2}-\d{2}\))\n-+$', read('CHANGELOG.rst'), re.MULTILINE)
+    assert heads and (heads[0] == 'Forthcoming' or heads[0].startswith(version + ' '))
+
+
+def test_the_licence_is_whole_when_its_file_is_read():
+    text = read('LICENSE')
+    assert 'Apache License' in text and 'END OF TERMS AND CONDITIONS' in text
+    assert MANIFEST.findtext('license') == 'Apache-2.0'
+
+
+def test_every_dependency_is_declared_and_used_when_imports_are_compared_with_package_xml():
+    launch_files = [os.path.join('launch', name) for name in os.listdir(os.path.join(ROOT, 'launch'))
+                    if name.endswith('.py')]
+    imported = {each.module.split('.')[0] for path in ROBOT_FILES + launch_files for each in imports_of(path)}
+    needed = (imported & ROS_PACKAGES) | {ROSDEP_KEYS[name] for name in imported & set(ROSDEP_KEYS)}
+    assert declared('depend', 'exec_depend') == needed
+
+
+def test_what_tests_need_is_declared_when_imports_are_compared_with_package_xml():
+    folder = os.path.join(ROOT, 'test', 'ros')
+    imported = {each.module.split('.')[0] for name in os.listdir(folder) if name.endswith('.py')
+                for each in imports_of(os.path.join('test', 'ros', name))}
+    assert not (imported & ROS_PACKAGES) - declared('exec_depend', 'test_depend')
+
+
+def test_torch_is_no_dependency_when_package_xml_is_read():
+    assert not [name for name in declared('depend', 'exec_depend', 'build_depend') if 'torch' in name]
+
+
+def test_executables_are_those_that_are_promised_when_setup_py_is_read():
+    assert set(entry_points()) == EXECUTABLES
+
+
+@pytest.mark.parametrize('name', sorted(EXECUTABLES))
+def test_an_executable_has_its_function_when_its_module_is_read(name):
+    module, function = entry_points()[name]
+    tree = ast.parse(read(*module.split('.')[:-1], module.split('.')[-1] + '.py'))
+    assert function in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+
+
+def test_executables_go_where_ros2_run_looks_when_setup_cfg_is_read():
+    settings = configparser.ConfigParser()
+    settings.read_string(read('setup.cfg'))
+    assert settings['install']['install_scripts'] == '$base/lib/' + PACKAGE
+    assert settings['develop']['script_dir'] == '$base/lib/' + PACKAGE
+
+
+def colcon(*arguments):
+    """Run the environment's colcon in the checkout.
+
+    :returns: what it printed.
+    """
+    pytest.importorskip('colcon_ros', reason='colcon is not installed: scripts/setup does that')
+    ran = subprocess.run([sys.executable, '-c', 'import sys; from colcon_core.command import main; sys.exit(main())',
+                          '--log-base', os.devnull] + list(arguments), cwd=ROOT, stdout=subprocess.PIPE,
+                         stderr=subprocess.STDOUT, universal_newlines=True)
+    assert ran.returncode == 0, ran.stdout
+    return ran.stdout
+
+
+def test_colcon_sees_this_package_alone_when_it_searches_the_checkout():
+    pytest.importorskip('colcon_package_information', reason='colcon list is not installed: scripts/setup does that')
+    assert [line.split('\t') for line in colcon('list').splitlines()] == [[PACKAGE, '.', '(ros.ament_python)']]
+
+
+def shared_files(*folders):
+    """List the files of the checkout's folders that belong into the share folder."""
+    return {os.path.relpath(os.path.join(path, name), ROOT)
+            for folder in folders for path, _, names in os.walk(os.path.join(ROOT, folder))
+            for name in names if '__pycache__' not in path and not name.startswith('.')}
+
+
+@pytest.mark.parametrize('options', [[], ['--symlink-install']])
+def test_share_and_lib_hold_everything_when_colcon_installs_the_package(tmp_path, options):
+    colcon('build', '--paths', ROOT, '--build-base', str(tmp_path / 'build'), '--install-base',
+           str(tmp_path / 'install'), *options)
+    prefix = tmp_path / 'install' / PACKAGE
+    share = prefix / 'share' / PACKAGE
+    wanted = shared_files('launch', 'config', 'models', 'samples') | {'package.xml'}
+    assert {path for path in wanted if not (share / path).is_file()} == set()
+    assert (prefix / 'share/ament_index/resource_index/packages' / PACKAGE).is_file()
+    assert {name for name in EXECUTABLES if os.access(str(prefix / 'lib' / PACKAGE / name), os.X_OK)} == EXECUTABLES
+    shutil.rmtree(str(tmp_path))
+
+
+def test_nothing_is_left_in_the_checkout_when_colcon_has_installed_the_package():
+    listed = subprocess.run(['git', 'status', '--porcelain', '--ignored=no'], cwd=ROOT, stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT, universal_newlines=True)
+    if listed.returncode:
+        pytest.skip('no git checkout: ' + listed.stdout.strip())
+    assert [line for line in listed.stdout.splitlines() if 'egg-info' in line or line.endswith(('build/', 'log/'))] == []
+
+
+def test_the_index_finds_the_package_when_the_environment_is_used():
+    packages = pytest.importorskip('ament_index_python.packages', reason='no ROS: scripts/setup does that')
+    try:
+        share = packages.get_package_share_directory(PACKAGE)
+    except packages.PackageNotFoundError:
+        pytest.skip('the package is not installed here: scripts/test does that, or colcon build and its setup file')
+    for path in ('package.xml', 'launch/node.launch.py', 'config/emotion_node.yaml', 'models'):
+        assert os.path.exists(os.path.join(share, path)), path
