@@ -6,7 +6,7 @@ import traceback
 
 from rclpy.clock import Clock, ClockType
 
-from facial_emotion_ros.errors import BadImage
+from facial_emotion_ros.errors import BadImage, FacialEmotionError
 from facial_emotion_ros.frame_slot import FrameSlot
 from facial_emotion_ros.ros.camera_image import image_of
 
@@ -101,6 +101,10 @@ class FrameWorker:
             self._log.warning('Dropped an image: %s' % fault, throttle_duration_sec=_REPEAT_S,
                               throttle_time_source_type=self._steady)
             return 'bad', None, str(fault)
+        except FacialEmotionError as fault:
+            self._log.error('Dropped a frame: %s' % fault, throttle_duration_sec=_REPEAT_S,
+                            throttle_time_source_type=self._steady)
+            return 'failed', None, str(fault)
         except Exception as fault:
             self._tell_once(fault)
             return 'failed', None, str(fault)

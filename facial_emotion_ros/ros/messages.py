@@ -15,6 +15,19 @@ from vision_msgs.msg import Detection2D, Detection2DArray, ObjectHypothesisWithP
 from facial_emotion_ros.emotions import EXPRESSION_WORDS, UNKNOWN
 
 
+def check_finite(estimates):
+    """Refuse estimates that hold a number which is none, before any message of their image goes out.
+
+    :param estimates: list of FaceEstimate.
+    :raises ValueError: naming the face and its numbers.
+    """
+    for estimate in estimates:
+        numbers = [estimate.box_score, estimate.valence, estimate.arousal, estimate.confidence, estimate.agreement]
+        if not np.isfinite(numbers + list(estimate.box) + list(estimate.scores.values())).all():
+            raise ValueError('expected finite numbers for face %s, got %r; the frame is dropped' % (
+                estimate.face_id, estimate))
+
+
 def detections_message(header, estimates):
     """Tell every face with its emotion scores.
 
@@ -180,8 +193,5 @@ def _hypothesis(class_id, score):
 
 
 def _within(value, low, high):
-    """Clip a number that a message promises to hold within bounds; one that is not finite stops the frame here."""
-    value = float(value)
-    if not math.isfinite(value):
-        raise ValueError('a value for a message must be finite, but is %r' % value)
-    return min(max(value, low), high)
+    """Clip a number that a message promises to hold within bounds."""
+    return min(max(float(value), low), high)

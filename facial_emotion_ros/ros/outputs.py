@@ -49,7 +49,9 @@ class Outputs:
         :param estimates: list of FaceEstimate, the largest face first.
         :param live_ids: ids that the tracker has not given up.
         :param contempt_as: parameter output.contempt_as.
+        :raises ValueError: if an estimate is not finite; then nothing was published.
         """
+        messages.check_finite(estimates)
         detections = messages.detections_message(header, estimates)
         largest = estimates[0] if estimates else None
         self._detections.publish(detections)

@@ -109,6 +109,17 @@ class Peer:
         """
         return Camera(self.node, topic, reliable, scene() if picture is None else picture)
 
+    def first_answer(self, camera, heard, health):
+        """Shoot until the node answers, then let it catch up.
+
+        :returns: the counters, with no image under way.
+        """
+        self.wait(lambda: camera.answers(heard), 'the first answer', each=camera.shoot, every_s=1.0)
+        last = camera.shoot()
+        self.wait(lambda: heard[-1].header == last, 'the answer to the last image')
+        told = health.told()
+        return self.wait(lambda: health.told() > told + 1 and health.settled(), 'the counters')
+
     def health(self):
         """Listen to the node's diagnostics."""
         return Health(self.listen(DiagnosticArray, '/diagnostics'))
@@ -200,6 +211,10 @@ class Health:
     def __init__(self, heard):
         self._heard = heard
 
+    def told(self):
+        """Return how many messages came."""
+        return len(self._heard)
+
     def parts(self):
         """Return the latest statuses, part -> DiagnosticStatus."""
         statuses = self._heard[-1].status if self._heard else []
@@ -214,3 +229,11 @@ class Health:
         """Return the counters; {} before the first message."""
         values = self.values('input')
         return {name: int(values[name]) for name in self.COUNTS} if values else {}
+
+    def settled(self, received=None):
+        """Return the counters if no frame waits or is in work (and so many were received), else {}."""
+        counts = self.counts()
+        if not counts or counts['waiting'] or counts['in_work']:
+            return {}
+        assert counts['received'] == sum(counts[other] for other in self.COUNTS[1:]), counts
+        return counts if received in (None, counts['received']) else {}

@@ -90,16 +90,14 @@ def test_every_malformed_image_is_counted_and_good_ones_are_answered_when_they_a
     node = start_node()
     camera, health = peer.camera(), peer.health()
     heard = peer.listen(Detection2DArray, 'detections')
-    peer.wait(lambda: heard, 'the first answer', each=camera.shoot, every_s=1.0)
-    peer.wait(lambda: settled(health), 'the first images to be worked on')
-    before = settled(health)
+    before = peer.first_answer(camera, heard, health)
     good = []
     for what, fields, _words in MALFORMED:
         camera.shoot(**fields)
-        peer.wait(lambda: settled(health, 'bad', len(good) + 1), what)
+        peer.wait(lambda: health.settled(before['received'] + 2 * len(good) + 1), what)
         good.append(camera.shoot())
         peer.wait(lambda: heard[-1].header == good[-1], 'the answer to a good image')
-    after = peer.wait(lambda: settled(health, 'processed', before['processed'] + len(good)), 'the counters')
+    after = peer.wait(lambda: health.settled(before['received'] + 2 * len(good)), 'the counters')
     assert [after[name] - before[name] for name in ('received', 'processed', 'replaced', 'bad', 'expired', 'failed')
             ] == [2 * len(MALFORMED), len(MALFORMED), 0, len(MALFORMED), 0, 0]
     warnings = [line for line in node.output().splitlines() if '[WARN]' in line]
@@ -135,20 +133,10 @@ def test_a_frame_is_dropped_as_expired_when_it_is_too_old(start_node, peer):
     start_node(input__max_age_s=5.0)
     camera, health = peer.camera(), peer.health()
     heard = peer.listen(Detection2DArray, 'detections')
-    peer.wait(lambda: heard, 'an answer', each=camera.shoot, every_s=0.5)
+    before = peer.first_answer(camera, heard, health)
     old = peer.node.get_clock().now().to_msg()
     old.sec -= 10
-    before = peer.wait(lambda: settled(health), 'the counters')
     camera.shoot(stamp=old)
-    after = peer.wait(lambda: settled(health, 'expired', 1), 'the expired frame')
-    assert after['processed'] == before['processed']
+    after = peer.wait(lambda: health.settled(before['received'] + 1), 'the expired frame')
+    assert (after['expired'], after['processed']) == (1, before['processed'])
     assert old not in [message.header.stamp for message in heard]
-
-
-def settled(health, name='received', value=None):
-    """Return the counters when nothing waits or is in work (and one of them has a value), else {}."""
-    counts = health.counts()
-    if not counts or counts['waiting'] or counts['in_work']:
-        return {}
-    assert counts['received'] == sum(counts[other] for other in health.COUNTS[1:]), counts
-    return counts if value is None or counts[name] == value else {}
