@@ -1,0 +1,132 @@
+"""The robot's modules on the oldest Pythons that robots have: their unit tests run there, with the oldest packages."""
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+from test_guards import PACKAGE, ROBOT_FILES, ROOT, ROS_PACKAGES, imports_of
+
+#: Of the environments themselves; change it when this module makes them in another way.
+FORMAT = 1
+
+PROBE = 'import sys; print("%d.%d" % sys.version_info[:2], sys.executable)'
+
+
+def bare_environment():
+    """Copy the environment without what a ROS shell, coverage and other Pythons leave in it."""
+    dropped = ('LD_LIBRARY_PATH', 'PYTHONPATH', 'PYTHONHOME', 'VIRTUAL_ENV', '_ROS_WHEELS_BOOTSTRAP_COMPLETE')
+    return {name: value for name, value in os.environ.items()
+            if name not in dropped and not name.startswith(('COVERAGE_', 'COV_CORE_', 'PYTEST_'))}
+
+
+def answer(*command, **variables):
+    """Run a command; give what it printed, '' when it failed."""
+    try:
+        return subprocess.run(command, env=dict(bare_environment(), **variables), stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, timeout=60,
+                              universal_newlines=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return ''
+
+
+def find_python(version):
+    """Find an interpreter that really runs: pyenv's stand-ins on PATH fail unless its version is chosen.
+
+    :param version: like '3.6'.
+    :returns: its path, or ''.
+    """
+    name = 'python' + version
+    chosen = answer('pyenv', 'whence', name).split()
+    for variables in [{}] + [{'PYENV_VERSION': each} for each in chosen]:
+        printed = answer(name, '-c', PROBE, **variables).split(None, 1)
+        if printed and printed[0] == version:
+            return printed[1].strip()
+    return ''
+
+
+def make_environment(python, version):
+    """Make an environment with the floor's packages, or take the one that is there.
+
+    :param python: interpreter.
+    :param version: like '3.6'.
+    :returns: the environment's Python.
+    """
+    lock_path = os.path.join(ROOT, 'requirements', 'floor_%s.lock' % version)
+    with open(lock_path, 'rb') as file:
+        content = file.read()
+    key = hashlib.sha256(repr((FORMAT, python)).encode() + content).hexdigest()[:16]
+    caches = os.environ.get('XDG_CACHE_HOME') or os.path.join(os.path.expanduser('~'), '.cache')
+    home = os.path.join(caches, PACKAGE, 'floor')
+    os.makedirs(home, exist_ok=True)
+    folder = os.path.join(home, '%s-%s' % (version, key))
+    stamp, bin_python = os.path.join(folder, 'complete'), os.path.join(folder, 'bin', 'python')
+    with open(folder + '.lock', 'w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if os.path.exists(stamp) and answer(bin_python, '-c', PROBE).startswith(version):
+            return bin_python
+        shutil.rmtree(folder, ignore_errors=True)
+        entries = content.decode().split('\n', 1)[1]
+        first = next(each for each in entries.replace('\\\n', '').splitlines() if each.startswith('pip=='))
+        first_lock = os.path.join(home, '%s-pip.lock' % version)
+        with open(first_lock, 'w') as file:
+            file.write(first + '\n')
+        # pip first: the one that comes with Python 3.6 does not know today's wheels.
+        for command in ([python, '-m', 'venv', folder],
+                        [bin_python, '-m', 'pip', 'install', '--require-hashes', '--no-deps', '-r', first_lock],
+                        [bin_python, '-m', 'pip', 'install', '--require-hashes', '--no-deps', '-r', lock_path]):
+            ran = subprocess.run(command, env=bare_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                 stderr=subprocess.STDOUT, universal_newlines=True)
+            if ran.returncode:
+                pytest.skip('Python %s is here, but its packages cannot be installed: %s'
+                            % (version, ran.stdout.strip().splitlines()[-1]))
+        with open(stamp, 'w'):
+            pass
+    return bin_python
+
+
+def needs_ros(path, seen=()):
+    """Tell whether a module imports ROS, itself or through others of the package."""
+    for each in imports_of(path):
+        if each.module.split('.')[0] in ROS_PACKAGES:
+            return True
+        inner = each.module.replace('.', os.sep) + '.py'
+        if inner in ROBOT_FILES and inner not in seen and needs_ros(inner, tuple(seen) + (path,)):
+            return True
+    return False
+
+
+def robot_test_files():
+    """List the unit tests of the robot's modules, those apart that need ROS."""
+    wanted = [os.path.join('test', 'unit', 'test_' + os.path.basename(path)) for path in ROBOT_FILES
+              if not needs_ros(path)]
+    return sorted(path for path in set(wanted) if os.path.exists(os.path.join(ROOT, path)))
+
+
+def test_the_floor_covers_the_pipeline_when_its_tests_are_listed():
+    names = {os.path.basename(path) for path in robot_test_files()}
+    assert {'test_pipeline.py', 'test_face_crop.py', 'test_model_bundle.py', 'test_metrics.py'} <= names
+
+
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize('version', ['3.6', '3.8'])
+def test_unit_tests_of_the_robot_modules_pass_when_they_run_on_an_old_python(version, tmp_path):
+    python = find_python(version)
+    if not python:
+        pytest.skip('no Python %s on this machine that runs' % version)
+    python = make_environment(python, version)
+    settings = tmp_path / 'pytest.ini'
+    settings.write_text('[pytest]\naddopts = -ra -p no:cacheprovider\nmarkers =\n    timeout: of another plug-in\n')
+    environment = dict(bare_environment(), PYTHONPATH=ROOT, PYTHONDONTWRITEBYTECODE='1')
+    ran = subprocess.run([python, '-m', 'pytest', '-q', '-c', str(settings), '--rootdir', ROOT] + robot_test_files(),
+                         cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                         stderr=subprocess.STDOUT, universal_newlines=True)
+    lines = ran.stdout.strip().splitlines()
+    assert ran.returncode == 0, '\n'.join(lines[-80:])
+    sys.stderr.write('Python %s: %s\n' % (version, lines[-1]))
+
+
+if __name__ == '__main__':
+    print(*robot_test_files(), sep='\n')
