@@ -1,94 +1,106 @@
-"""Conversion of estimates to messages, with numbers that no model would give."""
+"""vision_msgs and hri_msgs as they are installed here: upstream's types by hash, and whole after a journey as bytes."""
+import importlib
+import json
+import os
 
-import array
-
-import numpy as np
 import pytest
-from builtin_interfaces.msg import Time
-from std_msgs.msg import Header
 
-from facial_emotion_ros.emotions import EMOTIONS
-from facial_emotion_ros.pipeline import FaceEstimate
-from facial_emotion_ros.ros import messages
+rclpy = pytest.importorskip('rclpy', reason='rclpy is not installed: scripts/setup does that')
 
-HEADER = Header(stamp=Time(sec=7, nanosec=8), frame_id='camera')
+from ament_index_python.packages import get_package_prefix  # noqa: E402
+from rclpy.serialization import deserialize_message, serialize_message  # noqa: E402
 
+#: Type hashes. Source: share/<package>/msg/<name>.json of upstream's packages for ROS 2 Jazzy.
+UPSTREAM_HASHES = {
+    'vision_msgs/Detection2DArray': '214274120007f4a683866481336b70310268cfa107aebe9d594a6acf75bda968',
+    'vision_msgs/Detection2D': '0d12b69df5c593b3455b7346fac8205437a7d4bcb09b9e0e0b2dde787ded38ea',
+    'vision_msgs/ObjectHypothesisWithPose': '41c12344c0396c48b81df12467c192d99b2a0eb1463c5c37194e4223251c80bc',
+    'vision_msgs/ObjectHypothesis': '51da43cec11c01957a64d1e05a24acd18aae7745ec30b74348ad5f6d634f7f90',
+    'vision_msgs/BoundingBox2D': '008eacbb0cf8f26e83795547bed013eec3675485ef386ec056d80eaaf1c1ce2f',
+    'vision_msgs/Pose2D': 'b0b5d1d7b4c20dd4fcde3ed1d4b289a919290572007d67a97043814db25d3648',
+    'vision_msgs/Point2D': 'eab0e83f44ab4de92ceaf76dd7d0e7638f2bdd1d16ffbe16c7a136c48e407247',
+    'vision_msgs/VisionInfo': '95d3116a17484ad91c9a2686e1d54890bbfc3ff6c6a2de137738c4950d45d284',
+    'hri_msgs/Expression': '411b88e0604397d44775d8ec6a4bc69398fb0dfbfe864c33a40fa99ee85f1b00',
+    'hri_msgs/IdsList': '7e0812d1ac945c98fd3e393568d581ad0ab567f37b24eff633eab778c1bfe62d',
+    'hri_msgs/NormalizedRegionOfInterest2D': '2e50c93f1ca166ee77af9a5424dc951ae4e452b740162a7f83c082d917dcaff5',
+}
 
-def estimate(box=(10.0, 20.0, 50.0, 80.0), emotion='happy', **numbers):
-    """Return an estimate of one face; `numbers` in place of some."""
-    scores = dict.fromkeys(EMOTIONS, 0.05)
-    scores[emotion] = 0.65
-    fields = {'face_id': 'abcde', 'box': box, 'box_score': 0.9, 'landmarks': np.zeros((5, 2), np.float32),
-              'emotion': emotion, 'scores': scores, 'valence': 0.5, 'arousal': -0.25, 'confidence': 0.65,
-              'agreement': 1.0}
-    fields.update(numbers)
-    return FaceEstimate(**fields)
-
-
-def scores(**given):
-    """Return scores in the order of EMOTIONS, 0 where none is given."""
-    return {emotion: given.get(emotion, 0.0) for emotion in EMOTIONS}
-
-
-@pytest.mark.parametrize('given, contempt_as, word, confidence', [
-    (scores(happy=0.7, sad=0.3), 'drop', 'happy', 0.7),
-    (scores(surprise=1.0), 'drop', 'surprised', 1.0),
-    (scores(fear=0.6, anger=0.4), 'drop', 'scared', 0.6),
-    (scores(contempt=0.6, sad=0.3, happy=0.1), 'drop', 'sad', 0.75),
-    (scores(contempt=0.6, sad=0.3, happy=0.1), 'skeptical', 'skeptical', 0.6),
-    (scores(contempt=0.3, disgust=0.3, happy=0.4), 'disgusted', 'disgusted', 0.6),
-    (scores(contempt=1.0), 'drop', '', 0.0),
-])
-def test_the_word_is_a_listed_one_when_contempt_is_or_is_not_the_first(given, contempt_as, word, confidence):
-    told = messages.expression_word(given, contempt_as)
-    assert told[0] == word and told[1] == pytest.approx(confidence)
+#: The words of hri_msgs/Expression. Source: REP-155.
+EXPRESSION_WORDS = (
+    'neutral angry sad happy surprised disgusted scared pleading vulnerable despaired guilty disappointed embarrassed '
+    'horrified skeptical annoyed furious suspicious rejected bored tired asleep confused amazed excited').split()
 
 
-@pytest.mark.parametrize('field', ['valence', 'arousal'])
-@pytest.mark.parametrize('value, told', [(1.5, 1.0), (-7.0, -1.0), (0.25, 0.25)])
-def test_affect_stays_in_its_range_when_a_number_leaves_it(field, value, told):
-    face = estimate(**{field: value})
-    assert getattr(messages.expression_message(HEADER, face, 'drop'), field) == told
-    rows = messages.affect_message(HEADER, [face]).detections[0].results
-    assert {row.hypothesis.class_id: row.hypothesis.score for row in rows}[field] == told
+def message_class(name):
+    """Import a message class by its name in ROS, like 'hri_msgs/Expression'."""
+    package, message = name.split('/')
+    return getattr(importlib.import_module(package + '.msg'), message)
 
 
-@pytest.mark.parametrize('value', [float('nan'), float('inf'), -float('inf')])
-@pytest.mark.parametrize('spoilt', [
-    lambda value: {'valence': value}, lambda value: {'arousal': value}, lambda value: {'agreement': value},
-    lambda value: {'box_score': value}, lambda value: {'box': (0.0, 0.0, value, 9.0)},
-    lambda value: {'scores': scores(happy=value, sad=0.5)},
-])
-def test_estimates_are_refused_when_a_number_is_not_finite(value, spoilt):
-    messages.check_finite([estimate()])
-    with pytest.raises(ValueError, match='expected finite numbers for face abcde'):
-        messages.check_finite([estimate(), estimate(**spoilt(value))])
+@pytest.fixture(scope='module')
+def endpoints(ros_environment):
+    """Publish every type on a graph of its own; give topic type -> what the graph says of its publisher."""
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    node = rclpy.create_node('types', context=context)
+    publishers = {name: node.create_publisher(message_class(name), 'types/' + name, 1) for name in UPSTREAM_HASHES}
+    yield {name: node.get_publishers_info_by_topic(publisher.topic_name)[0] for name, publisher in publishers.items()}
+    node.destroy_node()
+    rclpy.shutdown(context=context)
 
 
-def test_nothing_is_said_of_the_emotion_when_it_is_unknown():
-    face = FaceEstimate(**dict(estimate().__dict__, emotion='unknown', confidence=0.0))
-    word = messages.expression_message(HEADER, face, 'drop')
-    assert (word.expression, word.confidence, word.valence) == ('', 0.0, 0.5)
-    first = messages.detections_message(HEADER, [face]).detections[0].results[0].hypothesis
-    assert first.class_id == 'unknown'
+@pytest.mark.parametrize('name, digest', sorted(UPSTREAM_HASHES.items()))
+def test_the_hash_is_upstreams_when_the_type_support_tells_it(endpoints, name, digest):
+    package, message = name.split('/')
+    assert endpoints[name].topic_type == '{}/msg/{}'.format(package, message)
+    if not hasattr(endpoints[name], 'topic_type_hash'):
+        pytest.skip('this ROS distribution is older than type hashes')
+    told = endpoints[name].topic_type_hash
+    assert (told.version, bytes(told.value).hex()) == (1, digest)
 
 
-def test_box_and_region_tell_the_same_place_when_converted():
-    face = estimate()
-    box = messages.detections_message(HEADER, [face]).detections[0].bbox
-    assert (box.center.position.x, box.center.position.y, box.size_x, box.size_y) == (30.0, 50.0, 40.0, 60.0)
-    region = messages.roi_message(HEADER, face, height=100, width=200)
-    assert [region.xmin, region.ymin, region.xmax, region.ymax] == pytest.approx([0.05, 0.2, 0.25, 0.8])
+@pytest.mark.parametrize('name, digest', sorted(UPSTREAM_HASHES.items()))
+def test_the_hash_is_upstreams_when_the_installed_description_is_read(name, digest):
+    package, message = name.split('/')
+    path = os.path.join(get_package_prefix(package), 'share', package, 'msg', message + '.json')
+    with open(path, encoding='utf-8') as file:
+        hashes = {each['type_name']: each['hash_string'] for each in json.load(file)['type_hashes']}
+    assert hashes['{}/msg/{}'.format(package, message)] == 'RIHS01_' + digest
 
 
-@pytest.mark.parametrize('box, height, width', [
-    ((10.0, 20.0, 50.0, 80.0), 60, 40), ((-5.0, -5.0, 5.0, 5.0), 5, 5), ((90.0, 90.0, 130.0, 130.0), 10, 10),
-    ((200.0, 200.0, 300.0, 300.0), 1, 1), ((10.2, 10.2, 10.3, 10.3), 1, 1),
-])
-def test_the_crop_is_what_the_image_holds_of_the_box_when_cut(box, height, width):
-    image = np.arange(100 * 100 * 3, dtype=np.uint32).astype(np.uint8).reshape(100, 100, 3)
-    crop = messages.cropped_message(HEADER, image, box)
-    assert (crop.height, crop.width, crop.step, crop.encoding) == (height, width, 3 * width, 'bgr8')
-    assert isinstance(crop.data, array.array) and len(crop.data) == height * width * 3
-    if box[0] == 10.0:
-        assert bytes(crop.data) == image[20:80, 10:50].tobytes()
+def test_expression_knows_every_word_when_its_constants_are_read():
+    expression = message_class('hri_msgs/Expression')
+    assert {word: getattr(expression, word.upper()) for word in EXPRESSION_WORDS} == {
+        word: word for word in EXPRESSION_WORDS}
+
+
+def filled(cls, number=1):
+    """Make a message with something else than its defaults in every field.
+
+    :param cls: message class.
+    :param number: what the numbers count from.
+    :returns: the message.
+    """
+    message = cls()
+    for position, (field, kind) in enumerate(sorted(cls.get_fields_and_field_types().items()), number):
+        plural = kind.startswith('sequence<')
+        kind = kind[len('sequence<'):-1] if plural else kind
+        if '[' in kind:
+            value = [float(position + step) for step in range(int(kind.split('[')[1].rstrip(']')))]
+        elif '/' in kind:
+            value = filled(message_class(kind), position)
+        elif kind == 'string':
+            value = 'välue %d' % position
+        else:
+            value = position if 'int' in kind else position / 8  # exact as a 32-bit float
+        setattr(message, field, [value, value] if plural else value)
+    return message
+
+
+@pytest.mark.parametrize('name', sorted(UPSTREAM_HASHES))
+@pytest.mark.parametrize('make', [lambda cls: cls(), filled], ids=['defaults', 'filled'])
+def test_a_message_is_whole_when_it_has_travelled_as_bytes(name, make):
+    sent = make(message_class(name))
+    received = deserialize_message(serialize_message(sent), type(sent))
+    assert received == sent
+    assert (repr(received) == repr(type(sent)())) == (make is not filled)

@@ -46,7 +46,7 @@ def test_package_xml_is_of_format_3_and_ament_python_when_read():
 
 
 def test_package_xml_is_valid_when_ros_own_parser_reads_it():
-    catkin_pkg = pytest.importorskip('catkin_pkg.package', reason='catkin_pkg is not installed: scripts/setup does that')
+    catkin_pkg = pytest.importorskip('catkin_pkg.package', reason='catkin_pkg is not installed: run scripts/setup')
     warnings = []
     package = catkin_pkg.parse_package(os.path.join(ROOT, 'package.xml'), warnings=warnings)
     package.validate(warnings=warnings)
@@ -146,7 +146,7 @@ def test_nothing_is_left_in_the_checkout_when_colcon_has_installed_the_package()
                             stderr=subprocess.STDOUT, universal_newlines=True)
     if listed.returncode:
         pytest.skip('no git checkout: ' + listed.stdout.strip())
-    assert [line for line in listed.stdout.splitlines() if 'egg-info' in line or line.endswith(('build/', 'log/'))] == []
+    assert not [line for line in listed.stdout.splitlines() if 'egg-info' in line or line.endswith(('build/', 'log/'))]
 
 
 def test_the_index_finds_the_package_when_the_environment_is_used():
