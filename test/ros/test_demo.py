@@ -1,0 +1,210 @@
+"""The demo as a user types it: real processes, the real models, an ending that leaves nothing behind."""
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import cv2
+import numpy as np
+import pytest
+
+from graph_peer import REPOSITORY
+
+SAMPLES = os.path.join(REPOSITORY, 'samples')
+SHARED_PORTRAITS = os.path.join(os.path.dirname(REPOSITORY), 'shared', 'portraits')
+
+#: A second start may take no longer than this until its first line.
+FIRST_LINE_S = 10.0
+
+FACE_LINE = r'\d+\.\ds  [a-z]{5}  \w+ +\d\.\d\d +[+-]'
+
+
+class Demo:
+    """A running demo."""
+
+    def __init__(self, folder, *options):
+        self.folder, self._log = folder, folder.parent / (folder.name + '.txt')
+        environ = {name: value for name, value in os.environ.items() if not name.startswith('ROS_')}
+        environ['PYTHONPATH'] = os.pathsep.join(filter(None, (REPOSITORY, os.environ.get('PYTHONPATH'))))
+        self.started = time.monotonic()
+        with open(self._log, 'wb') as log:
+            self.process = subprocess.Popen(
+                [sys.executable, '-m', 'facial_emotion_ros.commands.demo', '--output', str(folder),
+                 *map(str, options)], env=environ, cwd=folder.parent, stdout=log, stderr=subprocess.STDOUT)
+
+    @property
+    def text(self):
+        """What it has printed."""
+        return self._log.read_text()
+
+    @property
+    def summary(self):
+        """What it has summed up."""
+        return json.loads((self.folder / 'summary.json').read_text())
+
+    def wait_for(self, pattern, timeout_s=60.0):
+        """Wait until it has printed something."""
+        until = time.monotonic() + timeout_s
+        while not re.search(pattern, self.text):
+            assert self.process.poll() is None and time.monotonic() < until, self.text
+            time.sleep(0.02)
+        return time.monotonic() - self.started
+
+    def end(self, timeout_s=90.0):
+        """Wait for its end."""
+        status = self.process.wait(timeout_s)
+        assert 'Traceback' not in self.text, self.text
+        assert self.children() == {}, 'left behind'
+        return status
+
+    def children(self):
+        """Find the demo's processes, name -> pid, by the log folder that they alone have."""
+        mark = ('ROS_LOG_DIR=%s' % (self.folder / 'log' / 'ros')).encode()
+        found = {}
+        for pid in filter(str.isdigit, os.listdir('/proc')):
+            try:
+                with open('/proc/%s/environ' % pid, 'rb') as environ, open('/proc/%s/cmdline' % pid, 'rb') as command:
+                    name = re.search(rb'media_source|emotion_node|console_view', command.read())
+                    if name and mark in environ.read().split(b'\0'):
+                        found[name.group().decode()] = int(pid)
+            except OSError:
+                pass
+        return found
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Start demos; whatever happens, none is left over."""
+    demos = []
+
+    def start(*options, name='output'):
+        demos.append(Demo(tmp_path / name, *options))
+        return demos[-1]
+
+    yield start
+    for demo in demos:
+        if demo.process.poll() is None:
+            demo.process.send_signal(signal.SIGINT)
+            demo.process.wait(60)
+
+
+def test_demo_ends_with_a_summary_when_nothing_is_given(run):
+    demo = run('--duration', 5)
+    assert demo.wait_for(FACE_LINE) < FIRST_LINE_S
+    assert demo.end() == 0
+    summary = demo.summary
+    assert summary['frames'] >= 5 and summary['frames_with_faces'] >= 0.9 * summary['frames']
+    first = summary['faces'][0]
+    assert first['emotion'] == 'happy' and first['confidence'] > 0.5 and first['frames'] >= 0.8 * summary['frames']
+    with open(os.path.join(REPOSITORY, 'models', 'esr_9_ferplus', 'manifest.json')) as manifest:
+        assert summary['model']['sha256'] == json.load(manifest)['model']['sha256']
+    [counts] = [part['values'] for name, part in summary['diagnostics'].items() if name.endswith('input')]
+    assert counts['received'] == sum(counts[name] for name in (
+        'processed', 'replaced', 'bad', 'expired', 'failed', 'waiting', 'in_work'))
+    assert counts['processed'] == summary['frames']
+    assert 0 < summary['age_ms']['p50'] <= summary['age_ms']['p99']
+    for word in ('p50', 'frames per second', 'sha256 ' + summary['model']['sha256'], str(demo.folder)):
+        assert word in demo.text
+
+
+def test_demo_writes_film_and_picture_and_nothing_else_when_played(run, tmp_path):
+    demo = run('--duration', 3)
+    assert demo.end() == 0
+    assert sorted(os.listdir(str(tmp_path))) == ['output', 'output.txt']
+    written = sorted(path.name for path in demo.folder.iterdir())
+    assert written == sorted(demo.summary['files'] + ['log']) and 'annotated.jpg' in written
+    picture = cv2.imread(str(demo.folder / 'annotated.jpg'))
+    assert picture.shape == (480, 640, 3)
+    [film] = [name for name in written if name.startswith('annotated') and name != 'annotated.jpg']
+    if film != 'annotated':
+        capture = cv2.VideoCapture(str(demo.folder / film))
+        assert 2.0 < capture.get(cv2.CAP_PROP_FRAME_COUNT) / capture.get(cv2.CAP_PROP_FPS) < 6.0
+
+
+def test_every_picture_is_answered_by_name_when_a_folder_is_shown(run, tmp_path):
+    folder = tmp_path / 'pictures'
+    folder.mkdir()
+    for name in ('astronaut.jpg', 'vice_president.jpg'):
+        os.symlink(os.path.join(SAMPLES, name), str(folder / name))
+    cv2.imwrite(str(folder / 'empty.png'), np.full((300, 400, 3), 128, np.uint8))
+    (folder / 'broken.jpg').write_bytes(b'\xff\xd8 broken')
+    demo = run('--images', folder, '--seconds-each', 1)
+    assert demo.end() == 0
+    pictures = demo.summary['pictures']
+    assert {name: [face['emotion'] for face in shown['faces']] for name, shown in pictures.items()} == {
+        'astronaut.jpg': ['happy'], 'empty.png': [], 'vice_president.jpg': ['happy']}
+    ids = [face['id'] for shown in pictures.values() for face in shown['faces']]
+    assert len(set(ids)) == 2, 'no id passes from one picture to the next'
+    assert 'broken.jpg is left out' in (demo.folder / 'log' / 'media_source.log').read_text()
+
+
+@pytest.mark.skipif(not os.path.isdir(SHARED_PORTRAITS), reason='no ../shared/portraits beside this checkout')
+def test_obvious_expressions_are_read_when_portraits_are_shown(run):
+    demo = run('--images', SHARED_PORTRAITS, '--seconds-each', 0.7)
+    assert demo.end() == 0
+    seen = {name: [face['emotion'] for face in shown['faces']] for name, shown in demo.summary['pictures'].items()}
+    with open(os.path.join(SHARED_PORTRAITS, 'labels.csv')) as labels:
+        faces = {row['file']: int(row['faces']) for row in csv.DictReader(labels)}
+    assert {name: len(emotions) for name, emotions in seen.items()} == faces
+    assert seen['robot_view_surprised.jpg'] == ['surprise'] and seen['robot_view_angry.jpg'] != ['happy']
+    assert seen['robot_view_happy.jpg'] == seen['astronaut.jpg'] == ['happy']
+
+
+def test_video_is_played_when_named(run, tmp_path):
+    path = str(tmp_path / 'film.avi')
+    writer = cv2.VideoWriter(path, cv2.VideoWriter_fourcc(*'MJPG'), 10.0, (480, 480))
+    portrait = cv2.resize(cv2.imread(os.path.join(SAMPLES, 'astronaut.jpg')), (480, 480))
+    for number in range(20):
+        writer.write(np.roll(portrait, number, axis=1))
+    writer.release()
+    demo = run('--video', path)
+    assert demo.end() == 0
+    assert demo.summary['faces'][0]['emotion'] == 'happy' and demo.summary['pictures'] == {}
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_summary_is_written_when_broken_off(run, number):
+    demo = run('--loop')
+    demo.wait_for(FACE_LINE)
+    demo.process.send_signal(number)
+    assert demo.end() == 0
+    assert demo.summary['frames'] >= 1 and 'Summary: ' in demo.text
+
+
+@pytest.mark.parametrize('name', ['emotion_node', 'media_source', 'console_view'])
+def test_death_of_a_process_is_told_when_it_happens(run, name):
+    demo = run('--loop')
+    demo.wait_for(FACE_LINE)
+    os.kill(demo.children()[name], signal.SIGKILL)
+    assert demo.end() == 1
+    assert '%s ended before its time (killed by SIGKILL)' % name in demo.text
+    if name == 'emotion_node':
+        assert 'Configured: ' in demo.text, 'its last lines'
+
+
+@pytest.mark.parametrize('options, words', [
+    (['--images', '/nowhere'], "expected a folder of pictures, got '/nowhere'"),
+    (['--video', '/nowhere.mp4'], "expected a video file, got '/nowhere.mp4'"),
+    (['--camera', '98'], 'expected a picture from camera 98, got none'),
+    (['--params-file', 'refused.yaml'], "no_such_bundle"),
+    (['--output', '/proc/nowhere'], 'name another with --output'),
+])
+def test_reason_is_told_when_nothing_can_be_shown(run, tmp_path, options, words):
+    (tmp_path / 'refused.yaml').write_text('/**: {ros__parameters: {inference: {bundle: no_such_bundle}}}')
+    demo = run(*options)
+    assert demo.end(30) == 1
+    assert words in demo.text
+
+
+@pytest.mark.parametrize('options, status', [(['--help'], 0), (['--images', 'a', '--video', 'b'], 2),
+                                             (['--duration', '-1'], 2), (['--rate', 'fast'], 2)])
+def test_options_are_explained_when_asked_or_wrong(run, options, status):
+    demo = run(*options)
+    assert demo.end(20) == status
+    assert 'scripts/demo' in demo.text
+    assert status or 'Ctrl-C' in demo.text and 'Art. 5(1)(f)' in demo.text

@@ -1,0 +1,169 @@
+"""Launch files, checked as far as can be without launch; where launch_ros is importable, loaded and run for real."""
+
+import ast
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from facial_emotion_ros.demo_graph import PROFILE_VARIABLES, demo_processes, transport_environment
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+LAUNCH_FILES = sorted(name for name in os.listdir(os.path.join(ROOT, 'launch')) if name.endswith('.launch.py'))
+
+
+def has_launch():
+    """Whether launch_ros is importable: our own folder called launch must not count."""
+    return importlib.util.find_spec('launch_ros') is not None
+
+
+def tree_of(name):
+    """Parse a launch file."""
+    with open(os.path.join(ROOT, 'launch', name)) as source:
+        return ast.parse(source.read(), name)
+
+
+def calls(tree, function):
+    """Find the calls of a function or class by its name."""
+    return [node for node in ast.walk(tree)
+            if isinstance(node, ast.Call) and getattr(node.func, 'id', getattr(node.func, 'attr', '')) == function]
+
+
+def keywords(call):
+    """Return the keyword arguments of a call."""
+    return {keyword.arg: keyword.value for keyword in call.keywords}
+
+
+def executables():
+    """Return the executables that setup.py installs, name -> module."""
+    with open(os.path.join(ROOT, 'setup.py')) as source:
+        return dict(re.findall(r"'(\w+) = ([\w.]+):main'", source.read()))
+
+
+def parameters_of(name):
+    """Return the names of a node's parameters, without importing ROS."""
+    from facial_emotion_ros.ros.demo_parameters import CONSOLE_VIEW, MEDIA_SOURCE
+    from facial_emotion_ros.ros.parameters import TABLE
+    table = {'media_source': MEDIA_SOURCE, 'console_view': CONSOLE_VIEW, 'emotion_node': TABLE}[name]
+    return {row.name: row for row in table}
+
+
+def test_launch_files_are_the_two_that_are_documented():
+    assert LAUNCH_FILES == ['demo.launch.py', 'node.launch.py']
+
+
+@pytest.mark.parametrize('name', LAUNCH_FILES)
+def test_every_argument_is_described_and_used_when_declared(name):
+    tree = tree_of(name)
+    declared = [call.args[0].value for call in calls(tree, 'DeclareLaunchArgument')]
+    used = {call.args[0].value for call in calls(tree, 'LaunchConfiguration')}
+    assert len(declared) == len(set(declared))
+    assert set(declared) == used
+    for call in calls(tree, 'DeclareLaunchArgument'):
+        given = keywords(call)
+        assert 'default_value' in given, call.args[0].value
+        assert len(ast.literal_eval(given['description'])) > 15, call.args[0].value
+
+
+@pytest.mark.parametrize('name', LAUNCH_FILES)
+def test_every_default_is_a_choice_when_choices_are_given(name):
+    for call in calls(tree_of(name), 'DeclareLaunchArgument'):
+        given = keywords(call)
+        if 'choices' in given:
+            assert ast.literal_eval(given['default_value']) in ast.literal_eval(given['choices'])
+
+
+def test_arguments_are_the_same_when_both_files_have_them():
+    described = {}
+    for name in LAUNCH_FILES:
+        for call in calls(tree_of(name), 'DeclareLaunchArgument'):
+            described.setdefault(call.args[0].value, []).append(ast.dump(keywords(call)['default_value']))
+    for argument in ('namespace', 'image_topic', 'params_file', 'use_sim_time', 'log_level'):
+        assert len(described[argument]) == 2 and len(set(described[argument])) == 1, argument
+
+
+def test_node_launch_names_what_exists():
+    [call] = calls(tree_of('node.launch.py'), 'Node')
+    given = keywords(call)
+    assert ast.literal_eval(given['executable']) in executables()
+    assert ast.literal_eval(given['package']) == 'facial_emotion_ros'
+    for mapping in [node for node in ast.walk(given['parameters']) if isinstance(node, ast.Dict)]:
+        names = {key.value for key in mapping.keys}
+        assert names <= set(parameters_of('emotion_node')) | {'use_sim_time'}
+
+
+@pytest.mark.parametrize('name', LAUNCH_FILES)
+def test_every_file_exists_when_named(name):
+    for call in calls(tree_of(name), 'PathJoinSubstitution'):
+        parts = [part.value for part in call.args[0].elts[1:]]
+        assert os.path.isfile(os.path.join(ROOT, *parts)), parts
+
+
+def test_demo_launch_takes_every_process_from_the_graph():
+    tree = tree_of('demo.launch.py')
+    assert len(calls(tree, 'demo_processes')) == 1
+    [node] = calls(tree, 'Node')
+    for field in ('executable', 'name', 'parameters', 'remappings'):
+        assert 'process' in ast.dump(keywords(node)[field]), 'a process is described in demo_graph.py, not here'
+
+
+def test_demo_launch_gives_parameters_that_exist():
+    [call] = calls(tree_of('demo.launch.py'), 'demo_processes')
+    source = {key.value for key in keywords(call)['source'].keys}
+    assert source <= set(parameters_of('media_source'))
+
+
+def test_graph_names_what_exists():
+    installed = executables()
+    processes = demo_processes({'source.kind': 'sample'}, '/tmp/out')
+    assert [process.name for process in processes] == ['media_source', 'emotion_node', 'console_view']
+    for process in processes:
+        assert installed[process.executable] == process.module
+        assert importlib.util.find_spec(process.module.rpartition('.')[0])
+        assert os.path.isfile(os.path.join(ROOT, *process.module.split('.')) + '.py')
+        assert set(process.parameters) <= set(parameters_of(process.name))
+        assert all(os.path.isfile(path) for path in process.parameter_files)
+
+
+def test_demo_file_sets_parameters_that_exist():
+    yaml = pytest.importorskip('yaml')
+    with open(os.path.join(ROOT, 'config', 'demo.yaml')) as source:
+        content = yaml.safe_load(source)
+    assert set(content) == {'/**/media_source', '/**/console_view'}
+    for pattern, section in content.items():
+        table = parameters_of(pattern.split('/')[-1])
+        for name, value in flat(section['ros__parameters']):
+            assert name in table
+            assert type(value) is type(table[name].default), name
+            assert value != table[name].default, '%s says what is so anyway' % name
+
+
+def flat(tree, prefix=''):
+    """Flatten nested parameters into (name, value)."""
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            for pair in flat(value, prefix + key + '.'):
+                yield pair
+        else:
+            yield prefix + key, value
+
+
+def test_profile_of_the_user_is_kept_when_there_is_one():
+    assert set(transport_environment({})) == set(PROFILE_VARIABLES)
+    assert all(os.path.isfile(path) for path in transport_environment({}).values())
+    for name in PROFILE_VARIABLES:
+        assert transport_environment({name: '/mine.xml'}) == {}
+
+
+@pytest.mark.skipif(not has_launch(), reason='launch_ros is not installed (it is on neither PyPI nor Debian)')
+@pytest.mark.parametrize('name', LAUNCH_FILES)
+def test_launch_file_loads_when_launch_is_there(name):
+    program = ('import sys; from launch import LaunchContext; from launch.launch_description_sources import *;'
+               'found = PythonLaunchDescriptionSource(sys.argv[1]).get_launch_description(LaunchContext());'
+               'print(len(found.get_launch_arguments()))')
+    shown = subprocess.run([sys.executable, '-c', program, os.path.join(ROOT, 'launch', name)],
+                           stdout=subprocess.PIPE, check=True)
+    assert int(shown.stdout) == len(calls(tree_of(name), 'DeclareLaunchArgument'))
