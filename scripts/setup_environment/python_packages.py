@@ -99,10 +99,9 @@ class Installer:
         :param path: lock file.
         :raises SetupStopped: no network, a wrong checksum...
         """
-        try:
-            self._pip(path)
-        except CommandFailed as error:
-            raise explain_pip_failure(error.output, self._progress.log_path) from error
+        # What is published as source alone (empy) is built by the locked setuptools, not by one fetched on the side.
+        self.install_entries(path, names=('setuptools',))
+        self._install(path)
 
     def install_entries(self, lock_path, names=None, without=()):
         """Install a part of a lock file.
@@ -117,7 +116,7 @@ class Installer:
         with tempfile.NamedTemporaryFile('w', suffix='.lock', encoding='utf-8') as part:
             part.write('\n'.join(entries) + '\n')
             part.flush()
-            self.install_lock(part.name)
+            self._install(part.name)
 
     def install_torch(self, lock_path):
         """Install torch's CPU build, wherever it is to be had.
@@ -154,6 +153,12 @@ class Installer:
         except CommandFailed as error:
             raise SetupStopped('The new environment\'s Python does not run: {}.'.format(last_line(error.output)),
                                'See {}.'.format(self._progress.log_path)) from error
+
+    def _install(self, path):
+        try:
+            self._pip(path, '--no-build-isolation')
+        except CommandFailed as error:
+            raise explain_pip_failure(error.output, self._progress.log_path) from error
 
     def _pip(self, lock_path, *options):
         env = dict(self._env)

@@ -166,8 +166,8 @@ def test_vermin_finds_nothing_newer_than_python_3_6_when_it_reads_the_robot_modu
     pytest.importorskip('vermin', reason='vermin is not installed: scripts/setup --tests does that')
     checked = subprocess.run(
         [sys.executable, '-c', 'from vermin import main; main()', '--target=3.6-', '--backport', 'dataclasses',
-         '--eval-annotations', '--no-parse-comments', '--no-tips', '--violations', '--processes=1', 'setup.py'] + ROBOT_FILES,
-        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
+         '--eval-annotations', '--no-parse-comments', '--no-tips', '--violations', '--processes=1', 'setup.py',
+         *ROBOT_FILES], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
     assert checked.returncode == 0, checked.stdout
 
 
