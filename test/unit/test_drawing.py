@@ -78,6 +78,12 @@ def test_drawing_works_when_the_image_has_any_size(height, width):
     assert draw_estimates(ground(height, width), [whole, part]).shape == (height, width, 3)
 
 
+def test_nothing_is_written_when_the_image_is_smaller_than_the_words():
+    canvas = drawing._Canvas(ground(31, 33))
+    assert canvas.fitted(0, 0, 34, 10) is None and canvas.fitted(0, 0, 10, 32) is None
+    assert canvas.fitted(99, -9, 33, 31) == (0, 0, 33, 31)
+
+
 @pytest.mark.parametrize('box', [(-50, -50, 20, 20), (600, 400, 900, 700), (10, 10, 10, 10), (900, 900, 950, 950)])
 def test_drawing_works_when_a_box_leaves_the_image(box):
     assert draw_estimates(ground(), [estimate(box)]).shape == (480, 640, 3)

@@ -330,6 +330,13 @@ def test_best_of_each_heap_stays_when_boxes_overlap():
     assert kept.scores.tolist() == pytest.approx([0.95, 0.9, 0.5])
 
 
+def test_order_stays_when_scores_are_equal():
+    corners = np.arange(60, dtype=np.float32)[:, None] * 20
+    boxes = np.concatenate([corners, corners, corners + 10, corners + 10], 1)
+    kept = strongest(Candidates(boxes, np.full(60, 0.7, np.float32), np.zeros((60, 5, 2), np.float32)))
+    assert np.array_equal(kept.boxes, boxes)
+
+
 def test_suppression_ends_when_everything_is_a_candidate(centerface):
     detector = CenterFaceDetector(centerface, min_score=1e-9)
     image = np.random.RandomState(0).randint(0, 256, (480, 640, 3)).astype(np.uint8)

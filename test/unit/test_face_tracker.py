@@ -99,6 +99,13 @@ def test_overlap_wins_when_another_face_is_nearer_to_the_first_box():
     assert update(tracker, [box(140, 100), box(230, 100)], 0.1) == before
 
 
+def test_nearest_face_gives_the_id_when_a_box_fits_two_faces():
+    for near in (0, 1):
+        tracker = FaceTracker()
+        before = update(tracker, [box(100, 100), box(150, 100)], 0.0)
+        assert update(tracker, [box((110, 140)[near], 100)], 0.1) == [before[near]]
+
+
 def test_higher_score_gets_the_id_when_two_boxes_fit_equally():
     tracker = FaceTracker()
     before = update(tracker, [box(100, 100)], 0.0)

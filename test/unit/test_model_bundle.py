@@ -119,10 +119,13 @@ def test_refused_when_a_field_is_missing(bundle, dotted):
         ModelBundle.open(bundle)
 
 
-@pytest.mark.parametrize('constant', ['NaN', 'Infinity', '-Infinity', '1e999'])
-def test_refused_when_a_number_is_not_finite(bundle, constant):
+@pytest.mark.parametrize('place, constant', [
+    ('1.17', 'NaN'), ('1.17', 'Infinity'), ('1.17', '-Infinity'), ('1.17', '1e999'),
+    ('{}', '{"accuracy": NaN}'), ('{}', '{"accuracy": -Infinity}')])
+def test_refused_when_a_number_is_not_finite(bundle, place, constant):
     text = (bundle / 'manifest.json').read_text()
-    (bundle / 'manifest.json').write_text(text.replace('1.17', constant))
+    assert place in text
+    (bundle / 'manifest.json').write_text(text.replace(place, constant))
     with pytest.raises(BadModel, match='number'):
         ModelBundle.open(bundle)
 
@@ -165,7 +168,7 @@ def test_refused_when_the_file_is_too_new_for_robots(bundle, ir_version, opset, 
     if honest:
         rewrite(bundle, assign('model.opset', opset))
         rewrite(bundle, assign('model.ir_version', ir_version))
-    with pytest.raises(BadModel, match=reason):
+    with pytest.raises(BadModel, match=reason + ' [0-9]+ at most'):
         ModelBundle.open(bundle)
 
 
