@@ -162,6 +162,7 @@ class EmotionNode(LifecycleNode):
                 self.get_logger().error('A frame is in work for more than %g s and is left alone; the execution '
                                         'provider may hang.' % _JOIN_S)
             self._worker = None
+            self._outputs.forget_faces()
 
     def _release(self):
         """Teardown, all of it, in the order that leaves nothing that publishes without a publisher."""

@@ -67,12 +67,17 @@ class HumansOutput:
                 publishers.extend(topics)
             return sum(publisher.get_subscription_count() for publisher in publishers)
 
-    def close(self):
-        """Destroy every publisher; a later `publish` does nothing."""
+    def forget_faces(self):
+        """Destroy the publishers of all faces: nobody follows them any more."""
         with self._lock:
             for topics in self._by_id.values():
                 self._destroy(topics)
             self._by_id.clear()
+
+    def close(self):
+        """Destroy every publisher; a later `publish` does nothing."""
+        self.forget_faces()
+        with self._lock:
             if self._tracked is not None:
                 self._node.destroy_publisher(self._tracked)
                 self._tracked = None

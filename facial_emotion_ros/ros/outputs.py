@@ -69,6 +69,11 @@ class Outputs:
         readers = sum(publisher.get_subscription_count() for publisher in self._publishers)
         return readers + (self._humans.readers() if self._humans is not None else 0)
 
+    def forget_faces(self):
+        """Take back the topics of single faces, since no more images will be worked on for now."""
+        if self._humans is not None:
+            self._humans.forget_faces()
+
     def close(self):
         """Destroy every publisher. The worker must have ended."""
         if self._humans is not None:

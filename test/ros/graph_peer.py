@@ -124,6 +124,10 @@ class Peer:
         """Listen to the node's diagnostics."""
         return Health(self.listen(DiagnosticArray, '/diagnostics'))
 
+    def topics(self):
+        """Return the topics that someone publishes."""
+        return [name for name, _ in self.node.get_topic_names_and_types() if self.node.count_publishers(name)]
+
     def call(self, service_type, name, request, timeout_s=20.0):
         """Call a service and wait for its answer."""
         client = self.node.create_client(service_type, name)

@@ -61,7 +61,7 @@ def test_a_face_has_topics_of_its_own_while_it_is_tracked_when_ros4hri_reads(sha
     empty[:] = 90
     nobody = peer.camera(picture=empty)
     peer.wait(lambda: not tracked[-1].ids, 'the face to be given up', each=nobody.shoot)
-    peer.wait(lambda: face + 'roi' not in publishers(peer), 'its topics to go', each=nobody.shoot)
+    peer.wait(lambda: face + 'roi' not in peer.topics(), 'its topics to go', each=nobody.shoot)
 
 
 def test_an_image_without_a_face_is_answered_when_nobody_is_there(shared_node, peer):
@@ -85,7 +85,7 @@ def test_the_model_is_named_when_a_reader_comes_late(shared_node, peer):
 def test_every_output_is_reliable_and_only_vision_info_is_latched_when_looked_at(shared_node, peer):
     outputs = {'/detections', '/detections/raw', '/affect', '/expression', '/vision_info', '/humans/faces/tracked',
                '/emotion_node/debug/image', '/diagnostics'}
-    peer.wait(lambda: outputs <= set(publishers(peer)), 'all outputs')
+    peer.wait(lambda: outputs <= set(peer.topics()), 'all outputs')
     for topic in outputs:
         profile = peer.node.get_publishers_info_by_topic(topic)[0].qos_profile
         assert profile.reliability == ReliabilityPolicy.RELIABLE
@@ -101,16 +101,26 @@ def test_names_follow_when_namespaced_and_remapped(start_node, peer):
     health = peer.health()
     peer.wait(lambda: heard and tracked, 'detections', each=camera.shoot)
     assert peer.state('/robot/head/emotion_node') == 'active'
-    assert '/robot/head/emotion_node/debug/image' in publishers(peer)
+    names = {name for name in peer.topics() if not name.startswith('/robot/humans/faces/')}
+    ours = {'faces', 'detections/raw', 'affect', 'expression', 'vision_info', 'emotion_node/debug/image'}
+    assert {'/robot/head/' + name for name in ours} <= names
+    assert {name for name in names if 'robot' not in name} <= {'/diagnostics', '/rosout', '/parameter_events'}
     peer.wait(lambda: health.parts(), 'diagnostics')
     assert health._heard[-1].status[0].name == '/robot/head/emotion_node: input'
+
+
+def test_an_output_has_another_quality_when_overridden(start_node, peer):
+    start_node('-p', 'qos_overrides./affect.publisher.reliability:=best_effort')
+    peer.wait(lambda: {'/affect', '/detections'} <= set(peer.topics()), 'outputs')
+    profiles = [peer.node.get_publishers_info_by_topic(topic)[0].qos_profile for topic in ('/affect', '/detections')]
+    assert [profile.reliability for profile in profiles] == [ReliabilityPolicy.BEST_EFFORT, ReliabilityPolicy.RELIABLE]
 
 
 def test_no_ros4hri_topic_exists_when_the_prefix_is_empty(start_node, peer):
     node = start_node(output__humans_prefix="''")
     node.wait_for('Active: ')
-    peer.wait(lambda: '/detections' in publishers(peer), 'the other outputs')
-    assert not [topic for topic in publishers(peer) if 'humans' in topic]
+    peer.wait(lambda: '/detections' in peer.topics(), 'the other outputs')
+    assert not [topic for topic in peer.topics() if 'humans' in topic]
 
 
 def test_contempt_takes_its_word_when_the_parameter_is_set_live(shared_node, peer):
@@ -119,11 +129,6 @@ def test_contempt_takes_its_word_when_the_parameter_is_set_live(shared_node, pee
     assert not refused.successful and 'one of drop' in refused.reason
     assert peer.get_parameters(['output.contempt_as'])[0].string_value == 'skeptical'
     assert peer.set_parameter(Parameter('output.contempt_as', value='drop')).successful
-
-
-def publishers(peer):
-    """Return the topics that someone publishes, and that exist in the graph still."""
-    return [name for name, _ in peer.node.get_topic_names_and_types() if peer.node.count_publishers(name)]
 
 
 def stamps(messages):
