@@ -88,6 +88,7 @@ def test_publisher_offers_what_was_asked_for_when_started(start, peer, reliabili
     ({'source__kind': 'video', 'source__path': 'README.md'}, 'README.md'),
     ({'source__kind': 'camera', 'source__camera': 98}, 'expected a picture from camera 98, got none'),
     ({'source__camera': 'front'}, 'an integer from 0 to 99'),
+    ({'reliability': 'perhaps'}, "one of reliable, best_effort, but is 'perhaps'"),
     ({'rate_hz': -1}, 'rate_hz must be a float from 0.0 to 240.0 (Hz), but is -1'),
 ])
 def test_bad_input_ends_it_with_a_sentence_when_started(ros_environment, parameters, words):

@@ -116,6 +116,14 @@ def test_video_is_scaled_down_when_larger_than_asked(video):
     assert open_medium('video', path=video, max_side_px=32).read().image.shape == (24, 32, 3)
 
 
+def test_camera_is_told_to_be_gone_when_it_gives_no_more_pictures(video):
+    camera = open_medium('camera', path=video)  # to OpenCV a device is a path too
+    with pytest.raises(BadImage, match='gives none any more'):
+        for _ in range(40):
+            assert camera.read().image.shape == (48, 64, 3)
+    camera.close()
+
+
 @pytest.mark.parametrize('kind, make, expected, words', [
     ('film', None, BadParameter, "one of sample, images, video, camera, got 'film'"),
     ('images', None, BadParameter, 'name a folder'),
