@@ -251,9 +251,10 @@ class Setup:
 def only_one(path):
     """Let one set-up of this checkout run at a time; the others wait.
 
-    :param path: file that is locked; the lock goes with the process, however that ends.
+    :param path: file that is locked; the lock goes with the process and its children, however these end.
     """
     with open(path, 'w', encoding='utf-8') as file:
+        os.set_inheritable(file.fileno(), True)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

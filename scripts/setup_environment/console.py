@@ -87,8 +87,10 @@ class Progress:
             log.write('$ {}\n'.format(' '.join(command)))
             log.flush()
             try:
+                # With the lock's file open: should this process be killed, the next set-up waits for the child's end.
                 child = subprocess.Popen(command, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                         stderr=subprocess.STDOUT, universal_newlines=True, errors='replace')
+                                         stderr=subprocess.STDOUT, universal_newlines=True, errors='replace',
+                                         close_fds=False)
             except OSError as error:
                 raise CommandFailed(command, str(error)) from error
             try:
