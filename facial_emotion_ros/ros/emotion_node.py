@@ -20,12 +20,12 @@ from facial_emotion_ros.ros.diagnostics import diagnostics_message
 from facial_emotion_ros.ros.frame_tally import FrameTally
 from facial_emotion_ros.ros.image_input import ImageInput
 
-#: Readers and publishers are looked for this often; a signal is noticed within this time too.
+#: Readers and publishers are looked for this often.
 _TICK_S = 0.2
 #: A clock that jumps further than this forward makes tracks meaningless; a slow /clock takes smaller steps.
 _JUMP_S = 5.0
-#: A frame in work is given this long when the node stops; the process has to end within 3 s.
-_JOIN_S = 2.0
+#: A frame in work is given this long when the node stops.
+_JOIN_S = 1.5
 
 
 def _told(transition):

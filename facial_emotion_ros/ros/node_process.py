@@ -1,8 +1,11 @@
 """The process of a node that serves until it is told to end: memory, signals, a spin loop that outlives a callback."""
 
 import ctypes
+import os
 import signal
 import sys
+import threading
+import time
 import traceback
 
 import rclpy
@@ -12,6 +15,9 @@ from rclpy.signals import SignalHandlerOptions
 #: Parameters of mallopt. Source: glibc's malloc.h.
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
+
+#: A process that was told to end has this long to tidy up; launch sends SIGTERM after 5 s, and users expect 3.
+_PATIENCE_S = 2.3
 
 
 def keep_big_buffers():
@@ -29,22 +35,38 @@ def keep_big_buffers():
 
 
 class StopSignals:
-    """Turns SIGINT and SIGTERM, however often they come, into one flag.
+    """Turns SIGINT and SIGTERM, however often they come, into one flag, and sees to it that the process ends.
 
-    rclpy's own handlers shut the context down under a running callback, which then cannot tidy up. A handler in
-    Python runs when the spin loop next wakes, so the node must have a timer that wakes it (emotion_node: 5 Hz).
+    rclpy's own handlers shut the context down under a running callback, which then cannot tidy up; Python's run only
+    when the main thread is between two instructions, which it is not while a model loads. So a thread of its own
+    hears of signals, from the pipe that the C handler writes to.
     """
 
     def __init__(self):
         self.received = False
+        #: Called from that thread when the first signal comes, to wake who sleeps.
+        self.wake = None
 
     def install(self):
         """Replace the handlers of this process; call it from the main thread."""
+        reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        signal.set_wakeup_fd(writer)
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._receive)
+            signal.signal(number, lambda _number, _frame: None)
+        threading.Thread(target=self._listen, args=(reader,), name='stop_signals', daemon=True).start()
 
-    def _receive(self, _number, _frame):
+    def _listen(self, reader):
+        while os.read(reader, 1) not in (bytes([signal.SIGINT]), bytes([signal.SIGTERM])):
+            pass
         self.received = True
+        if self.wake is not None:
+            self.wake()
+        time.sleep(_PATIENCE_S)
+        # Loading a model, or a hung inference, cannot be interrupted, and leaves nothing behind that would need care.
+        sys.stderr.write('Ended in the middle of work that took longer than %g s.\n' % _PATIENCE_S)
+        sys.stderr.flush()
+        os._exit(0)
 
 
 def serve(make_node, args=None):
@@ -62,6 +84,7 @@ def serve(make_node, args=None):
         node = make_node()
         executor = SingleThreadedExecutor()
         executor.add_node(node)
+        signals.wake = executor.wake
         _spin(executor, node, signals)
         node.close()
         executor.shutdown(timeout_sec=0.5)

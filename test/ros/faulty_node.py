@@ -1,4 +1,4 @@
-"""emotion_node with a pipeline that fails as the first argument says: FAULTS "3:BadModel,5:RuntimeError" by frame.
+"""emotion_node with a pipeline that fails as the environment says: FAULTS=3:BadModel,5:RuntimeError,7:hang by frame.
 
 Everything but the pipeline's answer is the real thing.
 """
@@ -6,6 +6,7 @@ Everything but the pipeline's answer is the real thing.
 import builtins
 import os
 import sys
+import time
 
 from facial_emotion_ros import errors, pipeline
 from facial_emotion_ros.ros import emotion_node
@@ -20,9 +21,11 @@ class FaultyPipeline(pipeline.EmotionPipeline):
     def estimate(self, image, stamp_s=None):
         """Raise, or do what the real one does."""
         FaultyPipeline.frames += 1
-        name = self.faults.get(str(self.frames)) or self.faults.get('all')
-        if name:
-            raise getattr(errors, name, None or getattr(builtins, name, None))('injected fault')
+        name = self.faults.get(str(self.frames))
+        if name == 'hang':
+            time.sleep(60.0)
+        elif name:
+            raise getattr(errors, name, getattr(builtins, name, None))('injected fault')
         return super().estimate(image, stamp_s)
 
 

@@ -30,6 +30,13 @@ def test_the_node_ends_cleanly_when_signalled_twice(start_node, peer):
     assert seconds < 3.0
 
 
+def test_the_node_ends_cleanly_when_signalled_while_models_load(start_node, peer):
+    node = start_node()
+    peer.wait(lambda: 'emotion_node' in peer.node.get_node_names(), 'the node')
+    status, _ = node.end(signal.SIGTERM)
+    assert (status, 'Traceback' in node.output()) == (0, False), node.output()
+
+
 def test_the_node_ends_cleanly_when_signalled_unconfigured(start_node, peer):
     start_node(autostart=False)
     peer.wait_state('unconfigured')

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.parameter import Parameter
 from vision_msgs.msg import Detection2DArray
 
 from conftest import Process
@@ -45,6 +46,23 @@ def test_one_frame_is_lost_and_one_traceback_logged_when_the_work_throws(faulty_
     status = health.parts()['inference']
     assert status.level == DiagnosticStatus.ERROR and 'injected fault' in status.message
     assert peer.state() == 'active'
+
+
+def test_services_answer_and_the_node_ends_when_the_model_hangs(faulty_node, peer):
+    node = faulty_node('1:hang')
+    camera, health = peer.camera(), peer.health()
+    peer.listen(Detection2DArray, 'detections')
+    peer.wait(camera.watched, 'a subscription')
+    camera.shoot()
+    peer.wait(lambda: health.counts().get('in_work'), 'a frame in work')
+    for _ in range(5):
+        camera.shoot()
+        assert peer.state() == 'active'
+        assert peer.set_parameter(Parameter('input.max_age_s', value=1.0)).successful
+    peer.wait(lambda: health.counts()['received'] > 1 and health.counts()['in_work'] == 1, 'more frames')
+    status, seconds = node.end()
+    assert status == 0 and 'Traceback' not in node.output()
+    assert seconds < 5.0
 
 
 def test_diagnostics_tell_idle_working_and_silent_apart_when_a_camera_stops(start_node, peer):
