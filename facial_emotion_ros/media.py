@@ -19,7 +19,7 @@ DRAWN_RATE_HZ = 10.0
 VIDEO_RATE_HZ = 25.0
 
 #: Empty time between two pictures: longer than the tracker remembers a face, so that no id passes from one to the next.
-PAUSE_S = 0.7
+PAUSE_S = 1.2
 
 
 class Frame(NamedTuple):

@@ -11,10 +11,12 @@ from rclpy.qos import ReliabilityPolicy
 from rclpy.time import Time
 from sensor_msgs.msg import Image
 
+from facial_emotion_ros.media import PAUSE_S
 from facial_emotion_ros.sample_film import SampleFilm
 from graph_peer import REPOSITORY, quality
 
 MODULE = ('-m', 'facial_emotion_ros.ros.media_source', '--ros-args')
+PAUSE = int(np.ceil(PAUSE_S * 20.0))
 
 
 def settings(**parameters):
@@ -50,9 +52,9 @@ def test_pictures_arrive_in_order_when_a_folder_is_played(start, peer, images, f
         source__kind='images', source__path=folder, source__seconds_each=0.4, rate_hz=20.0, source__width=320,
         source__height=240, name_in_frame_id=True, wait_for_subscriber=True))
     peer.wait(lambda: process.process.poll() is not None, 'the end of the pictures')
-    peer.wait(lambda: len(images) >= 2 * (8 + 14), 'all that was sent')
+    peer.wait(lambda: len(images) >= 2 * (8 + PAUSE), 'all that was sent')
     frame_ids = [message.header.frame_id for message in images]
-    assert frame_ids == ['camera/first.png'] * 8 + ['camera'] * 14 + ['camera/second.jpg'] * 8 + ['camera'] * 14
+    assert frame_ids == ['camera/first.png'] * 8 + ['camera'] * PAUSE + ['camera/second.jpg'] * 8 + ['camera'] * PAUSE
     stamps = [Time.from_msg(message.header.stamp).nanoseconds for message in images]
     steps = np.diff(stamps) / 1e9
     assert (steps > 0).all() and 0.04 < np.median(steps) < 0.06

@@ -93,6 +93,12 @@ def test_pictures_come_by_name_with_pauses_when_a_folder_is_played(folder):
     assert [frame.name for frame in read_all(medium)] == names
 
 
+def test_pause_is_longer_than_a_face_is_remembered():
+    from facial_emotion_ros.ros.parameters import TABLE
+    [memory_s] = [row.default for row in TABLE if row.name == 'tracker.max_age_s']
+    assert PAUSE_S > memory_s + 0.1
+
+
 def test_damaged_pictures_are_named_when_others_are_good(folder):
     medium = open_medium('images', path=folder)
     assert [name for name, _ in medium.skipped] == ['cut.jpg', 'noise.png']

@@ -1,0 +1,83 @@
+"""Both launch files run for real, where launch_ros and an installation of the package are there."""
+
+import importlib.util
+import json
+import signal
+import subprocess
+import sys
+
+import pytest
+from vision_msgs.msg import Detection2DArray
+
+from facial_emotion_ros.installed_files import find_executable
+
+PROGRAM = """
+import sys
+from launch import LaunchDescription, LaunchService
+from launch.actions import IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import PathJoinSubstitution
+from launch_ros.substitutions import FindPackageShare
+
+path = PathJoinSubstitution([FindPackageShare('facial_emotion_ros'), 'launch', sys.argv[1]])
+arguments = [word.split(':=') for word in sys.argv[2:]]
+service = LaunchService(noninteractive=True)
+service.include_launch_description(LaunchDescription([
+    IncludeLaunchDescription(PythonLaunchDescriptionSource(path), launch_arguments=arguments)]))
+sys.exit(service.run())
+"""
+
+pytestmark = [
+    pytest.mark.skipif(importlib.util.find_spec('launch_ros') is None,
+                       reason='launch_ros is not installed (it is on neither PyPI nor Debian)'),
+    pytest.mark.skipif(not find_executable('emotion_node'), reason='no installation of the package is sourced'),
+]
+
+
+@pytest.fixture
+def launch(ros_environment, tmp_path):
+    """Start a launch file with its arguments."""
+    launches = []
+
+    def start(name, *arguments):
+        with open(tmp_path / 'launch.log', 'wb') as log:
+            launches.append(subprocess.Popen([sys.executable, '-c', PROGRAM, name, *arguments], env=ros_environment,
+                                             stdout=log, stderr=subprocess.STDOUT))
+        return launches[-1]
+
+    yield start
+    for process in launches:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0, (tmp_path / 'launch.log').read_text()
+
+
+def test_node_is_active_in_its_namespace_when_launched(launch, peer):
+    launch('node.launch.py', 'namespace:=robot', 'image_topic:=/front/image_raw')
+    peer.wait_state('active', '/robot/emotion_node')
+    readings = peer.listen(Detection2DArray, '/robot/detections')
+    camera = peer.camera('/front/image_raw')
+    peer.wait(lambda: readings, 'an answer', each=camera.shoot)
+
+
+def test_node_waits_for_a_manager_when_launched_without_autostart(launch, peer):
+    launch('node.launch.py', 'autostart:=false', 'use_sim_time:=true')
+    assert peer.state() == 'unconfigured'
+    [sim_time] = peer.get_parameters(['use_sim_time'])
+    assert sim_time.bool_value is True
+
+
+def test_demo_ends_with_a_summary_when_launched(launch, peer, tmp_path):
+    process = launch('demo.launch.py', 'duration_s:=2.0', 'namespace:=robot', 'image_topic:=/front/image_raw',
+                     'output_folder:=%s' % (tmp_path / 'out'))
+    peer.wait(lambda: process.poll() is not None, 'the end of the launch', 60.0)
+    text = (tmp_path / 'launch.log').read_text()
+    assert process.returncode == 0, text
+    summary = json.loads((tmp_path / 'out' / 'summary.json').read_text())
+    assert summary['frames'] >= 2 and 'robot' in ''.join(summary['diagnostics']), text
+
+
+def test_launch_ends_when_nothing_can_be_played(launch, peer, tmp_path):
+    process = launch('demo.launch.py', 'source:=images', 'path:=/nowhere')
+    peer.wait(lambda: process.poll() is not None, 'the end of the launch', 60.0)
+    assert "expected a folder of pictures, got '/nowhere'" in (tmp_path / 'launch.log').read_text()
