@@ -126,7 +126,8 @@ class FaceDetector:
         factor = min(self.long_side_px / long_side, max(1.0, min(2.0, self.SMALL_SIDE_PX / long_side)))
         fitted_width, fitted_height = max(1, int(round(width * factor))), max(1, int(round(height * factor)))
         if (fitted_height, fitted_width) != (height, width):
-            interpolation = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
+            # Down to half, linear interpolation skips no pixel and takes a tenth of the time (0.2 ms from 640 to 480).
+            interpolation = cv2.INTER_AREA if factor < 0.5 else cv2.INTER_LINEAR
             image = cv2.resize(image, (fitted_width, fitted_height), interpolation=interpolation)
         multiple = self._input['multiple']
         padded = [-(-side // multiple) * multiple for side in (fitted_height, fitted_width)]
@@ -159,8 +160,9 @@ class CenterFaceDetector(FaceDetector):
     Source: Xu et al., "CenterFace: Joint Face Detection and Alignment Using Face as Point", sections 3.1 and 3.2.
     """
 
-    # Measured at a long side of 480 on pictures turned, darkened, blurred, shrunk, with noise: 0.45 finds every face of
-    # 20 px and more, 97% of 400 FER+ faces (98% at 0.35), and invents 1 face in 30 motives (5 at 0.35).
+    # Measured at a long side of 480. On 31 pictures, each as it is, mirrored, dark, blurred, noisy, as poor JPEG, small
+    # and turned (110 faces in 310): missed 0, invented 1 (0.35: 0 and 7). Of 400 FER+ faces of 160 px: missed 12 (0.35:
+    # 7). Shrunk faces are all found down to 20 px.
     MIN_SCORE = 0.45
     STRIDE_PX = 4
 
@@ -189,7 +191,8 @@ class YuNetDetector(FaceDetector):
     Source: Wu et al., "YuNet: A Tiny Millisecond-level Face Detector", Machine Intelligence Research 2023, section 3.
     """
 
-    # Measured like CenterFace's: 0.65 finds every face of 24 px and more, and invents 6 in 30 motives.
+    # Measured as CenterFace's: of 110 faces missed 0, invented 7; of 400 FER+ faces missed about 15; all found down to
+    # 24 px.
     MIN_SCORE = 0.65
     STRIDES_PX = (8, 16, 32)
 

@@ -331,10 +331,11 @@ def test_best_of_each_heap_stays_when_boxes_overlap():
 
 
 def test_order_stays_when_scores_are_equal():
-    corners = np.arange(60, dtype=np.float32)[:, None] * 20
+    corners = np.arange(300, dtype=np.float32)[:, None] * 20
     boxes = np.concatenate([corners, corners, corners + 10, corners + 10], 1)
-    kept = strongest(Candidates(boxes, np.full(60, 0.7, np.float32), np.zeros((60, 5, 2), np.float32)))
-    assert np.array_equal(kept.boxes, boxes)
+    scores = np.random.RandomState(0).choice(np.array([0.5, 0.7, 0.9], np.float32), 300)
+    kept = strongest(Candidates(boxes, scores, np.zeros((300, 5, 2), np.float32)))
+    assert np.array_equal(kept.boxes, np.concatenate([boxes[scores == each] for each in sorted(set(scores))[::-1]]))
 
 
 def test_suppression_ends_when_everything_is_a_candidate(centerface):
