@@ -178,6 +178,13 @@ def test_summary_is_written_when_broken_off(run, number):
     assert demo.summary['frames'] >= 1 and 'Summary: ' in demo.text
 
 
+def test_nothing_is_left_when_broken_off_at_once(run):
+    demo = run()
+    demo.wait_for('Starting')
+    demo.process.send_signal(signal.SIGINT)
+    assert demo.end() == 0
+
+
 @pytest.mark.parametrize('name', ['emotion_node', 'media_source', 'console_view'])
 def test_death_of_a_process_is_told_when_it_happens(run, name):
     demo = run('--loop')

@@ -51,6 +51,16 @@ def test_pictures_are_told_apart_when_they_have_names():
     assert any('house.jpg' in line and 'no face' in line for line in summary_lines(dict(summary, model=None)))
 
 
+def test_face_of_a_still_picture_is_one_when_its_id_changes():
+    record = StreamRecord()
+    for number, face_id in enumerate(('abcde', 'fghij', 'fghij')):
+        record.add(number, 0.1, [face(face_id, x=100.0 + number), face('other', x=300.0)], 'two.jpg')
+    summary = record.summary()
+    assert [(seen['id'], seen['frames']) for seen in summary['pictures']['two.jpg']['faces']] == [
+        ('abcde', 3), ('other', 3)]
+    assert len(summary['faces']) == 3
+
+
 def test_numbers_are_absent_when_the_node_did_not_say_them():
     record = StreamRecord()
     record.add(0.0, 0.1, [face(valence=float('nan'), arousal=float('nan'), known=False)])
