@@ -21,6 +21,7 @@ from facial_emotion_ros.console_text import HEADING, face_line, no_face_line, su
 from facial_emotion_ros.emotions import EMOTIONS, UNKNOWN
 from facial_emotion_ros.errors import BadParameter, FacialEmotionError
 from facial_emotion_ros.image import decode_image
+from facial_emotion_ros.pictures import PICTURE_SUFFIXES
 from facial_emotion_ros.ros.demo_parameters import CONSOLE_VIEW, declare
 from facial_emotion_ros.ros.ending_process import run_until_done
 from facial_emotion_ros.ros.qos import latched_qos, output_qos
@@ -124,7 +125,7 @@ class ConsoleView(Node):
             return
         affects = {face.id: face for face in affect.detections} if affect is not None else {}
         faces = [_seen_face(face, affects.get(face.id)) for face in detections.detections]
-        picture = os.path.basename(detections.header.frame_id) if '/' in detections.header.frame_id else ''
+        picture = _picture_name(detections.header.frame_id)
         self._record.add(arrival_s, age_s, faces, picture)
         self._shown = (faces, age_s, picture)
         self._faces[stamp] = faces
@@ -207,6 +208,12 @@ def _make_folder(folder):
                            % (folder, error.strerror)) from None
     if not os.access(folder, os.W_OK):
         raise BadParameter('expected output.folder to be writable, but %r is not; name another' % folder)
+
+
+def _picture_name(frame_id):
+    """Give the file that media_source's name_in_frame_id tells of; a robot's own frames may have slashes too."""
+    name = frame_id.rpartition('/')[2]
+    return name if name != frame_id and name.lower().endswith(PICTURE_SUFFIXES) else ''
 
 
 def _seen_face(detection, affect):

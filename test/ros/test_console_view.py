@@ -77,7 +77,7 @@ def test_answers_are_summed_up_when_the_source_goes(start, peer, publisher, tmp_
     publisher.model.publish(VisionInfo(method='net 1.0 (esr)', database_location='/x sha256:abc'))
     peer.wait(publisher.ready, 'the console view')
     answers = [({'abcde': ('happy', 0.9)}, 'camera/a.jpg', True), ({'abcde': ('happy', 0.8)}, 'camera/a.jpg', False),
-               ({}, 'camera', True), ({'fghij': ('anger', 0.7), 'klmno': ('sad', 0.6)}, 'camera/b.jpg', True)]
+               ({}, 'robot/front_camera', True), ({'fghij': ('anger', 0.7), 'klmno': ('sad', 0.6)}, 'camera/b.jpg', True)]
     remaining = list(answers)
     peer.wait(lambda: not remaining, 'all answers', each=lambda: publisher.answer(*remaining.pop(0)), every_s=0.5)
     peer.wait(lambda: 'klmno' in process.output(), 'the last lines')
@@ -87,6 +87,7 @@ def test_answers_are_summed_up_when_the_source_goes(start, peer, publisher, tmp_
     summary = json.loads((tmp_path / 'out' / 'summary.json').read_text())
     assert summary['frames'] == 4 and summary['frames_with_faces'] == 3
     assert summary['model'] == {'name': 'net 1.0 (esr)', 'sha256': 'abc'}
+    assert list(summary['pictures']) == ['a.jpg', 'b.jpg'], "a robot's frame with a slash is no picture"
     [first] = summary['pictures']['a.jpg']['faces']
     assert (first['id'], first['emotion'], first['frames']) == ('abcde', 'happy', 2)
     assert first['valence'] == -0.5 and first['arousal'] == 0.25
