@@ -77,7 +77,8 @@ def test_answers_are_summed_up_when_the_source_goes(start, peer, publisher, tmp_
     publisher.model.publish(VisionInfo(method='net 1.0 (esr)', database_location='/x sha256:abc'))
     peer.wait(publisher.ready, 'the console view')
     answers = [({'abcde': ('happy', 0.9)}, 'camera/a.jpg', True), ({'abcde': ('happy', 0.8)}, 'camera/a.jpg', False),
-               ({}, 'robot/front_camera', True), ({'fghij': ('anger', 0.7), 'klmno': ('sad', 0.6)}, 'camera/b.jpg', True)]
+               ({}, 'robot/front_camera', True),
+               ({'fghij': ('anger', 0.7), 'klmno': ('sad', 0.6)}, 'camera/b.jpg', True)]
     remaining = list(answers)
     peer.wait(lambda: not remaining, 'all answers', each=lambda: publisher.answer(*remaining.pop(0)), every_s=0.5)
     peer.wait(lambda: 'klmno' in process.output(), 'the last lines')
