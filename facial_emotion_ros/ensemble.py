@@ -34,8 +34,8 @@ def softmax(logits):
     :returns: (..., K) float32 that sums to 1 along the last axis.
     """
     logits = np.asarray(logits, np.float64)
-    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True)) if logits.size else logits
-    return (shifted / shifted.sum(axis=-1, keepdims=True)).astype(np.float32) if logits.size else logits.astype(np.float32)
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True, initial=-np.finfo(np.float64).max))
+    return (powers / powers.sum(axis=-1, keepdims=True)).astype(np.float32)
 
 
 def combine(logits, affect):

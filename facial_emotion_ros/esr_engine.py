@@ -5,14 +5,11 @@ import numpy as np
 from facial_emotion_ros.errors import BadImage, BadModel
 from facial_emotion_ros.face_crop import CropGeometry
 from facial_emotion_ros.model_bundle import ModelBundle, resolve_bundle
-from facial_emotion_ros.onnx_session import CPU, open_session
+from facial_emotion_ros.onnx_session import CPU, RunningModel
 
 
 class EsrEngine:
-    """An ESR bundle, loaded and ready to run.
-
-    A provider that fails while running is replaced by the CPU once, for good: `degraded` says why.
-    """
+    """An ESR bundle, loaded and ready to run. Where it runs, and what happens when that fails: see RunningModel."""
 
     def __init__(self, bundle='esr_9_ferplus', providers=(CPU,), threads=1):
         """Load a bundle.
@@ -28,8 +25,17 @@ class EsrEngine:
         self.geometry = CropGeometry.from_manifest(bundle.manifest['input'])
         self.branches = bundle.manifest['outputs']['logits']['branches']
         self._outputs = [bundle.manifest['outputs'][key]['name'] for key in ('logits', 'affect')]
-        self._threads = threads
-        self._session, self.provider, self.degraded = open_session(bundle, providers, threads)
+        self._model = RunningModel(bundle, providers, threads)
+
+    @property
+    def provider(self):
+        """The execution provider that really runs the network."""
+        return self._model.provider
+
+    @property
+    def degraded(self):
+        """Why that is not the one that was asked for; '' when it is."""
+        return self._model.degraded
 
     def run(self, crops):
         """Run the network.
@@ -48,7 +54,7 @@ class EsrEngine:
             return np.zeros((0, self.branches, 8), np.float32), np.zeros((0, self.branches, 2), np.float32)
         if not np.isfinite(crops).all():
             raise BadImage('finite crops expected, got NaN or infinity; the network would read them as neutral')
-        logits, affect = self._run_or_degrade(crops)
+        logits, affect = self._model.run(self._outputs, {self.bundle.manifest['input']['name']: crops})
         shapes = (count, self.branches, 8), (count, self.branches, 2)
         if (logits.shape, affect.shape) != shapes:
             raise BadModel(
@@ -61,15 +67,3 @@ class EsrEngine:
                 % (self.bundle.name, self.provider)
             )
         return logits, affect
-
-    def _run_or_degrade(self, crops):
-        feed = {self.bundle.manifest['input']['name']: crops}
-        try:
-            return self._session.run(self._outputs, feed)
-        except Exception as error:  # ONNX Runtime's errors have no common base; on the CPU they are the caller's
-            if self.provider == CPU:
-                raise BadModel('%s failed on the CPU: %s' % (self.bundle.name, error))
-            failed, cause = self.provider, str(error).splitlines()[0]
-            self._session, self.provider, _ = open_session(self.bundle, (CPU,), self._threads)
-            self.degraded = '%s failed while running (%s): on the CPU from now on' % (failed, cause)
-            return self._session.run(self._outputs, feed)

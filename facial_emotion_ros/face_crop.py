@@ -110,9 +110,8 @@ def cut_square(image, left, top, side, target_px):
     ratio = side / float(target_px)
     offset = 0.5 * ratio - 0.5
     matrix = np.array([[ratio, 0, left - x0 + offset], [0, ratio, top - y0 + offset]], np.float64)
-    return cv2.warpAffine(
-        patch, matrix, (target_px, target_px), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE
-    )
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(patch, matrix, (target_px, target_px), flags=flags, borderMode=cv2.BORDER_REPLICATE)
 
 
 def to_input(patch, geometry):

@@ -16,13 +16,14 @@ def accuracy(labels, predictions):
     return float((labels == predictions).mean()) if len(labels) else float('nan')
 
 
-def confusion(labels, predictions, classes=len(EMOTIONS)):
+def confusion(labels, predictions):
     """Count each pair of label and prediction.
 
-    :param labels: (N,) int in [0, classes).
-    :param predictions: (N,) int in [0, classes).
-    :returns: (classes, classes) int64: row label, column prediction.
+    :param labels: (N,) int, places in EMOTIONS.
+    :param predictions: (N,) int, places in EMOTIONS.
+    :returns: (8, 8) int64: row label, column prediction.
     """
+    classes = len(EMOTIONS)
     cells = np.asarray(labels, np.int64) * classes + np.asarray(predictions, np.int64)
     return np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
 

@@ -23,7 +23,7 @@ class FaceEstimate:
     :param face_id: five lower-case letters, the same from frame to frame; '' where no stamp was given.
     :param box: x0, y0, x1, y1 in pixels, inside the image.
     :param box_score: how sure the detector is, in [0, 1].
-    :param landmarks: (5, 2) float32 pixels: left and right eye as the viewer sees them, nose, mouth's left, right corner.
+    :param landmarks: (5, 2) float32 pixels: the eye on the viewer's left, the other eye, nose, the mouth's corners.
     :param emotion: the class with the highest score, one of EMOTIONS.
     :param scores: class -> score, in the order of EMOTIONS; they sum to 1.
     :param valence: in [-1, 1], from negative to positive.

@@ -1,4 +1,4 @@
-"""Evaluate a bundle on FER+: `ros2 run facial_emotion_ros evaluate` or `python -m facial_emotion_ros.commands.evaluate`."""
+"""Evaluate a bundle on FER+: `ros2 run facial_emotion_ros evaluate`."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""Train an ESR on FER+ votes: `ros2 run facial_emotion_ros train` or `python -m facial_emotion_ros.commands.train`."""
+"""Train an ESR on FER+ votes: `ros2 run facial_emotion_ros train`."""
 
 import argparse
 import sys
@@ -11,7 +11,9 @@ def parser():
     """Return the command's argument parser: one option for each field of the recipe."""
     from facial_emotion_ros.learning.fit import Recipe
 
-    arguments = argparse.ArgumentParser(prog='train', description='Train an ESR on the votes of FER+; goes on where --output was left.')
+    arguments = argparse.ArgumentParser(
+        prog='train', description='Train an ESR on the votes of FER+; goes on where --output was left.'
+    )
     arguments.add_argument('--dataset', required=True, metavar='NPZ', help='training split of FER+')
     arguments.add_argument('--output', required=True, metavar='DIR', help='folder for state, weights and losses')
     arguments.add_argument('--start', metavar='SAFETENSORS', help='weights to start from; fewer branches are widened')

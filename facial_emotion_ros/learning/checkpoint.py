@@ -82,4 +82,4 @@ def load_state(path):
     try:
         return torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:
-        raise BadModel(f'{path}: training state expected, it cannot be read ({error}); start without --resume') from error
+        raise BadModel(f'{path}: training state expected, it cannot be read ({error}); remove it') from error

@@ -11,7 +11,7 @@ from onnx import numpy_helper
 from facial_emotion_ros.emotions import EMOTIONS
 from facial_emotion_ros.errors import BadModel
 from facial_emotion_ros.learning.network import ESR
-from facial_emotion_ros.model_bundle import MAX_IR_VERSION, MAX_OPSET, ModelBundle, write_bundle
+from facial_emotion_ros.model_bundle import MAX_IR_VERSION, MAX_OPSET, write_bundle
 
 #: Tensors with fewer elements keep single precision: batch norm's variances do not survive half precision.
 _LEAST_HALF_ELEMENTS = 4096
@@ -45,9 +45,9 @@ def network_of(weights):
 def to_onnx(network):
     """Export an ESR: crops (N, 3, 96, 96) to logits (N, B, 8) and affect (N, B, 2), N dynamic.
 
-    Initializers keep the names of the state dict and batch norm is left unfolded, so that :func:`weights_of` can give the
-    master weights back; ONNX Runtime and TensorRT fold it when they load. Large weights are stored in half precision and
-    cast to single at load.
+    Initializers keep the names of the state dict and batch norm is left unfolded, so that :func:`weights_of` can give
+    the master weights back; ONNX Runtime and TensorRT fold it when they load. Large weights are stored in half
+    precision and cast to single at load.
 
     :param network: ESR.
     :returns: bytes of an ONNX model, opset 13, IR 7.
@@ -96,7 +96,7 @@ def weights_of(bundle):
         array = tensors.get(name + _HALF, tensors.get(name))
         if array is None or tuple(array.shape) != tuple(like.shape):
             came = 'nothing' if array is None else str(array.shape)
-            raise BadModel(f'{bundle.folder}: weights {name} {tuple(like.shape)} expected, got {came}; no master bundle?')
+            raise BadModel(f'{bundle.folder}: expected weights {name} {tuple(like.shape)}, got {came}; no master?')
         weights[name] = torch.from_numpy(array.astype(np.float32))
     return weights
 

@@ -24,7 +24,7 @@ class Recipe:
     :param steps: optimizer steps.
     :param batch_size: faces a step.
     :param learning_rate: peak of the cosine, after `warm_up_steps`.
-    :param bootstrap: share of the faces that each branch learns from; which ones is drawn once, so that branches differ.
+    :param bootstrap: share of the faces that each branch learns from, drawn once, so that branches differ.
     :param averaging: decay of the moving average of the weights, which is what is kept.
     """
 

@@ -8,9 +8,10 @@ import pytest
 pytest.importorskip('torch', reason='torch is not installed: it is needed for training only')
 pytest.importorskip('onnx', reason='onnx is not installed: it is needed for export only')
 
+from test_datasets import write_npz  # noqa: E402
+
 from facial_emotion_ros.commands import evaluate, export, train  # noqa: E402
 from facial_emotion_ros.model_bundle import ModelBundle  # noqa: E402
-from test_datasets import write_npz  # noqa: E402
 
 
 @pytest.fixture(scope='module')

@@ -85,7 +85,7 @@ def test_a_provider_that_fails_while_running_is_replaced_by_the_cpu_for_good():
     engine = EsrEngine()
     crops = random_crops(2)
     expected, _ = engine.run(crops)
-    engine._session, engine.provider = BrokenSession(), 'CUDAExecutionProvider'
+    engine._model._session, engine._model.provider = BrokenSession(), 'CUDAExecutionProvider'
     logits, _ = engine.run(crops)
     np.testing.assert_array_equal(logits, expected)
     assert engine.provider == CPU
@@ -94,7 +94,7 @@ def test_a_provider_that_fails_while_running_is_replaced_by_the_cpu_for_good():
 
 def test_a_failure_on_the_cpu_is_an_error():
     engine = EsrEngine()
-    engine._session = BrokenSession()
+    engine._model._session = BrokenSession()
     with pytest.raises(BadModel, match='CUDA failure 700'):
         engine.run(random_crops(1))
 
@@ -107,6 +107,6 @@ def test_a_failure_on_the_cpu_is_an_error():
 ])
 def test_outputs_are_refused_when_they_cannot_be_right(logits, affect, text):
     engine = EsrEngine()
-    engine._session = AnsweringSession(logits, affect)
+    engine._model._session = AnsweringSession(logits, affect)
     with pytest.raises(BadModel, match=text):
         engine.run(random_crops(1))

@@ -46,6 +46,10 @@ def portraits():
                 for row in csv.DictReader(file)]
 
 
+needs_portraits = pytest.mark.skipif(
+    not portraits(), reason='the labelled photographs (shared/portraits beside the checkout) are absent')
+
+
 def test_the_astronaut_is_one_happy_face(pipeline):
     image = sample('astronaut.jpg')
     faces = pipeline.estimate(image)
@@ -118,21 +122,21 @@ def test_anything_but_a_bgr_image_is_refused(pipeline, image, expected):
 
 
 @pytest.mark.parametrize('arguments, expected', [
-    ({'esr': 'no_such_bundle'}, BadModel), ({'esr': 'centerface'}, BadModel), ({'detector': 'no_such_bundle'}, BadModel),
-    ({'detector': 'esr_9_ferplus'}, BadModel),
+    ({'esr': 'no_such_bundle'}, BadModel), ({'esr': 'centerface'}, BadModel),
+    ({'detector': 'no_such_bundle'}, BadModel), ({'detector': 'esr_9_ferplus'}, BadModel),
 ])
 def test_a_pipeline_is_refused_when_a_bundle_does_not_fit(arguments, expected):
     with pytest.raises(expected):
         EmotionPipeline(**arguments)
 
 
-@pytest.mark.skipif(not portraits(), reason='the labelled photographs (shared/portraits beside the checkout) are absent')
+@needs_portraits
 @pytest.mark.parametrize('name, expressions', portraits())
 def test_a_photograph_gives_its_number_of_faces(pipeline, name, expressions):
     assert len(pipeline.estimate(cv2.imread(os.path.join(PORTRAITS, name)))) == len(expressions)
 
 
-@pytest.mark.skipif(not portraits(), reason='the labelled photographs (shared/portraits beside the checkout) are absent')
+@needs_portraits
 def test_a_surprised_face_is_surprised_and_an_angry_one_is_not_happy(pipeline):
     surprised = pipeline.estimate(cv2.imread(os.path.join(PORTRAITS, 'robot_view_surprised.jpg')))
     angry = pipeline.estimate(cv2.imread(os.path.join(PORTRAITS, 'robot_view_angry.jpg')))
