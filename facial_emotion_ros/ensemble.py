@@ -34,7 +34,7 @@ def softmax(logits):
     :returns: (..., K) float32 that sums to 1 along the last axis.
     """
     logits = np.asarray(logits, np.float64)
-    powers = np.exp(logits - logits.max(axis=-1, keepdims=True, initial=-np.finfo(np.float64).max))
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return (powers / powers.sum(axis=-1, keepdims=True)).astype(np.float32)
 
 
