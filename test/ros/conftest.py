@@ -159,7 +159,7 @@ def shared_process(ros_environment, tmp_path_factory):
     def start():
         if not running:
             log = tmp_path_factory.mktemp('shared_node') / 'node.log'
-            running.append(Process([sys.executable] + node_command(), ros_environment, log))
+            running.append(Process([sys.executable] + node_command(tracker__max_age_s=3.0), ros_environment, log))
             running[0].wait_for('Active: ')
         return running[0]
 
@@ -173,7 +173,7 @@ def shared_process(ros_environment, tmp_path_factory):
 
 @pytest.fixture
 def shared_node(shared_process):
-    """Return a node with the default parameters that is active."""
+    """Return a node that is active; it keeps ids longer than by default, so that a busy machine does not lose them."""
     return shared_process[0]()
 
 

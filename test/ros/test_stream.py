@@ -26,7 +26,8 @@ def run_stream(start, start_node, folder, seconds):
     :returns: what the reader noted.
     """
     np.save(str(folder / 'picture.npy'), scene())
-    node = start_node()
+    # On a machine that is busy enough, answers come further apart than ids are kept by default.
+    node = start_node(tracker__max_age_s=10.0)
     node.wait_for('Active: ')
     camera = start(os.path.join(HERE, 'plain_camera.py'), folder / 'picture.npy', RATE_HZ)
     reader = start(os.path.join(HERE, 'plain_reader.py'), seconds, folder / 'notes.json')
