@@ -46,7 +46,7 @@ class _Track:
 class FaceTracker:
     """Associates the boxes of a frame with the faces of the frames before."""
 
-    def __init__(self, max_age_s: float = 0.5, min_iou: float = 0.3):
+    def __init__(self, max_age_s: float = 1.0, min_iou: float = 0.3):
         """Begin without faces.
 
         :param max_age_s: a face that was not seen for longer than this loses its id for good.

@@ -57,7 +57,7 @@ TABLE = (
     Parameter('detector.long_side_px', 480,
               'The image is scaled down to this long side before faces are sought: smaller is faster and misses '
               'small faces.', low=32, high=4096, unit='px'),
-    Parameter('tracker.max_age_s', 0.5,
+    Parameter('tracker.max_age_s', 1.0,
               'A face that is lost for less than this keeps its id.', low=0.0, high=60.0, unit='s'),
     Parameter('tracker.min_iou', 0.3,
               'Boxes of one face in two images overlap at least by this (intersection over union).',
