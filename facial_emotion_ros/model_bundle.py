@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, Mapping, Optional
 
 from facial_emotion_ros.emotions import EMOTIONS
-from facial_emotion_ros.errors import BadModel
+from facial_emotion_ros.errors import BadModel, FacialEmotionError
+from facial_emotion_ros.installed_files import find_shared
 from facial_emotion_ros.onnx_file import OnnxVersions, read_versions
 
 #: The manifest's own format that this code reads and writes.
@@ -210,19 +211,10 @@ def embedded_bundle(name: str) -> str:
     """
     if name in ('', '.', '..') or os.path.basename(name) != name:
         raise BadModel(f'expected the plain name of an embedded model bundle, got {name!r}')
-    place = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    candidates = [os.path.join(place, 'models', name)]
-    share = os.path.join('share', 'facial_emotion_ros', 'models', name)
-    while os.path.dirname(place) != place:
-        candidates.append(os.path.join(place, share))
-        place = os.path.dirname(place)
-    candidates += [os.path.join(prefix, share) for prefix in os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep)
-                   if prefix]
-    for candidate in candidates:
-        if os.path.isfile(os.path.join(candidate, MANIFEST_FILE)):
-            return candidate
-    raise BadModel(f'expected an embedded model bundle {name!r}, found none; looked at: {", ".join(candidates)}. '
-                   'Build and source the workspace, or give the path of a bundle folder')
+    try:
+        return os.path.dirname(find_shared('models', name, MANIFEST_FILE))
+    except FacialEmotionError as error:
+        raise BadModel(f'expected the name of an embedded model bundle, got {name!r}: {error}') from None
 
 
 def resolve_bundle(name_or_path) -> str:

@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from facial_emotion_ros import model_bundle
+from facial_emotion_ros import installed_files
 from facial_emotion_ros.emotions import EMOTIONS
 from facial_emotion_ros.errors import BadModel
 from facial_emotion_ros.model_bundle import ModelBundle, embedded_bundle, resolve_bundle, write_bundle
@@ -252,9 +252,9 @@ def test_embedded_bundle_is_found_when_installed_in_a_prefix(bundle, tmp_path, m
     share = prefix / 'share' / 'facial_emotion_ros' / 'models'
     share.mkdir(parents=True)
     (bundle.parent / 'esr_test').rename(share / 'esr_test')
-    code = prefix / 'lib' / 'python3' / 'site-packages' / 'facial_emotion_ros' / 'model_bundle.py'
-    for file, ament in ((str(code), ''), (str(tmp_path / 'elsewhere' / 'model_bundle.py'), f'/nowhere:{prefix}')):
-        monkeypatch.setattr(model_bundle, '__file__', file)
+    code = prefix / 'lib' / 'python3' / 'site-packages' / 'facial_emotion_ros' / 'installed_files.py'
+    for file, ament in ((str(code), ''), (str(tmp_path / 'elsewhere' / 'installed_files.py'), f'/nowhere:{prefix}')):
+        monkeypatch.setattr(installed_files, '__file__', file)
         monkeypatch.setenv('AMENT_PREFIX_PATH', ament)
         assert embedded_bundle('esr_test') == str(share / 'esr_test')
         assert resolve_bundle('esr_test') == str(share / 'esr_test')
