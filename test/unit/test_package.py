@@ -121,6 +121,13 @@ def test_colcon_sees_this_package_alone_when_it_searches_the_checkout():
     assert [line.split('\t') for line in colcon('list').splitlines()] == [[PACKAGE, '.', '(ros.ament_python)']]
 
 
+@pytest.mark.parametrize('folder', ['messages', '.venv'])
+def test_colcon_is_kept_out_when_a_folder_holds_packages_that_are_not_to_be_built(folder):
+    if not os.path.isdir(os.path.join(ROOT, folder)):
+        pytest.skip('there is no %s in this checkout' % folder)
+    assert os.path.isfile(os.path.join(ROOT, folder, 'COLCON_IGNORE'))
+
+
 def shared_files(*folders):
     """List the files of the checkout's folders that belong into the share folder."""
     return {os.path.relpath(os.path.join(path, name), ROOT)
