@@ -27,7 +27,7 @@ Where a ROS 2 installation is sourced in this shell, it is used, and .venv adds 
 lacks. Otherwise .venv gets real ROS 2 Jazzy from Python wheels, with checksums, and the messages vision_msgs and
 hri_msgs are generated. Either way this package is installed by colcon, as on a robot.
 
-Takes one to three minutes the first time (600 MB; the tests add 900 MB), and less than two seconds when nothing
+Takes one to three minutes the first time (600 MB; the tests add 1200 MB), and less than two seconds when nothing
 changed. May be interrupted, and run twice at once. scripts/demo and scripts/test call it by themselves."""
 
 
