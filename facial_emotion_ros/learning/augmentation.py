@@ -6,24 +6,26 @@ import numpy as np
 from facial_emotion_ros.face_crop import to_input
 
 
-def augment(faces, geometry, generator):
+def augment(faces, geometry, generator, strength=1.0):
     """Vary gray faces and turn them into network inputs.
 
     Flip, turn (20 degrees), scale (0.9 to 1.2) and shift (7%) are one warp straight to the input's size, so that
-    nothing is interpolated twice; then contrast, brightness, blur and an erased patch.
+    nothing is interpolated twice; then contrast, brightness, blur and an erased patch. These are the ranges at full
+    strength.
 
     :param faces: (N, P, P) uint8, gray.
     :param geometry: CropGeometry of the network.
     :param generator: numpy.random.Generator.
+    :param strength: 0 to 1: factor of every range and of how often a face is blurred or partly erased; flips stay.
     :returns: (N, 3, S, S) float32, contiguous.
     """
     crops = np.empty((len(faces), 3, geometry.size_px, geometry.size_px), np.float32)
     for crop, face in zip(crops, faces):
-        patch = _warp(face, geometry.size_px, generator)
-        patch = _change_light(patch, generator)
-        if generator.random() < 0.2:
+        patch = _warp(face, geometry.size_px, generator, strength)
+        patch = _change_light(patch, generator, strength)
+        if generator.random() < 0.2 * strength:
             patch = cv2.GaussianBlur(patch, (0, 0), generator.uniform(0.5, 2.0))
-        if generator.random() < 0.25:
+        if generator.random() < 0.25 * strength:
             _erase(patch, generator)
         # The warp already has the final size: the way through fewer pixels is the picture's own 48.
         crop[:] = np.float32(geometry.scale) * patch.astype(np.float32)
@@ -43,12 +45,12 @@ def plain(faces, geometry):
     return crops
 
 
-def _warp(face, size_px, generator):
+def _warp(face, size_px, generator, strength):
     side = face.shape[0]
-    angle = np.deg2rad(generator.uniform(-20, 20))
-    scale = side / size_px / generator.uniform(0.9, 1.2)
+    angle = np.deg2rad(strength * generator.uniform(-20, 20))
+    scale = side / size_px / (1 + strength * generator.uniform(-0.1, 0.2))
     mirror = -1.0 if generator.random() < 0.5 else 1.0
-    shift = generator.uniform(-0.07, 0.07, 2) * side
+    shift = strength * generator.uniform(-0.07, 0.07, 2) * side
     cos, sin = scale * np.cos(angle), scale * np.sin(angle)
     linear = np.array([[mirror * cos, -sin], [mirror * sin, cos]])
     # Centres of the middle pixels coincide, half a pixel off the corner's coordinates.
@@ -62,9 +64,9 @@ def _warp(face, size_px, generator):
     )
 
 
-def _change_light(patch, generator):
-    contrast = generator.uniform(0.7, 1.3)
-    brightness = generator.uniform(-25, 25)
+def _change_light(patch, generator, strength):
+    contrast = 1 + strength * generator.uniform(-0.3, 0.3)
+    brightness = strength * generator.uniform(-25, 25)
     middle = float(patch.mean())
     return np.clip((patch.astype(np.float32) - middle) * contrast + middle + brightness, 0, 255).astype(np.uint8)
 

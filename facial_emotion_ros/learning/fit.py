@@ -25,6 +25,7 @@ class Recipe:
     :param batch_size: faces a step.
     :param learning_rate: peak of the cosine, after `warm_up_steps`.
     :param bootstrap: share of the faces that each branch learns from, drawn once, so that branches differ.
+    :param augmentation: strength of the random variations, 0 to 1.
     :param averaging: decay of the moving average of the weights, which is what is kept.
     """
 
@@ -36,6 +37,7 @@ class Recipe:
     momentum: float = 0.9
     weight_decay: float = 5e-4
     bootstrap: float = 0.8
+    augmentation: float = 1.0
     averaging: float = 0.99
     affect_weight: float = 1.0
     seed: int = 1
@@ -178,7 +180,8 @@ class Fit:
         recipe = self.recipe
         generator = np.random.default_rng([recipe.seed, self.step])
         chosen = self._rows_of(self.step)
-        crops = torch.from_numpy(augmentation.augment(self.faces[chosen], self.geometry, generator))
+        varied = augmentation.augment(self.faces[chosen], self.geometry, generator, recipe.augmentation)
+        crops = torch.from_numpy(varied)
         distributions = torch.from_numpy(self.distributions[chosen])
         targets = torch.from_numpy(affect_of(self.distributions[chosen]))
         takes_part = torch.from_numpy(self._takes_part[chosen].astype(np.float32))
