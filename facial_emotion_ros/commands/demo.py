@@ -1,5 +1,6 @@
 """scripts/demo: play something as a camera to the real node, watch its answers, and end with a summary."""
 import argparse
+import contextlib
 import datetime
 import json
 import os
@@ -149,12 +150,33 @@ def start(processes, environ, folder, scratch):
     family = Family()
     try:
         for process in reversed(processes):
-            family.add(Child(process.name, command_line(process, scratch), environ,
-                             str(folder / 'log' / f'{process.name}.log'), shows_lines=process.name == 'console_view'))
+            with interrupts_held_back():
+                family.add(Child(process.name, command_line(process, scratch), environ,
+                                 str(folder / 'log' / f'{process.name}.log'),
+                                 shows_lines=process.name == 'console_view'))
     except BaseException:
         family.stop()
         raise
     return family
+
+
+@contextlib.contextmanager
+def interrupts_held_back():
+    """
+    Keep Ctrl-C and its like waiting meanwhile: a child that has started but is not in the family would be left behind.
+
+    :raises KeyboardInterrupt: at the end, if one came.
+    """
+    came = []
+    before = {number: signal.signal(number, lambda *_: came.append(True))
+              for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if came:
+        raise KeyboardInterrupt
 
 
 def follow(family):
