@@ -220,14 +220,20 @@ def embedded_bundle(name: str) -> str:
 def resolve_bundle(name_or_path) -> str:
     """Turn a parameter into a bundle's folder.
 
-    :param name_or_path: a path with a separator or an existing folder is taken as it is, else it names an embedded one.
+    :param name_or_path: a path with a separator is taken as it is; a plain name is that of an embedded bundle, and of a
+        folder in the working directory only where no embedded one has it.
     :returns: path of a folder, which :meth:`ModelBundle.open` still has to check.
-    :raises BadModel: when no embedded bundle has that name.
+    :raises BadModel: when there is neither.
     """
     text = os.fspath(name_or_path)
-    if os.path.basename(text) != text or os.path.isdir(text):
+    if os.path.basename(text) != text:
         return text
-    return embedded_bundle(text)
+    try:
+        return embedded_bundle(text)
+    except BadModel:
+        if os.path.isdir(text):
+            return text
+        raise
 
 
 def write_bundle(folder, manifest: Mapping[str, Any], model_bytes: bytes,

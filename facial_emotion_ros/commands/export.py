@@ -7,19 +7,13 @@ import sys
 
 from facial_emotion_ros.errors import BadModel, FacialEmotionError
 
-_FERPLUS_DESCRIPTION = {
-    'version': '0.1.0',
-    'affect_derived_from': 'votes for categories, projected on published coordinates (Russell and Mehrabian 1977)',
-    'source': {
-        'architecture': 'ESR, Siqueira, Magg and Wermter, AAAI 2020',
-        'command': 'python -m facial_emotion_ros.commands.train, then python -m facial_emotion_ros.commands.export',
-    },
-    'licence': {
-        'spdx': 'Apache-2.0',
-        'note': 'The weights are ours. They were trained on FER+: labels MIT (Microsoft); pictures FER2013, a research '
-        'set collected by web search, whose owners keep their rights. No picture is part of this bundle.',
-    },
-    'training': {'dataset': 'FER+ train', 'pictures': '48x48 gray', 'foreign_weights': 'none'},
+#: What a bundle says of weights that nothing is known of; recipes/esr_9_ferplus.json says more of ours.
+_UNKNOWN = {
+    'version': '0.0.1',
+    'affect_derived_from': 'unknown',
+    'source': {'architecture': 'ESR, Siqueira, Magg and Wermter, AAAI 2020'},
+    'licence': {'spdx': 'NOASSERTION', 'note': 'Nobody has said what licence these weights have.'},
+    'training': {'dataset': 'unknown'},
 }
 
 
@@ -28,7 +22,7 @@ def parser():
     arguments = argparse.ArgumentParser(prog='export', description='Make a model bundle from weights that train wrote.')
     arguments.add_argument('--weights', required=True, metavar='SAFETENSORS', help='weights of an ESR')
     arguments.add_argument('--output', required=True, metavar='DIR', help="the bundle's folder, which names it")
-    arguments.add_argument('--description', metavar='JSON', help="fields of the manifest, such as training")
+    arguments.add_argument('--description', metavar='JSON', help='fields of the manifest: version, licence, training...')
     arguments.add_argument('--valid', metavar='NPZ', help='split of FER+ whose figures go into the manifest')
     arguments.add_argument('--copies', metavar='TXT', help='names in --valid that also occur in train')
     return arguments
@@ -43,6 +37,9 @@ def main(argv=None):
     options = parser().parse_args(argv)
     try:
         bundle = export(options)
+    except ImportError as error:
+        print(f'export: {error}; export needs torch, onnx and safetensors: scripts/setup --tests', file=sys.stderr)
+        return 1
     except FacialEmotionError as error:
         print(f'export: {error}', file=sys.stderr)
         return 1
@@ -62,7 +59,7 @@ def export(options):
     from facial_emotion_ros.learning.export import halved, network_of, write_esr_bundle
 
     network = network_of(halved(load_weights(options.weights)))
-    description = dict(_FERPLUS_DESCRIPTION, name=os.path.basename(os.path.abspath(options.output)))
+    description = dict(_UNKNOWN, name=os.path.basename(os.path.abspath(options.output)))
     description.update(_read_description(options.description) if options.description else {})
     bundle = write_esr_bundle(options.output, network, CropGeometry(), description)
     if options.valid:

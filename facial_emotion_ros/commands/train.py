@@ -30,12 +30,15 @@ def main(argv=None):
     :param argv: list of arguments; None for the process's own.
     :returns: exit code: 0 when trained to the last step, 1 for bad input.
     """
-    import torch
+    try:
+        import torch
 
-    from facial_emotion_ros.learning.checkpoint import load_weights
-    from facial_emotion_ros.learning.datasets import read_ferplus
-    from facial_emotion_ros.learning.fit import Fit, Recipe
-
+        from facial_emotion_ros.learning.checkpoint import load_weights
+        from facial_emotion_ros.learning.datasets import read_ferplus
+        from facial_emotion_ros.learning.fit import Fit, Recipe
+    except ImportError as error:
+        print(f'train: {error}; training needs torch and safetensors: scripts/setup --tests', file=sys.stderr)
+        return 1
     options = parser().parse_args(argv)
     if options.threads:
         torch.set_num_threads(options.threads)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from facial_emotion_ros.errors import BadParameter
 from facial_emotion_ros.face_crop import CropGeometry
 from facial_emotion_ros.learning import augmentation, checkpoint
 from facial_emotion_ros.learning.affect_coordinates import affect_of
@@ -141,9 +142,16 @@ class Fit:
         """Go on from the folder's state where there is one.
 
         :returns: the step that comes next.
+        :raises BadParameter: if the state was made by another recipe: steps of two recipes make neither.
         """
         if os.path.exists(self.state_path):
             state = checkpoint.load_state(self.state_path)
+            for name, value in asdict(self.recipe).items():
+                if state['recipe'].get(name) != value:
+                    raise BadParameter(
+                        f'{self.state_path}: expected {name} {state["recipe"].get(name)!r} as this training began, got '
+                        f'{value!r}; give the same recipe, or another output folder'
+                    )
             self.network.load_state_dict(state['network'])
             self.optimizer.load_state_dict(state['optimizer'])
             self.average = state['average']

@@ -11,6 +11,8 @@ pytest.importorskip('onnx', reason='onnx is not installed: it is needed for expo
 from test_datasets import write_npz  # noqa: E402
 
 from facial_emotion_ros.commands import evaluate, export, train  # noqa: E402
+from facial_emotion_ros.learning.checkpoint import save_weights  # noqa: E402
+from facial_emotion_ros.learning.network import ESR  # noqa: E402
 from facial_emotion_ros.model_bundle import ModelBundle  # noqa: E402
 
 
@@ -41,6 +43,18 @@ def test_a_network_is_trained_exported_and_evaluated(dataset, tmp_path, capsys):
     assert np.array(metrics['confusion']).shape == (8, 8) and np.sum(metrics['confusion']) == 10
     assert metrics['accuracy'] == np.trace(metrics['confusion']) / 10
     assert 'contempt' in capsys.readouterr().out
+
+
+def test_weights_of_unknown_origin_get_no_licence_and_given_ones_are_kept(dataset, tmp_path):
+    weights = str(tmp_path / 'weights.safetensors')
+    save_weights(weights, ESR(1).state_dict())
+    assert export.main(['--weights', weights, '--output', str(tmp_path / 'unknown')]) == 0
+    assert ModelBundle.open(tmp_path / 'unknown').manifest['licence']['spdx'] == 'NOASSERTION'
+    (tmp_path / 'description.json').write_text('{"version": "2.0.0", "licence": {"spdx": "MIT"}}')
+    assert export.main(['--weights', weights, '--output', str(tmp_path / 'known'),
+                        '--description', str(tmp_path / 'description.json')]) == 0
+    bundle = ModelBundle.open(tmp_path / 'known')
+    assert bundle.manifest['licence']['spdx'] == 'MIT' and bundle.version == '2.0.0'
 
 
 @pytest.mark.parametrize('command, arguments', [

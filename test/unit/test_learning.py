@@ -1,12 +1,14 @@
 """Training: variations, losses, widening, exact resume."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 torch = pytest.importorskip('torch', reason='torch is not installed: it is needed for training only')
 
 from facial_emotion_ros.emotions import EMOTIONS  # noqa: E402
-from facial_emotion_ros.errors import BadModel  # noqa: E402
+from facial_emotion_ros.errors import BadModel, BadParameter  # noqa: E402
 from facial_emotion_ros.face_crop import CropGeometry  # noqa: E402
 from facial_emotion_ros.learning import checkpoint  # noqa: E402
 from facial_emotion_ros.learning.affect_coordinates import AFFECT_COORDINATES, affect_of  # noqa: E402
@@ -86,7 +88,6 @@ def test_a_resumed_training_takes_the_very_same_steps(tmp_path):
     first = Fit(RECIPE, faces, distributions, str(tmp_path / 'halves'))
     first.take_step()
     first.take_step()
-    (tmp_path / 'halves').mkdir()
     first.save()
     first.take_step()  # lost: it was not saved
     second = Fit(RECIPE, faces, distributions, str(tmp_path / 'halves'))
@@ -94,6 +95,15 @@ def test_a_resumed_training_takes_the_very_same_steps(tmp_path):
     resumed = second.run(report=lambda line: None)
     for name, tensor in whole.items():
         assert torch.equal(tensor, resumed[name]), name
+
+
+@pytest.mark.parametrize('change', [{'branches': 3}, {'steps': 5}, {'seed': 7}, {'learning_rate': 0.1}])
+def test_a_training_is_not_resumed_when_the_recipe_is_another_one(tmp_path, change):
+    faces, distributions = two_kinds_of_faces(4)
+    Fit(RECIPE, faces, distributions, str(tmp_path)).save()
+    other = Fit(replace(RECIPE, **change), faces, distributions, str(tmp_path))
+    with pytest.raises(BadParameter, match=list(change)[0]):
+        other.resume()
 
 
 def test_training_learns_to_tell_two_kinds_of_faces(tmp_path):

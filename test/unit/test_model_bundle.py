@@ -272,6 +272,14 @@ def test_embedded_bundle_is_refused_when_the_name_is_a_path(name):
         embedded_bundle(name)
 
 
+def test_an_embedded_bundle_wins_when_a_folder_here_has_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'centerface').mkdir()
+    (tmp_path / 'my_own').mkdir()
+    assert resolve_bundle('centerface') == embedded_bundle('centerface')
+    assert resolve_bundle('my_own') == 'my_own'
+
+
 def test_paths_are_taken_as_they_are_when_a_bundle_is_resolved(bundle, monkeypatch):
     assert resolve_bundle(bundle) == str(bundle)
     assert resolve_bundle('./nowhere') == './nowhere'
