@@ -22,7 +22,7 @@ def parser():
     arguments = argparse.ArgumentParser(prog='export', description='Make a model bundle from weights that train wrote.')
     arguments.add_argument('--weights', required=True, metavar='SAFETENSORS', help='weights of an ESR')
     arguments.add_argument('--output', required=True, metavar='DIR', help="the bundle's folder, which names it")
-    arguments.add_argument('--description', metavar='JSON', help='fields of the manifest: version, licence, training...')
+    arguments.add_argument('--description', metavar='JSON', help='fields of the manifest: version, licence...')
     arguments.add_argument('--valid', metavar='NPZ', help='split of FER+ whose figures go into the manifest')
     arguments.add_argument('--copies', metavar='TXT', help='names in --valid that also occur in train')
     return arguments
