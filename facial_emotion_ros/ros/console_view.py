@@ -74,6 +74,7 @@ class ConsoleView(Node):
         self.create_timer(self._settings['period_s'], self._print_lines, clock=steady)
         self.create_timer(CHECK_PERIOD_S, self._look_for_end, clock=steady)
         self._image_topic = self.resolve_topic_name('image')
+        self._watched = self.get_namespace().rstrip('/') + '/emotion_node: '  # how the names of its diagnostics begin
 
     def finish(self, interrupted):
         """
@@ -158,6 +159,8 @@ class ConsoleView(Node):
 
     def _take_diagnostics(self, message):
         for status in message.status:
+            if not status.name.startswith(self._watched):  # the rest of the robot reports on this topic too
+                continue
             values = OrderedDict((pair.key, _number(pair.value)) for pair in status.values)
             level = status.level[0] if isinstance(status.level, bytes) else status.level
             self._diagnostics[status.name] = {'level': level, 'message': status.message, 'values': values}

@@ -123,6 +123,7 @@ def test_it_goes_on_when_the_source_goes_unless_asked(start, peer, publisher):
 @pytest.mark.parametrize('settings, words', [
     (['-p', 'give_up_s:=0.5'], 'expected a first answer within 0 s, but none came'),
     (['-p', 'give_up_s:=60.0'], '/emotion_node: inference says: no such bundle'),
+    (['-p', 'give_up_s:=60.0', '-r', '__ns:=/robot'], '/robot/emotion_node: inference says: no such bundle'),
     (['-p', 'output.folder:=/proc/nowhere'], 'name another'),
     (['-p', 'color:=pink'], 'one of auto, always, never'),
 ])
@@ -130,10 +131,27 @@ def test_reason_is_told_when_nothing_will_come(ros_environment, peer, publisher,
     with open(tmp_path / 'log', 'wb') as log:
         process = subprocess.Popen([sys.executable, *MODULE, *settings], env=ros_environment, cwd=REPOSITORY,
                                    stdout=log, stderr=subprocess.STDOUT)
-    status = DiagnosticStatus(level=DiagnosticStatus.ERROR, name='/emotion_node: inference', message='no such bundle')
+    status = DiagnosticStatus(level=DiagnosticStatus.ERROR, name=words.partition(' says')[0], message='no such bundle')
     wanted = 'says' in words
     peer.wait(lambda: process.poll() is not None, 'its end',
               each=lambda: wanted and publisher.diagnostics.publish(DiagnosticArray(status=[status])))
     text = (tmp_path / 'log').read_text()
     assert process.returncode == 2, text
     assert words in text and 'Traceback' not in text
+
+
+def test_errors_of_others_are_not_ours_when_they_are_published(start, peer, publisher, tmp_path):
+    start(*MODULE, '-r', '__ns:=/robot', '-p', 'give_up_s:=60.0', '-p', 'end_with_source:=true', '-p', 'quiet_s:=0.1',
+          '-p', 'output.folder:=%s' % tmp_path, '-r', 'detections:=/detections', '-r', 'image:=/image')
+    peer.wait(lambda: publisher.diagnostics.get_subscription_count() and publisher.detections.get_subscription_count(),
+              'the console view')
+    others = ['lidar: motor', '/emotion_node: inference', '/robot/emotion_node_2: inference', '/robot/emotion_node']
+    statuses = [DiagnosticStatus(level=DiagnosticStatus.ERROR, name=name, message='broken') for name in others]
+    statuses.append(DiagnosticStatus(level=DiagnosticStatus.OK, name='/robot/emotion_node: input', message='good'))
+    publisher.diagnostics.publish(DiagnosticArray(status=statuses))
+    peer.spin(0.5)
+    publisher.answer({'abcde': ('happy', 0.9)})
+    peer.node.destroy_publisher(publisher.image)
+    peer.wait(lambda: (tmp_path / 'summary.json').exists(), 'its end')
+    summary = json.loads((tmp_path / 'summary.json').read_text())
+    assert summary['frames'] == 1 and list(summary['diagnostics']) == ['/robot/emotion_node: input']
