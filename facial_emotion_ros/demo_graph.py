@@ -8,6 +8,11 @@ from facial_emotion_ros.installed_files import find_shared
 #: Variables that name a profile of Fast DDS: version 2 (Humble, Jazzy) reads the first, version 3 the second.
 PROFILE_VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
 
+#: Distributions that know ROS_LOCALHOST_ONLY and not yet ROS_AUTOMATIC_DISCOVERY_RANGE. Their rmw_fastrtps only adds a
+#: transport of its own to those of a profile, and a profile's UDP transport goes on speaking to the network.
+OLD_DISTRIBUTIONS = ('foxy', 'galactic', 'humble')
+LOCALHOST_VARIABLES = ('ROS_LOCALHOST_ONLY', 'ROS_AUTOMATIC_DISCOVERY_RANGE')
+
 
 class NodeProcess(NamedTuple):
     """
@@ -60,8 +65,22 @@ def transport_environment(environ: Mapping[str, str] = os.environ) -> Dict[str, 
     Say which variables give a process a shared-memory segment that large images fit into.
 
     :param environ: the environment so far; whoever names a profile there keeps it.
-    :returns: variables to add, maybe none.
+    :returns: variables to add; none on a distribution where a profile undoes `localhost_environment`.
     """
-    if any(environ.get(name) for name in PROFILE_VARIABLES):
+    if environ.get('ROS_DISTRO') in OLD_DISTRIBUTIONS or any(environ.get(name) for name in PROFILE_VARIABLES):
         return {}
     return OrderedDict((name, find_shared('config', 'fastdds_shared_memory.xml')) for name in PROFILE_VARIABLES)
+
+
+def localhost_environment(environ: Mapping[str, str] = os.environ) -> Dict[str, str]:
+    """
+    Say which variable keeps what a process publishes on this machine.
+
+    :param environ: the environment so far; whoever sets there the variable that his distribution reads has chosen.
+    :returns: variables to add, maybe none.
+    """
+    if environ.get('ROS_DISTRO') in OLD_DISTRIBUTIONS:
+        name, value = 'ROS_LOCALHOST_ONLY', '1'  # later ones warn of it
+    else:
+        name, value = 'ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST'
+    return {} if environ.get(name) else {name: value}

@@ -11,6 +11,12 @@ import time
 from collections import OrderedDict
 from typing import IO, Dict, List, Mapping, Optional, Sequence, Tuple
 
+from facial_emotion_ros.demo_graph import (
+    LOCALHOST_VARIABLES,
+    OLD_DISTRIBUTIONS,
+    PROFILE_VARIABLES,
+    localhost_environment,
+)
 from facial_emotion_ros.errors import FacialEmotionError
 
 #: Domain ids whose ports are not ephemeral on any system. Source: ROS 2 documentation, "The ROS_DOMAIN_ID".
@@ -195,19 +201,17 @@ def _is_silent(domain: int) -> bool:
 
 def private_environment(environ: Mapping[str, str], domain: int) -> Dict[str, str]:
     """
-    Keep a family of ROS processes to this machine.
+    Keep a family of ROS processes to this machine, whatever the user's other programs may do.
 
-    :param environ: the environment so far.
+    :param environ: the environment so far; what it says of the network does not count.
     :param domain: ROS domain id.
     :returns: the whole environment of a child.
     """
-    private = dict(environ)
-    private['ROS_DOMAIN_ID'] = str(domain)
-    private['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
-    if environ.get('ROS_DISTRO') in ('foxy', 'galactic', 'humble'):
-        private['ROS_LOCALHOST_ONLY'] = '1'  # what these know in its place; later ones warn of it
-    else:
-        private.pop('ROS_LOCALHOST_ONLY', None)
+    dropped = LOCALHOST_VARIABLES + ('ROS_STATIC_PEERS',)
+    if environ.get('ROS_DISTRO') in OLD_DISTRIBUTIONS:
+        dropped += PROFILE_VARIABLES
+    private = {name: value for name, value in environ.items() if name not in dropped}
+    private.update(localhost_environment(private), ROS_DOMAIN_ID=str(domain))
     return private
 
 

@@ -1,4 +1,9 @@
-"""Play something as a camera, and watch what emotion_node says: `ros2 launch facial_emotion_ros demo.launch.py`."""
+"""
+Play something as a camera, and watch what emotion_node says: `ros2 launch facial_emotion_ros demo.launch.py`.
+
+What the processes publish stays on this machine, unless the environment names another ROS_AUTOMATIC_DISCOVERY_RANGE
+(on Humble and older: another ROS_LOCALHOST_ONLY).
+"""
 
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, EmitEvent, RegisterEventHandler
@@ -9,7 +14,7 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
-from facial_emotion_ros.demo_graph import demo_processes, transport_environment
+from facial_emotion_ros.demo_graph import demo_processes, localhost_environment, transport_environment
 
 
 def generate_launch_description():
@@ -79,7 +84,7 @@ def _node(process):
         parameters=list(process.parameter_files) + [dict(process.parameters)],
         remappings=list(process.remappings),
         ros_arguments=['--log-level', LaunchConfiguration('log_level')],
-        additional_env=dict(transport_environment()),
+        additional_env=dict(transport_environment(), **localhost_environment()),
         emulate_tty=True,
         output='screen',
     )

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from facial_emotion_ros.demo_graph import demo_processes, transport_environment
+from facial_emotion_ros.demo_graph import LOCALHOST_VARIABLES, demo_processes, transport_environment
 from facial_emotion_ros.errors import FacialEmotionError
 from facial_emotion_ros.installed_files import PACKAGE, find_executable
 from facial_emotion_ros.supervision import Child, Family, describe_exit, private_environment, take_free_domain
@@ -254,8 +254,9 @@ def run(options, folder, domain, scratch):
         environ['PYTHONPATH'] = os.pathsep.join(filter(None, (checkout, environ.get('PYTHONPATH'))))
     processes = demo_processes(source_parameters(options), str(folder),
                                params_file=options.params_file and str(options.params_file.resolve()))
+    where = ' '.join(f'{name}={environ[name]}' for name in ('ROS_DOMAIN_ID', *LOCALHOST_VARIABLES) if name in environ)
     print(f'{PACKAGE} demo. Pictures, summary and logs go to {folder} and nowhere else.\n'
-          f'To look on from another terminal: export ROS_DOMAIN_ID={domain} ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST\n'
+          f'To look on from another terminal: export {where}\n'
           'Starting: the models are loaded and checked, then the film begins. Ctrl-C ends it.', flush=True)
     family = start(processes, environ, folder, scratch)
     try:

@@ -16,6 +16,7 @@ REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__f
 try:
     import rclpy  # noqa: F401
 
+    from facial_emotion_ros.supervision import private_environment
     from graph_peer import Peer
     ABSENT = ''
 except ImportError as absent:
@@ -54,17 +55,23 @@ def ros_domain():
 @pytest.fixture(scope='session')
 def ros_environment(ros_domain, tmp_path_factory):
     """Return the environment of every process of this run: our domain, this machine only."""
-    ours = {'ROS_DOMAIN_ID': str(ros_domain), 'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
-            'ROS_LOG_DIR': str(tmp_path_factory.mktemp('ros_log')), 'RCUTILS_COLORIZED_OUTPUT': '0',
-            'PYTHONUNBUFFERED': '1',
-            'PYTHONPATH': os.pathsep.join([REPOSITORY] + [p for p in [os.environ.get('PYTHONPATH')] if p])}
-    for variable in ('ROS_LOCALHOST_ONLY', 'ROS_STATIC_PEERS'):
-        os.environ.pop(variable, None)
-    before = {name: os.environ.get(name) for name in ours}
-    os.environ.update(ours)
-    yield dict(os.environ)
-    for name, value in before.items():
-        os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
+    before = dict(os.environ)
+    ours = private_environment(before, ros_domain)
+    ours.update({'ROS_LOG_DIR': str(tmp_path_factory.mktemp('ros_log')), 'RCUTILS_COLORIZED_OUTPUT': '0',
+                 'PYTHONUNBUFFERED': '1',
+                 'PYTHONPATH': os.pathsep.join([REPOSITORY] + [p for p in [before.get('PYTHONPATH')] if p])})
+    changed = {name for name in set(before) | set(ours) if before.get(name) != ours.get(name)}
+    _set_variables(changed, ours)
+    yield dict(ours)
+    _set_variables(changed, before)
+
+
+def _set_variables(names, values):
+    """Give variables of this process the values that a dict has for them; take out those that it lacks."""
+    for name in names:
+        os.environ.pop(name, None)
+        if name in values:
+            os.environ[name] = values[name]
 
 
 class Process:

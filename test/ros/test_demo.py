@@ -29,7 +29,8 @@ class Demo:
 
     def __init__(self, folder, *options):
         self.folder, self._log = folder, folder.parent / (folder.name + '.txt')
-        environ = {name: value for name, value in os.environ.items() if not name.startswith('ROS_')}
+        environ = {name: value for name, value in os.environ.items()
+                   if not name.startswith('ROS_') or name == 'ROS_DISTRO'}
         environ['PYTHONPATH'] = os.pathsep.join(filter(None, (REPOSITORY, os.environ.get('PYTHONPATH'))))
         self.started = time.monotonic()
         with open(self._log, 'wb') as log:

@@ -9,7 +9,12 @@ import sys
 
 import pytest
 
-from facial_emotion_ros.demo_graph import PROFILE_VARIABLES, demo_processes, transport_environment
+from facial_emotion_ros.demo_graph import (
+    PROFILE_VARIABLES,
+    demo_processes,
+    localhost_environment,
+    transport_environment,
+)
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 LAUNCH_FILES = sorted(name for name in os.listdir(os.path.join(ROOT, 'launch')) if name.endswith('.launch.py'))
@@ -156,6 +161,31 @@ def test_profile_of_the_user_is_kept_when_there_is_one():
     assert all(os.path.isfile(path) for path in transport_environment({}).values())
     for name in PROFILE_VARIABLES:
         assert transport_environment({name: '/mine.xml'}) == {}
+
+
+@pytest.mark.parametrize('distribution, has_profile', [('jazzy', True), ('kilted', True), ('humble', False),
+                                                       ('galactic', False), ('foxy', False)])
+def test_profile_is_left_out_when_it_would_open_the_network(distribution, has_profile):
+    assert bool(transport_environment({'ROS_DISTRO': distribution})) is has_profile
+
+
+@pytest.mark.parametrize('environ, added', [
+    ({}, {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'}),
+    ({'ROS_DISTRO': 'jazzy', 'ROS_LOCALHOST_ONLY': '0'}, {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'}),
+    ({'ROS_DISTRO': 'jazzy', 'ROS_AUTOMATIC_DISCOVERY_RANGE': 'SUBNET'}, {}),
+    ({'ROS_DISTRO': 'humble'}, {'ROS_LOCALHOST_ONLY': '1'}),
+    ({'ROS_DISTRO': 'humble', 'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'}, {'ROS_LOCALHOST_ONLY': '1'}),
+    ({'ROS_DISTRO': 'humble', 'ROS_LOCALHOST_ONLY': '0'}, {}),
+])
+def test_processes_stay_on_this_machine_unless_the_user_has_chosen(environ, added):
+    assert localhost_environment(environ) == added
+
+
+def test_demo_launch_keeps_every_process_on_this_machine():
+    [node] = calls(tree_of('demo.launch.py'), 'Node')
+    given = keywords(node)['additional_env']
+    assert {'transport_environment', 'localhost_environment'} <= {
+        getattr(call.func, 'id', '') for call in ast.walk(given) if isinstance(call, ast.Call)}
 
 
 @pytest.mark.skipif(not has_launch(), reason='launch_ros is not installed (it is on neither PyPI nor Debian)')

@@ -122,11 +122,14 @@ def test_domain_is_passed_over_when_someone_speaks_or_has_locked_it():
     assert other != wanted
 
 
-@pytest.mark.parametrize('distribution, local_only', [('jazzy', None), ('humble', '1'), (None, None)])
-def test_environment_stays_on_this_machine_when_private(distribution, local_only):
-    before = {'ROS_LOCALHOST_ONLY': '0', 'HOME': '/home/x'}
-    if distribution:
-        before['ROS_DISTRO'] = distribution
-    private = private_environment(before, 17)
-    assert private['ROS_DOMAIN_ID'] == '17' and private['ROS_AUTOMATIC_DISCOVERY_RANGE'] == 'LOCALHOST'
-    assert private.get('ROS_LOCALHOST_ONLY') == local_only and private['HOME'] == '/home/x'
+@pytest.mark.parametrize('distribution, keeps_local, keeps_profile', [
+    ({}, {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'}, True),
+    ({'ROS_DISTRO': 'jazzy'}, {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'}, True),
+    ({'ROS_DISTRO': 'humble'}, {'ROS_LOCALHOST_ONLY': '1'}, False),
+])
+def test_environment_stays_on_this_machine_when_private(distribution, keeps_local, keeps_profile):
+    profile = {'FASTRTPS_DEFAULT_PROFILES_FILE': '/with_udp.xml'}
+    kept = dict(distribution, HOME='/home/x')
+    private = private_environment(dict(kept, ROS_LOCALHOST_ONLY='0', ROS_AUTOMATIC_DISCOVERY_RANGE='SUBNET',
+                                       ROS_STATIC_PEERS='192.0.2.1', ROS_DOMAIN_ID='3', **profile), 17)
+    assert private == dict(kept, ROS_DOMAIN_ID='17', **keeps_local, **(profile if keeps_profile else {}))
