@@ -37,6 +37,9 @@ _LAYOUTS = {
 #: The encodings that `decode_image` reads by itself.
 ENCODINGS = tuple(_LAYOUTS)
 
+#: Encodings whose colours follow the brightness in rows of their own: `height` rows are not all there is.
+_MORE_ROWS = re.compile(r'(nv[0-9]{2}|i420|iyuv|yv12|yu12|yuv420)', re.IGNORECASE)
+
 #: Encodings such as 32FC1: they tell type and number of channels, not what these mean; mostly depth.
 _UNNAMED = re.compile(r'(8|16|32|64)[USF]C[0-9]*\Z')
 
@@ -45,7 +48,8 @@ def decode_image(pixels, height: int, width: int, step: int, encoding: str, is_b
                  fallback: Optional[Callable[[], np.ndarray]] = None) -> np.ndarray:
     """Read the fields of a sensor_msgs/Image, all of them checked before a pixel is touched.
 
-    :param pixels: the rows as bytes, array.array('B') or (M,) uint8: height x step bytes.
+    :param pixels: the rows as bytes, array.array('B') or (M,) uint8: height x step bytes; more for the fallback's
+        encodings that keep their colours in further rows (nv12 has half as many again).
     :param height: rows, at least 1.
     :param width: pixels a row, at least 1.
     :param step: bytes from one row to the next; those after the row's pixels are padding.
@@ -62,7 +66,7 @@ def decode_image(pixels, height: int, width: int, step: int, encoding: str, is_b
     if not isinstance(encoding, str):
         raise BadImage(f'expected the encoding as text, got {encoding!r}')
     if encoding not in _LAYOUTS:
-        return _decode_elsewhere(encoding, height, width, fallback)
+        return _decode_elsewhere(pixels, encoding, height, width, step, fallback)
     layout = _LAYOUTS[encoding]
     least = width * layout.channels * layout.depth
     if step < least:
@@ -70,11 +74,7 @@ def decode_image(pixels, height: int, width: int, step: int, encoding: str, is_b
                        'correct the driver')
     if layout.depth > 1 and is_bigendian not in (0, 1):
         raise BadImage(f'expected is_bigendian to be 0 or 1, got {is_bigendian!r}; correct the driver')
-    octets = _octets(pixels)
-    if len(octets) != height * step:
-        raise BadImage(f'expected {height * step} bytes ({height} rows of {step}), got {len(octets)}; '
-                       'correct the driver, or look for a transport that cuts messages')
-    rows = octets.reshape(height, step)[:, :least]
+    rows = _rows(pixels, height, step).reshape(height, step)[:, :least]
     if layout.depth == 2:
         rows = np.ascontiguousarray(rows[:, (0 if is_bigendian else 1)::2])
     channels = rows.reshape(height, width, layout.channels) if layout.channels > 1 else rows
@@ -99,14 +99,22 @@ def check_image(image: np.ndarray) -> np.ndarray:
     return image
 
 
-def _decode_elsewhere(encoding, height, width, fallback) -> np.ndarray:
-    """Hand an encoding that is not in the table to the caller's converter, if it can be a colour picture at all."""
+def _decode_elsewhere(pixels, encoding, height, width, step, fallback) -> np.ndarray:
+    """Hand an encoding that is not in the table to the caller's converter, if it can be a colour picture at all.
+
+    The converter may trust step and length as far as they can be told without knowing the encoding: no colour takes
+    less than one byte a pixel in the rows of the image itself.
+    """
     known = ', '.join(ENCODINGS)
     if _UNNAMED.match(encoding):
         raise BadImage(f'expected a camera picture in one of {known}, got {encoding!r}, which does not say what its '
                        'channels mean (depth?); connect the colour image, or name its encoding in the driver')
     if fallback is None:
         raise BadImage(f'expected one of {known}, got {encoding[:40]!r}; let the driver convert, or install cv_bridge')
+    if step < width:
+        raise BadImage(f'expected a step of at least {width} bytes for {width} pixels of {encoding[:40]!r}, got '
+                       f'{step}; correct the driver')
+    _rows(pixels, height, step, more=bool(_MORE_ROWS.match(encoding)))
     image = check_image(fallback())
     if image.shape[:2] != (height, width):
         raise BadImage(f'expected {height} x {width} pixels out of {encoding[:40]!r}, got {image.shape[:2]} from the '
@@ -128,6 +136,15 @@ def _side(value, name: str) -> int:
     if not 1 <= whole <= MAX_SIDE_PX:
         raise BadImage(f'expected a {name} of 1 to {MAX_SIDE_PX} pixels, got {whole}; correct the driver')
     return whole
+
+
+def _rows(pixels, height: int, step: int, more: bool = False) -> np.ndarray:
+    """View a buffer of `height` rows of `step` bytes, or of more rows than that where `more` allows them."""
+    octets = _octets(pixels)
+    if len(octets) < height * step or (len(octets) > height * step and not more):
+        raise BadImage(f'expected {height * step} bytes{" or more" if more else ""} ({height} rows of {step}), got '
+                       f'{len(octets)}; correct the driver, or look for a transport that cuts messages')
+    return octets
 
 
 def _octets(pixels) -> np.ndarray:

@@ -163,6 +163,35 @@ def test_converter_of_the_caller_is_asked_when_a_color_encoding_is_not_known():
     assert np.array_equal(image, picture) and not np.shares_memory(image, picture)
 
 
+@pytest.mark.parametrize('encoding, changes', [
+    ('yuv422', {'step': 8, 'pixels': bytes(16)}), ('bayer_grbg8', {'step': 4, 'pixels': bytes(8)}),
+    # Half as many rows again, twice as many, or none besides, according to the driver.
+    ('nv12', {'step': 4, 'pixels': bytes(12)}), ('NV21', {'step': 4, 'pixels': bytes(12)}),
+    ('nv24', {'step': 4, 'pixels': bytes(24)}), ('nv12', {'step': 4, 'pixels': bytes(8)}),
+])
+def test_converter_of_the_caller_is_asked_when_step_and_length_can_be_right(encoding, changes):
+    picture = np.zeros((2, 4, 3), np.uint8)
+    assert decode_image(fallback=lambda: picture, **dict(GOOD, encoding=encoding, **changes)).shape == (2, 4, 3)
+
+
+@pytest.mark.parametrize('encoding, changes, words', [
+    ('yuv422', {'step': 0, 'pixels': b''}, 'step of at least 4'), ('yuv422', {'step': 3, 'pixels': bytes(6)}, 'got 3'),
+    ('yuv422', {'step': -8}, 'step of at least 4'), ('yuv422', {'step': 8, 'pixels': b''}, 'got 0'),
+    ('yuv422', {'step': 8, 'pixels': bytes(15)}, 'got 15'), ('yuv422', {'step': 8, 'pixels': bytes(17)}, 'got 17'),
+    ('yuv422', {'step': HUGE}, 'bytes'), ('yuv422', {'pixels': None}, 'buffer of bytes'),
+    ('bayer_grbg8', {'step': 4, 'pixels': bytes(12)}, 'got 12'),
+    ('nv12', {'step': 4, 'pixels': bytes(7)}, 'expected 8 bytes or more'), ('nv12', {'step': 3}, 'got 3'),
+    ('x' * 1000, {'step': 3}, 'got 3'),
+])
+def test_refused_without_asking_the_converter_when_step_or_length_is_wrong(encoding, changes, words):
+    def fallback():
+        raise AssertionError('asked')
+
+    with pytest.raises(BadImage) as refusal:
+        decode_image(fallback=fallback, **dict(GOOD, encoding=encoding, **changes))
+    assert words in str(refusal.value) and len(str(refusal.value)) < 300
+
+
 @pytest.mark.parametrize('encoding', ['bgr8', '32FC1', '16UC1'])
 def test_converter_of_the_caller_is_not_asked_when_the_encoding_is_known_or_no_picture(encoding):
     def fallback():
