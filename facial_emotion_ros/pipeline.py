@@ -75,7 +75,7 @@ class EmotionPipeline:
         :param long_side_px: the image's long side as the detector sees it, in pixels.
         :param threads: threads of one operator, at least 1.
         :param providers: ONNX Runtime execution providers in order of preference.
-        :param max_faces: only that many largest faces go through the ESR; 0 for all.
+        :param max_faces: only that many largest faces are tracked and read; 0 for all.
         :param tracker: FaceTracker; None for one with its defaults.
         :raises BadModel: if a bundle is refused.
         """
@@ -121,13 +121,16 @@ class EmotionPipeline:
         image = check_image(image)
         faces = self.detector.detect(image)
         boxes = np.asarray(faces.boxes, np.float32).reshape(-1, 4)
-        face_ids = [''] * len(boxes) if stamp_s is None else self.tracker.update(boxes, faces.scores, stamp_s)
         areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
         rows = np.argsort(-areas, kind='stable')[: self._max_faces or None]
+        # A face that is not read gets no id either: nobody would publish anything under it.
+        face_ids = [''] * len(rows)
+        if stamp_s is not None:
+            face_ids = self.tracker.update(boxes[rows], np.asarray(faces.scores)[rows], stamp_s)
         if not len(rows):
             return []
         ensemble = combine(*self.engine.run(cut_faces(image, boxes[rows], self.engine.geometry)))
-        return [_face_estimate(faces, row, face_ids[row], ensemble, place) for place, row in enumerate(rows)]
+        return [_face_estimate(faces, row, face_ids[place], ensemble, place) for place, row in enumerate(rows)]
 
     def warm_up(self):
         """Run both models once, so that the first image is not the slow one."""

@@ -81,6 +81,16 @@ def test_only_the_largest_faces_are_estimated_when_their_number_is_bounded():
     assert len(EmotionPipeline(max_faces=1).estimate(image)) == 1
 
 
+def test_only_faces_that_are_read_are_tracked_when_their_number_is_bounded():
+    small = cv2.resize(sample('president.jpg'), (320, 400))
+    # The largest face stands last, where the detector's order does not help.
+    image = np.hstack([small, np.zeros((400, 40, 3), np.uint8), cv2.resize(sample('astronaut.jpg'), (400, 400))])
+    assert len(EmotionPipeline().estimate(image)) == 2
+    pipeline = EmotionPipeline(max_faces=1)
+    ids = [face.face_id for stamp_s in (0.0, 0.1) for face in pipeline.estimate(image, stamp_s)]
+    assert len(ids) == 2 and set(ids) == set(pipeline.tracker.live_ids) and len(pipeline.tracker.live_ids) == 1
+
+
 @pytest.mark.parametrize('image', [
     np.zeros((480, 640, 3), np.uint8), np.full((1, 1, 3), 255, np.uint8), np.full((33, 700, 3), 128, np.uint8),
 ])
