@@ -60,13 +60,15 @@ class FrameTally:
 
         :param outcome: one of OUTCOMES.
         :param now_s: float.
-        :param age_s: time since the stamp of the image when its answer was out; None where there was no answer.
+        :param age_s: time since the stamp of the image when its answer was out; None where there was no answer, or the
+            image had no stamp.
         :param reason: why there was none.
         """
         with self._lock:
             self._counts[outcome] += 1
             if outcome == 'processed':
-                self._ages_s.append(age_s)
+                if age_s is not None:
+                    self._ages_s.append(age_s)
                 self._works_s.append(now_s - self._taken_s)
             else:
                 self._faults[outcome] = (now_s, reason)

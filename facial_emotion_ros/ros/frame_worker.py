@@ -34,6 +34,8 @@ class FrameWorker:
         self._tally = tally
         self._slot = FrameSlot()
         self._stopping = threading.Event()
+        # Held while an answer goes out, and to begin stopping: whoever has called `stop` may destroy the publishers.
+        self._publishing = threading.Lock()
         self._forget = threading.Event()
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._told = set()
@@ -48,9 +50,10 @@ class FrameWorker:
         """Close the slot and wait for the frame in work.
 
         :param timeout_s: how long to wait for it.
-        :returns: whether the thread has ended; if not, it publishes nothing any more.
+        :returns: whether the thread has ended; if not, it publishes nothing any more, but may still be in the pipeline.
         """
-        self._stopping.set()
+        with self._publishing:
+            self._stopping.set()
         self._tally.clear(self._slot)
         self._slot.close()
         self._thread.join(timeout_s)
@@ -81,21 +84,22 @@ class FrameWorker:
     def _answer(self, message):
         """Work on one frame, whatever it brings.
 
-        :returns: (outcome, age in s when its answer was out, why there is none).
+        :returns: (outcome, age in s when its answer was out or None where that is unknown, why there is no answer).
         """
         try:
             if self._forget.is_set():
                 self._forget.clear()
                 self._pipeline.reset()
             age_s, max_age_s = self._age_s(message), self._value('input.max_age_s')
-            if 0.0 < max_age_s < age_s:
+            if age_s is not None and 0.0 < max_age_s < age_s:
                 return 'expired', None, 'it was %.1f s old, input.max_age_s is %g' % (age_s, max_age_s)
             image = image_of(message)
             estimates = self._pipeline.estimate(image, self._stamp_s(message))
-            if self._stopping.is_set():
-                return 'expired', None, 'the node was stopped'
-            self._outputs.publish(message.header, image, estimates, self._pipeline.tracker.live_ids,
-                                  self._value('output.contempt_as'))
+            with self._publishing:
+                if self._stopping.is_set():
+                    return 'expired', None, 'the node was stopped'
+                self._outputs.publish(message.header, image, estimates, self._pipeline.tracker.live_ids,
+                                      self._value('output.contempt_as'))
             return 'processed', self._age_s(message), ''
         except BadImage as fault:
             self._log.warning('Dropped an image: %s' % fault, throttle_duration_sec=_REPEAT_S,
@@ -123,14 +127,16 @@ class FrameWorker:
 
     def _stamp_s(self, message):
         """Return when the image was taken; a camera that stamps nothing gets the time of now, as tracks need one."""
-        stamp = message.header.stamp
-        if stamp.sec == 0 and stamp.nanosec == 0:
-            return self._node.get_clock().now().nanoseconds * 1e-9
-        return stamp.sec + stamp.nanosec * 1e-9
+        return (_stamp_ns(message) or self._node.get_clock().now().nanoseconds) * 1e-9
 
     def _age_s(self, message):
-        stamp = message.header.stamp
-        return (self._node.get_clock().now().nanoseconds - stamp.sec * 1000000000 - stamp.nanosec) * 1e-9
+        """Return how long ago the image was taken; None where the camera stamps nothing."""
+        stamp_ns = _stamp_ns(message)
+        return (self._node.get_clock().now().nanoseconds - stamp_ns) * 1e-9 if stamp_ns else None
 
     def _value(self, name):
         return self._node.get_parameter(name).value
+
+
+def _stamp_ns(message):
+    return message.header.stamp.sec * 1000000000 + message.header.stamp.nanosec

@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 import pytest
+from builtin_interfaces.msg import Time
 from rclpy.parameter import Parameter
 from rclpy.qos import ReliabilityPolicy
 from vision_msgs.msg import Detection2DArray
@@ -140,3 +141,14 @@ def test_a_frame_is_dropped_as_expired_when_it_is_too_old(start_node, peer):
     after = peer.wait(lambda: health.settled(before['received'] + 1), 'the expired frame')
     assert (after['expired'], after['processed']) == (1, before['processed'])
     assert old not in [message.header.stamp for message in heard]
+
+
+def test_images_are_answered_and_have_no_age_when_the_camera_leaves_the_stamp_at_zero(start_node, peer):
+    start_node(input__max_age_s=5.0)
+    camera, health = peer.camera(), peer.health()
+    heard = peer.listen(Detection2DArray, 'detections')
+    peer.wait(lambda: heard, 'an answer', each=lambda: camera.shoot(stamp=Time()))
+    counts = peer.wait(health.settled, 'the counters')
+    assert counts['expired'] == 0 and counts['processed'] > 0
+    values = health.values('inference')
+    assert values['age_p50_ms'] == '' and float(values['work_p50_ms']) > 0

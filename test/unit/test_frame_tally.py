@@ -30,6 +30,15 @@ def test_every_step_balances_when_a_frame_goes_its_way():
     assert abs(view['works_s'][0] - 0.3) < 1e-9
 
 
+def test_an_answer_counts_without_an_age_when_its_image_had_no_stamp():
+    tally, slot = FrameTally(), FrameSlot()
+    tally.put(slot, 'frame', 0.0)
+    tally.taken(slot.take(0), 0.25)
+    tally.finished('processed', 0.5)
+    view = balance(tally)
+    assert (view['processed'], view['ages_s'], view['works_s'], view['faults']) == (1, [], [0.25], {})
+
+
 def test_it_balances_when_the_next_frame_comes_before_the_taken_one_is_booked():
     tally, slot = FrameTally(), FrameSlot()
     first, second = object(), object()
