@@ -12,6 +12,12 @@ RECENT_S = 10.0
 #: Rates are taken over this long.
 RATE_S = 5.0
 
+#: What keeps a node of that lifecycle state from reading images, whoever listens, and the next step.
+_NOT_ACTIVE = {
+    'inactive': 'Inactive: no image is read until the node is activated.',
+    'unconfigured': 'Unconfigured: no image is read until the node is configured and activated.',
+}
+
 #: How a part is: level, a sentence, and values by name.
 Condition = Tuple[int, str, Dict[str, Any]]
 
@@ -57,19 +63,21 @@ def _latest_fault(now_s, faults, kinds):
 
 
 def input_health(now_s: float, counts: Mapping[str, Any], topic: str, listening_since_s: Optional[float],
-                 publishers: int, faults: Mapping[str, Tuple[float, str]], max_silence_s: float = 2.0) -> Condition:
+                 publishers: int, faults: Mapping[str, Tuple[float, str]], max_silence_s: float = 2.0,
+                 state: str = 'active') -> Condition:
     """Judge what comes in.
 
     :param now_s: monotonic time, seconds, as all times here.
     :param counts: 'received', 'processed', 'replaced', 'bad', 'expired', 'failed', 'waiting', 'in_work' (numbers) and
         'arrivals_s' (times of the latest images, rising).
     :param topic: the image topic, for the message.
-    :param listening_since_s: when the subscription was made; None while there is none (inactive, or nobody looks).
+    :param listening_since_s: when the subscription was made; None while there is none (not active, or nobody looks).
     :param publishers: how many publish on the topic now.
     :param faults: outcome ('bad', 'expired', ...) -> when it happened last, and why.
     :param max_silence_s: without an image for longer than this, the input is stale.
-    :returns: OK (idle, waiting for the first image, or images come), WARN (images come that are malformed or too old),
-        STALE (silence).
+    :param state: of the lifecycle: 'active', 'inactive' or 'unconfigured'.
+    :returns: OK (not active, idle, waiting for the first image, or images come), WARN (images come that are malformed
+        or too old), STALE (silence).
     """
     arrivals_s = counts['arrivals_s']
     values = {name: counts[name] for name in
@@ -78,6 +86,8 @@ def input_health(now_s: float, counts: Mapping[str, Any], topic: str, listening_
     values['publishers'] = publishers
     values['rate_hz'] = rate(arrivals_s, now_s)
     values['silence_s'] = now_s - arrivals_s[-1] if arrivals_s else float('nan')
+    if state in _NOT_ACTIVE:
+        return OK, _NOT_ACTIVE[state], values
     if listening_since_s is None:
         return OK, 'Idle: nobody listens.', values
     heard_s = max([listening_since_s] + list(arrivals_s[-1:]))

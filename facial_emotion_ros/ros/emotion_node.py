@@ -26,14 +26,22 @@ _TICK_S = 0.2
 _JUMP_S = 5.0
 #: A frame in work is given this long when the node stops.
 _JOIN_S = 1.5
+#: Why a node that was configured cannot be activated: the abandoned worker is still inside the pipeline.
+_HUNG = 'The model hung in work on a frame and was given up: clean up and configure again, or restart the node.'
 
 
 def _told(transition):
-    """Make a transition callback of a method, one that logs what goes wrong: rclpy turns it into ERROR in silence."""
+    """Make a transition callback of a method, one that logs what goes wrong: rclpy turns it into ERROR in silence.
+
+    An error of our own family refuses the transition and leaves the state as it is.
+    """
     @functools.wraps(transition)
     def callback(self, _state):
         try:
             transition(self)
+        except FacialEmotionError as fault:
+            self.get_logger().error(str(fault))
+            return TransitionCallbackReturn.FAILURE
         except Exception as fault:
             self._fault = '%s failed: %s' % (transition.__name__, fault)
             self.get_logger().error('%s (please report this)\n%s' % (self._fault, traceback.format_exc()))
@@ -83,6 +91,8 @@ class EmotionNode(LifecycleNode):
     def on_activate(self):
         """Start the worker; the image is subscribed to when someone reads an output."""
         from facial_emotion_ros.ros.frame_worker import FrameWorker
+        if self._pipeline is None:
+            raise FacialEmotionError(_HUNG)
         self._pipeline.reset()
         self._tally = FrameTally()
         self._worker = FrameWorker(self, self._pipeline, self._outputs, self._tally)
@@ -161,6 +171,9 @@ class EmotionNode(LifecycleNode):
             if not self._worker.stop(_JOIN_S):
                 self.get_logger().error('A frame is in work for more than %g s and is left alone; the execution '
                                         'provider may hang.' % _JOIN_S)
+                # The frame may come back at any time: what it works in belongs to it from now on.
+                self._pipeline = None
+                self._fault = _HUNG
             self._worker = None
             self._outputs.forget_faces()
 
@@ -193,7 +206,8 @@ class EmotionNode(LifecycleNode):
         now_s, counts, image_input, pipeline = time.monotonic(), self._tally.snapshot(), self._input, self._pipeline
         reading = health.input_health(
             now_s, counts, self.resolve_topic_name('image'), image_input.since_s if image_input else None,
-            len(image_input.offers()) if image_input else 0, counts['faults'], self._value('input.timeout_s'))
+            len(image_input.offers()) if image_input else 0, counts['faults'], self._value('input.timeout_s'),
+            'active' if image_input else 'inactive' if self._outputs else 'unconfigured')
         thinking = health.inference_health(
             now_s, counts, pipeline.provider if pipeline else '', pipeline.degraded if pipeline else '',
             counts['faults'])

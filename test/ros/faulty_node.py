@@ -1,6 +1,7 @@
-"""emotion_node with a pipeline that fails as the environment says: FAULTS=3:BadModel,5:RuntimeError,7:hang by frame.
+"""emotion_node that fails as the environment says: FAULTS=3:BadModel,5:RuntimeError,7:hang by frame.
 
-Everything but the pipeline's answer is the real thing.
+A hang lasts until the file that WAKE names exists. A number with a @ counts the images that arrive (@1:RuntimeError):
+there the subscription's callback throws, before the frame reaches the worker. Everything else is the real thing.
 """
 
 import builtins
@@ -9,25 +10,50 @@ import sys
 import time
 
 from facial_emotion_ros import errors, pipeline
-from facial_emotion_ros.ros import emotion_node
+from facial_emotion_ros.ros import emotion_node, frame_worker
+
+FAULTS = dict(item.split(':') for item in os.environ['FAULTS'].split(','))
+
+
+def fail(name):
+    """Raise the error of that name, ours or Python's."""
+    raise getattr(errors, name, getattr(builtins, name, None))('injected fault')
 
 
 class FaultyPipeline(pipeline.EmotionPipeline):
     """Raises what FAULTS names when its frame comes, counted from 1."""
 
-    faults = dict(item.split(':') for item in os.environ['FAULTS'].split(','))
     frames = 0
 
     def estimate(self, image, stamp_s=None):
         """Raise, or do what the real one does."""
         FaultyPipeline.frames += 1
-        name = self.faults.get(str(self.frames))
+        name = FAULTS.get(str(self.frames))
         if name == 'hang':
-            time.sleep(60.0)
-        elif name:
-            raise getattr(errors, name, getattr(builtins, name, None))('injected fault')
+            while not os.path.exists(os.environ['WAKE']):
+                time.sleep(0.05)
+            estimates = super().estimate(image, stamp_s)
+            print('The hung frame came back with %d faces.' % len(estimates), flush=True)
+            return estimates
+        if name:
+            fail(name)
         return super().estimate(image, stamp_s)
 
 
+class FaultyWorker(frame_worker.FrameWorker):
+    """Raises what FAULTS names when its image arrives."""
+
+    arrived = 0
+
+    def offer(self, message):
+        """Raise, or do what the real one does."""
+        FaultyWorker.arrived += 1
+        name = FAULTS.get('@%d' % self.arrived)
+        if name:
+            fail(name)
+        super().offer(message)
+
+
 pipeline.EmotionPipeline = FaultyPipeline
+frame_worker.FrameWorker = FaultyWorker
 sys.exit(emotion_node.main())

@@ -1,10 +1,12 @@
 """The node goes on when the work on a frame fails, and says so in log and diagnostics."""
 
 import os
+import re
 import sys
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
+from hri_msgs.msg import IdsList
 from rclpy.parameter import Parameter
 from vision_msgs.msg import Detection2DArray
 
@@ -21,7 +23,8 @@ def faulty_node(start_node, ros_environment, tmp_path):
     def launch(faults):
         command = [sys.executable, os.path.join(HERE, 'faulty_node.py'), '--ros-args', '-p',
                    'diagnostics.period_s:=0.1']
-        started.append(Process(command, dict(ros_environment, FAULTS=faults), tmp_path / 'faulty.log'))
+        environment = dict(ros_environment, FAULTS=faults, WAKE=str(tmp_path / 'wake'))
+        started.append(Process(command, environment, tmp_path / 'faulty.log'))
         return started[0]
 
     yield launch
@@ -63,6 +66,45 @@ def test_services_answer_and_the_node_ends_when_the_model_hangs(faulty_node, pee
     status, seconds = node.end()
     assert status == 0 and 'Traceback' not in node.output()
     assert seconds < 5.0
+
+
+def test_a_hung_frame_is_abandoned_when_the_node_is_deactivated_under_it(faulty_node, peer, tmp_path):
+    node = faulty_node('1:hang')
+    camera, health = peer.camera(), peer.health()
+    topics = ('detections', 'affect')
+    heard = [peer.listen(Detection2DArray, topic) for topic in topics]
+    tracked = peer.listen(IdsList, '/humans/faces/tracked')
+    peer.wait(camera.watched, 'a subscription')
+    hung = camera.shoot()
+    peer.wait(lambda: health.counts().get('in_work'), 'a frame in work')
+    assert peer.change_state('deactivate')
+    # A second worker in the pipeline that the first may come back to at any time would be one too many.
+    assert not peer.change_state('activate') and peer.state() == 'inactive'
+    assert len(re.findall(r'\[ERROR\].*configure again', node.output())) == 1, node.output()
+    told = health.told()
+    peer.wait(lambda: health.told() > told + 1, 'diagnostics')
+    status = health.parts()['inference']
+    assert status.level == DiagnosticStatus.ERROR and 'configure again' in status.message
+    assert peer.change_state('cleanup')
+    (tmp_path / 'wake').touch()
+    node.wait_for('The hung frame came back with 1 faces')
+    assert peer.change_state('configure') and peer.change_state('activate')
+    peer.wait(lambda: all(heard) and tracked, 'answers', each=camera.shoot)
+    assert hung not in [message.header for messages in heard + [tracked] for message in messages]
+    assert 'Traceback' not in node.output() and node.output().count('[ERROR]') == 2, node.output()
+    peer.wait(lambda: health.parts()['inference'].level == DiagnosticStatus.OK, 'health')
+
+
+def test_a_callback_that_throws_costs_its_own_image_and_one_traceback_when_the_node_spins(faulty_node, peer):
+    node = faulty_node('@1:RuntimeError,@2:RuntimeError')
+    camera, health = peer.camera(), peer.health()
+    heard = peer.listen(Detection2DArray, 'detections')
+    peer.wait(camera.watched, 'a subscription')
+    peer.wait(lambda: heard, 'an answer', each=camera.shoot)
+    peer.wait(lambda: health.counts().get('processed'), 'the counters')
+    assert node.output().count('A callback failed, the node goes on') == 1
+    assert node.output().count('Traceback') == 1 and 'injected fault' in node.output()
+    assert peer.state() == 'active'
 
 
 def test_diagnostics_tell_idle_working_and_silent_apart_when_a_camera_stops(start_node, peer):

@@ -15,9 +15,9 @@ def counts(**changes):
     return book
 
 
-def judge_input(now_s=100.0, listening_since_s=90.0, publishers=1, faults=None, **changes):
+def judge_input(now_s=100.0, listening_since_s=90.0, publishers=1, faults=None, state='active', **changes):
     """Judge an input on the topic /image."""
-    return input_health(now_s, counts(**changes), '/image', listening_since_s, publishers, faults or {})
+    return input_health(now_s, counts(**changes), '/image', listening_since_s, publishers, faults or {}, state=state)
 
 
 STEADY = [95.0 + 0.1 * step for step in range(50)]
@@ -27,6 +27,8 @@ OLD = {'expired': (99.0, 'it was 3 s old; compare the clocks of camera and node'
 INPUTS = [
     ('nobody listens', {'listening_since_s': None}, OK, 'Idle'),
     ('nobody listens any more, long silence', {'listening_since_s': None, 'arrivals_s': [3.0]}, OK, 'Idle'),
+    ('inactive', {'listening_since_s': None, 'state': 'inactive'}, OK, 'Inactive: no image is read until'),
+    ('unconfigured', {'listening_since_s': None, 'state': 'unconfigured'}, OK, 'configured and activated'),
     ('just subscribed', {'listening_since_s': 99.0}, OK, 'Waiting'),
     ('just subscribed again', {'listening_since_s': 99.0, 'arrivals_s': [3.0]}, OK, 'Waiting'),
     ('images come', {'arrivals_s': STEADY}, OK, '10.0 Hz'),
