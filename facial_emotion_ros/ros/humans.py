@@ -5,6 +5,7 @@ from collections import namedtuple
 
 from hri_msgs.msg import Expression, IdsList, NormalizedRegionOfInterest2D
 from sensor_msgs.msg import Image
+from std_msgs.msg import Header
 
 from facial_emotion_ros.ros import messages, qos
 from facial_emotion_ros.ros.ros_versions import silent_publisher_events
@@ -29,6 +30,8 @@ class HumansOutput:
         self._faces = '%s/faces' % prefix.rstrip('/')
         self._lock = threading.Lock()
         self._by_id = {}
+        #: frame_id of the latest list while faces stand in it, else None.
+        self._listed_in = None
         self._tracked = self._publisher(IdsList, 'tracked')
 
     def publish(self, header, image, estimates, live_ids, contempt_as):
@@ -52,6 +55,7 @@ class HumansOutput:
                     topics = self._by_id[estimate.face_id] = self._create(estimate.face_id)
             # The list goes first: readers open a face's topics when they see its id.
             self._tracked.publish(messages.ids_message(header, live_ids))
+            self._listed_in = header.frame_id if live_ids else None
             for estimate in estimates:
                 topics = self._by_id[estimate.face_id]
                 topics.roi.publish(messages.roi_message(header, estimate, height, width))
@@ -68,8 +72,13 @@ class HumansOutput:
             return sum(publisher.get_subscription_count() for publisher in publishers)
 
     def forget_faces(self):
-        """Destroy the publishers of all faces: nobody follows them any more."""
+        """List no face any more, and destroy the publishers of all faces: nobody follows them from now on."""
         with self._lock:
+            # After ROS has been shut down under the node, there is nobody to tell.
+            if self._listed_in is not None and self._node.context.ok():
+                header = Header(stamp=self._node.get_clock().now().to_msg(), frame_id=self._listed_in)
+                self._tracked.publish(messages.ids_message(header, []))
+            self._listed_in = None
             for topics in self._by_id.values():
                 self._destroy(topics)
             self._by_id.clear()

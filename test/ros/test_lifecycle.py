@@ -4,6 +4,7 @@ import re
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
+from hri_msgs.msg import IdsList
 from vision_msgs.msg import Detection2DArray
 
 
@@ -28,6 +29,38 @@ def test_images_are_answered_only_while_active_when_cycled_by_services(start_nod
         peer.wait(lambda: not re.search(faces, ' '.join(peer.topics())), 'topics of the face to go')
         assert peer.change_state('cleanup') and peer.state() == 'unconfigured'
     assert node.output().count('Cleaned up') == 3
+
+
+def test_readers_learn_that_no_face_is_followed_when_deactivated(start_node, peer):
+    start_node(autostart=False, tracker__max_age_s=60.0)
+    camera, tracked = peer.camera(), peer.listen(IdsList, '/humans/faces/tracked')
+    assert peer.change_state('configure') and peer.change_state('activate')
+    peer.wait(lambda: tracked and tracked[-1].ids, 'a tracked face', each=camera.shoot, every_s=0.5)
+    assert peer.change_state('deactivate')
+    peer.wait(lambda: not tracked[-1].ids, 'an empty list')
+    assert tracked[-1].header.frame_id == camera.frame
+    assert stamp_ns(tracked[-1]) > stamp_ns(tracked[-2])
+    told = len(tracked)
+    assert peer.change_state('activate') and peer.change_state('deactivate') and peer.change_state('cleanup')
+    peer.spin(0.3)
+    assert len(tracked) == told, 'the empty list was repeated'
+
+
+@pytest.mark.parametrize('transitions, words', [
+    ([], 'Unconfigured: '), (['configure'], 'Inactive: '), (['configure', 'activate', 'deactivate'], 'Inactive: '),
+    (['configure', 'cleanup'], 'Unconfigured: ')])
+def test_diagnostics_name_the_next_step_when_somebody_listens_to_a_node_that_is_not_active(
+        start_node, peer, transitions, words):
+    start_node(autostart=False)
+    health = peer.health()
+    peer.listen(Detection2DArray, 'detections')
+    for transition in transitions:
+        assert peer.change_state(transition)
+    told = health.told()
+    peer.wait(lambda: health.told() > told + 1, 'diagnostics')
+    status = health.parts()['input']
+    assert status.message.startswith(words) and 'activated' in status.message
+    assert status.level == DiagnosticStatus.OK
 
 
 def test_a_wrong_transition_is_refused_and_the_node_lives_when_asked_by_service(start_node, peer):
@@ -68,3 +101,8 @@ def test_the_node_lives_unconfigured_and_says_why_when_configuring_is_impossible
     status = health.parts()['inference']
     assert status.level == DiagnosticStatus.ERROR
     assert cause in status.message
+
+
+def stamp_ns(message):
+    """Return the stamp of a message in nanoseconds."""
+    return message.header.stamp.sec * 1000000000 + message.header.stamp.nanosec
