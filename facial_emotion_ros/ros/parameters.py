@@ -44,10 +44,11 @@ TABLE = (
               'A lazy subscription is released this long after the last reader has gone.',
               low=0.0, high=3600.0, unit='s', live=True),
     Parameter('input.max_age_s', 0.0,
-              'An image older than this when its turn comes is dropped and counted as expired; 0 keeps all.',
+              'An image older than this when its turn comes is dropped and counted as expired; 0 keeps all. An image '
+              'with a stamp of 0 has no age.',
               low=0.0, high=3600.0, unit='s', live=True),
     Parameter('input.timeout_s', 2.0,
-              'Diagnostics report an error when no image came for this long although someone reads an output.',
+              'Diagnostics turn stale when no image came for this long although someone reads an output.',
               low=0.1, high=3600.0, unit='s', live=True),
     Parameter('detector.bundle', 'centerface',
               'Face detector: the name of an embedded model bundle, or the path of a bundle folder.'),
