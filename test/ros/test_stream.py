@@ -1,7 +1,8 @@
 """A 640x480 stream at 15 Hz between processes that share no code with the node.
 
-The short form asserts counts and content. The long form also asserts how late the answers are, which a busy CI machine
-cannot promise: FACIAL_EMOTION_LONG=60 scripts/test test/ros/test_stream.py -s (seconds of stream).
+The short form asserts counts and content, and that no backlog forms. The long form also asserts how late the latest
+answers are, which a busy CI machine cannot promise (seconds of stream):
+FACIAL_EMOTION_LONG=60 scripts/test --no-cov -s test/ros/test_stream.py
 """
 
 import json
@@ -85,7 +86,21 @@ def check_content(notes):
 
 
 def test_each_processed_frame_is_answered_once_when_a_camera_streams(start, start_node, tmp_path):
-    check_content(run_stream(start, start_node, tmp_path, 5.0))
+    notes = run_stream(start, start_node, tmp_path, 5.0)
+    check_content(notes)
+    ages, transport, work_s = lateness(notes, 3)
+    # Loose enough for any machine, since all but the period stretch with its load; a queue of images is far later.
+    assert np.median(ages) < 3 * work_s + 1 / RATE_HZ + np.percentile(transport, 99), (ages, transport, work_s)
+
+
+def lateness(notes, skipped):
+    """Look at the times of a run.
+
+    :param skipped: that many answers and images at the beginning are left out.
+    :returns: ages of the answers at the reader, ages of the images there, p99 of the time that one is worked on; in s.
+    """
+    ages, transport = ([message['age_s'] for message in notes[topic][skipped:]] for topic in ('detections', 'image'))
+    return ages, transport, float(notes['diagnostics'][-1]['/emotion_node: inference']['work_p99_ms']) / 1e3
 
 
 @pytest.mark.skipif('FACIAL_EMOTION_LONG' not in os.environ,
@@ -93,8 +108,7 @@ def test_each_processed_frame_is_answered_once_when_a_camera_streams(start, star
 def test_answers_are_at_most_a_frame_late_when_the_machine_is_quiet(start, start_node, tmp_path):
     notes = run_stream(start, start_node, tmp_path, float(os.environ['FACIAL_EMOTION_LONG']))
     check_content(notes)
-    ages, transport = ([message['age_s'] for message in notes[topic][10:]] for topic in ('detections', 'image'))
-    work_s = float(notes['diagnostics'][-1]['/emotion_node: inference']['work_p99_ms']) / 1e3
+    ages, transport, work_s = lateness(notes, 10)
     bound_s = 2 * work_s + 1 / RATE_HZ + np.percentile(transport, 99)
     counts = notes['diagnostics'][-1]['/emotion_node: input']
     print('\n%d images received, %d processed, %d replaced; age p50 %.0f ms, p99 %.0f ms; one frame is worked on for '
