@@ -96,6 +96,9 @@ def serve(make_node, args=None):
         if node is not None:
             node.destroy_node()
         rclpy.try_shutdown()
+        # Python hands handlers of its own back to the system when it ends, and one more signal would then kill it.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
 
 
 def _spin(executor, node, signals):
