@@ -14,10 +14,10 @@ PACKAGE = 'facial_emotion_ros'
 WORKSTATION_ROOMS = ('learning', 'evaluation', 'commands')
 
 #: The only foreign packages that a robot's modules may import anywhere, and those for ros/ alone.
-ROBOT_PACKAGES = {'cv2', 'numpy', 'onnxruntime', 'yaml', 'cv_bridge'}
-ROS_PACKAGES = {'ament_index_python', 'builtin_interfaces', 'diagnostic_msgs', 'geometry_msgs', 'hri_msgs', 'launch',
-                'launch_ros', 'lifecycle_msgs', 'rcl_interfaces', 'rclpy', 'sensor_msgs', 'std_msgs', 'std_srvs',
-                'vision_msgs'}
+ROBOT_PACKAGES = {'cv2', 'numpy', 'onnxruntime', 'yaml'}
+ROS_PACKAGES = {'ament_index_python', 'builtin_interfaces', 'cv_bridge', 'diagnostic_msgs', 'geometry_msgs', 'hri_msgs',
+                'launch', 'launch_ros', 'lifecycle_msgs', 'rcl_interfaces', 'rclpy', 'sensor_msgs', 'std_msgs',
+                'std_srvs', 'vision_msgs'}
 
 #: The room of the left may not import from the rooms on the right. '' is the robot's modules outside ros/.
 FORBIDDEN_ARROWS = (

@@ -9,11 +9,18 @@ import sys
 import xml.etree.ElementTree as ElementTree
 
 import pytest
-from test_guards import PACKAGE, ROBOT_FILES, ROOT, ROS_PACKAGES, imports_of
+from test_guards import PACKAGE, ROBOT_FILES, ROOT, imports_of, parse
 
-#: rosdep's keys of the Python packages that a robot's modules import.
+#: rosdep's keys of packages; a package of ROS is its own key.
 ROSDEP_KEYS = {'numpy': 'python3-numpy', 'cv2': 'python3-opencv', 'yaml': 'python3-yaml',
-               'onnxruntime': 'python3-onnxruntime-pip'}
+               'onnxruntime': 'python3-onnxruntime-pip', 'pytest': 'python3-pytest'}
+
+#: What tests do without where it is absent: training, making models, set-up, style. scripts/setup --tests installs it.
+WORKSTATION_PACKAGES = {'catkin_pkg', 'colcon_core', 'colcon_package_information', 'colcon_ros', 'hypothesis', 'onnx',
+                        'safetensors', 'skimage', 'torch', 'vermin'}
+
+needs_module_names = pytest.mark.skipif(sys.version_info < (3, 10),
+                                        reason='sys.stdlib_module_names came with Python 3.10')
 
 EXECUTABLES = {'emotion_node', 'media_source', 'console_view', 'train', 'export', 'evaluate', 'demo'}
 
@@ -30,6 +37,21 @@ MANIFEST = ElementTree.fromstring(read('package.xml'))
 def declared(*tags):
     """List the dependencies that package.xml declares under some tags."""
     return {element.text for tag in tags for element in MANIFEST.findall(tag)}
+
+
+def rosdep_keys(packages):
+    """Give the names under which package.xml declares packages."""
+    return {ROSDEP_KEYS.get(name, name) for name in packages}
+
+
+def imported_by(paths):
+    """List the foreign packages that files import, anywhere and however: not Python's own, not ours."""
+    found = {each.module for path in paths for each in imports_of(path)}
+    for path in paths:
+        found |= {call.args[0].value for call in ast.walk(parse(path))
+                  if isinstance(call, ast.Call) and getattr(call.func, 'attr', '') == 'importorskip'
+                  and isinstance(call.args[0], ast.Constant)}
+    return {name.split('.')[0] for name in found} - set(sys.stdlib_module_names) - {PACKAGE}
 
 
 def entry_points():
@@ -66,19 +88,24 @@ def test_the_licence_is_whole_when_its_file_is_read():
     assert MANIFEST.findtext('license') == 'Apache-2.0'
 
 
+@needs_module_names
 def test_every_dependency_is_declared_and_used_when_imports_are_compared_with_package_xml():
     launch_files = [os.path.join('launch', name) for name in os.listdir(os.path.join(ROOT, 'launch'))
                     if name.endswith('.py')]
-    imported = {each.module.split('.')[0] for path in ROBOT_FILES + launch_files for each in imports_of(path)}
-    needed = (imported & ROS_PACKAGES) | {ROSDEP_KEYS[name] for name in imported & set(ROSDEP_KEYS)}
-    assert declared('depend', 'exec_depend') == needed
+    assert declared('depend', 'exec_depend') == rosdep_keys(imported_by(ROBOT_FILES + launch_files))
 
 
+@needs_module_names
 def test_what_tests_need_is_declared_when_imports_are_compared_with_package_xml():
-    folder = os.path.join(ROOT, 'test', 'ros')
-    imported = {each.module.split('.')[0] for name in os.listdir(folder) if name.endswith('.py')
-                for each in imports_of(os.path.join('test', 'ros', name))}
-    assert not (imported & ROS_PACKAGES) - declared('exec_depend', 'test_depend')
+    paths = [os.path.relpath(os.path.join(folder, name), ROOT)
+             for part in ('test', os.path.join('scripts', 'setup_environment'))
+             for folder, _, names in os.walk(os.path.join(ROOT, part)) for name in names if name.endswith('.py')]
+    ours = {os.path.basename(path)[:-len('.py')] for path in paths}
+    tests = imported_by([path for path in paths if path.startswith('test')]) - ours - WORKSTATION_PACKAGES
+    settings = read('pyproject.toml').partition('[tool.pytest.ini_options]')[2].partition('\n[')[0]
+    plugins = {'python3-pytest-timeout'} if '\ntimeout = ' in settings else set()
+    needed = rosdep_keys(tests) | plugins
+    assert declared('test_depend') == needed - declared('depend', 'exec_depend')
 
 
 def test_torch_is_no_dependency_when_package_xml_is_read():
