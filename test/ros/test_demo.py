@@ -1,5 +1,6 @@
 """The demo as a user types it: real processes, the real models, an ending that leaves nothing behind."""
 
+import collections
 import csv
 import json
 import os
@@ -13,10 +14,15 @@ import cv2
 import numpy as np
 import pytest
 
+from facial_emotion_ros.sample_film import LENGTH_S
 from graph_peer import REPOSITORY
 
 SAMPLES = os.path.join(REPOSITORY, 'samples')
+VENV = os.path.join(REPOSITORY, '.venv')
 SHARED_PORTRAITS = os.path.join(os.path.dirname(REPOSITORY), 'shared', 'portraits')
+
+#: What a ROS installation's setup file says of it.
+ROS_ITSELF = ('ROS_DISTRO', 'ROS_VERSION', 'ROS_PYTHON_VERSION')
 
 #: A second start may take no longer than this until its first line.
 FIRST_LINE_S = 10.0
@@ -27,15 +33,16 @@ FACE_LINE = r'\d+\.\ds  [a-z]{5}  \w+ +\d\.\d\d +[+-]'
 class Demo:
     """A running demo."""
 
-    def __init__(self, folder, *options):
+    def __init__(self, folder, *options, command=None, environ=None):
         self.folder, self._log = folder, folder.parent / (folder.name + '.txt')
-        environ = {name: value for name, value in os.environ.items()
-                   if not name.startswith('ROS_') or name == 'ROS_DISTRO'}
-        environ['PYTHONPATH'] = os.pathsep.join(filter(None, (REPOSITORY, os.environ.get('PYTHONPATH'))))
+        if environ is None:
+            environ = {name: value for name, value in os.environ.items()
+                       if not name.startswith('ROS_') or name == 'ROS_DISTRO'}
+            environ['PYTHONPATH'] = os.pathsep.join(filter(None, (REPOSITORY, os.environ.get('PYTHONPATH'))))
         self.started = time.monotonic()
         with open(self._log, 'wb') as log:
             self.process = subprocess.Popen(
-                [sys.executable, '-m', 'facial_emotion_ros.commands.demo', '--output', str(folder),
+                [*(command or (sys.executable, '-m', 'facial_emotion_ros.commands.demo')), '--output', str(folder),
                  *map(str, options)], env=environ, cwd=folder.parent, stdout=log, stderr=subprocess.STDOUT)
 
     @property
@@ -83,8 +90,8 @@ def run(tmp_path):
     """Start demos; whatever happens, none is left over."""
     demos = []
 
-    def start(*options, name='output'):
-        demos.append(Demo(tmp_path / name, *options))
+    def start(*options, name='output', **how):
+        demos.append(Demo(tmp_path / name, *options, **how))
         return demos[-1]
 
     yield start
@@ -92,6 +99,59 @@ def run(tmp_path):
         if demo.process.poll() is None:
             demo.process.send_signal(signal.SIGINT)
             demo.process.wait(60)
+
+
+def fresh_terminal():
+    """Return the variables of a terminal in which this checkout's environment is not sourced, but maybe a ROS is."""
+    environ = {name: value for name, value in os.environ.items()
+               if not name.startswith(('ROS_', '_ROS_', 'PYTEST_')) or name in ROS_ITSELF}
+    for name in ('AMENT_PREFIX_PATH', 'CMAKE_PREFIX_PATH', 'COLCON_PREFIX_PATH', 'LD_LIBRARY_PATH', 'PATH',
+                 'PYTHONPATH'):
+        foreign = [part for part in environ.pop(name, '').split(os.pathsep)
+                   if part and part != REPOSITORY and not (part + os.sep).startswith(VENV + os.sep)]
+        if foreign:
+            environ[name] = os.pathsep.join(foreign)
+    if 'AMENT_PREFIX_PATH' not in environ:
+        environ = {name: value for name, value in environ.items() if name not in ROS_ITSELF}
+    return environ
+
+
+def stale_stages(environ):
+    """Ask the set-up what it would have to do."""
+    program = 'import runpy; print(*runpy.run_path("__main__.py")["Setup"](%r, False, None).stale_stages())' % VENV
+    asked = subprocess.run(['python3', '-B', '-c', program], cwd=os.path.join(REPOSITORY, 'scripts/setup_environment'),
+                           env=environ, stdout=subprocess.PIPE, check=True)
+    return asked.stdout.decode().split()
+
+
+@pytest.mark.skipif(os.path.realpath(sys.prefix) != os.path.realpath(VENV),
+                    reason="this is not the Python of the checkout's .venv: scripts/test runs it")
+def test_script_plays_the_whole_sample_to_its_end_when_typed_in_a_fresh_terminal(run):
+    environ = fresh_terminal()
+    stale = stale_stages(environ)
+    if stale:
+        pytest.skip('.venv is not up to date (%s) and no test is to change it: run scripts/setup' % ', '.join(stale))
+    demo = run(command=[os.path.join(REPOSITORY, 'scripts', 'demo')], environ=environ)
+    demo.wait_for('Starting')
+    with open('/proc/%d/environ' % demo.process.pid, 'rb') as variables:
+        prefixes = [line for line in variables.read().split(b'\0') if line.startswith(b'COLCON_PREFIX_PATH=')]
+    assert os.path.join(VENV, 'overlay', 'install').encode() in b''.join(prefixes), 'the overlay must be sourced'
+    assert demo.end(150.0) == 0, demo.text
+    summary = demo.summary
+    assert summary['frames'] > 0
+    assert summary['seconds'] == pytest.approx(LENGTH_S, abs=4.0), 'the whole film'
+    # Ids alone do not count persons: the astronaut comes back with another one.
+    together = collections.Counter(re.findall(r'^ *(\d+\.\d)s  [a-z]{5}  ', demo.text, re.MULTILINE))
+    assert max(together.values()) == 3 and len(summary['faces']) >= 3, 'three persons'
+    assert [face for face in summary['faces'] if face['emotion'] == 'happy' and face['confidence'] > 0.5]
+    with open(os.path.join(REPOSITORY, 'models', 'esr_9_ferplus', 'manifest.json')) as manifest:
+        wanted = json.load(manifest)
+    assert wanted['name'] in summary['model']['name'] and summary['model']['sha256'] == wanted['model']['sha256']
+    assert 'annotated.jpg' in summary['files'] and 'summary.json' in summary['files']
+    for name in (*summary['files'], 'log/media_source.log', 'log/emotion_node.log', 'log/console_view.log'):
+        path = demo.folder / name
+        assert path.is_dir() or path.stat().st_size > 0, name
+    assert 'Installing' not in demo.text, 'the set-up had nothing to do'
 
 
 def test_demo_ends_with_a_summary_when_nothing_is_given(run):
