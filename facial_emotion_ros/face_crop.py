@@ -27,7 +27,7 @@ class CropGeometry:
     size_px: int = 96
     color: str = 'gray_x3'
     scale: float = 1.0 / 255.0
-    via_px: int = 48
+    via_px: int = 0
     margin: float = 1.17
     center_x: float = 0.510
     center_y: float = 0.513

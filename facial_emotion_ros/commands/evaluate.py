@@ -29,14 +29,15 @@ def main(argv=None):
     :param argv: list of arguments; None for the process's own.
     :returns: exit code: 0 when evaluated, 1 for bad input.
     """
-    from facial_emotion_ros.evaluation.dataset import evaluate_ferplus
+    from facial_emotion_ros.evaluation.dataset import figures, read_majority
     from facial_emotion_ros.learning.datasets import read_ferplus, read_names
 
     options = parser().parse_args(argv)
     try:
         engine = EsrEngine(options.bundle, threads=options.threads)
         leave_out = read_names(options.leave_out) if options.leave_out else ()
-        metrics = evaluate_ferplus(engine, read_ferplus(options.dataset), leave_out, _progress)
+        split = read_ferplus(options.dataset)
+        metrics = figures(split, read_majority(engine, split, _progress), leave_out)
     except FacialEmotionError as error:
         print(f'evaluate: {error}', file=sys.stderr)
         return 1

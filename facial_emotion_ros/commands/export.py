@@ -78,14 +78,15 @@ def _read_description(path):
 
 def _metrics(bundle, valid, copies):
     from facial_emotion_ros.esr_engine import EsrEngine
-    from facial_emotion_ros.evaluation.dataset import evaluate_ferplus
+    from facial_emotion_ros.evaluation.dataset import figures, read_majority
     from facial_emotion_ros.learning.datasets import read_ferplus, read_names
 
-    engine, split = EsrEngine(bundle, threads=os.cpu_count()), read_ferplus(valid)
+    split = read_ferplus(valid)
+    reading = read_majority(EsrEngine(bundle, threads=os.cpu_count()), split)
     metrics = {'protocol': 'FER+ valid, majority, single crop, mean of branch probabilities'}
-    metrics['valid'] = evaluate_ferplus(engine, split)
+    metrics['valid'] = figures(split, reading)
     if copies:
-        metrics['valid_without_copies_of_train'] = evaluate_ferplus(engine, split, read_names(copies))
+        metrics['valid_without_copies_of_train'] = figures(split, reading, read_names(copies))
     return metrics
 
 

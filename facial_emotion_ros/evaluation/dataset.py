@@ -1,5 +1,7 @@
 """How well a bundle reads FER+, by the published protocol."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from facial_emotion_ros.ensemble import combine, softmax
@@ -26,21 +28,39 @@ def run_on(engine, faces, report=None):
     return tuple(np.concatenate(part) for part in zip(*parts))
 
 
-def evaluate_ferplus(engine, split, leave_out=(), report=None):
-    """Evaluate on a split of FER+: majority protocol, single crop, no test-time augmentation.
+class Reading(NamedTuple):
+    """What a network says of the faces that FER+'s majority protocol keeps: (M,) rows and labels, its outputs."""
+
+    rows: np.ndarray
+    labels: np.ndarray
+    logits: np.ndarray
+    affect: np.ndarray
+
+
+def read_majority(engine, split, report=None):
+    """Run an engine on a split of FER+: majority protocol, single crop, no test-time augmentation.
 
     :param engine: EsrEngine.
     :param split: FerPlus.
-    :param leave_out: names of pictures that do not count, such as copies of training pictures.
     :param report: called with the number of faces done so far.
+    :returns: Reading.
+    """
+    rows, labels = split.majority()
+    return Reading(rows, labels, *run_on(engine, split.faces[rows], report))
+
+
+def figures(split, reading, leave_out=()):
+    """Compare what a network says with the labels.
+
+    :param split: FerPlus.
+    :param reading: Reading of that split.
+    :param leave_out: names of pictures that do not count, such as copies of training pictures.
     :returns: dict of figures: n, accuracy (mean of branch probabilities), accuracy_vote (plurality of the branches'
         classes, ties to the mean), macro_recall, ece, agreement_auroc (does a low agreement tell errors), confusion
         (8 x 8 lists, row label, column prediction), and affect_rmse against the votes' own projection, not a rating.
     """
-    rows, labels = split.majority()
-    counts = ~np.isin(split.names[rows], list(leave_out))
-    rows, labels = rows[counts], labels[counts]
-    logits, affect = run_on(engine, split.faces[rows], report)
+    counts = ~np.isin(split.names[reading.rows], list(leave_out))
+    rows, labels, logits, affect = (array[counts] for array in reading)
     ensemble = combine(logits, affect)
     predictions = ensemble.scores.argmax(1)
     is_right = predictions == labels
