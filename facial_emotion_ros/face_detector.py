@@ -1,5 +1,6 @@
 """Find faces in an image: boxes, scores and five landmarks, by CenterFace or by YuNet."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Dict, NamedTuple, Sequence
 
@@ -45,7 +46,7 @@ class Candidates(NamedTuple):
     landmarks: np.ndarray
 
 
-class FaceDetector:
+class FaceDetector(ABC):
     """What all detectors share; an architecture adds its outputs, its colour order and how to decode."""
 
     #: Scores below are no face, unless the caller says otherwise.
@@ -138,13 +139,13 @@ class FaceDetector:
             tensor *= np.float32(self._input['scale'])
         return tensor, (width / float(fitted_width), height / float(fitted_height))
 
+    @abstractmethod
     def _output_names(self, outputs: Dict[str, str]) -> Dict[str, str]:
         """Return our name -> the model's name of each output."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _decode(self, arrays: Dict[str, np.ndarray], size) -> Candidates:
         """Return every box whose score is high enough, in pixels of the network's input of `size` (h, w)."""
-        raise NotImplementedError
 
     def _shaped(self, arrays, name, shape):
         array = arrays[name]

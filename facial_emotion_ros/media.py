@@ -1,5 +1,6 @@
 """Frames to play as a camera: the embedded sample, a folder of pictures, a video file, a webcam. Nothing of ROS."""
 import os
+from abc import ABC, abstractmethod
 from typing import List, NamedTuple, Optional, Tuple
 
 import cv2
@@ -29,7 +30,7 @@ class Frame(NamedTuple):
     name: str = ''
 
 
-class Medium:
+class Medium(ABC):
     """
     A sequence of frames.
 
@@ -44,6 +45,7 @@ class Medium:
         """Start with nothing skipped."""
         self.skipped: List[Tuple[str, str]] = []
 
+    @abstractmethod
     def read(self) -> Optional[Frame]:
         """
         Take the next frame.
@@ -51,13 +53,12 @@ class Medium:
         :returns: the frame, or None at the end.
         :raises BadImage: the medium broke off.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def rewind(self):
         """Start again from the first frame."""
-        raise NotImplementedError
 
-    def close(self):
+    def close(self):  # noqa: B027, most media hold nothing open
         """Release what was opened."""
 
 

@@ -9,6 +9,7 @@ import tempfile
 from dataclasses import dataclass, field
 from typing import Any, Dict, Mapping, Optional
 
+from facial_emotion_ros.atomic_file import settle
 from facial_emotion_ros.emotions import EMOTIONS
 from facial_emotion_ros.errors import BadModel, FacialEmotionError
 from facial_emotion_ros.installed_files import find_shared
@@ -269,7 +270,7 @@ def write_bundle(folder, manifest: Mapping[str, Any], model_bytes: bytes,
                 stream.flush()
                 os.fsync(stream.fileno())
         ModelBundle.open(fresh)
-        _sync_folder(fresh)
+        settle(fresh)
         _swap(fresh, folder)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
@@ -282,14 +283,5 @@ def _swap(fresh: str, folder: str):
     if os.path.lexists(folder):
         os.rename(folder, former)
     os.rename(fresh, folder)
-    _sync_folder(os.path.dirname(folder))
+    settle(os.path.dirname(folder))
     shutil.rmtree(former, ignore_errors=True)
-
-
-def _sync_folder(folder: str):
-    """Make names durable, not only contents."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,38 +1,10 @@
 """Weights as safetensors and training state, both written so that a crash leaves the last good file."""
 
-import os
-import tempfile
-
 import torch
 from safetensors.torch import load_file, save_file
 
+from facial_emotion_ros.atomic_file import replace_whole
 from facial_emotion_ros.errors import BadModel
-
-
-def replace_atomically(path, write):
-    """Write a file beside its place, flush it to the disk, and move it there in one step.
-
-    :param path: where the file shall be.
-    :param write: called with the temporary file's path.
-    """
-    folder = os.path.dirname(os.path.abspath(path))
-    os.makedirs(folder, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=folder, prefix='.' + os.path.basename(path))
-    os.close(handle)
-    try:
-        write(temporary)
-        with open(temporary, 'rb') as written:
-            os.fsync(written.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        if os.path.exists(temporary):
-            os.remove(temporary)
-        raise
-    directory = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
 
 
 def save_weights(path, weights, half=False):
@@ -46,7 +18,7 @@ def save_weights(path, weights, half=False):
         name: (tensor.half() if half and tensor.is_floating_point() else tensor).detach().cpu().contiguous()
         for name, tensor in weights.items()
     }
-    replace_atomically(path, lambda temporary: save_file(tensors, temporary))
+    replace_whole(path, lambda temporary: save_file(tensors, temporary))
 
 
 def load_weights(path):
@@ -69,7 +41,7 @@ def save_state(path, state):
     :param path: file to write.
     :param state: what :func:`load_state` gives back.
     """
-    replace_atomically(path, lambda temporary: torch.save(state, temporary))
+    replace_whole(path, lambda temporary: torch.save(state, temporary))
 
 
 def load_state(path):

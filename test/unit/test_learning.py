@@ -7,6 +7,7 @@ import pytest
 
 torch = pytest.importorskip('torch', reason='torch is not installed: it is needed for training only')
 
+from facial_emotion_ros.atomic_file import replace_whole  # noqa: E402
 from facial_emotion_ros.emotions import EMOTIONS  # noqa: E402
 from facial_emotion_ros.errors import BadModel, BadParameter  # noqa: E402
 from facial_emotion_ros.face_crop import CropGeometry  # noqa: E402
@@ -124,7 +125,7 @@ def test_weights_come_back_and_a_failed_save_leaves_the_last_good_file(tmp_path)
             with open(temporary, 'w') as file:
                 file.write('half a file')
             raise OSError('disk full')
-        checkpoint.replace_atomically(path, fail)
+        replace_whole(path, fail)
     read = checkpoint.load_weights(path)
     assert torch.equal(read['a'], weights['a']) and read['n'] == 7
     assert [entry.name for entry in tmp_path.iterdir()] == ['weights.safetensors']
