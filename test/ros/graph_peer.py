@@ -206,6 +206,11 @@ class Camera:
         """Return whether someone is subscribed."""
         return self.publisher.get_subscription_count() > 0
 
+    def watched_reliably(self):
+        """Return whether every subscription is reliable: until the node has seen this camera, its own may not be."""
+        offers = self._node.get_subscriptions_info_by_topic(self.publisher.topic_name)
+        return self.watched() and all(offer.qos_profile.reliability == ReliabilityPolicy.RELIABLE for offer in offers)
+
 
 class Health:
     """Reads the latest diagnostics."""

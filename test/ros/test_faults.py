@@ -36,7 +36,7 @@ def test_one_frame_is_lost_and_one_traceback_logged_when_the_work_throws(faulty_
     node = faulty_node('2:RuntimeError,3:RuntimeError,5:BadModel,6:MemoryError')
     camera, health = peer.camera(), peer.health()
     heard = peer.listen(Detection2DArray, 'detections')
-    peer.wait(camera.watched, 'a subscription')
+    peer.wait(camera.watched_reliably, 'a subscription')
     shot = []
     for _ in range(8):
         shot.append(camera.shoot())
@@ -55,7 +55,7 @@ def test_services_answer_and_the_node_ends_when_the_model_hangs(faulty_node, pee
     node = faulty_node('1:hang')
     camera, health = peer.camera(), peer.health()
     peer.listen(Detection2DArray, 'detections')
-    peer.wait(camera.watched, 'a subscription')
+    peer.wait(camera.watched_reliably, 'a subscription')
     peer.wait(lambda: health.counts().get('in_work'), 'a frame in work', each=camera.shoot)
     for _ in range(5):
         camera.shoot()
@@ -97,7 +97,7 @@ def test_a_callback_that_throws_costs_its_own_image_and_one_traceback_when_the_n
     node = faulty_node('@1:RuntimeError,@2:RuntimeError')
     camera, health = peer.camera(), peer.health()
     heard = peer.listen(Detection2DArray, 'detections')
-    peer.wait(camera.watched, 'a subscription')
+    peer.wait(camera.watched_reliably, 'a subscription')
     peer.wait(lambda: heard, 'an answer', each=camera.shoot)
     peer.wait(lambda: health.counts().get('processed'), 'the counters')
     assert node.output().count('A callback failed, the node goes on') == 1
