@@ -15,6 +15,9 @@ from facial_emotion_ros.ros.demo_parameters import MEDIA_SOURCE, declare
 from facial_emotion_ros.ros.ending_process import run_until_done
 from facial_emotion_ros.ros.messages import image_message
 
+#: Images kept for reliable subscribers that are behind: a second or two of a film, since a film should arrive whole.
+KEPT_IMAGES = 20
+
 #: How long the end waits until every subscriber has what was sent.
 ACKNOWLEDGE_S = 2.0
 
@@ -44,7 +47,7 @@ class MediaSource(Node):
             self.get_logger().warning('%s is left out: %s; replace the file if it should be shown.' % (name, reason))
         reliable = settings['reliability'] == 'reliable'
         self._publisher = self.create_publisher(Image, 'image', QoSProfile(
-            history=HistoryPolicy.KEEP_LAST, depth=5,
+            history=HistoryPolicy.KEEP_LAST, depth=KEPT_IMAGES,
             reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT))
         self._waits = settings['wait_for_subscriber']
         self._sent = 0

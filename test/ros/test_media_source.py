@@ -32,7 +32,7 @@ def settings(**parameters):
 def images(peer):
     """Collect what comes on the topic `image`."""
     received = []
-    subscription = peer.node.create_subscription(Image, 'image', received.append, quality(depth=20))
+    subscription = peer.node.create_subscription(Image, 'image', received.append, quality(depth=60))
     yield received
     peer.node.destroy_subscription(subscription)
 
