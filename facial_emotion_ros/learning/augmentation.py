@@ -27,8 +27,7 @@ def augment(faces, geometry, generator, strength=1.0):
             patch = cv2.GaussianBlur(patch, (0, 0), generator.uniform(0.5, 2.0))
         if generator.random() < 0.25 * strength:
             _erase(patch, generator)
-        # The warp already has the final size: the way through fewer pixels is the picture's own 48.
-        crop[:] = np.float32(geometry.scale) * patch.astype(np.float32)
+        crop[:] = to_input(patch, geometry)
     return crops
 
 

@@ -5,9 +5,6 @@ import functools
 from facial_emotion_ros.errors import BadImage
 from facial_emotion_ros.image import decode_image
 
-#: Pictures of depth, or of what a machine computed: cv_bridge would read them, but nobody's face is in there.
-_NO_PICTURES = ('32F', '64F', '16U', '16S', '32S', '8S')
-
 
 def image_of(message):
     """Read a camera image.
@@ -21,9 +18,9 @@ def image_of(message):
 
 
 def _fallback(message):
-    """Return a function that has cv_bridge read the message; None where that is not installed, or must not."""
+    """Return a function that has cv_bridge read the message; None where that is not installed."""
     bridge = _bridge()
-    if bridge is None or message.encoding.startswith(_NO_PICTURES):
+    if bridge is None:
         return None
 
     def convert():
