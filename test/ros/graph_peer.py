@@ -117,6 +117,13 @@ class Peer:
         self.wait(lambda: camera.answers(heard), 'the first answer', each=camera.shoot, every_s=1.0)
         last = camera.shoot()
         self.wait(lambda: heard[-1].header == last, 'the answer to the last image')
+        return self.counts_from_now(health)
+
+    def counts_from_now(self, health):
+        """Wait for counters that were surely taken after this call, with no image under way.
+
+        The next diagnostics may have been on their way already; those after them were not.
+        """
         told = health.told()
         return self.wait(lambda: health.told() > told + 1 and health.settled(), 'the counters')
 

@@ -42,7 +42,7 @@ def test_one_frame_is_lost_and_one_traceback_logged_when_the_work_throws(faulty_
         shot.append(camera.shoot())
         counts = peer.wait(lambda: health.settled(len(shot)), 'frame %d to be worked on' % len(shot))
     assert (counts['failed'], counts['processed']) == (4, 4), counts
-    assert len(heard) == 4
+    peer.wait(lambda: len(heard) == 4, 'four answers')
     # Two kinds of fault that nobody foresaw; BadModel says all there is to say in a sentence.
     assert node.output().count('Traceback') == 2
     assert node.output().count('[ERROR]') == 4
