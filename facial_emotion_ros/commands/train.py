@@ -47,7 +47,7 @@ def main(argv=None):
         split = read_ferplus(options.dataset)
         rows, distributions = split.soft_labels()
         start = load_weights(options.start) if options.start else None
-        fit = Fit(recipe, split.faces[rows], distributions, options.output, start)
+        fit = Fit(recipe, split.faces(rows), distributions, options.output, start)
         print(f'{len(rows)} faces with votes, ESR-{recipe.branches}, step {fit.resume()} of {recipe.steps}', flush=True)
         fit.run(report=lambda line: print(line, flush=True))
     except FacialEmotionError as error:

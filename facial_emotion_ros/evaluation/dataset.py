@@ -46,7 +46,7 @@ def read_majority(engine, split, report=None):
     :returns: Reading.
     """
     rows, labels = split.majority()
-    return Reading(rows, labels, *run_on(engine, split.faces[rows], report))
+    return Reading(rows, labels, *run_on(engine, split.faces(rows), report))
 
 
 def figures(split, reading, leave_out=()):

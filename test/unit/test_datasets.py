@@ -19,7 +19,7 @@ VOTES = [
     ([0, 0, 0, 8, 2, 0, 0, 0, 0, 0], 'sad', {'sad': 0.8, 'anger': 0.2}),
     ([5, 5, 0, 0, 0, 0, 0, 0, 0, 0], None, {'neutral': 0.5, 'happy': 0.5}),
     ([0, 0, 0, 0, 0, 0, 6, 0, 4, 0], 'fear', {'fear': 1.0}),
-    ([0, 0, 4, 0, 0, 0, 0, 0, 6, 0], None, {'surprise': 1.0}),
+    ([0, 0, 4, 0, 0, 0, 0, 0, 6, 0], None, None),
     ([1, 1, 1, 1, 1, 1, 1, 1, 1, 1], None, None),
     ([0, 0, 0, 0, 0, 7, 0, 3, 0, 0], 'disgust', {'disgust': 0.7, 'contempt': 0.3}),
     ([2, 0, 0, 0, 0, 0, 0, 5, 0, 0], 'contempt', {'contempt': 5 / 7, 'neutral': 2 / 7}),
@@ -66,7 +66,7 @@ def test_pictures_come_back_as_they_were(tmp_path):
     pictures = np.random.default_rng(0).integers(0, 256, (3, 48, 48)).astype(np.uint8)
     votes = np.arange(30, dtype=np.uint8).reshape(3, 10)
     read = read_ferplus(write_npz(tmp_path / 'split.npz', pictures, votes))
-    np.testing.assert_array_equal(read.faces, pictures)
+    np.testing.assert_array_equal(read.faces(), pictures)
     np.testing.assert_array_equal(read.votes, votes)
     assert list(read.names) == ['0.png', '1.png', '2.png'] and len(read.rows([2])) == 1
 
@@ -75,7 +75,7 @@ def test_pictures_come_back_as_they_were(tmp_path):
     ({'votes': None}, 'votes missing'),
     ({'votes': np.zeros((2, 8), np.uint8)}, r'\(2, 8\)'),
     ({'offsets': np.array([0, 1])}, r'\(2,\)'),
-    ({'offsets': np.array([0, 5, 10])}, 'row 0'),
+    ({'offsets': np.array([0, 5, 10])}, '2 of 2'),
 ])
 def test_a_file_is_refused_when_it_has_another_layout(tmp_path, others, text):
     if others.get('votes', 0) is None:

@@ -1,0 +1,92 @@
+"""Pictures that cannot be used: read, counted, listed; never replaced in silence."""
+
+import os
+import sys
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from facial_emotion_ros.errors import BadDataset, BadImage
+
+#: Share of damaged pictures above which a set is refused.
+MAX_SHARE = 0.01
+
+_LISTED = 20
+
+
+class DamagedPicture(NamedTuple):
+    """One picture that is left out: its name and why."""
+
+    name: str
+    reason: str
+
+
+def decode_face(content, gray=False):
+    """Decode one picture of a face, and refuse one that is cut off, which OpenCV would fill up with gray.
+
+    :param content: bytes of a JPEG, PNG or other picture file, or (M,) uint8.
+    :param gray: turn colour into gray.
+    :returns: (H, W) uint8 where the picture is gray or is to be, else (H, W, 3) uint8 BGR.
+    :raises BadImage: with the reason.
+    """
+    content = bytes(content)
+    if not content:
+        raise BadImage('the file is empty')
+    if content.startswith(b'\xff\xd8') and content.rfind(b'\xff\xd9') <= content.rfind(b'\xff\xda'):
+        raise BadImage('the JPEG file is cut off')
+    if content.startswith(b'\x89PNG') and b'IEND' not in content:
+        raise BadImage('the PNG file is cut off')
+    try:
+        picture = cv2.imdecode(
+            np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE if gray else cv2.IMREAD_ANYCOLOR
+        )
+    except cv2.error as error:
+        raise BadImage(f'cannot be decoded ({str(error).strip().splitlines()[-1]})') from None
+    if picture is None:
+        raise BadImage('cannot be decoded as a picture')
+    return picture
+
+
+def refuse_many(damaged, count, where, report=None):
+    """Say what is damaged, and stop where it is too much.
+
+    :param damaged: list of DamagedPicture.
+    :param count: how many pictures there are, damaged ones among them.
+    :param where: path or name of the set.
+    :param report: called with one line of text for the count and for each damaged picture; None for stderr.
+    :raises BadDataset: with the list, if more than 1% are damaged.
+    """
+    if not damaged:
+        return
+    lines = [f'{where}: {len(damaged)} of {count} pictures are damaged and left out']
+    lines += [f'  {each.name}: {each.reason}' for each in damaged]
+    if len(damaged) > MAX_SHARE * count:
+        shown = [f'{each.name}: {each.reason}' for each in damaged[:_LISTED]]
+        more = f'; and {len(damaged) - _LISTED} more' if len(damaged) > _LISTED else ''
+        raise BadDataset(
+            f'{where}: at most {MAX_SHARE:.0%} damaged pictures expected, got {len(damaged)} of {count} '
+            f'({"; ".join(shown)}{more}); get them again, or remove them together with their labels'
+        )
+    for line in lines:
+        if report:
+            report(line)
+        else:
+            print(line, file=sys.stderr)
+
+
+def read_file(path):
+    """Read a file's bytes.
+
+    :raises BadImage: if the system refuses.
+    """
+    try:
+        with open(path, 'rb') as file:
+            return file.read()
+    except OSError as error:
+        raise BadImage(f'cannot be read ({error.strerror or error})') from None
+
+
+def is_folder_of(path, *names):
+    """Tell whether a folder holds all of some names."""
+    return all(os.path.exists(os.path.join(path, name)) for name in names)

@@ -1,0 +1,87 @@
+"""FER+ in memory, with its published protocol."""
+
+import numpy as np
+
+from facial_emotion_ros.emotions import EMOTIONS, FERPLUS_VOTE_COLUMNS
+from facial_emotion_ros.errors import BadDataset
+from facial_emotion_ros.learning.affect_coordinates import affect_of
+from facial_emotion_ros.learning.face_set import DERIVED_FROM_VOTES, FaceSet
+
+#: Side of FER+'s pictures.
+SIDE_PX = 48
+
+_VOTE_COLUMNS = 10
+
+
+class FerPlus(FaceSet):
+    """One split of FER+.
+
+    Beside what every FaceSet has:
+
+    pictures: (N, 48, 48) uint8, gray: all faces as one array.
+    votes: (N, 10) int64, in FER+'s column order: eight emotions, unknown, not a face.
+    distributions: votes for emotions, single votes aside; NaN where the most votes are for "unknown" or "not a face".
+    labels: by the majority protocol (:meth:`majority`).
+    affect: the distributions projected on published coordinates: derived from votes, nobody rated it.
+    """
+
+    affect_source = DERIVED_FROM_VOTES
+    _per_row = FaceSet._per_row + ('pictures', 'votes')
+
+    def __init__(self, pictures, votes, names, name='FER+', damaged=()):
+        """Take pictures and votes.
+
+        :param pictures: (N, 48, 48) uint8, gray.
+        :param votes: (N, 10) integers.
+        :param names: (N,) str, file names.
+        :param name: what the split is called.
+        :param damaged: DamagedPicture of the pictures that were left out.
+        :raises BadDataset: if shapes do not fit.
+        """
+        self.pictures = np.asarray(pictures, np.uint8)
+        self.votes = np.asarray(votes, np.int64)
+        if self.votes.shape != (len(names), _VOTE_COLUMNS) or len(self.pictures) != len(names):
+            raise BadDataset(
+                f'{name}: a picture and {_VOTE_COLUMNS} votes expected for each of {len(names)} names, got '
+                f'{len(self.pictures)} pictures and votes of shape {self.votes.shape}'
+            )
+        rows, shares = self.soft_labels()
+        distributions = np.full((len(names), len(EMOTIONS)), np.nan, np.float32)
+        distributions[rows] = shares
+        rows, winners = self.majority()
+        labels = np.full(len(names), -1, np.int64)
+        labels[rows] = winners
+        super().__init__(name, names, distributions, labels, affect_of(distributions), damaged)
+
+    def faces(self, rows=None):
+        """Return faces as one array.
+
+        :param rows: (M,) integer indices, (N,) bool or a slice; None for all.
+        :returns: (M, 48, 48) uint8, gray; not a copy where all or a slice are asked for.
+        """
+        return self.pictures if rows is None else self.pictures[rows]
+
+    def majority(self):
+        """Apply the "majority" protocol: single votes count as none, the winner needs more than half of the rest.
+
+        :returns: rows (M,) int64 that the protocol keeps, and labels (M,) int64 in the order of EMOTIONS.
+
+        Source: Barsoum et al., ICMI 2016, section 3; used by ESR (AAAI 2020, section 4).
+        """
+        votes = np.where(self.votes > 1, self.votes, 0)
+        winner = votes.argmax(1)
+        keeps = (2 * votes.max(1) > votes.sum(1)) & (winner < len(EMOTIONS))
+        class_of_column = np.argsort(FERPLUS_VOTE_COLUMNS)
+        rows = np.flatnonzero(keeps)
+        return rows, class_of_column[winner[rows]]
+
+    def soft_labels(self):
+        """Turn the votes for emotions, single votes aside, into distributions.
+
+        :returns: rows (M,) int64 where an emotion has the most votes (not "unknown", not "not a face"), and
+            distributions (M, 8) float32 in the order of EMOTIONS.
+        """
+        counted = np.where(self.votes > 1, self.votes, 0)
+        votes = counted[:, list(FERPLUS_VOTE_COLUMNS)].astype(np.float32)
+        rows = np.flatnonzero((counted.argmax(1) < len(EMOTIONS)) & (votes.sum(1) > 0))
+        return rows, votes[rows] / votes[rows].sum(1, keepdims=True)
