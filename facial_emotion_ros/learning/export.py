@@ -1,6 +1,8 @@
 """From torch to an ONNX model bundle, and back."""
 
+import copy
 import io
+import math
 import warnings
 
 import numpy as np
@@ -9,8 +11,8 @@ import torch
 from onnx import numpy_helper
 
 from facial_emotion_ros.emotions import EMOTIONS
-from facial_emotion_ros.errors import BadModel
-from facial_emotion_ros.learning.network import ESR
+from facial_emotion_ros.errors import BadModel, BadParameter
+from facial_emotion_ros.learning.network import ESR, MIN_SIZE_PX
 from facial_emotion_ros.model_bundle import MAX_IR_VERSION, MAX_OPSET, write_bundle
 
 #: Tensors with fewer elements keep single precision: batch norm's variances do not survive half precision.
@@ -27,14 +29,15 @@ def halved(weights):
 
 
 def network_of(weights):
-    """Make the ESR that weights fit.
+    """Make the ESR or ESR* that weights fit.
 
-    :param weights: state dict of an ESR.
+    :param weights: state dict of an ESR; with CBAM's names in it, of an ESR*.
     :returns: ESR with these weights, in evaluation mode.
     :raises BadModel: if names or shapes are not an ESR's.
     """
-    branches = [int(name.split('.')[1]) for name in weights if name.startswith('convolutional_branches.')]
-    network = ESR(1 + max(branches, default=0))
+    branches = {name.split('.')[1] for name in weights if name.startswith('convolutional_branches.')}
+    numbers = [int(branch) for branch in branches if branch.isdecimal()]
+    network = ESR(1 + max(numbers, default=0), _is_diversified(weights))
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
@@ -42,35 +45,45 @@ def network_of(weights):
     return network.eval()
 
 
-def to_onnx(network):
-    """Export an ESR: crops (N, 3, 96, 96) to logits (N, B, 8) and affect (N, B, 2), N dynamic.
+def to_onnx(network, size_px=96, fold=False, half=True):
+    """Export an ESR or ESR*: crops (N, 3, S, S) to logits (N, B, 8) and affect (N, B, 2), N dynamic.
 
-    Initializers keep the names of the state dict and batch norm is left unfolded, so that :func:`weights_of` can give
-    the master weights back; ONNX Runtime and TensorRT fold it when they load. Large weights are stored in half
-    precision and cast to single at load.
+    Left unfolded, initializers keep the names of the state dict and batch norm stays by itself, so that
+    :func:`weights_of` can give the master weights back; ONNX Runtime and TensorRT fold it when they load.
 
-    :param network: ESR.
+    :param network: ESR; it is exported as it infers, whatever mode it is in.
+    :param size_px: side of the crops S.
+    :param fold: have batch norm and all that is constant computed now. The file is then no master.
+    :param half: store large weights in half precision and cast them to single at load.
     :returns: bytes of an ONNX model, opset 13, IR 7.
+    :raises BadParameter: if crops of that size leave nothing to convolve.
     """
+    if size_px < MIN_SIZE_PX:
+        raise BadParameter(f'an ESR needs crops of at least {MIN_SIZE_PX} px, got {size_px}')
+    exported = copy.deepcopy(network).cpu().float().eval() if fold else _of_distinct_values(network)
+    exported.forward = lambda crops: ESR.forward(exported, crops)  # the exporter takes defaults for further inputs
     buffer = io.BytesIO()
+    modes = torch.onnx.TrainingMode
     with warnings.catch_warnings():
         warnings.simplefilter('ignore', DeprecationWarning)  # of the exporter that still writes opset 13
         torch.onnx.export(
-            _of_distinct_values(network.branches),
-            (torch.zeros(1, 3, 96, 96),),
+            exported,
+            (torch.zeros(1, 3, size_px, size_px),),
             buffer,
             opset_version=MAX_OPSET,
             input_names=['crops'],
             output_names=['logits', 'affect'],
             dynamic_axes={name: {0: 'faces'} for name in ('crops', 'logits', 'affect')},
-            training=torch.onnx.TrainingMode.PRESERVE,  # EVAL would fold batch norm here
-            do_constant_folding=False,
+            training=modes.EVAL if fold else modes.PRESERVE,  # EVAL folds batch norm
+            do_constant_folding=fold,
             dynamo=False,
         )
     model = onnx.load_from_string(buffer.getvalue())
     model.ir_version = MAX_IR_VERSION
-    _put_in(model.graph, network.state_dict())
-    _store_in_half(model.graph)
+    if not fold:
+        _put_in(model.graph, network.state_dict())
+    if half:
+        _store_in_half(model.graph)
     del model.metadata_props[:]
     for node in model.graph.node:
         node.doc_string = ''
@@ -82,16 +95,17 @@ def weights_of(bundle):
     """Take the master weights out of a bundle, to train on from them.
 
     :param bundle: ModelBundle of architecture 'esr'.
-    :returns: state dict of an ESR, float32.
+    :returns: state dict of an ESR or ESR*, float32.
     :raises BadModel: if the bundle's model does not hold a whole ESR by name.
     """
     graph = onnx.load_from_string(bundle.model_bytes).graph
     tensors = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
-    wanted = ESR(bundle.manifest['outputs']['logits']['branches']).state_dict()
+    with torch.device('meta'):
+        wanted = ESR(bundle.manifest['outputs']['logits']['branches'], _is_diversified(tensors)).state_dict()
     weights = {}
     for name, like in wanted.items():
         if name.endswith('num_batches_tracked'):
-            weights[name] = torch.zeros_like(like)
+            weights[name] = torch.zeros(like.shape, dtype=like.dtype)
             continue
         array = tensors.get(name + _HALF, tensors.get(name))
         if array is None or tuple(array.shape) != tuple(like.shape):
@@ -101,29 +115,38 @@ def weights_of(bundle):
     return weights
 
 
-def write_esr_bundle(folder, network, geometry, description):
-    """Export an ESR into a bundle.
+def write_esr_bundle(folder, network, geometry, description, temperature=1.0, fold=False, half=True):
+    """Export an ESR or ESR* into a bundle.
 
     :param folder: where the bundle goes.
     :param network: ESR.
     :param geometry: CropGeometry of its input.
     :param description: dict for the manifest: name, version, source, licence, training, metrics, and what affect is
         derived from under `affect_derived_from`.
+    :param temperature: what logits are divided by before the softmax, above 0; 1 leaves them as they are.
+    :param fold: see :func:`to_onnx`.
+    :param half: see :func:`to_onnx`.
     :returns: ModelBundle, opened anew.
+    :raises BadParameter: if size or temperature cannot be.
     """
+    if not 0 < temperature < math.inf:
+        raise BadParameter(f'a temperature above 0 expected, got {temperature!r}')
     description = dict(description)
     affect = {'name': 'affect', 'range': [-1, 1], 'derived_from': description.pop('affect_derived_from')}
     manifest = {
         'architecture': 'esr',
-        'model': {'precision': 'fp16 storage, fp32 arithmetic'},
+        'model': {'precision': 'fp16 storage, fp32 arithmetic' if half else 'fp32'},
         'input': dict(vars(geometry), name='crops', shape=['N', 3, geometry.size_px, geometry.size_px]),
         'outputs': {
-            'logits': {'name': 'logits', 'branches': network.branches, 'labels': list(EMOTIONS)},
+            'logits': {
+                'name': 'logits', 'branches': network.branches, 'labels': list(EMOTIONS),
+                'temperature': float(temperature),
+            },
             'affect': affect,
         },
     }
     manifest = dict({key: description.pop(key) for key in ('name', 'version')}, **manifest, **description)
-    return write_bundle(folder, manifest, to_onnx(network))
+    return write_bundle(folder, manifest, to_onnx(network, geometry.size_px, fold, half))
 
 
 #: What an initializer in half precision is called, behind the name of the weights it holds.
@@ -134,13 +157,17 @@ def _is_large(tensor):
     return tensor.is_floating_point() and tensor.numel() >= _LEAST_HALF_ELEMENTS
 
 
-def _of_distinct_values(branches):
+def _is_diversified(names):
+    return any('.cbam' in name for name in names)
+
+
+def _of_distinct_values(network):
     """Make a network no two tensors of which are equal: the exporter would merge those, and their names be lost."""
-    network = ESR(branches).eval()
+    network = ESR(network.branches, network.diversified).eval()
+    tensors = [tensor for tensor in network.state_dict().values() if tensor.is_floating_point()]
     with torch.no_grad():
-        for tensor in network.state_dict().values():
-            if tensor.is_floating_point():
-                tensor.uniform_(0.5, 1.5)
+        for place, tensor in enumerate(tensors, 1):
+            tensor.fill_(place / len(tensors))
     return network
 
 

@@ -21,6 +21,9 @@ from facial_emotion_ros.learning.attention import CBAM
 #: Channels of the shared features that the base hands to each branch.
 SHARED_CHANNELS = 128
 
+#: Least side of a crop: of smaller ones, nothing is left to convolve.
+MIN_SIZE_PX = 54
+
 
 class Attention(NamedTuple):
     """What the last CBAM of each branch of an ESR* attends to.
@@ -80,7 +83,7 @@ class Base(_Blocks):
     def forward(self, crops):
         """Turn crops into shared features.
 
-        :param crops: (N, 3, S, S) float, S = 96 in the published network, and at least 56.
+        :param crops: (N, 3, S, S) float, S = 96 in the published network, and at least 54.
         :returns: (N, 128, F, F) float, F = 20 for S = 96 and 12 for S = 64; N = 0 gives (0, 128, F, F).
         """
         return self.maps(crops)[0]
@@ -171,7 +174,7 @@ class ESR(nn.Module):
     def forward(self, crops, base_gradient=1.0, with_attention=False):
         """Run base and all branches.
 
-        :param crops: (N, 3, S, S) float, as :mod:`facial_emotion_ros.face_crop` makes them, S at least 56.
+        :param crops: (N, 3, S, S) float, as :mod:`facial_emotion_ros.face_crop` makes them, S at least 54.
         :param base_gradient: factor of the gradient that reaches the base; outputs do not depend on it. 1 / n lets the
             base learn from the mean of the branches' losses while each branch learns from its own.
         :param with_attention: also give the attention of an ESR*'s branches, for :mod:`.diversity`.
