@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from facial_emotion_ros.ensemble import combine
 from facial_emotion_ros.errors import BadImage, BadModel
 from facial_emotion_ros.face_crop import CropGeometry
 from facial_emotion_ros.model_bundle import ModelBundle, resolve_bundle
@@ -23,7 +24,11 @@ class EsrEngine:
             bundle = ModelBundle.open(resolve_bundle(bundle), expect='esr')
         self.bundle = bundle
         self.geometry = CropGeometry.from_manifest(bundle.manifest['input'])
-        self.branches = bundle.manifest['outputs']['logits']['branches']
+        described = bundle.manifest['outputs']['logits']
+        self.branches = described['branches']
+        #: What logits are divided by, and what is then added to each class's (None: nothing), so that scores are true.
+        self.temperature = float(described.get('temperature', 1.0))
+        self.offsets = described.get('offsets')
         self._outputs = [bundle.manifest['outputs'][key]['name'] for key in ('logits', 'affect')]
         self._model = RunningModel(bundle, providers, threads)
 
@@ -37,11 +42,22 @@ class EsrEngine:
         """Why that is not the one that was asked for; '' when it is."""
         return self._model.degraded
 
+    def estimate(self, crops):
+        """Run the network and combine its branches, calibrated as the bundle says.
+
+        :param crops: (N, 3, S, S) float32, as :func:`facial_emotion_ros.face_crop.cut_faces` makes them.
+        :returns: EnsembleEstimates of N faces.
+        :raises BadImage: see :meth:`run`.
+        :raises BadModel: see :meth:`run`.
+        """
+        return combine(*self.run(crops), temperature=self.temperature, offsets=self.offsets)
+
     def run(self, crops):
         """Run the network.
 
         :param crops: (N, 3, S, S) float32, as :func:`facial_emotion_ros.face_crop.cut_faces` makes them.
-        :returns: logits (N, B, 8) float32 and affect (N, B, 2) float32; N = 0 gives empty arrays.
+        :returns: logits (N, B, 8) float32 as the network gives them, and affect (N, B, 2) float32; N = 0 gives empty
+            arrays.
         :raises BadImage: if crops have another shape or hold a value that is not finite.
         :raises BadModel: if the outputs have another shape or hold a value that is not finite.
         """

@@ -142,6 +142,22 @@ def _check_manifest(manifest: Mapping[str, Any], expect: Optional[str]):
         raise BadModel(f'expected a model of architecture {expect!r}, got {architecture!r}; name another bundle')
     for dotted, kind, limit in _COMMON_FIELDS + _FIELDS_BY_ARCHITECTURE[architecture]:
         _check_field(manifest, dotted, kind, limit)
+    if architecture == 'esr':
+        _check_calibration(manifest)
+
+
+def _check_calibration(manifest: Mapping[str, Any]):
+    """Refuse what an ESR may say of its logits, and says wrongly."""
+    said = manifest['outputs']['logits']
+    if 'temperature' in said:
+        _check_field(manifest, 'outputs.logits.temperature', _NUMBER, 1e-3)
+    if 'offsets' in said:
+        _check_field(manifest, 'outputs.logits.offsets', list, None)
+        sound = [isinstance(each, _NUMBER) and not isinstance(each, bool) and -20 <= each <= 20
+                 for each in said['offsets']]
+        if len(sound) != len(EMOTIONS) or not all(sound):
+            raise BadModel(f'expected outputs.logits.offsets to be {len(EMOTIONS)} numbers from -20 to 20, one for '
+                           f'each class, got {said["offsets"]!r}')
 
 
 def _check_field(manifest: Mapping[str, Any], dotted: str, kind, limit):

@@ -6,7 +6,6 @@ from typing import Dict, Tuple
 import numpy as np
 
 from facial_emotion_ros.emotions import EMOTIONS
-from facial_emotion_ros.ensemble import combine
 from facial_emotion_ros.esr_engine import EsrEngine
 from facial_emotion_ros.face_crop import cut_faces
 from facial_emotion_ros.face_detector import open_detector
@@ -29,7 +28,8 @@ class FaceEstimate:
     :param valence: in [-1, 1], from negative to positive.
     :param arousal: in [-1, 1], from calm to excited.
     :param confidence: the score of `emotion`.
-    :param agreement: share of the branches whose own first class is `emotion`, in [0, 1].
+    :param agreement: how far the branches concur, in [0, 1]: the share of probability that two of them have in common,
+        mean of all pairs; 1 where all say the same, be they sure or not.
     """
 
     face_id: str
@@ -129,7 +129,7 @@ class EmotionPipeline:
             face_ids = self.tracker.update(boxes[rows], np.asarray(faces.scores)[rows], stamp_s)
         if not len(rows):
             return []
-        ensemble = combine(*self.engine.run(cut_faces(image, boxes[rows], self.engine.geometry)))
+        ensemble = self.engine.estimate(cut_faces(image, boxes[rows], self.engine.geometry))
         return [_face_estimate(faces, row, face_ids[place], ensemble, place) for place, row in enumerate(rows)]
 
     def warm_up(self):

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from facial_emotion_ros.ensemble import combine
 from facial_emotion_ros.errors import BadImage, BadModel
 from facial_emotion_ros.esr_engine import EsrEngine
+from facial_emotion_ros.model_bundle import ModelBundle, embedded_bundle
 from facial_emotion_ros.onnx_session import CPU
 
 
@@ -56,6 +58,27 @@ def test_a_face_gives_the_same_when_it_is_alone(engine):
 def test_branches_are_not_copies_of_each_other(engine):
     logits, _ = engine.run(random_crops(1))
     assert (np.abs(logits[0][:, None] - logits[0][None]).max(-1) > 1e-3).sum() == 9 * 8
+
+
+@pytest.mark.parametrize('said, temperature, offsets', [
+    ({}, 1.0, None),
+    ({'temperature': 0.5}, 0.5, None),
+    ({'temperature': 2, 'offsets': [0, 0, 0, 0, 0.5, 1, 0, 3]}, 2.0, [0, 0, 0, 0, 0.5, 1, 0, 3]),
+])
+def test_estimates_are_calibrated_when_the_manifest_says_how(said, temperature, offsets):
+    embedded = ModelBundle.open(embedded_bundle('esr_9_ferplus'), expect='esr')
+    logits = {key: value for key, value in embedded.manifest['outputs']['logits'].items()
+              if key not in ('temperature', 'offsets')}
+    outputs = dict(embedded.manifest['outputs'], logits=dict(logits, **said))
+    bundle = ModelBundle(embedded.folder, dict(embedded.manifest, outputs=outputs), embedded.model_bytes)
+    engine = EsrEngine(bundle)
+    assert (engine.temperature, engine.offsets) == (temperature, offsets)
+    crops = random_crops(2)
+    expected = combine(*engine.run(crops), temperature=temperature, offsets=offsets)
+    estimates = engine.estimate(crops)
+    np.testing.assert_array_equal(estimates.scores, expected.scores)
+    np.testing.assert_array_equal(estimates.agreement, expected.agreement)
+    assert len(engine.estimate(crops[:0])) == 0
 
 
 @pytest.mark.parametrize('crops, expected, text', [

@@ -5,7 +5,26 @@ import math
 import numpy as np
 import pytest
 
-from facial_emotion_ros.metrics import accuracy, auroc, confusion, expected_calibration_error, macro_recall
+from facial_emotion_ros.metrics import (
+    accuracy,
+    auroc,
+    bootstrap_interval,
+    ccc,
+    confusion,
+    expected_calibration_error,
+    f1_scores,
+    macro_f1,
+    macro_recall,
+    negative_log_likelihood,
+    pcc,
+    precisions,
+    recalls,
+    reliability,
+    risk_coverage,
+    rmse,
+    roc_curve,
+    sagr,
+)
 
 
 def test_accuracy_confusion_and_recall_of_a_small_case():
@@ -14,6 +33,28 @@ def test_accuracy_confusion_and_recall_of_a_small_case():
     matrix = confusion(labels, predictions)
     assert matrix.sum() == 4 and matrix[0, 0] == 1 and matrix[0, 1] == 1 and matrix[1, 1] == 1 and matrix[3, 0] == 1
     assert macro_recall(matrix) == pytest.approx((0.5 + 1 + 0) / 3)
+
+
+def test_figures_of_each_class_of_a_small_case():
+    # class 0: 2 of 3 found, 1 false; class 1: 1 of 1 found, 1 false; class 2: occurs, is never predicted.
+    matrix = confusion([0, 0, 0, 1, 2], [0, 0, 1, 1, 0])
+    np.testing.assert_allclose(recalls(matrix)[:4], [2 / 3, 1, 0, np.nan])
+    np.testing.assert_allclose(precisions(matrix)[:4], [2 / 3, 1 / 2, np.nan, np.nan])
+    np.testing.assert_allclose(f1_scores(matrix)[:4], [2 / 3, 2 / 3, 0, np.nan])
+    assert macro_f1(matrix) == pytest.approx((2 / 3 + 2 / 3 + 0) / 3)
+
+
+def test_likelihood_is_the_mean_logarithm_of_the_right_score():
+    scores = np.array([[0.5, 0.5], [0.9, 0.1]])
+    assert negative_log_likelihood(scores, [0, 1]) == pytest.approx(-(math.log(0.5) + math.log(0.1)) / 2)
+    assert np.isfinite(negative_log_likelihood([[1.0, 0.0]], [1]))
+
+
+def test_reliability_tells_confidence_and_accuracy_of_each_bin():
+    counts, means, accuracies = reliability([0.1, 0.2, 0.9, 1.0], [False, True, True, True], bins=2)
+    assert counts.tolist() == [2, 2]
+    np.testing.assert_allclose(means, [0.15, 0.95])
+    np.testing.assert_allclose(accuracies, [0.5, 1.0])
 
 
 def test_calibration_error_is_the_gap_of_each_bin_weighted_by_its_size():
@@ -32,8 +73,52 @@ def test_auroc_counts_pairs_in_the_right_order_and_ties_half(values, is_positive
     assert auroc(values, is_positive) == pytest.approx(expected)
 
 
+def test_the_roc_curve_encloses_the_auroc_when_values_tie():
+    values, is_positive = [1, 2, 2, 3, 3, 3], [False, False, True, True, False, True]
+    false_rate, true_rate = roc_curve(values, is_positive)
+    assert (false_rate[0], true_rate[0], false_rate[-1], true_rate[-1]) == (0, 0, 1, 1)
+    area = (np.diff(false_rate) * (true_rate[1:] + true_rate[:-1]) / 2).sum()
+    assert area == pytest.approx(auroc(values, is_positive))
+    assert len(false_rate) == 4
+
+
+def test_risk_is_the_error_rate_of_those_that_are_kept():
+    coverage, risk = risk_coverage([0.9, 0.8, 0.8, 0.1], [True, False, True, False])
+    np.testing.assert_allclose(coverage, [0.25, 0.75, 1])
+    np.testing.assert_allclose(risk, [0, 1 / 3, 0.5])
+    assert [len(each) for each in risk_coverage([], [])] == [0, 0]
+
+
+def test_affect_figures_of_a_small_case():
+    truth, estimates = np.array([-1.0, 0.0, 1.0]), np.array([-0.5, 0.25, 0.5])
+    assert rmse(truth, estimates) == pytest.approx(math.sqrt((0.25 + 0.0625 + 0.25) / 3))
+    assert pcc(truth, 2 * truth + 3) == pytest.approx(1)
+    # Lin 1989: 2 cov / (var + var + squared gap of the means), with variances over N.
+    assert ccc(truth, estimates) == pytest.approx(2 * (1 / 3) / (2 / 3 + estimates.var() + estimates.mean() ** 2))
+    assert ccc(truth, truth) == pytest.approx(1) and ccc(truth, truth + 1) < 1
+    assert sagr(truth, estimates) == 1 and sagr(truth, [0.5, 0, 0.5]) == 0.5
+
+
+def test_an_interval_holds_the_figure_narrows_with_more_faces_and_repeats():
+    generator = np.random.default_rng(0)
+    widths = []
+    for count in (100, 10000):
+        is_right = generator.random(count) < 0.8
+        low, high = bootstrap_interval(lambda rows: rows.mean(), [is_right], resamples=200)
+        assert low < is_right.mean() < high
+        assert (low, high) == bootstrap_interval(lambda rows: rows.mean(), [is_right], resamples=200)
+        widths.append(high - low)
+    # Standard error of a share: sqrt(p (1 - p) / n), 1.96 of them to each side.
+    assert widths == pytest.approx([2 * 1.96 * math.sqrt(0.16 / 100), 2 * 1.96 * math.sqrt(0.16 / 10000)], rel=0.2)
+
+
 def test_figures_are_not_a_number_when_there_is_nothing_to_measure():
     assert math.isnan(accuracy([], []))
     assert math.isnan(expected_calibration_error([], []))
     assert math.isnan(auroc([1, 2], [True, True]))
     assert math.isnan(macro_recall(confusion([], [])))
+    for figure in (rmse, pcc, ccc, sagr):
+        assert math.isnan(figure([], []))
+    assert math.isnan(pcc([1, 1], [1, 2]))
+    assert math.isnan(negative_log_likelihood(np.zeros((0, 8)), []))
+    assert all(math.isnan(end) for end in bootstrap_interval(lambda rows: rows.mean(), [np.zeros(0)]))

@@ -94,6 +94,11 @@ BAD_FIELDS = [
     ('outputs.logits.labels', list(reversed(EMOTIONS))), ('outputs.logits.labels', list(EMOTIONS[:7])),
     ('outputs.logits.labels', ' '.join(EMOTIONS)), ('outputs.logits.branches', 0),
     ('outputs.affect.range', [0, 1]), ('licence', 'Apache-2.0'),
+    ('outputs.logits.temperature', 0), ('outputs.logits.temperature', -1.0), ('outputs.logits.temperature', '1'),
+    ('outputs.logits.temperature', True), ('outputs.logits.temperature', None),
+    ('outputs.logits.offsets', 0.5), ('outputs.logits.offsets', []), ('outputs.logits.offsets', [0.0] * 7),
+    ('outputs.logits.offsets', [0.0] * 7 + ['1']), ('outputs.logits.offsets', [0.0] * 7 + [True]),
+    ('outputs.logits.offsets', [0.0] * 7 + [21]), ('outputs.logits.offsets', None),
 ]
 
 
@@ -105,6 +110,13 @@ def test_refused_with_folder_and_field_named_when_a_field_is_wrong(bundle, dotte
     assert str(bundle) in str(refusal.value)
     words = (dotted, dotted.split('.')[-1], 'absent.onnx', 'plain file name')
     assert any(word in str(refusal.value) for word in words)
+
+
+@pytest.mark.parametrize('dotted, value', [
+    ('outputs.logits.temperature', 0.63), ('outputs.logits.temperature', 2), ('outputs.logits.offsets', [0, 1.5] * 4)])
+def test_opens_when_a_calibration_is_stored(bundle, dotted, value):
+    rewrite(bundle, assign(dotted, value))
+    assert ModelBundle.open(bundle).manifest['outputs']['logits'][dotted.split('.')[-1]] == value
 
 
 @pytest.mark.parametrize('dotted', [
