@@ -1,10 +1,17 @@
 """Weights as safetensors and training state, both written so that a crash leaves the last good file."""
 
-import torch
-from safetensors.torch import load_file, save_file
+import os
+import shutil
 
-from facial_emotion_ros.atomic_file import replace_whole
-from facial_emotion_ros.errors import BadModel
+import torch
+from safetensors.torch import load_file, save
+
+from facial_emotion_ros.atomic_file import replace_whole, write_whole
+from facial_emotion_ros.errors import BadModel, FacialEmotionError
+
+
+class CannotSave(FacialEmotionError, OSError):
+    """The disk is full, or refuses files for another reason; what was saved before is still there."""
 
 
 def save_weights(path, weights, half=False):
@@ -13,12 +20,16 @@ def save_weights(path, weights, half=False):
     :param path: file to write.
     :param weights: dict of name to tensor.
     :param half: store floating-point tensors as float16.
+    :raises CannotSave: if the file cannot be written; a former one is still there.
     """
     tensors = {
         name: (tensor.half() if half and tensor.is_floating_point() else tensor).detach().cpu().contiguous()
         for name, tensor in weights.items()
     }
-    replace_whole(path, lambda temporary: save_file(tensors, temporary))
+    try:
+        write_whole(path, save(tensors))
+    except OSError as error:
+        raise cannot_save(path, error) from error
 
 
 def load_weights(path):
@@ -40,8 +51,12 @@ def save_state(path, state):
 
     :param path: file to write.
     :param state: what :func:`load_state` gives back.
+    :raises CannotSave: if the file cannot be written; a former one is still there.
     """
-    replace_whole(path, lambda temporary: torch.save(state, temporary))
+    try:
+        replace_whole(path, lambda temporary: torch.save(state, temporary))
+    except (OSError, RuntimeError) as error:  # torch says in its own way that a file cannot be written
+        raise cannot_save(path, error) from error
 
 
 def load_state(path):
@@ -55,3 +70,21 @@ def load_state(path):
         return torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:
         raise BadModel(f'{path}: training state expected, it cannot be read ({error}); remove it') from error
+
+
+def cannot_save(path, error):
+    """Say what a failed write means for a training.
+
+    :param path: file that was to be written.
+    :param error: what was raised.
+    :returns: CannotSave.
+    """
+    folder = os.path.dirname(os.path.abspath(path))
+    while not os.path.isdir(folder):
+        folder = os.path.dirname(folder)
+    free = shutil.disk_usage(folder).free / 2 ** 20
+    kept = 'the one before is still there' if os.path.exists(path) else 'there was none before'
+    reason = ' '.join(str(error).split())
+    return CannotSave(f'{path}: it cannot be written ({reason}), {free:.0f} MiB are free there; {kept}. Make room, '
+                      'then give the same command again: the training goes on from its last state')
+

@@ -1,255 +1,254 @@
-"""Joint training of base and branches on FER+ votes."""
+"""Trains a network by a recipe, and goes on where it was stopped, however it was stopped."""
 
-import csv
-import math
 import os
 import time
-from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
-from torch.nn import functional
 
-from facial_emotion_ros.errors import BadParameter
-from facial_emotion_ros.face_crop import CropGeometry
-from facial_emotion_ros.learning import augmentation, checkpoint
-from facial_emotion_ros.learning.affect_coordinates import affect_of
-from facial_emotion_ros.learning.network import ESR
+from facial_emotion_ros.atomic_file import write_whole
+from facial_emotion_ros.errors import BadParameter, FacialEmotionError
+from facial_emotion_ros.learning import checkpoint, judgement, training_state
+from facial_emotion_ros.learning.curves import Curves
+from facial_emotion_ros.learning.distributed import Processes
+from facial_emotion_ros.learning.phases import stages_of
+from facial_emotion_ros.learning.progress import Silence
+from facial_emotion_ros.learning.recipe_file import write_recipe
+from facial_emotion_ros.learning.stage_training import StageTraining
+from facial_emotion_ros.learning.warm_start import branches_of
 
+#: Steps from one row of the curves to the next; a look at the held-out faces is a row too.
+ROW_EVERY = 10
 
-@dataclass(frozen=True)
-class Recipe:
-    """What a training depends on, apart from the data and the weights it starts from.
-
-    :param branches: n of ESR-n.
-    :param steps: optimizer steps.
-    :param batch_size: faces a step.
-    :param learning_rate: peak of the cosine, after `warm_up_steps`.
-    :param bootstrap: share of the faces that each branch learns from, drawn once, so that branches differ.
-    :param augmentation: strength of the random variations, 0 to 1.
-    :param averaging: decay of the moving average of the weights, which is what is kept.
-    """
-
-    branches: int = 9
-    steps: int = 750
-    batch_size: int = 64
-    learning_rate: float = 0.03
-    warm_up_steps: int = 30
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    bootstrap: float = 0.8
-    augmentation: float = 1.0
-    averaging: float = 0.99
-    affect_weight: float = 1.0
-    seed: int = 1
+#: Seconds from one saved state to the next.
+SAVE_EVERY_S = 120.0
 
 
-def widen(weights, branches, generator):
-    """Make weights of an ESR with fewer branches fit one with more.
-
-    Each new branch is a copy of an existing one whose last layers are drawn anew, so that copies do not stay alike: the
-    first round of copies loses its last convolution and heads, the second also the convolution before.
-
-    :param weights: state dict of an ESR with at least one branch.
-    :param branches: number of branches that are needed.
-    :param generator: torch.Generator for the new layers.
-    :returns: state dict of an ESR with that many branches.
-    """
-    prefix = 'convolutional_branches.'
-    present = 1 + max(int(name.split('.')[1]) for name in weights if name.startswith(prefix))
-    wide = {name: tensor.clone() for name, tensor in weights.items() if not name.startswith(prefix)}
-    fresh = {0: (), 1: ('conv4', 'bn4', 'fc')}
-    for branch in range(branches):
-        renewed = fresh.get(branch // present, ('conv3', 'bn3', 'conv4', 'bn4', 'fc'))
-        source = f'{prefix}{branch % present}.'
-        for name, tensor in weights.items():
-            if not name.startswith(source):
-                continue
-            layer = name[len(source):].split('.')[0]
-            tensor = tensor.clone()
-            if layer in renewed and name.endswith('weight') and tensor.dim() > 1:
-                spread = math.sqrt(2.0 / tensor[0].numel())
-                tensor = torch.randn(tensor.shape, generator=generator) * spread
-            elif layer in renewed and name.endswith(('bias', 'running_mean')):
-                tensor.zero_()
-            elif layer in renewed and name.endswith(('weight', 'running_var')):
-                tensor.fill_(1)
-            wide[f'{prefix}{branch}.{name[len(source):]}'] = tensor
-    return wide
-
-
-def losses(logits, affect, distributions, targets, takes_part):
-    """Cross entropy against the votes and squared error of affect, both over the branches that take part.
-
-    :param logits: (N, B, 8).
-    :param affect: (N, B, 2).
-    :param distributions: (N, 8), rows that sum to 1.
-    :param targets: (N, 2), valence and arousal.
-    :param takes_part: (N, B) float, 1 where the branch learns from the face.
-    :returns: two scalars: categorical and dimensional loss.
-    """
-    entropy = -(distributions[:, None] * functional.log_softmax(logits, -1)).sum(-1)
-    error = (affect - targets[:, None]).square().mean(-1)
-    share = takes_part.sum().clamp(min=1)
-    return (entropy * takes_part).sum() / share, (error * takes_part).sum() / share
+class Diverged(FacialEmotionError, ArithmeticError):
+    """The loss or the weights are no numbers any more."""
 
 
 class Fit:
     """A training that goes on where its folder's last state left it.
 
-    Every step draws its faces and variations from (seed, step) alone, so a resumed run takes the very same steps.
+    Every step depends on the weights, the optimizer and (seed, stage, step) alone, so a resumed training takes the very
+    same steps. The folder holds state.pt, weights.safetensors (the averaged weights at the last look), best.safetensors
+    (the best of the last stage on the held-out faces), recipe.yaml, curves.csv, curves.png and tensorboard/.
+
+    place: the stage that is under way; `under_way` is its StageTraining once it has begun.
+    total: steps that are done in all stages.
+    weights: state dict that the stage under way began with; in the end what was trained.
+    best: merit of the best weights of the stage under way; None where none was judged.
     """
 
-    def __init__(self, recipe, faces, distributions, output, start=None, geometry=None):
-        """Prepare a training.
+    def __init__(self, recipe, faces, output, held_out=None, start=None, teachers=(), processes=None,
+                 precision=torch.float32, workers=0):
+        """Prepare a training; nothing is read or written before :meth:`run` or :meth:`resume`.
 
         :param recipe: Recipe.
-        :param faces: (N, 48, 48) uint8, gray.
-        :param distributions: (N, 8) float32, soft labels.
-        :param output: folder for state.pt, weights.safetensors and losses.csv.
-        :param start: state dict to start from, widened where it has fewer branches; None for random weights.
-        :param geometry: CropGeometry.
+        :param faces: FaceSet to learn from.
+        :param output: the training's folder.
+        :param held_out: FaceSet that is judged and never learned from; None for none.
+        :param start: state dict of an ESR to start from; None for random weights.
+        :param teachers: list of (ESR, CropGeometry or None), for phases with a teacher.
+        :param processes: Processes that train together, with their device; None for this one on the CPU.
+        :param precision: torch.dtype that convolutions are computed in.
+        :param workers: processes that read and vary faces ahead; 0: this one does, in its turn.
+        :raises BadParameter: if something that the recipe needs is not there.
         """
-        torch.manual_seed(recipe.seed)
-        self.recipe = recipe
-        self.faces = faces
-        self.distributions = distributions
-        self.output = output
-        self.geometry = geometry or CropGeometry()
-        self.network = ESR(recipe.branches)
-        if start is not None:
-            generator = torch.Generator().manual_seed(recipe.seed)
-            self.network.load_state_dict(widen(start, recipe.branches, generator))
-        self.network = self.network.to(memory_format=torch.channels_last)
-        self.optimizer = torch.optim.SGD(
-            self.network.parameters(),
-            lr=recipe.learning_rate,
-            momentum=recipe.momentum,
-            weight_decay=recipe.weight_decay,
-            nesterov=True,
-        )
-        self.average = {name: tensor.detach().clone() for name, tensor in self.network.state_dict().items()}
-        self.step = 0
-        bootstrap = np.random.default_rng([recipe.seed, 0xB007])
-        self._takes_part = bootstrap.random((len(faces), recipe.branches)) < recipe.bootstrap
+        self.recipe, self.faces, self.output = recipe, faces, output
+        self.held_out = held_out if held_out is not None and len(held_out) else None
+        self.teachers = teachers
+        self.processes = processes or Processes()
+        self.precision, self.workers = precision, workers
+        self.present = branches_of(start) if start else 0
+        self.stages = stages_of(recipe, self.present)
+        self.place = self.total = 0
+        self.weights = start
+        self.best = None
+        self.under_way = None
+        self._stop = False
+        for place, phase in enumerate(recipe.phases):
+            if phase.keeps == 'best' and self.held_out is None:
+                raise BadParameter(f'phases.{place}.keeps: best of which faces? Expected held-out faces, got none')
+            if phase.teacher and not teachers:
+                raise BadParameter(f'phases.{place}.teacher: expected teachers for a share of {phase.teacher}, got 0')
 
     @property
     def state_path(self):
-        """Where the training state lies."""
+        """Where the training's state lies."""
         return os.path.join(self.output, 'state.pt')
 
-    def resume(self):
+    @property
+    def is_done(self):
+        """Whether all stages are."""
+        return self.place == len(self.stages)
+
+    def stop(self):
+        """Have :meth:`run` save and return after the step under way."""
+        self._stop = True
+
+    def run(self, save_every_s=SAVE_EVERY_S, progress=None):
+        """Train to the end of the last phase, or until it is stopped.
+
+        :param save_every_s: seconds from one saved state to the next; 0 saves after each step.
+        :param progress: Progress; None for silence.
+        :returns: state dict of what was trained, on the CPU; None where it was stopped before the end.
+        :raises BadParameter: if the folder's state was made by another recipe or of other faces.
+        :raises CannotSave: if the disk is full; the last good state is there.
+        :raises Diverged: if the loss is no number any more; the last good state is there.
+        """
+        is_first = self.processes.is_first
+        progress = progress if progress and is_first else Silence()
+        curves = None
+        with training_state.alone_in(self.output if is_first else None):
+            self.resume(progress)
+            try:
+                if is_first:
+                    write_whole(os.path.join(self.output, 'recipe.yaml'), write_recipe(self.recipe).encode())
+                    curves = Curves(self.output, self.total)
+                while not (self.is_done or self._stop):
+                    self._run_stage(curves, save_every_s, progress)
+            except checkpoint.CannotSave:
+                raise
+            except OSError as error:
+                raise checkpoint.cannot_save(self.output, error) from error
+            finally:
+                progress.end()
+                if curves:
+                    curves.close()
+        return {name: tensor.cpu() for name, tensor in self.weights.items()} if self.is_done else None
+
+    def resume(self, progress=None):
         """Go on from the folder's state where there is one.
 
-        :returns: the step that comes next.
-        :raises BadParameter: if the state was made by another recipe: steps of two recipes make neither.
+        :param progress: Progress that is told what was found.
+        :returns: True where there was a state.
+        :raises BadParameter: if it was made by another recipe or of other faces: steps of two trainings make neither.
         """
-        if os.path.exists(self.state_path):
-            state = checkpoint.load_state(self.state_path)
-            for name, value in asdict(self.recipe).items():
-                if state['recipe'].get(name) != value:
-                    raise BadParameter(
-                        f'{self.state_path}: expected {name} {state["recipe"].get(name)!r} as this training began, got '
-                        f'{value!r}; give the same recipe, or another output folder'
-                    )
-            self.network.load_state_dict(state['network'])
-            self.optimizer.load_state_dict(state['optimizer'])
-            self.average = state['average']
-            self.step = state['step']
-        return self.step
+        progress = progress or Silence()
+        path = self.state_path
+        state = self.processes.state_of_first(lambda: checkpoint.load_state(path) if os.path.exists(path) else None)
+        if state is None:
+            return False
+        for line in training_state.compare(self, state):
+            progress.note(line)
+        self.present = state['present']
+        self.stages = stages_of(self.recipe, self.present)
+        self.place, self.total, self.best, self.weights = (state[key] for key in ('place', 'total', 'best', 'weights'))
+        self.under_way = None
+        if state['under_way']:
+            self.under_way = self._begin(progress)
+            self.under_way.load_state(state['under_way'])
+        progress.note(f'{path}: {"all" if self.is_done else "goes on behind"} {self.total} steps '
+                      f'{"are done" if self.is_done else "that are done"}')
+        return True
 
     def save(self):
-        """Write state and averaged weights."""
-        checkpoint.save_state(
-            self.state_path,
-            {
-                'step': self.step,
-                'network': self.network.state_dict(),
-                'optimizer': self.optimizer.state_dict(),
-                'average': self.average,
-                'recipe': asdict(self.recipe),
-            },
-        )
-        checkpoint.save_weights(os.path.join(self.output, 'weights.safetensors'), self.average)
+        """Write the training's state.
 
-    def learning_rate(self, step):
-        """Linear warm-up, then half a cosine down to zero."""
-        recipe = self.recipe
-        if step < recipe.warm_up_steps:
-            return recipe.learning_rate * (step + 1) / recipe.warm_up_steps
-        done = (step - recipe.warm_up_steps) / max(1, recipe.steps - recipe.warm_up_steps)
-        return 0.5 * recipe.learning_rate * (1 + math.cos(math.pi * done))
-
-    def take_step(self):
-        """Take one step.
-
-        :returns: categorical and dimensional loss, floats.
+        :raises CannotSave: if the disk is full; the former state is still there.
+        :raises Diverged: if there is nothing good to save.
         """
-        recipe = self.recipe
-        generator = np.random.default_rng([recipe.seed, self.step])
-        chosen = self._rows_of(self.step)
-        varied = augmentation.augment(self.faces[chosen], self.geometry, generator, recipe.augmentation)
-        crops = torch.from_numpy(varied)
-        distributions = torch.from_numpy(self.distributions[chosen])
-        targets = torch.from_numpy(affect_of(self.distributions[chosen]))
-        takes_part = torch.from_numpy(self._takes_part[chosen].astype(np.float32))
-        for group in self.optimizer.param_groups:
-            group['lr'] = self.learning_rate(self.step)
-        self.network.train()
-        self.optimizer.zero_grad(set_to_none=True)
-        with torch.autocast('cpu', torch.bfloat16):
-            logits, _ = self.network(crops.contiguous(memory_format=torch.channels_last))
-        logits = logits.float()
-        categorical, dimensional = losses(logits, self._affect(logits), distributions, targets, takes_part)
-        (categorical + recipe.affect_weight * dimensional).backward()
-        self.optimizer.step()
-        self.step += 1
-        self._follow()
-        return categorical.item(), dimensional.item()
+        if self.under_way and not self.under_way.is_finite():
+            raise self._diverged()
+        if self.processes.is_first:
+            state = training_state.description(self)
+            state.update(present=self.present, place=self.place, total=self.total, best=self.best,
+                         # While a stage is under way nothing leads back to what it began with.
+                         weights=None if self.under_way else self.weights,
+                         under_way=self.under_way.state() if self.under_way else None)
+            checkpoint.save_state(self.state_path, state)
 
-    def run(self, save_every=50, report=print):
-        """Train to the last step, saving state on the way.
+    def _begin(self, progress):
+        stage, labels = self.stages[self.place], None
+        if stage.phase.teacher:
+            share = stage.phase.teacher
+            labels = (1 - share) * self.faces.distributions + share * training_state.ask_teachers(self, progress)
+        return StageTraining(stage, self.place, self.recipe, self.weights, self.faces, self.processes, self.precision,
+                             labels)
 
-        :param save_every: steps between two states.
-        :param report: called with one line of text now and then.
-        :returns: state dict of the averaged weights.
-        """
-        os.makedirs(self.output, exist_ok=True)
-        self.resume()
-        begun, first = time.monotonic(), self.step
-        with open(os.path.join(self.output, 'losses.csv'), 'a', newline='') as log:
-            rows = csv.writer(log)
-            while self.step < self.recipe.steps:
-                categorical, dimensional = self.take_step()
-                rows.writerow([self.step, f'{categorical:.4f}', f'{dimensional:.4f}'])
-                if self.step % 10 == 0 or self.step == self.recipe.steps:
-                    log.flush()
-                    pace = (time.monotonic() - begun) / (self.step - first)
-                    report(
-                        f'step {self.step}/{self.recipe.steps}: loss {categorical:.3f}, affect {dimensional:.4f}, '
-                        f'{pace:.1f} s a step, {pace * (self.recipe.steps - self.step) / 60:.0f} min to go'
-                    )
-                if self.step % save_every == 0 or self.step == self.recipe.steps:
-                    self.save()
-        return self.average
+    def _run_stage(self, curves, save_every_s, progress):
+        """Take the remaining steps of a stage, and hand its weights on."""
+        if self.under_way is None:
+            self.best = None
+            self.under_way = self._begin(progress)
+        training = self.under_way
+        source = training.batches(self.workers)
+        progress.begin(training.stage.title, training.step, training.steps)
+        saved, losses = time.monotonic(), ''
+        while self.under_way and not self._stop:
+            rate = training.rate
+            training.take_step(next(source))
+            self.total += 1
+            is_last = training.step == training.steps
+            if is_last and training.stage.phase.recalibration_faces:
+                training.recalibrate()
+            looks = is_last or training.step % training.look_every == 0
+            figures = self._look(progress) if looks else {}
+            if looks or self.total % ROW_EVERY == 0:
+                losses = self._write_row(curves, rate, figures)
+            progress.step(training.step, losses)
+            if looks and curves:
+                curves.draw()
+            if is_last:
+                self._hand_on()
+            if is_last or self._stop or time.monotonic() - saved >= save_every_s:
+                if curves:
+                    curves.settle()
+                self.save()
+                saved = time.monotonic()
+        if self._stop:
+            progress.note(f'stopped and saved behind step {self.total}')
 
-    def _affect(self, logits):
-        """Affect from logits that carry no gradient: the dimensional layer learns, the backbone does not."""
-        branches = self.network.convolutional_branches
-        inputs = functional.relu(logits.detach())
-        return torch.stack([branch.fc_dimensional(inputs[:, i]) for i, branch in enumerate(branches)], 1)
+    def _look(self, progress):
+        """Keep the averaged weights, judge them by the held-out faces, and keep the best."""
+        average = self.under_way.average.network.state_dict()
+        self._write_weights('weights', average)
+        if self.held_out is None:
+            return {}
+        outputs = self.under_way.outputs(self.held_out)
+        if not all(np.isfinite(each).all() for each in outputs):
+            raise self._diverged()
+        figures = judgement.judge(self.held_out, *outputs)
+        merit = judgement.merit(figures, self.under_way.stage.phase.trains)
+        is_best = self.best is None or merit > self.best
+        if is_best:
+            self.best = merit
+            self._write_weights('best', average)
+        shown = ', '.join(f'{name} {value:.4f}' for name, value in figures.items())
+        progress.note(f'step {self.total}, {len(self.held_out)} held-out faces: {shown}{" (best)" * is_best}')
+        return figures
 
-    def _rows_of(self, step):
-        per_epoch = len(self.faces) // self.recipe.batch_size
-        epoch, place = divmod(step, per_epoch)
-        order = np.random.default_rng([self.recipe.seed, 0xE90C, epoch]).permutation(len(self.faces))
-        return np.sort(order[place * self.recipe.batch_size:(place + 1) * self.recipe.batch_size])
+    def _write_row(self, curves, rate, figures):
+        """Write a row of the curves; return the losses as text."""
+        training = self.under_way
+        losses = training.mean_losses()
+        if losses is None:
+            raise self._diverged()
+        if curves:
+            stage = training.stage
+            row = {'step': self.total, 'stage': self.place, 'phase': stage.place, 'branches': stage.branches,
+                   'size_px': stage.phase.size_px, 'epoch': training.epoch, 'learning_rate': rate, 'loss': losses[0],
+                   'affect_loss': losses[1], 'diversity_loss': losses[2]}
+            row.update(('held_out_' + name, value) for name, value in figures.items())
+            curves.add(row)
+        return f'loss {losses[0]:.3f}, affect {losses[1]:.4f}'
 
-    def _follow(self):
-        decay = min(self.recipe.averaging, self.step / (self.step + 10))
-        with torch.no_grad():
-            for name, tensor in self.network.state_dict().items():
-                if tensor.is_floating_point():
-                    self.average[name].lerp_(tensor, 1 - decay)
-                else:
-                    self.average[name].copy_(tensor)
+    def _hand_on(self):
+        """End the stage: its averaged or best weights are what the next one begins with."""
+        training = self.under_way
+        self.weights = {name: tensor.clone() for name, tensor in training.average.network.state_dict().items()}
+        if training.stage.phase.keeps == 'best' and self.processes.is_first:
+            self.weights = checkpoint.load_weights(os.path.join(self.output, 'best.safetensors'))
+            self._write_weights('weights', self.weights)
+        self.place += 1
+        self.under_way = None
+
+    def _write_weights(self, name, weights):
+        if self.processes.is_first:
+            checkpoint.save_weights(os.path.join(self.output, name + '.safetensors'), weights)
+
+    def _diverged(self):
+        return Diverged(f'{self.under_way.stage.title}: finite losses expected, got none at step {self.total}; a lower '
+                        f'learning rate is the usual cure. The last good state is in {self.output}')

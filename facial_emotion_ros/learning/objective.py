@@ -1,0 +1,82 @@
+"""What a training makes small."""
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from facial_emotion_ros.learning.diversity import diversity_loss
+
+
+def losses(logits, affect, distributions, targets, category_weights, affect_weights):
+    """Cross entropy against the votes and squared error of affect, each summed over the branches.
+
+    :param logits: (N, B, 8).
+    :param affect: (N, B, 2).
+    :param distributions: (N, 8), rows that sum to 1; anything finite where the weights are 0.
+    :param targets: (N, 2), valence and arousal; likewise.
+    :param category_weights: (N, B), what each face counts for each branch, as :mod:`.draws` makes them.
+    :param affect_weights: (N, B), likewise.
+    :returns: two scalars: categorical and dimensional loss.
+    """
+    entropy = -(distributions[:, None] * functional.log_softmax(logits, -1)).sum(-1)
+    error = (affect - targets[:, None]).square().mean(-1)
+    return (entropy * category_weights).sum(), (error * affect_weights).sum()
+
+
+class Objective(nn.Module):
+    """A network together with its loss: one forward pass from batch to loss, which is what can be shared by processes.
+
+    Valence and arousal are learned by the dimensional layers alone: they read the logits, and no gradient goes back.
+    """
+
+    def __init__(self, network, phase, precision=torch.float32):
+        """Take a network.
+
+        :param network: ESR.
+        :param phase: Phase.
+        :param precision: torch.dtype that convolutions are computed in.
+        """
+        super().__init__()
+        self.network = network
+        self.phase = phase
+        self.precision = precision
+
+    def train(self, mode=True):
+        """Set the mode; where only the dimensional layers learn, the network's batch norm stays as in evaluation."""
+        super().train(mode)
+        if self.phase.trains == 'affect':
+            self.network.eval()
+        return self
+
+    def forward(self, batch):
+        """Compute the losses of a batch.
+
+        :param batch: Batch on the network's device.
+        :returns: scalar that is to be made small; (3,) without gradient: categorical, dimensional and diversity loss,
+            the first two as means over the branches.
+        """
+        phase, branches = self.phase, self.network.branches
+        with torch.set_grad_enabled(torch.is_grad_enabled() and phase.trains != 'affect'):
+            logits, diversity = self._backbone(batch.crops)
+        inputs = functional.relu(logits.detach())
+        affect = torch.stack([branch.fc_dimensional(inputs[:, place])
+                              for place, branch in enumerate(self.network.convolutional_branches)], 1)
+        categorical, dimensional = losses(logits, affect, batch.distributions, batch.affect, batch.category_weights,
+                                          batch.affect_weights)
+        if phase.trains == 'affect':
+            total = dimensional
+        else:
+            total = categorical + phase.affect_weight * dimensional + phase.diversity * diversity
+        parts = torch.stack([categorical / branches, dimensional / branches, diversity])
+        return total, parts.detach()
+
+    def _backbone(self, crops):
+        """Run the network up to the logits, in its precision."""
+        phase, device = self.phase, crops.device.type
+        base_gradient = 1.0 / self.network.branches if phase.base_gradient == 'mean' else 1.0
+        crops = crops.expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
+        with_attention = phase.diversity > 0 and self.network.branches > 1
+        with torch.autocast(device, self.precision, enabled=self.precision != torch.float32):
+            logits, _, *attention = self.network(crops, base_gradient, with_attention=with_attention)
+        diversity = diversity_loss(attention[0]).float() if attention else logits.new_zeros((), dtype=torch.float32)
+        return logits.float(), diversity

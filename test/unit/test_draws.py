@@ -1,0 +1,130 @@
+"""Batches: drawn from seed and step alone, weighed rightly, shared evenly."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip('torch', reason='torch is not installed: it is needed for training only')
+
+from tiny_training import SIZE_PX, Labelled, one_hot, tiny_recipe, two_kinds_of_faces  # noqa: E402
+
+from facial_emotion_ros.errors import BadDataset, BadParameter  # noqa: E402
+from facial_emotion_ros.face_crop import CropGeometry  # noqa: E402
+from facial_emotion_ros.learning.draws import Draws, batches  # noqa: E402
+from facial_emotion_ros.learning.phases import stages_of  # noqa: E402
+
+GEOMETRY = CropGeometry(size_px=SIZE_PX)
+
+
+def draws(faces=None, branches=2, labels=None, rank=0, processes=1, seed=1, **phase):
+    """Return the Draws of a phase."""
+    stage = stages_of(tiny_recipe(dict({'steps': 4}, **phase), branches=branches))[0]
+    return Draws(faces or two_kinds_of_faces(), stage, GEOMETRY, seed, 0, labels, rank, processes)
+
+
+def test_batches_are_the_same_when_made_again_and_differ_by_step_and_seed():
+    first, again, other = draws()[2], draws()[2], draws(seed=2)[2]
+    assert all(torch.equal(*pair) for pair in zip(first, again))
+    assert not torch.equal(first.crops, other.crops) and not torch.equal(first.crops, draws()[3].crops)
+    assert first.crops.shape == (4, 1, SIZE_PX, SIZE_PX) and first.distributions.shape == (4, 8)
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+def test_batches_do_not_depend_on_who_makes_them_when_workers_read_ahead(workers):
+    torch.manual_seed(5)
+    made = list(batches(draws(mixup=0.3), 1, 4, workers))
+    assert len(made) == 3
+    for step, batch in enumerate(made, 1):
+        assert all(torch.equal(*pair) for pair in zip(batch, draws(mixup=0.3)[step]))
+    drawn = torch.rand(1)
+    torch.manual_seed(5)
+    assert torch.equal(drawn, torch.rand(1))  # nothing was taken from torch's own generator
+
+
+def test_each_face_comes_once_an_epoch_when_no_emotion_is_rare():
+    source = draws()
+    assert source.steps_per_epoch == 4
+    for epoch in range(2):
+        rows = np.concatenate([source.rows_of(4 * epoch + step) for step in range(4)])
+        assert sorted(rows) == list(range(16))
+    assert list(source.rows_of(0)) != list(source.rows_of(4))
+
+
+def test_rare_emotions_come_oftener_when_the_recipe_says_so():
+    faces = Labelled(one_hot(*['disgust'] * 4, *['happy'] * 12))
+    source = draws(faces, rare={'disgust': 2.5, 'happy': 0.5})
+    assert source.steps_per_epoch == 4
+    counts = np.zeros(16)
+    for step in range(4 * 60):
+        np.add.at(counts, source.rows_of(step), 1)
+    np.testing.assert_allclose(counts[:4] / 60, 2.5, atol=0.35)
+    np.testing.assert_allclose(counts[4:] / 60, 0.5, atol=0.25)
+
+
+def test_weights_of_a_branch_sum_to_one_when_it_takes_part_at_all():
+    batch = draws(bootstrap=0.6, branches=5)[0]
+    sums = batch.category_weights.sum(0)
+    assert ((sums - 1).abs() < 1e-6).logical_or(sums == 0).all()
+    assert (batch.category_weights == 0).any()
+
+
+def test_processes_share_a_batch_when_there_are_several():
+    whole = draws(bootstrap=0.6)[1]
+    parts = [draws(bootstrap=0.6, rank=rank, processes=2)[1] for rank in range(2)]
+    for rank, part in enumerate(parts):
+        assert torch.equal(part.crops, whole.crops[rank::2])
+        torch.testing.assert_close(part.category_weights / 2, whole.category_weights[rank::2])
+
+
+def test_faces_without_a_label_add_nothing_when_it_is_trained():
+    affect = np.full((6, 2), np.nan)
+    affect[2:] = 0.5
+    faces = Labelled(one_hot('happy', 'sad', 'happy', 'sad', None, None), affect)
+    joint = draws(faces)
+    assert set(np.concatenate([joint.rows_of(step) for step in range(20)])) == {0, 1, 2, 3}
+    batch = joint[0]
+    assert (batch.affect_weights.sum(1) > 0).tolist() == [False, False, True, True]
+    assert all(torch.isfinite(tensor).all() for tensor in batch)
+    rows = set(np.concatenate([draws(faces, trains='affect').rows_of(step) for step in range(20)]))
+    assert rows == {2, 3, 4, 5}
+
+
+def test_labels_and_crops_are_mixed_alike_when_mixup_is_on():
+    batch = draws(mixup=1.0)[0]
+    happy = batch.distributions[:, 1]
+    assert ((happy > 0.02) & (happy < 0.98)).any()
+    torch.testing.assert_close(batch.distributions.sum(1), torch.ones(4))
+    plain = draws(mixup=0.0)[0]
+    own, partners = happy.numpy(), plain.distributions[:, 1].numpy()
+    for place in range(4):  # each crop is a mean of its own and some other one, by the share that its label shows
+        errors = []
+        for partner in range(4):
+            if partners[place] == partners[partner]:
+                continue
+            share = (own[place] - partners[partner]) / (partners[place] - partners[partner])
+            mixed = share * plain.crops[place] + (1 - share) * plain.crops[partner]
+            errors.append(float((mixed - batch.crops[place]).abs().max()))
+        if 0.02 < own[place] < 0.98:
+            assert min(errors) < 1e-4
+
+
+def test_a_face_is_not_mixed_with_one_that_lacks_its_label_when_affect_is_unknown():
+    affect = np.full((4, 2), np.nan)
+    affect[:2] = [[0.5, -0.5], [0.25, 0.75]]
+    batch = draws(Labelled(one_hot(*['happy'] * 4), affect), mixup=1.0)[0]
+    known = batch.affect_weights.sum(1) > 0
+    values = batch.affect[known]
+    assert (values[:, 0] >= 0.25 - 1e-6).all() and (values[:, 0] <= 0.5 + 1e-6).all()
+
+
+def test_other_labels_are_learned_when_they_are_given():
+    labels = np.full((16, 8), 1 / 8, np.float32)
+    assert torch.equal(draws(labels=labels)[0].distributions, torch.full((4, 8), 1 / 8))
+
+
+def test_a_stage_is_refused_when_faces_or_processes_do_not_suffice():
+    with pytest.raises(BadDataset, match='valence and arousal expected'):
+        draws(Labelled(one_hot(*['happy'] * 8)), trains='affect')
+    with pytest.raises(BadDataset, match='at least 32 faces'):
+        draws(batch_size=32)
+    with pytest.raises(BadParameter, match='a multiple of 3 processes'):
+        draws(processes=3)
