@@ -1,38 +1,72 @@
-"""ESR in torch: the published names and sizes, and what the authors' code gets wrong."""
+"""ESR and ESR* in torch: the published names and sizes, and what the authors' code gets wrong."""
+
+import copy
 
 import pytest
 
 torch = pytest.importorskip('torch', reason='torch is not installed: it is needed for training only')
 
-from facial_emotion_ros.learning.network import ESR  # noqa: E402
+from facial_emotion_ros.errors import BadParameter  # noqa: E402
+from facial_emotion_ros.learning.network import ESR, MIN_SIZE_PX  # noqa: E402
+
+
+def used(branches, diversified, size_px=64):
+    """Return a network in evaluation mode, its running statistics no longer those of a new one."""
+    torch.manual_seed(0)
+    network = ESR(branches, diversified).train()
+    norms = [module for module in network.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = None  # the mean of all batches, not a moving one
+    with torch.no_grad():
+        network(torch.rand(8, 3, size_px, size_px))
+    for norm, momentum in zip(norms, momenta):
+        norm.momentum = momentum
+    return network.eval()
 
 
 @pytest.fixture(scope='module')
 def network():
-    """Return a small ensemble in evaluation mode, its running statistics no longer those of a new network."""
-    torch.manual_seed(0)
-    network = ESR(3).train()
-    with torch.no_grad():
-        for _ in range(3):
-            network(torch.rand(4, 3, 96, 96))
-    return network.eval()
+    """Return a small ensemble in evaluation mode."""
+    return used(3, False, 96)
 
 
-@pytest.mark.parametrize('branches, parameters', [(9, 20_349_546), (15, 33_666_054)])
-def test_the_number_of_parameters_is_the_published_one(branches, parameters):
+@pytest.fixture(scope='module', params=[False, True], ids=['ESR', 'ESR*'])
+def small(request):
+    """Return an ensemble of two for crops of 64 px, plain and diversified."""
+    return used(2, request.param)
+
+
+@pytest.mark.parametrize('branches, diversified, parameters', [
+    (9, False, 20_349_546), (15, False, 33_666_054), (9, True, 20_832_494), (15, True, 34_465_946),
+])
+def test_the_number_of_parameters_is_the_published_one(branches, diversified, parameters):
     with torch.device('meta'):
-        assert sum(parameter.numel() for parameter in ESR(branches).parameters()) == parameters
+        network = ESR(branches, diversified)
+    assert sum(parameter.numel() for parameter in network.parameters()) == parameters
+    assert network.branches == branches and network.diversified == diversified
 
 
-def test_names_are_those_of_the_published_code():
+LAYERS = {f'{layer}{i}' for layer in ('conv', 'bn') for i in (1, 2, 3, 4)}
+
+
+@pytest.mark.parametrize('diversified', [False, True])
+def test_names_are_those_of_the_published_code(diversified):
     with torch.device('meta'):
-        names = set(ESR(2).state_dict())
-    layers = {f'{layer}{i}' for layer in ('conv', 'bn') for i in (1, 2, 3, 4)}
+        names = set(ESR(2, diversified).state_dict())
+    layers = LAYERS | ({f'cbam{i}' for i in (1, 2, 3, 4)} if diversified else set())
     assert {name.split('.')[1] for name in names if name.startswith('base.')} == layers
     branch = {name.split('.', 2)[2] for name in names if name.startswith('convolutional_branches.1.')}
     assert {name.split('.')[0] for name in branch} == layers | {'fc', 'fc_dimensional'}
     assert {'bn4.running_mean', 'bn4.running_var', 'fc.weight', 'fc_dimensional.bias'} <= branch
     assert all(name.startswith(('base.', 'convolutional_branches.')) for name in names)
+    if diversified:
+        assert {name.split('.', 1)[1] for name in branch if name.startswith('cbam3.')} == {
+            'ChannelGate.mlp.1.weight', 'ChannelGate.mlp.1.bias', 'ChannelGate.mlp.3.weight', 'ChannelGate.mlp.3.bias',
+            'SpatialGate.spatial.conv.weight', 'SpatialGate.spatial.bn.weight', 'SpatialGate.spatial.bn.bias',
+            'SpatialGate.spatial.bn.running_mean', 'SpatialGate.spatial.bn.running_var',
+            'SpatialGate.spatial.bn.num_batches_tracked',
+        }
 
 
 @pytest.mark.parametrize('count', [0, 1, 3])
@@ -71,5 +105,80 @@ def test_the_last_two_rows_and_columns_do_not_count(network):
 
 
 def test_an_ensemble_without_a_branch_is_refused():
-    with pytest.raises(ValueError, match='at least 1'):
+    with pytest.raises(BadParameter, match='at least 1'):
         ESR(0)
+
+
+def test_the_least_size_leaves_something_to_convolve_and_one_pixel_less_does_not(small):
+    with torch.inference_mode():
+        assert torch.isfinite(small(torch.rand(1, 3, MIN_SIZE_PX, MIN_SIZE_PX))[0]).all()
+        with pytest.raises(RuntimeError):
+            small(torch.rand(1, 3, MIN_SIZE_PX - 1, MIN_SIZE_PX - 1))
+
+
+@pytest.mark.parametrize('count', [0, 1, 3])
+def test_attention_of_each_branch_comes_with_the_same_answers_when_it_is_asked_for(count):
+    network = used(2, True)
+    crops = torch.rand(count, 3, 64, 64)
+    with torch.inference_mode():
+        logits, affect = network(crops)
+        *outputs, attention = network.forward_with_attention(crops)
+    assert torch.equal(outputs[0], logits) and torch.equal(outputs[1], affect)
+    assert tuple(attention.channel.shape) == (count, 2, 512) and tuple(attention.spatial.shape) == (count, 2, 2, 2)
+    for each in attention:
+        assert ((each > 0) & (each < 1)).all()
+
+
+def test_attention_is_refused_when_the_network_has_none(network):
+    with pytest.raises(BadParameter, match='diversified=True'):
+        network.forward_with_attention(torch.rand(1, 3, 96, 96))
+
+
+def gradients(network, base_gradient):
+    """Return the network's answers in training, and the gradients of the sum of its branches' losses."""
+    network = copy.deepcopy(network).train()
+    crops = torch.rand(4, 3, 64, 64, generator=torch.Generator().manual_seed(2))
+    logits, affect = network(crops, base_gradient=base_gradient)
+    (logits.square().mean() + affect.square().mean()).backward()
+    return logits, {name: parameter.grad for name, parameter in network.named_parameters()}
+
+
+@pytest.mark.parametrize('factor', [0.5, 0.0])
+def test_only_the_base_s_gradient_shrinks_when_it_is_scaled(small, factor):
+    logits, whole = gradients(small, 1.0)
+    same, scaled = gradients(small, factor)
+    assert torch.equal(logits, same)
+    for name, gradient in whole.items():
+        expected = factor * gradient if name.startswith('base.') else gradient
+        torch.testing.assert_close(scaled[name], expected, rtol=1e-4, atol=1e-7)
+    assert any(gradient.abs().max() > 0 for name, gradient in whole.items() if name.startswith('base.'))
+
+
+def test_the_others_answer_as_before_when_a_branch_is_added(small):
+    network = copy.deepcopy(small)
+    crops = torch.rand(2, 3, 64, 64)
+    with torch.inference_mode():
+        before = network(crops)[0]
+        added = network.add_branch(torch.Generator().manual_seed(5))
+        after = network(crops)[0]
+    assert network.branches == 3 and added is network.convolutional_branches[2]
+    assert torch.equal(after[:, :2], before) and not torch.equal(after[:, 2], before[:, 1])
+    assert not any(module.training for module in network.modules())
+
+
+def test_an_added_branch_is_that_of_its_generator_and_leaves_torch_s_own_alone(small):
+    branches = []
+    for noise in (1, 2):
+        torch.manual_seed(noise)
+        state = torch.get_rng_state()
+        branches.append(copy.deepcopy(small).add_branch(torch.Generator().manual_seed(5)).state_dict())
+        assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(branches[0][name], tensor) for name, tensor in branches[1].items())
+    other = copy.deepcopy(small).add_branch(torch.Generator().manual_seed(6)).state_dict()
+    assert not torch.equal(branches[0]['conv4.weight'], other['conv4.weight'])
+
+
+def test_an_added_branch_has_the_mode_and_numbers_of_the_others():
+    network = ESR(1).double().train()
+    branch = network.add_branch()
+    assert branch.fc.weight.dtype == torch.float64 and branch.training
