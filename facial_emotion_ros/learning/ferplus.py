@@ -85,3 +85,7 @@ class FerPlus(FaceSet):
         votes = counted[:, list(FERPLUS_VOTE_COLUMNS)].astype(np.float32)
         rows = np.flatnonzero((counted.argmax(1) < len(EMOTIONS)) & (votes.sum(1) > 0))
         return rows, votes[rows] / votes[rows].sum(1, keepdims=True)
+
+    def with_any_votes(self):
+        """Tell where any emotion has more than one vote, however many voters did not know: (M,) int64 indices."""
+        return np.flatnonzero((self.votes[:, : len(EMOTIONS)] > 1).any(1))
