@@ -1,6 +1,5 @@
 """Pictures that cannot be used: read, counted, listed; never replaced in silence."""
 
-import os
 import sys
 from typing import NamedTuple
 
@@ -49,30 +48,28 @@ def decode_face(content, gray=False):
 
 
 def refuse_many(damaged, count, where, report=None):
-    """Say what is damaged, and stop where it is too much.
+    """List what is damaged, and stop where it is too much.
 
     :param damaged: list of DamagedPicture.
     :param count: how many pictures there are, damaged ones among them.
     :param where: path or name of the set.
     :param report: called with one line of text for the count and for each damaged picture; None for stderr.
-    :raises BadDataset: with the list, if more than 1% are damaged.
+    :raises BadDataset: with the first of the list, if more than 1% are damaged.
     """
     if not damaged:
         return
-    lines = [f'{where}: {len(damaged)} of {count} pictures are damaged and left out']
-    lines += [f'  {each.name}: {each.reason}' for each in damaged]
-    if len(damaged) > MAX_SHARE * count:
-        shown = [f'{each.name}: {each.reason}' for each in damaged[:_LISTED]]
-        more = f'; and {len(damaged) - _LISTED} more' if len(damaged) > _LISTED else ''
-        raise BadDataset(
-            f'{where}: at most {MAX_SHARE:.0%} damaged pictures expected, got {len(damaged)} of {count} '
-            f'({"; ".join(shown)}{more}); get them again, or remove them together with their labels'
-        )
-    for line in lines:
+    listed = [f'{each.name}: {each.reason}' for each in damaged]
+    for line in (f'{where}: {len(damaged)} of {count} pictures are damaged and left out:', *listed):
         if report:
             report(line)
         else:
             print(line, file=sys.stderr)
+    if len(damaged) > MAX_SHARE * count:
+        more = f'; {len(damaged) - _LISTED} more are listed above' if len(damaged) > _LISTED else ''
+        raise BadDataset(
+            f'{where}: at most {MAX_SHARE:.0%} damaged pictures expected, got {len(damaged)} of {count} '
+            f'({"; ".join(listed[:_LISTED])}{more}); get them again, or remove them together with their labels'
+        )
 
 
 def read_file(path):
@@ -85,8 +82,3 @@ def read_file(path):
             return file.read()
     except OSError as error:
         raise BadImage(f'cannot be read ({error.strerror or error})') from None
-
-
-def is_folder_of(path, *names):
-    """Tell whether a folder holds all of some names."""
-    return all(os.path.exists(os.path.join(path, name)) for name in names)

@@ -7,6 +7,7 @@ import numpy as np
 
 from facial_emotion_ros.emotions import EMOTIONS
 from facial_emotion_ros.errors import BadDataset
+from facial_emotion_ros.learning.affect_coordinates import affect_of
 
 #: People rated valence and arousal of these very pictures.
 ANNOTATED = 'annotated'
@@ -66,9 +67,18 @@ class FaceSet(abc.ABC):
         :returns: a set of the same kind with these rows.
         """
         kept = copy.copy(self)
-        for name in self._per_row:
-            setattr(kept, name, getattr(self, name)[chosen])
+        kept._keep(chosen)
         return kept
+
+    def with_derived_affect(self):
+        """Take the categories' projection for affect, for sets that nobody rated.
+
+        :returns: a set of the same kind whose affect is derived from votes (or labels), and says so.
+        """
+        derived = copy.copy(self)
+        derived.affect = affect_of(self.distributions)
+        derived.affect_source = DERIVED_FROM_VOTES
+        return derived
 
     def where_category(self):
         """Tell which rows have a category to learn: (M,) int64."""
@@ -87,6 +97,10 @@ class FaceSet(abc.ABC):
             f'a category to learn, {len(self.where_affect())} with affect ({self.affect_source}), '
             f'{len(self.damaged)} damaged pictures left out'
         )
+
+    def _keep(self, chosen):
+        for name in self._per_row:
+            setattr(self, name, getattr(self, name)[chosen])
 
     def _check(self):
         count = len(self.names)
