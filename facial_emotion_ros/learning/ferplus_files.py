@@ -1,26 +1,97 @@
 """FER+ as people have it on their disks, read into memory."""
 
+import csv
 import os
 
 import numpy as np
 
 from facial_emotion_ros.errors import BadDataset, BadImage
-from facial_emotion_ros.learning.damage import DamagedPicture, decode_face, refuse_many
+from facial_emotion_ros.learning.damage import DamagedPicture, decode_face, read_file, refuse_many
 from facial_emotion_ros.learning.ferplus import SIDE_PX, FerPlus
 
+#: Folder and value of the column Usage of each split. Source: Microsoft's FERPlus repository.
+SPLITS = {
+    'train': ('FER2013Train', 'Training'),
+    'valid': ('FER2013Valid', 'PublicTest'),
+    'test': ('FER2013Test', 'PrivateTest'),
+}
+
 _KEYS = ('png', 'offsets', 'votes', 'names')
+_LABELS, _NEW_LABELS = 'label.csv', 'fer2013new.csv'
+_PIXELS = ('fer2013.csv', 'icml_face_data.csv')
+_VOTE_NAMES = ('neutral', 'happiness', 'surprise', 'sadness', 'anger', 'disgust', 'fear', 'contempt', 'unknown', 'NF')
 
 
-def read_ferplus(path, new_votes=False):
+def read_ferplus(path, split='train', new_votes=False):
     """Read a split of FER+.
 
-    :param path: npz with png (uint8, all pictures one after the other), offsets (N + 1, int), votes (N, 10) and names.
-    :param new_votes: take the array votes_new, which holds the votes of fer2013new.csv.
+    :param path: one of
+        npz of one split: png (uint8, all pictures one after the other), offsets (N + 1, int), votes (N, 10), names;
+        folder with label.csv and the pictures, such as FER2013Train;
+        folder that holds FER2013Train, FER2013Valid, FER2013Test, each with pictures and label.csv, or Images and
+        Labels with these three in each;
+        folder with fer2013new.csv and either these three with pictures, or fer2013.csv (pixels, the same rows).
+    :param split: 'train', 'valid' or 'test'; an npz file and a folder with label.csv have one split only.
+    :param new_votes: take fer2013new.csv's votes where label.csv's are there too; in an npz file, the array votes_new.
     :returns: FerPlus without the damaged pictures, which are listed.
-    :raises BadDataset: if the file is absent, keys or shapes do not fit, or more than 1% of the pictures are damaged.
+    :raises BadDataset: if nothing of this is there, labels cannot be read, or more than 1% of the pictures are damaged.
     """
-    if not os.path.isfile(path):
-        raise BadDataset(f'{path}: a FER+ npz file expected, there is none; docs/datasets.md says how to make one')
+    if split not in SPLITS:
+        raise BadDataset(f'{path}: split {", ".join(SPLITS)} expected, got {split!r}')
+    if os.path.isfile(path) and not path.endswith('.csv'):
+        return _read_npz(path, new_votes)
+    new_votes = new_votes or os.path.isfile(path)
+    root = os.path.abspath(os.path.dirname(path) if os.path.isfile(path) else path)
+    labels, pictures = _find(root, split, new_votes)
+    if labels is None:
+        raise BadDataset(
+            f'{path}: FER+ expected (an npz file; or a folder with {_LABELS}, {SPLITS[split][0]}/{_LABELS}, '
+            f'Labels/{SPLITS[split][0]}/{_LABELS}, or {_NEW_LABELS}), there is none; see docs/datasets.md'
+        )
+    if new_votes and os.path.basename(labels) != _NEW_LABELS:
+        raise BadDataset(f'{path}: {_NEW_LABELS} beside the pictures expected for its votes, there is only {labels}')
+    if os.path.basename(labels) == _LABELS:
+        names, votes = _read_label_csv(labels)
+        contents = (os.path.join(pictures, name) for name in names)
+    else:
+        names, votes, lines = _read_new_csv(labels, split)
+        from_folder = (os.path.join(pictures, name) for name in names)
+        contents = _read_pixels(pictures, lines, split) if os.path.isfile(pictures) else from_folder
+    where = root if os.path.isfile(os.path.join(root, _LABELS)) else f'{root} ({split})'
+    return _collect(where, contents, votes, np.array(names, str))
+
+
+def is_ferplus(path):
+    """Tell whether something that :func:`read_ferplus` reads lies somewhere."""
+    if os.path.isfile(path):
+        return path.endswith('.npz') or os.path.basename(path) == _NEW_LABELS
+    return any(_find(path, split, False)[0] for split in SPLITS)
+
+
+def _find(root, split, new_votes):
+    """Look for the labels of a split, and for its pictures: a folder, or a csv file of pixels."""
+    folder = SPLITS[split][0]
+    bases = [os.path.join(root, *below) for below in ((), ('data',), ('Images',), ('images',))]
+    folders = [os.path.join(base, folder) for base in bases]
+    news = os.path.join(root, _NEW_LABELS)
+    pictures = [path for path in folders if os.path.isdir(path) and _has_pictures(path)]
+    pixels = [path for path in (os.path.join(root, name) for name in _PIXELS) if os.path.isfile(path)]
+    candidates = [(os.path.join(root, _LABELS), root)]
+    if pictures:
+        inside = os.path.join(pictures[0], _LABELS)
+        candidates += [(inside, pictures[0]), (os.path.join(root, 'Labels', folder, _LABELS), pictures[0])]
+    if os.path.isfile(news) and (pictures or pixels):
+        place = 0 if new_votes else len(candidates)
+        candidates.insert(place, (news, (pictures + pixels)[0]))
+    return next(((labels, place) for labels, place in candidates if os.path.isfile(labels)), (None, None))
+
+
+def _has_pictures(folder):
+    with os.scandir(folder) as entries:
+        return any(entry.name.endswith('.png') for entry in entries)
+
+
+def _read_npz(path, new_votes):
     keys = tuple(key.replace('votes', 'votes_new') if new_votes else key for key in _KEYS)
     try:
         with np.load(path, allow_pickle=False) as archive:
@@ -36,29 +107,109 @@ def read_ferplus(path, new_votes=False):
             f'got {votes.shape} and {offsets.shape}'
         )
     names = np.char.decode(names) if names.dtype.kind == 'S' else names
-    pictures = (png[offsets[row]:offsets[row + 1]] for row in range(len(names)))
-    return _collect(path, pictures, votes, names)
+    contents = (png[offsets[row]:offsets[row + 1]].tobytes() for row in range(len(names)))
+    return _collect(path, contents, votes, names)
 
 
-def _collect(where, pictures, votes, names):
+def _read_label_csv(path):
+    """Read lines of name, box and ten votes, without a header; older ones have no box."""
+    names, votes = [], []
+    for line, fields in _lines(path):
+        if len(fields) not in (11, 12):
+            raise BadDataset(f'{path}: line {line}: name, box and ten votes expected, got {len(fields)} columns')
+        if len(fields) == 12 and fields[1].replace(' ', '') != f'(0,0,{SIDE_PX},{SIDE_PX})':
+            raise BadDataset(f'{path}: line {line}: the box (0, 0, {SIDE_PX}, {SIDE_PX}) expected, got {fields[1]}')
+        names.append(fields[0])
+        votes.append(_votes(path, line, fields[-10:]))
+    return names, np.array(votes, np.int64).reshape(-1, 10)
+
+
+def _read_new_csv(path, split):
+    """Read the rows of one split; rows without a name have no picture in FER+."""
+    header, wanted, names, votes, lines = None, SPLITS[split][1], [], [], []
+    for line, fields in _lines(path):
+        if header is None:
+            header = {name: column for column, name in enumerate(fields)}
+            missing = [name for name in ('Usage', 'Image name', *_VOTE_NAMES) if name not in header]
+            if missing:
+                raise BadDataset(f'{path}: columns Usage, Image name and the ten votes expected, no {missing[0]!r}')
+            continue
+        if len(fields) < len(header):
+            raise BadDataset(f'{path}: line {line}: {len(header)} columns expected, got {len(fields)}')
+        if fields[header['Usage']] == wanted and fields[header['Image name']]:
+            names.append(fields[header['Image name']])
+            votes.append(_votes(path, line, [fields[header[name]] for name in _VOTE_NAMES]))
+            lines.append(line)
+    return names, np.array(votes, np.int64).reshape(-1, 10), lines
+
+
+def _read_pixels(path, lines, split):
+    """Give the pictures of some lines of a csv file, (48, 48) uint8 each; None for what is no such picture."""
+    wanted, header, read = set(lines), None, {}
+    for line, fields in _lines(path):
+        if header is None:
+            header = {name: column for column, name in enumerate(fields)}
+            if not {'pixels', 'Usage'} <= header.keys():
+                raise BadDataset(f'{path}: columns Usage and pixels expected, got {", ".join(fields)}')
+        elif line in wanted and len(fields) >= len(header):
+            if fields[header['Usage']] != SPLITS[split][1]:
+                raise BadDataset(
+                    f'{path}: line {line}: {SPLITS[split][1]} expected as in the same line of {_NEW_LABELS}, got '
+                    f'{fields[header["Usage"]]}; the two files need the same rows in the same order'
+                )
+            read[line] = _picture_of(fields[header['pixels']])
+    return [read.get(line) for line in lines]
+
+
+def _picture_of(pixels):
+    try:
+        levels = np.array(pixels.split(), np.int64)
+    except ValueError:
+        return None
+    if levels.size != SIDE_PX * SIDE_PX or levels.min() < 0 or levels.max() > 255:
+        return None
+    return levels.astype(np.uint8).reshape(SIDE_PX, SIDE_PX)
+
+
+def _lines(path):
+    try:
+        with open(path, encoding='utf-8-sig', newline='') as file:
+            for line, fields in enumerate(csv.reader(file), 1):
+                if fields:
+                    yield line, [field.strip() for field in fields]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise BadDataset(f'{path}: a csv file expected, it cannot be read ({error})') from error
+
+
+def _votes(path, line, fields):
+    if not all(field.isdigit() for field in fields):
+        raise BadDataset(f'{path}: line {line}: ten whole numbers of votes expected, got {", ".join(fields)}')
+    return [int(field) for field in fields]
+
+
+def _collect(where, contents, votes, names):
     """Decode all pictures; those that are no 48x48 picture are left out and listed."""
     faces = np.empty((len(names), SIDE_PX, SIDE_PX), np.uint8)
     damaged, whole = [], np.ones(len(names), bool)
-    for row, content in enumerate(pictures):
+    for row, content in enumerate(contents):
         try:
             faces[row] = _decode(content)
         except BadImage as error:
             whole[row] = False
             damaged.append(DamagedPicture(str(names[row]), str(error)))
     refuse_many(damaged, len(names), where)
-    name = os.path.splitext(os.path.basename(os.path.abspath(where)))[0]
     if damaged:
         faces, votes, names = faces[whole], votes[whole], names[whole]
-    return FerPlus(faces, votes, names, name, damaged)
+    return FerPlus(faces, votes, names, os.path.basename(where).removesuffix('.npz'), damaged)
 
 
 def _decode(content):
-    face = decode_face(content, gray=True)
+    """Take a picture from its pixels, its file's bytes or its file's path."""
+    if content is None:
+        raise BadImage(f'{SIDE_PX * SIDE_PX} gray levels of 0 to 255 expected in its line')
+    if isinstance(content, np.ndarray):
+        return content
+    face = decode_face(read_file(content) if isinstance(content, str) else content, gray=True)
     if face.shape != (SIDE_PX, SIDE_PX):
         raise BadImage(f'a {SIDE_PX}x{SIDE_PX} picture expected, got {face.shape[1]}x{face.shape[0]}')
     return face
