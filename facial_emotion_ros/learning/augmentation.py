@@ -1,27 +1,32 @@
 """Random variations of training faces, drawn from a generator that the caller owns."""
 
+import math
+
 import cv2
 import numpy as np
 
 from facial_emotion_ros.face_crop import to_input
 
+#: The largest scale is 1 and this.
+_ENLARGES = 0.2
+
 
 def augment(faces, geometry, generator, strength=1.0):
-    """Vary gray faces and turn them into network inputs.
+    """Vary faces and turn them into network inputs.
 
     Flip, turn (20 degrees), scale (0.9 to 1.2) and shift (7%) are one warp straight to the input's size, so that
     nothing is interpolated twice; then contrast, brightness, blur and an erased patch. These are the ranges at full
-    strength.
+    strength. The same generator gives the same variations, whatever the faces' size and colours.
 
-    :param faces: (N, P, P) uint8, gray.
-    :param geometry: CropGeometry of the network.
+    :param faces: N faces, (P, P) gray or (P, P, 3) BGR, uint8: an array, or a list of faces of any sizes.
+    :param geometry: CropGeometry of the network; where it wants gray, colour faces become gray first.
     :param generator: numpy.random.Generator.
     :param strength: 0 to 1: factor of every range and of how often a face is blurred or partly erased; flips stay.
-    :returns: (N, 3, S, S) float32, contiguous.
+    :returns: (N, 3, S, S) float32, contiguous; N = 0 gives (0, 3, S, S).
     """
     crops = np.empty((len(faces), 3, geometry.size_px, geometry.size_px), np.float32)
     for crop, face in zip(crops, faces):
-        patch = _warp(face, geometry.size_px, generator, strength)
+        patch = _warp(_prepare(face, geometry), geometry.size_px, generator, strength)
         patch = _change_light(patch, generator, strength)
         if generator.random() < 0.2 * strength:
             patch = cv2.GaussianBlur(patch, (0, 0), generator.uniform(0.5, 2.0))
@@ -34,7 +39,7 @@ def augment(faces, geometry, generator, strength=1.0):
 def plain(faces, geometry):
     """Turn faces into network inputs as the robot does, without variation.
 
-    :param faces: (N, P, P) uint8 gray, or (N, P, P, 3) uint8 BGR.
+    :param faces: N faces, (P, P) gray or (P, P, 3) BGR, uint8: an array, or a list of faces of any sizes.
     :param geometry: CropGeometry of the network.
     :returns: (N, 3, S, S) float32, contiguous; N = 0 gives (0, 3, S, S).
     """
@@ -44,10 +49,21 @@ def plain(faces, geometry):
     return crops
 
 
+def _prepare(face, geometry):
+    """Drop colours that the network does not see, and pixels that the warp, which does not average, would skip."""
+    if geometry.color == 'gray_x3' and face.ndim == 3:
+        face = cv2.cvtColor(face, cv2.COLOR_BGR2GRAY)
+    # The largest scale leaves one pixel of the face for each of the input.
+    enough = math.ceil((1 + _ENLARGES) * geometry.size_px)
+    if face.shape[0] > enough:
+        face = cv2.resize(face, (enough, enough), interpolation=cv2.INTER_AREA)
+    return face
+
+
 def _warp(face, size_px, generator, strength):
     side = face.shape[0]
     angle = np.deg2rad(strength * generator.uniform(-20, 20))
-    scale = side / size_px / (1 + strength * generator.uniform(-0.1, 0.2))
+    scale = side / size_px / (1 + strength * generator.uniform(-0.1, _ENLARGES))
     mirror = -1.0 if generator.random() < 0.5 else 1.0
     shift = strength * generator.uniform(-0.07, 0.07, 2) * side
     cos, sin = scale * np.cos(angle), scale * np.sin(angle)
