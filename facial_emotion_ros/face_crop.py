@@ -6,9 +6,15 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from facial_emotion_ros.errors import BadModel
+from facial_emotion_ros.errors import BadModel, BadParameter
 
 _COLORS = ('gray_x3', 'bgr')
+
+#: Fields that the first manifests did not have; they mean their defaults there.
+_LATER_FIELDS = ('level_eyes',)
+
+#: Eyes further off level than this are more likely landmarks gone wrong than a head that lies on its side.
+_MOST_LEVELLED = math.radians(60)
 
 
 @dataclass(frozen=True)
@@ -22,6 +28,7 @@ class CropGeometry:
         training pictures never had; 0 to go straight.
     :param margin: side of the square crop over sqrt(box width x box height).
     :param center_x, center_y: where the box centre lies in the crop, as a share of its side.
+    :param level_eyes: turn the crop so that the eyes lie level; manifests without this field mean False.
     """
 
     size_px: int = 96
@@ -31,6 +38,7 @@ class CropGeometry:
     margin: float = 1.17
     center_x: float = 0.510
     center_y: float = 0.513
+    level_eyes: bool = False
 
     @classmethod
     def from_manifest(cls, fields):
@@ -42,11 +50,12 @@ class CropGeometry:
         """
         values = {}
         for name, default in cls().__dict__.items():
+            if name not in fields and name in _LATER_FIELDS:
+                continue
             if name not in fields:
                 raise BadModel('manifest: input.%s expected, missing; export the bundle again' % name)
             value = fields[name]
-            expected = str if isinstance(default, str) else (int if isinstance(default, int) else (int, float))
-            if isinstance(value, bool) or not isinstance(value, expected):
+            if not _is_like(value, default):
                 raise BadModel('manifest: input.%s like %r expected, got %r' % (name, default, value))
             values[name] = value
         geometry = cls(**values)
@@ -70,6 +79,12 @@ class CropGeometry:
         for name, holds, expected in rules:
             if not holds:
                 raise BadModel('manifest: input.%s: expected %s, got %r' % (name, expected, getattr(self, name)))
+
+
+def _is_like(value, default):
+    if isinstance(default, bool) or isinstance(value, bool):
+        return isinstance(default, bool) and isinstance(value, bool)
+    return isinstance(value, type(default) if isinstance(default, (int, str)) else (int, float))
 
 
 def crop_squares(boxes, geometry):
@@ -137,17 +152,53 @@ def to_input(patch, geometry):
     return planes.transpose(2, 0, 1)
 
 
-def cut_faces(image, boxes, geometry):
+def _cut_level(image, left, top, side, angle, geometry, target_px):
+    """Cut a square turned about the middle of the face box, as cut_square cuts an upright one."""
+    # At the image's own resolution first, so that shrinking averages over area here too.
+    steps = max(target_px, int(math.ceil(side - 1e-6)))
+    middle = np.array([geometry.center_x, geometry.center_y])
+    ratio = side / float(steps)
+    turn = ratio * np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    # The centres of pixels lie half a pixel off the coordinates of boxes, in the patch as in the image.
+    offset = np.array([left, top]) + side * middle - 0.5 - turn.dot(steps * middle - 0.5)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    patch = cv2.warpAffine(image, np.column_stack([turn, offset]), (steps, steps), flags=flags,
+                           borderMode=cv2.BORDER_REPLICATE)
+    return cv2.resize(patch, (target_px, target_px), interpolation=cv2.INTER_AREA) if steps > target_px else patch
+
+
+def eye_angles(landmarks):
+    """Say how far faces are turned in the image's plane.
+
+    :param landmarks: (N, 5, 2) float pixels: the eye on the viewer's left, the other eye, and three more.
+    :returns: (N,) float64 radians from level; positive where the other eye lies lower; 0 where the eyes are one point,
+        unknown, or more than 60 degrees off.
+    """
+    between = np.diff(np.asarray(landmarks, np.float64).reshape(-1, 5, 2)[:, :2], axis=1)[:, 0]
+    angles = np.arctan2(between[:, 1], between[:, 0])
+    return np.where(np.abs(angles) <= _MOST_LEVELLED, angles, 0.0)
+
+
+def cut_faces(image, boxes, geometry, landmarks=None):
     """Cut every face box out of an image.
 
     :param image: (H, W, 3) uint8 BGR, H and W at least 1.
     :param boxes: (N, 4) float, x0 y0 x1 y1 in pixels.
     :param geometry: CropGeometry.
+    :param landmarks: (N, 5, 2) float pixels, as Faces has them; needed where the geometry levels the eyes.
     :returns: (N, 3, S, S) float32, contiguous; N = 0 gives (0, 3, S, S).
+    :raises BadParameter: if the geometry levels the eyes and landmarks are missing.
     """
     squares = crop_squares(boxes, geometry)
+    if geometry.level_eyes and (landmarks is None or np.shape(landmarks) != (len(squares), 5, 2)):
+        raise BadParameter('landmarks (%d, 5, 2) expected, for this geometry levels the eyes, got %s; take a detector '
+                           'that finds eyes' % (len(squares), None if landmarks is None else np.shape(landmarks)))
     crops = np.empty((len(squares), 3, geometry.size_px, geometry.size_px), np.float32)
-    for crop, (left, top, side) in zip(crops, squares):
-        patch = cut_square(image, left, top, side, geometry.via_px or geometry.size_px)
-        crop[:] = to_input(patch, geometry)
+    target_px = geometry.via_px or geometry.size_px
+    for row, (left, top, side) in enumerate(squares):
+        if geometry.level_eyes:
+            patch = _cut_level(image, left, top, side, eye_angles(landmarks[row])[0], geometry, target_px)
+        else:
+            patch = cut_square(image, left, top, side, target_px)
+        crops[row] = to_input(patch, geometry)
     return crops

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from facial_emotion_ros.errors import BadModel
-from facial_emotion_ros.face_crop import CropGeometry, crop_squares, cut_faces, to_input
+from facial_emotion_ros.errors import BadModel, BadParameter
+from facial_emotion_ros.face_crop import CropGeometry, crop_squares, cut_faces, eye_angles, to_input
 
 GEOMETRY = CropGeometry()
 
@@ -95,7 +95,7 @@ def test_a_manifest_s_geometry_comes_back():
 @pytest.mark.parametrize('field, value, expected', [
     ('size_px', 4, BadModel), ('size_px', '96', BadModel), ('size_px', True, BadModel), ('color', 'rgb', BadModel),
     ('scale', 0.0, BadModel), ('scale', float('nan'), BadModel), ('via_px', -1, BadModel), ('margin', 0, BadModel),
-    ('center_x', 1.5, BadModel), ('center_y', None, BadModel),
+    ('center_x', 1.5, BadModel), ('center_y', None, BadModel), ('level_eyes', 1, BadModel),
 ])
 def test_a_manifest_s_geometry_is_refused_when_no_crop_can_have_it(field, value, expected):
     fields = dict(vars(GEOMETRY))
@@ -109,3 +109,72 @@ def test_a_manifest_s_geometry_is_refused_when_a_field_is_missing():
     del fields['margin']
     with pytest.raises(BadModel, match='margin'):
         CropGeometry.from_manifest(fields)
+
+
+def test_a_manifest_of_before_levelling_means_none_of_it():
+    fields = dict(vars(GEOMETRY))
+    del fields['level_eyes']
+    assert CropGeometry.from_manifest(fields).level_eyes is False
+    assert CropGeometry.from_manifest(dict(fields, level_eyes=True)).level_eyes is True
+
+
+def face_in_scene(degrees, x=300.0, y=220.0, side=150):
+    """Return a scene with a smooth picture turned about x, y, the box around it and landmarks whose eyes are turned."""
+    scale = side / 48
+    turn = cv2.getRotationMatrix2D((23.5, 23.5), -degrees, scale)
+    turn[:, 2] += np.array([x, y]) - 0.5 - 23.5
+    scene = cv2.warpAffine(smooth_picture(), turn, (640, 480), flags=cv2.INTER_LINEAR)
+    angle = np.radians(degrees)
+    along = 20 * np.array([np.cos(angle), np.sin(angle)])
+    landmarks = np.array([[x, y]] * 5) + np.array([-along, along, [0, 0], [0, 0], [0, 0]])
+    half = 0.5 * side / GEOMETRY.margin
+    return scene, [[x - half, y - half, x + half, y + half]], landmarks[None]
+
+
+@pytest.mark.parametrize('degrees', [-40, -10, 0, 25])
+@pytest.mark.parametrize('side', [60, 150, 330])
+def test_a_turned_face_is_cut_as_a_level_one_when_eyes_are_levelled(degrees, side):
+    level = replace(GEOMETRY, level_eyes=True, center_x=0.5, center_y=0.5)
+    upright = face_in_scene(0, side=side)
+    scene, box, landmarks = face_in_scene(degrees, side=side)
+    expected = cut_faces(upright[0], upright[1], replace(level, level_eyes=False))
+    difference = np.abs(cut_faces(scene, box, level, landmarks) - expected)[:, :, 3:-3, 3:-3]
+    assert difference.mean() < 1.5 / 255 and difference.max() < 15 / 255
+    if abs(degrees) > 20:
+        assert np.abs(cut_faces(scene, box, GEOMETRY) - expected).mean() > 10 / 255
+
+
+def test_a_level_face_is_cut_alike_with_and_without_levelling():
+    scene, box, landmarks = face_in_scene(0, x=301.3, y=200.8, side=143)
+    difference = cut_faces(scene, box, replace(GEOMETRY, level_eyes=True), landmarks) - cut_faces(scene, box, GEOMETRY)
+    # Shrinking an upright square rounds it to whole pixels, a turned one does not.
+    assert np.abs(difference).mean() < 3 / 255
+
+
+def test_the_box_s_middle_stays_where_the_geometry_puts_it_when_eyes_are_levelled():
+    scene = np.zeros((480, 640, 3), np.uint8)
+    cv2.circle(scene, (300, 220), 12, (255, 255, 255), -1)
+    landmarks = face_in_scene(35)[2]
+    geometry = replace(GEOMETRY, level_eyes=True, center_x=0.4, center_y=0.7)
+    crop = cut_faces(scene, [[250, 160, 350, 280]], geometry, landmarks)[0, 0]
+    row, column = np.argwhere(crop > 0.5).mean(0) / 96
+    assert (column, row) == (pytest.approx(0.4, abs=0.02), pytest.approx(0.7, abs=0.02))
+
+
+@pytest.mark.parametrize('eyes, degrees', [
+    ([[10, 10], [30, 10]], 0), ([[10, 10], [20, 20]], 45), ([[10, 20], [20, 10]], -45),
+    ([[10, 10], [10, 10]], 0), ([[30, 10], [10, 10]], 0), ([[10, 10], [12, 30]], 0), ([[np.nan, 10], [30, 10]], 0),
+])
+def test_eyes_say_how_far_a_face_is_turned_unless_they_cannot_be_eyes(eyes, degrees):
+    landmarks = np.array([eyes + [[20, 30], [15, 40], [25, 40]]], np.float32)
+    assert np.degrees(eye_angles(landmarks)) == pytest.approx([degrees])
+
+
+def test_faces_far_outside_or_without_landmarks_are_cut_or_refused_when_eyes_are_levelled():
+    level = replace(GEOMETRY, level_eyes=True)
+    scene, _, landmarks = face_in_scene(20)
+    crops = cut_faces(scene, [[-1000, -1000, -900, -900]], level, landmarks)
+    assert np.isfinite(crops).all()
+    assert cut_faces(scene, np.zeros((0, 4)), level, np.zeros((0, 5, 2))).shape == (0, 3, 96, 96)
+    with pytest.raises(BadParameter, match='landmarks'):
+        cut_faces(scene, [[0, 0, 10, 10]], level)
