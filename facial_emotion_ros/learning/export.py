@@ -36,8 +36,7 @@ def network_of(weights):
     :raises BadModel: if names or shapes are not an ESR's.
     """
     branches = {name.split('.')[1] for name in weights if name.startswith('convolutional_branches.')}
-    numbers = [int(branch) for branch in branches if branch.isdecimal()]
-    network = ESR(1 + max(numbers, default=0), _is_diversified(weights))
+    network = ESR(max(1, len(branches)), _is_diversified(weights))
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
@@ -115,7 +114,7 @@ def weights_of(bundle):
     return weights
 
 
-def write_esr_bundle(folder, network, geometry, description, temperature=1.0, fold=False, half=True):
+def write_esr_bundle(folder, network, geometry, description, temperature=1.0, offsets=None, fold=False, half=True):
     """Export an ESR or ESR* into a bundle.
 
     :param folder: where the bundle goes.
@@ -124,6 +123,7 @@ def write_esr_bundle(folder, network, geometry, description, temperature=1.0, fo
     :param description: dict for the manifest: name, version, source, licence, training, metrics, and what affect is
         derived from under `affect_derived_from`.
     :param temperature: what logits are divided by before the softmax, above 0; 1 leaves them as they are.
+    :param offsets: (8,) float, what is then added to each class's; None for nothing.
     :param fold: see :func:`to_onnx`.
     :param half: see :func:`to_onnx`.
     :returns: ModelBundle, opened anew.
@@ -133,17 +133,16 @@ def write_esr_bundle(folder, network, geometry, description, temperature=1.0, fo
         raise BadParameter(f'a temperature above 0 expected, got {temperature!r}')
     description = dict(description)
     affect = {'name': 'affect', 'range': [-1, 1], 'derived_from': description.pop('affect_derived_from')}
+    logits = {
+        'name': 'logits', 'branches': network.branches, 'labels': list(EMOTIONS), 'temperature': float(temperature),
+    }
+    if offsets is not None:
+        logits['offsets'] = [float(offset) for offset in offsets]
     manifest = {
         'architecture': 'esr',
         'model': {'precision': 'fp16 storage, fp32 arithmetic' if half else 'fp32'},
         'input': dict(vars(geometry), name='crops', shape=['N', 3, geometry.size_px, geometry.size_px]),
-        'outputs': {
-            'logits': {
-                'name': 'logits', 'branches': network.branches, 'labels': list(EMOTIONS),
-                'temperature': float(temperature),
-            },
-            'affect': affect,
-        },
+        'outputs': {'logits': logits, 'affect': affect},
     }
     manifest = dict({key: description.pop(key) for key in ('name', 'version')}, **manifest, **description)
     return write_bundle(folder, manifest, to_onnx(network, geometry.size_px, fold, half))

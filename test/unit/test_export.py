@@ -7,7 +7,7 @@ torch = pytest.importorskip('torch', reason='torch is not installed: it is neede
 onnx = pytest.importorskip('onnx', reason='onnx is not installed: it is needed for export only')
 
 from facial_emotion_ros.emotions import EMOTIONS  # noqa: E402
-from facial_emotion_ros.errors import BadModel  # noqa: E402
+from facial_emotion_ros.errors import BadModel, BadParameter  # noqa: E402
 from facial_emotion_ros.esr_engine import EsrEngine  # noqa: E402
 from facial_emotion_ros.face_crop import CropGeometry  # noqa: E402
 from facial_emotion_ros.learning import export  # noqa: E402
@@ -21,14 +21,32 @@ DESCRIPTION = {
 }
 
 
+
+def used(branches, diversified, size_px):
+    """Return a network in evaluation mode whose running statistics are those of random pictures."""
+    torch.manual_seed(0)
+    network = ESR(branches, diversified).train()
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = None  # the mean of all batches, not a moving one
+    with torch.no_grad():
+        network(crops_of(6, size_px))
+    return network.eval()
+
+
+def crops_of(count, size_px, seed=0):
+    """Return random pictures that differ in contrast and pattern."""
+    generator = torch.Generator().manual_seed(seed)
+    patterns = torch.rand(count, 3, 8, 8, generator=generator)
+    contrast = torch.rand(count, 1, 1, 1, generator=generator)
+    # By itself, each pixel so many times.
+    return contrast * patterns.repeat_interleave(size_px // 8, 2).repeat_interleave(size_px // 8, 3)
+
+
 @pytest.fixture(scope='module')
 def network():
     """Return an ESR-3 with random weights of half precision's values and used batch norm."""
-    torch.manual_seed(0)
-    network = ESR(3).train()
-    with torch.no_grad():
-        network(torch.rand(8, 3, 96, 96))
-    return export.network_of(export.halved(network.state_dict()))
+    return export.network_of(export.halved(used(3, False, 96).state_dict()))
 
 
 @pytest.fixture(scope='module')
@@ -38,16 +56,76 @@ def bundle(network, tmp_path_factory):
     return export.write_esr_bundle(folder, network, CropGeometry(), DESCRIPTION)
 
 
-@pytest.mark.parametrize('count', [0, 1, 3, 17])
-def test_onnx_runtime_gives_what_torch_gives(network, bundle, count):
-    crops = np.random.default_rng(count).random((count, 3, 96, 96)).astype(np.float32)
+@pytest.fixture(scope='module')
+def diversified():
+    """Return an ESR*-2 for crops of 64 px, with random weights of half precision's values."""
+    return export.network_of(export.halved(used(2, True, 64).state_dict()))
+
+
+@pytest.fixture(scope='module')
+def diversified_bundle(diversified, tmp_path_factory):
+    """Return its bundle."""
+    folder = tmp_path_factory.mktemp('bundles') / 'esr_star_2_random'
+    geometry = CropGeometry(size_px=64)
+    return export.write_esr_bundle(folder, diversified, geometry, DESCRIPTION, 1.5, offsets=[0, 0, 0, 0, 1, 1, 0, -1])
+
+
+def assert_parity(network, bundle, count):
+    """Compare ONNX Runtime with torch on some faces."""
+    crops = crops_of(count, bundle.manifest['input']['size_px'], seed=1).numpy()
     with torch.inference_mode():
         expected = [output.numpy() for output in network(torch.from_numpy(crops))]
     # The model itself, as the engine answers N = 0 without it.
     outputs = RunningModel(bundle).run(['logits', 'affect'], {'crops': crops})
     for output, wanted in zip(outputs, expected):
         assert output.shape == wanted.shape
+        if count > 1:
+            assert wanted.std(0).min() > 1e-3  # faces differ: there is something to compare
         np.testing.assert_allclose(output, wanted, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize('count', [0, 1, 3, 17])
+def test_onnx_runtime_gives_what_torch_gives(network, bundle, count):
+    assert_parity(network, bundle, count)
+
+
+@pytest.mark.parametrize('count', [0, 1, 3, 17])
+def test_onnx_runtime_gives_what_torch_gives_when_the_network_is_diversified_and_smaller(
+        diversified, diversified_bundle, count):
+    assert_parity(diversified, diversified_bundle, count)
+
+
+@pytest.mark.parametrize('is_diversified', [False, True])
+@pytest.mark.parametrize('half', [False, True])
+def test_a_folded_network_gives_the_same_and_is_no_master(tmp_path, is_diversified, half):
+    network = used(1, is_diversified, 64)
+    options = {'fold': True, 'half': half}
+    bundle = export.write_esr_bundle(tmp_path / 'folded', network, CropGeometry(size_px=64), DESCRIPTION, **options)
+    kinds = {node.op_type for node in onnx.load_from_string(bundle.model_bytes).graph.node}
+    assert 'BatchNormalization' not in kinds and ('Cast' in kinds) == half
+    assert bundle.manifest['model']['precision'] == ('fp16 storage, fp32 arithmetic' if half else 'fp32')
+    if not half:
+        for count in (0, 3):
+            assert_parity(network, bundle, count)
+    with pytest.raises(BadModel, match='no master'):
+        export.weights_of(bundle)
+
+
+def test_single_precision_is_kept_when_it_is_wanted(tmp_path):
+    network = used(1, False, 64)
+    bundle = export.write_esr_bundle(tmp_path / 'single', network, CropGeometry(size_px=64), DESCRIPTION, half=False)
+    weights = export.weights_of(bundle)
+    assert all(torch.equal(weights[name], tensor) for name, tensor in network.state_dict().items()
+               if not name.endswith('num_batches_tracked'))
+
+
+def test_a_network_in_training_mode_is_exported_as_it_infers_and_left_in_that_mode(network):
+    for fold in (False, True):
+        training = ESR(1).train()
+        kinds = {node.op_type for node in onnx.load_from_string(export.to_onnx(training, 64, fold)).graph.node}
+        assert 'Dropout' not in kinds and ('BatchNormalization' in kinds) != fold
+        assert training.training and all(module.training for module in training.modules())
+        assert not training.base.bn1.running_mean.any()
 
 
 def test_the_embedded_bundle_gives_what_torch_gives_from_its_own_master_weights():
@@ -61,12 +139,22 @@ def test_the_embedded_bundle_gives_what_torch_gives_from_its_own_master_weights(
         np.testing.assert_allclose(output, wanted, atol=1e-3, rtol=1e-3)
 
 
-def test_the_master_weights_come_back_from_the_bundle(network, bundle):
-    weights = export.weights_of(bundle)
+@pytest.mark.parametrize('kind', ['', 'diversified_'])
+def test_the_master_weights_come_back_from_the_bundle(request, kind):
+    network = request.getfixturevalue(kind.strip('_') or 'network')
+    weights = export.weights_of(request.getfixturevalue(kind + 'bundle'))
     assert set(weights) == set(network.state_dict())
     for name, tensor in network.state_dict().items():
         if not name.endswith('num_batches_tracked'):
             assert torch.equal(weights[name], tensor), name
+    again = export.network_of(weights)
+    assert again.diversified == network.diversified and again.branches == network.branches
+
+
+def test_every_name_is_kept_when_tensors_are_equal():
+    # The exporter merges equal tensors: a new network has many, and the gates' single numbers are equal often.
+    bundle = ModelBundle('', {'outputs': {'logits': {'branches': 2}}}, export.to_onnx(ESR(2, True), 64))
+    assert set(export.weights_of(bundle)) == set(ESR(2, True).state_dict())
 
 
 def test_the_manifest_says_what_the_robot_must_know(bundle):
@@ -75,6 +163,27 @@ def test_the_manifest_says_what_the_robot_must_know(bundle):
     assert manifest['outputs']['logits']['branches'] == 3
     assert CropGeometry.from_manifest(manifest['input']) == CropGeometry()
     assert manifest['model']['opset'] == 13 and manifest['model']['ir_version'] <= 7
+    assert manifest['outputs']['logits']['temperature'] == 1.0 and 'offsets' not in manifest['outputs']['logits']
+
+
+def test_size_and_calibration_reach_the_robot_when_they_are_not_the_usual_ones(diversified_bundle):
+    manifest = diversified_bundle.manifest
+    assert manifest['model']['opset'] == 13 and manifest['model']['ir_version'] <= 7
+    assert manifest['input']['size_px'] == 64 and manifest['input']['shape'] == ['N', 3, 64, 64]
+    engine = EsrEngine(diversified_bundle)
+    assert engine.temperature == 1.5 and engine.offsets == [0, 0, 0, 0, 1, 1, 0, -1]
+    assert engine.run(np.zeros((2, 3, 64, 64), np.float32))[0].shape == (2, 2, 8)
+
+
+@pytest.mark.parametrize('temperature', [0, -1, float('nan'), float('inf')])
+def test_a_temperature_is_refused_when_it_is_not_above_zero(network, tmp_path, temperature):
+    with pytest.raises(BadParameter, match='above 0'):
+        export.write_esr_bundle(tmp_path / 'bad', network, CropGeometry(), DESCRIPTION, temperature)
+
+
+def test_a_size_is_refused_when_nothing_would_be_left_to_convolve(network):
+    with pytest.raises(BadParameter, match='at least 54 px, got 48'):
+        export.to_onnx(network, 48)
 
 
 def test_large_weights_are_stored_in_half_precision_and_batch_norm_is_not(bundle):
@@ -87,6 +196,9 @@ def test_large_weights_are_stored_in_half_precision_and_batch_norm_is_not(bundle
     lambda weights: weights.pop('base.conv1.weight'),
     lambda weights: weights.update({'base.conv1.weight': torch.zeros(64, 1, 5, 5)}),
     lambda weights: weights.update({'head.weight': torch.zeros(1)}),
+    lambda weights: weights.update({'base.cbam1.weight': torch.zeros(1)}),
+    lambda weights: weights.update({'convolutional_branches.x.fc.weight': torch.zeros(1)}),
+    lambda weights: weights.clear(),
 ])
 def test_weights_are_refused_when_they_are_not_an_esr_s(network, spoil):
     weights = dict(network.state_dict())
