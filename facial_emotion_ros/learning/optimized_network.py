@@ -1,0 +1,67 @@
+"""A network in ONNX Runtime, ours or one that OpenDR exported."""
+
+import os
+
+import numpy as np
+
+from facial_emotion_ros.emotions import EMOTIONS
+from facial_emotion_ros.errors import BadModel
+from facial_emotion_ros.model_bundle import ModelBundle
+from facial_emotion_ros.onnx_session import CPU, open_session
+
+#: Execution provider of each kind of device.
+_PROVIDERS = {'cuda': ('CUDAExecutionProvider', CPU), 'cpu': (CPU,)}
+
+
+class OptimizedNetwork:
+    """An ESR as an ONNX Runtime session.
+
+    session: onnxruntime.InferenceSession.
+    branches: number of branches.
+    model_bytes: the ONNX file.
+    """
+
+    def __init__(self, model_bytes, name, device='cpu'):
+        """Open a session.
+
+        :param model_bytes: an ONNX file with one input (N, 3, S, S) and as outputs logits (N, B, 8) and affect
+            (N, B, 2), as we export them, or B logits (N, 8) and B affects (N, 2), as OpenDR does.
+        :param name: what to call it.
+        :param device: 'cpu' or 'cuda'; a GPU that ONNX Runtime cannot use is replaced by the CPU with a warning.
+        :raises BadModel: if it cannot be loaded, or has other inputs or outputs.
+        """
+        bundle = ModelBundle('', {'name': name}, model_bytes)
+        opened = open_session(bundle, _PROVIDERS[device.partition(':')[0]], threads=os.cpu_count() or 1)
+        self.session, self.model_bytes = opened.session, model_bytes
+        inputs, outputs = self.session.get_inputs(), self.session.get_outputs()
+        self._logits = [node.name for node in outputs if node.shape and node.shape[-1] == len(EMOTIONS)]
+        self._affect = [node.name for node in outputs if node.shape and node.shape[-1] == 2]
+        if len(inputs) != 1 or not self._logits or len(self._logits) != len(self._affect):
+            shapes = ', '.join(f'{node.name} {node.shape}' for node in inputs + outputs)
+            raise BadModel(f'{name}: an ESR with one input, logits (..., 8) and affect (..., 2) expected, got {shapes}')
+        self._input = inputs[0].name
+        self._at_once = inputs[0].shape[0] if isinstance(inputs[0].shape[0], int) else 0
+        side = inputs[0].shape[-1]
+        #: Side of the crops that it takes; None where any will do.
+        self.size_px = side if isinstance(side, int) else None
+        first = next(node for node in outputs if node.name == self._logits[0])
+        self.branches = first.shape[1] if len(first.shape) == 3 else len(self._logits)
+
+    def outputs(self, crops):
+        """Run base and all branches.
+
+        :param crops: (N, 3, S, S) float32 array; OpenDR's files take a fixed number, which is filled up.
+        :returns: logits (N, B, 8) and affect (N, B, 2), float32 arrays; N = 0 gives empty ones.
+        """
+        logits = [np.zeros((0, self.branches, len(EMOTIONS)), np.float32)]
+        affect = [np.zeros((0, self.branches, 2), np.float32)]
+        step = self._at_once or max(1, len(crops))
+        for begin in range(0, len(crops), step):
+            part = crops[begin:begin + step]
+            filled = np.concatenate([part, np.zeros((self._at_once - len(part),) + part.shape[1:], np.float32)]
+                                    ) if self._at_once else part
+            results = self.session.run(self._logits + self._affect, {self._input: filled})
+            for parts, arrays in ((logits, results[:len(self._logits)]), (affect, results[len(self._logits):])):
+                stacked = arrays[0] if arrays[0].ndim == 3 else np.stack(arrays, 1)
+                parts.append(stacked[:len(part)])
+        return np.concatenate(logits), np.concatenate(affect)
