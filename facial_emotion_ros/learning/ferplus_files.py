@@ -115,9 +115,10 @@ def _read_label_csv(path):
     """Read lines of name, box and ten votes, without a header; older ones have no box."""
     names, votes = [], []
     for line, fields in _lines(path):
-        if len(fields) not in (11, 12):
+        has_box = len(fields) > 1 and fields[1].startswith('(')
+        if len(fields) != 11 + has_box:
             raise BadDataset(f'{path}: line {line}: name, box and ten votes expected, got {len(fields)} columns')
-        if len(fields) == 12 and fields[1].replace(' ', '') != f'(0,0,{SIDE_PX},{SIDE_PX})':
+        if has_box and fields[1].replace(' ', '') != f'(0,0,{SIDE_PX},{SIDE_PX})':
             raise BadDataset(f'{path}: line {line}: the box (0, 0, {SIDE_PX}, {SIDE_PX}) expected, got {fields[1]}')
         names.append(fields[0])
         votes.append(_votes(path, line, fields[-10:]))

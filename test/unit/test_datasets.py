@@ -1,112 +1,89 @@
-"""FER+ as arrays, and its protocol."""
+"""Sets of faces are recognised by what lies there, and OpenDR's names serve torch."""
 
-import os
-
-import cv2
 import numpy as np
 import pytest
+from affectnet_tree import COLORS, AffectNetTree
 
-from facial_emotion_ros.emotions import EMOTIONS
-from facial_emotion_ros.errors import BadDataset
-from facial_emotion_ros.learning.datasets import FerPlus, read_ferplus, read_names
-
-REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-DATA = os.path.join(os.path.dirname(REPOSITORY), 'shared', 'data')
-
-# FER+'s columns: neutral, happiness, surprise, sadness, anger, disgust, fear, contempt, unknown, not-a-face.
-VOTES = [
-    ([0, 9, 1, 0, 0, 0, 0, 0, 0, 0], 'happy', {'happy': 1.0}),
-    ([0, 0, 0, 8, 2, 0, 0, 0, 0, 0], 'sad', {'sad': 0.8, 'anger': 0.2}),
-    ([5, 5, 0, 0, 0, 0, 0, 0, 0, 0], None, {'neutral': 0.5, 'happy': 0.5}),
-    ([0, 0, 0, 0, 0, 0, 6, 0, 4, 0], 'fear', {'fear': 1.0}),
-    ([0, 0, 4, 0, 0, 0, 0, 0, 6, 0], None, None),
-    ([1, 1, 1, 1, 1, 1, 1, 1, 1, 1], None, None),
-    ([0, 0, 0, 0, 0, 7, 0, 3, 0, 0], 'disgust', {'disgust': 0.7, 'contempt': 0.3}),
-    ([2, 0, 0, 0, 0, 0, 0, 5, 0, 0], 'contempt', {'contempt': 5 / 7, 'neutral': 2 / 7}),
-    ([0, 0, 0, 0, 10, 0, 0, 0, 0, 0], 'anger', {'anger': 1.0}),
-    ([0, 0, 0, 0, 0, 0, 0, 0, 0, 10], None, None),
-]
+from facial_emotion_ros.errors import BadDataset, BadParameter
+from facial_emotion_ros.learning import datasets
+from facial_emotion_ros.learning.datasets import AffectNetCategorical, AffectNetDimensional, open_faces
 
 
-def split():
-    """Return a FerPlus of the table's votes."""
-    votes = np.array([row[0] for row in VOTES])
-    return FerPlus(np.zeros((len(votes), 48, 48), np.uint8), votes, np.array([f'{i}.png' for i in range(len(votes))]))
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    """Keep what is remembered of checked pictures out of the user's cache."""
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
 
 
-def write_npz(path, pictures, votes=None, **others):
-    """Write pictures, (P, P) uint8 each, in the layout of read_ferplus."""
-    coded = [cv2.imencode('.png', picture)[1].ravel() for picture in pictures]
-    arrays = {
-        'png': np.concatenate(coded),
-        'offsets': np.cumsum([0] + [len(png) for png in coded]),
-        'votes': np.zeros((len(pictures), 10), np.uint8) if votes is None else votes,
-        'names': np.array([f'{i}.png' for i in range(len(pictures))], 'S14'),
-    }
-    arrays.update(others)
-    np.savez(path, **{name: array for name, array in arrays.items() if array is not None})
-    return str(path)
+@pytest.fixture
+def affectnet(tmp_path):
+    """Return the folder of a small AffectNet, laid out for training: 4 faces of each class, and one unrated."""
+    tree = AffectNetTree(tmp_path)
+    tree.add_many(32)
+    tree.add(5, (-2, -2))
+    tree.write('validation.csv')
+    for set_index in (1, 2):
+        datasets.pre_process_affect_net(tree.write(), tree.root, str(tmp_path / 'faces'), set_index)
+    return str(tmp_path / 'faces')
 
 
-def test_the_majority_protocol_keeps_clear_winners_alone():
-    rows, labels = split().majority()
-    assert {int(row): EMOTIONS[label] for row, label in zip(rows, labels)} == {
-        row: label for row, (_, label, _) in enumerate(VOTES) if label}
+def test_nothing_is_guessed_when_nothing_known_lies_there(tmp_path):
+    with pytest.raises(BadDataset, match='there is nothing'):
+        open_faces(str(tmp_path / 'absent'))
+    with pytest.raises(BadDataset, match='none of them is there; see docs/datasets.md'):
+        open_faces(str(tmp_path))
+    with pytest.raises(BadDataset, match='format ferplus, affectnet, folder'):
+        open_faces(str(tmp_path), 'imagenet')
+    with pytest.raises(BadDataset, match='AffectNet expected'):
+        open_faces(str(tmp_path), 'affectnet')
 
 
-def test_soft_labels_are_the_votes_for_emotions_without_single_ones():
-    rows, distributions = split().soft_labels()
-    assert list(rows) == [row for row, (_, _, soft) in enumerate(VOTES) if soft]
-    for row, distribution in zip(rows, distributions):
-        expected = [VOTES[row][2].get(emotion, 0) for emotion in EMOTIONS]
-        np.testing.assert_allclose(distribution, expected, rtol=1e-6)
+def test_samples_are_opendrs_when_torch_loads_them(affectnet):
+    torch = pytest.importorskip('torch', reason='torch is not installed: it is needed for training only')
+    samples = AffectNetCategorical(idx_set=2, max_loaded_images_per_label=2, transforms=None, is_norm_by_mean_std=False,
+                                   base_path_to_affectnet=affectnet)
+    assert len(samples) == 16 and np.bincount(samples.labels).tolist() == [2] * 8
+    faces, labels = next(iter(torch.utils.data.DataLoader(samples, batch_size=16)))
+    assert faces.shape == (16, 3, 96, 96) and faces.dtype == torch.float32 and labels.tolist() == list(samples.labels)
+    # Blue first, as ESR wants it, from 0 to 1.
+    np.testing.assert_allclose(faces[6, :, 3, 3] * 255, COLORS[6], atol=25)
+    assert samples.get_class(1) == 'Happy'
 
 
-def test_pictures_come_back_as_they_were(tmp_path):
-    pictures = np.random.default_rng(0).integers(0, 256, (3, 48, 48)).astype(np.uint8)
-    votes = np.arange(30, dtype=np.uint8).reshape(3, 10)
-    read = read_ferplus(write_npz(tmp_path / 'split.npz', pictures, votes))
-    np.testing.assert_array_equal(read.faces(), pictures)
-    np.testing.assert_array_equal(read.votes, votes)
-    assert list(read.names) == ['0.png', '1.png', '2.png'] and len(read.rows([2])) == 1
+def test_affect_comes_with_the_faces_when_samples_are_dimensional(affectnet):
+    pytest.importorskip('torch', reason='torch is not installed: it is needed for training only')
+    samples = AffectNetDimensional(idx_set=0, max_loaded_images_per_label=5, base_path_to_affectnet=affectnet)
+    assert len(samples) == 10  # arousal is never negative here: two quadrants
+    face, affect = samples[0]
+    assert affect.dtype == np.float32 and affect[1] == np.float32(0.57)
+    everything = AffectNetDimensional(base_path_to_affectnet=affectnet)
+    assert len(everything) == 32 and everything.get_class(3) == 3
 
 
-@pytest.mark.parametrize('others, text', [
-    ({'votes': None}, 'votes missing'),
-    ({'votes': np.zeros((2, 8), np.uint8)}, r'\(2, 8\)'),
-    ({'offsets': np.array([0, 1])}, r'\(2,\)'),
-    ({'offsets': np.array([0, 5, 10])}, '2 of 2'),
-])
-def test_a_file_is_refused_when_it_has_another_layout(tmp_path, others, text):
-    if others.get('votes', 0) is None:
-        path = write_npz(tmp_path / 'split.npz', np.zeros((2, 48, 48), np.uint8))
-        with np.load(path) as archive:
-            kept = {key: archive[key] for key in archive if key != 'votes'}
-        np.savez(path, **kept)
-    else:
-        path = write_npz(tmp_path / 'split.npz', np.zeros((2, 48, 48), np.uint8), **others)
-    with pytest.raises(BadDataset, match=text):
-        read_ferplus(path)
+def test_the_same_seed_draws_the_same_samples_when_there_are_more_than_wanted(affectnet):
+    first, again, other = (
+        AffectNetCategorical(max_loaded_images_per_label=1, base_path_to_affectnet=affectnet, seed=seed)
+        for seed in (0, 0, 1))
+    assert first.names.tolist() == again.names.tolist() != other.names.tolist()
 
 
-def test_a_file_is_refused_when_it_is_absent_no_archive_or_of_other_pictures(tmp_path):
-    with pytest.raises(BadDataset, match='there is none'):
-        read_ferplus(str(tmp_path / 'absent.npz'))
-    (tmp_path / 'text.npz').write_text('no archive')
-    with pytest.raises(BadDataset, match='cannot be read'):
-        read_ferplus(str(tmp_path / 'text.npz'))
-    with pytest.raises(BadDataset, match='64x32'):
-        read_ferplus(write_npz(tmp_path / 'large.npz', np.zeros((2, 32, 64), np.uint8)))
+def test_each_colour_is_scaled_by_its_own_mean_when_asked_for(affectnet):
+    pytest.importorskip('torch', reason='torch is not installed: it is needed for training only')
+
+    def gray(face):
+        return np.full_like(face, 100)
+
+    samples = AffectNetCategorical(2, transforms=gray, base_path_to_affectnet=affectnet)
+    face, _ = samples[0]
+    np.testing.assert_allclose(
+        face[:, 0, 0], [(100 - 102.67609) / 60.435623, (100 - 117.06477) / 61.907074, (100 - 149.35457) / 69.18084],
+        rtol=1e-5)
 
 
-def test_names_are_read_one_a_line(tmp_path):
-    (tmp_path / 'names.txt').write_text('# copies\na.png\nb.png of c.png\n\n')
-    assert read_names(str(tmp_path / 'names.txt')) == ['a.png', 'b.png']
-    with pytest.raises(BadDataset, match='cannot be read'):
-        read_names(str(tmp_path / 'absent.txt'))
-
-
-@pytest.mark.skipif(not os.path.isdir(DATA), reason='FER+ (shared/data beside the checkout) is absent')
-def test_the_protocol_keeps_the_published_number_of_faces():
-    valid = read_ferplus(os.path.join(DATA, 'ferplus_valid.npz'))
-    assert len(valid) == 3579 and len(valid.majority()[0]) == 3191
+def test_the_reason_is_given_when_samples_cannot_be_opened(affectnet):
+    with pytest.raises(BadParameter, match='idx_set'):
+        AffectNetCategorical(3, base_path_to_affectnet=affectnet)
+    with pytest.raises(BadDataset, match='base_path_to_affectnet'):
+        AffectNetCategorical()
+    with pytest.raises(BadDataset, match='Training_Unlabeled'):
+        AffectNetCategorical(1, base_path_to_affectnet=affectnet)
