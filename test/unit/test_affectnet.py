@@ -191,6 +191,21 @@ def test_every_picture_is_whole_when_the_process_was_killed(tree, tmp_path):
     assert len(AffectNet(str(faces))) == 900
 
 
+def test_nothing_stays_of_a_picture_when_the_system_refuses_its_end(tree, tmp_path):
+    resource = pytest.importorskip('resource', reason='limits of a process are set by the module resource')
+    tree.add_many(8)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    tree.write()
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (700, before[1]))  # as a full disk would, in the middle of a file
+        with pytest.raises(BadDataset, match='.jpg: cannot be written .*start again: it goes on from here'):
+            pre_process_affect_net(tree.root, tree.root, str(tmp_path / 'faces'), 1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert os.listdir(tmp_path / 'faces' / 'Training_Labeled' / '0') == []
+    assert prepare(tree, tmp_path).written == 8
+
+
 def test_a_destination_is_refused_when_something_else_was_made_there(tree, tmp_path):
     tree.add_many(8)
     prepare(tree, tmp_path)
@@ -274,7 +289,7 @@ def faces(tree, tmp_path):
 
 
 def test_names_and_labels_translate_into_each_other():
-    assert file_name(12, 3, 0.57, -0.0009) == '0000012_3_570_-1.jpg'
+    assert file_name(12, 3, 0.57, -0.0009) == '0000012_3_570_-1.jpg' and '_-581_290.' in file_name(1, 3, -0.5809, 0.29)
     assert labels_of('0000012_3_570_-1.jpg') == labels_of('0000012s3s570s-1.jpg') == (12, 3, 570, -1)
     assert labels_of('0000012_3_570.jpg') is None and labels_of('.0000012_3_570_-1.jpg.part') is None
 

@@ -135,14 +135,14 @@ def test_pictures_of_any_shape_come_as_squares_when_they_are_read(root):
 
 
 def test_damaged_and_missing_pictures_are_left_out_when_they_are_few(root):
-    names = [f'{number}.png' for number in range(198)]
+    names = [f'{number}.png' for number in range(199)]
     lines = [f'{name},happy' for name in names]
     path = labelled(root, 'file,emotion', *lines, 'absent.png,sad', names=names)
     (root / '7.png').write_bytes((root / '7.png').read_bytes()[:-9])
     said = []
     faces = open_faces(path, report=said.append)
-    assert len(faces) == 197 and {each.name for each in faces.damaged} == {'absent.png', '7.png'}
-    assert '2 of 199' in said[0] and len(said) == 3
+    assert len(faces) == 198 and {each.name for each in faces.damaged} == {'absent.png', '7.png'}
+    assert '2 of 200' in said[0] and len(said) == 3
     os.remove(root / '8.png')
-    with pytest.raises(BadDataset, match='3 of 199'):
+    with pytest.raises(BadDataset, match='3 of 200'):
         open_faces(path)
