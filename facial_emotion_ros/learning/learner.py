@@ -68,8 +68,8 @@ class FacialEmotionLearner(LearnerSettings):
         :param diversify: ESR*, with attention that is kept diverse.
         """
         super().__init__(lr, batch_size, temp_path, device)
-        self.device_ind = device_ind
-        self.output_device = device_ind[0] if isinstance(device_ind, (list, tuple)) else device_ind
+        self.device_ind = list(device_ind) if isinstance(device_ind, (list, tuple)) else device_ind
+        self.output_device = self.device_ind[0] if isinstance(self.device_ind, list) else device_ind
         self.validation_interval, self.momentum = validation_interval, momentum
         self.max_training_epoch, self.max_tuning_epoch = max_training_epoch, max_tuning_epoch
         self.ensemble_size, self.diversify = ensemble_size, diversify
