@@ -6,6 +6,7 @@ import math
 import os
 import sys
 
+from facial_emotion_ros.atomic_file import write_whole
 from facial_emotion_ros.errors import FacialEmotionError
 
 
@@ -16,7 +17,8 @@ def parser():
         description='What detector and crop leave of an ESR bundle\'s accuracy: FER+ faces in drawn 640x480 scenes, '
                     'labelled photographs, and how often a face keeps its category when its image is varied.',
     )
-    arguments.add_argument('--dataset', required=True, metavar='NPZ', help='split of FER+')
+    arguments.add_argument('--dataset', required=True, metavar='PATH',
+                           help='FER+ npz, or any set of faces that is framed like FER+')
     arguments.add_argument('--only', metavar='TXT', help='file of picture names, one a line: only these count')
     arguments.add_argument('--portraits', metavar='DIR', help='labelled photographs: pictures and labels.csv')
     arguments.add_argument('--bundle', default='esr_9_ferplus', metavar='DIR', help='default: the embedded %(default)s')
@@ -35,15 +37,19 @@ def parser():
     arguments.add_argument('--save-scenes', type=_count, default=0, metavar='N',
                            help='also write that many scenes as pictures; mind whose pictures they are')
     arguments.add_argument('--seed', type=_count, default=0, help='of faces, places, backgrounds; default: %(default)s')
-    arguments.add_argument('--threads', type=int, default=os.cpu_count(), help='default: %(default)s')
+    arguments.add_argument('--threads', type=_threads, default=os.cpu_count(), help='default: %(default)s')
     return arguments
 
 
-def _count(text):
+def _count(text, least=0):
     number = int(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError(f'0 or more expected, got {number}')
+    if number < least:
+        raise argparse.ArgumentTypeError(f'{least} or more expected, got {number}')
     return number
+
+
+def _threads(text):
+    return _count(text, 1)
 
 
 def main(argv=None):
@@ -54,21 +60,28 @@ def main(argv=None):
     """
     options = parser().parse_args(argv)
     try:
-        figures, files = _measure(options)
-    except FacialEmotionError as error:
+        figures, files = measure(options)
+        if options.output:
+            files['camera.json'] = json.dumps(_without_nan(figures), indent=2).encode()
+            for name, content in files.items():
+                write_whole(os.path.join(options.output, name), content)
+    except ImportError as error:
+        print(f'evaluate_camera: {error}; sets of faces and plots need torch and matplotlib: scripts/setup --tests',
+              file=sys.stderr)
+        return 1
+    except (FacialEmotionError, OSError) as error:
         print(f'evaluate_camera: {error}', file=sys.stderr)
         return 1
-    if options.output:
-        from facial_emotion_ros.atomic_file import write_whole
-
-        files['camera.json'] = json.dumps(_without_nan(figures), indent=2).encode()
-        for name, content in files.items():
-            write_whole(os.path.join(options.output, name), content)
     return 0
 
 
-def _measure(options):
-    """Measure and print; return figures for camera.json, and further files by name."""
+def measure(options):
+    """Measure and print.
+
+    :param options: what :func:`parser` gives.
+    :returns: dict for camera.json, and dict of further files: name -> bytes.
+    :raises FacialEmotionError: if bundle, faces, photographs or values to try cannot be used.
+    """
     from facial_emotion_ros.evaluation.crop_sweep import cuts_to_try, parse_values
     from facial_emotion_ros.evaluation.scenes import read_portraits
     from facial_emotion_ros.pipeline import EmotionPipeline
@@ -84,8 +97,9 @@ def _measure(options):
         'bundle': pipeline.esr_bundle.name, 'version': pipeline.esr_bundle.version,
         'sha256': pipeline.esr_bundle.sha256, 'geometry': dict(vars(pipeline.engine.geometry)),
         'detector': pipeline.detector_bundle.name, 'detector_sha256': pipeline.detector_bundle.sha256,
-        'dataset': os.path.basename(options.dataset), 'only': options.only and os.path.basename(options.only),
+        'dataset': os.path.basename(os.path.normpath(options.dataset)), 'only': options.only and os.path.basename(options.only),
         'labelled_faces': labelled, 'seed': options.seed,
+        'temperature': pipeline.engine.temperature, 'offsets': pipeline.engine.offsets,
     }
     print(f'{figures["bundle"]} {figures["version"]} on {figures["dataset"]}: {drawn} of {labelled} labelled faces\n')
     files = _pictures(draw, options.save_scenes)
@@ -100,10 +114,10 @@ def _scenes(options):
 
     from facial_emotion_ros.errors import BadDataset
     from facial_emotion_ros.evaluation.scenes import pasted_scenes
+    from facial_emotion_ros.learning.datasets import open_faces
     from facial_emotion_ros.learning.face_set import held_out, read_names
-    from facial_emotion_ros.learning.ferplus_files import read_ferplus
 
-    split = read_ferplus(options.dataset)
+    split = open_faces(options.dataset)
     if options.only:
         split = held_out(split, read_names(options.only))[1]
     labelled = np.flatnonzero(split.labels >= 0)

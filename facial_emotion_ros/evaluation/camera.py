@@ -7,7 +7,6 @@ import cv2
 import numpy as np
 
 from facial_emotion_ros.emotions import EMOTIONS
-from facial_emotion_ros.ensemble import combine
 from facial_emotion_ros.face_crop import CropGeometry, cut_faces, eye_angles, to_input
 
 #: What issue 3 asks for: at most this much accuracy is lost on the way through the camera ...
@@ -64,7 +63,7 @@ def _first(scores):
 
 
 def read_scores(engine, crops):
-    """Run an engine and combine its branches, in batches.
+    """Run an engine and combine its branches, calibrated as its bundle says, in batches.
 
     :param engine: EsrEngine.
     :param crops: (N, 3, S, S) float32.
@@ -72,7 +71,7 @@ def read_scores(engine, crops):
     """
     parts = [np.zeros((0, len(EMOTIONS)), np.float32)]
     for first in range(0, len(crops), _BATCH):
-        parts.append(combine(*engine.run(crops[first:first + _BATCH])).scores)
+        parts.append(engine.estimate(crops[first:first + _BATCH]).scores)
     return np.concatenate(parts)
 
 

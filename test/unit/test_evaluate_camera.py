@@ -13,8 +13,6 @@ torch = pytest.importorskip('torch', reason='torch is not installed: it is neede
 pytest.importorskip('onnx', reason='onnx is not installed: it is needed for export only')
 pytest.importorskip('matplotlib', reason='matplotlib is not installed: it is needed for plots only')
 
-from test_datasets import write_npz  # noqa: E402
-
 from facial_emotion_ros.commands import evaluate_camera  # noqa: E402
 from facial_emotion_ros.evaluation.scenes import PICTURE_OVER_BOX  # noqa: E402
 from facial_emotion_ros.face_crop import CropGeometry, crop_squares, cut_square  # noqa: E402
@@ -25,6 +23,14 @@ from facial_emotion_ros.model_bundle import ModelBundle, embedded_bundle  # noqa
 
 SAMPLES = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), 'samples')
 EXPRESSIONS = {'astronaut.jpg': 'happy', 'president.jpg': 'neutral', 'vice_president.jpg': 'happy'}
+
+
+def write_npz(path, pictures, votes):
+    """Write gray pictures and votes in FER+'s layout."""
+    coded = [cv2.imencode('.png', picture)[1].ravel() for picture in pictures]
+    np.savez(path, png=np.concatenate(coded), offsets=np.cumsum([0] + [len(png) for png in coded]), votes=votes,
+             names=np.array([f'{place}.png' for place in range(len(pictures))], 'S14'))
+    return str(path)
 
 
 @pytest.fixture(scope='module')
@@ -118,6 +124,6 @@ def test_the_command_ends_with_one_line_when_its_input_is_bad(arguments, dataset
 
 
 def test_a_set_without_a_clear_label_is_refused(tmp_path, capsys):
-    unclear = write_npz(tmp_path / 'split.npz', np.zeros((2, 48, 48), np.uint8))
+    unclear = write_npz(tmp_path / 'split.npz', np.zeros((2, 48, 48), np.uint8), np.zeros((2, 10), np.uint8))
     assert evaluate_camera.main(['--dataset', unclear]) == 1
     assert 'clear label' in capsys.readouterr().err
