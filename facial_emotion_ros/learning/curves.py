@@ -99,14 +99,16 @@ def picture_of(rows):
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(12, 7), layout='constrained')
+    figure = Figure(figsize=(12, 7))
+    grid = figure.subplots(2, 2)
+    figure.subplots_adjust(0.06, 0.07, 0.98, 0.94, wspace=0.15, hspace=0.3)
     panels = (
         ('loss', ('loss', 'held_out_loss')),
         ('held-out faces', ('held_out_accuracy', 'held_out_macro_recall', 'held_out_branch_accuracy')),
         ('valence and arousal', ('affect_loss', 'held_out_ccc_valence', 'held_out_ccc_arousal')),
         ('learning rate', ('learning_rate',)),
     )
-    for axes, (title, names) in zip(figure.subplots(2, 2).flat, panels):
+    for axes, (title, names) in zip(grid.flat, panels):
         for name in names:
             points = [(int(row['step']), float(row[name])) for row in rows if row.get(name)]
             if points:

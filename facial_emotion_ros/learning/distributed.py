@@ -66,7 +66,19 @@ class Processes:
         if self.count == 1:
             return objective
         ids = [self.device.index] if self.device.type == 'cuda' else None
-        return torch.nn.parallel.DistributedDataParallel(objective, device_ids=ids, gradient_as_bucket_view=True)
+        return torch.nn.parallel.DistributedDataParallel(objective, device_ids=ids, broadcast_buffers=False,
+                                                         gradient_as_bucket_view=True)
+
+    def share_statistics(self, network):
+        """Replace batch norm's running statistics by their mean over all processes, each of which sees other faces.
+
+        :param network: module.
+        """
+        statistics = [buffer for buffer in network.buffers() if buffer.is_floating_point()]
+        if self.count > 1 and statistics:
+            together = self.mean(torch.cat(statistics))
+            for buffer, mean in zip(statistics, together.split([len(buffer) for buffer in statistics])):
+                buffer.copy_(mean)
 
     def same_everywhere(self, tensors):
         """Replace tensors by those of the first process.

@@ -23,6 +23,9 @@ ROW_EVERY = 10
 #: Seconds from one saved state to the next.
 SAVE_EVERY_S = 120.0
 
+#: Seconds that the picture of the curves is left as it is, at the least.
+DRAW_EVERY_S = 20.0
+
 
 class Diverged(FacialEmotionError, ArithmeticError):
     """The loss or the weights are no numbers any more."""
@@ -109,6 +112,8 @@ class Fit:
                     curves = Curves(self.output, self.total)
                 while not (self.is_done or self._stop):
                     self._run_stage(curves, save_every_s, progress)
+                if curves:
+                    curves.draw()
             except checkpoint.CannotSave:
                 raise
             except OSError as error:
@@ -176,7 +181,8 @@ class Fit:
         training = self.under_way
         source = training.batches(self.workers)
         progress.begin(training.stage.title, training.step, training.steps)
-        saved, losses = time.monotonic(), ''
+        saved = drawn = time.monotonic()
+        losses = ''
         while self.under_way and not self._stop:
             rate = training.rate
             training.take_step(next(source))
@@ -189,8 +195,6 @@ class Fit:
             if looks or self.total % ROW_EVERY == 0:
                 losses = self._write_row(curves, rate, figures)
             progress.step(training.step, losses)
-            if looks and curves:
-                curves.draw()
             if is_last:
                 self._hand_on()
             if is_last or self._stop or time.monotonic() - saved >= save_every_s:
@@ -198,6 +202,9 @@ class Fit:
                     curves.settle()
                 self.save()
                 saved = time.monotonic()
+            if looks and curves and time.monotonic() - drawn >= DRAW_EVERY_S:
+                curves.draw()
+                drawn = time.monotonic()
         if self._stop:
             progress.note(f'stopped and saved behind step {self.total}')
 

@@ -48,7 +48,8 @@ class StageTraining:
         self.optimizer = torch.optim.SGD(choose_parameters(self.network, stage), lr=phase.learning_rate,
                                          momentum=phase.momentum, nesterov=phase.momentum > 0)
         self._forward = processes.share_gradients(Objective(self.network, phase, precision)).train()
-        self._scaler = torch.amp.GradScaler(processes.device.type, enabled=precision == torch.float16)
+        # The usual first scale, 65536, costs the first steps: their gradients are beyond float16.
+        self._scaler = torch.amp.GradScaler(processes.device.type, 1024.0, enabled=precision == torch.float16)
         self.average = Average(self.network, phase.averaging)
         self._sums = torch.zeros(4, dtype=torch.float64, device=processes.device)
 
@@ -83,6 +84,8 @@ class StageTraining:
         self._scaler.scale(total).backward()
         self._scaler.step(self.optimizer)
         self._scaler.update()
+        if self.network.training:
+            self._processes.share_statistics(self.network)
         is_good = torch.isfinite(parts).all()
         self._sums += torch.where(is_good, torch.cat([parts, is_good[None].float()]), 0.0)
         self.step += 1

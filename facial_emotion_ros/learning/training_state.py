@@ -128,7 +128,7 @@ def ask_teachers(fit, progress):
         return kept['labels'].numpy()
     largest = dataclasses.replace(CropGeometry(), size_px=max(phase.size_px for phase in fit.recipe.phases),
                                   color=fit.recipe.faces.color)
-    teachers = [(network.to(fit.device).eval(), geometry or largest) for network, geometry in fit.teachers]
+    teachers = [(network.to(fit.processes.device).eval(), geometry or largest) for network, geometry in fit.teachers]
     labels = judgement.teacher_labels(teachers, fit.faces, fit.precision, fit.processes, progress.note)
     if fit.processes.is_first:
         checkpoint.save_state(path, {'key': key, 'labels': torch.from_numpy(labels)})

@@ -21,7 +21,8 @@ def test_the_learning_rate_is_what_the_recipe_says_when_200_batches_are_done():
 def test_the_learning_rate_rises_then_falls_to_its_floor_when_steps_pass():
     phase = Phase(steps=100, learning_rate=0.04, floor=0.004, warm_up_steps=10)
     rates = [learning_rate(phase, step, 100) for step in range(100)]
-    assert rates[0] == pytest.approx(0.004) and max(rates) == rates[10] == rates[9] == pytest.approx(0.04)
+    assert rates[0] == pytest.approx(0.004) and max(rates) == pytest.approx(0.04)
+    assert rates[9] == pytest.approx(0.04) == rates[10]
     assert all(before >= after for before, after in zip(rates[10:], rates[11:]))
     assert rates[-1] == pytest.approx(0.004, abs=1e-4)
     assert learning_rate(Phase(steps=1, warm_up_steps=30), 0, 1) == Phase(steps=1).learning_rate

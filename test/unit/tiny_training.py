@@ -7,8 +7,8 @@ from facial_emotion_ros.learning.face_set import FaceSet
 from facial_emotion_ros.learning.ferplus import FerPlus
 from facial_emotion_ros.learning.recipe_file import recipe_of
 
-#: The smallest usual crops: the network has nothing left to convolve below 56 px.
-SIZE_PX = 64
+#: The smallest crops: below, the network has nothing left to convolve.
+SIZE_PX = 56
 
 
 def two_kinds_of_faces(count=16):

@@ -1,0 +1,74 @@
+"""What a training makes small, and where gradients go."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip('torch', reason='torch is not installed: it is needed for training only')
+
+from tiny_training import SIZE_PX, tiny_recipe, two_kinds_of_faces  # noqa: E402
+
+from facial_emotion_ros.face_crop import CropGeometry  # noqa: E402
+from facial_emotion_ros.learning.draws import Draws  # noqa: E402
+from facial_emotion_ros.learning.network import ESR  # noqa: E402
+from facial_emotion_ros.learning.objective import Objective, losses  # noqa: E402
+from facial_emotion_ros.learning.phases import choose_parameters, stages_of  # noqa: E402
+
+
+def gradients(network, **phase):
+    """Run one batch; return the objective, its loss and the gradients by name, None where there is none."""
+    stage = stages_of(tiny_recipe(dict({'steps': 1}, **phase), branches=network.branches,
+                                  network={'diversified': network.diversified}))[-1]
+    choose_parameters(network, stage)
+    objective = Objective(network, stage.phase).train()
+    batch = Draws(two_kinds_of_faces(), stage, CropGeometry(size_px=SIZE_PX), 1, 0)[0]
+    network.zero_grad()
+    total, parts = objective(batch)
+    total.backward()
+    return parts, {name: parameter.grad for name, parameter in network.named_parameters()}
+
+
+def test_a_branch_that_does_not_take_part_adds_no_loss_when_its_weights_are_zero():
+    logits = torch.zeros(2, 2, 8)
+    logits[:, 1] = torch.randn(2, 8)
+    distributions, targets = torch.full((2, 8), 1 / 8), torch.zeros(2, 2)
+    weights = torch.tensor([[0.5, 0.0], [0.5, 0.0]])
+    categorical, dimensional = losses(logits, torch.zeros(2, 2, 2), distributions, targets, weights, weights)
+    assert categorical.item() == pytest.approx(np.log(8)) and dimensional.item() == 0
+
+
+def test_affect_moves_only_its_own_layers_when_it_is_learned_beside_the_categories():
+    torch.manual_seed(0)
+    network = ESR(2)
+    _, heavy = gradients(network, affect_weight=100.0)
+    _, light = gradients(network, affect_weight=0.01)
+    for name, gradient in heavy.items():
+        assert torch.equal(gradient, light[name]) == ('fc_dimensional' not in name), name
+
+
+def test_the_base_learns_from_the_mean_of_the_branches_when_the_recipe_says_so():
+    torch.manual_seed(0)
+    network = ESR(2)
+    _, total = gradients(network, base_gradient='sum')
+    _, mean = gradients(network, base_gradient='mean')
+    torch.testing.assert_close(mean['base.conv1.weight'], total['base.conv1.weight'] / 2)
+    branch = 'convolutional_branches.1.conv1.weight'
+    torch.testing.assert_close(mean[branch], total[branch])
+
+
+def test_batch_norm_stays_when_only_the_dimensional_layers_learn():
+    network = ESR(1)
+    before = network.state_dict()['base.bn1.running_mean'].clone()
+    _, grads = gradients(network, trains='affect')
+    assert torch.equal(network.state_dict()['base.bn1.running_mean'], before)
+    assert grads['base.conv1.weight'] is None and grads['convolutional_branches.0.fc_dimensional.weight'] is not None
+
+
+def test_alike_attention_costs_when_the_phase_asks_for_diversity():
+    torch.manual_seed(0)
+    network = ESR(2, diversified=True)
+    parts, grads = gradients(network, diversity=1.0)
+    assert parts[2] > 0
+    parts, without = gradients(network)
+    assert parts[2] == 0
+    name = 'convolutional_branches.0.cbam4.SpatialGate.spatial.conv.weight'
+    assert not torch.equal(grads[name], without[name])
