@@ -36,11 +36,12 @@ class AffectNet(PictureFiles):
 
     _per_row = PictureFiles._per_row + ('expressions',)
 
-    def __init__(self, root, split='train', kind='categorical', with_none=False, check=True, report=None):
+    def __init__(self, root, split=None, kind='categorical', with_none=False, check=True, report=None):
         """Open a split.
 
-        :param root: folder that holds Training_Labeled, Validation...
-        :param split: 'train' (annotated by people), 'valid', or 'unlabelled' (AffectNet's automatic annotations).
+        :param root: folder that holds Training_Labeled, Validation..., or one of these.
+        :param split: 'train' (annotated by people), 'valid', or 'unlabelled' (AffectNet's automatic annotations); None
+            for the split that the folder is, or else train.
         :param kind: 'categorical' keeps faces with one of the eight classes, 'dimensional' those of them with a rated
             affect.
         :param with_none: with 'dimensional', keep faces of the expression "none" too where their affect is rated; they
@@ -49,12 +50,14 @@ class AffectNet(PictureFiles):
         :param report: called with one line of text about each damaged picture; None for stderr.
         :raises BadDataset: if there is no such folder, or more than 1% of its files cannot be used.
         """
-        if split not in SPLITS or kind not in ('categorical', 'dimensional'):
+        own = _split_of(root)
+        split = split or own or 'train'
+        if split not in SPLITS or own not in (None, split) or kind not in ('categorical', 'dimensional'):
             raise BadDataset(
-                f'{root}: split {", ".join(SPLITS)} and kind categorical or dimensional expected, got {split!r} '
+                f'{root}: split {own or ", ".join(SPLITS)} and kind categorical or dimensional expected, got {split!r} '
                 f'and {kind!r}'
             )
-        folder = os.path.join(root, SPLITS[split])
+        folder = root if own else os.path.join(root, SPLITS[split])
         names, labels, damaged = _list(folder)
         expressions, affect = labels[:, 0].astype(np.int64), (labels[:, 1:] / 1000).astype(np.float32)
         is_class = expressions < len(EMOTIONS)
@@ -78,7 +81,7 @@ class AffectNet(PictureFiles):
 
 def is_affectnet(path):
     """Tell whether a folder holds splits of AffectNet in this layout."""
-    return any(os.path.isdir(os.path.join(path, folder)) for folder in SPLITS.values())
+    return bool(_split_of(path)) or any(os.path.isdir(os.path.join(path, folder)) for folder in SPLITS.values())
 
 
 def file_name(number, expression, valence, arousal):
@@ -100,6 +103,12 @@ def labels_of(name):
     """
     fits = _NAME.fullmatch(name)
     return tuple(int(part) for part in fits.groups()) if fits else None
+
+
+def _split_of(folder):
+    """Tell which split a folder is by its name; None where it is none, such as their common root."""
+    name = os.path.basename(os.path.abspath(folder))
+    return next((split for split, own in SPLITS.items() if own == name and os.path.isdir(folder)), None)
 
 
 def _refuse_unfinished(folder):

@@ -11,7 +11,7 @@ from facial_emotion_ros.learning.affectnet_preparation import pre_process_affect
 from facial_emotion_ros.learning.affectnet_samples import AffectNetCategorical, AffectNetDimensional
 from facial_emotion_ros.learning.face_set import FaceSet, held_out, read_names
 from facial_emotion_ros.learning.ferplus import FerPlus
-from facial_emotion_ros.learning.ferplus_files import is_ferplus, read_ferplus
+from facial_emotion_ros.learning.ferplus_files import is_ferplus, read_ferplus, write_ferplus
 from facial_emotion_ros.learning.labelled_folder import LabelledFolder, is_labelled_folder, read_labelled_folder
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     'read_ferplus',
     'read_labelled_folder',
     'read_names',
+    'write_ferplus',
 ]
 
 #: Name of each format: (tells whether a path holds it, opens it). They are tried in this order.

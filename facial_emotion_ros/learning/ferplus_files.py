@@ -3,8 +3,10 @@
 import csv
 import os
 
+import cv2
 import numpy as np
 
+from facial_emotion_ros.atomic_file import replace_whole
 from facial_emotion_ros.errors import BadDataset, BadImage
 from facial_emotion_ros.learning.damage import DamagedPicture, decode_face, read_file, refuse_many
 from facial_emotion_ros.learning.ferplus import SIDE_PX, FerPlus
@@ -59,6 +61,27 @@ def read_ferplus(path, split='train', new_votes=False):
         contents = _read_pixels(pictures, lines, split) if os.path.isfile(pictures) else from_folder
     where = root if os.path.isfile(os.path.join(root, _LABELS)) else f'{root} ({split})'
     return _collect(where, contents, votes, np.array(names, str))
+
+
+def write_ferplus(path, split):
+    """Write a split as one npz file, which opens faster than thousands of pictures.
+
+    :param path: of the file.
+    :param split: FerPlus.
+    """
+    png = [cv2.imencode('.png', picture)[1].ravel() for picture in split.pictures]
+    arrays = {
+        'png': np.concatenate([np.empty(0, np.uint8), *png]),
+        'offsets': np.cumsum([0, *map(len, png)]),
+        'votes': split.votes.astype(np.uint8),
+        'names': split.names,
+    }
+
+    def write(part):
+        with open(part, 'wb') as file:
+            np.savez(file, **arrays)
+
+    replace_whole(path, write)
 
 
 def is_ferplus(path):

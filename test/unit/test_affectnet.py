@@ -309,6 +309,12 @@ def test_categories_and_affect_are_as_annotated_when_the_set_is_opened(faces):
         assert np.abs(face[3, 3].astype(int) - COLORS[label]).max() < 25
 
 
+def test_a_split_is_opened_when_its_own_folder_is_given(faces):
+    assert open_faces(str(faces / 'Training_Labeled') + '/').names.tolist() == open_faces(str(faces)).names.tolist()
+    with pytest.raises(BadDataset, match="split train and kind .*got 'valid'"):
+        open_faces(str(faces / 'Training_Labeled'), split='valid')
+
+
 def test_only_rated_faces_are_kept_when_the_set_is_dimensional(faces):
     face_set = AffectNet(str(faces), kind='dimensional')
     assert len(face_set) == 160 and not np.isnan(face_set.affect).any()
@@ -370,7 +376,7 @@ def test_reading_ends_with_the_name_when_a_picture_is_damaged_later(faces):
 
 
 @pytest.mark.parametrize('options, text', [
-    ({'split': 'test'}, 'split train, unlabelled, valid'),
+    ({'split': 'test'}, 'split train, unlabelled, valid and kind'),
     ({'kind': 'both'}, 'kind categorical or dimensional'),
     ({'split': 'valid'}, 'prepare_affectnet'),
     ({'new_votes': True}, 'options of format affectnet'),

@@ -65,6 +65,7 @@ def test_the_same_seed_draws_the_same_samples_when_there_are_more_than_wanted(af
         AffectNetCategorical(max_loaded_images_per_label=1, base_path_to_affectnet=affectnet, seed=seed)
         for seed in (0, 0, 1))
     assert first.names.tolist() == again.names.tolist() != other.names.tolist()
+    assert sorted(first.labels) == sorted(other.labels) == list(range(8))
 
 
 def test_each_colour_is_scaled_by_its_own_mean_when_asked_for(affectnet):

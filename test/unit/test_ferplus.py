@@ -10,7 +10,7 @@ import pytest
 from facial_emotion_ros.emotions import EMOTIONS
 from facial_emotion_ros.errors import BadDataset
 from facial_emotion_ros.learning.affect_coordinates import AFFECT_COORDINATES
-from facial_emotion_ros.learning.datasets import FerPlus, open_faces, read_ferplus
+from facial_emotion_ros.learning.datasets import FerPlus, open_faces, read_ferplus, write_ferplus
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 DATA = os.path.join(os.path.dirname(REPOSITORY), 'shared', 'data')
@@ -113,6 +113,16 @@ def test_pictures_come_back_as_they_were_when_an_npz_file_is_read(tmp_path):
     np.testing.assert_array_equal(read.votes, votes)
     assert read.name == 'split' and list(read.names) == ['0.png', '1.png', '2.png'] and len(read.rows([2])) == 1
     np.testing.assert_array_equal(open_faces(path, new_votes=True).votes, votes[::-1])
+
+
+def test_a_split_is_the_same_when_it_was_written_as_an_npz_file(layout):
+    layout.write_pictures('FER2013Train')
+    layout.write_labels('FER2013Train')
+    path = str(layout.root / 'ferplus_train.npz')
+    write_ferplus(path, read_ferplus(str(layout.root)))
+    layout.check(open_faces(path))
+    write_ferplus(path, open_faces(path).rows([]))
+    assert len(open_faces(path)) == 0
 
 
 @pytest.mark.parametrize('others, text', [
