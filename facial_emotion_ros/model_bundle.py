@@ -254,13 +254,14 @@ def resolve_bundle(name_or_path) -> str:
 
 
 def write_bundle(folder, manifest: Mapping[str, Any], model_bytes: bytes,
-                 extra_files: Optional[Mapping[str, bytes]] = None) -> ModelBundle:
+                 extra_files=None) -> ModelBundle:
     """Write a bundle, check it by opening it, and only then put it in place of what `folder` held.
 
     :param folder: the bundle's path; its parent is made if missing, an older bundle there is replaced as a whole.
     :param manifest: all that the manifest says but `format` and, in `model`, file, sha256, bytes, opset, ir_version.
     :param model_bytes: the serialised ONNX model.
-    :param extra_files: plain file name -> content, such as LICENSE.
+    :param extra_files: plain file name -> content, such as LICENSE; or a function that makes these of the manifest as
+        it will stand.
     :returns: the bundle as it stands.
     :raises BadModel: when opening would refuse it; `folder` is then as it was.
     """
@@ -272,7 +273,7 @@ def write_bundle(folder, manifest: Mapping[str, Any], model_bytes: bytes,
                       'bytes': len(model_bytes), **manifest.get('model', {}),
                       'opset': versions.opset, 'ir_version': versions.ir_version}
     files = {MODEL_FILE: model_bytes, MANIFEST_FILE: (json.dumps(whole, indent=2) + '\n').encode('utf-8')}
-    for name, content in (extra_files or {}).items():
+    for name, content in (extra_files(whole) if callable(extra_files) else extra_files or {}).items():
         if not _PLAIN_NAME.match(name) or name in files:
             raise BadModel(f'expected a plain name that is not taken yet for a further file, got {name!r}')
         files[name] = content

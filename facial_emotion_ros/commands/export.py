@@ -1,11 +1,14 @@
-"""Make a model bundle from trained weights: `python -m facial_emotion_ros.commands.export`."""
+"""Make a calibrated, measured and described model bundle from trained weights: `ros2 run facial_emotion_ros export`."""
 
 import argparse
 import json
 import os
 import sys
+import tempfile
+from dataclasses import replace
 
-from facial_emotion_ros.errors import BadModel, FacialEmotionError
+from facial_emotion_ros.emotions import EMOTIONS
+from facial_emotion_ros.errors import BadModel, BadParameter, FacialEmotionError
 
 #: What a bundle says of weights that nothing is known of; recipes/esr_9_ferplus.json says more of ours.
 _UNKNOWN = {
@@ -16,15 +19,32 @@ _UNKNOWN = {
     'training': {'dataset': 'unknown'},
 }
 
+#: Figures that are printed; the manifest and the card hold all of them.
+_SHOWN = ('accuracy', 'accuracy_vote', 'macro_recall', 'ece', 'confidence_auroc', 'agreement_auroc')
+
+#: What stays true of weights when their bundle is calibrated and measured anew.
+_SAID_OF_WEIGHTS = ('version', 'source', 'licence', 'training', 'limits')
+
 
 def parser():
     """Return the command's argument parser."""
-    arguments = argparse.ArgumentParser(prog='export', description='Make a model bundle from weights that train wrote.')
-    arguments.add_argument('--weights', required=True, metavar='SAFETENSORS', help='weights of an ESR')
+    arguments = argparse.ArgumentParser(
+        prog='export', description='Make a model bundle from trained weights: calibrated on held-out faces of the '
+        'training set, measured on others, with a model card.')
+    arguments.add_argument('--weights', required=True, metavar='WEIGHTS', help='safetensors that train wrote, or a '
+                           'bundle to calibrate and measure anew')
     arguments.add_argument('--output', required=True, metavar='DIR', help="the bundle's folder, which names it")
+    arguments.add_argument('--size-px', type=int, help="side of the network's input; default: the bundle's, or 96")
     arguments.add_argument('--description', metavar='JSON', help='fields of the manifest: version, licence...')
-    arguments.add_argument('--valid', metavar='NPZ', help='split of FER+ whose figures go into the manifest')
-    arguments.add_argument('--copies', metavar='TXT', help='names in --valid that also occur in train')
+    arguments.add_argument('--train', metavar='PATH', help='the training set, some of whose faces were held out')
+    arguments.add_argument('--dev', metavar='TXT', help='names of the held-out faces, one a line: the temperature is '
+                           'fitted on these')
+    arguments.add_argument('--rare-cost', type=float, metavar='SHARE', help='favour rare classes as far as that costs '
+                           'this share of accuracy on --dev, such as 0.005; default: not at all')
+    arguments.add_argument('--valid', metavar='PATH', help='faces whose figures go into manifest and model card')
+    arguments.add_argument('--copies', metavar='TXT', help='names in --valid that also occur in training')
+    arguments.add_argument('--format', help='of the sets of faces; default: recognised by what lies there')
+    arguments.add_argument('--threads', type=int, default=os.cpu_count(), help='default: %(default)s')
     return arguments
 
 
@@ -36,36 +56,69 @@ def main(argv=None):
     """
     options = parser().parse_args(argv)
     try:
-        bundle = export(options)
+        bundle = export(options, report=print)
     except ImportError as error:
         print(f'export: {error}; export needs torch, onnx and safetensors: scripts/setup --tests', file=sys.stderr)
         return 1
-    except FacialEmotionError as error:
+    except (FacialEmotionError, OSError) as error:
         print(f'export: {error}', file=sys.stderr)
         return 1
     print(f'{bundle.folder}: {len(bundle.model_bytes) / 1e6:.1f} MB, sha256 {bundle.sha256}')
     return 0
 
 
-def export(options):
-    """Write the bundle, and where a split is given once more with its figures.
+def export(options, report=lambda line: None):
+    """Calibrate, measure and write the bundle; what --output held stays as it was until all of it has gone well.
 
     :param options: what :func:`parser` gives.
+    :param report: called with a line of text about each step.
     :returns: ModelBundle.
-    :raises FacialEmotionError: if weights, description or split cannot be used.
+    :raises FacialEmotionError: if weights, description, faces or lists cannot be used.
     """
-    from facial_emotion_ros.face_crop import CropGeometry
-    from facial_emotion_ros.learning.checkpoint import load_weights
+    from facial_emotion_ros.esr_engine import EsrEngine
+    from facial_emotion_ros.evaluation.model_card import card_files
     from facial_emotion_ros.learning.export import halved, network_of, write_esr_bundle
+    from facial_emotion_ros.model_bundle import write_bundle
 
-    network = network_of(halved(load_weights(options.weights)))
-    description = dict(_UNKNOWN, name=os.path.basename(os.path.abspath(options.output)))
+    _check(options)
+    weights, geometry, description = _read_weights(options)
+    description['name'] = os.path.basename(os.path.abspath(options.output))
     description.update(_read_description(options.description) if options.description else {})
-    bundle = write_esr_bundle(options.output, network, CropGeometry(), description)
+    network = network_of(halved(weights))
+    with tempfile.TemporaryDirectory() as folder:
+        raw = write_esr_bundle(os.path.join(folder, 'raw'), network, geometry, description)
+    engine = EsrEngine(raw, threads=options.threads)
+    manifest = dict(raw.manifest)
+    if options.dev:
+        _calibrate(options, engine, manifest, report)
     if options.valid:
-        description['metrics'] = _metrics(bundle, options.valid, options.copies)
-        bundle = write_esr_bundle(options.output, network, CropGeometry(), description)
-    return bundle
+        manifest['metrics'] = _measure(options, engine, manifest['outputs']['logits'], report)
+    return write_bundle(options.output, manifest, raw.model_bytes, card_files)
+
+
+def _check(options):
+    if bool(options.train) != bool(options.dev):
+        raise BadParameter('both --train and --dev expected, or neither: --dev lists faces of --train')
+    if options.rare_cost is not None and not options.dev:
+        raise BadParameter('--dev expected with --rare-cost: what rare classes cost is measured on held-out faces')
+    if options.copies and not options.valid:
+        raise BadParameter('--valid expected with --copies, which lists faces of it')
+
+
+def _read_weights(options):
+    """Read the weights, and what a bundle of them says of its input and its origin."""
+    from facial_emotion_ros.face_crop import CropGeometry
+    from facial_emotion_ros.learning.warm_start import read_start
+    from facial_emotion_ros.model_bundle import ModelBundle, resolve_bundle
+
+    weights, geometry = read_start(options.weights)
+    description = dict(_UNKNOWN)
+    if geometry is not None:
+        manifest = ModelBundle.open(resolve_bundle(options.weights), expect='esr').manifest
+        description.update({key: manifest[key] for key in _SAID_OF_WEIGHTS if key in manifest})
+        description['affect_derived_from'] = manifest['outputs']['affect'].get('derived_from', 'unknown')
+    geometry = geometry or CropGeometry()
+    return weights, geometry if options.size_px is None else replace(geometry, size_px=options.size_px), description
 
 
 def _read_description(path):
@@ -76,17 +129,54 @@ def _read_description(path):
         raise BadModel(f'{path}: a JSON object expected, it cannot be read ({error})') from error
 
 
-def _metrics(bundle, valid, copies):
-    from facial_emotion_ros.esr_engine import EsrEngine
-    from facial_emotion_ros.evaluation.dataset import figures, read_majority
-    from facial_emotion_ros.learning.datasets import read_ferplus, read_names
+def _calibrate(options, engine, manifest, report):
+    """Fit temperature and offsets on the held-out faces, and write them into the manifest."""
+    import numpy as np
 
-    split = read_ferplus(valid)
-    reading = read_majority(EsrEngine(bundle, threads=os.cpu_count()), split)
-    metrics = {'protocol': 'FER+ valid, majority, single crop, mean of branch probabilities'}
-    metrics['valid'] = figures(split, reading)
-    if copies:
-        metrics['valid_without_copies_of_train'] = figures(split, reading, read_names(copies))
+    from facial_emotion_ros.evaluation.calibration import calibrate
+    from facial_emotion_ros.evaluation.dataset import read_faces
+    from facial_emotion_ros.evaluation.figures import plain_numbers
+    from facial_emotion_ros.learning.datasets import held_out, open_faces, read_names
+
+    learned, dev = held_out(open_faces(options.train, options.format), read_names(options.dev))
+    reading = read_faces(engine, dev).labelled()
+    counts = np.bincount(learned.labels[learned.labels >= 0], minlength=len(EMOTIONS))
+    found = calibrate(reading.logits, reading.labels, counts, options.rare_cost)
+    logits = dict(manifest['outputs']['logits'], temperature=found.temperature)
+    logits.pop('offsets', None)
+    if found.offsets:
+        logits['offsets'] = found.offsets
+    manifest['outputs'] = dict(manifest['outputs'], logits=logits)
+    manifest['calibration'] = plain_numbers({
+        'fitted_on': f'fitted on the faces of {dev.name} that {os.path.basename(options.dev)} lists',
+        'minimised': 'negative log-likelihood of the labels', 'n': found.n, 'strength': found.strength,
+        'before': found.before, 'after': found.after,
+    })
+    report(f'dev, {found.n} faces: temperature {found.temperature:g}, strength for rare classes {found.strength:g}')
+    for key in found.before:
+        report(f'  {key:14} {found.before[key]:.4f} before, {found.after[key]:.4f} after')
+
+
+def _measure(options, engine, logits, report):
+    """Compute the figures that the manifest holds."""
+    from facial_emotion_ros.evaluation.dataset import read_faces
+    from facial_emotion_ros.evaluation.figures import figures
+    from facial_emotion_ros.learning.datasets import open_faces, read_names
+
+    faces = open_faces(options.valid, options.format)
+    reading = read_faces(engine, faces)
+    calibration = logits['temperature'], logits.get('offsets')
+    metrics = {
+        'protocol': f'{faces.name}, labels by the protocol of the set (FER+: majority), single crop, mean of branch '
+        'probabilities', 'valid': figures(reading, *calibration),
+    }
+    if options.copies:
+        rest = reading.without(read_names(options.copies))
+        metrics['valid_without_copies_of_train'] = figures(rest, *calibration)
+    for key, part in metrics.items():
+        if key != 'protocol':
+            shown = [name for name in _SHOWN if part[name] is not None]
+            report(f'{key}, {part["n"]} faces: ' + ', '.join(f'{name} {part[name]:.4f}' for name in shown))
     return metrics
 
 
