@@ -118,10 +118,13 @@ class FacialEmotionLearner(LearnerSettings):
         :param dataset: FaceSet to learn from instead of the training set in `base_path_to_dataset`.
         :param val_dataset: FaceSet to judge by; given with `dataset`.
         :returns: dict of figures of the last look at the validation set, and steps.
-        :raises BadParameter: if there is nothing to train, or an interrupted training had other settings.
+        :raises Misuse: if there is nothing to train.
+        :raises BadParameter: if a setting cannot be, or an interrupted training had other settings.
         :raises BadDataset: if the data cannot be used.
         :raises BadModel: if there are no weights to fine-tune.
         """
+        if not (self.categorical_train or self.dimensional_finetune):
+            raise Misuse('fit: categorical_train or dimensional_finetune expected, both are False: nothing to train')
         start = None
         if not self.categorical_train:
             if self._optimized and self.model is None:

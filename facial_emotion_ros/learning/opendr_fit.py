@@ -12,7 +12,6 @@ from facial_emotion_ros.learning.distributed import Processes
 from facial_emotion_ros.learning.export import network_of
 from facial_emotion_ros.learning.fit import Fit
 from facial_emotion_ros.learning.judgement import outputs_of
-from facial_emotion_ros.learning.opendr_types import Misuse
 from facial_emotion_ros.learning.precision import choose_precision
 from facial_emotion_ros.learning.progress import Progress, Silence
 from facial_emotion_ros.learning.recipe import Faces, Network, Phase, Recipe
@@ -97,12 +96,9 @@ def train(learner, faces, judged, start, folder, stream):
     :param folder: of the experiment; valence and arousal have a folder of their own in it, called dimensional.
     :param stream: where progress is shown; None for nowhere.
     :returns: state dict of the best weights, Reading, and dict of figures of the last looks.
-    :raises Misuse: if nothing is to be trained.
     :raises BadParameter: if a setting cannot be, or an interrupted training had other settings.
     :raises BadDataset: if there are no faces to learn from, or none to judge by.
     """
-    if not (learner.categorical_train or learner.dimensional_finetune):
-        raise Misuse('fit: categorical_train or dimensional_finetune expected, both are False: nothing to train')
     if judged is None or not len(judged):
         raise BadDataset('fit: faces to judge by expected, got none; the best weights are those that read them best')
     processes = Processes.begin(learner._torch_device())
