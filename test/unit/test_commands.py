@@ -3,6 +3,7 @@
 import json
 import shlex
 
+import cv2
 import numpy as np
 import pytest
 
@@ -145,11 +146,11 @@ def test_weights_of_unknown_origin_get_no_licence_and_given_ones_are_kept(weight
 
 
 def test_a_set_of_another_format_is_read_with_its_options(calibrated, tmp_path, capsys):
-    cv2 = pytest.importorskip('cv2')
     for emotion in ('happy', 'sad'):
         (tmp_path / 'faces' / emotion).mkdir(parents=True)
         cv2.imwrite(str(tmp_path / 'faces' / emotion / 'one.png'), np.full((70, 70, 3), 90, np.uint8))
-    arguments = ['--dataset', str(tmp_path / 'faces'), '--bundle', calibrated[0].folder, '--output', str(tmp_path / 'out')]
+    arguments = ['--dataset', str(tmp_path / 'faces'), '--output', str(tmp_path / 'out')]
+    arguments += ['--bundle', calibrated[0].folder]
     assert evaluate.main([*arguments, '--option', 'check=false']) == 0
     assert json.loads((tmp_path / 'out' / 'metrics.json').read_text())['count']['happy'] == 1
     capsys.readouterr()
