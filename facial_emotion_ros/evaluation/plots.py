@@ -99,7 +99,7 @@ def reliability_plot(before, after, ece_before, ece_after):
     :param ece_before, ece_after: calibration errors.
     :returns: str.
     """
-    drawing = Drawing(660, 400, 'Reliability diagrams before and after calibration.')
+    drawing = Drawing(672, 400, 'Reliability diagrams before and after calibration.')
     for left, words, said, ece in ((66, 'as trained', before, ece_before), (386, 'calibrated', after, ece_after)):
         drawing.text(left, 18, words, 'strong')
         drawing.text(left + 260, 18, f'ECE {ece:.3f}', 'one strong', 'end')
