@@ -57,12 +57,13 @@ def test_a_face_is_read_as_the_pipeline_reads_it(pipeline, astronaut):
 def test_a_face_is_not_found_when_the_box_lies_elsewhere_or_has_another_size(pipeline, astronaut):
     elsewhere = replace(astronaut, middle=(5.0, 5.0))
     larger = replace(astronaut, box_px=3 * astronaut.box_px)
+    smaller = replace(astronaut, box_px=astronaut.box_px / 3)
     unknown = replace(astronaut, middle=None)
     empty = replace(astronaut, image=np.full((100, 100, 3), 80, np.uint8))
-    reading = read(pipeline, [elsewhere, larger, unknown, empty, astronaut])
-    assert list(reading.is_found) == [False, False, False, False, True] and reading.besides == 3
-    assert list(reading.is_right()) == [False, False, False, False, True]
-    assert np.isnan(reading.scores[0, :4]).all() and np.isfinite(reading.scores[0, 4]).all()
+    reading = read(pipeline, [elsewhere, larger, smaller, unknown, empty, astronaut])
+    assert list(reading.is_found) == [False] * 5 + [True] and reading.besides == 4
+    assert list(reading.is_right()) == [False] * 5 + [True]
+    assert np.isnan(reading.scores[0, :5]).all() and np.isfinite(reading.scores[0, 5]).all()
 
 
 def test_no_face_gives_empty_arrays(pipeline):
@@ -188,8 +189,12 @@ def test_a_sweep_compares_every_cut_with_the_bundle_s(pipeline, astronaut):
 
 def test_a_photograph_is_read_in_views_that_count_as_one_face(pipeline, astronaut):
     cuts = crop_sweep.cuts_to_try(pipeline.engine.geometry, {'blur_px': (1.0,)})
-    views = crop_sweep.sweep(pipeline.engine, pipeline.detector, cuts, portraits=[astronaut])['blur_px=1.0']['views']
-    assert views['n'] == 8 and views['gain_low'] == views['gain_high'] == pytest.approx(views['gain'])
+    other = replace(astronaut, name='the same, called sad', label=EMOTIONS.index('sad'))
+    alone, both = (crop_sweep.sweep(pipeline.engine, pipeline.detector, cuts, portraits=faces)['blur_px=1.0']['views']
+                   for faces in ([astronaut], [astronaut, other]))
+    assert alone['n'] == 8 and alone['gain_low'] == alone['gain_high'] == pytest.approx(alone['gain'])
+    assert both['n'] == 16 and both['gain_low'] < both['gain'] < both['gain_high']
+    assert alone['gain'] == pytest.approx(both['gain_low']) or alone['gain'] == pytest.approx(both['gain_high'])
 
 
 def test_a_grid_tries_all_combinations():
