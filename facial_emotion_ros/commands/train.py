@@ -123,11 +123,11 @@ def _open_faces(choice):
     from facial_emotion_ros.learning.datasets import held_out, open_faces, read_names
 
     faces = open_faces(choice.path, choice.format or None, **choice.options)
-    if not choice.held_out:
-        return faces, None
     if choice.held_out.endswith('.txt'):
         return held_out(faces, read_names(choice.held_out))
-    return faces, open_faces(choice.held_out, choice.format or None, **choice.held_out_options)
+    if not (choice.held_out or choice.held_out_options):
+        return faces, None
+    return faces, open_faces(choice.held_out or choice.path, choice.format or None, **choice.held_out_options)
 
 
 def _beside():

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import importlib.util
 import io
 import os
 import time
@@ -72,6 +73,16 @@ class Curves:
         for file in (self._file, self._events):
             with contextlib.suppress(OSError):
                 file.close()
+
+
+def lacks():
+    """Tell what is left out here.
+
+    :returns: list of str, a sentence for each package that is not installed.
+    """
+    wanted = (('matplotlib', 'curves.png'), ('tensorboardX', "TensorBoard's events"))
+    return [f'{package} is not installed: {what} left out' for package, what in wanted
+            if importlib.util.find_spec(package) is None]
 
 
 def read_rows(path):

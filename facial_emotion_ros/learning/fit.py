@@ -9,7 +9,7 @@ import torch
 from facial_emotion_ros.atomic_file import write_whole
 from facial_emotion_ros.errors import BadParameter, FacialEmotionError
 from facial_emotion_ros.learning import checkpoint, judgement, training_state
-from facial_emotion_ros.learning.curves import Curves
+from facial_emotion_ros.learning.curves import Curves, lacks
 from facial_emotion_ros.learning.distributed import Processes
 from facial_emotion_ros.learning.phases import stages_of
 from facial_emotion_ros.learning.progress import Silence
@@ -110,6 +110,8 @@ class Fit:
                 if is_first:
                     write_whole(os.path.join(self.output, 'recipe.yaml'), write_recipe(self.recipe).encode())
                     curves = Curves(self.output, self.total)
+                    for line in lacks():
+                        progress.note(line)
                 while not (self.is_done or self._stop):
                     self._run_stage(curves, save_every_s, progress)
                 if curves:
@@ -197,16 +199,20 @@ class Fit:
             progress.step(training.step, losses)
             if is_last:
                 self._hand_on()
-            if is_last or self._stop or time.monotonic() - saved >= save_every_s:
-                if curves:
-                    curves.settle()
-                self.save()
+            if is_last or time.monotonic() - saved >= save_every_s:
+                self._save_all(curves)
                 saved = time.monotonic()
             if looks and curves and time.monotonic() - drawn >= DRAW_EVERY_S:
                 curves.draw()
                 drawn = time.monotonic()
         if self._stop:
+            self._save_all(curves)
             progress.note(f'stopped and saved behind step {self.total}')
+
+    def _save_all(self, curves):
+        if curves:
+            curves.settle()
+        self.save()
 
     def _look(self, progress):
         """Keep the averaged weights, judge them by the held-out faces, and keep the best."""

@@ -62,8 +62,8 @@ def stages_of(recipe, present=0):
     return stages
 
 
-def learning_rate(phase, step, steps):
-    """Give the learning rate of a step: a linear rise, then half a cosine down to the floor.
+def learning_rate(phase, step, steps, steps_per_epoch=1):
+    """Give the learning rate of a step: a linear rise, then half a cosine down to the floor, or falls by epochs.
 
     It depends on the step within the stage and on nothing else: no scheduler counts along, which could be asked too
     often (OpenDR's is, once a batch, and leaves 1e-7 after 200 of them) or be forgotten when a training is resumed.
@@ -71,11 +71,14 @@ def learning_rate(phase, step, steps):
     :param phase: Phase.
     :param step: 0 for the first.
     :param steps: of the stage.
+    :param steps_per_epoch: steps that pass over the faces once.
     :returns: float.
     """
     warm_up = min(phase.warm_up_steps, steps - 1)
     if step < warm_up:
         return phase.learning_rate * (step + 1) / warm_up
+    if phase.decay_epochs:
+        return phase.learning_rate * phase.decay ** int(step / steps_per_epoch / phase.decay_epochs)
     done = (step - warm_up) / max(1, steps - warm_up)
     return phase.floor + 0.5 * (phase.learning_rate - phase.floor) * (1 + math.cos(math.pi * done))
 

@@ -44,9 +44,10 @@ class Faces(_Checked):
     path: str = _is('', 'Training faces: file or folder.')
     format: str = _is('', 'ferplus, affectnet or folder; empty: as it looks.')
     options: dict = _is({}, 'Further options of the format, by name.')
-    held_out: str = _is('', 'A text file of names that are left out of training and judged instead, or a data set of '
-                            'its own; relative to the recipe.')
-    held_out_options: dict = _is({}, 'Options of the format for a held-out set of its own.')
+    held_out: str = _is('', 'A text file (.txt) of names that are left out of training and judged instead, or a data '
+                            'set of its own; relative to the recipe.')
+    held_out_options: dict = _is({}, 'Options of the format for a held-out set of its own; without held_out it lies at '
+                                    'path too, such as {split: valid} of AffectNet.')
     color: str = _is('gray_x3', 'What the network sees.', choices=('gray_x3', 'bgr'))
 
 
@@ -64,6 +65,9 @@ class Phase(_Checked):
     batch_size: int = _is(64, 'Faces a step, of all processes together.', 2, 65536)
     learning_rate: float = _is(0.04, 'Peak of the learning rate.', 0, 10)
     floor: float = _is(0.0, 'Learning rate of the last step, which half a cosine leads down to.', 0, 10)
+    decay_epochs: float = _is(0.0, 'Epochs after which the learning rate is multiplied by decay, again and again, in '
+                                   'place of the cosine; 0: cosine.', 0, 1e4)
+    decay: float = _is(0.5, 'See decay_epochs.', 0, 1)
     warm_up_steps: int = _is(30, 'Steps in which the learning rate rises to its peak.', 0, 10 ** 6)
     base_learning_rate: float = _is(1.0, 'Factor of the learning rate for the base.', 0, 10)
     older_learning_rate: float = _is(0.1, 'Of branches: factor for the base and the branches that were there before.',

@@ -85,6 +85,10 @@ def markdown_rows():
     return rows
 
 
+#: A phase has one of these.
+_EITHER = {'epochs': 'steps', 'steps': 'epochs'}
+
+
 def _default(each):
     default = each.default_factory() if each.default is MISSING else each.default
     return list(default) if isinstance(default, tuple) else default
@@ -146,6 +150,8 @@ def _override(tree, text):
         elif not isinstance(place, dict):
             raise BadParameter(f'--set {text}: {path} expected to lie in names and values, got {place!r}')
         place[last] = value
+        if path.startswith('phases.') and last in _EITHER:  # one length replaces the other
+            place.pop(_EITHER[last], None)
 
 
 def _below(place, key, text):

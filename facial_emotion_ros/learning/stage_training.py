@@ -61,7 +61,7 @@ class StageTraining:
     @property
     def rate(self):
         """Learning rate of the step that comes next."""
-        return learning_rate(self.stage.phase, self.step, self.steps)
+        return learning_rate(self.stage.phase, self.step, self.steps, self._draws.steps_per_epoch)
 
     def batches(self, workers):
         """Make the remaining steps' batches.

@@ -14,8 +14,10 @@ from facial_emotion_ros.learning.recipe import Phase  # noqa: E402
 
 def test_the_learning_rate_is_what_the_recipe_says_when_200_batches_are_done():
     # OpenDR halves its rate every ten batches in place of every ten epochs: 0.1 is 1e-7 after 200 of them.
-    phase = Phase(steps=10000, learning_rate=0.1)
-    assert learning_rate(phase, 200, 10000) > 0.099
+    cosine = Phase(steps=10000, learning_rate=0.1)
+    assert learning_rate(cosine, 200, 10000) > 0.099
+    falling = Phase(epochs=50, learning_rate=0.1, decay_epochs=10, warm_up_steps=0)
+    assert [learning_rate(falling, step, 40000, 800) for step in (200, 7999, 8000, 16000)] == [0.1, 0.1, 0.05, 0.025]
 
 
 def test_the_learning_rate_rises_then_falls_to_its_floor_when_steps_pass():
