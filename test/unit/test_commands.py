@@ -54,8 +54,9 @@ def calibrated(weights, dataset, tmp_path_factory):
     folder = tmp_path_factory.mktemp('bundles')
     (folder / 'dev.txt').write_text(''.join(f'{row}.png\n' for row in range(104)))
     (folder / 'copies.txt').write_text('0.png\n1.png\n')
+    (folder / 'description.json').write_text('{"version": "2.0.0", "licence": {"spdx": "MIT"}}')
     options = export.parser().parse_args([
-        '--weights', weights, '--output', str(folder / 'esr_2_small'), '--size-px', '64', '--rare-cost', '0.01',
+        '--description', str(folder / 'description.json'), '--weights', weights, '--output', str(folder / 'esr_2_small'), '--size-px', '64', '--rare-cost', '0.01',
         '--train', write_faces(folder / 'train.npz', 120), '--dev', str(folder / 'dev.txt'),
         '--valid', dataset, '--copies', str(folder / 'copies.txt')])
     lines = []
@@ -129,7 +130,8 @@ def test_a_bundle_keeps_weights_size_and_origin_when_it_is_exported_anew(calibra
     assert export.main(['--weights', bundle.folder, '--output', str(tmp_path / 'again')]) == 0
     again = ModelBundle.open(tmp_path / 'again')
     assert again.name == 'again' and again.manifest['input'] == bundle.manifest['input']
-    assert again.manifest['licence'] == bundle.manifest['licence'] and 'metrics' not in again.manifest
+    assert again.manifest['licence'] == {'spdx': 'MIT'} and again.version == '2.0.0'
+    assert 'metrics' not in again.manifest and 'calibration' not in again.manifest
     before, after = weights_of(bundle), weights_of(again)
     assert all(torch.equal(before[name], after[name]) for name in before)
 

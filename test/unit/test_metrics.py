@@ -42,6 +42,8 @@ def test_figures_of_each_class_of_a_small_case():
     np.testing.assert_allclose(precisions(matrix)[:4], [2 / 3, 1 / 2, np.nan, np.nan])
     np.testing.assert_allclose(f1_scores(matrix)[:4], [2 / 3, 2 / 3, 0, np.nan])
     assert macro_f1(matrix) == pytest.approx((2 / 3 + 2 / 3 + 0) / 3)
+    # A class that nobody shows and somebody is taken for lowers precision elsewhere, and has no recall of its own.
+    assert np.isnan(f1_scores(confusion([0, 0], [0, 5]))[5]) and macro_f1(confusion([0, 0], [0, 5])) == 2 / 3
 
 
 def test_likelihood_is_the_mean_logarithm_of_the_right_score():
