@@ -56,7 +56,8 @@ def calibrated(weights, dataset, tmp_path_factory):
     (folder / 'copies.txt').write_text('0.png\n1.png\n')
     (folder / 'description.json').write_text('{"version": "2.0.0", "licence": {"spdx": "MIT"}}')
     options = export.parser().parse_args([
-        '--description', str(folder / 'description.json'), '--weights', weights, '--output', str(folder / 'esr_2_small'), '--size-px', '64', '--rare-cost', '0.01',
+        '--description', str(folder / 'description.json'), '--weights', weights,
+        '--output', str(folder / 'esr_2_small'), '--size-px', '64', '--rare-cost', '0.01',
         '--train', write_faces(folder / 'train.npz', 120), '--dev', str(folder / 'dev.txt'),
         '--valid', dataset, '--copies', str(folder / 'copies.txt')])
     lines = []
