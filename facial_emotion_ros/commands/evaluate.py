@@ -153,14 +153,14 @@ def _print_table(figures):
     print(f'{figures["bundle"]["name"]} {figures["bundle"]["version"]} on {figures["dataset"]["name"]}\n')
     parts = [figures] + ([figures['without_left_out']] if 'without_left_out' in figures else [])
     heads = ['all', f'without {parts[-1].get("left_out", "")}']
-    print(f'{"":54}' + ''.join(f'{head:<28}' for head in heads[:len(parts)]))
-    print(f'{"n":18}{"faces with a label":36}' + ''.join(f'{part["n"]:<28}' for part in parts))
+    print(f'{"":57}' + ''.join(f'{head:<28}' for head in heads[:len(parts)]))
+    print(f'{"n":18}{"faces with a label":39}' + ''.join(f'{part["n"]:<28}' for part in parts))
     for key, words in _LINES:
-        print(f'{key:18}{words:36}' + ''.join(f'{_ranged(part, key):<28}' for part in parts))
+        print(f'{key:18}{words:39}' + ''.join(f'{_ranged(part, key):<28}' for part in parts))
     affect = figures['affect']
     for name in ('valence', 'arousal'):
         said = ', '.join(f'{key.upper()} {_number(affect[name][key])}' for key in ('rmse', 'ccc', 'pcc', 'sagr'))
-        print(f'{name:18}{affect["source"]:36}{said}')
+        print(f'{name:18}{affect["source"]:39}{said}')
     print('\nlabel (row), prediction (column)  ' + ' '.join(f'{emotion[:8]:>8}' for emotion in EMOTIONS) + '   recall')
     for emotion, counts in zip(EMOTIONS, figures['confusion']):
         cells = ' '.join(f'{count:8d}' for count in counts)
