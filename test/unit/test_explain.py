@@ -1,0 +1,157 @@
+"""The command that shows what each branch looks at, with the real detector and pictures in the public domain."""
+
+import os
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+
+torch = pytest.importorskip('torch', reason='torch is not installed: it is needed for training only')
+pytest.importorskip('onnx', reason='onnx is not installed: it is needed for export only')
+pytest.importorskip('matplotlib', reason='matplotlib is not installed: it is needed for reports and explanations only')
+
+from facial_emotion_ros.commands import explain  # noqa: E402
+from facial_emotion_ros.emotions import EMOTIONS  # noqa: E402
+from facial_emotion_ros.errors import BadModel  # noqa: E402
+from facial_emotion_ros.face_crop import CropGeometry  # noqa: E402
+from facial_emotion_ros.learning.explanation import Explainer, FaceReading  # noqa: E402
+from facial_emotion_ros.learning.explanation_picture import draw_explanation  # noqa: E402
+from facial_emotion_ros.learning.export import write_esr_bundle  # noqa: E402
+from facial_emotion_ros.learning.network import ESR  # noqa: E402
+from facial_emotion_ros.pipeline import EmotionPipeline  # noqa: E402
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+ASTRONAUT = os.path.join(ROOT, 'samples', 'astronaut.jpg')
+DESCRIPTION = {
+    'name': 'esr_2_random', 'version': '0.0.1', 'affect_derived_from': 'nothing: random weights',
+    'source': {'architecture': 'ESR-2'}, 'licence': {'spdx': 'Apache-2.0'},
+}
+
+
+@pytest.fixture(scope='module')
+def bundle(tmp_path_factory):
+    """Return the folder of a bundle with random weights, for crops of 64 px."""
+    torch.manual_seed(0)
+    network = ESR(2, diversified=True)
+    folder = tmp_path_factory.mktemp('bundles') / 'esr_2_random'
+    geometry = CropGeometry(size_px=64)
+    return write_esr_bundle(folder, network, geometry, DESCRIPTION, temperature=0.5).folder
+
+
+def reading_of(branches, size_px=64):
+    """Return a reading of a gray face whose branches look at the lower right, and are of different opinions."""
+    heat = np.zeros((branches, 8, size_px, size_px), np.float32)
+    heat[:, :, size_px // 2:, size_px // 2:] = 1.0
+    scores = np.full((branches, 8), 0.05, np.float32)
+    scores[np.arange(branches), np.arange(branches) % 8] = 0.65
+    return FaceReading(np.full((128, 128, 3), 128, np.uint8), heat, scores, scores.mean(0))
+
+
+def decoded(png):
+    """Return a PNG's picture."""
+    picture = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)
+    assert picture is not None
+    return picture.astype(int)
+
+
+def test_a_reading_is_what_the_robot_publishes_and_what_torch_looks_at(bundle):
+    image = cv2.imread(ASTRONAUT)
+    reading, = Explainer(bundle).read(image)
+    estimate, = EmotionPipeline(bundle).estimate(image)
+    np.testing.assert_allclose(reading.scores, list(estimate.scores.values()), atol=1e-6)
+    # Temperature and network are the bundle's: the branches' scores have the ensemble's as their mean.
+    np.testing.assert_allclose(reading.branch_scores.mean(0), reading.scores, atol=1e-3)
+    assert reading.heat.shape == (2, 8, 64, 64) and reading.heat.min() >= 0 and reading.heat.max() > 0
+    assert reading.face.dtype == np.uint8 and reading.face.shape[0] == reading.face.shape[1] > 200
+    # In colour: her suit and hair are not gray.
+    assert np.ptp(reading.face.astype(int), axis=2).mean() > 10
+
+
+def test_there_is_nothing_to_explain_when_there_is_no_face(bundle):
+    assert Explainer(bundle).read(np.full((120, 160, 3), 90, np.uint8)) == []
+
+
+def test_a_folded_bundle_cannot_be_explained(tmp_path):
+    folder = tmp_path / 'folded'
+    write_esr_bundle(folder, ESR(1), CropGeometry(size_px=64), DESCRIPTION, fold=True)
+    with pytest.raises(BadModel, match='no master'):
+        Explainer(folder)
+
+
+@pytest.mark.parametrize('branches', [1, 2, 15])
+def test_every_branch_has_its_tile_when_it_is_drawn(branches):
+    cold, warm = reading_of(branches), reading_of(branches)
+    cold = cold._replace(heat=np.zeros_like(cold.heat))
+    one, other = (decoded(draw_explanation(reading, 'name')) for reading in (cold, warm))
+    assert one.shape == other.shape
+    changed = (np.abs(one - other).max(2) > 20).astype(np.uint8)
+    # The heat of each branch, and of the ensemble, is a square of its own.
+    count, _, stats, _ = cv2.connectedComponentsWithStats(changed)
+    sides = [stat[cv2.CC_STAT_WIDTH] for stat in stats[1:] if stat[cv2.CC_STAT_AREA] > 1000]
+    assert len(sides) == branches + 1
+    assert max(sides) > 1.5 * sorted(sides)[0]  # the ensemble's is the large one
+
+
+def test_heat_is_in_the_corner_where_the_map_has_it():
+    picture = decoded(draw_explanation(reading_of(1), 'name'))
+    cold = decoded(draw_explanation(reading_of(1)._replace(heat=np.zeros((1, 8, 64, 64), np.float32)), 'name'))
+    rows, columns = np.nonzero(np.abs(picture - cold).max(2) > 20)
+    tile = columns > picture.shape[1] - 240  # the branch's own, at the right
+    assert rows[tile].min() > 90 + 34 + 80 and columns[tile].min() > picture.shape[1] - 40 - 110
+
+
+def test_another_picture_comes_when_one_emotion_is_asked_for_and_any_name_may_stand_above():
+    reading = reading_of(2)
+    drawn = {draw_explanation(reading, 'a $ b $ c.jpg'), draw_explanation(reading, 'x' * 500, 'fear'),
+             draw_explanation(reading, '', 'happy')}
+    assert len(drawn) == 3
+
+
+def test_a_picture_comes_for_each_face_when_the_command_runs(bundle, tmp_path, capsys):
+    for folder in ('one', 'two'):
+        (tmp_path / folder).mkdir()
+        shutil.copy(ASTRONAUT, tmp_path / folder / 'face.jpg')
+    (tmp_path / 'two' / 'notes.txt').write_text('no picture')
+    cv2.imwrite(str(tmp_path / 'two' / 'wall.png'), np.full((120, 160, 3), 90, np.uint8))
+    output = tmp_path / 'new' / 'folder'
+    arguments = [str(tmp_path / 'one' / 'face.jpg'), str(tmp_path / 'two'), '--bundle', bundle, '--output', str(output)]
+    assert explain.main([*arguments, '--emotion', 'surprise']) == 0
+    assert sorted(path.name for path in output.iterdir()) == ['face-2_face_1.png', 'face_face_1.png']
+    picture = decoded((output / 'face_face_1.png').read_bytes())
+    assert picture.shape[1] > 1000 and picture.std() > 20
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3 and 'wall.png: no face found' in lines[2]
+    assert any(emotion in lines[0] for emotion in EMOTIONS) and 'of 2 branches' in lines[0]
+
+
+def test_the_others_are_drawn_when_one_picture_is_damaged(bundle, tmp_path, capsys):
+    (tmp_path / 'damaged.jpg').write_bytes(b'\xff\xd8 cut off')
+    output = tmp_path / 'out'
+    arguments = [str(tmp_path / 'damaged.jpg'), ASTRONAUT, '--bundle', bundle, '--output', str(output)]
+    assert explain.main(arguments) == 1
+    assert [path.name for path in output.iterdir()] == ['astronaut_face_1.png']
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1 and 'damaged.jpg: the JPEG file is cut off' in lines[0]
+
+
+@pytest.mark.parametrize('arguments, words', [
+    (['absent.jpg'], 'cannot be read'),
+    ([ASTRONAUT, '--bundle', 'no_such_bundle'], 'expected'),
+    ([ASTRONAUT, '--bundle', 'centerface'], "'esr'"),
+    (['.'], 'there is none'),
+])
+def test_the_command_ends_with_one_line_when_its_input_is_bad(bundle, arguments, words, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    if '--bundle' not in arguments:
+        arguments = [*arguments, '--bundle', bundle]
+    assert explain.main([*arguments, '--output', 'out']) == 1
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1 and lines[0].startswith('explain: ') and words in lines[0]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_says_so_when_it_cannot_write(bundle, tmp_path, capsys):
+    (tmp_path / 'file').write_text('in the way')
+    assert explain.main([ASTRONAUT, '--bundle', bundle, '--output', str(tmp_path / 'file')]) == 1
+    assert 'cannot be written' in capsys.readouterr().err
