@@ -95,7 +95,8 @@ def train(learner, faces, judged, start, folder, stream):
     :param start: state dict to start from, without categorical training; None with it.
     :param folder: of the experiment; valence and arousal have a folder of their own in it, called dimensional.
     :param stream: where progress is shown; None for nowhere.
-    :returns: state dict of the best weights, Reading, and dict of figures of the last looks.
+    :returns: state dict of the best weights, Reading, and dict of figures of the last looks, which of several processes
+        the first one has.
     :raises BadParameter: if a setting cannot be, or an interrupted training had other settings.
     :raises BadDataset: if there are no faces to learn from, or none to judge by.
     """
@@ -113,10 +114,13 @@ def train(learner, faces, judged, start, folder, stream):
             workers = 0 if processes.device.type == 'cpu' else min(8, os.cpu_count() or 1)
             fit = Fit(recipe, faces, place, judged, weights, processes=processes, precision=precision, workers=workers)
             states.append(fit.state_path)
-            trained = _run(fit, progress)
+            # In one order: that of a file, which the first process has it from, is another than the network's.
+            trained = {name: tensor.to(processes.device) for name, tensor in sorted(_run(fit, progress).items())}
+            processes.same_everywhere(trained.values())  # the best weights are known to the first process alone
             figures['steps'] += fit.total
-            figures.update(_last_look(place))
-            return trained
+            if processes.is_first:
+                figures.update(_last_look(place))
+            return {name: tensor.cpu() for name, tensor in trained.items()}
 
         if learner.categorical_train:
             recipe = categorical_recipe(learner, faces)

@@ -229,6 +229,14 @@ def test_every_form_of_the_same_face_gives_the_same_crop(picture, color):
         np.testing.assert_allclose(crops_of(form, geometry), expected, atol=tolerance, err_msg=name)
 
 
+def test_planes_are_the_last_of_an_array_and_the_first_of_a_tensor_when_both_could_be():
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 5, 3)).astype(np.uint8)
+    geometry = CropGeometry(color='bgr')
+    as_planes = crops_of(np.ascontiguousarray(pixels.transpose(1, 2, 0)), geometry)
+    np.testing.assert_array_equal(crops_of(torch.from_numpy(pixels), geometry), as_planes)
+    assert np.abs(crops_of(pixels, geometry) - as_planes).max() > 0.1
+
+
 def test_a_list_may_mix_forms_and_order_is_kept(learner, picture):
     small = cv2.resize(picture, (96, 96), interpolation=cv2.INTER_AREA)
     floats = torch.from_numpy(small.transpose(2, 0, 1).astype(np.float32) / 255)

@@ -6,6 +6,8 @@ small drawn tree, brought into shape by pre_process_affect_net as the page's sec
 
 import json
 import os
+import pathlib
+import re
 
 import pytest
 
@@ -112,3 +114,11 @@ def test_optimization_of_a_trained_model(trained, workplace):
     face = torch.rand(3, 96, 96, generator=torch.Generator().manual_seed(0))
     assert again.ort_session is not None
     torch.testing.assert_close(again.infer(face)[1], trained.infer(face)[1], atol=1e-4, rtol=1e-4)
+
+
+def test_the_example_of_our_own_page_runs(monkeypatch, capsys):
+    root = pathlib.Path(__file__).parents[2]
+    monkeypatch.chdir(root)
+    example = re.search(r'```python\n(.*?)```', (root / 'docs' / 'learner.md').read_text(encoding='utf-8'), re.DOTALL)
+    exec(example.group(1), {})
+    assert capsys.readouterr().out.split()[0].lower() in EMOTIONS

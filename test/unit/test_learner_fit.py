@@ -89,7 +89,7 @@ def test_settings_become_a_recipe(affectnet, tmp_path):
     assert (phase.learning_rate, phase.batch_size, phase.momentum, phase.check_epochs) == (0.1, 8, 0.8, 2)
     assert phase.older_learning_rate == 0.1 and phase.diversity == 1 and recipe.network.diversified
     assert [(stage.branches, stage.epochs) for stage in stages_of(recipe)] == [(1, 5), (2, 3), (3, 3)]
-    assert recipe.faces.color == 'bgr' and not phase.rare
+    assert recipe.faces.color == 'bgr' and not phase.rare and phase.keeps == 'best'
     learner.init_model(3)
     recipe = dimensional_recipe(learner, faces, learner.model.state_dict(), Reading())
     assert (recipe.phases[0].trains, recipe.phases[0].epochs, recipe.phases[0].size_px) == ('affect', 3, 96)
