@@ -129,7 +129,8 @@ class EmotionPipeline:
             face_ids = self.tracker.update(boxes[rows], np.asarray(faces.scores)[rows], stamp_s)
         if not len(rows):
             return []
-        ensemble = self.engine.estimate(cut_faces(image, boxes[rows], self.engine.geometry))
+        crops = cut_faces(image, boxes[rows], self.engine.geometry, faces.landmarks[rows])
+        ensemble = self.engine.estimate(crops)
         return [_face_estimate(faces, row, face_ids[place], ensemble, place) for place, row in enumerate(rows)]
 
     def warm_up(self):

@@ -54,6 +54,21 @@ def test_a_face_is_read_as_the_pipeline_reads_it(pipeline, astronaut):
     assert reading.is_found.all() and reading.is_right().all() and reading.besides == 0
 
 
+def test_the_pipeline_levels_eyes_when_the_bundle_s_geometry_does(pipeline, astronaut):
+    turned = robustness.turned(25)(astronaut, np.random.default_rng(0))
+    own = pipeline.engine.geometry
+    level = camera.Cut(replace(own, level_eyes=True))
+    reading = read(pipeline, [turned], cuts=[level, camera.Cut(replace(own, level_eyes=False))])
+    assert abs(abs(np.degrees(reading.angles[0])) - 25) < 5
+    assert np.abs(reading.scores[0] - reading.scores[1]).max() > 1e-4
+    try:
+        pipeline.engine.geometry = level.geometry
+        scores = list(pipeline.estimate(turned.image)[0].scores.values())
+    finally:
+        pipeline.engine.geometry = own
+    np.testing.assert_allclose(reading.scores[0, 0], scores, atol=1e-6)
+
+
 def test_a_face_is_not_found_when_the_box_lies_elsewhere_or_has_another_size(pipeline, astronaut):
     elsewhere = replace(astronaut, middle=(5.0, 5.0))
     larger = replace(astronaut, box_px=3 * astronaut.box_px)
