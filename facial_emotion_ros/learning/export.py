@@ -59,7 +59,7 @@ def to_onnx(network, size_px=96, fold=False, half=True):
     """
     if size_px < MIN_SIZE_PX:
         raise BadParameter(f'an ESR needs crops of at least {MIN_SIZE_PX} px, got {size_px}')
-    exported = copy.deepcopy(network).cpu().float().eval() if fold else _of_distinct_values(network)
+    exported = copy.deepcopy(network).cpu().float() if fold else _of_distinct_values(network)
     exported.forward = lambda crops: ESR.forward(exported, crops)  # the exporter takes defaults for further inputs
     buffer = io.BytesIO()
     modes = torch.onnx.TrainingMode
