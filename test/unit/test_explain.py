@@ -31,11 +31,11 @@ DESCRIPTION = {
 
 @pytest.fixture(scope='module')
 def bundle(tmp_path_factory):
-    """Return the folder of a bundle with random weights, for crops of 64 px."""
+    """Return the folder of a bundle with random weights, for crops of 64 px with level eyes."""
     torch.manual_seed(0)
     network = ESR(2, diversified=True)
     folder = tmp_path_factory.mktemp('bundles') / 'esr_2_random'
-    geometry = CropGeometry(size_px=64)
+    geometry = CropGeometry(size_px=64, level_eyes=True)
     return write_esr_bundle(folder, network, geometry, DESCRIPTION, temperature=0.5).folder
 
 
