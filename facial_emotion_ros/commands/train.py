@@ -22,7 +22,8 @@ def parser():
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     arguments.add_argument('recipe', metavar='RECIPE', help='YAML file, or the name of a recipe that comes with this')
-    arguments.add_argument('--data', metavar='PATH', help='training faces: a FER+ npz, a folder; default: the recipe')
+    arguments.add_argument('--data', '--dataset', metavar='PATH', help='training faces: a FER+ npz, a folder; default: '
+                           'what the recipe names')
     arguments.add_argument('--held-out', metavar='PATH', help='faces that are judged and not learned: a text file of '
                            'names in --data, or a data set of its own')
     arguments.add_argument('--output', required=True, metavar='DIR', help='folder for state, weights and curves')

@@ -42,7 +42,7 @@ class Progress:
         """Show a step.
 
         :param done: steps of the stage that are done.
-        :param losses: text about the losses.
+        :param losses: text about the losses; empty where there is nothing to say yet.
         """
         now = time.monotonic()
         if self._bar is not None:
@@ -51,8 +51,9 @@ class Progress:
         elif done == self._total or now - self._last >= _LINE_EVERY_S:
             self._last = now
             pace = (now - self._begun) / max(1, done - self._first)
-            self.note(f'{self._title}: step {done}/{self._total}, {losses}, {pace:.2f} s a step, '
-                      f'{pace * (self._total - done) / 60:.1f} min to go')
+            self.note(', '.join(filter(None, (
+                f'{self._title}: step {done}/{self._total}', losses, f'{pace:.2f} s a step',
+                f'{pace * (self._total - done) / 60:.1f} min to go'))))
 
     def note(self, line):
         """Say a line.

@@ -13,8 +13,10 @@ from training_server import TrainingServer  # noqa: E402
 from facial_emotion_ros.errors import BadParameter  # noqa: E402
 from facial_emotion_ros.learning.checkpoint import load_state, load_weights  # noqa: E402
 from facial_emotion_ros.learning.curves import read_rows  # noqa: E402
+from facial_emotion_ros.learning.distributed import Processes  # noqa: E402
 from facial_emotion_ros.learning.fit import Diverged, Fit  # noqa: E402
 from facial_emotion_ros.learning.network import ESR  # noqa: E402
+from facial_emotion_ros.learning.precision import choose_precision  # noqa: E402
 from facial_emotion_ros.learning.progress import Silence  # noqa: E402
 from facial_emotion_ros.learning.recipe_file import plain_of  # noqa: E402
 
@@ -235,6 +237,19 @@ def test_it_learns_when_it_computes_in_half_precision(tmp_path, precision):
     assert not torch.equal(weights['base.conv1.weight'], start['base.conv1.weight'])
     assert all(tensor.dtype in (torch.float32, torch.int64) and torch.isfinite(tensor).all()
                for tensor in weights.values())
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='torch finds no GPU (CUDA)')
+@pytest.mark.parametrize('wanted', ['auto', 'float16', 'float32'])
+def test_it_learns_and_resumes_when_there_is_a_gpu(tmp_path, wanted):
+    device = torch.device('cuda', 0)
+    precision, _ = choose_precision(device, wanted)
+    first, second = {'steps': 3, 'recalibration_faces': 8}, {'trains': 'affect', 'steps': 2}
+    for phases in ((first,), (first, second)):
+        fit = Fit(tiny_recipe(*phases, branches=2), LEARNED, str(tmp_path), HELD_OUT, precision=precision, workers=2,
+                  processes=Processes(device=device))
+        weights = fit.run()
+    assert fit.total == 5 and all(torch.isfinite(tensor).all() for tensor in weights.values())
 
 
 def test_branches_are_kept_apart_when_a_diversified_network_is_trained(tmp_path):
