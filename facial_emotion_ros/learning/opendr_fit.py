@@ -3,6 +3,7 @@
 import os
 
 import numpy as np
+import torch
 
 from facial_emotion_ros.emotions import EMOTIONS
 from facial_emotion_ros.errors import BadDataset, BadParameter
@@ -110,28 +111,26 @@ def train(learner, faces, judged, start, folder, stream):
         for line in (f'Starting: {learner.name_experiment}', f'Running on {sentence}', faces.describe()):
             progress.note(line)
 
-        def run(recipe, place):
+        def run(recipe, place, weights):
             workers = 0 if processes.device.type == 'cpu' else min(8, os.cpu_count() or 1)
             fit = Fit(recipe, faces, place, judged, weights, processes=processes, precision=precision, workers=workers)
             states.append(fit.state_path)
-            # In one order: that of a file, which the first process has it from, is another than the network's.
-            trained = {name: tensor.to(processes.device) for name, tensor in sorted(_run(fit, progress).items())}
-            processes.same_everywhere(trained.values())  # the best weights are known to the first process alone
+            weights = _same_everywhere(_run(fit, progress), processes)
             figures['steps'] += fit.total
             if processes.is_first:
                 figures.update(_last_look(place))
-            return {name: tensor.cpu() for name, tensor in trained.items()}
+            return weights
 
         if learner.categorical_train:
             recipe = categorical_recipe(learner, faces)
-            weights, reading = run(recipe, folder), saved_network.reading_for(recipe)
+            weights, reading = run(recipe, folder, None), saved_network.reading_for(recipe)
         if learner.dimensional_finetune:
             recipe = dimensional_recipe(learner, faces, weights, reading)
-            weights = run(recipe, os.path.join(folder, 'dimensional'))
+            weights = _of_same_backbone(weights, run(recipe, os.path.join(folder, 'dimensional'), weights), states[-1])
         if processes.is_first:
             place = os.path.join(folder, 'trained_models')
             saved_network.save_weights(place, learner.name_experiment, weights, reading)
-            for path in states:  # the training is over: the next one begins anew
+            for path in reversed(states):  # the training is over: the next one begins anew
                 os.remove(path)
         return weights, reading, figures
     finally:
@@ -144,6 +143,25 @@ def _run(fit, progress):
     except BadParameter as error:
         raise BadParameter(f'{error}. An interrupted fit() goes on with the same settings only; to begin anew, remove '
                            f'{fit.output}, or set another name_experiment') from error
+
+
+def _same_everywhere(weights, processes):
+    """Give all processes the first one's weights: the best ones are in its file alone.
+
+    A file's order and layout in memory are others than a network's; what is exchanged has to have one of each.
+    """
+    tensors = {name: tensor.to(processes.device).contiguous() for name, tensor in sorted(weights.items())}
+    processes.same_everywhere(tensors.values())
+    return {name: tensor.cpu() for name, tensor in tensors.items()}
+
+
+def _of_same_backbone(start, weights, state_path):
+    """Refuse what an interrupted training made of other weights than those that are to be tuned now."""
+    for name, tensor in start.items():
+        if '.fc_dimensional.' not in name and not torch.equal(tensor.cpu(), weights[name]):
+            raise BadParameter(f'{state_path}: an interrupted training of these weights expected, it is one of others; '
+                               'load those, or remove it')
+    return weights
 
 
 def _last_look(folder):

@@ -18,9 +18,11 @@ from facial_emotion_ros.learning import FacialEmotionLearner  # noqa: E402
 from facial_emotion_ros.learning.affectnet import AffectNet  # noqa: E402
 from facial_emotion_ros.learning.augmentation import plain  # noqa: E402
 from facial_emotion_ros.learning.curves import read_rows  # noqa: E402
+from facial_emotion_ros.learning.fit import Fit  # noqa: E402
 from facial_emotion_ros.learning.opendr_fit import categorical_recipe, dimensional_recipe  # noqa: E402
 from facial_emotion_ros.learning.phases import stages_of  # noqa: E402
 from facial_emotion_ros.learning.published import read_published  # noqa: E402
+from facial_emotion_ros.learning.recipe_file import read_recipe  # noqa: E402
 from facial_emotion_ros.learning.saved_network import PUBLISHED, Reading  # noqa: E402
 
 
@@ -171,6 +173,22 @@ def test_an_interrupted_training_goes_on_and_ends_as_if_nothing_had_been(tmp_pat
     learner.fit(False, faces, faces)
     for name, tensor in whole.model.state_dict().items():
         assert torch.equal(tensor, learner.model.state_dict()[name]), name
+
+
+def test_an_interrupted_tuning_is_refused_when_other_weights_are_to_be_tuned(tmp_path):
+    faces = Interrupting(one_hot(*['happy', 'sad'] * 6), np.tile([[0.5, 0.1], [-0.5, -0.1]], (6, 1)))
+    learner = small('', tmp_path, categorical_train=False, ensemble_size=1)
+    first, second = (FacialEmotionLearner(device='cpu') for _ in range(2))
+    for each in (first, second):
+        each.init_model(1)
+        each.save(base_path_to_save_model=tmp_path / str(id(each)), verbose=False)
+    learner.load(1, tmp_path / str(id(first)))
+    learner.fit(False, faces, faces)
+    done = tmp_path / 'esr_9' / 'dimensional' / 'state.pt'
+    Fit(read_recipe(done.parent / 'recipe.yaml'), faces, str(done.parent), faces, learner.model.state_dict()).run()
+    learner.load(1, tmp_path / str(id(second)))
+    with pytest.raises(BadParameter, match='one of others'):
+        learner.fit(False, faces, faces)
 
 
 def test_gray_faces_of_another_set_are_learned_from(tmp_path, capsys):
