@@ -7,11 +7,11 @@ without a backward one. Of an ESR* the maps behind the last CBAM count, which at
 
 What the authors' demo does otherwise: it stretches the 6x6 map over the whole 96x96 crop. But the first cell looks at
 pixels around 26.5, and the last around 66.5, since nothing is padded before the last convolution; stretched, they stand
-at 7.5 and 87.5, and the eyes' heat lies on the forehead. :func:`on_crop` puts each cell where it looks. And it
-divides by the map's maximum, which is 0 where nothing speaks for the emotion.
+at 7.5 and 87.5, and the eyes' heat lies on the forehead. :func:`on_crop` puts each cell where it looks.
 
 Source: Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization", ICCV 2017,
-section 3 and, for the equality of the gradient and the weight, section 3.1; the authors' `model/ml/grad_cam.py`.
+section 3 and, for the equality of the gradient and the weight, section 3.1; the authors' `model/ml/grad_cam.py` and
+`model/utils/uimage.py`.
 """
 
 import torch
@@ -62,13 +62,3 @@ def on_crop(maps, size_px):
     pixels = torch.arange(size_px, dtype=maps.dtype, device=maps.device)
     bells = torch.exp(-0.5 * ((pixels[:, None] - cells) / SPREAD_PX).square())
     return bells @ maps @ bells.T
-
-
-def scaled(heat):
-    """Scale heat for the eye, each map by its own maximum.
-
-    :param heat: (..., S, S) float, at least 0.
-    :returns: (..., S, S) float in [0, 1]; a map without any heat stays 0.
-    """
-    most = heat.amax((-2, -1), keepdim=True)
-    return torch.where(most > 0, heat / most.clamp(min=torch.finfo(heat.dtype).tiny), torch.zeros_like(heat))

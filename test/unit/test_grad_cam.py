@@ -5,7 +5,7 @@ import pytest
 torch = pytest.importorskip('torch', reason='torch is not installed: it is needed for training only')
 
 from facial_emotion_ros.errors import BadParameter  # noqa: E402
-from facial_emotion_ros.learning.grad_cam import CELL_PX, FIRST_CELL_PX, grad_cam, on_crop, scaled  # noqa: E402
+from facial_emotion_ros.learning.grad_cam import CELL_PX, FIRST_CELL_PX, grad_cam, on_crop  # noqa: E402
 from facial_emotion_ros.learning.network import ESR  # noqa: E402
 
 
@@ -61,14 +61,6 @@ def test_a_cell_s_heat_lies_where_it_looks_when_gradients_reach_the_pixels(size_
         middle = FIRST_CELL_PX + CELL_PX * cell
         for each in (heat, seen):
             assert abs((weights(each) * pixels).sum() / each.sum() - middle) < 6.0
-
-
-def test_heat_is_scaled_to_one_and_none_stays_none():
-    heat = torch.rand(2, 3, 8, 8)
-    heat[1, 2] = 0
-    shown = scaled(heat)
-    assert torch.equal(shown.amax((-2, -1)), torch.tensor([[1.0, 1, 1], [1, 1, 0]]))
-    assert torch.isfinite(shown).all() and shown.min() >= 0
 
 
 def test_a_network_in_training_is_refused():
