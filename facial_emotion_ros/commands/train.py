@@ -27,8 +27,9 @@ def parser():
     arguments.add_argument('--held-out', metavar='PATH', help='faces that are judged and not learned: a text file of '
                            'names in --data, or a data set of its own')
     arguments.add_argument('--output', required=True, metavar='DIR', help='folder for state, weights and curves')
-    arguments.add_argument('--start', metavar='WEIGHTS', help='safetensors or bundle to start from; fewer branches are '
-                           'widened')
+    # torchrun takes --start for one of its own options, even here.
+    arguments.add_argument('--start', '--start-from', metavar='WEIGHTS', help='safetensors or bundle to start from; '
+                           'fewer branches are widened')
     arguments.add_argument('--teacher', action='append', metavar='WEIGHTS', help='safetensors or bundle whose '
                            'probabilities are mixed into the labels; may be given again')
     arguments.add_argument('--set', action='append', default=[], metavar='NAME=VALUE', help='change a field of the '

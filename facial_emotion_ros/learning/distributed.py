@@ -1,5 +1,6 @@
 """Several processes that train one network, as torchrun starts them: on one machine or on many."""
 
+import inspect
 import io
 import os
 
@@ -66,8 +67,10 @@ class Processes:
         if self.count == 1:
             return objective
         ids = [self.device.index] if self.device.type == 'cuda' else None
-        return torch.nn.parallel.DistributedDataParallel(objective, device_ids=ids, broadcast_buffers=False,
-                                                         gradient_as_bucket_view=True)
+        kind = torch.nn.parallel.DistributedDataParallel
+        newer = 'forward_sync_buffers' in inspect.signature(kind).parameters  # its name from torch 2.13 on
+        syncs = {'forward_sync_buffers' if newer else 'broadcast_buffers': False}
+        return kind(objective, device_ids=ids, gradient_as_bucket_view=True, **syncs)
 
     def share_statistics(self, network):
         """Replace batch norm's running statistics by their mean over all processes, each of which sees other faces.

@@ -101,6 +101,20 @@ def test_it_ends_with_one_sentence_when_something_is_wrong(folder, tmp_path, arg
     assert not (tmp_path / 'run' / 'state.pt').exists()
 
 
+def test_torchrun_passes_every_option_on_when_it_starts_the_command(capsys):
+    run = pytest.importorskip('torch.distributed.run', reason='this torch has no torchrun')
+    for action in train.parser()._actions:
+        passed = []
+        for option in action.option_strings:
+            try:
+                options = run.get_args_parser().parse_args(['-m', 'train', 'recipe', option, 'value'])
+            except SystemExit:
+                continue
+            passed += [option] * (options.training_script_args == ['recipe', option, 'value'])
+        assert passed or not action.option_strings or action.dest == 'help', action.option_strings
+    assert capsys.readouterr().out == ''
+
+
 def test_it_saves_and_ends_when_it_is_interrupted(folder, tmp_path):
     command = [sys.executable, '-m', 'facial_emotion_ros.commands.train', str(folder / 'small.yaml'), '--data',
                str(folder / 'faces.npz'), '--output', str(tmp_path), '--set', 'phases.0.steps=100000', '--threads', '1']
