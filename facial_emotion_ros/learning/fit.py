@@ -26,9 +26,12 @@ SAVE_EVERY_S = 120.0
 #: Seconds that the picture of the curves is left as it is, at the least.
 DRAW_EVERY_S = 20.0
 
+#: No training that goes well has such a loss: one that explodes is stopped before it is no number any more.
+ABSURD_LOSS = 1e4
+
 
 class Diverged(FacialEmotionError, ArithmeticError):
-    """The loss or the weights are no numbers any more."""
+    """The loss explodes, or loss or weights are no numbers any more."""
 
 
 class Fit:
@@ -99,7 +102,7 @@ class Fit:
         :returns: state dict of what was trained, on the CPU; None where it was stopped before the end.
         :raises BadParameter: if the folder's state was made by another recipe or of other faces.
         :raises CannotSave: if the disk is full; the last good state is there.
-        :raises Diverged: if the loss is no number any more; the last good state is there.
+        :raises Diverged: if the loss explodes or is no number any more; the last good state is there.
         """
         is_first = self.processes.is_first
         progress = progress if progress and is_first else Silence()
@@ -237,7 +240,7 @@ class Fit:
         """Write a row of the curves; return the losses as text."""
         training = self.under_way
         losses = training.mean_losses()
-        if losses is None:
+        if losses is None or max(losses) > ABSURD_LOSS:
             raise self._diverged()
         if curves:
             stage = training.stage
@@ -263,5 +266,5 @@ class Fit:
             checkpoint.save_weights(os.path.join(self.output, name + '.safetensors'), weights)
 
     def _diverged(self):
-        return Diverged(f'{self.under_way.stage.title}: finite losses expected, got none at step {self.total}; a lower '
-                        f'learning rate is the usual cure. The last good state is in {self.output}')
+        return Diverged(f'{self.under_way.stage.title}: losses below {ABSURD_LOSS:g} expected, got none at step '
+                        f'{self.total}; a lower learning rate is the usual cure. The last saved state is in {self.output}')

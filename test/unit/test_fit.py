@@ -28,7 +28,7 @@ LONG = tiny_recipe(
     {'trains': 'branches', 'epochs': 1},
     {'steps': 20, 'mixup': 0.3, 'bootstrap': 0.7, 'rare': {'happy': 1.5}, 'recalibration_faces': 8, 'keeps': 'best',
      'check_epochs': 2},
-    {'trains': 'affect', 'steps': 8},
+    {'trains': 'affect', 'steps': 8, 'learning_rate': 0.001},
     branches=2,
 )
 
@@ -199,6 +199,12 @@ def test_nothing_bad_is_saved_when_the_loss_is_no_number(tmp_path):
     with pytest.raises(Diverged, match='lower learning rate'):
         Fit(recipe, LEARNED, str(tmp_path), start=start).run(save_every_s=0)
     assert not os.path.exists(tmp_path / 'state.pt')
+
+
+def test_it_ends_when_the_loss_explodes(tmp_path):
+    recipe = tiny_recipe({'trains': 'affect', 'steps': 40, 'learning_rate': 10.0, 'floor': 10.0, 'warm_up_steps': 0})
+    with pytest.raises(Diverged, match='losses below 10000 expected, got none at step 4'):
+        Fit(recipe, LEARNED, str(tmp_path)).run()
 
 
 def test_a_student_learns_what_its_teacher_says_when_it_has_one(tmp_path):

@@ -88,10 +88,10 @@ def _train(output, recipe, file_limit=0):
 
     class Said(Progress):
         def step(self, done, losses):
-            print('step', done, flush=True)
+            _say('step', done)
 
         def note(self, line):
-            print('note', line, flush=True)
+            _say('note', line)
 
     if file_limit:
         resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, file_limit))
@@ -99,9 +99,14 @@ def _train(output, recipe, file_limit=0):
     try:
         Fit(recipe_of(recipe), faces.rows(range(16)), output, faces.rows(range(16, 24))).run(0.0, Said())
     except FacialEmotionError as error:
-        print('note', type(error).__name__, error, flush=True)
+        _say('note', type(error).__name__, error)
         return 1
     return 0
+
+
+def _say(*words):
+    """Write a line at once: a kill between two writes would leave half a line."""
+    os.write(1, (' '.join(map(str, words)) + '\n').encode())
 
 
 def _serve():
@@ -118,11 +123,11 @@ def _serve():
         if not pid:
             status = 70
             try:
-                print('pid', os.getpid(), flush=True)
+                _say('pid', os.getpid())
                 status = _train(**json.loads(line))
             finally:
                 os._exit(status)
-        print('ended', os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+        _say('ended', os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 
 
 if __name__ == '__main__':
