@@ -267,4 +267,4 @@ class Fit:
 
     def _diverged(self):
         return Diverged(f'{self.under_way.stage.title}: losses below {ABSURD_LOSS:g} expected, got none at step '
-                        f'{self.total}; a lower learning rate is the usual cure. The last saved state is in {self.output}')
+                        f'{self.total}; a lower learning rate is the usual cure. The last saved state: {self.output}')

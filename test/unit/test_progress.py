@@ -3,6 +3,7 @@
 import fcntl
 import io
 import os
+import select
 import struct
 import termios
 
@@ -37,7 +38,9 @@ def test_a_bar_is_drawn_when_the_stream_is_a_terminal():
         progress.step(2, 'loss 0.5')
         progress.end()
         terminal.flush()
-        shown = os.read(master, 65536).decode()
+        shown = ''
+        while '2/2' not in shown and select.select([master], [], [], 10)[0]:
+            shown += os.read(master, 65536).decode()
     os.close(master)
     assert '\r' in shown and 'phase 0' in shown and '2/2' in shown and 'a look' in shown
 
