@@ -5,7 +5,6 @@ import json
 import os
 import sys
 import tempfile
-from dataclasses import replace
 
 from facial_emotion_ros.emotions import EMOTIONS
 from facial_emotion_ros.errors import BadModel, BadParameter, FacialEmotionError
@@ -35,7 +34,8 @@ def parser():
                            'bundle to calibrate and measure anew')
     arguments.add_argument('--output', required=True, metavar='DIR', help="the bundle's folder, which names it")
     arguments.add_argument('--size-px', type=int, help="side of the network's input; default: the bundle's, or 96")
-    arguments.add_argument('--description', metavar='JSON', help='fields of the manifest: version, licence...')
+    arguments.add_argument('--description', metavar='JSON', help='fields of the manifest: version, licence...; '
+                           'its `input` changes how faces are cut, such as {"size_px": 64, "level_eyes": true}')
     arguments.add_argument('--train', metavar='PATH', help='the training set, some of whose faces were held out')
     arguments.add_argument('--dev', metavar='TXT', help='names of the held-out faces, one a line: the temperature is '
                            'fitted on these')
@@ -84,6 +84,7 @@ def export(options, report=lambda line: None):
     weights, geometry, description = _read_weights(options)
     description['name'] = os.path.basename(os.path.abspath(options.output))
     description.update(_read_description(options.description) if options.description else {})
+    geometry = _geometry(geometry, description.pop('input', {}), options)
     network = network_of(halved(weights))
     with tempfile.TemporaryDirectory() as folder:
         raw = write_esr_bundle(os.path.join(folder, 'raw'), network, geometry, description)
@@ -117,8 +118,19 @@ def _read_weights(options):
         manifest = ModelBundle.open(resolve_bundle(options.weights), expect='esr').manifest
         description.update({key: manifest[key] for key in _SAID_OF_WEIGHTS if key in manifest})
         description['affect_derived_from'] = manifest['outputs']['affect'].get('derived_from', 'unknown')
-    geometry = geometry or CropGeometry()
-    return weights, geometry if options.size_px is None else replace(geometry, size_px=options.size_px), description
+    return weights, geometry or CropGeometry(), description
+
+
+def _geometry(geometry, said, options):
+    """Change the crop's geometry as the description's `input` says, and --size-px before all."""
+    unknown = sorted(set(said) - set(vars(geometry))) if isinstance(said, dict) else [said]
+    if unknown:
+        raise BadModel(f'{options.description}: input: fields of the crop ({", ".join(vars(geometry))}) expected, '
+                       f'got {unknown[0]!r}')
+    fields = dict(vars(geometry), **said)
+    if options.size_px is not None:
+        fields['size_px'] = options.size_px
+    return type(geometry).from_manifest(fields)
 
 
 def _read_description(path):

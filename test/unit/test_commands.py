@@ -148,6 +148,20 @@ def test_weights_of_unknown_origin_get_no_licence_and_given_ones_are_kept(weight
     assert 'Nobody has measured' in (tmp_path / 'known' / 'MODEL_CARD.md').read_text()
 
 
+def test_faces_are_cut_as_the_description_says_when_it_has_an_input(weights, tmp_path, capsys):
+    (tmp_path / 'description.json').write_text('{"input": {"size_px": 64, "level_eyes": true}}')
+    arguments = ['--weights', weights, '--description', str(tmp_path / 'description.json')]
+    assert export.main([*arguments, '--output', str(tmp_path / 'level')]) == 0
+    given = ModelBundle.open(tmp_path / 'level').manifest['input']
+    assert (given['size_px'], given['level_eyes'], given['shape']) == (64, True, ['N', 3, 64, 64])
+    for wrong, words in (('{"input": {"level": true}}', "got 'level'"), ('{"input": 64}', 'got 64'),
+                         ('{"input": {"level_eyes": 1}}', 'input.level_eyes')):
+        (tmp_path / 'description.json').write_text(wrong)
+        assert export.main([*arguments, '--output', str(tmp_path / 'wrong')]) == 1
+        assert words in capsys.readouterr().err
+    assert not (tmp_path / 'wrong').exists()
+
+
 def test_a_set_of_another_format_is_read_with_its_options(calibrated, tmp_path, capsys):
     for emotion in ('happy', 'sad'):
         (tmp_path / 'faces' / emotion).mkdir(parents=True)
