@@ -97,7 +97,8 @@ def measure(options):
         'bundle': pipeline.esr_bundle.name, 'version': pipeline.esr_bundle.version,
         'sha256': pipeline.esr_bundle.sha256, 'geometry': dict(vars(pipeline.engine.geometry)),
         'detector': pipeline.detector_bundle.name, 'detector_sha256': pipeline.detector_bundle.sha256,
-        'dataset': os.path.basename(os.path.normpath(options.dataset)), 'only': options.only and os.path.basename(options.only),
+        'dataset': os.path.basename(os.path.normpath(options.dataset)),
+        'only': options.only and os.path.basename(options.only),
         'labelled_faces': labelled, 'seed': options.seed,
         'temperature': pipeline.engine.temperature, 'offsets': pipeline.engine.offsets,
     }

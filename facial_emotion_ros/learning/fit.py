@@ -26,8 +26,9 @@ SAVE_EVERY_S = 120.0
 #: Seconds that the picture of the curves is left as it is, at the least.
 DRAW_EVERY_S = 20.0
 
-#: No training that goes well has such a loss: one that explodes is stopped before it is no number any more.
-ABSURD_LOSS = 1e4
+#: No training that goes well has such a loss: one that explodes is stopped before it is no number any more. Affect read
+#: from the unbounded logits of a network that was barely trained may well begin above 1e4, and still be learned.
+ABSURD_LOSS = 1e9
 
 
 class Diverged(FacialEmotionError, ArithmeticError):

@@ -60,7 +60,8 @@ def test_the_pipeline_levels_eyes_when_the_bundle_s_geometry_does(pipeline, astr
     level = camera.Cut(replace(own, level_eyes=True))
     reading = read(pipeline, [turned], cuts=[level, camera.Cut(replace(own, level_eyes=False))])
     assert abs(abs(np.degrees(reading.angles[0])) - 25) < 5
-    assert np.abs(reading.scores[0] - reading.scores[1]).max() > 1e-4
+    # In logarithms: a clear smile has the same score either way, to six digits.
+    assert np.abs(np.log(reading.scores[0] / reading.scores[1])).max() > 0.1
     try:
         pipeline.engine.geometry = level.geometry
         scores = list(pipeline.estimate(turned.image)[0].scores.values())
@@ -230,10 +231,10 @@ def test_a_sweep_is_refused_when_a_value_cannot_be(word):
                     reason='FER+ (shared/data beside the checkout) is absent')
 def test_most_faces_of_ferplus_are_found_and_read_as_directly(pipeline):
     valid = read_ferplus(os.path.join(SHARED, 'data', 'ferplus_valid.npz'))
-    rows = np.random.default_rng(0).permutation(np.flatnonzero(valid.labels >= 0))[:24]
+    rows = np.random.default_rng(0).permutation(np.flatnonzero(valid.labels >= 0))[:100]
     scenes = pasted_scenes(valid.faces(rows), valid.names[rows], valid.labels[rows])
     figures = camera.scene_figures(read(pipeline, scenes, direct=True))
-    assert figures['detection_rate'] >= 0.85 and figures['same_category_as_direct'] >= 0.75
+    assert figures['detection_rate'] >= 0.9 and figures['same_category_as_direct'] >= 0.8
 
 
 @pytest.mark.skipif(not os.path.isfile(os.path.join(SHARED, 'portraits', 'labels.csv')),

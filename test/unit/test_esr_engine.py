@@ -16,9 +16,13 @@ def engine():
     return EsrEngine()
 
 
+#: Side of the embedded network's crops.
+SIZE = ModelBundle.open(embedded_bundle('esr_9_ferplus'), expect='esr').manifest['input']['size_px']
+
+
 def random_crops(count, seed=0):
-    """Return (count, 3, 96, 96) float32 in [0, 1]."""
-    return np.random.default_rng(seed).random((count, 3, 96, 96)).astype(np.float32)
+    """Return (count, 3, SIZE, SIZE) float32 in [0, 1]."""
+    return np.random.default_rng(seed).random((count, 3, SIZE, SIZE)).astype(np.float32)
 
 
 class BrokenSession:
@@ -82,10 +86,10 @@ def test_estimates_are_calibrated_when_the_manifest_says_how(said, temperature, 
 
 
 @pytest.mark.parametrize('crops, expected, text', [
-    (np.full((1, 3, 96, 96), np.nan), BadImage, 'finite'),
-    (np.full((1, 3, 96, 96), np.inf), BadImage, 'finite'),
-    (np.zeros((1, 3, 64, 64)), BadImage, r'\(1, 3, 64, 64\)'),
-    (np.zeros((3, 96, 96)), BadImage, r'\(3, 96, 96\)'),
+    (np.full((1, 3, SIZE, SIZE), np.nan), BadImage, 'finite'),
+    (np.full((1, 3, SIZE, SIZE), np.inf), BadImage, 'finite'),
+    (np.zeros((1, 3, 80, 80)), BadImage, r'\(1, 3, 80, 80\)'),
+    (np.zeros((3, SIZE, SIZE)), BadImage, r'\(3, %d, %d\)' % (SIZE, SIZE)),
 ])
 def test_crops_are_refused_when_they_cannot_be_read(engine, crops, expected, text):
     with pytest.raises(expected, match=text):

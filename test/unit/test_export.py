@@ -133,7 +133,8 @@ def test_the_embedded_bundle_gives_what_torch_gives_from_its_own_master_weights(
     bundle = ModelBundle.open(embedded_bundle('esr_9_ferplus'), expect='esr')
     network = export.network_of(export.weights_of(bundle))
     assert network.branches == 9
-    crops = np.random.default_rng(0).random((3, 3, 96, 96)).astype(np.float32)
+    size = bundle.manifest['input']['size_px']
+    crops = np.random.default_rng(0).random((3, 3, size, size)).astype(np.float32)
     with torch.inference_mode():
         expected = [output.numpy() for output in network(torch.from_numpy(crops))]
     for output, wanted in zip(EsrEngine(bundle).run(crops), expected):
