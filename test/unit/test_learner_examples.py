@@ -90,7 +90,8 @@ def test_inference_on_a_batch_of_images(trained, workplace):
     assert len(ensemble_emotion_results) == 1 and ensemble_dimension_results.shape == (1, 2)
     category = ensemble_emotion_results[0]
     assert category.description == EMOTIONS[category.data].capitalize() and 0 < float(category.confidence) <= 1
-    assert float((sum(sum(ensemble_dimension_results))).numpy()) != 0.0
+    # Slip: the page adds valence and arousal up, which may well cancel out.
+    assert float(ensemble_dimension_results.abs().sum()) != 0.0
     whole, affect = learner.infer(batch)
     assert [each.data for each in whole][0] == category.data and affect.shape == (8, 2)
 
