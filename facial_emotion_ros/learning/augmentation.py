@@ -10,6 +10,9 @@ from facial_emotion_ros.face_crop import to_input
 #: The largest scale is 1 and this.
 _ENLARGES = 0.2
 
+#: Standard deviations of the blur, in shares of the face's side: cameras' faces are more and less sharp than FER+'s.
+_BLURS = 0.005, 0.04
+
 
 def augment(faces, geometry, generator, strength=1.0):
     """Vary faces and turn them into network inputs.
@@ -28,8 +31,8 @@ def augment(faces, geometry, generator, strength=1.0):
     for crop, face in zip(crops, faces):
         patch = _warp(_prepare(face, geometry), geometry.size_px, generator, strength)
         patch = _change_light(patch, generator, strength)
-        if generator.random() < 0.2 * strength:
-            patch = cv2.GaussianBlur(patch, (0, 0), generator.uniform(0.5, 2.0))
+        if generator.random() < 0.3 * strength:
+            patch = cv2.GaussianBlur(patch, (0, 0), generator.uniform(*_BLURS) * geometry.size_px)
         if generator.random() < 0.25 * strength:
             _erase(patch, generator)
         crop[:] = to_input(patch, geometry)

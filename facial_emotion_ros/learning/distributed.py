@@ -58,10 +58,11 @@ class Processes:
         """Whether this is the one process that writes files and speaks."""
         return self.rank == 0
 
-    def share_gradients(self, objective):
+    def share_gradients(self, objective, partly=False):
         """Make a module average its gradients over all processes.
 
         :param objective: module with parameters that learn.
+        :param partly: not all of them take part in each step; which do is the same in all processes.
         :returns: a module to call instead.
         """
         if self.count == 1:
@@ -70,7 +71,8 @@ class Processes:
         kind = torch.nn.parallel.DistributedDataParallel
         newer = 'forward_sync_buffers' in inspect.signature(kind).parameters  # its name from torch 2.13 on
         syncs = {'forward_sync_buffers' if newer else 'broadcast_buffers': False}
-        return kind(objective, device_ids=ids, gradient_as_bucket_view=True, **syncs)
+        return kind(objective, device_ids=ids, gradient_as_bucket_view=True, find_unused_parameters=partly,
+                    **syncs)
 
     def share_statistics(self, network):
         """Replace batch norm's running statistics by their mean over all processes, each of which sees other faces.

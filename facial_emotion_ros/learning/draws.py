@@ -14,7 +14,7 @@ from facial_emotion_ros.errors import BadDataset, BadParameter
 from facial_emotion_ros.learning.augmentation import augment
 
 #: Marks of the streams of random numbers; what follows them are the seed, the stage, and the epoch or step.
-_MASKS, _ORDER, _FACES, _MIXING = 0xB007, 0xE90C, 0xFACE, 0x31C5
+_MASKS, _ORDER, _FACES, _MIXING, _BRANCHES = 0xB007, 0xE90C, 0xFACE, 0x31C5, 0xB4A7
 
 
 class Batch(NamedTuple):
@@ -26,6 +26,7 @@ class Batch(NamedTuple):
     :param category_weights: (N, n) float32: what each face counts for each branch. Over the faces of all processes the
         weights of a branch sum to the number of processes (which DistributedDataParallel divides by), or to 0.
     :param affect_weights: (N, n) float32, the same for valence and arousal.
+    :param branches: (n,) int64: the branches that learn in this step, in ascending order.
     """
 
     crops: torch.Tensor
@@ -33,6 +34,7 @@ class Batch(NamedTuple):
     affect: torch.Tensor
     category_weights: torch.Tensor
     affect_weights: torch.Tensor
+    branches: torch.Tensor
 
 
 class Draws:
@@ -94,7 +96,8 @@ class Draws:
         """
         drawn = self.rows_of(step)
         mine = drawn[self._rank::self._processes]
-        category, affect = self._weights(drawn)
+        branches = self._branches(step)
+        category, affect = self._weights(drawn, branches)
         crops = np.concatenate([
             augment(self._faces.faces(np.array([row])), self._geometry, self._generator(_FACES, step, place),
                     self._phase.augmentation)
@@ -108,7 +111,7 @@ class Draws:
             crops, distributions, targets = self._mix(step, mine, crops, distributions, targets)
         return Batch(*(torch.from_numpy(np.ascontiguousarray(array, np.float32)) for array in (
             crops, distributions, targets, category[self._rank::self._processes],
-            affect[self._rank::self._processes])))
+            affect[self._rank::self._processes])), torch.from_numpy(branches))
 
     def _order(self, epoch):
         if self._epoch[0] != epoch:
@@ -124,9 +127,16 @@ class Draws:
             self._epoch = (epoch, order)
         return self._epoch[1]
 
-    def _weights(self, drawn):
+    def _branches(self, step):
+        count = self._takes_part.shape[1]
+        wanted = min(self._phase.branches_a_step or count, count)
+        if wanted == count:
+            return np.arange(count)
+        return np.sort(self._generator(_BRANCHES, step).permutation(count)[:wanted])
+
+    def _weights(self, drawn, branches):
         """Weigh all faces of a step: they count alike, each branch's sum is the number of processes."""
-        takes_part = self._takes_part[drawn].astype(np.float32)
+        takes_part = self._takes_part[drawn][:, branches].astype(np.float32)
         weights = []
         for is_known in (~np.isnan(self._distributions[drawn, 0]), ~np.isnan(self._faces.affect[drawn]).any(1)):
             counted = takes_part * is_known[:, None]

@@ -171,13 +171,14 @@ class ESR(nn.Module):
         self.convolutional_branches.append(branch.to(like.device, like.dtype).train(first.training))
         return branch
 
-    def forward(self, crops, base_gradient=1.0, with_attention=False):
-        """Run base and all branches.
+    def forward(self, crops, base_gradient=1.0, with_attention=False, places=None):
+        """Run base and branches.
 
         :param crops: (N, 3, S, S) float, as :mod:`facial_emotion_ros.face_crop` makes them, S at least 54.
         :param base_gradient: factor of the gradient that reaches the base; outputs do not depend on it. 1 / n lets the
             base learn from the mean of the branches' losses while each branch learns from its own.
         :param with_attention: also give the attention of an ESR*'s branches, for :mod:`.diversity`.
+        :param places: run only these of the branches, n of them; None for all.
         :returns: logits (N, n, 8) and affect (N, n, 2); N = 0 gives empty tensors of these shapes. With attention also
             an Attention.
         :raises BadParameter: if attention is asked of a network that has none.
@@ -188,7 +189,8 @@ class ESR(nn.Module):
         if base_gradient != 1.0 and features.requires_grad:
             features.register_hook(lambda gradient: gradient * base_gradient)
         outputs, attention = [], []
-        for branch in self.convolutional_branches:
+        for place in range(self.branches) if places is None else places:
+            branch = self.convolutional_branches[place]
             maps, *attended = branch.maps(features)
             outputs.append(branch.heads(maps))
             attention.append(attended)

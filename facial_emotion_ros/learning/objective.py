@@ -53,30 +53,30 @@ class Objective(nn.Module):
 
         :param batch: Batch on the network's device.
         :returns: scalar that is to be made small; (3,) without gradient: categorical, dimensional and diversity loss,
-            the first two as means over the branches.
+            the first two as means over the batch's branches.
         """
-        phase, branches = self.phase, self.network.branches
+        phase, places = self.phase, batch.branches.tolist()
         with torch.set_grad_enabled(torch.is_grad_enabled() and phase.trains != 'affect'):
-            logits, diversity = self._backbone(batch.crops)
+            logits, diversity = self._backbone(batch.crops, places)
         inputs = functional.relu(logits.detach())
-        affect = torch.stack([branch.fc_dimensional(inputs[:, place])
-                              for place, branch in enumerate(self.network.convolutional_branches)], 1)
+        affect = torch.stack([self.network.convolutional_branches[place].fc_dimensional(inputs[:, column])
+                              for column, place in enumerate(places)], 1)
         categorical, dimensional = losses(logits, affect, batch.distributions, batch.affect, batch.category_weights,
                                           batch.affect_weights)
         if phase.trains == 'affect':
             total = dimensional
         else:
             total = categorical + phase.affect_weight * dimensional + phase.diversity * diversity
-        parts = torch.stack([categorical / branches, dimensional / branches, diversity])
+        parts = torch.stack([categorical / len(places), dimensional / len(places), diversity])
         return total, parts.detach()
 
-    def _backbone(self, crops):
+    def _backbone(self, crops, places):
         """Run the network up to the logits, in its precision."""
         phase, device = self.phase, crops.device.type
-        base_gradient = 1.0 / self.network.branches if phase.base_gradient == 'mean' else 1.0
+        base_gradient = 1.0 / len(places) if phase.base_gradient == 'mean' else 1.0
         crops = crops.expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
-        with_attention = phase.diversity > 0 and self.network.branches > 1
+        with_attention = phase.diversity > 0 and len(places) > 1
         with torch.autocast(device, self.precision, enabled=self.precision != torch.float32):
-            logits, _, *attention = self.network(crops, base_gradient, with_attention=with_attention)
+            logits, _, *attention = self.network(crops, base_gradient, with_attention, places)
         diversity = diversity_loss(attention[0]).float() if attention else logits.new_zeros((), dtype=torch.float32)
         return logits.float(), diversity

@@ -82,6 +82,8 @@ class Phase(_Checked):
                            0, 0.99999)
     bootstrap: float = _is(1.0, 'Share of the faces that each branch learns from, drawn once, so that branches '
                                 'differ.', 0.01, 1)
+    branches_a_step: int = _is(0, 'Learn in each step with so many of the branches, drawn anew for each: steps are '
+                                  'cheaper, and the base learns as much; 0: all.', 0, 100)
     rare: dict = _is({}, 'How much oftener faces are drawn, by emotion: a factor of 4 for disgust draws a face with '
                          'half its votes there 2.5 times an epoch.')
     affect_weight: float = _is(0.1, 'Weight of the loss of valence and arousal; it never moves the backbone.', 0, 100)

@@ -41,6 +41,7 @@ def main():
         'rank': processes.rank,
         'affect': train('affect', {'trains': 'affect', 'steps': 3}),
         'joint': train('joint', joint),
+        'few': train('few', dict(joint, branches_a_step=1)),
         'resumed': train('joint', joint, {'steps': 2}),
         'rows': processes.gather_rows(np.float32(rows)[:, None] * 2, count)[:, 0].tolist(),
         'mean': processes.mean(torch.tensor([1.0 + processes.rank])).item(),

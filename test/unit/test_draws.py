@@ -67,6 +67,17 @@ def test_weights_of_a_branch_sum_to_one_when_it_takes_part_at_all():
     assert (batch.category_weights == 0).any()
 
 
+def test_other_branches_learn_in_each_step_when_a_step_has_few():
+    source = draws(branches=5, branches_a_step=2, bootstrap=0.6)
+    drawn = [tuple(source[step].branches.tolist()) for step in range(40)]
+    assert all(len(set(places)) == 2 for places in drawn) and len(set(drawn)) > 5
+    assert set(np.concatenate(drawn)) == set(range(5))
+    few, whole = source[3], draws(branches=5, bootstrap=0.6)[3]
+    assert torch.equal(few.category_weights, whole.category_weights[:, few.branches])
+    assert whole.branches.tolist() == [0, 1, 2, 3, 4]
+    assert draws(branches=3, branches_a_step=7)[0].branches.tolist() == [0, 1, 2]
+
+
 def test_processes_share_a_batch_when_there_are_several():
     whole = draws(bootstrap=0.6)[1]
     parts = [draws(bootstrap=0.6, rank=rank, processes=2)[1] for rank in range(2)]

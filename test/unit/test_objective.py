@@ -55,6 +55,28 @@ def test_the_base_learns_from_the_mean_of_the_branches_when_the_recipe_says_so()
     torch.testing.assert_close(mean[branch], total[branch])
 
 
+def test_the_other_branches_stay_as_they_are_when_a_step_has_few():
+    torch.manual_seed(0)
+    network = ESR(4)
+    _, grads = gradients(network, branches_a_step=2)
+    learns = {place for place in range(4) if grads[f'convolutional_branches.{place}.conv1.weight'] is not None}
+    assert len(learns) == 2 and grads['base.conv1.weight'] is not None
+    for place in range(4):
+        assert (grads[f'convolutional_branches.{place}.fc_dimensional.bias'] is not None) == (place in learns)
+
+
+def test_the_loss_is_the_mean_of_the_branches_that_learn_when_a_step_has_few():
+    torch.manual_seed(0)
+    network = ESR(3)
+    first = network.convolutional_branches[0].state_dict()
+    for branch in network.convolutional_branches:
+        branch.load_state_dict(first)
+    few, grads = gradients(network, branches_a_step=1, bootstrap=1.0)
+    whole, all_grads = gradients(network, bootstrap=1.0)
+    torch.testing.assert_close(few, whole)
+    torch.testing.assert_close(grads['base.conv1.weight'], all_grads['base.conv1.weight'], atol=1e-5, rtol=1e-3)
+
+
 def test_batch_norm_stays_when_only_the_dimensional_layers_learn():
     network = ESR(1)
     before = network.state_dict()['base.bn1.running_mean'].clone()
