@@ -1,47 +1,16 @@
 """From an image to an estimate for each face: the whole product without ROS."""
 
-from dataclasses import dataclass
-from typing import Dict, Tuple
-
 import numpy as np
 
 from facial_emotion_ros.emotions import EMOTIONS
 from facial_emotion_ros.esr_engine import EsrEngine
 from facial_emotion_ros.face_crop import cut_faces
 from facial_emotion_ros.face_detector import open_detector
+from facial_emotion_ros.face_estimate import FaceEstimate, Reading
 from facial_emotion_ros.face_tracker import FaceTracker
 from facial_emotion_ros.image import check_image
 from facial_emotion_ros.model_bundle import ModelBundle, resolve_bundle
 from facial_emotion_ros.onnx_session import CPU
-
-
-@dataclass(frozen=True)
-class FaceEstimate:
-    """What is read from one face.
-
-    :param face_id: five lower-case letters, the same from frame to frame; '' where no stamp was given.
-    :param box: x0, y0, x1, y1 in pixels, inside the image.
-    :param box_score: how sure the detector is, in [0, 1].
-    :param landmarks: (5, 2) float32 pixels: the eye on the viewer's left, the other eye, nose, the mouth's corners.
-    :param emotion: the class with the highest score, one of EMOTIONS.
-    :param scores: class -> score, in the order of EMOTIONS; they sum to 1.
-    :param valence: in [-1, 1], from negative to positive.
-    :param arousal: in [-1, 1], from calm to excited.
-    :param confidence: the score of `emotion`.
-    :param agreement: how far the branches concur, in [0, 1]: the share of probability that two of them have in common,
-        mean of all pairs; 1 where all say the same, be they sure or not.
-    """
-
-    face_id: str
-    box: Tuple[float, float, float, float]
-    box_score: float
-    landmarks: np.ndarray
-    emotion: str
-    scores: Dict[str, float]
-    valence: float
-    arousal: float
-    confidence: float
-    agreement: float
 
 
 class EmotionPipeline:
@@ -147,15 +116,20 @@ class EmotionPipeline:
 def _face_estimate(faces, row, face_id, ensemble, place):
     scores = {emotion: float(score) for emotion, score in zip(EMOTIONS, ensemble.scores[place])}
     emotion = EMOTIONS[int(ensemble.scores[place].argmax())]
-    return FaceEstimate(
-        face_id=face_id,
-        box=tuple(float(edge) for edge in faces.boxes[row]),
-        box_score=float(faces.scores[row]),
-        landmarks=faces.landmarks[row],
+    raw = Reading(
         emotion=emotion,
         scores=scores,
         valence=float(ensemble.valence[place]),
         arousal=float(ensemble.arousal[place]),
         confidence=scores[emotion],
         agreement=float(ensemble.agreement[place]),
+    )
+    return FaceEstimate(
+        face_id=face_id,
+        box=tuple(float(edge) for edge in faces.boxes[row]),
+        box_score=float(faces.scores[row]),
+        landmarks=faces.landmarks[row],
+        doubts=(),
+        raw=raw,
+        **vars(raw)
     )

@@ -67,6 +67,13 @@ def test_the_astronaut_is_one_happy_face(pipeline):
     assert face.face_id == ''
 
 
+def test_a_picture_on_its_own_tells_what_its_only_reading_says(pipeline):
+    face, = pipeline.estimate(sample('vice_president.jpg'))
+    assert face.doubts == ()
+    assert {name: getattr(face, name) for name in vars(face.raw)} == vars(face.raw)
+    assert set(vars(face.raw)) == {'emotion', 'scores', 'valence', 'arousal', 'confidence', 'agreement'}
+
+
 def test_every_face_is_estimated_when_there_are_several(pipeline):
     small = [cv2.resize(sample(name), (320, 400)) for name in ('astronaut.jpg', 'president.jpg', 'vice_president.jpg')]
     faces = pipeline.estimate(np.hstack(small))
