@@ -1,11 +1,8 @@
-"""The process of a node that serves until it is told to end: memory, signals, a spin loop that outlives a callback."""
+"""The process of a node that serves until it is told to end: memory, and a spin loop that outlives a callback."""
 
 import ctypes
-import os
 import signal
 import sys
-import threading
-import time
 import traceback
 
 import rclpy
@@ -15,9 +12,6 @@ from rclpy.signals import SignalHandlerOptions
 #: Parameters of mallopt. Source: glibc's malloc.h.
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
-
-#: A process that was told to end has this long to tidy up; launch sends SIGTERM after 5 s, and users expect 3.
-_PATIENCE_S = 2.3
 
 
 def keep_big_buffers():
@@ -34,50 +28,14 @@ def keep_big_buffers():
     return bool(mallopt(_M_MMAP_THRESHOLD, 32 << 20)) and bool(mallopt(_M_TRIM_THRESHOLD, 128 << 20))
 
 
-class StopSignals:
-    """Turns SIGINT and SIGTERM, however often they come, into one flag, and sees to it that the process ends.
-
-    rclpy's own handlers shut the context down under a running callback, which then cannot tidy up; Python's run only
-    when the main thread is between two instructions, which it is not while a model loads. So a thread of its own
-    hears of signals, from the pipe that the C handler writes to.
-    """
-
-    def __init__(self):
-        self.received = False
-        #: Called from that thread when the first signal comes, to wake who sleeps.
-        self.wake = None
-
-    def install(self):
-        """Replace the handlers of this process; call it from the main thread."""
-        reader, writer = os.pipe()
-        os.set_blocking(writer, False)
-        signal.set_wakeup_fd(writer)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda _number, _frame: None)
-        threading.Thread(target=self._listen, args=(reader,), name='stop_signals', daemon=True).start()
-
-    def _listen(self, reader):
-        while os.read(reader, 1) not in (bytes([signal.SIGINT]), bytes([signal.SIGTERM])):
-            pass
-        self.received = True
-        if self.wake is not None:
-            self.wake()
-        time.sleep(_PATIENCE_S)
-        # Loading a model, or a hung inference, cannot be interrupted, and leaves nothing behind that would need care.
-        sys.stderr.write('Ended in the middle of work that took longer than %g s.\n' % _PATIENCE_S)
-        sys.stderr.flush()
-        os._exit(0)
-
-
-def serve(make_node, args=None):
+def serve(make_node, args, signals):
     """Run one node until a signal comes or its context is shut down.
 
     :param make_node: function without arguments that returns a node with `close()`, a method that tidies up.
     :param args: command line, sys.argv if None.
+    :param signals: StopSignals that have been installed.
     :returns: exit status: 0 after a signal, 1 when the node could not be made.
     """
-    signals = StopSignals()
-    signals.install()
     node = None
     try:
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)

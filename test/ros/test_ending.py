@@ -1,6 +1,8 @@
 """Signals end the node cleanly, whatever it is doing."""
 
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -39,3 +41,27 @@ def test_the_node_ends_cleanly_when_signalled_while_models_load(start_node, peer
 def test_the_node_ends_cleanly_when_signalled_unconfigured(start_node, peer):
     start_node(autostart=False)
     peer.wait_state('unconfigured')
+
+
+#: Sends its own process a signal the moment that rclpy is looked for.
+EARLY = """
+import os, sys
+from facial_emotion_ros.ros import emotion_node
+assert 'rclpy' not in sys.modules
+
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        if name == 'rclpy':
+            sys.meta_path.remove(self)
+            os.kill(os.getpid(), %d)
+
+sys.meta_path.insert(0, Watch())
+sys.exit(emotion_node.main())
+"""
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_the_node_ends_cleanly_when_signalled_while_python_imports_ros(ros_environment, number):
+    ran = subprocess.run([sys.executable, '-c', EARLY % number], env=ros_environment, stdout=subprocess.PIPE,
+                         stderr=subprocess.STDOUT, universal_newlines=True, timeout=60)
+    assert (ran.returncode, 'Traceback' in ran.stdout) == (0, False), ran.stdout

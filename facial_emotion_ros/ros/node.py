@@ -1,0 +1,239 @@
+"""The node: a camera image in, faces with emotions and affect out, managed by its lifecycle.
+
+The executor's thread receives images, timers and services and never waits; one worker thread does the rest.
+"""
+
+import functools
+import time
+import traceback
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.clock import Clock, ClockType, JumpThreshold
+from rclpy.duration import Duration
+from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
+
+from facial_emotion_ros import health
+from facial_emotion_ros.errors import BadParameter, FacialEmotionError
+from facial_emotion_ros.ros import parameters
+from facial_emotion_ros.ros.diagnostics import diagnostics_message
+from facial_emotion_ros.ros.frame_tally import FrameTally
+from facial_emotion_ros.ros.image_input import ImageInput
+
+#: Readers and publishers are looked for this often.
+_TICK_S = 0.2
+#: A clock that jumps further than this forward makes tracks meaningless; a slow /clock takes smaller steps.
+_JUMP_S = 5.0
+#: A frame in work is given this long when the node stops.
+_JOIN_S = 1.5
+#: Why a node that was configured cannot be activated: the abandoned worker is still inside the pipeline.
+_HUNG = 'The model hung in work on a frame and was given up: clean up and configure again, or restart the node.'
+
+
+def _told(transition):
+    """Make a transition callback of a method, one that logs what goes wrong: rclpy turns it into ERROR in silence.
+
+    An error of our own family refuses the transition and leaves the state as it is.
+    """
+    @functools.wraps(transition)
+    def callback(self, _state):
+        try:
+            transition(self)
+        except FacialEmotionError as fault:
+            self.get_logger().error(str(fault))
+            return TransitionCallbackReturn.FAILURE
+        except Exception as fault:
+            self._fault = '%s failed: %s' % (transition.__name__, fault)
+            self.get_logger().error('%s (please report this)\n%s' % (self._fault, traceback.format_exc()))
+            return TransitionCallbackReturn.ERROR
+        return TransitionCallbackReturn.SUCCESS
+    return callback
+
+
+class EmotionNode(LifecycleNode):
+    """The lifecycle and the wiring; what is wired lies in the modules beside."""
+
+    def __init__(self, **options):
+        """Declare the parameters and start the timers; with autostart, configure and activate at the first spin.
+
+        :param options: of rclpy.node.Node.
+        """
+        super().__init__('emotion_node', **options)
+        self._parameter_faults = parameters.declare(self)
+        self._fault = ''
+        self._pipeline = self._outputs = self._input = self._worker = None
+        self._tally = FrameTally()
+        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(_TICK_S, self._tick, clock=steady)
+        self.create_timer(self._value('diagnostics.period_s'), self._publish_diagnostics, clock=steady)
+        self._jump = self.get_clock().create_jump_callback(
+            JumpThreshold(min_forward=Duration(seconds=_JUMP_S), min_backward=Duration(nanoseconds=-1),
+                          on_clock_change=True), post_callback=self._clock_jumped)
+        self._answer_wrong_transitions()
+        self._autostart = self.create_timer(0.0, self._start_by_itself, clock=steady)
+        if not self._value('autostart'):
+            self._autostart.cancel()
+
+    def on_configure(self, _state):
+        """Load and warm up both models, and open the outputs; what does not fit is refused by a sentence."""
+        try:
+            self._configure()
+        except FacialEmotionError as fault:
+            return self._refuse(str(fault))
+        except ImportError as fault:
+            return self._refuse('%s. Install what is missing, see the README.' % fault)
+        except Exception as fault:
+            return self._refuse('Configuring failed (please report this): %s\n%s' % (fault, traceback.format_exc()))
+        return TransitionCallbackReturn.SUCCESS
+
+    @_told
+    def on_activate(self):
+        """Start the worker; the image is subscribed to when someone reads an output."""
+        from facial_emotion_ros.ros.frame_worker import FrameWorker
+        if self._pipeline is None:
+            raise FacialEmotionError(_HUNG)
+        self._pipeline.reset()
+        self._tally = FrameTally()
+        self._worker = FrameWorker(self, self._pipeline, self._outputs, self._tally)
+        self._worker.start()
+        self._input = ImageInput(self, self._outputs.readers, self._worker.offer)
+        self.get_logger().info('Active: waiting for readers of its topics and for images on %s.'
+                               % self.resolve_topic_name('image'))
+        self._follow_readers()
+
+    @_told
+    def on_deactivate(self):
+        """Leave the image and end the worker."""
+        self._stop_working()
+        self.get_logger().info('Inactive: no image is read until it is activated again.')
+
+    @_told
+    def on_cleanup(self):
+        """Close the outputs and drop the models."""
+        self._release()
+        self.get_logger().info('Cleaned up: models and topics are released.')
+
+    @_told
+    def on_shutdown(self):
+        """Release everything, from whichever state."""
+        self._release()
+        self.get_logger().info('Shut down.')
+
+    @_told
+    def on_error(self):
+        """Release everything after a transition has failed, so that it can be configured again."""
+        self._release()
+        self.get_logger().warning('Unconfigured after an error; configure it again.')
+
+    def close(self):
+        """Tidy up before the process ends, from whichever state."""
+        self._release()
+        self._jump.unregister()
+
+    def _configure(self):
+        if self._parameter_faults:
+            raise BadParameter(' '.join(str(fault) for fault in self._parameter_faults))
+        started_s = time.monotonic()
+        # Imported here, so that what is missing for inference is told by a sentence and the node stays reachable.
+        from facial_emotion_ros.face_tracker import FaceTracker
+        from facial_emotion_ros.pipeline import EmotionPipeline
+        from facial_emotion_ros.ros.outputs import Outputs
+        tracker = FaceTracker(max_age_s=self._value('tracker.max_age_s'), min_iou=self._value('tracker.min_iou'))
+        self._pipeline = EmotionPipeline(
+            esr=self._value('inference.bundle'), detector=self._value('detector.bundle'),
+            min_score=self._value('detector.min_score') or None, long_side_px=self._value('detector.long_side_px'),
+            threads=self._value('inference.threads'), providers=tuple(self._value('inference.providers')),
+            max_faces=self._value('inference.max_faces'), tracker=tracker)
+        self._pipeline.warm_up()
+        self._outputs = Outputs(self, self._value('output.humans_prefix'), self._follow_readers)
+        bundle = self._pipeline.esr_bundle
+        self._outputs.announce(bundle)
+        self._fault = ''
+        self.get_logger().info('Configured: %s %s and %s on %s, ready after %.1f s.' % (
+            bundle.name, bundle.version, self._pipeline.detector_bundle.name, self._pipeline.provider,
+            time.monotonic() - started_s))
+        if self._pipeline.degraded:
+            self.get_logger().warning(self._pipeline.degraded)
+
+    def _refuse(self, reason):
+        self._release()
+        self._fault = reason.split('\n')[0]
+        self.get_logger().error(reason)
+        return TransitionCallbackReturn.FAILURE
+
+    def _stop_working(self):
+        """Teardown, first half: subscription, slot, worker."""
+        if self._input is not None:
+            self._input.close()
+            self._input = None
+        if self._worker is not None:
+            if not self._worker.stop(_JOIN_S):
+                self.get_logger().error('A frame is in work for more than %g s and is left alone; the execution '
+                                        'provider may hang.' % _JOIN_S)
+                # The frame may come back at any time: what it works in belongs to it from now on.
+                self._pipeline = None
+                self._fault = _HUNG
+            self._worker = None
+            self._outputs.forget_faces()
+
+    def _release(self):
+        """Teardown, all of it, in the order that leaves nothing that publishes without a publisher."""
+        self._stop_working()
+        if self._outputs is not None:
+            self._outputs.close()
+            self._outputs = None
+        self._pipeline = None
+
+    def _start_by_itself(self):
+        self._autostart.cancel()
+        if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+            self.trigger_activate()
+
+    def _tick(self):
+        self._follow_readers()
+
+    def _follow_readers(self):
+        if self._input is not None:
+            self._input.follow(time.monotonic())
+
+    def _clock_jumped(self, _jump):
+        if self._worker is not None:
+            self._worker.forget()
+            self.get_logger().warning('The clock has jumped: the faces seen before are forgotten.')
+
+    def _publish_diagnostics(self):
+        now_s, counts, image_input, pipeline = time.monotonic(), self._tally.snapshot(), self._input, self._pipeline
+        reading = health.input_health(
+            now_s, counts, self.resolve_topic_name('image'), image_input.since_s if image_input else None,
+            len(image_input.offers()) if image_input else 0, counts['faults'], self._value('input.timeout_s'),
+            'active' if image_input else 'inactive' if self._outputs else 'unconfigured')
+        thinking = health.inference_health(
+            now_s, counts, pipeline.provider if pipeline else '', pipeline.degraded if pipeline else '',
+            counts['faults'])
+        if pipeline:
+            bundle = pipeline.esr_bundle
+            thinking[2].update(model='%s %s' % (bundle.name, bundle.version), sha256=bundle.sha256)
+        if self._fault:
+            thinking = (health.ERROR, self._fault, thinking[2])
+        self._diagnostics.publish(diagnostics_message(
+            self.get_clock().now().to_msg(), self.get_fully_qualified_name(), self._value('inference.bundle'),
+            [('input', reading), ('inference', thinking)]))
+
+    def _answer_wrong_transitions(self):
+        """Have the service answer a transition that the state does not allow; rclpy lets it end the spin."""
+        service = getattr(self, '_service_change_state', None)
+        if service is None:
+            return
+        change_state = service.callback
+
+        def answer(request, response):
+            try:
+                return change_state(request, response)
+            except Exception as fault:
+                self.get_logger().warning('Refused a change of state: %s' % str(fault).split(', at ')[0])
+                response.success = False
+                return response
+        service.callback = answer
+
+    def _value(self, name):
+        return self.get_parameter(name).value

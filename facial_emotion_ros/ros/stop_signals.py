@@ -1,0 +1,45 @@
+"""SIGINT and SIGTERM for a process that holds a node. The standard library alone, so that it is there at once."""
+
+import os
+import signal
+import sys
+import threading
+import time
+
+#: A process that was told to end has this long to tidy up; launch sends SIGTERM after 5 s, and users expect 3.
+_PATIENCE_S = 2.3
+
+
+class StopSignals:
+    """Turns SIGINT and SIGTERM, however often they come, into one flag, and sees to it that the process ends.
+
+    rclpy's own handlers shut the context down under a running callback, which then cannot tidy up; Python's run only
+    when the main thread is between two instructions, which it is not while a model loads. So a thread of its own
+    hears of signals, from the pipe that the C handler writes to.
+    """
+
+    def __init__(self):
+        self.received = False
+        #: Called from that thread when the first signal comes, to wake who sleeps.
+        self.wake = None
+
+    def install(self):
+        """Replace the handlers of this process; call it from the main thread."""
+        reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        signal.set_wakeup_fd(writer)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda _number, _frame: None)
+        threading.Thread(target=self._listen, args=(reader,), name='stop_signals', daemon=True).start()
+
+    def _listen(self, reader):
+        while os.read(reader, 1) not in (bytes([signal.SIGINT]), bytes([signal.SIGTERM])):
+            pass
+        self.received = True
+        if self.wake is not None:
+            self.wake()
+        time.sleep(_PATIENCE_S)
+        # Loading a model, or a hung inference, cannot be interrupted, and leaves nothing behind that would need care.
+        sys.stderr.write('Ended in the middle of work that took longer than %g s.\n' % _PATIENCE_S)
+        sys.stderr.flush()
+        os._exit(0)
