@@ -256,9 +256,13 @@ class Fit:
         """End the stage: its averaged or best weights are what the next one begins with."""
         training = self.under_way
         self.weights = {name: tensor.clone() for name, tensor in training.average.network.state_dict().items()}
-        if training.stage.phase.keeps == 'best' and self.processes.is_first:
-            self.weights = checkpoint.load_weights(os.path.join(self.output, 'best.safetensors'))
-            self._write_weights('weights', self.weights)
+        if training.stage.phase.keeps == 'best':
+            if self.processes.is_first:
+                best = checkpoint.load_weights(os.path.join(self.output, 'best.safetensors'))
+                self._write_weights('weights', best)
+                for name, tensor in best.items():
+                    self.weights[name].copy_(tensor)
+            self.processes.same_everywhere(self.weights.values())
         self.place += 1
         self.under_way = None
 

@@ -41,6 +41,7 @@ def main():
         'rank': processes.rank,
         'affect': train('affect', {'trains': 'affect', 'steps': 3}),
         'joint': train('joint', joint),
+        'best': train('best', {'steps': 4, 'keeps': 'best', 'learning_rate': 0.15, 'check_epochs': 0.01}),
         'few': train('few', dict(joint, branches_a_step=1)),
         'resumed': train('joint', joint, {'steps': 2}),
         'rows': processes.gather_rows(np.float32(rows)[:, None] * 2, count)[:, 0].tolist(),

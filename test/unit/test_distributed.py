@@ -39,6 +39,7 @@ def test_all_processes_have_the_same_weights_when_they_train_together(found):
     first, second = found[1]
     assert first['joint'] == second['joint'] and first['joint']['steps'] == 3
     assert first['affect'] == second['affect']
+    assert first['best'] == second['best']
     assert first['few'] == second['few'] and first['few']['weights'] != first['joint']['weights']
 
 
