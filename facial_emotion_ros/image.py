@@ -2,7 +2,7 @@
 
 import operator
 import re
-from typing import Callable, NamedTuple, Optional
+from typing import Callable, NamedTuple, Optional, Tuple
 
 import cv2
 import numpy as np
@@ -14,16 +14,24 @@ MAX_SIDE_PX = 1 << 15
 
 
 class _Layout(NamedTuple):
-    """How an encoding lays out one pixel."""
+    """How an encoding lays out its pixels."""
 
+    #: Of one pixel in the rows of the image itself.
     channels: int
     #: Bytes of one channel.
     depth: int
     #: OpenCV's conversion to BGR; None where there is nothing to convert.
     conversion: Optional[int]
+    #: Bytes of colour in rows of their own, as a share of those of the image's rows.
+    more: float = 0.0
+    #: Width and height are multiples of these, since neighbours share their colours.
+    shared: Tuple[int, int] = (1, 1)
+    #: Fewer pixels a side cannot be read.
+    least_px: int = 1
 
 
-#: Encodings as sensor_msgs/image_encodings.hpp names them.
+#: Encodings as sensor_msgs/image_encodings.hpp names them. The colours of YUV are BT.601 of limited range, as cameras
+#: and video drivers mean them. OpenCV names a Bayer pattern by the second row and column, ROS by the first.
 _LAYOUTS = {
     'bgr8': _Layout(3, 1, None),
     'rgb8': _Layout(3, 1, cv2.COLOR_RGB2BGR),
@@ -32,10 +40,29 @@ _LAYOUTS = {
     '8UC3': _Layout(3, 1, None),  # cv_bridge takes it for BGR too
     'mono8': _Layout(1, 1, cv2.COLOR_GRAY2BGR),
     'mono16': _Layout(1, 2, cv2.COLOR_GRAY2BGR),
+    'bgr16': _Layout(3, 2, None),
+    'rgb16': _Layout(3, 2, cv2.COLOR_RGB2BGR),
+    'bayer_rggb8': _Layout(1, 1, cv2.COLOR_BayerBG2BGR, least_px=3),
+    'bayer_bggr8': _Layout(1, 1, cv2.COLOR_BayerRG2BGR, least_px=3),
+    'bayer_gbrg8': _Layout(1, 1, cv2.COLOR_BayerGR2BGR, least_px=3),
+    'bayer_grbg8': _Layout(1, 1, cv2.COLOR_BayerGB2BGR, least_px=3),
+    'uyvy': _Layout(2, 1, cv2.COLOR_YUV2BGR_UYVY, shared=(2, 1)),
+    'yuv422': _Layout(2, 1, cv2.COLOR_YUV2BGR_UYVY, shared=(2, 1)),
+    'yuyv': _Layout(2, 1, cv2.COLOR_YUV2BGR_YUY2, shared=(2, 1)),
+    'yuv422_yuy2': _Layout(2, 1, cv2.COLOR_YUV2BGR_YUY2, shared=(2, 1)),
+    'nv12': _Layout(1, 1, cv2.COLOR_YUV2BGR_NV12, more=0.5, shared=(2, 2)),
+    'nv21': _Layout(1, 1, cv2.COLOR_YUV2BGR_NV21, more=0.5, shared=(2, 2)),
+    'nv24': _Layout(1, 1, None, more=2.0),
 }
 
 #: The encodings that `decode_image` reads by itself.
 ENCODINGS = tuple(_LAYOUTS)
+
+#: Y, U, V of limited range -> B, G, R. Source: ITU-R BT.601.
+_BT_601 = np.array([[255 / 219.0, 1.772 * 255 / 224.0, 0.0],
+                    [255 / 219.0, -0.114 / 0.587 * 1.772 * 255 / 224.0, -0.299 / 0.587 * 1.402 * 255 / 224.0],
+                    [255 / 219.0, 0.0, 1.402 * 255 / 224.0]])
+_BT_601 = np.column_stack([_BT_601, -_BT_601.dot([16.0, 128.0, 128.0])])
 
 #: Encodings whose colours follow the brightness in rows of their own: `height` rows are not all there is.
 _MORE_ROWS = re.compile(r'(nv[0-9]{2}|i420|iyuv|yv12|yu12|yuv420)', re.IGNORECASE)
@@ -48,17 +75,17 @@ def decode_image(pixels, height: int, width: int, step: int, encoding: str, is_b
                  fallback: Optional[Callable[[], np.ndarray]] = None) -> np.ndarray:
     """Read the fields of a sensor_msgs/Image, all of them checked before a pixel is touched.
 
-    :param pixels: the rows as bytes, array.array('B') or (M,) uint8: height x step bytes; more for the fallback's
-        encodings that keep their colours in further rows (nv12 has half as many again).
-    :param height: rows, at least 1.
-    :param width: pixels a row, at least 1.
+    :param pixels: the rows as bytes, array.array('B') or (M,) uint8: height x step bytes. nv12 and nv21 have half as
+        many again behind them, nv24 twice as many; how many another encoding for the fallback has is its own affair.
+    :param height: rows, at least 1 (3 for bayer); even for nv12 and nv21.
+    :param width: pixels a row, at least 1 (3 for bayer); even where two neighbours share their colours.
     :param step: bytes from one row to the next; those after the row's pixels are padding.
     :param encoding: one of ENCODINGS.
-    :param is_bigendian: byte order; it matters, and is checked, for mono16 alone.
+    :param is_bigendian: byte order; it matters, and is checked, for channels of 16 bits alone.
     :param fallback: called without arguments for another colour encoding (the ROS side passes cv_bridge); returns
         (H, W, 3) uint8 BGR, which is checked, or raises BadImage. None refuses the encoding.
     :returns: (H, W, 3) uint8 BGR, contiguous and its own memory: a frame outlives the message that brought it.
-        Of mono16 it is the high byte: such cameras fill the whole range.
+        Of 16 bits it is the high byte: such cameras fill the whole range.
     :raises BadImage: naming what was expected and what came.
     """
     height, width = _side(height, 'height'), _side(width, 'width')
@@ -68,17 +95,36 @@ def decode_image(pixels, height: int, width: int, step: int, encoding: str, is_b
     if encoding not in _LAYOUTS:
         return _decode_elsewhere(pixels, encoding, height, width, step, fallback)
     layout = _LAYOUTS[encoding]
+    _check_size(layout, encoding, height, width)
     least = width * layout.channels * layout.depth
     if step < least:
         raise BadImage(f'expected a step of at least {least} bytes for {width} pixels of {encoding}, got {step}; '
                        'correct the driver')
     if layout.depth > 1 and is_bigendian not in (0, 1):
         raise BadImage(f'expected is_bigendian to be 0 or 1, got {is_bigendian!r}; correct the driver')
-    rows = _rows(pixels, height, step).reshape(height, step)[:, :least]
+    octets = _rows(pixels, height, step, int(height * step * layout.more))
+    if encoding == 'nv24':
+        return _decode_nv24(octets, height, width, step)
+    rows = octets.reshape(-1, step)[:, :least]
     if layout.depth == 2:
         rows = np.ascontiguousarray(rows[:, (0 if is_bigendian else 1)::2])
-    channels = rows.reshape(height, width, layout.channels) if layout.channels > 1 else rows
+    channels = rows.reshape(len(rows), width, layout.channels) if layout.channels > 1 else rows
     return channels.copy() if layout.conversion is None else cv2.cvtColor(channels, layout.conversion)
+
+
+def _check_size(layout, encoding, height, width):
+    for side, name, multiple in ((width, 'width', layout.shared[0]), (height, 'height', layout.shared[1])):
+        if side % multiple or side < layout.least_px:
+            wanted = f'a multiple of {multiple}' if side % multiple else f'at least {layout.least_px}'
+            raise BadImage(f'expected {wanted} as {name} of an image in {encoding}, got {side}; correct the driver')
+
+
+def _decode_nv24(octets, height, width, step) -> np.ndarray:
+    """Convert what OpenCV cannot: brightness in rows of `step`, then U and V of every pixel in rows of twice that."""
+    planes = np.empty((height, width, 3), np.uint8)
+    planes[:, :, 0] = np.maximum(octets[:height * step].reshape(height, step)[:, :width], 16)
+    planes[:, :, 1:] = octets[height * step:].reshape(height, 2 * step)[:, :2 * width].reshape(height, width, 2)
+    return cv2.transform(planes, _BT_601)
 
 
 def check_image(image: np.ndarray) -> np.ndarray:
@@ -105,16 +151,16 @@ def _decode_elsewhere(pixels, encoding, height, width, step, fallback) -> np.nda
     The converter may trust step and length as far as they can be told without knowing the encoding: no colour takes
     less than one byte a pixel in the rows of the image itself.
     """
-    known = ', '.join(ENCODINGS)
     if _UNNAMED.match(encoding):
-        raise BadImage(f'expected a camera picture in one of {known}, got {encoding!r}, which does not say what its '
-                       'channels mean (depth?); connect the colour image, or name its encoding in the driver')
+        raise BadImage(f'expected a camera picture, in bgr8 for example, got {encoding[:40]!r}, which does not say what '
+                       'its channels mean (depth?); connect the colour image, or name its encoding in the driver')
     if fallback is None:
-        raise BadImage(f'expected one of {known}, got {encoding[:40]!r}; let the driver convert, or install cv_bridge')
+        raise BadImage(f'expected one of {", ".join(ENCODINGS)}, got {encoding[:40]!r}; let the driver convert, or '
+                       'install cv_bridge')
     if step < width:
         raise BadImage(f'expected a step of at least {width} bytes for {width} pixels of {encoding[:40]!r}, got '
                        f'{step}; correct the driver')
-    _rows(pixels, height, step, more=bool(_MORE_ROWS.match(encoding)))
+    _rows(pixels, height, step, None if _MORE_ROWS.match(encoding) else 0)
     image = check_image(fallback())
     if image.shape[:2] != (height, width):
         raise BadImage(f'expected {height} x {width} pixels out of {encoding[:40]!r}, got {image.shape[:2]} from the '
@@ -138,12 +184,14 @@ def _side(value, name: str) -> int:
     return whole
 
 
-def _rows(pixels, height: int, step: int, more: bool = False) -> np.ndarray:
-    """View a buffer of `height` rows of `step` bytes, or of more rows than that where `more` allows them."""
+def _rows(pixels, height: int, step: int, more: Optional[int] = 0) -> np.ndarray:
+    """View a buffer of `height` rows of `step` bytes and so many bytes more; None allows any number of those."""
     octets = _octets(pixels)
-    if len(octets) < height * step or (len(octets) > height * step and not more):
-        raise BadImage(f'expected {height * step} bytes{" or more" if more else ""} ({height} rows of {step}), got '
-                       f'{len(octets)}; correct the driver, or look for a transport that cuts messages')
+    wanted = height * step + (more or 0)
+    if len(octets) < wanted or (len(octets) > wanted and more is not None):
+        besides = f', and {more} of colour' if more else ''
+        raise BadImage(f'expected {wanted} bytes{" or more" if more is None else ""} ({height} rows of {step}'
+                       f'{besides}), got {len(octets)}; correct the driver, or look for a transport that cuts messages')
     return octets
 
 

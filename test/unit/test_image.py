@@ -25,7 +25,21 @@ PIXELS = {
     'rgba8': (bytes([255, 0, 0, 7, 0, 255, 0, 0]), [RED, GREEN]),
     'mono8': (bytes([3, 250]), [(3, 3, 3), (250, 250, 250)]),
     'mono16': (bytes([9, 3, 1, 250]), [(3, 3, 3), (250, 250, 250)]),
+    'bgr16': (bytes([1, 0, 2, 0, 3, 255, 4, 0, 5, 255, 6, 0]), [RED, GREEN]),
+    'rgb16': (bytes([1, 255, 2, 0, 3, 0, 4, 0, 5, 255, 6, 0]), [RED, GREEN]),
+    # Y, U and V of saturated red and green in BT.601 would need two colours for one pair: dark and light gray here.
+    'uyvy': (bytes([128, 16, 128, 235]), [(0, 0, 0), (255, 255, 255)]),
+    'yuv422': (bytes([128, 16, 128, 235]), [(0, 0, 0), (255, 255, 255)]),
+    'yuyv': (bytes([16, 128, 235, 128]), [(0, 0, 0), (255, 255, 255)]),
+    'yuv422_yuy2': (bytes([16, 128, 235, 128]), [(0, 0, 0), (255, 255, 255)]),
 }
+
+#: Site of each colour in the first two rows of a Bayer pattern.
+BAYER = {'bayer_rggb8': ('RG', 'GB'), 'bayer_bggr8': ('BG', 'GR'), 'bayer_gbrg8': ('GB', 'RG'),
+         'bayer_grbg8': ('GR', 'BG')}
+
+#: Encodings with rows of colour behind those of brightness, and how many bytes those are beside them.
+PLANES = {'nv12': 0.5, 'nv21': 0.5, 'nv24': 2.0}
 
 
 def padded(row, padding):
@@ -34,11 +48,11 @@ def padded(row, padding):
 
 
 def test_every_encoding_has_an_example_when_one_is_added():
-    assert set(PIXELS) == set(ENCODINGS)
+    assert set(PIXELS) | set(BAYER) | set(PLANES) == set(ENCODINGS)
 
 
 @pytest.mark.parametrize('padding', [0, 1, 3, 64])
-@pytest.mark.parametrize('encoding', ENCODINGS)
+@pytest.mark.parametrize('encoding', sorted(PIXELS))
 def test_pixels_are_right_when_rows_are_padded_or_not(encoding, padding):
     row, expected = PIXELS[encoding]
     image = decode_image(padded(row, padding), 2, 2, len(row) + padding, encoding)
@@ -46,11 +60,77 @@ def test_pixels_are_right_when_rows_are_padded_or_not(encoding, padding):
     assert image.dtype == np.uint8 and image.flags.c_contiguous and image.flags.writeable
 
 
-def test_high_byte_is_taken_when_mono16_has_either_byte_order():
-    values = np.array([[0x00FF, 0x0100, 0x8000, 0xFFFF]], np.uint16)
-    for order, is_bigendian in (('<u2', False), ('>u2', True), ('<u2', 0), ('>u2', 1)):
-        image = decode_image(values.astype(order).tobytes(), 1, 4, 8, 'mono16', is_bigendian)
-        assert image[0, :, 0].tolist() == [0, 1, 0x80, 0xFF]
+@pytest.mark.parametrize('order, is_bigendian', [('<u2', False), ('>u2', True), ('<u2', 0), ('>u2', 1)])
+def test_high_byte_is_taken_when_sixteen_bits_have_either_byte_order(order, is_bigendian):
+    values = np.array([[0x00FF, 0x0100, 0x8000, 0xFFFF, 0x1234, 0x7F80]], np.uint16)
+    high = [0, 1, 0x80, 0xFF, 0x12, 0x7F]
+    image = decode_image(values.astype(order).tobytes(), 1, 6, 12, 'mono16', is_bigendian)
+    assert image[0, :, 0].tolist() == high
+    image = decode_image(values.astype(order).tobytes(), 1, 2, 12, 'bgr16', is_bigendian)
+    assert image.ravel().tolist() == high
+    image = decode_image(values.astype(order).tobytes(), 1, 2, 12, 'rgb16', is_bigendian)
+    assert image.ravel().tolist() == [0x80, 1, 0, 0x7F, 0x12, 0xFF]
+
+
+def bt_601(y, u, v):
+    """Return the colour of one pixel as the standard has it. Source: ITU-R BT.601, limited range."""
+    light, blue, red = (y - 16) / 219.0, (u - 128) / 224.0, (v - 128) / 224.0
+    colors = (light + 1.772 * blue, light - (0.114 * 1.772 * blue + 0.299 * 1.402 * red) / 0.587, light + 1.402 * red)
+    return [min(max(255.0 * color, 0.0), 255.0) for color in colors]
+
+
+def yuv_message(encoding, y, u, v, padding):
+    """Lay out the planes of an image by the definition of its encoding, with padding after each row.
+
+    :returns: (bytes, step).
+    """
+    junk = b'\xaa' * padding
+    height, width = y.shape
+    if encoding in PLANES:
+        every = 1 if encoding == 'nv24' else 2
+        colors = np.stack([v, u] if encoding == 'nv21' else [u, v], 2)[::every, ::every]
+        step = width + padding
+        # A row of nv24's colours is two steps long.
+        return (b''.join(row.tobytes() + junk for row in y)
+                + b''.join(row.tobytes() + junk * (2 if every == 1 else 1) for row in colors)), step
+    rows = []
+    for row in range(height):
+        for left in range(0, width, 2):
+            pair = (u[row, left], y[row, left], v[row, left], y[row, left + 1])
+            rows.append(bytes(pair if encoding in ('uyvy', 'yuv422') else (pair[1], pair[0], pair[3], pair[2])))
+        rows.append(junk)
+    return b''.join(rows), 2 * width + padding
+
+
+@pytest.mark.parametrize('padding', [0, 6])
+@pytest.mark.parametrize('encoding', ['uyvy', 'yuv422', 'yuyv', 'yuv422_yuy2', 'nv12', 'nv21', 'nv24'])
+def test_colors_are_those_of_the_standard_when_an_image_is_yuv(encoding, padding):
+    random = np.random.RandomState(7)
+    y, u, v = random.randint(0, 256, (3, 6, 8)).astype(np.uint8)
+    y = np.maximum(y, 16)  # less than black: what it means is the decoder's affair
+    if encoding != 'nv24':  # neighbours share their colours
+        down = slice(None, None, 2) if encoding in PLANES else slice(None)
+        u, v = (np.repeat(plane[down, ::2], 2, 1) for plane in (u, v))
+        if encoding in PLANES:
+            u, v = np.repeat(u, 2, 0), np.repeat(v, 2, 0)
+    pixels, step = yuv_message(encoding, y, u, v, padding)
+    image = decode_image(pixels, 6, 8, step, encoding)
+    expected = [[bt_601(*map(float, (y[row, col], u[row, col], v[row, col]))) for col in range(8)] for row in range(6)]
+    assert np.abs(image - np.array(expected)).max() <= 2.0
+
+
+@pytest.mark.parametrize('padding', [0, 5])
+@pytest.mark.parametrize('encoding', sorted(BAYER))
+def test_each_pixel_keeps_the_color_of_its_site_when_an_image_is_a_bayer_mosaic(encoding, padding):
+    mosaic = np.random.RandomState(3).randint(0, 256, (7, 9)).astype(np.uint8)
+    image = decode_image(b''.join(row.tobytes() + b'\xaa' * padding for row in mosaic), 7, 9, 9 + padding, encoding)
+    for row in range(1, 6):
+        for col in range(1, 8):
+            color = 'BGR'.index(BAYER[encoding][row % 2][col % 2])
+            assert image[row, col, color] == mosaic[row, col]
+    color = {'B': 10, 'G': 120, 'R': 230}
+    plain = np.array([[color[BAYER[encoding][row % 2][col % 2]] for col in range(6)] for row in range(4)], np.uint8)
+    assert (decode_image(plain.tobytes(), 4, 6, 6, encoding) == (10, 120, 230)).all()
 
 
 @pytest.mark.parametrize('encoding', ['bgr8', 'mono8'])
@@ -68,7 +148,7 @@ def test_any_buffer_of_bytes_is_read_when_given(buffer):
     assert image.shape == (2, 2, 3)
 
 
-@pytest.mark.parametrize('encoding', ENCODINGS)
+@pytest.mark.parametrize('encoding', sorted(PIXELS))
 def test_image_is_its_own_memory_when_the_driver_reuses_its_buffer(encoding):
     row, expected = PIXELS[encoding]
     data = array.array('B', row * 2)
@@ -83,8 +163,11 @@ def test_image_is_its_own_memory_when_the_driver_reuses_its_buffer(encoding):
 @pytest.mark.parametrize('height, width', [(1, 1), (1, 5000), (5000, 1), (480, 640), (1, MAX_SIDE_PX)])
 @pytest.mark.parametrize('encoding', ENCODINGS)
 def test_shape_is_right_when_the_size_is_unusual(encoding, height, width):
-    step = width * len(PIXELS[encoding][0]) // 2
-    assert decode_image(bytes(height * step), height, width, step, encoding).shape == (height, width, 3)
+    if encoding not in PIXELS or encoding in ('uyvy', 'yuyv', 'yuv422', 'yuv422_yuy2'):
+        height, width = height + height % 2 + 2, width + width % 2 + (2 if width < MAX_SIDE_PX else 0)
+    step = width * len(PIXELS.get(encoding, b'12')[0]) // 2 if encoding in PIXELS else width
+    pixels = bytes(int(height * step * (1 + PLANES.get(encoding, 0))))
+    assert decode_image(pixels, height, width, step, encoding).shape == (height, width, 3)
 
 
 GOOD = {'pixels': bytes(2 * 12), 'height': 2, 'width': 4, 'step': 12, 'encoding': 'bgr8', 'is_bigendian': 0}
@@ -142,6 +225,25 @@ BAD = [
     ('mono16 with an odd byte order', {'encoding': 'mono16', 'is_bigendian': 2}, 'is_bigendian'),
     ('mono16 with no byte order', {'encoding': 'mono16', 'is_bigendian': None}, 'is_bigendian'),
     ('rgba8 with a step of rgb8', {'encoding': 'rgba8'}, 'step of at least 16'),
+    ('rgb16 with a step of rgb8', {'encoding': 'rgb16'}, 'step of at least 24'),
+    ('bgr16 with an odd byte order', {'encoding': 'bgr16', 'step': 24, 'pixels': bytes(48), 'is_bigendian': 255},
+     'is_bigendian'),
+    ('bayer too low', {'encoding': 'bayer_rggb8', 'step': 4, 'pixels': bytes(8)}, 'at least 3 as height'),
+    ('bayer too narrow', {'encoding': 'bayer_rggb8', 'height': 4, 'width': 2}, 'at least 3 as width'),
+    ('bayer with three channels', {'encoding': 'bayer_grbg8', 'height': 4, 'step': 4, 'pixels': bytes(48)}, 'got 48'),
+    ('yuv422 of odd width', {'encoding': 'yuv422', 'width': 3}, 'multiple of 2 as width'),
+    ('yuyv with a step of mono8', {'encoding': 'yuyv', 'step': 4, 'pixels': bytes(8)}, 'step of at least 8'),
+    ('uyvy with step 0', {'encoding': 'uyvy', 'step': 0, 'pixels': b''}, 'step of at least 8'),
+    ('yuv422_yuy2 one byte short', {'encoding': 'yuv422_yuy2', 'step': 8, 'pixels': bytes(15)}, 'got 15'),
+    ('nv12 of odd height', {'encoding': 'nv12', 'height': 3}, 'multiple of 2 as height'),
+    ('nv12 of odd width', {'encoding': 'nv12', 'width': 5}, 'multiple of 2 as width'),
+    ('nv12 without its colours', {'encoding': 'nv12', 'step': 4, 'pixels': bytes(8)}, '2 rows of 4, and 4 of colour'),
+    ('nv21 one byte too many', {'encoding': 'nv21', 'step': 4, 'pixels': bytes(13)}, 'expected 12 bytes'),
+    ('nv24 with the colours of nv12', {'encoding': 'nv24', 'step': 4, 'pixels': bytes(12)}, 'expected 24 bytes'),
+    ('nv24 with a huge step', {'encoding': 'nv24', 'step': HUGE}, 'bytes'),
+    ('nv12, everything huge', {'encoding': 'nv12', 'height': MAX_SIDE_PX, 'step': HUGE}, 'bytes'),
+    ('half floats', {'encoding': '16FC3'}, 'depth'),
+    ('doubles', {'encoding': '64FC1'}, 'depth'),
 ]
 
 
@@ -159,15 +261,15 @@ def test_refused_with_the_reason_when(wrong, changes, words):
 
 def test_converter_of_the_caller_is_asked_when_a_color_encoding_is_not_known():
     picture = np.full((2, 4, 3), 9, np.uint8)
-    image = decode_image(fallback=lambda: picture, **dict(GOOD, encoding='bayer_rggb8', step=4, pixels=bytes(8)))
+    image = decode_image(fallback=lambda: picture, **dict(GOOD, encoding='bayer_rggb16', step=8, pixels=bytes(16)))
     assert np.array_equal(image, picture) and not np.shares_memory(image, picture)
 
 
 @pytest.mark.parametrize('encoding, changes', [
-    ('yuv422', {'step': 8, 'pixels': bytes(16)}), ('bayer_grbg8', {'step': 4, 'pixels': bytes(8)}),
+    ('yuv444', {'step': 8, 'pixels': bytes(16)}), ('bayer_grbg16', {'step': 8, 'pixels': bytes(16)}),
     # Half as many rows again, twice as many, or none besides, according to the driver.
-    ('nv12', {'step': 4, 'pixels': bytes(12)}), ('NV21', {'step': 4, 'pixels': bytes(12)}),
-    ('nv24', {'step': 4, 'pixels': bytes(24)}), ('nv12', {'step': 4, 'pixels': bytes(8)}),
+    ('nv16', {'step': 4, 'pixels': bytes(12)}), ('NV21', {'step': 4, 'pixels': bytes(12)}),
+    ('i420', {'step': 4, 'pixels': bytes(24)}), ('nv42', {'step': 4, 'pixels': bytes(8)}),
 ])
 def test_converter_of_the_caller_is_asked_when_step_and_length_can_be_right(encoding, changes):
     picture = np.zeros((2, 4, 3), np.uint8)
@@ -175,12 +277,12 @@ def test_converter_of_the_caller_is_asked_when_step_and_length_can_be_right(enco
 
 
 @pytest.mark.parametrize('encoding, changes, words', [
-    ('yuv422', {'step': 0, 'pixels': b''}, 'step of at least 4'), ('yuv422', {'step': 3, 'pixels': bytes(6)}, 'got 3'),
-    ('yuv422', {'step': -8}, 'step of at least 4'), ('yuv422', {'step': 8, 'pixels': b''}, 'got 0'),
-    ('yuv422', {'step': 8, 'pixels': bytes(15)}, 'got 15'), ('yuv422', {'step': 8, 'pixels': bytes(17)}, 'got 17'),
-    ('yuv422', {'step': HUGE}, 'bytes'), ('yuv422', {'pixels': None}, 'buffer of bytes'),
-    ('bayer_grbg8', {'step': 4, 'pixels': bytes(12)}, 'got 12'),
-    ('nv12', {'step': 4, 'pixels': bytes(7)}, 'expected 8 bytes or more'), ('nv12', {'step': 3}, 'got 3'),
+    ('yuv444', {'step': 0, 'pixels': b''}, 'step of at least 4'), ('yuv444', {'step': 3, 'pixels': bytes(6)}, 'got 3'),
+    ('yuv444', {'step': -8}, 'step of at least 4'), ('yuv444', {'step': 8, 'pixels': b''}, 'got 0'),
+    ('yuv444', {'step': 8, 'pixels': bytes(15)}, 'got 15'), ('yuv444', {'step': 8, 'pixels': bytes(17)}, 'got 17'),
+    ('yuv444', {'step': HUGE}, 'bytes'), ('yuv444', {'pixels': None}, 'buffer of bytes'),
+    ('bayer_grbg16', {'step': 4, 'pixels': bytes(12)}, 'got 12'),
+    ('nv16', {'step': 4, 'pixels': bytes(7)}, 'expected 8 bytes or more'), ('nv16', {'step': 3}, 'got 3'),
     ('x' * 1000, {'step': 3}, 'got 3'),
 ])
 def test_refused_without_asking_the_converter_when_step_or_length_is_wrong(encoding, changes, words):
@@ -207,7 +309,7 @@ def test_converter_of_the_caller_is_not_asked_when_the_encoding_is_known_or_no_p
                                     np.zeros((2, 4, 3), np.float32)])
 def test_refused_when_the_converter_gives_something_else(answer):
     with pytest.raises(BadImage, match='got'):
-        decode_image(fallback=lambda: answer, **dict(GOOD, encoding='nv12'))
+        decode_image(fallback=lambda: answer, **dict(GOOD, encoding='nv16'))
 
 
 @pytest.mark.parametrize('image, words', [
@@ -235,11 +337,11 @@ else:
     @settings(max_examples=300, deadline=None)
     @given(data=some.binary(max_size=200), height=some.integers(-2, 12) | some.integers(),
            width=some.integers(-2, 12) | some.integers(), step=some.integers(-2, 40) | some.integers(),
-           encoding=some.sampled_from(ENCODINGS + ('32FC1', 'nv12')) | some.text(max_size=8),
+           encoding=some.sampled_from(ENCODINGS + ('32FC1', 'nv16')) | some.text(max_size=8),
            is_bigendian=some.integers(-1, 2), fits=some.booleans())
     def test_only_bad_image_is_raised_when_fields_are_random(data, height, width, step, encoding, is_bigendian, fits):
         if fits and 0 < height * step < 2000:
-            data = (data + bytes(2000))[:height * step]
+            data = (data + bytes(6000))[:int(height * step * (1 + PLANES.get(encoding, 0)))]
         try:
             image = decode_image(data, height, width, step, encoding, is_bigendian)
         except BadImage:
