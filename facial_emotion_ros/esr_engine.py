@@ -4,9 +4,10 @@ import numpy as np
 
 from facial_emotion_ros.ensemble import combine
 from facial_emotion_ros.errors import BadImage, BadModel
+from facial_emotion_ros.execution_providers import CPU, ProviderPlan, check_precision
 from facial_emotion_ros.face_crop import CropGeometry
 from facial_emotion_ros.model_bundle import ModelBundle, resolve_bundle
-from facial_emotion_ros.onnx_session import CPU, RunningModel
+from facial_emotion_ros.onnx_session import RunningModel
 
 
 class EsrEngine:
@@ -16,8 +17,11 @@ class EsrEngine:
         """Load a bundle.
 
         :param bundle: ModelBundle, path of one, or the name of an embedded one.
-        :param providers: ONNX Runtime execution providers in order of preference, names or (name, options) pairs.
-        :param threads: threads of one operator, at least 1.
+        :param providers: ONNX Runtime execution providers in order of preference, names or (name, options) pairs; or a
+            ProviderPlan, which says more than that.
+        :param threads: threads of one operator, at least 1; a plan brings its own.
+        :raises BadParameter: if providers or threads are of another type or range, or int8 is asked for of a bundle
+            that has none.
         :raises BadModel: if the bundle is refused, or its outputs do not have the shapes that its manifest promises.
         """
         if not isinstance(bundle, ModelBundle):
@@ -30,7 +34,9 @@ class EsrEngine:
         self.temperature = float(described.get('temperature', 1.0))
         self.offsets = described.get('offsets')
         self._outputs = [bundle.manifest['outputs'][key]['name'] for key in ('logits', 'affect')]
-        self._model = RunningModel(bundle, providers, threads)
+        plan = ProviderPlan.of(providers, threads)
+        check_precision(plan, bundle)
+        self._model = RunningModel(bundle, plan)
 
     @property
     def provider(self):
@@ -70,7 +76,7 @@ class EsrEngine:
             return np.zeros((0, self.branches, 8), np.float32), np.zeros((0, self.branches, 2), np.float32)
         if not np.isfinite(crops).all():
             raise BadImage('finite crops expected, got NaN or infinity; the network would read them as neutral')
-        logits, affect = self._model.run(self._outputs, {self.bundle.manifest['input']['name']: crops})
+        logits, affect = self._run_in_batches(crops)
         shapes = (count, self.branches, 8), (count, self.branches, 2)
         if (logits.shape, affect.shape) != shapes:
             raise BadModel(
@@ -83,3 +89,17 @@ class EsrEngine:
                 % (self.bundle.name, self.provider)
             )
         return logits, affect
+
+    def _run_in_batches(self, crops):
+        """Run all crops at once, or in batches of the one size that the provider was prepared for."""
+        name = self.bundle.manifest['input']['name']
+        batch = self._model.face_batch
+        if not batch:
+            return self._model.run(self._outputs, {name: crops})
+        parts = []
+        for first in range(0, len(crops), batch):
+            part = crops[first:first + batch]
+            padded = np.zeros((batch,) + crops.shape[1:], np.float32)
+            padded[:len(part)] = part
+            parts.append([array[:len(part)] for array in self._model.run(self._outputs, {name: padded})])
+        return [np.concatenate(same) for same in zip(*parts)]

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Dict, NamedTuple, Sequence
+from typing import Dict, NamedTuple, Sequence, Union
 
 import cv2
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from facial_emotion_ros.errors import BadModel, BadParameter
 from facial_emotion_ros.image import check_image
 from facial_emotion_ros.model_bundle import ModelBundle
-from facial_emotion_ros.onnx_session import CPU, Provider, RunningModel
+from facial_emotion_ros.onnx_session import CPU, Provider, ProviderPlan, RunningModel
 
 #: Boxes of one face overlap more than this (intersection over union), those of two faces less.
 MAX_OVERLAP = 0.3
@@ -56,7 +56,7 @@ class FaceDetector(ABC):
     SMALL_SIDE_PX = 128
 
     def __init__(self, bundle: ModelBundle, min_score: float = None, long_side_px: int = 480, threads: int = 1,
-                 providers: Sequence[Provider] = (CPU,)):
+                 providers: Union[ProviderPlan, Sequence[Provider]] = (CPU,)):
         """Open the bundle's model.
 
         :param bundle: an opened bundle of this detector's architecture.
@@ -64,7 +64,7 @@ class FaceDetector(ABC):
         :param long_side_px: the image's long side is brought to this before detection; at least 32. More finds smaller
             faces and takes longer: time grows with its square.
         :param threads: of ONNX Runtime, at least 1.
-        :param providers: execution providers, the wanted one first.
+        :param providers: execution providers, the wanted one first; or a ProviderPlan, which brings its own threads.
         :raises BadParameter: for a value of another type or range.
         :raises BadModel: if the model does not load, or has not the outputs of its architecture.
         """
@@ -131,13 +131,24 @@ class FaceDetector(ABC):
             interpolation = cv2.INTER_AREA if factor < 0.5 else cv2.INTER_LINEAR
             image = cv2.resize(image, (fitted_width, fitted_height), interpolation=interpolation)
         multiple = self._input['multiple']
-        padded = [-(-side // multiple) * multiple for side in (fitted_height, fitted_width)]
+        sides = self._canvas(fitted_height, fitted_width) if self._model.face_batch else (fitted_height, fitted_width)
+        padded = [-(-side // multiple) * multiple for side in sides]
         tensor = np.zeros([1, 3] + padded, np.float32)
         planes = image.transpose(2, 0, 1)
         tensor[0, :, :fitted_height, :fitted_width] = planes[::-1] if self._input['color'] == 'rgb' else planes
         if self._input['scale'] != 1:
             tensor *= np.float32(self._input['scale'])
         return tensor, (width / float(fitted_width), height / float(fitted_height))
+
+    def _canvas(self, height: int, width: int):
+        """Return the height and width that an image is padded to where shapes are fixed: one of three, for all images.
+
+        TensorRT builds an engine anew for a new shape. Lying images of 4:3 and wider share one, standing ones another.
+        """
+        short_side = -(-3 * self.long_side_px // 4)
+        if height <= short_side:
+            return short_side, self.long_side_px
+        return self.long_side_px, short_side if width <= short_side else self.long_side_px
 
     @abstractmethod
     def _output_names(self, outputs: Dict[str, str]) -> Dict[str, str]:

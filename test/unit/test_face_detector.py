@@ -264,7 +264,7 @@ def test_refused_when_the_manifest_names_outputs_that_the_model_lacks(centerface
 class Spoiled:
     """A model whose outputs are spoiled on the way, as a faulty provider does."""
 
-    provider, degraded = CPU, ''
+    provider, degraded, face_batch = CPU, '', 0
 
     def __init__(self, model, spoil):
         self._model, self._spoil = model, spoil

@@ -1,0 +1,92 @@
+"""A stand-in for execution providers that this machine lacks, at ONNX Runtime's own boundary.
+
+Sessions are real and run on the CPU, but say that the wanted provider runs them. They fail where STAND_IN says:
+`CUDAExecutionProvider` works; `CUDAExecutionProvider=3` fails at its third run, whichever model runs; `=3,4,9` at each
+of these; `=start` is silently exchanged for the CPU when it starts, as a GPU package without a driver does; `=open`
+throws when a session is opened. Several are separated by blanks.
+"""
+
+import onnxruntime
+
+CPU = 'CPUExecutionProvider'
+FAILURE = 'CUDA failure 700: an illegal memory access was encountered'
+
+
+class StandIn:
+    """What was asked of the stand-ins, and what they were asked to do."""
+
+    def __init__(self, configuration):
+        """Read the configuration, see the module."""
+        self.faults = {}
+        for word in configuration.split():
+            name, _, fault = word.partition('=')
+            self.faults[name] = fault
+        #: [(names of the entries, options of the first entry, overridden dimensions)] of all sessions in order.
+        self.opened = []
+        #: [(provider, batch)] of all runs in order.
+        self.runs = []
+        self._counts = {}
+        self._session_class = onnxruntime.InferenceSession
+
+    def get_available_providers(self):
+        """List the stand-ins and the CPU."""
+        return list(self.faults) + [CPU]
+
+    def open(self, model, options=None, providers=(), **others):
+        """Open a real session on the CPU, under another name."""
+        names = [entry if isinstance(entry, str) else entry[0] for entry in providers]
+        self.opened.append((names, {} if isinstance(providers[0], str) else dict(providers[0][1])))
+        fault = self.faults.get(names[0], '')
+        if fault == 'open':
+            raise RuntimeError('%s: no device was found' % names[0])
+        session = self._session_class(model, options, providers=[CPU], **others)
+        if names[0] not in self.faults or fault == 'start':
+            return session
+        return _Session(self, session, names)
+
+    def count(self, provider, feed):
+        """Note one run, and fail where the configuration says."""
+        self.runs.append((provider, [array.shape for array in feed.values()][0]))
+        self._counts[provider] = self._counts.get(provider, 0) + 1
+        if str(self._counts[provider]) in self.faults[provider].split(','):
+            raise RuntimeError(FAILURE + '\nand more lines')
+
+
+class _Session:
+    """A session of the CPU that says it is another provider's."""
+
+    def __init__(self, stand_in, session, names):
+        self._stand_in, self._session, self._names = stand_in, session, names
+
+    def get_providers(self):
+        """Say what was asked for."""
+        return self._names
+
+    def disable_fallback(self):
+        """Do nothing: there is none."""
+
+    def get_inputs(self):
+        """Pass on."""
+        return self._session.get_inputs()
+
+    def get_outputs(self):
+        """Pass on."""
+        return self._session.get_outputs()
+
+    def run(self, outputs, feed):
+        """Fail or run."""
+        self._stand_in.count(self._names[0], feed)
+        return self._session.run(outputs, feed)
+
+
+def install(configuration, setattr=setattr):
+    """Put the stand-ins in ONNX Runtime's place.
+
+    :param configuration: see the module.
+    :param setattr: monkeypatch.setattr in tests, so that it ends with the test.
+    :returns: the StandIn.
+    """
+    stand_in = StandIn(configuration)
+    setattr(onnxruntime, 'get_available_providers', stand_in.get_available_providers)
+    setattr(onnxruntime, 'InferenceSession', stand_in.open)
+    return stand_in
