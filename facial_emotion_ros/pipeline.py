@@ -4,13 +4,13 @@ import numpy as np
 
 from facial_emotion_ros.emotions import EMOTIONS
 from facial_emotion_ros.esr_engine import EsrEngine
+from facial_emotion_ros.execution_providers import CPU, ProviderPlan
 from facial_emotion_ros.face_crop import cut_faces
 from facial_emotion_ros.face_detector import open_detector
 from facial_emotion_ros.face_estimate import FaceEstimate, Reading
 from facial_emotion_ros.face_tracker import FaceTracker
 from facial_emotion_ros.image import check_image
 from facial_emotion_ros.model_bundle import ModelBundle, resolve_bundle
-from facial_emotion_ros.onnx_session import CPU
 
 
 class EmotionPipeline:
@@ -43,16 +43,18 @@ class EmotionPipeline:
         :param min_score: least detector score of a face in [0, 1]; None for the detector's own default.
         :param long_side_px: the image's long side as the detector sees it, in pixels.
         :param threads: threads of one operator, at least 1.
-        :param providers: ONNX Runtime execution providers in order of preference.
+        :param providers: ONNX Runtime execution providers in order of preference; or a ProviderPlan, which brings its
+            own threads. Both models share it: a provider that fails one of them is left by both, and told once.
         :param max_faces: only that many largest faces are tracked and read; 0 for all.
         :param tracker: FaceTracker; None for one with its defaults.
         :raises BadModel: if a bundle is refused.
         """
-        self.engine = EsrEngine(esr, providers, threads)
+        plan = ProviderPlan.of(providers, threads)
+        self.engine = EsrEngine(esr, plan)
         if not hasattr(detector, 'detect'):
             bundle = detector if isinstance(detector, ModelBundle) else ModelBundle.open(resolve_bundle(detector))
             options = {} if min_score is None else {'min_score': min_score}
-            detector = open_detector(bundle, long_side_px=long_side_px, threads=threads, providers=providers, **options)
+            detector = open_detector(bundle, long_side_px=long_side_px, providers=plan, **options)
         self.detector = detector
         self.tracker = FaceTracker() if tracker is None else tracker
         self._max_faces = max_faces

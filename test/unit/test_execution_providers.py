@@ -241,3 +241,19 @@ def test_missing_cache_is_told_when_engines_cannot_be_kept(esr, stand_in, caplog
     with caplog.at_level(logging.INFO):
         EsrEngine(esr, [TENSORRT])
     assert 'built again at the next start' in caplog.records[0].getMessage()
+
+
+def test_both_models_of_a_pipeline_leave_a_gpu_when_one_of_them_sees_it_fail(stand_in, caplog):
+    import cv2
+
+    from facial_emotion_ros.installed_files import find_shared
+    from facial_emotion_ros.pipeline import EmotionPipeline
+    image = cv2.imread(find_shared('samples', 'president.jpg'))
+    wanted = [(face.emotion, face.box) for face in EmotionPipeline().estimate(image)]
+    seen = stand_in(CUDA + '=2')  # the first run is the detector's, the second the emotion network's
+    pipeline = EmotionPipeline(providers=[CUDA, CPU])
+    with caplog.at_level(logging.WARNING):
+        answers = [[(face.emotion, face.box) for face in pipeline.estimate(image)] for _ in range(3)]
+    assert answers == [wanted] * 3, 'the very frame at which it fails is answered too'
+    assert len(warnings_of(caplog)) == 1 and len(seen.runs) == 2
+    assert pipeline.provider == pipeline.detector.provider == CPU and 'esr_9_ferplus' in pipeline.degraded
