@@ -152,8 +152,8 @@ def _decode_elsewhere(pixels, encoding, height, width, step, fallback) -> np.nda
     less than one byte a pixel in the rows of the image itself.
     """
     if _UNNAMED.match(encoding):
-        raise BadImage(f'expected a camera picture, in bgr8 for example, got {encoding[:40]!r}, which does not say what '
-                       'its channels mean (depth?); connect the colour image, or name its encoding in the driver')
+        raise BadImage(f'expected a camera picture, in bgr8 for example, got {encoding[:40]!r}, which does not say '
+                       'what its channels mean (depth?); connect the colour image, or name its encoding in the driver')
     if fallback is None:
         raise BadImage(f'expected one of {", ".join(ENCODINGS)}, got {encoding[:40]!r}; let the driver convert, or '
                        'install cv_bridge')
