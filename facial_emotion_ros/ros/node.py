@@ -14,10 +14,12 @@ from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 
 from facial_emotion_ros import health
 from facial_emotion_ros.errors import BadParameter, FacialEmotionError
+from facial_emotion_ros.power import PowerMeter, power_health
 from facial_emotion_ros.ros import parameters
 from facial_emotion_ros.ros.diagnostics import diagnostics_message
 from facial_emotion_ros.ros.frame_tally import FrameTally
 from facial_emotion_ros.ros.image_input import ImageInput
+from facial_emotion_ros.ros.python_log import NodeLog
 
 #: Readers and publishers are looked for this often.
 _TICK_S = 0.2
@@ -59,6 +61,8 @@ class EmotionNode(LifecycleNode):
         """
         super().__init__('emotion_node', **options)
         self._parameter_faults = parameters.declare(self)
+        self._python_log = NodeLog(self.get_logger())
+        self._power = PowerMeter(self._value('power.root')) if self._value('power.report') else None
         self._fault = ''
         self._pipeline = self._outputs = self._input = self._worker = None
         self._tally = FrameTally()
@@ -129,21 +133,26 @@ class EmotionNode(LifecycleNode):
         """Tidy up before the process ends, from whichever state."""
         self._release()
         self._jump.unregister()
+        self._python_log.close()
 
     def _configure(self):
         if self._parameter_faults:
             raise BadParameter(' '.join(str(fault) for fault in self._parameter_faults))
         started_s = time.monotonic()
         # Imported here, so that what is missing for inference is told by a sentence and the node stays reachable.
+        from facial_emotion_ros.engine_cache import EngineCache
+        from facial_emotion_ros.execution_providers import ProviderPlan
         from facial_emotion_ros.face_tracker import FaceTracker
         from facial_emotion_ros.pipeline import EmotionPipeline
         from facial_emotion_ros.ros.outputs import Outputs
         tracker = FaceTracker(max_age_s=self._value('tracker.max_age_s'), min_iou=self._value('tracker.min_iou'))
+        plan = ProviderPlan(
+            self._value('inference.providers'), self._value('inference.threads'), self._value('inference.precision'),
+            self._value('inference.face_batch'), EngineCache(self._value('inference.engine_cache')))
         self._pipeline = EmotionPipeline(
             esr=self._value('inference.bundle'), detector=self._value('detector.bundle'),
             min_score=self._value('detector.min_score') or None, long_side_px=self._value('detector.long_side_px'),
-            threads=self._value('inference.threads'), providers=tuple(self._value('inference.providers')),
-            max_faces=self._value('inference.max_faces'), tracker=tracker)
+            providers=plan, max_faces=self._value('inference.max_faces'), tracker=tracker)
         self._pipeline.warm_up()
         self._outputs = Outputs(self, self._value('output.humans_prefix'), self._follow_readers)
         bundle = self._pipeline.esr_bundle
@@ -152,8 +161,6 @@ class EmotionNode(LifecycleNode):
         self.get_logger().info('Configured: %s %s and %s on %s, ready after %.1f s.' % (
             bundle.name, bundle.version, self._pipeline.detector_bundle.name, self._pipeline.provider,
             time.monotonic() - started_s))
-        if self._pipeline.degraded:
-            self.get_logger().warning(self._pipeline.degraded)
 
     def _refuse(self, reason):
         self._release()
@@ -215,9 +222,11 @@ class EmotionNode(LifecycleNode):
             thinking[2].update(model='%s %s' % (bundle.name, bundle.version), sha256=bundle.sha256)
         if self._fault:
             thinking = (health.ERROR, self._fault, thinking[2])
+        parts = [('input', reading), ('inference', thinking)]
+        if self._power:
+            parts.append(('power', power_health(self._power.read(now_s))))
         self._diagnostics.publish(diagnostics_message(
-            self.get_clock().now().to_msg(), self.get_fully_qualified_name(), self._value('inference.bundle'),
-            [('input', reading), ('inference', thinking)]))
+            self.get_clock().now().to_msg(), self.get_fully_qualified_name(), self._value('inference.bundle'), parts))
 
     def _answer_wrong_transitions(self):
         """Have the service answer a transition that the state does not allow; rclpy lets it end the spin."""

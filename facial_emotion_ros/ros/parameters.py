@@ -66,9 +66,20 @@ TABLE = (
     Parameter('inference.bundle', 'esr_9_ferplus',
               'Emotion network: the name of an embedded model bundle, or the path of a bundle folder.'),
     Parameter('inference.providers', ['CPUExecutionProvider'],
-              'ONNX Runtime execution providers, in order of preference.'),
+              'ONNX Runtime execution providers, in order of preference; one that is missing or fails is told in one '
+              'warning, and the next one runs.'),
     Parameter('inference.threads', 1,
               'Threads inside one inference; one is the fastest on a busy processor with two cores.', low=1, high=64),
+    Parameter('inference.precision', 'fp32',
+              'What TensorRT computes in; other providers compute as the model says. int8 needs a model bundle that '
+              'was made for it, and a board that has it: Jetson TX2 has not.', choices=('fp32', 'fp16', 'int8')),
+    Parameter('inference.face_batch', 0,
+              'Faces that are read at once on a GPU, padded where there are fewer; the detector sees one of three '
+              'sizes then. TensorRT builds its engine anew, for minutes, when a shape is new. 0 lets shapes follow '
+              'the image; the CPU never pads.', low=0, high=64),
+    Parameter('inference.engine_cache', '',
+              'Folder where TensorRT keeps the engines that it has built, below it one for each model, runtime and '
+              "board; empty takes facial_emotion_ros/engines in the user's cache folder (XDG_CACHE_HOME or ~/.cache)."),
     Parameter('inference.max_faces', 0,
               'At most this many faces of an image are read, the largest first; 0 reads all.', low=0, high=1000),
     Parameter('output.humans_prefix', '/humans',
@@ -77,6 +88,11 @@ TABLE = (
     Parameter('output.contempt_as', 'drop',
               'Word of hri_msgs/Expression for contempt, which has none; drop publishes the next best word and shares '
               'out the score.', choices=('drop',) + HRI_WORDS, live=True),
+    Parameter('power.report', False,
+              'Report the power that the board draws in the diagnostics: INA3221 of Jetsons, RAPL of other '
+              'processors.'),
+    Parameter('power.root', '/sys',
+              'Where sysfs is mounted; another place in a container that sees that of the machine elsewhere.'),
     Parameter('diagnostics.period_s', 1.0,
               'Time between two messages on /diagnostics.', low=0.1, high=60.0, unit='s'),
 )
