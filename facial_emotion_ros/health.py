@@ -4,7 +4,7 @@ import math
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 # The levels of diagnostic_msgs/DiagnosticStatus.
-OK, WARN, ERROR, STALE = 0, 1, 2, 3
+OK, WARN, ERROR = 0, 1, 2
 
 #: A fault shows for this long after it happened.
 RECENT_S = 10.0
@@ -12,10 +12,19 @@ RECENT_S = 10.0
 #: Rates are taken over this long.
 RATE_S = 5.0
 
-#: What keeps a node of that lifecycle state from reading images, whoever listens, and the next step.
-_NOT_ACTIVE = {
+#: What keeps a node in that state from reading images, whoever listens, and the next step.
+_NOT_READING = {
     'inactive': 'Inactive: no image is read until the node is activated.',
     'unconfigured': 'Unconfigured: no image is read until the node is configured and activated.',
+    'disabled': 'Disabled: no image is read until ~/enable is called with true.',
+}
+
+#: What the input suffers from, though images come.
+_SUFFERS = {
+    'bad': 'A malformed image was dropped %.1f s ago: %s',
+    'expired': 'An image that was too old was dropped %.1f s ago: %s',
+    'unstamped': 'An image without a stamp came %.1f s ago: %s',
+    'future': 'An image with a stamp in the future came %.1f s ago: %s',
 }
 
 #: How a part is: level, a sentence, and values by name.
@@ -68,26 +77,27 @@ def input_health(now_s: float, counts: Mapping[str, Any], topic: str, listening_
     """Judge what comes in.
 
     :param now_s: monotonic time, seconds, as all times here.
-    :param counts: 'received', 'processed', 'replaced', 'bad', 'expired', 'failed', 'waiting', 'in_work' (numbers) and
-        'arrivals_s' (times of the latest images, rising).
+    :param counts: 'received', 'processed', 'replaced', 'bad', 'expired', 'failed', 'waiting', 'in_work', 'unstamped',
+        'future' (numbers) and 'arrivals_s' (times of the latest images, rising).
     :param topic: the image topic, for the message.
     :param listening_since_s: when the subscription was made; None while there is none (not active, or nobody looks).
     :param publishers: how many publish on the topic now.
     :param faults: outcome ('bad', 'expired', ...) -> when it happened last, and why.
-    :param max_silence_s: without an image for longer than this, the input is stale.
-    :param state: of the lifecycle: 'active', 'inactive' or 'unconfigured'.
-    :returns: OK (not active, idle, waiting for the first image, or images come), WARN (images come that are malformed
-        or too old), STALE (silence).
+    :param max_silence_s: no image for longer than this is an error.
+    :param state: 'active', 'inactive', 'unconfigured' or 'disabled'.
+    :returns: OK (not active, idle, waiting for the first image, or images come), WARN (images come that are malformed,
+        too old, or without a stamp that can be right), ERROR (silence although someone listens).
     """
     arrivals_s = counts['arrivals_s']
     values = {name: counts[name] for name in
-              ('received', 'processed', 'replaced', 'bad', 'expired', 'failed', 'waiting', 'in_work')}
+              ('received', 'processed', 'replaced', 'bad', 'expired', 'failed', 'waiting', 'in_work', 'unstamped',
+               'future')}
     values['topic'] = topic
     values['publishers'] = publishers
     values['rate_hz'] = rate(arrivals_s, now_s)
     values['silence_s'] = now_s - arrivals_s[-1] if arrivals_s else float('nan')
-    if state in _NOT_ACTIVE:
-        return OK, _NOT_ACTIVE[state], values
+    if state in _NOT_READING:
+        return OK, _NOT_READING[state], values
     if listening_since_s is None:
         return OK, 'Idle: nobody listens.', values
     heard_s = max([listening_since_s] + list(arrivals_s[-1:]))
@@ -95,19 +105,18 @@ def input_health(now_s: float, counts: Mapping[str, Any], topic: str, listening_
     if silence_s > max_silence_s:
         cause = (f'nothing publishes on {topic}; start the camera or correct the topic' if not publishers else
                  f'{publishers} publish on {topic}; look at QoS, shared memory and the driver')
-        return STALE, f'No image for {silence_s:.1f} s: {cause}.', values
+        return ERROR, f'No image for {silence_s:.1f} s: {cause}.', values
     if heard_s == listening_since_s:
         return OK, 'Waiting for the first image.', values
-    fault = _latest_fault(now_s, faults, ('bad', 'expired'))
+    fault = _latest_fault(now_s, faults, tuple(_SUFFERS))
     if fault:
         kind, ago_s, reason = fault
-        words = {'bad': 'A malformed image', 'expired': 'An image that was too old'}[kind]
-        return WARN, f'{words} was dropped {ago_s:.1f} s ago: {reason}', values
+        return WARN, _SUFFERS[kind] % (ago_s, reason), values
     return OK, f'Images come at {values["rate_hz"]:.1f} Hz.', values
 
 
 def inference_health(now_s: float, counts: Mapping[str, Any], provider: str, degraded: str,
-                     faults: Mapping[str, Tuple[float, str]], max_work_s: float = 10.0) -> Condition:
+                     faults: Mapping[str, Tuple[float, str]], max_work_s: float = 5.0) -> Condition:
     """Judge the work on the images.
 
     :param now_s: monotonic time, seconds, as all times here.

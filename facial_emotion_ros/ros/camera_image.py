@@ -1,7 +1,10 @@
-"""A sensor_msgs/Image as an array, with cv_bridge for encodings that we do not read ourselves."""
+"""A camera's message as an array, with cv_bridge for encodings that we do not read ourselves."""
 
 import functools
 
+from sensor_msgs.msg import CompressedImage
+
+from facial_emotion_ros.compressed_image import decode_compressed
 from facial_emotion_ros.errors import BadImage
 from facial_emotion_ros.image import decode_image
 
@@ -9,12 +12,14 @@ from facial_emotion_ros.image import decode_image
 def image_of(message):
     """Read a camera image.
 
-    :param message: sensor_msgs/Image.
+    :param message: sensor_msgs/Image or CompressedImage.
     :returns: (H, W, 3) uint8 BGR, contiguous.
     :raises BadImage: naming what was expected and what came.
     """
+    if isinstance(message, CompressedImage):
+        return decode_compressed(message.data, message.format)
     return decode_image(message.data, message.height, message.width, message.step, message.encoding,
-                        bool(message.is_bigendian), fallback=_fallback(message))
+                        message.is_bigendian, fallback=_fallback(message))
 
 
 def _fallback(message):

@@ -6,6 +6,9 @@ from collections import deque
 #: What may become of a frame that was received.
 OUTCOMES = ('processed', 'replaced', 'bad', 'expired', 'failed')
 
+#: What may be odd about the stamp of a frame that is worked on all the same.
+ODD_STAMPS = ('unstamped', 'future')
+
 #: Ages and durations of this many answers are kept for the percentiles.
 _KEPT = 300
 
@@ -19,7 +22,7 @@ class FrameTally:
 
     def __init__(self):
         self._lock = threading.Lock()
-        self._counts = dict.fromkeys(('received',) + OUTCOMES, 0)
+        self._counts = dict.fromkeys(('received',) + OUTCOMES + ODD_STAMPS, 0)
         self._newest = None
         self._arrived_s = None
         self._taken_s = None
@@ -74,6 +77,17 @@ class FrameTally:
                 self._faults[outcome] = (now_s, reason)
             self._taken_s = None
 
+    def odd_stamp(self, kind, now_s, reason):
+        """Book that the stamp of the frame in work cannot be right.
+
+        :param kind: one of ODD_STAMPS.
+        :param now_s: float.
+        :param reason: what is odd, and what to do.
+        """
+        with self._lock:
+            self._counts[kind] += 1
+            self._faults[kind] = (now_s, reason)
+
     def clear(self, slot):
         """Empty the slot; what waited there counts as expired.
 
@@ -88,9 +102,9 @@ class FrameTally:
     def snapshot(self):
         """Look at everything at one instant.
 
-        :returns: dict of the counts (`received`, the outcomes, `waiting`, `in_work`), of `ages_s`, `works_s` and
-            `arrivals_s` (lists, the latest last), `taken_s` (since when a frame is in work, or None) and `faults`
-            (outcome -> when a frame had it last, and why).
+        :returns: dict of the counts (`received`, the outcomes, odd stamps, `waiting`, `in_work`), of `ages_s`,
+            `works_s` and `arrivals_s` (lists, the latest last), `taken_s` (since when a frame is in work, or None) and
+            `faults` (outcome or odd stamp -> when a frame had it last, and why).
         """
         with self._lock:
             view = dict(self._counts)

@@ -12,6 +12,8 @@ from facial_emotion_ros.ros.camera_image import image_of
 
 #: The worker looks up from an empty slot this often, to see whether it shall end.
 _TAKE_TIMEOUT_S = 0.5
+#: A stamp may lie this far ahead of our clock: clocks of two machines differ, and a simulated one goes in steps.
+_AHEAD_S = 0.5
 #: A warning that would come with every image is repeated no sooner than this.
 _REPEAT_S = 5.0
 
@@ -34,6 +36,7 @@ class FrameWorker:
         self._tally = tally
         self._slot = FrameSlot()
         self._stopping = threading.Event()
+        self._paused = False
         # Held while an answer goes out, and to begin stopping: whoever has called `stop` may destroy the publishers.
         self._publishing = threading.Lock()
         self._forget = threading.Event()
@@ -59,10 +62,20 @@ class FrameWorker:
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
+    def pause(self, paused):
+        """Publish nothing from now on, not even of the frame in work, or publish again.
+
+        :param paused: which of the two.
+        """
+        with self._publishing:
+            self._paused = paused
+        if paused:
+            self.forget()
+
     def offer(self, message):
         """Put an image into the slot, where it replaces one that still waits. Returns at once.
 
-        :param message: sensor_msgs/Image.
+        :param message: sensor_msgs/Image or CompressedImage.
         """
         self._tally.put(self._slot, message, time.monotonic())
 
@@ -90,14 +103,15 @@ class FrameWorker:
             if self._forget.is_set():
                 self._forget.clear()
                 self._pipeline.reset()
+            self._look_at_stamp(message)
             age_s, max_age_s = self._age_s(message), self._value('input.max_age_s')
             if age_s is not None and 0.0 < max_age_s < age_s:
                 return 'expired', None, 'it was %.1f s old, input.max_age_s is %g' % (age_s, max_age_s)
             image = image_of(message)
             estimates = self._pipeline.estimate(image, self._stamp_s(message))
             with self._publishing:
-                if self._stopping.is_set():
-                    return 'expired', None, 'the node was stopped'
+                if self._stopping.is_set() or self._paused:
+                    return 'expired', None, 'the node was stopped meanwhile'
                 self._outputs.publish(message.header, image, estimates, self._pipeline.tracker.live_ids,
                                       self._value('output.contempt_as'))
             return 'processed', self._age_s(message), ''
@@ -129,10 +143,21 @@ class FrameWorker:
         """Return when the image was taken; a camera that stamps nothing gets the time of now, as tracks need one."""
         return (_stamp_ns(message) or self._node.get_clock().now().nanoseconds) * 1e-9
 
-    def _age_s(self, message):
-        """Return how long ago the image was taken; None where the camera stamps nothing."""
+    def _look_at_stamp(self, message):
+        """Book a stamp that cannot be right; the image is worked on all the same."""
         stamp_ns = _stamp_ns(message)
-        return (self._node.get_clock().now().nanoseconds - stamp_ns) * 1e-9 if stamp_ns else None
+        ahead_s = (stamp_ns - self._node.get_clock().now().nanoseconds) * 1e-9
+        if not stamp_ns:
+            self._tally.odd_stamp('unstamped', time.monotonic(), 'its age is unknown; have the driver stamp images')
+        elif ahead_s > _AHEAD_S:
+            self._tally.odd_stamp('future', time.monotonic(), 'by %.1f s; compare the clocks of camera and node, and '
+                                  'use_sim_time' % ahead_s)
+
+    def _age_s(self, message):
+        """Return how long ago the image was taken; None where its stamp does not tell."""
+        stamp_ns = _stamp_ns(message)
+        age_s = (self._node.get_clock().now().nanoseconds - stamp_ns) * 1e-9
+        return max(age_s, 0.0) if stamp_ns and age_s >= -_AHEAD_S else None
 
     def _value(self, name):
         return self._node.get_parameter(name).value

@@ -2,11 +2,23 @@
 
 from rclpy.qos import QoSPolicyKind
 from rclpy.qos_overriding_options import QoSOverridingOptions
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 
 from facial_emotion_ros.ros import qos
+from facial_emotion_ros.ros.lazy_reading import LazyReading
+from facial_emotion_ros.ros.ros_versions import subscription_events
 
 TOPIC = 'image'
+
+
+def image_topic(node):
+    """Name the topic that images come from.
+
+    :param node: rclpy node with our parameters.
+    :returns: the full name, remapped; for compressed images by image_transport's convention, <image>/compressed.
+    """
+    compressed = node.get_parameter('input.transport').value == 'compressed'
+    return node.resolve_topic_name(TOPIC) + ('/compressed' if compressed else '')
 
 
 class ImageInput:
@@ -17,43 +29,36 @@ class ImageInput:
 
         :param node: rclpy node, for its graph, parameters and logger.
         :param readers: function that counts who reads our outputs.
-        :param on_image: function that takes each sensor_msgs/Image.
+        :param on_image: function that takes each sensor_msgs/Image, or CompressedImage.
         """
         self._node = node
-        self._readers = readers
+        self._reading = LazyReading(node, readers)
         self._on_image = on_image
         self._subscription = None
         self._reliability = ''
-        self._unread_since_s = None
+        #: Full name of the topic.
+        self.topic = image_topic(node)
         #: Monotonic time of the subscription, None while there is none.
         self.since_s = None
 
-    def follow(self, now_s):
+    def follow(self, now_s, enabled=True):
         """Bring the subscription to what readers, publishers and parameters ask for.
 
         :param now_s: monotonic time.
+        :param enabled: whether images are wanted at all.
         """
-        if not self._value('input.lazy') or self._readers() > 0:
-            self._unread_since_s = None
-        elif self._subscription is None:
+        if not self._reading.wanted(now_s, enabled, self._subscription is not None):
+            if self._subscription is not None:
+                self.close()
+                self._node.get_logger().info('Left the topic %s, since %s.' % (self.topic, self._reading.reason))
             return
-        elif self._unread_since_s is None:
-            self._unread_since_s = now_s
-        elif now_s - self._unread_since_s > self._value('input.idle_release_s'):
-            self._unread_since_s = None
-            self.close()
-            self._node.get_logger().info('Left the topic %s, since nobody reads an output of this node.' % self._name())
-            return
-        wanted = qos.choose_reliability(self._value('input.reliability'), self.offers(), self._reliability)
+        wanted = qos.choose_reliability(self._value('input.reliability'), self._offers(), self._reliability)
         if self._subscription is None or wanted != self._reliability:
             self._subscribe(wanted, now_s)
 
-    def offers(self):
-        """Look at what the publishers of the image offer.
-
-        :returns: list of ReliabilityPolicy, one for each publisher.
-        """
-        return [offer.qos_profile.reliability for offer in self._node.get_publishers_info_by_topic(TOPIC)]
+    def publishers(self):
+        """Count who publishes the image now."""
+        return len(self._offers())
 
     def close(self):
         """Leave the topic."""
@@ -63,21 +68,31 @@ class ImageInput:
             self.since_s = None
             self._reliability = ''
 
+    def _offers(self):
+        """Return the ReliabilityPolicy of every publisher."""
+        return [offer.qos_profile.reliability for offer in self._node.get_publishers_info_by_topic(self.topic)]
+
     def _subscribe(self, reliability, now_s):
         since_s = now_s if self._subscription is None else self.since_s
         self.close()
         kinds = [QoSPolicyKind.DURABILITY]
         if self._value('input.reliability') != 'auto':
             kinds.append(QoSPolicyKind.RELIABILITY)
+        message_type = CompressedImage if self._value('input.transport') == 'compressed' else Image
         self._subscription = self._node.create_subscription(
-            Image, TOPIC, self._on_image, qos.input_qos(reliability),
-            qos_overriding_options=QoSOverridingOptions(kinds))
+            message_type, self.topic, self._on_image, qos.input_qos(reliability),
+            qos_overriding_options=QoSOverridingOptions(kinds), event_callbacks=subscription_events(self._mismatched))
         self._reliability = reliability
         self.since_s = since_s
-        self._node.get_logger().info('Listening to %s (%s).' % (self._name(), reliability.replace('_', ' ')))
+        self._node.get_logger().info('Listening to %s (%s).' % (self.topic, reliability.replace('_', ' ')))
 
-    def _name(self):
-        return self._node.resolve_topic_name(TOPIC)
+    def _mismatched(self, policy):
+        if policy == 'RELIABILITY' and self._value('input.reliability') == 'auto':
+            return  # `follow` mends that at once
+        self._node.get_logger().warning(
+            'A publisher of %s offers less than is asked for (policy %s), so nothing comes from it: %s.' % (
+                self.topic, policy, 'set input.reliability to auto, or let it publish reliably'
+                if policy == 'RELIABILITY' else 'correct its QoS, or qos_overrides.%s' % self.topic))
 
     def _value(self, name):
         return self._node.get_parameter(name).value

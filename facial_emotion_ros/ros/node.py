@@ -11,14 +11,16 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType, JumpThreshold
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
+from std_srvs.srv import SetBool
 
 from facial_emotion_ros import health
+from facial_emotion_ros.clock_watch import ClockWatch
 from facial_emotion_ros.errors import BadParameter, FacialEmotionError
 from facial_emotion_ros.power import PowerMeter, power_health
 from facial_emotion_ros.ros import parameters
 from facial_emotion_ros.ros.diagnostics import diagnostics_message
 from facial_emotion_ros.ros.frame_tally import FrameTally
-from facial_emotion_ros.ros.image_input import ImageInput
+from facial_emotion_ros.ros.image_input import ImageInput, image_topic
 from facial_emotion_ros.ros.python_log import NodeLog
 
 #: Readers and publishers are looked for this often.
@@ -64,6 +66,8 @@ class EmotionNode(LifecycleNode):
         self._python_log = NodeLog(self.get_logger())
         self._power = PowerMeter(self._value('power.root')) if self._value('power.report') else None
         self._fault = ''
+        self._enabled = True
+        self._clock_watch = ClockWatch()
         self._pipeline = self._outputs = self._input = self._worker = None
         self._tally = FrameTally()
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
@@ -74,6 +78,7 @@ class EmotionNode(LifecycleNode):
             JumpThreshold(min_forward=Duration(seconds=_JUMP_S), min_backward=Duration(nanoseconds=-1),
                           on_clock_change=True), post_callback=self._clock_jumped)
         self._answer_wrong_transitions()
+        self.create_service(SetBool, '~/enable', self._enable)
         self._autostart = self.create_timer(0.0, self._start_by_itself, clock=steady)
         if not self._value('autostart'):
             self._autostart.cancel()
@@ -99,10 +104,10 @@ class EmotionNode(LifecycleNode):
         self._pipeline.reset()
         self._tally = FrameTally()
         self._worker = FrameWorker(self, self._pipeline, self._outputs, self._tally)
+        self._worker.pause(not self._enabled)
         self._worker.start()
         self._input = ImageInput(self, self._outputs.readers, self._worker.offer)
-        self.get_logger().info('Active: waiting for readers of its topics and for images on %s.'
-                               % self.resolve_topic_name('image'))
+        self.get_logger().info('Active: waiting for readers of its topics and for images on %s.' % self._input.topic)
         self._follow_readers()
 
     @_told
@@ -197,11 +202,42 @@ class EmotionNode(LifecycleNode):
             self.trigger_activate()
 
     def _tick(self):
+        self._watch_clock()
         self._follow_readers()
 
     def _follow_readers(self):
         if self._input is not None:
-            self._input.follow(time.monotonic())
+            self._input.follow(time.monotonic(), self._enabled)
+
+    def _enable(self, request, response):
+        """Turn all reading and publishing off, or on again; a lifecycle manager is not needed for that."""
+        changed, self._enabled = self._enabled != request.data, request.data
+        if self._worker is not None:
+            self._worker.pause(not request.data)
+        self._follow_readers()
+        if not request.data and self._outputs is not None:
+            self._outputs.forget_faces()
+        response.success = True
+        response.message = '%s%s; the state is %s.' % (
+            '' if changed else 'Already ', 'enabled' if request.data else 'disabled: no image is read', self._state())
+        response.message = response.message[0].upper() + response.message[1:]
+        if changed:
+            self.get_logger().info(response.message)
+        return response
+
+    def _state(self):
+        if self._input is None:
+            return 'inactive' if self._outputs else 'unconfigured'
+        return 'active' if self._enabled else 'disabled'
+
+    def _watch_clock(self):
+        """Notice a step of the system's clock; jump callbacks hear of simulated time alone."""
+        if self.get_clock().ros_time_is_active:
+            self._clock_watch.pause()
+            return
+        step_s = self._clock_watch.step_s(time.time(), time.monotonic())
+        if step_s:
+            self._clock_jumped(step_s)
 
     def _clock_jumped(self, _jump):
         if self._worker is not None:
@@ -211,12 +247,12 @@ class EmotionNode(LifecycleNode):
     def _publish_diagnostics(self):
         now_s, counts, image_input, pipeline = time.monotonic(), self._tally.snapshot(), self._input, self._pipeline
         reading = health.input_health(
-            now_s, counts, self.resolve_topic_name('image'), image_input.since_s if image_input else None,
-            len(image_input.offers()) if image_input else 0, counts['faults'], self._value('input.timeout_s'),
-            'active' if image_input else 'inactive' if self._outputs else 'unconfigured')
+            now_s, counts, image_topic(self), image_input.since_s if image_input else None,
+            image_input.publishers() if image_input else 0, counts['faults'], self._value('input.timeout_s'),
+            self._state())
         thinking = health.inference_health(
             now_s, counts, pipeline.provider if pipeline else '', pipeline.degraded if pipeline else '',
-            counts['faults'])
+            counts['faults'], self._value('diagnostics.hang_timeout_s'))
         if pipeline:
             bundle = pipeline.esr_bundle
             thinking[2].update(model='%s %s' % (bundle.name, bundle.version), sha256=bundle.sha256)

@@ -1,5 +1,7 @@
 """All that the node publishes about faces: opened at configure, closed at cleanup."""
 
+import functools
+
 from hri_msgs.msg import Expression
 from sensor_msgs.msg import Image
 from vision_msgs.msg import Detection2DArray, VisionInfo
@@ -21,7 +23,7 @@ class Outputs:
         :param on_matched: function without arguments, called when a reader comes or goes, where rclpy tells that.
         """
         self._node = node
-        self._events = publisher_events(lambda _event: on_matched())
+        self._on_matched = on_matched
         self._publishers = []
         self._humans = None
         self._detections = self._publisher(Detection2DArray, 'detections')
@@ -84,7 +86,12 @@ class Outputs:
 
     def _publisher(self, message_type, topic, depth=10):
         publisher = self._node.create_publisher(
-            message_type, topic, qos.output_qos(depth), event_callbacks=self._events,
-            qos_overriding_options=qos.OUTPUT_OVERRIDES)
+            message_type, topic, qos.output_qos(depth), qos_overriding_options=qos.OUTPUT_OVERRIDES,
+            event_callbacks=publisher_events(self._on_matched, functools.partial(self._mismatched, topic)))
         self._publishers.append(publisher)
         return publisher
+
+    def _mismatched(self, topic, policy):
+        self._node.get_logger().warning(
+            'A reader of %s asks for more than is offered (policy %s), so nothing reaches it: correct its QoS, or '
+            'qos_overrides.%s.publisher.' % ((self._node.resolve_topic_name(topic), policy) * 2)[:3])

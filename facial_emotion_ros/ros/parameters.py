@@ -34,6 +34,10 @@ class Parameter(NamedTuple):
 TABLE = (
     Parameter('autostart', True,
               'Configure and activate without being asked. Turn it off where a lifecycle manager does that.'),
+    Parameter('input.transport', 'raw',
+              'Which images are subscribed to: raw (sensor_msgs/Image on image), or compressed '
+              '(sensor_msgs/CompressedImage, JPEG or PNG, on image/compressed, where image_transport puts it).',
+              choices=('raw', 'compressed')),
     Parameter('input.reliability', 'auto',
               'Reliability of the image subscription; auto follows what the publishers offer, since plain best effort '
               'loses most images of VGA size in the default middleware.',
@@ -48,7 +52,7 @@ TABLE = (
               'with a stamp of 0 has no age.',
               low=0.0, high=3600.0, unit='s', live=True),
     Parameter('input.timeout_s', 2.0,
-              'Diagnostics turn stale when no image came for this long although someone reads an output.',
+              'Diagnostics report an error when no image came for this long although someone reads an output.',
               low=0.1, high=3600.0, unit='s', live=True),
     Parameter('detector.bundle', 'centerface',
               'Face detector: the name of an embedded model bundle, or the path of a bundle folder.'),
@@ -95,6 +99,9 @@ TABLE = (
               'Where sysfs is mounted; another place in a container that sees that of the machine elsewhere.'),
     Parameter('diagnostics.period_s', 1.0,
               'Time between two messages on /diagnostics.', low=0.1, high=60.0, unit='s'),
+    Parameter('diagnostics.hang_timeout_s', 5.0,
+              'Diagnostics report an error when one image is in work for longer than this.',
+              low=0.1, high=3600.0, unit='s', live=True),
 )
 
 _BY_NAME = dict((parameter.name, parameter) for parameter in TABLE)

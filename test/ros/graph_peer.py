@@ -14,7 +14,7 @@ from rcl_interfaces.srv import DescribeParameters, GetParameters, SetParameters
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 TRANSITIONS = {'configure': Transition.TRANSITION_CONFIGURE, 'activate': Transition.TRANSITION_ACTIVATE,
@@ -109,6 +109,10 @@ class Peer:
         """
         return Camera(self.node, topic, reliable, scene() if picture is None else picture)
 
+    def compressed_camera(self, topic='image/compressed'):
+        """Open a camera that publishes the astronaut as JPEG."""
+        return CompressedCamera(self.node, topic)
+
     def first_answer(self, camera, heard, health):
         """Shoot until the node answers, then let it catch up.
 
@@ -185,21 +189,25 @@ class Camera:
     _opened = 0
 
     def __init__(self, node, topic, reliable, picture):
+        self._open(node, image_fields(picture), Image)
+        self.publisher = node.create_publisher(Image, topic, quality(reliable, depth=1))
+
+    def _open(self, node, fields, message_type):
         Camera._opened += 1
         #: The frame_id of its images, which no other camera of this process has.
         self.frame = 'camera_%d_optical_frame' % Camera._opened
         self._node = node
-        self._fields = image_fields(picture)
-        self.publisher = node.create_publisher(Image, topic, quality(reliable, depth=1))
+        self._fields = fields
+        self._message_type = message_type
 
     def shoot(self, stamp=None, **fields):
         """Publish an image stamped now.
 
         :param stamp: builtin_interfaces/Time in place of now.
-        :param fields: of sensor_msgs/Image, in place of the picture's.
+        :param fields: of the message, in place of the picture's.
         :returns: the header.
         """
-        message = Image(**dict(self._fields, **fields))
+        message = self._message_type(**dict(self._fields, **fields))
         message.header.stamp = stamp or self._node.get_clock().now().to_msg()
         message.header.frame_id = self.frame
         self.publisher.publish(message)
@@ -217,6 +225,19 @@ class Camera:
         """Return whether every subscription is reliable: until the node has seen this camera, its own may not be."""
         offers = self._node.get_subscriptions_info_by_topic(self.publisher.topic_name)
         return self.watched() and all(offer.qos_profile.reliability == ReliabilityPolicy.RELIABLE for offer in offers)
+
+
+class CompressedCamera(Camera):
+    """Publishes files of pictures."""
+
+    def __init__(self, node, topic):
+        self._open(node, {'format': 'bgr8; jpeg compressed bgr8', 'data': packed(scene(), '.jpg')}, CompressedImage)
+        self.publisher = node.create_publisher(CompressedImage, topic, quality(depth=1))
+
+
+def packed(picture, ending):
+    """Return a picture as a file's bytes, for a message."""
+    return array.array('B', cv2.imencode(ending, picture)[1].tobytes())
 
 
 class Health:

@@ -113,7 +113,7 @@ def test_diagnostics_tell_idle_working_and_silent_apart_when_a_camera_stops(star
     camera = peer.camera()
     peer.wait(lambda: heard and 'Images come' in health.parts()['input'].message, 'OK', each=camera.shoot)
     assert health.parts()['input'].level == DiagnosticStatus.OK
-    peer.wait(lambda: health.parts()['input'].level == DiagnosticStatus.STALE, 'silence to show')
+    peer.wait(lambda: health.parts()['input'].level == DiagnosticStatus.ERROR, 'silence to show')
     assert 'No image' in health.parts()['input'].message
     peer.wait(lambda: health.parts()['input'].level == DiagnosticStatus.OK, 'OK again', each=camera.shoot)
     values = health.values('inference')

@@ -5,6 +5,7 @@ import time
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.parameter import Parameter
 from rclpy.qos import ReliabilityPolicy
 from vision_msgs.msg import Detection2DArray
@@ -152,3 +153,24 @@ def test_images_are_answered_and_have_no_age_when_the_camera_leaves_the_stamp_at
     assert counts['expired'] == 0 and counts['processed'] > 0
     values = health.values('inference')
     assert values['age_p50_ms'] == '' and float(values['work_p50_ms']) > 0
+    status = health.parts()['input']
+    assert status.level == DiagnosticStatus.WARN and 'without a stamp' in status.message
+    assert int(health.values('input')['unstamped']) == counts['processed']
+
+
+def test_stamps_of_the_future_are_flagged_and_give_no_age_when_the_cameras_clock_is_ahead(start_node, peer):
+    start_node()
+    camera, health = peer.camera(), peer.health()
+    heard = peer.listen(Detection2DArray, 'detections')
+
+    def shoot_ahead():
+        stamp = peer.node.get_clock().now().to_msg()
+        stamp.sec += 3600
+        camera.shoot(stamp=stamp)
+
+    peer.wait(lambda: heard, 'an answer', each=shoot_ahead)
+    counts = peer.counts_from_now(health)
+    status = health.parts()['input']
+    assert status.level == DiagnosticStatus.WARN and 'in the future' in status.message
+    assert int(health.values('input')['future']) == counts['processed'] > 0
+    assert health.values('inference')['age_max_ms'] == ''

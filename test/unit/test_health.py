@@ -4,12 +4,13 @@ import math
 
 import pytest
 
-from facial_emotion_ros.health import ERROR, OK, STALE, WARN, inference_health, input_health, percentile, rate
+from facial_emotion_ros.health import ERROR, OK, WARN, inference_health, input_health, percentile, rate
 
 
 def counts(**changes):
     """Return counts of a node that has just begun, with some changes."""
-    book = dict.fromkeys(('received', 'processed', 'replaced', 'bad', 'expired', 'failed', 'waiting', 'in_work'), 0)
+    book = dict.fromkeys(('received', 'processed', 'replaced', 'bad', 'expired', 'failed', 'waiting', 'in_work',
+                          'unstamped', 'future'), 0)
     book.update(arrivals_s=[], ages_s=[], works_s=[], taken_s=None)
     book.update(changes)
     return book
@@ -29,17 +30,21 @@ INPUTS = [
     ('nobody listens any more, long silence', {'listening_since_s': None, 'arrivals_s': [3.0]}, OK, 'Idle'),
     ('inactive', {'listening_since_s': None, 'state': 'inactive'}, OK, 'Inactive: no image is read until'),
     ('unconfigured', {'listening_since_s': None, 'state': 'unconfigured'}, OK, 'configured and activated'),
+    ('disabled', {'listening_since_s': None, 'state': 'disabled'}, OK, 'until ~/enable is called with true'),
     ('just subscribed', {'listening_since_s': 99.0}, OK, 'Waiting'),
     ('just subscribed again', {'listening_since_s': 99.0, 'arrivals_s': [3.0]}, OK, 'Waiting'),
     ('images come', {'arrivals_s': STEADY}, OK, '10.0 Hz'),
-    ('never an image, no publisher', {'publishers': 0}, STALE, 'nothing publishes on /image'),
-    ('never an image, a publisher', {'publishers': 2}, STALE, '2 publish on /image; look at QoS'),
-    ('images stopped', {'now_s': 104.0, 'arrivals_s': STEADY}, STALE, 'No image for 4.1 s'),
+    ('never an image, no publisher', {'publishers': 0}, ERROR, 'nothing publishes on /image'),
+    ('never an image, a publisher', {'publishers': 2}, ERROR, '2 publish on /image; look at QoS'),
+    ('images stopped', {'now_s': 104.0, 'arrivals_s': STEADY}, ERROR, 'No image for 4.1 s'),
     ('a malformed image', {'arrivals_s': STEADY, 'faults': BAD}, WARN, '3.0 s ago: expected a step'),
     ('a malformed image long ago', {'now_s': 108.0, 'arrivals_s': [107.5, 107.9], 'faults': BAD}, OK, 'come'),
     ('an old image', {'arrivals_s': STEADY, 'faults': OLD}, WARN, 'too old was dropped 1.0 s ago: it was 3 s old'),
     ('both: the latest is told', {'arrivals_s': STEADY, 'faults': {**BAD, **OLD}}, WARN, 'too old'),
-    ('a fault, then silence', {'now_s': 104.0, 'arrivals_s': STEADY, 'faults': BAD}, STALE, 'No image'),
+    ('a fault, then silence', {'now_s': 104.0, 'arrivals_s': STEADY, 'faults': BAD}, ERROR, 'No image'),
+    ('no stamp', {'arrivals_s': STEADY, 'faults': {'unstamped': (98.0, 'correct the driver')}}, WARN,
+     'without a stamp came 2.0 s ago: correct the driver'),
+    ('a stamp ahead', {'arrivals_s': STEADY, 'faults': {'future': (98.0, 'by 3 s')}}, WARN, 'in the future'),
     ('failed work is no fault of the input', {'arrivals_s': STEADY, 'faults': {'failed': (99.0, 'x')}}, OK, 'come'),
 ]
 
