@@ -1,7 +1,10 @@
 """What is shipped for Jetson boards and for containers: launch files, parameter files, Dockerfiles, their document."""
 
 import ast
+import fnmatch
 import os
+import re
+import subprocess
 
 import pytest
 
@@ -60,3 +63,83 @@ def test_the_three_launch_files_differ_in_the_board_alone(board):
         body = text_of('launch', 'jetson_%s.launch.py' % name).split('"""', 2)[2]
         return body.replace('jetson_%s' % name, 'jetson')
     assert plain(board) == plain('tx2')
+
+
+def instructions(name):
+    """Return the instructions of a Dockerfile as (word, rest), comments left out and continued lines joined."""
+    lines = [line for line in text_of('docker', name).splitlines() if not line.lstrip().startswith('#')]
+    joined = re.sub(r'\\\n', ' ', '\n'.join(lines))
+    return [tuple(line.split(None, 1)) for line in joined.splitlines() if line.strip()]
+
+
+DOCKERFILES = sorted(name for name in os.listdir(os.path.join(ROOT, 'docker')) if name.endswith('.Dockerfile'))
+
+
+def test_there_is_a_dockerfile_for_each_board_with_a_container_and_for_x86():
+    assert DOCKERFILES == ['jetson_tx2.Dockerfile', 'jetson_xavier.Dockerfile', 'x86.Dockerfile']
+
+
+@pytest.mark.parametrize('name', DOCKERFILES)
+def test_a_dockerfile_says_at_its_head_that_nobody_has_run_it(name):
+    head = text_of('docker', name).split('ARG ', 1)[0]
+    assert 'NOT BUILT HERE AND NOT RUN' in head and 'docker build -f docker/%s' % name in head
+
+
+@pytest.mark.parametrize('name', DOCKERFILES)
+def test_everything_from_elsewhere_is_pinned(name):
+    found = instructions(name)
+    defaults = dict(rest.split('=', 1) for word, rest in found if word == 'ARG')
+    [base] = [rest for word, rest in found if word == 'FROM']
+    assert base == '${BASE_IMAGE}'
+    repository, tag = defaults['BASE_IMAGE'].split(':')
+    assert repository in ('ros', 'dustynv/ros') and tag != 'latest'
+    assert re.match(r'jazzy-ros-base-noble$|humble-ros-base-l4t-r\d+\.\d+\.\d+$', tag)
+    for argument, value in defaults.items():
+        if argument.endswith('_COMMIT'):
+            assert re.match('[0-9a-f]{40}$', value), argument
+        if argument.endswith('_WHEEL'):
+            assert re.match(r'onnxruntime_gpu-\d+\.\d+\.\d+-cp3\d+-cp3\d+m?-linux_aarch64\.whl$', value)
+    for package in re.findall(r'pip install (.*?) &&', ' '.join(rest for word, rest in found if word == 'RUN')):
+        wanted = [part.strip('"') for part in package.split() if not part.startswith('-')]
+        assert all('==' in part or part.startswith('/tmp/${ONNXRUNTIME_WHEEL}') for part in wanted), wanted
+
+
+@pytest.mark.parametrize('name', DOCKERFILES)
+def test_every_file_is_there_and_is_sent_when_it_is_copied(name):
+    rules = [line for line in text_of('.dockerignore').splitlines() if line and not line.startswith('#')]
+    assert rules[0] == '*'
+    sent = [rule[1:] for rule in rules if rule.startswith('!')]
+    copied = [source for word, rest in instructions(name) if word == 'COPY' for source in rest.split()[:-1]]
+    for source in copied:
+        assert os.path.exists(os.path.join(ROOT, source)), source
+        assert any(fnmatch.fnmatch(source.split('/')[0], rule) for rule in sent), '%s is not sent' % source
+    # What setup.py installs, and the sources themselves.
+    installed = re.findall(r"'(\w+)'", re.search(r'share_files\(([^)]*)\),', text_of('setup.py')).group(1))
+    assert set(installed) | {'facial_emotion_ros', 'resource', 'setup.py', 'setup.cfg', 'package.xml'} <= set(copied)
+
+
+@pytest.mark.parametrize('name', DOCKERFILES)
+def test_a_container_starts_the_launch_file_of_its_board(name):
+    [command] = [ast.literal_eval(rest) for word, rest in instructions(name) if word == 'CMD']
+    assert command[:3] == ['ros2', 'launch', 'facial_emotion_ros']
+    assert os.path.isfile(os.path.join(ROOT, 'launch', command[3]))
+    assert command[3].split('.')[0] == {'x86.Dockerfile': 'node'}.get(name, name.split('.')[0])
+    [entrance] = [ast.literal_eval(rest) for word, rest in instructions(name) if word == 'ENTRYPOINT']
+    assert ('COPY', 'docker/entrypoint.sh %s' % entrance[0]) in instructions(name)
+    assert os.access(os.path.join(ROOT, 'docker', 'entrypoint.sh'), os.X_OK)
+
+
+@pytest.mark.parametrize('name', DOCKERFILES)
+def test_every_command_is_a_sentence_that_bash_can_parse(name):
+    for word, rest in instructions(name):
+        if word == 'RUN':
+            subprocess.run(['bash', '-n', '-c', rest], check=True)
+    subprocess.run(['bash', '-n', os.path.join(ROOT, 'docker', 'entrypoint.sh')], check=True)
+
+
+@pytest.mark.parametrize('name, python', [('jetson_tx2', '36'), ('jetson_xavier', '38')])
+def test_messages_are_built_and_the_wheel_fits_the_python_of_the_base(name, python):
+    text = text_of('docker', name + '.Dockerfile')
+    assert 'hri_msgs' in text and 'vision_msgs' in text and 'diagnostic_msgs' in text
+    assert '-cp%s-' % python in text and 'elinux.org/Jetson_Zoo' in text
+    assert ('dataclasses==' in text) is (python == '36'), 'Python 3.6 lacks dataclasses'

@@ -1,0 +1,70 @@
+# facial_emotion_ros for Jetson TX2: JetPack 4.6 (L4T r32.7), Python 3.6, ROS 2 Humble, TensorRT 8.2, ONNX Runtime
+# 1.11.
+#
+# NOT BUILT HERE AND NOT RUN ON A BOARD. It was written from what the base image's and the wheel's pages say, and only
+# its structure is tested. docs/jetson.md says how to use it and what to look at first.
+#
+#     docker build -f docker/jetson_tx2.Dockerfile -t facial_emotion_ros:tx2 .
+#
+# The base image, by github.com/dusty-nv/jetson-containers (packages/ros), has ROS built from source below
+# /opt/ros/humble.
+# TensorRT, CUDA and cuDNN come from the board itself: run it with `--runtime nvidia`.
+ARG BASE_IMAGE=dustynv/ros:humble-ros-base-l4t-r32.7.1
+FROM ${BASE_IMAGE}
+
+SHELL ["/bin/bash", "-e", "-o", "pipefail", "-c"]
+# Without it numpy 1.19.5 ends with an illegal instruction on these cores.
+ENV ROS_DISTRO=humble OPENBLAS_CORETYPE=ARMV8
+
+# No apt: the key of ROS's package source in images of that age has run out, and git, wget and pip are there.
+# NVIDIA's wheel for JetPack 4.6, from elinux.org/Jetson_Zoo (ONNX Runtime). Give its SHA-256 to have it checked.
+ARG ONNXRUNTIME_URL=https://nvidia.box.com/shared/static/pmsqsiaw4pg9qrbeckcbymho6c01jj4z.whl
+ARG ONNXRUNTIME_WHEEL=onnxruntime_gpu-1.11.0-cp36-cp36m-linux_aarch64.whl
+ARG ONNXRUNTIME_SHA256=
+RUN wget -q -O "/tmp/${ONNXRUNTIME_WHEEL}" "${ONNXRUNTIME_URL}" \
+    && { [ -z "${ONNXRUNTIME_SHA256}" ] || echo "${ONNXRUNTIME_SHA256}  /tmp/${ONNXRUNTIME_WHEEL}" | sha256sum -c -; } \
+    # Its dependencies but numpy are for tools of its own, and would replace the image's numpy.
+    && python3 -m pip install --no-cache-dir --no-deps "/tmp/${ONNXRUNTIME_WHEEL}" dataclasses==0.8 \
+    && rm "/tmp/${ONNXRUNTIME_WHEEL}" \
+    && python3 -c 'import cv2, dataclasses, numpy; print("OpenCV", cv2.__version__, "numpy", numpy.__version__)'
+
+# Messages that the image may lack. hri_msgs 2.0.0 and vision_msgs 4.1.1, by commit.
+ARG HRI_MSGS_COMMIT=5d52c81f7d310d487148fb776851ad636270210d
+ARG VISION_MSGS_COMMIT=e77fa2d97d69abaaa546592892d2d5d16cec9977
+ARG COMMON_INTERFACES_BRANCH=humble
+WORKDIR /opt/facial_emotion_ws
+RUN . "${ROS_ROOT:-/opt/ros/humble}/install/setup.bash" \
+    && mkdir -p messages && cd messages \
+    && git clone -q https://github.com/ros4hri/hri_msgs.git && git -C hri_msgs checkout -q "${HRI_MSGS_COMMIT}" \
+    && wanted=hri_msgs \
+    && if ! ros2 pkg prefix vision_msgs; then \
+           git clone -q https://github.com/ros-perception/vision_msgs.git \
+           && git -C vision_msgs checkout -q "${VISION_MSGS_COMMIT}" && wanted="$wanted vision_msgs"; \
+       fi \
+    && for package in diagnostic_msgs std_srvs; do \
+           ros2 pkg prefix "$package" || wanted="$wanted $package"; \
+       done \
+    && if [[ "$wanted" == *diagnostic_msgs* || "$wanted" == *std_srvs* ]]; then \
+           git clone -q --depth 1 -b "${COMMON_INTERFACES_BRANCH}" https://github.com/ros2/common_interfaces.git; \
+       fi \
+    && cd .. \
+    # Ubuntu 18.04's own compiler is too old for Humble; the image has this one.
+    && if command -v gcc-8; then export CC=gcc-8 CXX=g++-8; fi \
+    && colcon build --base-paths messages --packages-select $wanted --cmake-args -DBUILD_TESTING=OFF \
+    && rm -rf build log messages
+
+COPY setup.py setup.cfg package.xml LICENSE src/facial_emotion_ros/
+COPY resource src/facial_emotion_ros/resource
+COPY facial_emotion_ros src/facial_emotion_ros/facial_emotion_ros
+COPY launch src/facial_emotion_ros/launch
+COPY config src/facial_emotion_ros/config
+COPY models src/facial_emotion_ros/models
+COPY samples src/facial_emotion_ros/samples
+COPY recipes src/facial_emotion_ros/recipes
+RUN . "${ROS_ROOT:-/opt/ros/humble}/install/setup.bash" && . install/local_setup.bash \
+    && colcon build --base-paths src --packages-select facial_emotion_ros \
+    && rm -rf build log
+
+COPY docker/entrypoint.sh /facial_emotion_entrypoint.sh
+ENTRYPOINT ["/facial_emotion_entrypoint.sh"]
+CMD ["ros2", "launch", "facial_emotion_ros", "jetson_tx2.launch.py"]

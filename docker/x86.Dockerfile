@@ -1,0 +1,41 @@
+# facial_emotion_ros for x86_64 (and 64-bit ARM without a GPU): Ubuntu 24.04, Python 3.12, ROS 2 Jazzy, the CPU.
+#
+# NOT BUILT HERE AND NOT RUN: no container could be built where it was written, and only its structure is tested.
+#
+#     docker build -f docker/x86.Dockerfile -t facial_emotion_ros:jazzy .
+#     docker run --rm --network host --ipc host facial_emotion_ros:jazzy
+#
+# For an exact base, name it by digest: `--build-arg BASE_IMAGE=ros:jazzy-ros-base-noble@sha256:...`.
+ARG BASE_IMAGE=ros:jazzy-ros-base-noble
+FROM ${BASE_IMAGE}
+
+SHELL ["/bin/bash", "-e", "-o", "pipefail", "-c"]
+ENV ROS_DISTRO=jazzy
+
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends python3-numpy python3-opencv python3-pip \
+        ros-jazzy-cv-bridge ros-jazzy-hri-msgs ros-jazzy-vision-msgs \
+    && rm -rf /var/lib/apt/lists/*
+
+# The container is its own environment, so the system's guard against pip is none of its business. Without dependencies:
+# pip's numpy would take the place of the system's, which OpenCV was built for.
+ARG ONNXRUNTIME_VERSION=1.32.0
+RUN python3 -m pip install --no-cache-dir --no-deps --break-system-packages "onnxruntime==${ONNXRUNTIME_VERSION}" \
+    && python3 -c 'import cv2, numpy, onnxruntime; print("ONNX Runtime", onnxruntime.__version__)'
+
+WORKDIR /opt/facial_emotion_ws
+COPY setup.py setup.cfg package.xml LICENSE src/facial_emotion_ros/
+COPY resource src/facial_emotion_ros/resource
+COPY facial_emotion_ros src/facial_emotion_ros/facial_emotion_ros
+COPY launch src/facial_emotion_ros/launch
+COPY config src/facial_emotion_ros/config
+COPY models src/facial_emotion_ros/models
+COPY samples src/facial_emotion_ros/samples
+COPY recipes src/facial_emotion_ros/recipes
+RUN . /opt/ros/jazzy/setup.bash \
+    && colcon build --base-paths src --packages-select facial_emotion_ros \
+    && rm -rf build log
+
+COPY docker/entrypoint.sh /facial_emotion_entrypoint.sh
+ENTRYPOINT ["/facial_emotion_entrypoint.sh"]
+CMD ["ros2", "launch", "facial_emotion_ros", "node.launch.py"]
