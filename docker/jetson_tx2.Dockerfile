@@ -28,10 +28,10 @@ RUN wget -q -O "/tmp/${ONNXRUNTIME_WHEEL}" "${ONNXRUNTIME_URL}" \
     && rm "/tmp/${ONNXRUNTIME_WHEEL}" \
     && python3 -c 'import cv2, dataclasses, numpy; print("OpenCV", cv2.__version__, "numpy", numpy.__version__)'
 
-# Messages that the image may lack. hri_msgs 2.0.0 and vision_msgs 4.1.1, by commit.
+# Messages that the image may lack: hri_msgs 2.0.0, vision_msgs 4.1.1, common_interfaces 4.2.4, by commit.
 ARG HRI_MSGS_COMMIT=5d52c81f7d310d487148fb776851ad636270210d
 ARG VISION_MSGS_COMMIT=e77fa2d97d69abaaa546592892d2d5d16cec9977
-ARG COMMON_INTERFACES_BRANCH=humble
+ARG COMMON_INTERFACES_COMMIT=53761cba9a000902602e7e695cb40de78eadee7f
 WORKDIR /opt/facial_emotion_ws
 RUN . "${ROS_ROOT:-/opt/ros/humble}/install/setup.bash" \
     && mkdir -p messages && cd messages \
@@ -45,7 +45,8 @@ RUN . "${ROS_ROOT:-/opt/ros/humble}/install/setup.bash" \
            ros2 pkg prefix "$package" || wanted="$wanted $package"; \
        done \
     && if [[ "$wanted" == *diagnostic_msgs* || "$wanted" == *std_srvs* ]]; then \
-           git clone -q --depth 1 -b "${COMMON_INTERFACES_BRANCH}" https://github.com/ros2/common_interfaces.git; \
+           git clone -q https://github.com/ros2/common_interfaces.git \
+           && git -C common_interfaces checkout -q "${COMMON_INTERFACES_COMMIT}"; \
        fi \
     && cd .. \
     # Ubuntu 18.04's own compiler is too old for Humble; the image has this one.
