@@ -10,8 +10,40 @@ from std_msgs.msg import Header
 from facial_emotion_ros.ros import messages, qos
 from facial_emotion_ros.ros.ros_versions import silent_publisher_events
 
+#: While a face's expression is unknown, that is repeated this often.
+_UNKNOWN_EVERY_S = 1.0
+
 #: Publishers of one face.
 _FaceTopics = namedtuple('_FaceTopics', 'roi cropped expression')
+
+
+class UnknownRhythm:
+    """Lets through what is known, and of what is unknown the first message and then one a second."""
+
+    def __init__(self):
+        self._unknown_since_s = {}
+
+    def lets_through(self, face_id, message):
+        """Decide on the next expression of a face.
+
+        :param face_id: whose.
+        :param message: hri_msgs/Expression with its image's stamp; without a word where it is unknown.
+        :returns: whether to publish it.
+        """
+        if message.expression:
+            self._unknown_since_s.pop(face_id, None)
+            return True
+        stamp_s = message.header.stamp.sec + 1e-9 * message.header.stamp.nanosec
+        before_s = self._unknown_since_s.get(face_id)
+        # abs: a clock that was set back must not silence a face.
+        if before_s is not None and abs(stamp_s - before_s) < _UNKNOWN_EVERY_S:
+            return False
+        self._unknown_since_s[face_id] = stamp_s
+        return True
+
+    def forget(self, face_id):
+        """Drop a face that is gone."""
+        self._unknown_since_s.pop(face_id, None)
 
 
 class HumansOutput:
@@ -30,6 +62,7 @@ class HumansOutput:
         self._faces = '%s/faces' % prefix.rstrip('/')
         self._lock = threading.Lock()
         self._by_id = {}
+        self._rhythm = UnknownRhythm()
         #: frame_id of the latest list while faces stand in it, else None.
         self._listed_in = None
         self._tracked = self._publisher(IdsList, 'tracked')
@@ -49,6 +82,7 @@ class HumansOutput:
                 return
             for lost in set(self._by_id) - set(live_ids):
                 self._destroy(self._by_id.pop(lost))
+                self._rhythm.forget(lost)
             for estimate in estimates:
                 topics = self._by_id.get(estimate.face_id)
                 if topics is None:
@@ -59,7 +93,9 @@ class HumansOutput:
             for estimate in estimates:
                 topics = self._by_id[estimate.face_id]
                 topics.roi.publish(messages.roi_message(header, estimate, height, width))
-                topics.expression.publish(messages.expression_message(header, estimate, contempt_as))
+                word = messages.expression_message(header, estimate, contempt_as)
+                if self._rhythm.lets_through(estimate.face_id, word):
+                    topics.expression.publish(word)
                 if topics.cropped.get_subscription_count() > 0:
                     topics.cropped.publish(messages.cropped_message(header, image, estimate.box))
 

@@ -22,20 +22,33 @@ def check_finite(estimates):
     :raises ValueError: naming the face and its numbers.
     """
     for estimate in estimates:
-        numbers = [estimate.box_score, estimate.valence, estimate.arousal, estimate.confidence, estimate.agreement]
-        if not np.isfinite(numbers + list(estimate.box) + list(estimate.scores.values())).all():
+        numbers = [estimate.box_score] + list(estimate.box)
+        for reading in (estimate, estimate.raw):
+            numbers += [reading.valence, reading.arousal, reading.confidence, reading.agreement]
+            numbers += reading.scores.values()
+        if not np.isfinite(numbers).all():
             raise ValueError('expected finite numbers for face %s, got %r; the frame is dropped' % (
                 estimate.face_id, estimate))
 
 
 def detections_message(header, estimates):
-    """Tell every face with its emotion scores.
+    """Tell every face with its emotion scores; where the emotion is unknown, a hypothesis that says so goes first.
 
     :param header: std_msgs/Header of the image.
     :param estimates: list of FaceEstimate.
     :returns: Detection2DArray; without faces, an empty one.
     """
     return _faces_message(header, estimates, _emotion_hypotheses)
+
+
+def raw_detections_message(header, estimates):
+    """Tell every face with what this image alone says of it.
+
+    :param header: std_msgs/Header of the image.
+    :param estimates: list of FaceEstimate.
+    :returns: Detection2DArray with the same ids and boxes as `detections_message`.
+    """
+    return _faces_message(header, estimates, lambda estimate: _emotion_hypotheses(estimate.raw))
 
 
 def affect_message(header, estimates):
@@ -62,26 +75,30 @@ def expression_message(header, estimate, contempt_as):
     message.valence = _within(estimate.valence, -1.0, 1.0)
     message.arousal = _within(estimate.arousal, -1.0, 1.0)
     if estimate.emotion != UNKNOWN:
-        message.expression, message.confidence = expression_word(estimate.scores, contempt_as)
+        message.expression, message.confidence = expression_word(
+            estimate.scores, contempt_as, estimate.emotion)
     return message
 
 
-def expression_word(scores, contempt_as):
+def expression_word(scores, contempt_as, emotion=''):
     """Choose the word of hri_msgs/Expression.
 
     :param scores: class -> score, in the order of EMOTIONS.
     :param contempt_as: a word of hri_msgs/Expression, or 'drop'.
+    :param emotion: the class that is told, which need not have the best score at every moment; '' for the best one.
     :returns: (word, confidence in [0, 1]); ('', 0.0) when all the scores lie on a dropped class.
     """
     words = OrderedDict()
-    for emotion, score in scores.items():
-        word = EXPRESSION_WORDS.get(emotion, contempt_as)
+    for each, score in scores.items():
+        word = EXPRESSION_WORDS.get(each, contempt_as)
         if word != 'drop':
             words[word] = words.get(word, 0.0) + _within(score, 0.0, 1.0)
     whole = sum(words.values())
     if whole <= 1e-6:
         return '', 0.0
-    word = max(words, key=words.get)
+    word = EXPRESSION_WORDS.get(emotion, contempt_as if emotion else '')
+    if word not in words:
+        word = max(words, key=words.get)
     return word, _within(words[word] / whole, 0.0, 1.0)
 
 
@@ -175,9 +192,10 @@ def _face(header, estimate, hypotheses):
     return detection
 
 
-def _emotion_hypotheses(estimate):
-    falling = sorted(estimate.scores.items(), key=lambda pair: -pair[1])
-    return [(UNKNOWN, 0.0)] + falling if estimate.emotion == UNKNOWN else falling
+def _emotion_hypotheses(reading):
+    # With hysteresis the class that is told may score less than another for a moment: it goes first all the same.
+    falling = sorted(reading.scores.items(), key=lambda pair: (pair[0] != reading.emotion, -pair[1]))
+    return [(UNKNOWN, 0.0)] + falling if reading.emotion == UNKNOWN else falling
 
 
 def _affect_hypotheses(estimate):

@@ -159,7 +159,8 @@ class EmotionNode(LifecycleNode):
             min_score=self._value('detector.min_score') or None, long_side_px=self._value('detector.long_side_px'),
             providers=plan, max_faces=self._value('inference.max_faces'), tracker=tracker)
         self._pipeline.warm_up()
-        self._outputs = Outputs(self, self._value('output.humans_prefix'), self._follow_readers)
+        self._outputs = Outputs(self, self._value('output.humans_prefix'), self._value('output.opendr'),
+                                self._follow_readers)
         bundle = self._pipeline.esr_bundle
         self._outputs.announce(bundle)
         self._fault = ''

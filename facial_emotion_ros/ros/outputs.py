@@ -9,17 +9,19 @@ from vision_msgs.msg import Detection2DArray, VisionInfo
 from facial_emotion_ros import drawing
 from facial_emotion_ros.ros import messages, qos
 from facial_emotion_ros.ros.humans import HumansOutput
+from facial_emotion_ros.ros.opendr_output import OpenDrOutput
 from facial_emotion_ros.ros.ros_versions import publisher_events
 
 
 class Outputs:
     """Publishers of one configured node. `publish` is the worker's; the rest is called on the executor's thread."""
 
-    def __init__(self, node, humans_prefix, on_matched):
+    def __init__(self, node, humans_prefix, opendr, on_matched):
         """Create the publishers; readers can connect from now on.
 
         :param node: rclpy node that owns the publishers.
         :param humans_prefix: parameter output.humans_prefix; empty for no ROS4HRI topics.
+        :param opendr: parameter output.opendr: whether OpenDR's topics are there too.
         :param on_matched: function without arguments, called when a reader comes or goes, where rclpy tells that.
         """
         self._node = node
@@ -31,6 +33,7 @@ class Outputs:
         self._affect = self._publisher(Detection2DArray, 'affect')
         self._expression = self._publisher(Expression, 'expression')
         self._debug = self._publisher(Image, '~/debug/image', depth=1)
+        self._opendr = OpenDrOutput(self._publisher) if opendr else None
         self._vision_info = node.create_publisher(VisionInfo, 'vision_info', qos.latched_qos())
         if humans_prefix:
             self._humans = HumansOutput(node, humans_prefix)
@@ -54,17 +57,22 @@ class Outputs:
         :raises ValueError: if an estimate is not finite; then nothing was published.
         """
         messages.check_finite(estimates)
-        detections = messages.detections_message(header, estimates)
         largest = estimates[0] if estimates else None
-        self._detections.publish(detections)
+        self._detections.publish(messages.detections_message(header, estimates))
         if self._raw.get_subscription_count() > 0:
-            self._raw.publish(detections)
+            self._raw.publish(messages.raw_detections_message(header, estimates))
         self._affect.publish(messages.affect_message(header, estimates))
         self._expression.publish(messages.expression_message(header, largest, contempt_as))
         if self._humans is not None:
             self._humans.publish(header, image, estimates, live_ids, contempt_as)
-        if self._debug.get_subscription_count() > 0:
-            self._debug.publish(messages.image_message(header, drawing.draw_estimates(image, estimates)))
+        pictures = [self._debug] + ([self._opendr.picture] if self._opendr is not None else [])
+        pictures = [publisher for publisher in pictures if publisher.get_subscription_count() > 0]
+        if pictures:
+            drawn = messages.image_message(header, drawing.draw_estimates(image, estimates))
+            for publisher in pictures:
+                publisher.publish(drawn)
+        if self._opendr is not None and largest is not None:
+            self._opendr.publish(largest)
 
     def readers(self):
         """Count the subscriptions that need images to be worked on."""

@@ -92,6 +92,8 @@ TABLE = (
     Parameter('output.contempt_as', 'drop',
               'Word of hri_msgs/Expression for contempt, which has none; drop publishes the next best word and shares '
               'out the score.', choices=('drop',) + HRI_WORDS, live=True),
+    Parameter('output.opendr', False,
+              "Publish the largest face on the topics of OpenDR's facial emotion node too."),
     Parameter('power.report', False,
               'Report the power that the board draws in the diagnostics: INA3221 of Jetsons, RAPL of other '
               'processors.'),
