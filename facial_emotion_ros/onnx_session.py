@@ -56,13 +56,18 @@ def open_session(bundle: ModelBundle, providers: Union[ProviderPlan, Sequence[Pr
 
 
 class RunningModel:
-    """A bundle's model, ready to run. A provider that fails while running is exchanged for the CPU once, for good."""
+    """A bundle's model, ready to run.
+
+    A provider that throws while running, or gives what is not finite, is exchanged for the CPU once, for good.
+    """
 
     def __init__(self, bundle: ModelBundle, providers: Union[ProviderPlan, Sequence[Provider]] = (CPU,),
                  threads: int = 1):
         """Open the model as :func:`open_session` does, with its parameters and errors."""
         self.bundle = bundle
         self._plan = ProviderPlan.of(providers, threads)
+        #: When a session on TensorRT was opened that has not run yet.
+        self._opened_s = time.monotonic()
         self._session, self.provider, _ = open_session(bundle, self._plan)
 
     @property
@@ -86,12 +91,16 @@ class RunningModel:
         :param outputs: names of the outputs that are wanted.
         :param feed: name of each input -> array.
         :returns: the outputs in that order.
-        :raises BadModel: if it fails on the CPU as well.
+        :raises BadModel: if it fails on the CPU as well. What the CPU gives may hold NaN or infinity.
         """
         if self._plan.broken and self.provider != CPU:  # another model of the same plan has seen it fail
             self._move_to_cpu()
         try:
-            return self._session.run(outputs, feed)
+            arrays = self._session.run(outputs, feed)
+            if self.provider == CPU or all(np.isfinite(array).all() for array in arrays):
+                self._tell_first_run()
+                return arrays
+            cause = 'NaN or infinity came out'
         except Exception as error:  # ONNX Runtime's own exceptions have no common base but this
             cause = str(error).splitlines()[0] if str(error) else type(error).__name__
             if self.provider == CPU:
@@ -99,6 +108,12 @@ class RunningModel:
         self._plan.broke(self.provider, f'{self.bundle.name}: {cause}')
         self._move_to_cpu()
         return self.run(outputs, feed)
+
+    def _tell_first_run(self):
+        """End the silence that was announced; an engine for free shapes is built no sooner than at the first run."""
+        if self._opened_s is not None and self.provider == TENSORRT:
+            _log.info('%s is ready on TensorRT after %.1f s', self.bundle.name, time.monotonic() - self._opened_s)
+        self._opened_s = None
 
     def _move_to_cpu(self):
         self._session, self.provider, _ = open_session(self.bundle, self._plan)
@@ -115,11 +130,8 @@ def _open(bundle: ModelBundle, plan: ProviderPlan, name: str) -> onnxruntime.Inf
     entries = plan.entries(name, bundle)
     if name == TENSORRT:
         _announce_build(bundle, entries[0])
-    started_s = time.monotonic()
     session = onnxruntime.InferenceSession(bundle.model_bytes, options, providers=entries)
     session.disable_fallback()  # else a failing provider is exchanged for another one in the middle of `run`
-    if name == TENSORRT:
-        _log.info('%s is open on TensorRT after %.1f s', bundle.name, time.monotonic() - started_s)
     return session
 
 

@@ -3,7 +3,7 @@
 Sessions are real and run on the CPU, but say that the wanted provider runs them. They fail where STAND_IN says:
 `CUDAExecutionProvider` works; `CUDAExecutionProvider=3` fails at its third run, whichever model runs; `=3,4,9` at each
 of these; `=start` is silently exchanged for the CPU when it starts, as a GPU package without a driver does; `=open`
-throws when a session is opened. Several are separated by blanks.
+throws when a session is opened; `=nan` gives NaN. Several are separated by blanks.
 """
 
 import onnxruntime
@@ -76,7 +76,8 @@ class _Session:
     def run(self, outputs, feed):
         """Fail or run."""
         self._stand_in.count(self._names[0], feed)
-        return self._session.run(outputs, feed)
+        arrays = self._session.run(outputs, feed)
+        return [array * float('nan') for array in arrays] if self._stand_in.faults[self._names[0]] == 'nan' else arrays
 
 
 def install(configuration, setattr=setattr):

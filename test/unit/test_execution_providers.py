@@ -173,6 +173,16 @@ def test_everything_moves_to_the_cpu_once_when_a_gpu_fails_at_work(esr, plain, c
     assert [names[0] for names, _ in seen.opened] == [CUDA, CUDA, CPU, CPU], 'each model is opened anew once'
 
 
+@pytest.mark.parametrize('provider', [TENSORRT, CUDA])
+def test_everything_moves_to_the_cpu_when_a_gpu_gives_nan(esr, plain, stand_in, caplog, provider):
+    seen = stand_in(provider + '=nan')
+    engine = EsrEngine(esr, [provider])
+    faces = crops(engine, 2)
+    for _ in range(2):
+        np.testing.assert_allclose(engine.run(faces)[0], plain.run(faces)[0], atol=1e-4)
+    assert 'NaN or infinity came out' in engine.degraded and len(warnings_of(caplog)) == 1 and len(seen.runs) == 1
+
+
 @pytest.mark.parametrize('count, batches', [(0, []), (1, [4]), (4, [4]), (5, [4, 4])])
 def test_faces_are_padded_to_one_batch_when_the_provider_wants_fixed_shapes(esr, plain, stand_in, count, batches):
     seen = stand_in(CUDA)
@@ -225,9 +235,14 @@ def test_the_long_build_is_told_before_it_begins_and_a_kept_engine_is_named(esr,
     stand_in(TENSORRT)
     plan = ProviderPlan([TENSORRT], precision='fp16', cache=EngineCache(str(tmp_path)))
     with caplog.at_level(logging.INFO):
-        EsrEngine(esr, plan)
-    first, done = [record.getMessage() for record in caplog.records]
-    assert 'builds its engine now' in first and 'minutes' in first and str(tmp_path) in first and 'open on' in done
+        engine = EsrEngine(esr, plan)
+        told = [record.getMessage() for record in caplog.records]
+        for _ in range(2):
+            engine.run(crops(engine, 1))
+    [first] = told
+    assert 'builds its engine now' in first and 'minutes' in first and str(tmp_path) in first
+    [done] = [record.getMessage() for record in caplog.records[1:]]
+    assert 'is ready on TensorRT after' in done
     [folder] = list(tmp_path.iterdir())
     (folder / 'TensorrtExecutionProvider_1.engine').write_bytes(b'')
     caplog.clear()
