@@ -94,10 +94,11 @@ class FaceDetector(ABC):
         """Why that is not the one asked for; '' while it is."""
         return self._model.degraded
 
-    def detect(self, image: np.ndarray) -> Faces:
+    def detect(self, image: np.ndarray, min_score: float = None) -> Faces:
         """Find the faces.
 
         :param image: (H, W, 3) uint8 BGR, H and W at least 1.
+        :param min_score: in (0, 1]; None takes the detector's own.
         :returns: Faces, by falling score; none gives arrays of shape (0, 4), (0,), (0, 5, 2).
         :raises BadImage: if it is no such image.
         :raises BadModel: if the model's outputs are not finite, or have other shapes than its architecture's.
@@ -111,7 +112,8 @@ class FaceDetector(ABC):
                 raise BadModel(f'{self.bundle.name} on {self.provider}: expected finite numbers in {name}, got NaN or '
                                'infinity; the model or the execution provider is faulty: try CPUExecutionProvider')
         with np.errstate(over='ignore', invalid='ignore'):  # infinity is caught below
-            found = self._decode(dict(zip(names, arrays)), tensor.shape[2:])
+            found = self._decode(dict(zip(names, arrays)), tensor.shape[2:],
+                                 self.min_score if min_score is None else min_score)
         if not (np.isfinite(found.boxes).all() and np.isfinite(found.landmarks).all()):
             raise BadModel(f'{self.bundle.name} on {self.provider}: expected finite face boxes, got infinite ones; '
                            'the model or the execution provider is faulty: try CPUExecutionProvider')
@@ -155,8 +157,8 @@ class FaceDetector(ABC):
         """Return our name -> the model's name of each output."""
 
     @abstractmethod
-    def _decode(self, arrays: Dict[str, np.ndarray], size) -> Candidates:
-        """Return every box whose score is high enough, in pixels of the network's input of `size` (h, w)."""
+    def _decode(self, arrays: Dict[str, np.ndarray], size, min_score: float) -> Candidates:
+        """Return every box of `min_score` or more, in pixels of the network's input of `size` (h, w)."""
 
     def _shaped(self, arrays, name, shape):
         array = arrays[name]
@@ -181,13 +183,13 @@ class CenterFaceDetector(FaceDetector):
     def _output_names(self, outputs):
         return {name: outputs[name] for name in ('heatmap', 'scale', 'offset', 'landmarks')}
 
-    def _decode(self, arrays, size):
+    def _decode(self, arrays, size, min_score):
         rows, columns = size[0] // self.STRIDE_PX, size[1] // self.STRIDE_PX
         heat = self._shaped(arrays, 'heatmap', (1, 1, rows, columns))[0, 0]
         logarithms = self._shaped(arrays, 'scale', (1, 2, rows, columns))[0]
         offsets = self._shaped(arrays, 'offset', (1, 2, rows, columns))[0]
         points = self._shaped(arrays, 'landmarks', (1, 10, rows, columns))[0]
-        row, column = np.nonzero(heat >= self.min_score)
+        row, column = np.nonzero(heat >= min_score)
         # All maps come as y before x; we go by x before y.
         cells = np.stack([column, row], 1).astype(np.float32)
         centers = (cells + 0.5 + offsets[::-1, row, column].T) * self.STRIDE_PX
@@ -212,18 +214,18 @@ class YuNetDetector(FaceDetector):
         return {name: name for name in (f'{kind}_{stride}' for kind in ('cls', 'obj', 'bbox', 'kps')
                                         for stride in self.STRIDES_PX)}
 
-    def _decode(self, arrays, size):
-        parts = [self._decode_grid(arrays, size, stride) for stride in self.STRIDES_PX]
+    def _decode(self, arrays, size, min_score):
+        parts = [self._decode_grid(arrays, size, stride, min_score) for stride in self.STRIDES_PX]
         return Candidates(*(np.concatenate(same) for same in zip(*parts)))
 
-    def _decode_grid(self, arrays, size, stride) -> Candidates:
+    def _decode_grid(self, arrays, size, stride, min_score) -> Candidates:
         columns = size[1] // stride
         count = size[0] // stride * columns
         # The scores are products of sigmoids, but rounding may take them just beyond.
         classes = self._shaped(arrays, f'cls_{stride}', (1, count, 1)).clip(0, 1)
         objects = self._shaped(arrays, f'obj_{stride}', (1, count, 1)).clip(0, 1)
         scores = np.sqrt(classes * objects)[0, :, 0]
-        chosen = np.nonzero(scores >= self.min_score)[0]
+        chosen = np.nonzero(scores >= min_score)[0]
         boxes = self._shaped(arrays, f'bbox_{stride}', (1, count, 4))[0, chosen]
         points = self._shaped(arrays, f'kps_{stride}', (1, count, 10))[0, chosen].reshape(-1, 5, 2)
         cells = np.stack([chosen % columns, chosen // columns], 1).astype(np.float32)

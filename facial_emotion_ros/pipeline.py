@@ -1,20 +1,25 @@
 """From an image to an estimate for each face: the whole product without ROS."""
 
+from dataclasses import replace
+
 import numpy as np
 
-from facial_emotion_ros.emotions import EMOTIONS
+from facial_emotion_ros.doubts import DoubtRules
+from facial_emotion_ros.emotions import EMOTIONS, UNKNOWN
 from facial_emotion_ros.esr_engine import EsrEngine
 from facial_emotion_ros.execution_providers import CPU, ProviderPlan
 from facial_emotion_ros.face_crop import cut_faces
 from facial_emotion_ros.face_detector import open_detector
 from facial_emotion_ros.face_estimate import FaceEstimate, Reading
+from facial_emotion_ros.face_finder import FaceFinder
 from facial_emotion_ros.face_tracker import FaceTracker
 from facial_emotion_ros.image import check_image
 from facial_emotion_ros.model_bundle import ModelBundle, resolve_bundle
+from facial_emotion_ros.smoothing import FaceSmoothing
 
 
 class EmotionPipeline:
-    """Detector, crops, ESR and tracker in a row.
+    """Detector, tracker, crops, ESR, doubts and smoothing in a row.
 
     >>> import cv2
     >>> from facial_emotion_ros.pipeline import EmotionPipeline
@@ -22,7 +27,8 @@ class EmotionPipeline:
     >>> for face in pipeline.estimate(cv2.imread('picture.jpg')):
     ...     print(face.emotion, face.confidence, face.valence, face.arousal, face.box)
 
-    One object serves one stream in one thread: the tracker remembers the frames before.
+    One object serves one stream in one thread: tracker and smoothing remember the frames before. Its parts `finder`,
+    `tracker`, `doubts` and `smoothing` may be adjusted or replaced between two images.
     """
 
     def __init__(
@@ -35,6 +41,10 @@ class EmotionPipeline:
         providers=(CPU,),
         max_faces=0,
         tracker=None,
+        smoothing=None,
+        doubts=None,
+        every_n=1,
+        continue_score=0.25,
     ):
         """Load both models.
 
@@ -47,6 +57,11 @@ class EmotionPipeline:
             own threads. Both models share it: a provider that fails one of them is left by both, and told once.
         :param max_faces: only that many largest faces are tracked and read; 0 for all.
         :param tracker: FaceTracker; None for one with its defaults.
+        :param smoothing: FaceSmoothing; None for one with its defaults. Pictures on their own are not smoothed.
+        :param doubts: DoubtRules that make an emotion unknown; None for the measured ones.
+        :param every_n: faces are detected in every n-th image of a stream and followed in between; see FaceFinder.
+        :param continue_score: boxes of less than `min_score`, down to this, may continue a face; see FaceFinder.
+        :raises BadParameter: for a value outside its range.
         :raises BadModel: if a bundle is refused.
         """
         plan = ProviderPlan.of(providers, threads)
@@ -57,7 +72,9 @@ class EmotionPipeline:
             detector = open_detector(bundle, long_side_px=long_side_px, providers=plan, **options)
         self.detector = detector
         self.tracker = FaceTracker() if tracker is None else tracker
-        self._max_faces = max_faces
+        self.smoothing = FaceSmoothing() if smoothing is None else smoothing
+        self.doubts = DoubtRules() if doubts is None else doubts
+        self.finder = FaceFinder(detector, self.tracker, max_faces, every_n, continue_score)
 
     @property
     def esr_bundle(self):
@@ -90,19 +107,14 @@ class EmotionPipeline:
         :raises BadModel: if a model gives something that is not finite or of another shape.
         """
         image = check_image(image)
-        faces = self.detector.detect(image)
-        boxes = np.asarray(faces.boxes, np.float32).reshape(-1, 4)
-        areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-        rows = np.argsort(-areas, kind='stable')[: self._max_faces or None]
-        # A face that is not read gets no id either: nobody would publish anything under it.
-        face_ids = [''] * len(rows)
+        found = self.finder.find_alone(image) if stamp_s is None else self.finder.find(image, stamp_s)
         if stamp_s is not None:
-            face_ids = self.tracker.update(boxes[rows], np.asarray(faces.scores)[rows], stamp_s)
-        if not len(rows):
+            self.smoothing.keep(self.tracker.live_ids)
+        if not found.ids:
             return []
-        crops = cut_faces(image, boxes[rows], self.engine.geometry, faces.landmarks[rows])
+        crops = cut_faces(image, found.boxes, self.engine.geometry, found.landmarks)
         ensemble = self.engine.estimate(crops)
-        return [_face_estimate(faces, row, face_ids[place], ensemble, place) for place, row in enumerate(rows)]
+        return [self._estimate_one(image, found, ensemble, row, stamp_s) for row in range(len(found.ids))]
 
     def warm_up(self):
         """Run both models once, so that the first image is not the slow one."""
@@ -112,26 +124,25 @@ class EmotionPipeline:
 
     def reset(self):
         """Forget the faces of the frames before; ids go on and are not used again."""
-        self.tracker.clear()
+        self.finder.reset()
+        self.smoothing.keep(())
+
+    def _estimate_one(self, image, found, ensemble, row, stamp_s):
+        box = tuple(float(edge) for edge in found.boxes[row])
+        raw = _reading(ensemble, row)
+        doubts = self.doubts.of_face(image, box, found.landmarks[row], raw.confidence, raw.agreement)
+        if doubts:
+            raw = replace(raw, emotion=UNKNOWN)
+        smooth = raw
+        if stamp_s is not None:
+            smooth, doubts = self.smoothing.smooth(found.ids[row], raw, doubts, stamp_s)
+        return FaceEstimate(face_id=found.ids[row], box=box, box_score=float(found.scores[row]),
+                            landmarks=found.landmarks[row], doubts=doubts, raw=raw, **vars(smooth))
 
 
-def _face_estimate(faces, row, face_id, ensemble, place):
-    scores = {emotion: float(score) for emotion, score in zip(EMOTIONS, ensemble.scores[place])}
-    emotion = EMOTIONS[int(ensemble.scores[place].argmax())]
-    raw = Reading(
-        emotion=emotion,
-        scores=scores,
-        valence=float(ensemble.valence[place]),
-        arousal=float(ensemble.arousal[place]),
-        confidence=scores[emotion],
-        agreement=float(ensemble.agreement[place]),
-    )
-    return FaceEstimate(
-        face_id=face_id,
-        box=tuple(float(edge) for edge in faces.boxes[row]),
-        box_score=float(faces.scores[row]),
-        landmarks=faces.landmarks[row],
-        doubts=(),
-        raw=raw,
-        **vars(raw)
-    )
+def _reading(ensemble, row):
+    scores = dict((emotion, float(score)) for emotion, score in zip(EMOTIONS, ensemble.scores[row]))
+    emotion = EMOTIONS[int(ensemble.scores[row].argmax())]
+    return Reading(emotion=emotion, scores=scores, valence=float(ensemble.valence[row]),
+                   arousal=float(ensemble.arousal[row]), confidence=scores[emotion],
+                   agreement=float(ensemble.agreement[row]))

@@ -314,9 +314,18 @@ def test_decoding_follows_the_maps_when_they_are_made_by_hand(centerface):
     maps['scale'][0, :, 3, 10] = np.log(5), np.log(4)  # height 20 px, width 16 px
     maps['offset'][0, :, 3, 10] = 0.25, -0.5  # centre (40, 15)
     maps['landmarks'][0, :, 3, 10] = np.arange(10) / 10.0  # y, x as shares of the box, five times
-    found = detector._decode(maps, (32, 64))
+    found = detector._decode(maps, (32, 64), 0.5)
     assert np.allclose(found.boxes, [[32, 5, 48, 25]], atol=1e-4) and found.scores.tolist() == [0.75]
     assert np.allclose(found.landmarks[0, 0], [32 + 1.6, 5]) and np.allclose(found.landmarks[0, 4], [32 + 14.4, 5 + 16])
+
+
+def test_more_boxes_are_told_when_a_lower_score_is_asked_for(centerface, astronaut):
+    detector = open_detector(centerface)
+    assert len(detector.detect(astronaut)) == 1 and len(detector.detect(astronaut, 0.99)) == 0
+    # A face that the image's edge cuts in half is there, but not for sure.
+    half = np.ascontiguousarray(astronaut[:, :218])
+    low, usual = detector.detect(half, 0.02), detector.detect(half)
+    assert len(low) > len(usual) and (low.scores[len(usual):] < detector.min_score).all()
 
 
 def test_best_of_each_heap_stays_when_boxes_overlap():

@@ -153,6 +153,82 @@ def test_memory_does_not_grow_when_faces_come_and_go():
     assert len(tracker.live_ids) == 1
 
 
+def test_a_fast_face_keeps_its_id_when_stamps_are_irregular():
+    for fps in (10, 15, 30):
+        random, tracker, seen = np.random.RandomState(fps), FaceTracker(), set()
+        for stamp_s in np.cumsum(random.uniform(0.3, 1.7, 6 * fps)) / fps:
+            # 3.5 sides a second, and turning: too far between two images for a tracker that expects it where it was.
+            x = 600 + 500 * math.sin(0.7 * stamp_s) + random.normal(0, 2)
+            seen.update(update(tracker, [box(x, 240)], stamp_s))
+        assert len(seen) == 1
+
+
+def test_ids_stay_when_faces_cross_and_one_hides_the_other():
+    tracker, seen = FaceTracker(), []
+    for step in range(61):
+        left, right = 100 + 8 * step, 580 - 8 * step
+        boxes = [box(left, 240, 120)]
+        if abs(left - right) > 90:  # the detector keeps one of two boxes that overlap this much
+            boxes.append(box(right, 250, 100))
+        seen.append(update(tracker, boxes, step / 15))
+    assert {len(ids) for ids in seen} == {1, 2}
+    assert {ids[0] for ids in seen} == {face_id(0)}
+    assert {ids[1] for ids in seen if len(ids) == 2} == {face_id(1)}
+
+
+def test_a_hidden_face_is_expected_further_on_and_then_at_rest():
+    tracker = FaceTracker()
+    for step in range(15):
+        ids = update(tracker, [box(100 + 10 * step, 240)], step / 15)
+    x = [tracker.predicted(ids, 14 / 15 + gap_s)[0, [0, 2]].mean() for gap_s in (0.0, 1 / 15, 0.2, 0.6, 0.9)]
+    assert x[0] == pytest.approx(240) and x[1] == pytest.approx(249, abs=1.5)
+    assert x[1] < x[2] < x[3] and x[4] - x[3] < 10 and x[4] <= 240 + 75
+
+
+def test_two_stamps_close_together_throw_no_face_away():
+    tracker = FaceTracker()
+    first = update(tracker, [box(100, 100)], 0.0)
+    assert update(tracker, [box(110, 103, 104)], 1e-6) == first
+    assert update(tracker, [box(108, 102)], 0.1) == first
+    predicted = tracker.predicted(first, 0.2)
+    assert np.abs(predicted - np.array(box(108, 102))).max() < 80 and np.isfinite(predicted).all()
+
+
+def test_low_scores_continue_a_face_in_sight_and_begin_none():
+    tracker = FaceTracker()
+    low = lambda x, stamp_s: tracker.update(np.array([box(x, 100)]), np.array([0.3]), stamp_s, 0.5)  # noqa: E731
+    assert low(100, 0.0) == [''] and tracker.live_ids == []
+    first = update(tracker, [box(100, 100)], 0.1, [0.9])
+    assert low(104, 0.2) == first and low(108, 0.3) == first
+    assert low(300, 0.4) == [''], 'not near'
+    assert low(108, 0.5) == [''], 'it was out of sight'
+    assert update(tracker, [box(110, 100)], 0.6, [0.9]) == first
+    # A sure box goes first, though the other one overlaps more.
+    ids = tracker.update(np.array([box(112, 100), box(130, 100)]), np.array([0.3, 0.9]), 0.7, 0.5)
+    assert ids == ['', first[0]]
+
+
+def test_only_the_kept_faces_go_on_and_followed_ones_move():
+    tracker = FaceTracker()
+    first, second = update(tracker, [box(100, 100), box(400, 100)], 0.0)
+    tracker.follow([second], np.array([box(420, 100)]), 0.1)
+    assert tracker.live_ids == [first, second]
+    assert np.allclose(tracker.predicted([first, second], 0.1), [box(100, 100), box(420, 100)])
+    tracker.keep([second])
+    assert tracker.live_ids == [second]
+    assert update(tracker, [box(430, 100), box(100, 100)], 0.2)[0] == second
+    assert tracker.predicted([], 0.2).shape == (0, 4)
+
+
+def test_settings_act_at_once_when_adjusted():
+    tracker = FaceTracker(max_age_s=0.5)
+    first = update(tracker, [box(100, 100)], 0.0)
+    tracker.adjust(3.0, 0.3)
+    assert update(tracker, [box(100, 100)], 2.0) == first
+    with pytest.raises(BadParameter):
+        tracker.adjust(-1.0, 0.3)
+
+
 @pytest.mark.parametrize('arguments, expected', [
     ({'max_age_s': -0.1}, BadParameter), ({'max_age_s': math.nan}, BadParameter),
     ({'max_age_s': math.inf}, BadParameter),

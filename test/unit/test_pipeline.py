@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+from facial_emotion_ros.doubts import DoubtRules
 from facial_emotion_ros.emotions import EMOTIONS
 from facial_emotion_ros.errors import BadImage, BadModel
 from facial_emotion_ros.pipeline import EmotionPipeline
@@ -113,6 +114,49 @@ def test_a_face_keeps_its_id_when_it_moves_from_frame_to_frame(pipeline):
     assert len(face_ids) == 1
     face_id = face_ids.pop()
     assert len(face_id) == 5 and face_id.isalpha() and face_id.islower()
+
+
+def test_a_stream_is_smoothed_and_its_raw_readings_are_those_of_pictures(pipeline):
+    astronaut, president = (cv2.resize(sample(name), (400, 400)) for name in ('astronaut.jpg', 'president.jpg'))
+    mixed = cv2.addWeighted(astronaut, 0.75, president, 0.25, 0)
+    seen = [pipeline.estimate(image, step / 15)[0] for step, image in enumerate([astronaut] * 4 + [mixed])]
+    assert len({face.face_id for face in seen}) == 1
+    alone = pipeline.estimate(mixed)[0]
+    assert seen[-1].raw == alone.raw and alone.scores == alone.raw.scores
+    for emotion in EMOTIONS:
+        low, high = sorted([seen[0].scores[emotion], alone.scores[emotion]])
+        assert low - 1e-6 <= seen[-1].scores[emotion] <= high + 1e-6
+    assert seen[-1].scores != seen[-1].raw.scores and sum(seen[-1].scores.values()) == pytest.approx(1)
+
+
+def test_a_face_is_unknown_and_says_why_when_it_is_cut(pipeline):
+    half = np.ascontiguousarray(sample('astronaut.jpg')[:, 215:])
+    for stamp_s in (None, 0.0, 0.1):
+        face, = pipeline.estimate(half, stamp_s)
+        assert (face.emotion, face.raw.emotion, face.doubts) == ('unknown', 'unknown', ('cut',))
+        assert face.confidence == pytest.approx(max(face.scores.values())) and sum(face.scores.values()) > 0.99
+
+
+def test_doubts_and_smoothing_can_be_replaced_and_turned_off_between_images(pipeline):
+    half = np.ascontiguousarray(sample('astronaut.jpg')[:, 215:])
+    before = pipeline.doubts
+    try:
+        pipeline.doubts = DoubtRules(enabled=False)
+        assert pipeline.estimate(half)[0].emotion in EMOTIONS
+        pipeline.smoothing.adjust(False, 0.25, 0.3, 0.2)
+        face = [pipeline.estimate(image, step / 15)[0] for step, image in enumerate([sample('astronaut.jpg'), half])][1]
+        assert vars(face.raw) == {name: getattr(face, name) for name in vars(face.raw)}
+    finally:
+        pipeline.doubts = before
+        pipeline.smoothing.adjust(True, 0.25, 0.3, 0.2)
+
+
+def test_nothing_is_remembered_of_a_face_when_its_track_ends(pipeline):
+    for stamp_s in (0.0, 0.1):
+        pipeline.estimate(sample('astronaut.jpg'), stamp_s)
+    assert len(pipeline.smoothing) == 1
+    pipeline.estimate(np.zeros((512, 512, 3), np.uint8), 5.0)
+    assert len(pipeline.smoothing) == 0
 
 
 def test_a_new_face_gets_a_new_id_when_the_pipeline_was_reset(pipeline):

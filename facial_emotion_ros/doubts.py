@@ -1,0 +1,108 @@
+"""Reasons not to believe what the network says of a face: "don't know" beats a wrong word."""
+
+import math
+from typing import Tuple
+
+import cv2
+import numpy as np
+
+from facial_emotion_ros.errors import BadParameter
+
+#: Every reason, in the order in which they are told; the first three are of the image, the others of the network.
+DOUBTS = ('small', 'blurred', 'cut', 'disagreement', 'unsure')
+IMAGE_DOUBTS = DOUBTS[:3]
+
+#: Faces are brought to this side before their sharpness is measured, so that neither the camera's resolution nor its
+#: noise, which averaging takes away, decides.
+_SIDE_PX = 32
+#: Where five landmarks say that the whole face is: its middle lies so far above the middle of eyes and mouth, it is so
+#: wide and so high, in units of the distance between the eyes or 0.9 of that from eyes to mouth, whichever is more.
+#: Source: medians of 382 held-out faces of FER+ train in scenes, found by CenterFace.
+_UP, _WIDE, _HIGH = 0.17, 2.18, 2.68
+
+
+class DoubtRules:
+    """When an emotion is unknown. Measured defaults: docs/faces_over_time.md; 0 (or a cut of 1) turns a rule off."""
+
+    def __init__(self, enabled=True, min_face_px=24.0, min_sharpness=0.09, max_cut=0.25, min_confidence=0.45,
+                 min_agreement=0.73):
+        """Set the rules.
+
+        :param enabled: False doubts nothing.
+        :param min_face_px: a face whose box has a smaller side (root of width times height) is 'small'.
+        :param min_sharpness: a face of lower :func:`sharpness` is 'blurred'.
+        :param max_cut: a face of which a larger share lies beyond the image's edge is 'cut'.
+        :param min_confidence: a lower score of the best class is 'unsure'; in [0, 1].
+        :param min_agreement: a lower agreement of the branches is 'disagreement'; in [0, 1].
+        :raises BadParameter: for a value outside its range.
+        """
+        for name, value, most in (('side of a face', min_face_px, math.inf), ('sharpness', min_sharpness, math.inf),
+                                  ('cut', max_cut, 1), ('confidence', min_confidence, 1),
+                                  ('agreement', min_agreement, 1)):
+            if not (math.isfinite(value) and 0 <= value <= most):
+                raise BadParameter('expected a bound of %s from 0 up to %s, got %r' % (name, most, value))
+        self._enabled = enabled
+        self._min_face_px, self._min_sharpness, self._max_cut = min_face_px, min_sharpness, max_cut
+        self._min_confidence, self._min_agreement = min_confidence, min_agreement
+
+    def of_face(self, image: np.ndarray, box, landmarks, confidence: float, agreement: float) -> Tuple[str, ...]:
+        """Say what speaks against believing a reading.
+
+        :param image: (H, W, 3) uint8 BGR.
+        :param box: x0, y0, x1, y1 of the face in pixels.
+        :param landmarks: (5, 2) pixels, as Faces has them.
+        :param confidence: the best class's score.
+        :param agreement: of the branches.
+        :returns: some of DOUBTS; () if nothing does.
+        """
+        if not self._enabled:
+            return ()
+        side = math.sqrt(max(box[2] - box[0], 0.0) * max(box[3] - box[1], 0.0))
+        holds = {
+            'small': side < self._min_face_px,
+            'blurred': self._min_sharpness > 0 and sharpness(image, box) < self._min_sharpness,
+            'cut': cut_share(landmarks, image.shape[1], image.shape[0]) > self._max_cut,
+            'disagreement': agreement < self._min_agreement,
+            'unsure': confidence < self._min_confidence,
+        }
+        return tuple(doubt for doubt in DOUBTS if holds[doubt])
+
+
+def sharpness(image: np.ndarray, box) -> float:
+    """Measure how much fine detail a face has, whatever its size, brightness and contrast.
+
+    :param image: (H, W, 3) uint8 BGR.
+    :param box: x0, y0, x1, y1 in pixels.
+    :returns: energy of the Laplacian over the variance of the gray values, of the face shrunk to a side of 32 px (a
+        smaller one as it is); 0 for a face without contrast or without pixels.
+
+    Source: Pech-Pacheco et al., "Diatom autofocusing in brightfield microscopy", ICPR 2000 (variance of the Laplacian).
+    """
+    x0, y0 = max(int(round(box[0])), 0), max(int(round(box[1])), 0)
+    part = image[y0:max(int(round(box[3])), y0), x0:max(int(round(box[2])), x0)]
+    if min(part.shape[:2]) < 4:
+        return 0.0
+    gray = cv2.cvtColor(np.ascontiguousarray(part), cv2.COLOR_BGR2GRAY)
+    factor = min(_SIDE_PX / math.sqrt(gray.size), 1.0)
+    size = tuple(max(4, int(round(side * factor))) for side in (gray.shape[1], gray.shape[0]))
+    gray = cv2.resize(gray, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+    detail = cv2.Laplacian(gray, cv2.CV_32F)[1:-1, 1:-1]
+    contrast = float(gray.var())
+    return float((detail * detail).mean()) / contrast if contrast > 1.0 else 0.0
+
+
+def cut_share(landmarks, width: int, height: int) -> float:
+    """Estimate how much of a face lies beyond the image's edge: a detector's box ends there, its landmarks do not.
+
+    :param landmarks: (5, 2) pixels, as Faces has them.
+    :param width: of the image, px.
+    :param height: of the image, px.
+    :returns: share of the face's box in [0, 1].
+    """
+    points = np.asarray(landmarks, np.float64)
+    eyes, mouth = points[:2].mean(axis=0), points[3:].mean(axis=0)
+    unit = max(float(np.hypot(*(points[1] - points[0]))), 0.9 * float(np.hypot(*(mouth - eyes))), 1e-6)
+    middle = 0.5 * (eyes + mouth) - [0.0, _UP * unit]
+    half = 0.5 * unit * np.array([_WIDE, _HIGH])
+    inside = np.minimum(middle + half, [width, height]) - np.maximum(middle - half, 0.0)
+    return min(max(float(1.0 - inside.clip(0).prod() / (2 * half).prod()), 0.0), 1.0)

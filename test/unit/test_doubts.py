@@ -1,0 +1,114 @@
+"""When a face is too small, too blurred, cut, or the network too unsure to be believed."""
+
+import os
+
+import cv2
+import numpy as np
+import pytest
+
+from facial_emotion_ros.doubts import DOUBTS, DoubtRules, cut_share, sharpness
+from facial_emotion_ros.errors import BadParameter
+from facial_emotion_ros.face_detector import open_detector
+from facial_emotion_ros.model_bundle import ModelBundle, embedded_bundle
+
+SAMPLES = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), 'samples')
+
+
+@pytest.fixture(scope='module')
+def detector():
+    """Return the embedded detector."""
+    return open_detector(ModelBundle.open(embedded_bundle('centerface')))
+
+
+@pytest.fixture(scope='module')
+def astronaut():
+    """Return the portrait, BGR, 512x512; its face is about 95x125 px."""
+    return cv2.imread(os.path.join(SAMPLES, 'astronaut.jpg'))
+
+
+def doubts_of(detector, image, rules=None, confidence=0.9, agreement=0.9):
+    """Return the doubts about the first face of an image."""
+    faces = detector.detect(image)
+    assert len(faces), 'no face'
+    return (rules or DoubtRules()).of_face(image, faces.boxes[0], faces.landmarks[0], confidence, agreement)
+
+
+@pytest.mark.parametrize('name', ['astronaut.jpg', 'president.jpg', 'vice_president.jpg'])
+@pytest.mark.parametrize('factor', [0.5, 1.0])
+def test_nothing_is_doubted_when_a_portrait_is_clear(detector, name, factor):
+    image = cv2.imread(os.path.join(SAMPLES, name))
+    assert doubts_of(detector, cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)) == ()
+
+
+def test_each_reason_is_told_when_it_alone_holds(detector, astronaut):
+    small = cv2.resize(astronaut, None, fx=0.19, fy=0.19, interpolation=cv2.INTER_AREA)
+    assert doubts_of(detector, small) == ('small',)
+    assert doubts_of(detector, cv2.GaussianBlur(astronaut, (0, 0), 5.5)) == ('blurred',)
+    assert doubts_of(detector, astronaut[:, 215:]) == ('cut',)
+    assert doubts_of(detector, astronaut, confidence=0.3) == ('unsure',)
+    assert doubts_of(detector, astronaut, agreement=0.5) == ('disagreement',)
+
+
+def test_several_reasons_are_told_in_order_when_they_hold_together(detector, astronaut):
+    image = cv2.GaussianBlur(astronaut, (0, 0), 5.5)
+    told = doubts_of(detector, image, DoubtRules(min_face_px=300), confidence=0.2, agreement=0.2)
+    assert told == ('small', 'blurred', 'disagreement', 'unsure')
+    assert set(told) <= set(DOUBTS)
+
+
+@pytest.mark.parametrize('rules', [
+    noisy = cv2.GaussianBlur(astronaut, (0, 0), 0.05 * side)
+    noisy = noisy + np.random.RandomState(0).normal(0, 4, astronaut.shape)
+def test_nothing_is_doubted_when_the_rules_are_turned_off(detector, astronaut, rules):
+    image = cv2.GaussianBlur(astronaut[:, 215:], (0, 0), 3)
+    assert doubts_of(detector, image, rules, 0.0, 0.0) == ()
+
+
+def test_sharpness_falls_with_blur_and_stays_with_size_brightness_and_noise(detector, astronaut):
+    box = detector.detect(astronaut).boxes[0]
+    clear = sharpness(astronaut, box)
+    assert clear > 0.2
+    side = float(np.sqrt((box[2] - box[0]) * (box[3] - box[1])))
+    blurred = [sharpness(cv2.GaussianBlur(astronaut, (0, 0), share * side), box)
+               for share in (0.01, 0.02, 0.04, 0.06)]
+    assert clear > blurred[0] > blurred[1] > 0.09 > blurred[2] > blurred[3]
+    large = cv2.resize(astronaut, None, fx=3, fy=3, interpolation=cv2.INTER_CUBIC)
+    assert sharpness(large, box * 3) == pytest.approx(clear, rel=0.25)
+    assert sharpness((astronaut * 0.4).astype(np.uint8), box) == pytest.approx(clear, rel=0.1)
+    noisy = cv2.GaussianBlur(astronaut, (0, 0), 0.05 * side) + np.random.RandomState(0).normal(0, 4, astronaut.shape)
+    assert sharpness(noisy.clip(0, 255).astype(np.uint8), box) < 0.09, 'noise is no detail'
+
+
+@pytest.mark.parametrize('box', [
+    (0, 0, 0, 0), (5, 5, 7, 90), (-50, -50, -10, -10), (600, 400, 900, 700), (10, 10, 5, 5)])
+def test_sharpness_is_a_number_when_a_box_is_odd(box):
+    assert np.isfinite(sharpness(np.full((120, 160, 3), 128, np.uint8), box))
+
+
+@pytest.mark.parametrize('side', ['left', 'right', 'top', 'bottom'])
+def test_cut_share_grows_when_more_of_a_face_is_beyond_the_edge(detector, astronaut, side):
+    x0, y0, x1, y1 = detector.detect(astronaut).boxes[0]
+    told = []
+    for share in (0.0, 0.15, 0.4):
+        left = int(x0 + share * (x1 - x0)) if side == 'left' and share else 0
+        top = int(y0 + share * (y1 - y0)) if side == 'top' and share else 0
+        right = int(x1 - share * (x1 - x0)) if side == 'right' and share else 512
+        bottom = int(y1 - share * (y1 - y0)) if side == 'bottom' and share else 512
+        part = np.ascontiguousarray(astronaut[top:bottom, left:right])
+        faces = detector.detect(part)
+        assert len(faces) == 1
+        told.append(cut_share(faces.landmarks[0], part.shape[1], part.shape[0]))
+    assert told[0] < 1e-9 and told[0] < told[1] < 0.25 < told[2] < 0.6
+
+
+@pytest.mark.parametrize('landmarks', [np.zeros((5, 2)), np.full((5, 2), 1e6), np.full((5, 2), -300.0)])
+def test_cut_share_is_within_bounds_when_landmarks_are_odd(landmarks):
+    assert 0.0 <= cut_share(landmarks, 640, 480) <= 1.0
+
+
+@pytest.mark.parametrize('arguments, expected', [
+    ({'min_face_px': -1.0}, BadParameter), ({'min_sharpness': float('nan')}, BadParameter),
+    ({'max_cut': 1.5}, BadParameter), ({'min_confidence': -0.1}, BadParameter), ({'min_agreement': 2}, BadParameter)])
+def test_refused_when_a_bound_is_out_of_range(arguments, expected):
+    with pytest.raises(expected, match='expected'):
+        DoubtRules(**arguments)
