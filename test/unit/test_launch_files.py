@@ -57,7 +57,7 @@ def parameters_of(name):
 
 
 def test_launch_files_are_those_that_are_documented():
-    assert LAUNCH_FILES == ['demo.launch.py', 'jetson_orin.launch.py', 'jetson_tx2.launch.py',
+    assert LAUNCH_FILES == ['cameras.launch.py', 'demo.launch.py', 'jetson_orin.launch.py', 'jetson_tx2.launch.py',
                             'jetson_xavier.launch.py', 'node.launch.py']
 
 
@@ -91,14 +91,21 @@ def test_arguments_are_the_same_when_both_files_have_them():
         assert len(described[argument]) == 2 and len(set(described[argument])) == 1, argument
 
 
-def test_node_launch_names_what_exists():
-    [call] = calls(tree_of('node.launch.py'), 'Node')
+@pytest.mark.parametrize('name', ['node.launch.py', 'cameras.launch.py'])
+def test_node_launch_names_what_exists(name):
+    [call] = calls(tree_of(name), 'Node')
     given = keywords(call)
     assert ast.literal_eval(given['executable']) in executables()
     assert ast.literal_eval(given['package']) == 'facial_emotion_ros'
     for mapping in [node for node in ast.walk(given['parameters']) if isinstance(node, ast.Dict)]:
         names = {key.value for key in mapping.keys}
         assert names <= set(parameters_of('emotion_node')) | {'use_sim_time'}
+
+
+def test_cameras_launch_gives_each_node_a_place_of_its_own():
+    given = {name: ast.dump(value) for name, value in keywords(calls(tree_of('cameras.launch.py'), 'Node')[0]).items()}
+    assert "attr='name'" in given['namespace'] and "attr='image_topic'" in given['remappings']
+    assert "'output.humans_prefix'" in given['parameters'] and "attr='humans_prefix'" in given['parameters']
 
 
 @pytest.mark.parametrize('name', LAUNCH_FILES)

@@ -1,0 +1,55 @@
+"""
+Start one emotion_node for each of several cameras:
+
+    ros2 launch facial_emotion_ros cameras.launch.py cameras:='front=/front/image_raw rear=/rear/image_raw'
+
+Each has the camera's name as its namespace, and /<name>/humans as its ROS4HRI prefix: two nodes must not share one.
+"""
+
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
+from launch_ros.substitutions import FindPackageShare
+
+from facial_emotion_ros.camera_list import read_cameras
+
+
+def generate_launch_description():
+    """Declare the arguments; the nodes follow when their values are known."""
+    defaults = PathJoinSubstitution([FindPackageShare('facial_emotion_ros'), 'config', 'emotion_node.yaml'])
+    return LaunchDescription([
+        DeclareLaunchArgument('cameras', default_value='camera',
+                              description='Cameras as name=topic, with spaces between them: front=/front/image_raw '
+                                          'rear=/rear/image_raw. A name alone means its topic image_raw.'),
+        DeclareLaunchArgument('params_file', default_value=defaults,
+                              description="Parameter file of every node in place of the package's own "
+                                          'config/emotion_node.yaml.'),
+        DeclareLaunchArgument('use_sim_time', default_value='false', choices=['true', 'false'],
+                              description='Whether the time comes from /clock.'),
+        DeclareLaunchArgument('log_level', default_value='info',
+                              description='Least severity that is logged: debug, info, warn, error or fatal.'),
+        OpaqueFunction(function=_nodes),
+    ])
+
+
+def _nodes(context):
+    return [_node(camera) for camera in read_cameras(LaunchConfiguration('cameras').perform(context))]
+
+
+def _node(camera):
+    return Node(
+        package='facial_emotion_ros',
+        executable='emotion_node',
+        name='emotion_node',
+        namespace=camera.name,
+        parameters=[
+            LaunchConfiguration('params_file'),
+            {'use_sim_time': ParameterValue(LaunchConfiguration('use_sim_time'), value_type=bool),
+             'output.humans_prefix': camera.humans_prefix},
+        ],
+        remappings=[('image', camera.image_topic)],
+        ros_arguments=['--log-level', LaunchConfiguration('log_level')],
+        output='screen',
+    )
