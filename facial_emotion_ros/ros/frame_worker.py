@@ -9,6 +9,7 @@ from rclpy.clock import Clock, ClockType
 from facial_emotion_ros.errors import BadImage, FacialEmotionError
 from facial_emotion_ros.frame_slot import FrameSlot
 from facial_emotion_ros.ros.camera_image import image_of
+from facial_emotion_ros.ros.face_rules import FaceRules
 
 #: The worker looks up from an empty slot this often, to see whether it shall end.
 _TAKE_TIMEOUT_S = 0.5
@@ -32,6 +33,7 @@ class FrameWorker:
         self._node = node
         self._log = node.get_logger()
         self._pipeline = pipeline
+        self._rules = FaceRules(self._value)
         self._outputs = outputs
         self._tally = tally
         self._slot = FrameSlot()
@@ -108,6 +110,7 @@ class FrameWorker:
             if age_s is not None and 0.0 < max_age_s < age_s:
                 return 'expired', None, 'it was %.1f s old, input.max_age_s is %g' % (age_s, max_age_s)
             image = image_of(message)
+            self._rules.hand_over(self._pipeline)
             estimates = self._pipeline.estimate(image, self._stamp_s(message))
             with self._publishing:
                 if self._stopping.is_set() or self._paused:

@@ -147,17 +147,15 @@ class EmotionNode(LifecycleNode):
         # Imported here, so that what is missing for inference is told by a sentence and the node stays reachable.
         from facial_emotion_ros.engine_cache import EngineCache
         from facial_emotion_ros.execution_providers import ProviderPlan
-        from facial_emotion_ros.face_tracker import FaceTracker
         from facial_emotion_ros.pipeline import EmotionPipeline
         from facial_emotion_ros.ros.outputs import Outputs
-        tracker = FaceTracker(max_age_s=self._value('tracker.max_age_s'), min_iou=self._value('tracker.min_iou'))
         plan = ProviderPlan(
             self._value('inference.providers'), self._value('inference.threads'), self._value('inference.precision'),
             self._value('inference.face_batch'), EngineCache(self._value('inference.engine_cache')))
         self._pipeline = EmotionPipeline(
             esr=self._value('inference.bundle'), detector=self._value('detector.bundle'),
             min_score=self._value('detector.min_score') or None, long_side_px=self._value('detector.long_side_px'),
-            providers=plan, max_faces=self._value('inference.max_faces'), tracker=tracker)
+            providers=plan, max_faces=self._value('inference.max_faces'))
         self._pipeline.warm_up()
         self._outputs = Outputs(self, self._value('output.humans_prefix'), self._value('output.opendr'),
                                 self._follow_readers)
