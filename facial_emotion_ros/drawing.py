@@ -88,11 +88,12 @@ def draw_estimates(image: np.ndarray, estimates: Sequence) -> np.ndarray:
     # Boxes first, so that no box strikes through another face's words.
     for frame, estimate in zip(frames, estimates):
         _draw_frame(canvas, frame, _color(estimate))
-    taken = list(frames)
+    plates = []  # type: List[_Box]
     for frame, estimate in zip(frames, estimates):
-        label = _draw_label(canvas, frame, estimate, taken)
-        if label:
-            taken.append(label)
+        plate = _draw_label(canvas, frame, estimate, frames, plates)
+        if plate:
+            plates.append(plate)
+    taken = frames + plates
     for frame, estimate in zip(frames, estimates):
         panel = _place_panel(canvas, frame, taken)
         if panel:
@@ -124,31 +125,42 @@ def _draw_frame(canvas: _Canvas, frame: _Box, color):
             cv2.line(canvas.image, start, end, shade, canvas.px(2.2) + rim, cv2.LINE_AA)
 
 
-def _draw_label(canvas: _Canvas, frame: _Box, estimate, taken: List[_Box]) -> Optional[_Box]:
-    """Write emotion, confidence and id on a plate above the box, below it, or inside at its top."""
-    words = estimate.emotion
+def _draw_label(canvas: _Canvas, frame: _Box, estimate, frames: List[_Box], plates: Sequence[_Box] = ()):
+    """Write emotion, confidence (or why it is unknown) and id on a plate near the box, beside all other plates."""
+    words, note = estimate.emotion, estimate.face_id
     if estimate.emotion != UNKNOWN and math.isfinite(estimate.confidence):
         words += f' {100 * estimate.confidence:.0f}%'
+    elif getattr(estimate, 'doubts', ()):
+        note = ' '.join([', '.join(estimate.doubts), estimate.face_id]).strip()
     pad, gap, height = canvas.px(5), canvas.px(8), canvas.px(20)
     words_width = canvas.text_width(words, 11)
     width = 2 * pad + words_width
-    if estimate.face_id:
-        width += gap + canvas.text_width(estimate.face_id, 8)
-    others = [box for box in taken if box is not frame]
-    places = [canvas.fitted(frame.x0, y0, width, height)
-              for y0 in (frame.y0 - height - canvas.px(3), frame.y1 + canvas.px(3), frame.y0)]
-    places = [place for place in places if place]
-    if not places:
+    if note:
+        width += gap + canvas.text_width(note, 8)
+    plate = _place_plate(canvas, frame, width, height, frames, plates)
+    if not plate:
         return None
-    # The first of the places that hide the least; its own face counts as well as the others.
-    plate = min(places, key=lambda place: sum(place.overlap(box) for box in others) + place.overlap(frame))
     canvas.shade(plate, 0.8)
     canvas.fill(plate.x0, plate.y0, plate.x0 + canvas.px(2.5), plate.y1, _color(estimate))
     baseline = plate.y0 + (height + canvas.px(10)) // 2
     canvas.text(words, plate.x0 + pad, baseline, 11, _WHITE)
-    if estimate.face_id:
-        canvas.text(estimate.face_id, plate.x0 + pad + words_width + gap, baseline, 8, _GRAY)
+    if note:
+        canvas.text(note, plate.x0 + pad + words_width + gap, baseline, 8, _GRAY)
     return plate
+
+
+def _place_plate(canvas: _Canvas, frame: _Box, width: int, height: int, frames: List[_Box],
+                 plates: Sequence[_Box]) -> Optional[_Box]:
+    """Find room for a plate: above the box, below it or inside, further off where others are; None if too large."""
+    above, below, inside = frame.y0 - height - canvas.px(3), frame.y1 + canvas.px(3), frame.y0
+    far = height + canvas.px(2)
+    tops = [above, below, inside]
+    for step in range(1, 6):
+        tops += [above - step * far, below + step * far, inside + step * far]
+    places = [canvas.fitted(x0, y0, width, height) for y0 in tops for x0 in (frame.x0, frame.x1 - width)]
+    # The first of the places that hide the least; its own face counts as well as the others, words far more.
+    return min((place for place in places if place), default=None, key=lambda place: (
+        sum(place.overlap(other) for other in frames) + 50 * sum(place.overlap(plate) for plate in plates)))
 
 
 _ROW, _BAR, _WORDS = 13, 62, 60  # a panel's sizes for 640 x 480: height of a row, length of a bar, width of its words

@@ -71,6 +71,33 @@ def test_label_is_whole_when_the_face_is_at_a_border(box):
     assert np.array_equal(label(box), in_the_middle)
 
 
+@pytest.mark.parametrize('boxes', [
+    [(200, 200, 300, 320), (230, 205, 330, 325), (210, 215, 310, 335)],
+    [(100 + 25 * column, 150 + 30 * row, 150 + 25 * column, 210 + 30 * row) for row in range(3) for column in range(3)],
+    [(0, 0, 60, 70), (10, 0, 70, 70), (0, 5, 60, 75)], [(300, 200, 380, 300)] * 4])
+def test_labels_do_not_overlap_when_faces_do(boxes):
+    canvas = drawing._Canvas(ground())
+    frames, plates = [drawing._frame(canvas, box) for box in boxes], []
+    for number, (frame, box) in enumerate(zip(frames, boxes)):
+        face = estimate(box, (UNKNOWN, 'surprise')[number % 2])
+        plates.append(drawing._draw_label(canvas, frame, face, frames, plates))
+    assert all(one.overlap(other) == 0 for row, one in enumerate(plates) for other in plates[:row])
+
+
+def test_unknown_tells_why_when_there_are_doubts():
+    plain = estimate((200, 200, 300, 320), UNKNOWN)
+    doubtful = namedtuple('Doubtful', Estimate._fields + ('doubts',))(*plain, doubts=('blurred', 'cut'))
+    widths = []
+    for face in (plain, doubtful):
+        canvas = drawing._Canvas(ground())
+        frame = drawing._frame(canvas, face.box)
+        plate = drawing._draw_label(canvas, frame, face, [frame])
+        widths.append(plate.x1 - plate.x0)
+    assert widths[1] > widths[0] + 40
+    known = draw_estimates(ground(), [estimate((200, 200, 300, 320))])
+    assert painted(draw_estimates(ground(), [doubtful]), COLORS['happy']) < painted(known, COLORS['happy'])
+
+
 @pytest.mark.parametrize('height, width', [(1, 1), (2, 500), (31, 33), (240, 320), (1080, 1920), (4000, 30)])
 def test_drawing_works_when_the_image_has_any_size(height, width):
     whole = estimate((0.0, 0.0, float(width), float(height)))
