@@ -1,4 +1,4 @@
-"""Both launch files run for real, where launch_ros and an installation of the package are there."""
+"""The launch files run for real, where launch_ros and an installation of the package are there."""
 
 import importlib.util
 import json
@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 
+import onnxruntime
 import pytest
 from vision_msgs.msg import Detection2DArray
 
@@ -65,6 +66,21 @@ def test_node_waits_for_a_manager_when_launched_without_autostart(launch, peer):
     assert peer.state() == 'unconfigured'
     [sim_time] = peer.get_parameters(['use_sim_time'])
     assert sim_time.bool_value is True
+
+
+@pytest.mark.parametrize('board, batch', [('tx2', 2), ('xavier', 4), ('orin', 4)])
+def test_a_board_s_node_works_on_the_cpu_and_warns_once_when_its_gpu_is_missing(launch, peer, tmp_path, board, batch):
+    if set(onnxruntime.get_available_providers()) & {'TensorrtExecutionProvider', 'CUDAExecutionProvider'}:
+        pytest.skip('this ONNX Runtime has a GPU provider')
+    launch('jetson_%s.launch.py' % board, 'namespace:=robot')
+    peer.wait_state('active', '/robot/emotion_node')
+    [face_batch] = peer.get_parameters(['inference.face_batch'], '/robot/emotion_node')
+    assert face_batch.integer_value == batch
+    readings = peer.listen(Detection2DArray, '/robot/detections')
+    camera = peer.camera('/robot/image')
+    peer.wait(lambda: readings, 'an answer', each=camera.shoot)
+    [warning] = [line for line in (tmp_path / 'launch.log').read_text().splitlines() if '[WARN]' in line]
+    assert 'TensorrtExecutionProvider' in warning and 'CUDAExecutionProvider' in warning
 
 
 def test_demo_ends_with_a_summary_when_launched(launch, peer, tmp_path):
