@@ -1,6 +1,7 @@
 """A mailbox for one frame between two threads: what is put replaces what waits, so the newest frame is the next one."""
 
 import threading
+from collections import OrderedDict
 
 
 class SlotClosed(RuntimeError):
@@ -8,17 +9,18 @@ class SlotClosed(RuntimeError):
 
 
 class FrameSlot:
-    """Holds one frame at most; any thread may call anything."""
+    """Holds one frame at most, or one for each key where keys are given; any thread may call anything."""
 
     def __init__(self):
         self._changed = threading.Condition()
-        self._frames = []  # one at most; a list, so that any object may be a frame
+        self._frames = OrderedDict()
         self._closed = False
 
-    def put(self, frame) -> bool:
+    def put(self, frame, key='') -> bool:
         """Leave a frame for the next `take`. Never waits.
 
         :param frame: any object but None.
+        :param key: whose frame it is, where several take turns: a newer frame keeps the place of the one it replaces.
         :returns: whether it replaced a frame that nobody had taken.
         :raises SlotClosed: after `close`; the frame is not kept.
         :raises ValueError: for None, which `take` returns for no frame.
@@ -29,8 +31,8 @@ class FrameSlot:
             if self._closed:
                 raise SlotClosed('expected an open slot, got a frame after it was closed; destroy the subscription '
                                  'before closing')
-            replaced = bool(self._frames)
-            self._frames[:] = [frame]
+            replaced = key in self._frames
+            self._frames[key] = frame
             self._changed.notify()
             return replaced
 
@@ -42,22 +44,22 @@ class FrameSlot:
         """
         with self._changed:
             self._changed.wait_for(lambda: self._frames or self._closed, timeout_s)
-            return self._frames.pop() if self._frames else None
+            return self._frames.popitem(last=False)[1] if self._frames else None
 
     def clear(self) -> int:
-        """Drop the frame that waits.
+        """Drop what waits.
 
-        :returns: how many were dropped, 0 or 1.
+        :returns: how many frames were dropped.
         """
         with self._changed:
             dropped = len(self._frames)
-            del self._frames[:]
+            self._frames.clear()
             return dropped
 
     def close(self) -> int:
-        """Drop the frame that waits, wake every `take`, and refuse what is put from now on. Closing twice is fine.
+        """Drop what waits, wake every `take`, and refuse what is put from now on. Closing twice is fine.
 
-        :returns: how many were dropped, 0 or 1.
+        :returns: how many frames were dropped.
         """
         with self._changed:
             self._closed = True

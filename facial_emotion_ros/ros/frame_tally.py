@@ -23,39 +23,40 @@ class FrameTally:
     def __init__(self):
         self._lock = threading.Lock()
         self._counts = dict.fromkeys(('received',) + OUTCOMES + ODD_STAMPS, 0)
-        self._newest = None
-        self._arrived_s = None
+        self._waiting = {}
         self._taken_s = None
         self._ages_s = deque(maxlen=_KEPT)
         self._works_s = deque(maxlen=_KEPT)
         self._arrivals_s = deque(maxlen=_KEPT)
         self._faults = {}
 
-    def put(self, slot, frame, now_s):
+    def put(self, slot, frame, now_s, key=''):
         """Put a frame into the slot and book it, and the one that it replaced.
 
         :param slot: FrameSlot.
         :param frame: what to put.
         :param now_s: float.
+        :param key: whose frame it is, where several take turns.
         """
         with self._lock:
-            if slot.put(frame):
+            if slot.put(frame, key):
                 self._counts['replaced'] += 1
             self._counts['received'] += 1
-            # While this is set, one frame waits. It names the frame because the worker books only after it has taken:
-            # in between, the next one may have come.
-            self._newest = frame
+            # What is in here waits. It names the frame because the worker books only after it has taken: in between,
+            # the next one may have come.
+            self._waiting[key] = frame
             self._arrivals_s.append(now_s)
 
-    def taken(self, frame, now_s):
+    def taken(self, frame, now_s, key=''):
         """Book that the worker has taken a frame.
 
         :param frame: the one that the slot gave.
         :param now_s: float.
+        :param key: as it was put.
         """
         with self._lock:
-            if self._newest is frame:
-                self._newest = None
+            if self._waiting.get(key) is frame:
+                del self._waiting[key]
             self._taken_s = now_s
 
     def finished(self, outcome, now_s, age_s=None, reason=''):
@@ -97,7 +98,7 @@ class FrameTally:
             dropped = slot.clear()
             self._counts['expired'] += dropped
             if dropped:
-                self._newest = None
+                self._waiting.clear()
 
     def snapshot(self):
         """Look at everything at one instant.
@@ -108,7 +109,7 @@ class FrameTally:
         """
         with self._lock:
             view = dict(self._counts)
-            view['waiting'] = int(self._newest is not None)
+            view['waiting'] = len(self._waiting)
             view['in_work'] = view['received'] - sum(self._counts[name] for name in OUTCOMES) - view['waiting']
             view.update(ages_s=list(self._ages_s), works_s=list(self._works_s), arrivals_s=list(self._arrivals_s),
                         taken_s=self._taken_s, faults=dict(self._faults))

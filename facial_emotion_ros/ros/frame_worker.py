@@ -74,12 +74,13 @@ class FrameWorker:
         if paused:
             self.forget()
 
-    def offer(self, message):
+    def offer(self, message, key=''):
         """Put an image into the slot, where it replaces one that still waits. Returns at once.
 
         :param message: sensor_msgs/Image or CompressedImage.
+        :param key: of a message whose image is one of several that take turns: its `key`.
         """
-        self._tally.put(self._slot, message, time.monotonic())
+        self._tally.put(self._slot, message, time.monotonic(), key)
 
     def forget(self):
         """Drop the frame that waits, and all tracks before the next one: the clock has jumped."""
@@ -92,7 +93,7 @@ class FrameWorker:
             if message is None:
                 continue
             started_s = time.monotonic()
-            self._tally.taken(message, started_s)
+            self._tally.taken(message, started_s, getattr(message, 'key', ''))
             outcome, age_s, reason = self._answer(message)
             self._tally.finished(outcome, time.monotonic(), age_s, reason)
 
@@ -109,14 +110,12 @@ class FrameWorker:
             age_s, max_age_s = self._age_s(message), self._value('input.max_age_s')
             if age_s is not None and 0.0 < max_age_s < age_s:
                 return 'expired', None, 'it was %.1f s old, input.max_age_s is %g' % (age_s, max_age_s)
-            image = image_of(message)
             self._rules.hand_over(self._pipeline)
-            estimates = self._pipeline.estimate(image, self._stamp_s(message))
+            publish = self._estimate(message)
             with self._publishing:
                 if self._stopping.is_set() or self._paused:
                     return 'expired', None, 'the node was stopped meanwhile'
-                self._outputs.publish(message.header, image, estimates, self._pipeline.tracker.live_ids,
-                                      self._value('output.contempt_as'))
+                publish()
             return 'processed', self._age_s(message), ''
         except BadImage as fault:
             self._log.warning('Dropped an image: %s' % fault, throttle_duration_sec=_REPEAT_S,
@@ -129,6 +128,16 @@ class FrameWorker:
         except Exception as fault:
             self._tell_once(fault)
             return 'failed', None, str(fault)
+
+    def _estimate(self, message):
+        """Work on one image.
+
+        :returns: function that publishes what came out.
+        """
+        image = image_of(message)
+        estimates = self._pipeline.estimate(image, self._stamp_s(message))
+        return lambda: self._outputs.publish(message.header, image, estimates, self._pipeline.tracker.live_ids,
+                                             self._value('output.contempt_as'))
 
     def _tell_once(self, fault):
         """Log a traceback for the first fault of its kind, and one throttled line for those that follow."""

@@ -20,6 +20,7 @@ from facial_emotion_ros.power import PowerMeter, power_health
 from facial_emotion_ros.ros import parameters
 from facial_emotion_ros.ros.diagnostics import diagnostics_message
 from facial_emotion_ros.ros.frame_tally import FrameTally
+from facial_emotion_ros.ros.humans_input import HumansInput
 from facial_emotion_ros.ros.image_input import ImageInput, image_topic
 from facial_emotion_ros.ros.python_log import NodeLog
 
@@ -98,15 +99,21 @@ class EmotionNode(LifecycleNode):
     @_told
     def on_activate(self):
         """Start the worker; the image is subscribed to when someone reads an output."""
+        from facial_emotion_ros.ros.crop_worker import CropWorker
         from facial_emotion_ros.ros.frame_worker import FrameWorker
         if self._pipeline is None:
             raise FacialEmotionError(_HUNG)
         self._pipeline.reset()
         self._tally = FrameTally()
-        self._worker = FrameWorker(self, self._pipeline, self._outputs, self._tally)
+        follows = self._value('input.mode') == 'humans'
+        kind = CropWorker if follows else FrameWorker
+        self._worker = kind(self, self._pipeline, self._outputs, self._tally)
         self._worker.pause(not self._enabled)
         self._worker.start()
-        self._input = ImageInput(self, self._outputs.readers, self._worker.offer)
+        if follows:
+            self._input = HumansInput(self, self._outputs, self._worker.offer_crop)
+        else:
+            self._input = ImageInput(self, self._outputs.readers, self._worker.offer)
         self.get_logger().info('Active: waiting for readers of its topics and for images on %s.' % self._input.topic)
         self._follow_readers()
 
@@ -148,6 +155,7 @@ class EmotionNode(LifecycleNode):
         from facial_emotion_ros.engine_cache import EngineCache
         from facial_emotion_ros.execution_providers import ProviderPlan
         from facial_emotion_ros.pipeline import EmotionPipeline
+        from facial_emotion_ros.ros.crop_outputs import CropOutputs
         from facial_emotion_ros.ros.outputs import Outputs
         plan = ProviderPlan(
             self._value('inference.providers'), self._value('inference.threads'), self._value('inference.precision'),
@@ -157,8 +165,14 @@ class EmotionNode(LifecycleNode):
             min_score=self._value('detector.min_score') or None, long_side_px=self._value('detector.long_side_px'),
             providers=plan, max_faces=self._value('inference.max_faces'))
         self._pipeline.warm_up()
-        self._outputs = Outputs(self, self._value('output.humans_prefix'), self._value('output.opendr'),
-                                self._follow_readers)
+        prefix = self._value('output.humans_prefix')
+        if self._value('input.mode') == 'humans':
+            if not prefix:
+                raise BadParameter("input.mode humans needs the prefix of the faces to follow, but "
+                                   "output.humans_prefix is ''; give it, '/humans' for example.")
+            self._outputs = CropOutputs(self, prefix)
+        else:
+            self._outputs = Outputs(self, prefix, self._value('output.opendr'), self._follow_readers)
         bundle = self._pipeline.esr_bundle
         self._outputs.announce(bundle)
         self._fault = ''
@@ -246,7 +260,8 @@ class EmotionNode(LifecycleNode):
     def _publish_diagnostics(self):
         now_s, counts, image_input, pipeline = time.monotonic(), self._tally.snapshot(), self._input, self._pipeline
         reading = health.input_health(
-            now_s, counts, image_topic(self), image_input.since_s if image_input else None,
+            now_s, counts, image_input.topic if image_input else image_topic(self),
+            image_input.since_s if image_input else None,
             image_input.publishers() if image_input else 0, counts['faults'], self._value('input.timeout_s'),
             self._state())
         thinking = health.inference_health(

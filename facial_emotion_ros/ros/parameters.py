@@ -34,6 +34,10 @@ class Parameter(NamedTuple):
 TABLE = (
     Parameter('autostart', True,
               'Configure and activate without being asked. Turn it off where a lifecycle manager does that.'),
+    Parameter('input.mode', 'image',
+              "What is worked on: image finds the faces of a camera's image; humans reads the faces that another "
+              'ROS4HRI node finds and cuts out under output.humans_prefix, and publishes their expression only.',
+              choices=('image', 'humans')),
     Parameter('input.transport', 'raw',
               'Which images are subscribed to: raw (sensor_msgs/Image on image), or compressed '
               '(sensor_msgs/CompressedImage, JPEG or PNG, on image/compressed, where image_transport puts it).',

@@ -87,3 +87,12 @@ def test_every_frame_is_taken_or_replaced_once_when_threads_race():
         thread.join(LONG_S)
     assert len(taken) + sum(replaced) + dropped == 3 * count
     assert len(set(taken)) == len(taken)
+
+
+def test_frames_of_several_take_turns_when_they_have_keys():
+    slot = FrameSlot()
+    assert [slot.put(frame, frame[0]) for frame in ('a1', 'b1', 'a2', 'c1', 'b2')] == [False, False, True, False, True]
+    assert [slot.take(0) for _ in range(4)] == ['a2', 'b2', 'c1', None]
+    slot.put('a3', 'a')
+    slot.put('b3', 'b')
+    assert slot.clear() == 2 and slot.take(0) is None

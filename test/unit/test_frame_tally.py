@@ -100,3 +100,26 @@ def test_it_balances_at_every_instant_when_three_threads_hurry():
         assert view['received'] == sum(view[name] for name in OUTCOMES + ('waiting', 'in_work')), view
         assert view['waiting'] in (0, 1) and view['in_work'] in (0, 1), view
     assert balance(tally)['received'] == 5000
+
+
+def test_counts_balance_when_frames_of_several_faces_wait():
+    tally, slot = FrameTally(), FrameSlot()
+    for frame in ('a1', 'b1', 'a2', 'c1'):
+        tally.put(slot, frame, 1.0, frame[0])
+    view = tally.snapshot()
+    assert (view['received'], view['replaced'], view['waiting'], view['in_work']) == (4, 1, 3, 0)
+    tally.taken(slot.take(0), 2.0, 'a')
+    view = tally.snapshot()
+    assert (view['waiting'], view['in_work']) == (2, 1)
+    tally.finished('processed', 3.0)
+    tally.clear(slot)
+    view = tally.snapshot()
+    assert (view['processed'], view['expired'], view['waiting'], view['in_work']) == (1, 2, 0, 0)
+
+
+def test_odd_stamps_are_counted_beside_what_became_of_a_frame():
+    tally = FrameTally()
+    tally.odd_stamp('future', 5.0, 'by 3 s')
+    view = tally.snapshot()
+    assert (view['future'], view['unstamped'], view['in_work']) == (1, 0, 0)
+    assert view['faults'] == {'future': (5.0, 'by 3 s')}

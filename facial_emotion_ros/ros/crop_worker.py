@@ -1,0 +1,28 @@
+"""The worker of input.mode humans: crops of single faces take turns."""
+
+from collections import namedtuple
+
+from facial_emotion_ros.crop_reading import read_crop
+from facial_emotion_ros.ros.camera_image import image_of
+from facial_emotion_ros.ros.frame_worker import FrameWorker
+
+#: The crop of a face as it waits for its turn; `key` is the face's id.
+Crop = namedtuple('Crop', 'header key message')
+
+
+class CropWorker(FrameWorker):
+    """Reads one crop after the other; a newer crop of a face replaces that face's older one."""
+
+    def offer_crop(self, face_id, message):
+        """Put a crop into the slot. Returns at once.
+
+        :param face_id: whose it is.
+        :param message: sensor_msgs/Image.
+        """
+        self.offer(Crop(message.header, face_id, message), face_id)
+
+    def _estimate(self, crop):
+        image = image_of(crop.message)
+        self._pipeline.smoothing.keep(self._outputs.face_ids())
+        estimate = read_crop(self._pipeline, image, crop.key, self._stamp_s(crop))
+        return lambda: self._outputs.publish(crop.header, crop.key, estimate, self._value('output.contempt_as'))

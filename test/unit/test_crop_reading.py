@@ -1,0 +1,59 @@
+"""A face that somebody else cut out is found again, whatever his frame, and read as in the whole picture."""
+
+import os
+
+import cv2
+import numpy as np
+import pytest
+
+from facial_emotion_ros.crop_reading import read_crop
+from facial_emotion_ros.errors import BadImage
+from facial_emotion_ros.pipeline import EmotionPipeline
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+@pytest.fixture(scope='module')
+def pipeline():
+    return EmotionPipeline()
+
+
+@pytest.fixture(scope='module')
+def picture():
+    return cv2.imread(os.path.join(ROOT, 'samples', 'astronaut.jpg'))
+
+
+@pytest.mark.parametrize('factor, shift', [(0.9, 0.0), (1.0, 0.0), (1.3, 0.0), (1.8, 0.1), (1.0, 0.1)])
+def test_a_crop_reads_as_the_picture_does_when_it_is_framed_in_another_way(pipeline, picture, factor, shift):
+    [whole] = pipeline.estimate(picture)
+    x0, y0, x1, y1 = whole.box
+    width, height = factor * (x1 - x0), factor * (y1 - y0)
+    left, top = max(int((x0 + x1 - width) / 2 + shift * width), 0), max(int((y0 + y1 - height) / 2), 0)
+    crop = picture[top:int(top + height), left:int(left + width)]
+    pipeline.reset()
+    found = read_crop(pipeline, crop, 'abcde', 1.0)
+    assert (found.face_id, found.emotion) == ('abcde', whole.emotion)
+    assert abs(found.valence - whole.valence) < 0.15 and abs(found.confidence - whole.confidence) < 0.2
+    middle = np.reshape(found.box, (2, 2)).mean(0) + (left, top)
+    assert np.abs(middle - np.reshape(whole.box, (2, 2)).mean(0)).max() < 0.1 * (x1 - x0)
+
+
+def test_readings_are_smoothed_under_the_id_they_came_with(pipeline, picture):
+    [whole] = pipeline.estimate(picture)
+    x0, y0, x1, y1 = [int(edge) for edge in whole.box]
+    crop = picture[y0:y1, x0:x1]
+    other_light = (crop * np.linspace(0.1, 1, crop.shape[1])[None, :, None]).astype(np.uint8)
+    pipeline.reset()
+    first = read_crop(pipeline, crop, 'abcde', 1.0)
+    second = read_crop(pipeline, other_light, 'abcde', 1.05)
+    assert first.raw.scores == first.scores
+    assert min(first.arousal, second.raw.arousal) < second.arousal < max(first.arousal, second.raw.arousal)
+    other = read_crop(pipeline, other_light, 'other', 1.1)
+    assert other.arousal == other.raw.arousal
+
+
+def test_nothing_is_read_when_the_crop_holds_no_face(pipeline):
+    assert read_crop(pipeline, np.full((120, 90, 3), 90, np.uint8), 'abcde', 1.0) is None
+    assert read_crop(pipeline, np.zeros((1, 1, 3), np.uint8), 'abcde', 1.0) is None
+    with pytest.raises(BadImage):
+        read_crop(pipeline, np.zeros((0, 5, 3), np.uint8), 'abcde', 1.0)
