@@ -1,0 +1,113 @@
+"""What the bounds of `unknown` do: how many clear faces they cover, and how many spoiled ones."""
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from facial_emotion_ros.doubts import DOUBTS, cut_share, sharpness
+from facial_emotion_ros.emotions import EMOTIONS
+
+#: Shares of clear faces that a bound of confidence or agreement may cover, for which the bound is told.
+SHARES = (0.01, 0.02, 0.03, 0.05)
+
+#: Ways to spoil an image: name -> function of (image, box) that gives another image.
+SPOILS = {
+    'blurred by 2% of the face': lambda image, box: _blurred(image, box, 0.02),
+    'blurred by 4%': lambda image, box: _blurred(image, box, 0.04),
+    'blurred by 6%': lambda image, box: _blurred(image, box, 0.06),
+    'face of 20 px': lambda image, box: _shrunk(image, box, 20),
+    'face of 28 px': lambda image, box: _shrunk(image, box, 28),
+    'cut by 20% on the left': lambda image, box: image[:, int(box[0] + 0.2 * (box[2] - box[0])):],
+    'cut by 40% on the left': lambda image, box: image[:, int(box[0] + 0.4 * (box[2] - box[0])):],
+    'cut by 40% below': lambda image, box: image[:int(box[3] - 0.4 * (box[3] - box[1]))],
+}
+
+
+class Observation(NamedTuple):
+    """One face: whether the best class is right, what the rules look at, and which of them it breaks."""
+
+    right: bool
+    confidence: float
+    agreement: float
+    sharpness: float
+    cut: float
+    doubts: tuple
+
+
+def observe(pipeline, faces, spoiled=100, report=None):
+    """Read faces as they are, and the first ones spoiled in every way.
+
+    :param pipeline: EmotionPipeline, whose rules are looked at.
+    :param faces: iterable of LabelledFace.
+    :param spoiled: so many of them are spoiled too.
+    :param report: called with the number of faces done so far.
+    :returns: dict name -> list of Observation, 'clear' first; faces that are not found any more are left out.
+    """
+    found = {'clear': [], **{name: [] for name in SPOILS}}
+    for number, face in enumerate(faces):
+        box = _observe_one(pipeline, face, face.image, found['clear'])
+        if box is not None and number < spoiled:
+            for name, spoil in SPOILS.items():
+                _observe_one(pipeline, face, np.ascontiguousarray(spoil(face.image, box)), found[name], anywhere=True)
+        if report:
+            report(number + 1)
+    return found
+
+
+def text(found):
+    """Say it in a table.
+
+    :param found: what :func:`observe` gives.
+    :returns: str.
+    """
+    lines = ['%-26s %5s %8s %8s %8s  %s' % ('', 'faces', 'right', 'unknown', 'right of', '   '.join(DOUBTS)),
+             '%-26s %5s %8s %8s %8s' % ('', '', '', '', 'the known')]
+    for name, rows in found.items():
+        if not rows:
+            continue
+        known = [row for row in rows if not row.doubts]
+        lines.append('%-26s %5d %7.1f%% %7.1f%% %7.1f%%  %s' % (
+            name, len(rows), 100 * np.mean([row.right for row in rows]), 100 - 100.0 * len(known) / len(rows),
+            100 * np.mean([row.right for row in known]) if known else float('nan'),
+            '   '.join('%*.1f%%' % (len(doubt) - 1, 100 * np.mean([doubt in row.doubts for row in rows]))
+                       for doubt in DOUBTS)))
+    clear = found['clear']
+    for field, words in (('confidence', 'unknown.min_confidence'), ('agreement', 'unknown.min_agreement'),
+                         ('sharpness', 'unknown.min_sharpness')):
+        values = np.array([getattr(row, field) for row in clear])
+        is_right = np.array([row.right for row in clear])
+        bounds = np.quantile(values, SHARES)
+        lines.append('%-23s to cover %s' % (words, ', '.join(
+            '%.0f%%: %.3f (of these %.0f%% right)' % (100 * share, bound, 100 * is_right[values < bound].mean())
+            for share, bound in zip(SHARES, bounds) if (values < bound).any())))
+    return '\n'.join(lines)
+
+
+def _observe_one(pipeline, face, image, into, anywhere=False):
+    """Read one face; return its box, or None if it is not found."""
+    if min(image.shape[:2]) < 8:
+        return None
+    for estimate in pipeline.estimate(image):
+        x0, y0, x1, y1 = estimate.box
+        if anywhere or (x0 < face.middle[0] < x1 and y0 < face.middle[1] < y1):
+            best = max(estimate.scores, key=estimate.scores.get)
+            into.append(Observation(
+                EMOTIONS.index(best) == face.label, estimate.confidence, estimate.agreement,
+                sharpness(image, estimate.box), cut_share(estimate.landmarks, image.shape[1], image.shape[0]),
+                estimate.doubts))
+            return estimate.box
+    return None
+
+
+def _side(box):
+    return float(np.sqrt((box[2] - box[0]) * (box[3] - box[1])))
+
+
+def _blurred(image, box, share):
+    return cv2.GaussianBlur(image, (0, 0), share * _side(box))
+
+
+def _shrunk(image, box, side_px):
+    factor = side_px / _side(box)
+    return cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)

@@ -1,0 +1,71 @@
+"""Figures of faces over time: that they measure what they say, on a few images."""
+
+import os
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip('torch', reason='torch is not installed: it is needed for training and evaluation only')
+
+from facial_emotion_ros.commands import evaluate_over_time  # noqa: E402
+from facial_emotion_ros.emotions import EMOTIONS  # noqa: E402
+from facial_emotion_ros.evaluation import cadence_figures, doubt_figures, tracking_figures  # noqa: E402
+from facial_emotion_ros.evaluation.scenes import LabelledFace  # noqa: E402
+from facial_emotion_ros.face_detector import open_detector  # noqa: E402
+from facial_emotion_ros.face_tracker import FaceTracker  # noqa: E402
+from facial_emotion_ros.model_bundle import ModelBundle, embedded_bundle  # noqa: E402
+from facial_emotion_ros.pipeline import EmotionPipeline  # noqa: E402
+
+SAMPLES = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), 'samples')
+
+
+def test_faces_that_do_not_cross_keep_their_ids():
+    for walk in (tracking_figures.Walk(3, 15, 0.8, False), tracking_figures.Walk(1, 10, 2.0, False)):
+        switches, named = tracking_figures.count_switches(walk, seeds=2, length_s=20.0)
+        assert switches == 0 and named > 0.9 * 2 * 20 * walk.faces * walk.rate_hz * 0.9
+
+
+def test_switches_are_counted_when_a_tracker_forgets():
+    class Forgetful(FaceTracker):
+        def update(self, *arguments):
+            self.clear()
+            return super().update(*arguments)
+
+    walk = tracking_figures.Walk(2, 10, 0.8, False)
+    switches, named = tracking_figures.count_switches(walk, seeds=1, length_s=3.0, tracker_type=Forgetful)
+    assert switches == named - 2 > 20
+
+
+def test_spoiled_faces_are_unknown_and_clear_ones_are_not():
+    image = cv2.imread(os.path.join(SAMPLES, 'astronaut.jpg'))
+    face = LabelledFace('astronaut', image, EMOTIONS.index('happy'), (224.0, 117.0), 108.0)
+    found = doubt_figures.observe(EmotionPipeline(), [face], spoiled=1)
+    assert [row.doubts for row in found['clear']] == [()] and found['clear'][0].right
+    doubted = {name: rows[0].doubts for name, rows in found.items() if rows}
+    assert doubted['blurred by 6%'] == ('blurred',) and doubted['face of 20 px'] == ('small',)
+    assert doubted['cut by 40% on the left'] == ('cut',) and doubted['blurred by 2% of the face'] == ()
+    told = doubt_figures.text(found)
+    assert 'clear' in told and 'unknown.min_agreement' in told and 'blurred by 6%' in told
+
+
+def test_boxes_between_detections_are_measured_when_faces_move(monkeypatch):
+    monkeypatch.setitem(cadence_figures.STREAMS, 'short', (15, 0.6, 1.0))
+    detector = open_detector(ModelBundle.open(embedded_bundle('centerface')))
+    detection_ms, (row,) = cadence_figures.measure('short', detector, steps=(3,))
+    assert row['n'] == 3 and row['detections'] == 3 and row['ids'] >= 3
+    assert 0.8 < row['mean'] < 1 and row['p5'] < row['mean'] and row['ms'] < detection_ms
+
+
+def test_the_command_refuses_what_it_cannot_measure(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        evaluate_over_time.main(['unknown'])
+    assert evaluate_over_time.main(['unknown', '--dataset', str(tmp_path / 'absent.npz')]) == 1
+    assert 'absent.npz' in capsys.readouterr().err
+
+
+def test_the_command_prints_a_line_for_each_walk(monkeypatch, capsys):
+    monkeypatch.setattr(tracking_figures, 'count_switches', lambda walk: (walk.faces, 100))
+    assert evaluate_over_time.main(['ids']) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1 + len(tracking_figures.WALKS)
+    assert np.all([walk.faces > 1 for walk in tracking_figures.WALKS])
