@@ -63,11 +63,11 @@ class CropOutputs:
 
         :param header: std_msgs/Header of its crop.
         :param face_id: str.
-        :param estimate: FaceEstimate; None where no face was found in the crop.
+        :param estimate: FaceEstimate.
         :param contempt_as: parameter output.contempt_as.
         :raises ValueError: if the estimate is not finite; then nothing was published.
         """
-        messages.check_finite([estimate] if estimate is not None else [])
+        messages.check_finite([estimate])
         word = messages.expression_message(header, estimate, contempt_as)
         with self._lock:
             publisher = self._by_id.get(face_id)

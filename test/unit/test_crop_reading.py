@@ -52,8 +52,22 @@ def test_readings_are_smoothed_under_the_id_they_came_with(pipeline, picture):
     assert other.arousal == other.raw.arousal
 
 
-def test_nothing_is_read_when_the_crop_holds_no_face(pipeline):
-    assert read_crop(pipeline, np.full((120, 90, 3), 90, np.uint8), 'abcde', 1.0) is None
-    assert read_crop(pipeline, np.zeros((1, 1, 3), np.uint8), 'abcde', 1.0) is None
+def test_the_whole_crop_is_the_face_when_our_detector_finds_none_in_it(pipeline, picture, monkeypatch):
+    [whole] = pipeline.estimate(picture)
+    x0, y0, x1, y1 = [int(edge) for edge in whole.box]
+    monkeypatch.setattr(pipeline, 'estimate', lambda image: [])
+    found = read_crop(pipeline, picture[y0:y1, x0:x1], 'abcde', 1.0)
+    assert (found.emotion, found.box) == (whole.emotion, (0.0, 0.0, x1 - x0, y1 - y0))
+    assert abs(found.valence - whole.valence) < 0.15
+
+
+@pytest.mark.parametrize('side', [1, 120])
+def test_the_emotion_is_unknown_when_the_crop_holds_no_face(pipeline, side):
+    pipeline.reset()
+    found = read_crop(pipeline, np.full((side, side, 3), 90, np.uint8), 'abcde', 1.0)
+    assert found.emotion == 'unknown' and found.doubts
+
+
+def test_refused_when_the_crop_is_no_picture(pipeline):
     with pytest.raises(BadImage):
         read_crop(pipeline, np.zeros((0, 5, 3), np.uint8), 'abcde', 1.0)
