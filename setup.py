@@ -47,6 +47,7 @@ setup(
             'export = facial_emotion_ros.commands.export:main',
             'evaluate = facial_emotion_ros.commands.evaluate:main',
             'evaluate_camera = facial_emotion_ros.commands.evaluate_camera:main',
+            'evaluate_over_time = facial_emotion_ros.commands.evaluate_over_time:main',
             'explain = facial_emotion_ros.commands.explain:main',
             'hold_out = facial_emotion_ros.commands.hold_out:main',
             'prepare_affectnet = facial_emotion_ros.commands.prepare_affectnet:main',
