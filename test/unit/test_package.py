@@ -23,7 +23,7 @@ needs_module_names = pytest.mark.skipif(sys.version_info < (3, 10),
                                         reason='sys.stdlib_module_names came with Python 3.10')
 
 EXECUTABLES = {'emotion_node', 'media_source', 'console_view', 'demo', 'train', 'export', 'evaluate', 'evaluate_camera',
-               'explain', 'hold_out', 'prepare_affectnet'}
+               'evaluate_over_time', 'explain', 'hold_out', 'prepare_affectnet'}
 
 
 def read(*parts):
