@@ -61,8 +61,9 @@ class Publisher:
 
 
 @pytest.fixture
-def publisher(peer):
-    """Publish on the topics that the console view reads."""
+def publisher(shared_process, peer):
+    """Publish on the topics that the console view reads, where no node of other tests does."""
+    shared_process[1]()
     return Publisher(peer)
 
 
