@@ -10,6 +10,7 @@ import onnxruntime
 from facial_emotion_ros.engine_cache import kept_engines
 from facial_emotion_ros.errors import BadModel
 from facial_emotion_ros.execution_providers import CPU, TENSORRT, Provider, ProviderPlan, provider_name
+from facial_emotion_ros.freeze_guard import long_silence
 from facial_emotion_ros.model_bundle import ModelBundle
 
 __all__ = ['CPU', 'OpenSession', 'Provider', 'ProviderPlan', 'RunningModel', 'open_session', 'provider_name']
@@ -130,7 +131,8 @@ def _open(bundle: ModelBundle, plan: ProviderPlan, name: str) -> onnxruntime.Inf
     entries = plan.entries(name, bundle)
     if name == TENSORRT:
         _announce_build(bundle, entries[0])
-    session = onnxruntime.InferenceSession(bundle.model_bytes, options, providers=entries)
+    with long_silence():
+        session = onnxruntime.InferenceSession(bundle.model_bytes, options, providers=entries)
     session.disable_fallback()  # else a failing provider is exchanged for another one in the middle of `run`
     return session
 

@@ -24,6 +24,9 @@ def generate_launch_description():
         DeclareLaunchArgument('autostart', default_value='true', choices=['true', 'false'],
                               description='Whether the node configures and activates itself; false where a lifecycle '
                                           'manager does that.'),
+        DeclareLaunchArgument('respawn', default_value='false', choices=['true', 'false'],
+                              description='Whether another one is started, 2 s later, when the process has ended '
+                                          'without being told to.'),
         DeclareLaunchArgument('log_level', default_value='info',
                               description='Least severity that is logged: debug, info, warn, error or fatal.'),
         Node(
@@ -38,6 +41,8 @@ def generate_launch_description():
             ],
             remappings=[('image', LaunchConfiguration('image_topic'))],
             ros_arguments=['--log-level', LaunchConfiguration('log_level')],
+            respawn=LaunchConfiguration('respawn'),
+            respawn_delay=2.0,
             output='screen',
         ),
     ])

@@ -1,8 +1,70 @@
-"""What holds for all tests."""
+"""What holds for all tests: signals, and the promises' long form and figures."""
 
+import datetime
+import json
+import os
+import platform
 import signal
+
+import pytest
 
 # A shell that starts a program in the background has it ignore SIGINT, and its children inherit that; a program under
 # test is started as if somebody sat at its terminal.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_addoption(parser):
+    """Add the options of the promises."""
+    group = parser.getgroup('promises', 'what docs/promises.md holds')
+    group.addoption('--long', action='store_true', help='run the promises in their long form, bounds of time included')
+    group.addoption('--figures', metavar='FILE', help='append what was measured to this file, one JSON object a line')
+
+
+@pytest.fixture(scope='session')
+def long_form(request):
+    """Return whether the promises are tested in their long form; bounds of time are asserted there alone."""
+    return request.config.getoption('--long')
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Remember for `promise` whether the test has failed."""
+    made = yield
+    if made.get_result().failed:
+        item.promise_broken = True
+
+
+@pytest.fixture
+def promise(request):
+    """Return a function that notes what was measured: promise(row of the table, figure, bound='2 s', n='20 kills').
+
+    Call it before asserting the bound: the note is written after the test, and says whether the test went well. A test
+    of several rows says of each of them whether it was: kept=True.
+    """
+    notes = []
+
+    def note(row, figure, **measured):
+        notes.append(dict(measured, row=row, figure=figure))
+        print('%s: %s' % (row, ', '.join([figure] + ['%s: %s' % pair for pair in sorted(measured.items())])))
+
+    yield note
+    path = request.config.getoption('--figures')
+    if path and notes:
+        kept = not getattr(request.node, 'promise_broken', False)
+        with open(path, 'a') as file:
+            for each in notes:
+                file.write(json.dumps(dict({'kept': kept}, **each, test=request.node.nodeid, machine=machine(),
+                                           date=datetime.date.today().isoformat())) + '\n')
+
+
+def machine():
+    """Describe this machine: processor and the cores that this process may use."""
+    model = platform.processor() or platform.machine()
+    try:
+        with open('/proc/cpuinfo') as file:
+            model = [line.split(':')[1].strip() for line in file if line.startswith('model name')][0]
+    except (OSError, IndexError):  # boards of ARM have no such line
+        pass
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
+    return '%s, %d cores' % (model, cores)

@@ -3,8 +3,13 @@
 Sessions are real and run on the CPU, but say that the wanted provider runs them. They fail where STAND_IN says:
 `CUDAExecutionProvider` works; `CUDAExecutionProvider=3` fails at its third run, whichever model runs; `=3,4,9` at each
 of these; `=start` is silently exchanged for the CPU when it starts, as a GPU package without a driver does; `=open`
-throws when a session is opened; `=nan` gives NaN. Several are separated by blanks.
+throws when a session is opened; `=nan` gives NaN; `=build` takes 2 s for an engine that is not in its cache, in which
+no other thread of the process runs; `=crash` crashes instead. Several are separated by blanks.
 """
+
+import ctypes
+import os
+import signal
 
 import onnxruntime
 
@@ -39,6 +44,8 @@ class StandIn:
         fault = self.faults.get(names[0], '')
         if fault == 'open':
             raise RuntimeError('%s: no device was found' % names[0])
+        if fault in ('build', 'crash'):
+            _build_engine(self.opened[-1][1]['trt_engine_cache_path'], fault)
         session = self._session_class(model, options, providers=[CPU], **others)
         if names[0] not in self.faults or fault == 'start':
             return session
@@ -50,6 +57,17 @@ class StandIn:
         self._counts[provider] = self._counts.get(provider, 0) + 1
         if str(self._counts[provider]) in self.faults[provider].split(','):
             raise RuntimeError(FAILURE + '\nand more lines')
+
+
+def _build_engine(folder, fault):
+    """Put an engine into a folder that has none."""
+    if os.listdir(folder):
+        return
+    if fault == 'crash':
+        os.kill(os.getpid(), signal.SIGSEGV)
+    ctypes.PyDLL(None).usleep(2000000)  # called as PyDLL, it keeps the interpreter's lock
+    with open(os.path.join(folder, 'stand_in.engine'), 'w'):
+        pass
 
 
 class _Session:

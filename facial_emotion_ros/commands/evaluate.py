@@ -8,8 +8,9 @@ import shlex
 import sys
 import time
 
+from facial_emotion_ros.commands.errors_told import tells_errors
 from facial_emotion_ros.emotions import EMOTIONS
-from facial_emotion_ros.errors import BadParameter, FacialEmotionError
+from facial_emotion_ros.errors import BadParameter
 from facial_emotion_ros.esr_engine import EsrEngine
 
 #: What the printed table says of each figure: (key, words).
@@ -44,6 +45,7 @@ def parser():
     return arguments
 
 
+@tells_errors('evaluate', 'reading sets of faces needs torch')
 def main(argv=None):
     """Run the command.
 
@@ -51,15 +53,8 @@ def main(argv=None):
     :returns: exit code: 0 when evaluated, 1 for bad input.
     """
     options = parser().parse_args(argv)
-    try:
-        command = 'evaluate ' + shlex.join(sys.argv[1:] if argv is None else argv)
-        figures = evaluate(options, command)
-    except ImportError as error:
-        print(f'evaluate: {error}; reading sets of faces needs torch: scripts/setup --tests', file=sys.stderr)
-        return 1
-    except (FacialEmotionError, OSError) as error:
-        print(f'evaluate: {error}', file=sys.stderr)
-        return 1
+    command = 'evaluate ' + shlex.join(sys.argv[1:] if argv is None else argv)
+    figures = evaluate(options, command)
     _print_table(figures)
     if options.output:
         print(f'\n{os.path.join(options.output, "report.html")} shows it.')

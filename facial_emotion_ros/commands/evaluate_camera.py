@@ -7,7 +7,7 @@ import os
 import sys
 
 from facial_emotion_ros.atomic_file import write_whole
-from facial_emotion_ros.errors import FacialEmotionError
+from facial_emotion_ros.commands.errors_told import tells_errors
 
 
 def parser():
@@ -52,6 +52,7 @@ def _threads(text):
     return _count(text, 1)
 
 
+@tells_errors('evaluate_camera', 'sets of faces and plots need torch and matplotlib')
 def main(argv=None):
     """Run the command.
 
@@ -59,19 +60,11 @@ def main(argv=None):
     :returns: exit code: 0 when evaluated, 1 for bad input.
     """
     options = parser().parse_args(argv)
-    try:
-        figures, files = measure(options)
-        if options.output:
-            files['camera.json'] = json.dumps(_without_nan(figures), indent=2).encode()
-            for name, content in files.items():
-                write_whole(os.path.join(options.output, name), content)
-    except ImportError as error:
-        print(f'evaluate_camera: {error}; sets of faces and plots need torch and matplotlib: scripts/setup --tests',
-              file=sys.stderr)
-        return 1
-    except (FacialEmotionError, OSError) as error:
-        print(f'evaluate_camera: {error}', file=sys.stderr)
-        return 1
+    figures, files = measure(options)
+    if options.output:
+        files['camera.json'] = json.dumps(_without_nan(figures), indent=2).encode()
+        for name, content in files.items():
+            write_whole(os.path.join(options.output, name), content)
     return 0
 
 

@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 
-from facial_emotion_ros.errors import FacialEmotionError
+from facial_emotion_ros.commands.errors_told import tells_errors
 
 
 def parser():
@@ -28,6 +28,7 @@ def parser():
     return arguments
 
 
+@tells_errors('evaluate_over_time', 'sets of faces need torch')
 def main(argv=None):
     """Run the command.
 
@@ -38,19 +39,12 @@ def main(argv=None):
     options = arguments.parse_args(argv)
     if options.what == 'unknown' and not options.dataset:
         arguments.error('unknown needs --dataset')
-    try:
-        if options.what == 'unknown':
-            measure_unknown(options)
-        elif options.what == 'cadence':
-            measure_cadence(options)
-        else:
-            measure_ids()
-    except ImportError as error:
-        print(f'evaluate_over_time: {error}; sets of faces need torch: scripts/setup --tests', file=sys.stderr)
-        return 1
-    except (FacialEmotionError, OSError) as error:
-        print(f'evaluate_over_time: {error}', file=sys.stderr)
-        return 1
+    if options.what == 'unknown':
+        measure_unknown(options)
+    elif options.what == 'cadence':
+        measure_cadence(options)
+    else:
+        measure_ids()
     return 0
 
 

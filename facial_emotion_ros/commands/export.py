@@ -6,8 +6,9 @@ import os
 import sys
 import tempfile
 
+from facial_emotion_ros.commands.errors_told import tells_errors
 from facial_emotion_ros.emotions import EMOTIONS
-from facial_emotion_ros.errors import BadModel, BadParameter, FacialEmotionError
+from facial_emotion_ros.errors import BadModel, BadParameter
 
 #: What a bundle says of weights that nothing is known of; recipes/esr_9_ferplus.json says more of ours.
 _UNKNOWN = {
@@ -48,6 +49,7 @@ def parser():
     return arguments
 
 
+@tells_errors('export', 'export needs torch, onnx and safetensors')
 def main(argv=None):
     """Run the command.
 
@@ -55,14 +57,7 @@ def main(argv=None):
     :returns: exit code: 0 when the bundle is written, 1 for bad input.
     """
     options = parser().parse_args(argv)
-    try:
-        bundle = export(options, report=print)
-    except ImportError as error:
-        print(f'export: {error}; export needs torch, onnx and safetensors: scripts/setup --tests', file=sys.stderr)
-        return 1
-    except (FacialEmotionError, OSError) as error:
-        print(f'export: {error}', file=sys.stderr)
-        return 1
+    bundle = export(options, report=print)
     print(f'{bundle.folder}: {len(bundle.model_bytes) / 1e6:.1f} MB, sha256 {bundle.sha256}')
     return 0
 

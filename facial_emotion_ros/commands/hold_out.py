@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 
-from facial_emotion_ros.errors import FacialEmotionError
+from facial_emotion_ros.commands.errors_told import tells_errors
 
 
 def parser():
@@ -24,6 +24,7 @@ def parser():
     return arguments
 
 
+@tells_errors('hold_out', 'sets of faces need torch')
 def main(argv=None):
     """Run the command.
 
@@ -33,13 +34,9 @@ def main(argv=None):
     options = parser().parse_args(argv)
     from facial_emotion_ros.learning.datasets import open_faces
 
-    try:
-        face_set = open_faces(options.dataset)
-        others = [open_faces(path) for path in options.others]
-        held_out = _draw(face_set, others, options)
-    except FacialEmotionError as error:
-        print(f'hold_out: {error}', file=sys.stderr)
-        return 1
+    face_set = open_faces(options.dataset)
+    others = [open_faces(path) for path in options.others]
+    held_out = _draw(face_set, others, options)
     print(held_out.describe())
     return 0
 

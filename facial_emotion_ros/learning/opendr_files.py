@@ -167,6 +167,7 @@ def _unpack(archive, result):
         os.chmod(fresh, 0o755)
         inner = os.path.join(fresh, name)
         os.replace(inner if os.path.isdir(inner) else fresh, result)
+    # zipfile has RuntimeError for a zip with a password, NotImplementedError for a compression that it does not know.
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         os.remove(archive)
         raise DownloadFailed(f'{archive}: a whole zip expected, it cannot be unpacked ({error})') from error

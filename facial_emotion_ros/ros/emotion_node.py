@@ -2,6 +2,7 @@
 
 import sys
 
+from facial_emotion_ros.process_memory import keep_big_buffers
 from facial_emotion_ros.ros.stop_signals import StopSignals
 
 
@@ -13,10 +14,11 @@ def main(args=None):
     """
     signals = StopSignals()
     signals.install()
+    keep_big_buffers()
+    signals.listen()
     # Half a second of imports, in which a signal would end Python with a traceback.
     from facial_emotion_ros.ros import node_process
     from facial_emotion_ros.ros.node import EmotionNode
-    node_process.keep_big_buffers()
     return node_process.serve(EmotionNode, args, signals)
 
 

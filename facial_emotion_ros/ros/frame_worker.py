@@ -61,8 +61,13 @@ class FrameWorker:
             self._stopping.set()
         self._tally.clear(self._slot)
         self._slot.close()
-        self._thread.join(timeout_s)
-        return not self._thread.is_alive()
+        if self._thread.ident is not None:  # the system may have refused to start it
+            self._thread.join(timeout_s)
+        if self._thread.is_alive():
+            return False
+        # Python finds out late that nobody needs this worker any more; the models must not wait for that.
+        self._pipeline = None
+        return True
 
     def pause(self, paused):
         """Publish nothing from now on, not even of the frame in work, or publish again.

@@ -1,9 +1,9 @@
 """The node: a camera image in, faces with emotions and affect out, managed by its lifecycle.
 
-The executor's thread receives images, timers and services and never waits; one worker thread does the rest.
+The executor's thread receives images, timers and services and never waits; one worker thread does the rest. Models
+are loaded in a thread of their own, so that parameters, diagnostics and the state can be asked for meanwhile.
 """
 
-import functools
 import time
 import traceback
 
@@ -17,11 +17,13 @@ from facial_emotion_ros import health
 from facial_emotion_ros.clock_watch import ClockWatch
 from facial_emotion_ros.errors import BadParameter, FacialEmotionError
 from facial_emotion_ros.power import PowerMeter, power_health
+from facial_emotion_ros.process_memory import give_memory_back
 from facial_emotion_ros.ros import parameters
 from facial_emotion_ros.ros.diagnostics import diagnostics_message
 from facial_emotion_ros.ros.frame_tally import FrameTally
 from facial_emotion_ros.ros.humans_input import HumansInput
 from facial_emotion_ros.ros.image_input import ImageInput, image_topic
+from facial_emotion_ros.ros.loading import Loading, told
 from facial_emotion_ros.ros.python_log import NodeLog
 
 #: Readers and publishers are looked for this often.
@@ -32,26 +34,6 @@ _JUMP_S = 5.0
 _JOIN_S = 1.5
 #: Why a node that was configured cannot be activated: the abandoned worker is still inside the pipeline.
 _HUNG = 'The model hung in work on a frame and was given up: clean up and configure again, or restart the node.'
-
-
-def _told(transition):
-    """Make a transition callback of a method, one that logs what goes wrong: rclpy turns it into ERROR in silence.
-
-    An error of our own family refuses the transition and leaves the state as it is.
-    """
-    @functools.wraps(transition)
-    def callback(self, _state):
-        try:
-            transition(self)
-        except FacialEmotionError as fault:
-            self.get_logger().error(str(fault))
-            return TransitionCallbackReturn.FAILURE
-        except Exception as fault:
-            self._fault = '%s failed: %s' % (transition.__name__, fault)
-            self.get_logger().error('%s (please report this)\n%s' % (self._fault, traceback.format_exc()))
-            return TransitionCallbackReturn.ERROR
-        return TransitionCallbackReturn.SUCCESS
-    return callback
 
 
 class EmotionNode(LifecycleNode):
@@ -71,6 +53,7 @@ class EmotionNode(LifecycleNode):
         self._clock_watch = ClockWatch()
         self._pipeline = self._outputs = self._input = self._worker = None
         self._tally = FrameTally()
+        self._engine_build = None
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(_TICK_S, self._tick, clock=steady)
@@ -78,9 +61,10 @@ class EmotionNode(LifecycleNode):
         self._jump = self.get_clock().create_jump_callback(
             JumpThreshold(min_forward=Duration(seconds=_JUMP_S), min_backward=Duration(nanoseconds=-1),
                           on_clock_change=True), post_callback=self._clock_jumped)
-        self._answer_wrong_transitions()
+        self._loading = Loading(self)
+        self._loading.take_over_service()
         self.create_service(SetBool, '~/enable', self._enable)
-        self._autostart = self.create_timer(0.0, self._start_by_itself, clock=steady)
+        self._autostart = self.create_timer(0.0, self._start_by_itself, self._loading.callbacks, clock=steady)
         if not self._value('autostart'):
             self._autostart.cancel()
 
@@ -96,7 +80,7 @@ class EmotionNode(LifecycleNode):
             return self._refuse('Configuring failed (please report this): %s\n%s' % (fault, traceback.format_exc()))
         return TransitionCallbackReturn.SUCCESS
 
-    @_told
+    @told
     def on_activate(self):
         """Start the worker; the image is subscribed to when someone reads an output."""
         from facial_emotion_ros.ros.crop_worker import CropWorker
@@ -117,32 +101,44 @@ class EmotionNode(LifecycleNode):
         self.get_logger().info('Active: waiting for readers of its topics and for images on %s.' % self._input.topic)
         self._follow_readers()
 
-    @_told
+    @told
     def on_deactivate(self):
         """Leave the image and end the worker."""
         self._stop_working()
         self.get_logger().info('Inactive: no image is read until it is activated again.')
 
-    @_told
+    @told
     def on_cleanup(self):
         """Close the outputs and drop the models."""
         self._release()
         self.get_logger().info('Cleaned up: models and topics are released.')
 
-    @_told
+    @told
     def on_shutdown(self):
         """Release everything, from whichever state."""
         self._release()
         self.get_logger().info('Shut down.')
 
-    @_told
+    @told
     def on_error(self):
         """Release everything after a transition has failed, so that it can be configured again."""
-        self._release()
+        try:
+            self._release()
+        except Exception as fault:
+            self.get_logger().error('Releasing failed (please report this): %s\n%s' % (fault, traceback.format_exc()))
+            # Whatever has thrown may be done by now; an error here would end the node's life for good.
+            self._release()
         self.get_logger().warning('Unconfigured after an error; configure it again.')
+
+    def tell_fault(self, sentence):
+        """Have diagnostics say what failed, until the node is configured anew."""
+        self._fault = sentence
 
     def close(self):
         """Tidy up before the process ends, from whichever state."""
+        if self._engine_build is not None:
+            self._engine_build.cancel()
+        self._loading.join()
         self._release()
         self._jump.unregister()
         self._python_log.close()
@@ -152,18 +148,21 @@ class EmotionNode(LifecycleNode):
             raise BadParameter(' '.join(str(fault) for fault in self._parameter_faults))
         started_s = time.monotonic()
         # Imported here, so that what is missing for inference is told by a sentence and the node stays reachable.
-        from facial_emotion_ros.engine_cache import EngineCache
-        from facial_emotion_ros.execution_providers import ProviderPlan
+        from facial_emotion_ros.engine_build import EngineBuild
         from facial_emotion_ros.pipeline import EmotionPipeline
         from facial_emotion_ros.ros.crop_outputs import CropOutputs
         from facial_emotion_ros.ros.outputs import Outputs
-        plan = ProviderPlan(
-            self._value('inference.providers'), self._value('inference.threads'), self._value('inference.precision'),
-            self._value('inference.face_batch'), EngineCache(self._value('inference.engine_cache')))
-        self._pipeline = EmotionPipeline(
-            esr=self._value('inference.bundle'), detector=self._value('detector.bundle'),
-            min_score=self._value('detector.min_score') or None, long_side_px=self._value('detector.long_side_px'),
-            providers=plan, max_faces=self._value('inference.max_faces'))
+        models = {
+            'esr': self._value('inference.bundle'), 'detector': self._value('detector.bundle'),
+            'min_score': self._value('detector.min_score') or None,
+            'long_side_px': self._value('detector.long_side_px'), 'max_faces': self._value('inference.max_faces')}
+        self._engine_build = EngineBuild(models, {
+            'providers': list(self._value('inference.providers')), 'threads': self._value('inference.threads'),
+            'precision': self._value('inference.precision'), 'face_batch': self._value('inference.face_batch'),
+            'engine_cache': self._value('inference.engine_cache')})
+        plan = self._engine_build.plan()
+        self._engine_build.run(plan)
+        self._pipeline = EmotionPipeline(providers=plan, **models)
         self._pipeline.warm_up()
         prefix = self._value('output.humans_prefix')
         if self._value('input.mode') == 'humans':
@@ -207,11 +206,13 @@ class EmotionNode(LifecycleNode):
         if self._outputs is not None:
             self._outputs.close()
             self._outputs = None
-        self._pipeline = None
+        if self._pipeline is not None:
+            self._pipeline = None
+            give_memory_back()
 
-    def _start_by_itself(self):
+    async def _start_by_itself(self):
         self._autostart.cancel()
-        if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+        if await self._loading.run(self.trigger_configure) == TransitionCallbackReturn.SUCCESS:
             self.trigger_activate()
 
     def _tick(self):
@@ -239,6 +240,8 @@ class EmotionNode(LifecycleNode):
         return response
 
     def _state(self):
+        if self._loading.under_way:
+            return 'configuring'
         if self._input is None:
             return 'inactive' if self._outputs else 'unconfigured'
         return 'active' if self._enabled else 'disabled'
@@ -277,22 +280,6 @@ class EmotionNode(LifecycleNode):
             parts.append(('power', power_health(self._power.read(now_s))))
         self._diagnostics.publish(diagnostics_message(
             self.get_clock().now().to_msg(), self.get_fully_qualified_name(), self._value('inference.bundle'), parts))
-
-    def _answer_wrong_transitions(self):
-        """Have the service answer a transition that the state does not allow; rclpy lets it end the spin."""
-        service = getattr(self, '_service_change_state', None)
-        if service is None:
-            return
-        change_state = service.callback
-
-        def answer(request, response):
-            try:
-                return change_state(request, response)
-            except Exception as fault:
-                self.get_logger().warning('Refused a change of state: %s' % str(fault).split(', at ')[0])
-                response.success = False
-                return response
-        service.callback = answer
 
     def _value(self, name):
         return self.get_parameter(name).value

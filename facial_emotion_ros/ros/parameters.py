@@ -140,6 +140,10 @@ TABLE = (
     Parameter('diagnostics.hang_timeout_s', 5.0,
               'Diagnostics report an error when one image is in work for longer than this.',
               low=0.1, high=3600.0, unit='s', live=True),
+    Parameter('diagnostics.freeze_timeout_s', 30.0,
+              'A process that stands still for longer, in the middleware for example, writes tracebacks and ends, so '
+              'that launch can start another one (respawn). Loading models does not count; 0 turns that off, for a '
+              'debugger.', low=0.0, high=3600.0, unit='s'),
 )
 
 _BY_NAME = dict((parameter.name, parameter) for parameter in TABLE)

@@ -6,8 +6,12 @@ import sys
 import threading
 import time
 
+from facial_emotion_ros.freeze_guard import end_within
+
 #: A process that was told to end has this long to tidy up; launch sends SIGTERM after 5 s, and users expect 3.
 _PATIENCE_S = 2.3
+#: And a little more where not even this thread gets its turn, for one inside the middleware keeps Python's lock.
+_FROZEN_S = 4.0
 
 
 class StopSignals:
@@ -22,19 +26,24 @@ class StopSignals:
         self.received = False
         #: Called from that thread when the first signal comes, to wake who sleeps.
         self.wake = None
+        self._reader = None
 
     def install(self):
-        """Replace the handlers of this process; call it from the main thread."""
-        reader, writer = os.pipe()
+        """Replace the handlers of this process; call it from the main thread. Signals wait until `listen`."""
+        self._reader, writer = os.pipe()
         os.set_blocking(writer, False)
         signal.set_wakeup_fd(writer)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda _number, _frame: None)
-        threading.Thread(target=self._listen, args=(reader,), name='stop_signals', daemon=True).start()
 
-    def _listen(self, reader):
-        while os.read(reader, 1) not in (bytes([signal.SIGINT]), bytes([signal.SIGTERM])):
+    def listen(self):
+        """Start the thread that hears of them."""
+        threading.Thread(target=self._listen, name='stop_signals', daemon=True).start()
+
+    def _listen(self):
+        while os.read(self._reader, 1) not in (bytes([signal.SIGINT]), bytes([signal.SIGTERM])):
             pass
+        end_within(_FROZEN_S)
         self.received = True
         if self.wake is not None:
             self.wake()

@@ -120,6 +120,8 @@ class Process:
         try:
             status = self.process.wait(timeout_s)
         except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGALRM)  # a node that stands still writes where; see freeze_guard.py
+            time.sleep(1.0)
             self.process.kill()
             self.process.wait()
             pytest.fail('it did not end within %g s; it wrote:\n%s' % (timeout_s, self.output()))

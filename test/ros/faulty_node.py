@@ -1,16 +1,18 @@
 """emotion_node that fails as the environment says: FAULTS=3:BadModel,5:RuntimeError,7:hang by frame.
 
-A hang lasts until the file that WAKE names exists. A number with a @ counts the images that arrive (@1:RuntimeError):
-there the subscription's callback throws, before the frame reaches the worker. Everything else is the real thing.
+A hang lasts until the file that WAKE names exists; freeze keeps Python's lock for a minute, and freeze_at_end does so
+when the node is destroyed. A number with a @ counts the images that arrive (@1:RuntimeError): there the subscription's
+callback throws, before the frame reaches the worker. Everything else is the real thing.
 """
 
 import builtins
+import ctypes
 import os
 import sys
 import time
 
 from facial_emotion_ros import errors, pipeline
-from facial_emotion_ros.ros import emotion_node, frame_worker
+from facial_emotion_ros.ros import emotion_node, frame_worker, node
 
 FAULTS = dict(item.split(':') for item in os.environ['FAULTS'].split(','))
 
@@ -35,7 +37,9 @@ class FaultyPipeline(pipeline.EmotionPipeline):
             estimates = super().estimate(image, stamp_s)
             print('The hung frame came back with %d faces.' % len(estimates), flush=True)
             return estimates
-        if name:
+        if name == 'freeze':
+            ctypes.PyDLL(None).sleep(60)
+        elif name:
             fail(name)
         return super().estimate(image, stamp_s)
 
@@ -54,6 +58,17 @@ class FaultyWorker(frame_worker.FrameWorker):
         super().offer(message)
 
 
+class FaultyNode(node.EmotionNode):
+    """Freezes in the end, where FAULTS says so."""
+
+    def destroy_node(self):
+        """Freeze, as a middleware that deadlocks, or do what the real one does."""
+        if 'freeze_at_end' in FAULTS.values():
+            ctypes.PyDLL(None).sleep(60)
+        super().destroy_node()
+
+
+node.EmotionNode = FaultyNode
 pipeline.EmotionPipeline = FaultyPipeline
 frame_worker.FrameWorker = FaultyWorker
 sys.exit(emotion_node.main())

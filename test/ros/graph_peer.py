@@ -7,7 +7,7 @@ from collections import OrderedDict
 
 import cv2
 import numpy as np
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.srv import DescribeParameters, GetParameters, SetParameters
@@ -153,9 +153,16 @@ class Peer:
 
         :returns: whether it succeeded.
         """
-        request = ChangeState.Request()
-        request.transition.id = TRANSITIONS.get(transition, transition)
-        return self.call(ChangeState, node + '/change_state', request).success
+        return self.call(ChangeState, node + '/change_state', change_to(transition)).success
+
+    def start_change_state(self, transition, node='/emotion_node'):
+        """Ask for a lifecycle transition, and wait for no answer.
+
+        :returns: future of the response.
+        """
+        client = self.node.create_client(ChangeState, node + '/change_state')
+        self.wait(client.service_is_ready, 'the service')
+        return client.call_async(change_to(transition))
 
     def state(self, node='/emotion_node'):
         """Return the name of the lifecycle state."""
@@ -181,6 +188,13 @@ class Peer:
         """Return ParameterDescriptor messages."""
         request = DescribeParameters.Request(names=names)
         return self.call(DescribeParameters, node + '/describe_parameters', request).descriptors
+
+
+def change_to(transition):
+    """Return the request of a lifecycle transition by its name or number."""
+    request = ChangeState.Request()
+    request.transition.id = TRANSITIONS.get(transition, transition)
+    return request
 
 
 class Camera:
@@ -240,6 +254,11 @@ def packed(picture, ending):
     return array.array('B', cv2.imencode(ending, picture)[1].tobytes())
 
 
+class _Parts(OrderedDict):
+    def __missing__(self, part):
+        return DiagnosticStatus(level=DiagnosticStatus.STALE, name=part)
+
+
 class Health:
     """Reads the latest diagnostics."""
 
@@ -253,9 +272,9 @@ class Health:
         return len(self._heard)
 
     def parts(self):
-        """Return the latest statuses, part -> DiagnosticStatus."""
+        """Return the latest statuses, part -> DiagnosticStatus; one that was not heard of yet is stale."""
         statuses = self._heard[-1].status if self._heard else []
-        return OrderedDict((status.name.split(': ')[1], status) for status in statuses)
+        return _Parts((status.name.split(': ')[1], status) for status in statuses)
 
     def values(self, part):
         """Return the values of a part as a dict of str."""

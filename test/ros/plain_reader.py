@@ -1,7 +1,8 @@
 """A reader that shares no code with the package: listens to camera and node, writes what it heard.
 
 Usage: plain_reader.py SECONDS OUTPUT.json
-The time runs from the first detections on. Ages are now minus the stamp, in seconds, at the moment of receipt.
+The time runs from the first detections on; SIGTERM ends it early.
+Ages are now minus the stamp, in seconds, at the moment of receipt.
 """
 
 import json
@@ -11,6 +12,7 @@ import time
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from hri_msgs.msg import Expression, IdsList
+from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
@@ -90,13 +92,16 @@ def main():
     reader = Reader()
     end = time.monotonic() + 60.0
     started = False
-    while time.monotonic() < end:
-        rclpy.spin_once(reader, timeout_sec=0.1)
+    while rclpy.ok() and time.monotonic() < end:
+        try:
+            rclpy.spin_once(reader, timeout_sec=0.1)
+        except ExternalShutdownException:
+            break
         if reader.notes['detections'] and not started:
             started, end = True, time.monotonic() + seconds
     with open(path, 'w') as stream:
         json.dump(reader.notes, stream)
-    rclpy.shutdown()
+    rclpy.try_shutdown()
 
 
 if __name__ == '__main__':

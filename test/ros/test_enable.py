@@ -44,7 +44,7 @@ def test_no_image_is_read_when_the_node_was_disabled_before_it_is_activated(star
     peer.call(SetBool, '/emotion_node/enable', SetBool.Request(data=False))
     assert peer.change_state('configure') and peer.change_state('activate')
     camera, health = peer.camera(), peer.health()
-    peer.wait(lambda: health.parts() and 'Disabled' in health.parts()['input'].message, 'diagnostics')
+    peer.wait(lambda: 'Disabled' in health.parts()['input'].message, 'diagnostics')
     assert not camera.watched()
     peer.call(SetBool, '/emotion_node/enable', SetBool.Request(data=True))
     peer.wait(lambda: health.counts()['processed'], 'a processed image', each=camera.shoot, every_s=0.5)

@@ -94,13 +94,11 @@ def test_the_node_lives_unconfigured_and_says_why_when_configuring_is_impossible
         start_node, peer, settings, cause, step):
     node = start_node(**settings)
     node.wait_for(r'\[ERROR\].*%s.*%s' % (cause, step))
-    assert peer.state() == 'unconfigured'
+    peer.wait_state('unconfigured')
     assert node.output().count('[ERROR]') == 1 and '[WARN]' not in node.output()
     health = peer.health()
-    peer.wait(lambda: health.parts(), 'diagnostics')
-    status = health.parts()['inference']
-    assert status.level == DiagnosticStatus.ERROR
-    assert cause in status.message
+    peer.wait(lambda: health.parts()['inference'].level == DiagnosticStatus.ERROR, 'diagnostics')
+    assert cause in health.parts()['inference'].message
 
 
 def stamp_ns(message):

@@ -1,0 +1,96 @@
+"""Any callback may throw: it costs its own work and is told by one traceback, and the node goes on."""
+
+import os
+import re
+
+import pytest
+from diagnostic_msgs.msg import DiagnosticStatus
+from rcl_interfaces.srv import SetParameters
+from rclpy.parameter import Parameter
+from std_srvs.srv import SetBool
+from vision_msgs.msg import Detection2DArray
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+#: Those of throwing_node.py, in the order in which they are provoked; images pass the points of the worker in turn.
+STATES = ('unconfigured', 'inactive', 'active')
+TRANSITIONS = ('configure', 'activate', 'deactivate')
+WORKER = ('decode', 'detect', 'read', 'smooth', 'publish')
+POINTS = TRANSITIONS + ('parameter', 'enable', 'offer') + WORKER + ('clock', 'readers', 'diagnostics')
+LONG = [(kind, call) for kind in ('RuntimeError', 'MemoryError', 'OSError') for call in (1, 100)]
+
+
+class Operator:
+    """Provokes a point until it has thrown."""
+
+    def __init__(self, node, peer):
+        self._node, self._peer, self._turn = node, peer, 0
+
+    def thrown(self, point):
+        """Return how many tracebacks tell of a point."""
+        return len(re.findall(r'File "point_%s"' % point, self._node.output()))
+
+    def bring(self, state):
+        """Bring the node into a state, as somebody does who tries once more what failed."""
+        for _ in range(8):
+            now, wanted = STATES.index(self._peer.state()), STATES.index(state)
+            if now == wanted:
+                return
+            steps = ('configure', 'activate', '') if now < wanted else ('', 'cleanup', 'deactivate')
+            self._peer.change_state(steps[now])
+        pytest.fail('it does not become %s any more' % state)
+
+    def cycle(self, transition):
+        """Go through a transition until it has thrown."""
+        before = {'configure': 'unconfigured', 'activate': 'inactive', 'deactivate': 'active'}[transition]
+        while not self.thrown(transition):
+            self.bring(before)
+            self._peer.change_state(transition)
+
+    def call(self, point, service_type, name, request):
+        """Call a service until it has thrown; the caller of that time gets no answer."""
+        client = self._peer.node.create_client(service_type, name)
+        self._peer.wait(client.service_is_ready, 'the service ' + name)
+        while not self.thrown(point):
+            future = client.call_async(request)
+            self._peer.wait(lambda future=future: future.done() or self.thrown(point), 'an answer of ' + name)
+        self._peer.wait(client.call_async(request).done, 'an answer once it has thrown')
+        self._peer.node.destroy_client(client)
+
+
+def check_throwing(node, peer):
+    """Provoke every point, and assert that the node has told each one once and works."""
+    operator, camera, health = Operator(node, peer), peer.camera(), peer.health()
+    heard = peer.listen(Detection2DArray, 'detections')
+    for transition in TRANSITIONS:
+        operator.cycle(transition)
+    operator.call('parameter', SetParameters, '/emotion_node/set_parameters', SetParameters.Request(
+        parameters=[Parameter('input.max_age_s', value=60.0).to_parameter_msg()]))
+    operator.bring('active')
+    operator.call('enable', SetBool, '/emotion_node/enable', SetBool.Request(data=True))
+    peer.wait(lambda: all(operator.thrown(point) for point in POINTS), 'every point to throw', timeout_s=120.0,
+              each=camera.shoot, every_s=0.05)
+    shot, told = [], health.told()
+    peer.wait(lambda: [message for message in heard if message.header in shot], 'an answer',
+              each=lambda: shot.append(camera.shoot()), every_s=0.5)
+    counts = peer.counts_from_now(health)
+    assert health.told() > told and peer.state() == 'active'
+    assert counts['failed'] <= len(WORKER) and counts['bad'] == 0
+    assert [operator.thrown(point) for point in POINTS] == [1] * len(POINTS), node.output()
+    assert node.output().count('Traceback (most') == len(POINTS), node.output()
+    assert health.parts()['input'].level in (DiagnosticStatus.OK, DiagnosticStatus.WARN)
+
+
+@pytest.mark.timeout(3600)
+def test_the_node_goes_on_and_tells_it_once_when_any_callback_throws(start_faulty, peer, long_form, promise):
+    cases = LONG if long_form else [('OSError', 1)]
+    for kind, call in cases:
+        node = start_faulty(
+            os.path.join(HERE, 'throwing_node.py'), kind, call, '--ros-args', '-p', 'diagnostics.period_s:=0.1', '-p',
+            'autostart:=false', '-p', 'input.lazy:=false')
+        check_throwing(node, peer)
+        status, _ = node.end()
+        assert status == 0, node.output()
+    if long_form:
+        promise('any callback may throw', '%d faults, each told by one traceback; answers and diagnostics went on' % (
+            len(cases) * len(POINTS)), bound='one traceback each, no death',
+            n='%d points x 3 kinds x first and hundredth call' % len(POINTS))

@@ -1,0 +1,60 @@
+"""emotion_node in which every point throws once. Usage: throwing_node.py KIND CALL --ros-args ...
+
+KIND is a key of KINDS, CALL the number of the call that throws, counted for each point of POINTS from 1. Everything
+else is the real thing.
+"""
+
+import sys
+
+from facial_emotion_ros import esr_engine, face_finder, health, pipeline, smoothing
+from facial_emotion_ros.ros import emotion_node, frame_worker, node, outputs
+
+#: What is thrown; no path of Linux need be text, and no terminal can print every one.
+KINDS = {'RuntimeError': lambda: RuntimeError('injected fault'), 'MemoryError': MemoryError,
+         'OSError': lambda: OSError(5, 'injected fault', b'/dev/\xff\xfe'.decode('utf-8', 'surrogateescape'))}
+
+#: name -> (where it is, what is called there)
+POINTS = {
+    'offer': (frame_worker.FrameWorker, 'offer'), 'decode': (frame_worker, 'image_of'),
+    'detect': (face_finder.FaceFinder, 'find'), 'read': (esr_engine.EsrEngine, 'estimate'),
+    'smooth': (smoothing.FaceSmoothing, 'smooth'), 'publish': (outputs.Outputs, 'publish'),
+    'clock': (node.EmotionNode, '_watch_clock'), 'readers': (node.EmotionNode, '_follow_readers'),
+    'diagnostics': (health, 'input_health'), 'enable': (node.EmotionNode, '_enable'),
+    'parameter': (node.EmotionNode, 'add_on_set_parameters_callback'),
+    'configure': (pipeline.EmotionPipeline, 'warm_up'), 'activate': (frame_worker.FrameWorker, 'start'),
+    'deactivate': (frame_worker.FrameWorker, 'stop'),
+}
+
+
+def throwing(point, function, kind, call):
+    """Return a function that throws at one call and is the given one at all others."""
+    calls = []
+    # The node tells faults apart by where they come from: each point gets a file of its own.
+    throw = compile('raise fault', 'point_' + point, 'exec')
+
+    def called(*arguments, **named):
+        calls.append(None)
+        if len(calls) == call:
+            exec(throw, {'fault': KINDS[kind]()})
+        return function(*arguments, **named)
+    return called
+
+
+def main():
+    """Run the node."""
+    kind, call = sys.argv.pop(1), int(sys.argv.pop(1))
+    for point, (place, name) in POINTS.items():
+        if point != 'parameter':
+            setattr(place, name, throwing(point, getattr(place, name), kind, call))
+    add = node.EmotionNode.add_on_set_parameters_callback
+
+    def add_ours(self, callback):  # rclpy has one of its own, for use_sim_time
+        ours = callback.__module__ == 'facial_emotion_ros.ros.parameters'
+        add(self, throwing('parameter', callback, kind, call) if ours else callback)
+
+    node.EmotionNode.add_on_set_parameters_callback = add_ours
+    return emotion_node.main()
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,64 @@
+"""A camera that stalls and then delivers at once all that it took meanwhile. Usage: burst_camera.py picture.npy BURSTS
+
+Every burst holds 60 images whose stamps lie within the 2 s of the stall, the last one now; the frame_id says
+`burst_<number>_<image>`. It shares no code with the package, and plays until SIGINT or until all bursts are out.
+"""
+
+import array
+import sys
+import time
+
+import numpy as np
+import rclpy
+from rclpy.duration import Duration
+from rclpy.executors import ExternalShutdownException
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import Image
+
+STALL_S, IMAGES = 2.0, 60
+#: The node, and the test that measures the transport.
+LISTENERS = 2
+
+
+class BurstCamera(Node):
+    """Publishes one burst after each stall, once all are there to hear it."""
+
+    def __init__(self, picture, bursts):
+        """Begin with a stall."""
+        super().__init__('burst_camera')
+        self._message = Image(height=picture.shape[0], width=picture.shape[1], step=picture.shape[1] * 3,
+                              encoding='bgr8', data=array.array('B', picture.tobytes()))
+        self._publisher = self.create_publisher(Image, 'image', QoSProfile(depth=IMAGES))
+        self._bursts, self._burst = bursts, 0
+        self._due_s = time.monotonic() + STALL_S
+        self.create_timer(0.01, self._look)
+
+    def _look(self):
+        if self._publisher.get_subscription_count() < LISTENERS:
+            self._due_s = time.monotonic() + STALL_S
+        elif self._burst < self._bursts and time.monotonic() >= self._due_s:
+            self._deliver()
+            self._burst += 1
+            self._due_s = time.monotonic() + STALL_S
+
+    def _deliver(self):
+        for image in range(IMAGES):
+            ago = Duration(seconds=STALL_S * (IMAGES - 1 - image) / IMAGES)
+            self._message.header.stamp = (self.get_clock().now() - ago).to_msg()
+            self._message.header.frame_id = 'burst_%d_%d' % (self._burst, image)
+            self._publisher.publish(self._message)
+
+
+def main():
+    """Play."""
+    rclpy.init()
+    camera = BurstCamera(np.load(sys.argv[1]), int(sys.argv[2]))
+    try:
+        rclpy.spin(camera)
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,60 @@
+"""A lifecycle manager that never tires: what a cycle takes, it gives back; what the state forbids is refused."""
+
+import pytest
+from vision_msgs.msg import Detection2DArray
+
+from graph_peer import scene
+from process_figures import descriptors, memory_kib, threads
+
+CYCLE = ('configure', 'activate', 'deactivate', 'cleanup')
+#: state -> transitions that it forbids; 99 exists nowhere.
+FORBIDDEN = {'unconfigured': ('activate', 'deactivate', 'cleanup', 99),
+             'inactive': ('configure', 'deactivate', 99), 'active': ('configure', 'activate', 'cleanup', 99)}
+#: Cycles until allocators and middleware have what they keep.
+WARM = 3
+
+
+@pytest.mark.timeout(1800)
+def test_nothing_is_kept_and_nothing_forbidden_is_done_when_the_lifecycle_is_cycled(
+        start_node, peer, long_form, promise):
+    cycles = 200 if long_form else 8
+    node = start_node(autostart=False, diagnostics__period_s=1.0)
+    pid = node.process.pid
+    heard, camera = peer.listen(Detection2DArray, 'detections'), peer.camera(picture=scene(160, 120))
+    refused = []
+
+    def refuse_all(state):
+        assert peer.state() == state
+        for transition in FORBIDDEN[state]:
+            assert not peer.change_state(transition), '%s was not refused while %s' % (transition, state)
+            refused.append(transition)
+
+    held, refusing = [], 2
+    for cycle in range(cycles + WARM):
+        if cycle < refusing:
+            refuse_all('unconfigured')
+        assert peer.change_state('configure')
+        if cycle < refusing:
+            refuse_all('inactive')
+        assert peer.change_state('activate')
+        del heard[:]
+        peer.wait(lambda: heard, 'an answer in cycle %d' % cycle, each=camera.shoot, every_s=0.3)
+        if cycle < refusing:
+            refuse_all('active')
+        assert peer.change_state('deactivate') and peer.change_state('cleanup')
+        # An ended thread, and a closed file, may still be on their way out.
+        if len(held) >= WARM:
+            peer.wait(lambda: (threads(pid), descriptors(pid)) == held[WARM - 1][:2],
+                      'the threads and files of cycle %d, %s; now %s' % (
+                          WARM, held[WARM - 1][:2], (threads(pid), descriptors(pid))), timeout_s=5.0)
+        else:
+            peer.spin(0.3)
+        held.append((threads(pid), descriptors(pid), memory_kib(pid)))
+    assert len(refused) >= 20
+    growth_kib = held[-1][2] - held[WARM - 1][2]
+    assert growth_kib < 10 * 1024, [kib for _, _, kib in held]
+    assert 'Traceback' not in node.output() and '[ERROR]' not in node.output()
+    if long_form:
+        promise('lifecycle is safe', '%d threads and %d file descriptors before and after, memory grew by %.1f MiB, '
+                '%d forbidden transitions refused' % (held[-1][:2] + (growth_kib / 1024, len(refused))),
+                bound='constant, constant, 10 MiB, 20', n='%d cycles' % cycles)
