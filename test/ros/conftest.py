@@ -128,11 +128,18 @@ class Process:
         return status, time.monotonic() - started
 
 
-def check_clean_end(process):
-    """End a process, and fail unless that went well."""
-    status, _ = process.end()
-    assert status == 0, process.output()
-    assert 'Traceback' not in process.output(), process.output()
+def check_clean_end(*processes):
+    """End processes one by one, all of them; then fail unless that went well for each."""
+    faults = []
+    for process in processes:
+        try:
+            status, _ = process.end()
+        except pytest.fail.Exception as fault:
+            faults.append(str(fault))
+            continue
+        if status != 0 or 'Traceback' in process.output():
+            faults.append('it ended with status %d; it wrote:\n%s' % (status, process.output()))
+    assert not faults, '\n'.join(faults)
 
 
 @pytest.fixture
@@ -146,8 +153,7 @@ def start(ros_environment, tmp_path):
         return started[-1]
 
     yield launch
-    for process in reversed(started):
-        check_clean_end(process)
+    check_clean_end(*reversed(started))
 
 
 def node_command(*ros_arguments, **parameters):

@@ -1,7 +1,7 @@
 """A reader that shares no code with the package: listens to camera and node, writes what it heard.
 
 Usage: plain_reader.py SECONDS OUTPUT.json
-The time runs from the first detections on; SIGTERM ends it early.
+The time runs from the first detections on; SIGINT ends it early.
 Ages are now minus the stamp, in seconds, at the moment of receipt.
 """
 
@@ -92,13 +92,14 @@ def main():
     reader = Reader()
     end = time.monotonic() + 60.0
     started = False
-    while rclpy.ok() and time.monotonic() < end:
-        try:
+    try:
+        while rclpy.ok() and time.monotonic() < end:
             rclpy.spin_once(reader, timeout_sec=0.1)
-        except ExternalShutdownException:
-            break
-        if reader.notes['detections'] and not started:
-            started, end = True, time.monotonic() + seconds
+            if reader.notes['detections'] and not started:
+                started, end = True, time.monotonic() + seconds
+                print('the first answer came', flush=True)
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
     with open(path, 'w') as stream:
         json.dump(reader.notes, stream)
     rclpy.try_shutdown()
