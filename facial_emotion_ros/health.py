@@ -17,6 +17,7 @@ _NOT_READING = {
     'inactive': 'Inactive: no image is read until the node is activated.',
     'unconfigured': 'Unconfigured: no image is read until the node is configured and activated.',
     'configuring': 'Configuring: models are being loaded; building the engines of TensorRT takes minutes.',
+    'finalized': 'Finalized: this node was shut down for good; start it anew.',
     'disabled': 'Disabled: no image is read until ~/enable is called with true.',
 }
 
@@ -85,7 +86,7 @@ def input_health(now_s: float, counts: Mapping[str, Any], topic: str, listening_
     :param publishers: how many publish on the topic now.
     :param faults: outcome ('bad', 'expired', ...) -> when it happened last, and why.
     :param max_silence_s: no image for longer than this is an error.
-    :param state: 'active', 'inactive', 'configuring', 'unconfigured' or 'disabled'.
+    :param state: 'active', or a key of _NOT_READING.
     :returns: OK (not active, idle, waiting for the first image, or images come), WARN (images come that are malformed,
         too old, or without a stamp that can be right), ERROR (silence although someone listens).
     """

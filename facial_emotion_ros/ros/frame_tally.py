@@ -25,6 +25,7 @@ class FrameTally:
         self._counts = dict.fromkeys(('received',) + OUTCOMES + ODD_STAMPS, 0)
         self._waiting = {}
         self._taken_s = None
+        self._event_s = None
         self._ages_s = deque(maxlen=_KEPT)
         self._works_s = deque(maxlen=_KEPT)
         self._arrivals_s = deque(maxlen=_KEPT)
@@ -46,6 +47,7 @@ class FrameTally:
             # the next one may have come.
             self._waiting[key] = frame
             self._arrivals_s.append(now_s)
+            self._event_s = now_s
 
     def taken(self, frame, now_s, key=''):
         """Book that the worker has taken a frame.
@@ -66,7 +68,7 @@ class FrameTally:
         :param now_s: float.
         :param age_s: time since the stamp of the image when its answer was out; None where there was no answer, or the
             image had no stamp.
-        :param reason: why there was none.
+        :param reason: why there was none; '' where that was wanted, and so is no fault.
         """
         with self._lock:
             self._counts[outcome] += 1
@@ -74,9 +76,10 @@ class FrameTally:
                 if age_s is not None:
                     self._ages_s.append(age_s)
                 self._works_s.append(now_s - self._taken_s)
-            else:
+            elif reason:
                 self._faults[outcome] = (now_s, reason)
             self._taken_s = None
+            self._event_s = now_s
 
     def odd_stamp(self, kind, now_s, reason):
         """Book that the stamp of the frame in work cannot be right.
@@ -99,6 +102,17 @@ class FrameTally:
             self._counts['expired'] += dropped
             if dropped:
                 self._waiting.clear()
+
+    def silence_s(self, now_s):
+        """Return since when there has been nothing to do.
+
+        :param now_s: float.
+        :returns: seconds since the latest frame came or was done with; 0 while one waits or is in work, and before the
+            first one.
+        """
+        with self._lock:
+            quiet = self._event_s is not None and self._taken_s is None and not self._waiting
+            return now_s - self._event_s if quiet else 0.0
 
     def snapshot(self):
         """Look at everything at one instant.

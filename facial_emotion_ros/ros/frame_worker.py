@@ -119,20 +119,20 @@ class FrameWorker:
             publish = self._estimate(message)
             with self._publishing:
                 if self._stopping.is_set() or self._paused:
-                    return 'expired', None, 'the node was stopped meanwhile'
+                    return 'expired', None, ''  # the node was told to stop meanwhile
                 publish()
             return 'processed', self._age_s(message), ''
         except BadImage as fault:
             self._log.warning('Dropped an image: %s' % fault, throttle_duration_sec=_REPEAT_S,
                               throttle_time_source_type=self._steady)
-            return 'bad', None, str(fault)
+            return 'bad', None, _sentence(fault)
         except FacialEmotionError as fault:
             self._log.error('Dropped a frame: %s' % fault, throttle_duration_sec=_REPEAT_S,
                             throttle_time_source_type=self._steady)
-            return 'failed', None, str(fault)
+            return 'failed', None, _sentence(fault)
         except Exception as fault:
             self._tell_once(fault)
-            return 'failed', None, str(fault)
+            return 'failed', None, _sentence(fault)
 
     def _estimate(self, message):
         """Work on one image.
@@ -178,6 +178,11 @@ class FrameWorker:
 
     def _value(self, name):
         return self._node.get_parameter(name).value
+
+
+def _sentence(fault):
+    """Return what an exception says, and its name where it says nothing."""
+    return str(fault) or type(fault).__name__
 
 
 def _stamp_ns(message):

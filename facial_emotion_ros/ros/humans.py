@@ -52,11 +52,13 @@ class HumansOutput:
     Used by the worker thread, and by the node's thread for `readers` and `close`.
     """
 
-    def __init__(self, node, prefix):
+    def __init__(self, node, prefix, events):
         """Publish nothing yet, but let readers find `tracked`.
 
         :param node: rclpy node that owns the publishers.
         :param prefix: topic prefix, for example '/humans'.
+        :param events: function of a topic and of what cures a reader that asks for more than is offered there, which
+            returns the event callbacks of its publisher.
         """
         self._node = node
         self._faces = '%s/faces' % prefix.rstrip('/')
@@ -65,7 +67,9 @@ class HumansOutput:
         self._rhythm = UnknownRhythm()
         #: frame_id of the latest list while faces stand in it, else None.
         self._listed_in = None
-        self._tracked = self._publisher(IdsList, 'tracked')
+        topic = self._faces + '/tracked'
+        self._tracked = node.create_publisher(IdsList, topic, qos.output_qos(depth=1),
+                                              event_callbacks=events(topic, 'correct its QoS'))
 
     def publish(self, header, image, estimates, live_ids, contempt_as):
         """Answer one image.
@@ -118,6 +122,7 @@ class HumansOutput:
             for topics in self._by_id.values():
                 self._destroy(topics)
             self._by_id.clear()
+            self._rhythm = UnknownRhythm()
 
     def close(self):
         """Destroy every publisher; a later `publish` does nothing."""

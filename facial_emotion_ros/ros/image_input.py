@@ -1,7 +1,5 @@
 """The image subscription: there only while someone reads an output, as reliable as the publishers offer."""
 
-from rclpy.qos import QoSPolicyKind
-from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CompressedImage, Image
 
 from facial_emotion_ros.ros import qos
@@ -75,13 +73,10 @@ class ImageInput:
     def _subscribe(self, reliability, now_s):
         since_s = now_s if self._subscription is None else self.since_s
         self.close()
-        kinds = [QoSPolicyKind.DURABILITY]
-        if self._value('input.reliability') != 'auto':
-            kinds.append(QoSPolicyKind.RELIABILITY)
         message_type = CompressedImage if self._value('input.transport') == 'compressed' else Image
         self._subscription = self._node.create_subscription(
             message_type, self.topic, self._on_image, qos.input_qos(reliability),
-            qos_overriding_options=QoSOverridingOptions(kinds), event_callbacks=subscription_events(self._mismatched))
+            qos_overriding_options=qos.INPUT_OVERRIDES, event_callbacks=subscription_events(self._mismatched))
         self._reliability = reliability
         self.since_s = since_s
         self._node.get_logger().info('Listening to %s (%s).' % (self.topic, reliability.replace('_', ' ')))

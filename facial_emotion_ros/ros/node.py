@@ -16,6 +16,7 @@ from std_srvs.srv import SetBool
 from facial_emotion_ros import health
 from facial_emotion_ros.clock_watch import ClockWatch
 from facial_emotion_ros.errors import BadParameter, FacialEmotionError
+from facial_emotion_ros.freeze_guard import long_silence
 from facial_emotion_ros.power import PowerMeter, power_health
 from facial_emotion_ros.process_memory import give_memory_back
 from facial_emotion_ros.ros import parameters
@@ -50,6 +51,7 @@ class EmotionNode(LifecycleNode):
         self._power = PowerMeter(self._value('power.root')) if self._value('power.report') else None
         self._fault = ''
         self._enabled = True
+        self._finalized = False
         self._clock_watch = ClockWatch()
         self._pipeline = self._outputs = self._input = self._worker = None
         self._tally = FrameTally()
@@ -117,6 +119,7 @@ class EmotionNode(LifecycleNode):
     def on_shutdown(self):
         """Release everything, from whichever state."""
         self._release()
+        self._finalized = True
         self.get_logger().info('Shut down.')
 
     @told
@@ -148,10 +151,12 @@ class EmotionNode(LifecycleNode):
             raise BadParameter(' '.join(str(fault) for fault in self._parameter_faults))
         started_s = time.monotonic()
         # Imported here, so that what is missing for inference is told by a sentence and the node stays reachable.
-        from facial_emotion_ros.engine_build import EngineBuild
-        from facial_emotion_ros.pipeline import EmotionPipeline
-        from facial_emotion_ros.ros.crop_outputs import CropOutputs
-        from facial_emotion_ros.ros.outputs import Outputs
+        # They are libraries of many megabytes, which a slow disk brings in its own time.
+        with long_silence():
+            from facial_emotion_ros.engine_build import EngineBuild
+            from facial_emotion_ros.pipeline import EmotionPipeline
+            from facial_emotion_ros.ros.crop_outputs import CropOutputs
+            from facial_emotion_ros.ros.outputs import Outputs
         models = {
             'esr': self._value('inference.bundle'), 'detector': self._value('detector.bundle'),
             'min_score': self._value('detector.min_score') or None,
@@ -213,15 +218,27 @@ class EmotionNode(LifecycleNode):
     async def _start_by_itself(self):
         self._autostart.cancel()
         if await self._loading.run(self.trigger_configure) == TransitionCallbackReturn.SUCCESS:
-            self.trigger_activate()
+            if self._outputs is not None and self._worker is None:  # nobody was quicker
+                self.trigger_activate()
 
     def _tick(self):
         self._watch_clock()
         self._follow_readers()
+        self._forget_whom_nobody_sees()
 
     def _follow_readers(self):
         if self._input is not None:
             self._input.follow(time.monotonic(), self._enabled)
+
+    def _forget_whom_nobody_sees(self):
+        """List no face any more once no image came for long: who was there may have left.
+
+        Tracks stay: if images go on after all, their stamps say whether faces keep their ids.
+        """
+        if self._worker is not None and self._value('input.mode') == 'image':
+            long_s = max(self._value('input.timeout_s'), self._value('tracker.max_age_s'))
+            if self._tally.silence_s(time.monotonic()) > long_s:
+                self._outputs.forget_faces()
 
     def _enable(self, request, response):
         """Turn all reading and publishing off, or on again; a lifecycle manager is not needed for that."""
@@ -240,6 +257,8 @@ class EmotionNode(LifecycleNode):
         return response
 
     def _state(self):
+        if self._finalized:
+            return 'finalized'
         if self._loading.under_way:
             return 'configuring'
         if self._input is None:

@@ -27,16 +27,23 @@ class Outputs:
         self._node = node
         self._on_matched = on_matched
         self._publishers = []
-        self._humans = None
+        self._humans = self._opendr = self._vision_info = None
+        try:
+            self._open(humans_prefix, opendr)
+        except Exception:  # a QoS override that is no policy, for example
+            self.close()
+            raise
+
+    def _open(self, humans_prefix, opendr):
         self._detections = self._publisher(Detection2DArray, 'detections')
         self._raw = self._publisher(Detection2DArray, 'detections/raw')
         self._affect = self._publisher(Detection2DArray, 'affect')
         self._expression = self._publisher(Expression, 'expression')
         self._debug = self._publisher(Image, '~/debug/image', depth=1)
         self._opendr = OpenDrOutput(self._publisher) if opendr else None
-        self._vision_info = node.create_publisher(VisionInfo, 'vision_info', qos.latched_qos())
+        self._vision_info = self._node.create_publisher(VisionInfo, 'vision_info', qos.latched_qos())
         if humans_prefix:
-            self._humans = HumansOutput(node, humans_prefix)
+            self._humans = HumansOutput(self._node, humans_prefix, self._events)
 
     def announce(self, bundle):
         """Say once which network speaks; whoever subscribes later hears it too.
@@ -89,17 +96,21 @@ class Outputs:
         if self._humans is not None:
             self._humans.close()
         for publisher in self._publishers + [self._vision_info]:
-            self._node.destroy_publisher(publisher)
+            if publisher is not None:
+                self._node.destroy_publisher(publisher)
         self._publishers = []
 
     def _publisher(self, message_type, topic, depth=10):
+        topic = self._node.resolve_topic_name(topic)
         publisher = self._node.create_publisher(
             message_type, topic, qos.output_qos(depth), qos_overriding_options=qos.OUTPUT_OVERRIDES,
-            event_callbacks=publisher_events(self._on_matched, functools.partial(self._mismatched, topic)))
+            event_callbacks=self._events(topic, 'correct its QoS, or qos_overrides.%s.publisher' % topic))
         self._publishers.append(publisher)
         return publisher
 
-    def _mismatched(self, topic, policy):
-        self._node.get_logger().warning(
-            'A reader of %s asks for more than is offered (policy %s), so nothing reaches it: correct its QoS, or '
-            'qos_overrides.%s.publisher.' % ((self._node.resolve_topic_name(topic), policy) * 2)[:3])
+    def _events(self, topic, cure):
+        return publisher_events(self._on_matched, functools.partial(self._mismatched, topic, cure))
+
+    def _mismatched(self, topic, cure, policy):
+        self._node.get_logger().warning('A reader of %s asks for more than is offered (policy %s), so nothing reaches '
+                                        'it: %s.' % (topic, policy, cure))

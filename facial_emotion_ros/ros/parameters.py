@@ -6,6 +6,7 @@ yaml` (or `markdown`) prints what the YAML file and docs/parameters.md hold, and
 
 import difflib
 import math
+import re
 import sys
 import textwrap
 from typing import Any, NamedTuple, Optional, Tuple
@@ -19,7 +20,10 @@ HRI_WORDS = ('neutral', 'angry', 'sad', 'happy', 'surprised', 'disgusted', 'scar
 
 
 class Parameter(NamedTuple):
-    """One row of the table. A live parameter acts at once when it is set; the others are read-only."""
+    """One row of the table. A live parameter acts at once when it is set; the others are read-only.
+
+    `form` of a text: a regular expression that it matches, and the same in words.
+    """
 
     name: str
     default: Any
@@ -29,7 +33,12 @@ class Parameter(NamedTuple):
     choices: Tuple[str, ...] = ()
     unit: str = ''
     live: bool = False
+    form: Tuple[str, str] = ('', '')
 
+
+#: A regular expression, and what it says.
+_PREFIX = (r'(/?[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*/?)?\Z',
+           "a topic name like '/humans' or '/front/humans', or ''")
 
 TABLE = (
     Parameter('autostart', True,
@@ -124,7 +133,7 @@ TABLE = (
               'At most this many faces of an image are read, the largest first; 0 reads all.', low=0, high=1000),
     Parameter('output.humans_prefix', '/humans',
               'ROS4HRI topics are published under this prefix (one publisher a prefix; libhri looks under /humans '
-              'only); an empty one turns them off.'),
+              'only); an empty one turns them off.', form=_PREFIX),
     Parameter('output.contempt_as', 'drop',
               'Word of hri_msgs/Expression for contempt, which has none; drop publishes the next best word and shares '
               'out the score.', choices=('drop',) + HRI_WORDS, live=True),
@@ -152,6 +161,11 @@ _BY_NAME = dict((parameter.name, parameter) for parameter in TABLE)
 _FOREIGN = ('use_sim_time', 'start_type_description_service')
 _FOREIGN_PREFIX = 'qos_overrides.'
 
+#: What a QoS override may say; of other words rclpy makes an error that names no parameter.
+_POLICIES = {'reliability': ('reliable', 'best_effort', 'best_available', 'system_default'),
+             'durability': ('volatile', 'transient_local', 'best_available', 'system_default'),
+             'history': ('keep_last', 'keep_all', 'system_default')}
+
 
 def checked(name, value):
     """Check one value against the table.
@@ -172,6 +186,8 @@ def checked(name, value):
         fits = type(value) is kind
     if fits and parameter.choices:
         fits = value in parameter.choices
+    if fits and parameter.form[0]:
+        fits = re.match(parameter.form[0], value) is not None
     if fits and parameter.low is not None:
         fits = math.isfinite(value) and parameter.low <= value <= parameter.high
     if not fits:
@@ -188,6 +204,8 @@ def expected(parameter):
     """
     words = {bool: 'true or false', int: 'an integer', float: 'a float', str: 'a string', list: 'a list of strings'}
     text = words[type(parameter.default)]
+    if parameter.form[1]:
+        text = parameter.form[1]
     if parameter.choices:
         text = 'one of ' + ', '.join(parameter.choices)
     if parameter.low is not None:
@@ -203,11 +221,34 @@ def unknown_names(names):
     """
     strangers = []
     for name in sorted(names):
+        if name.startswith(_FOREIGN_PREFIX) and name.endswith('.subscription.reliability'):
+            strangers.append((name, 'input.reliability'))
+            continue
         if name in _BY_NAME or name in _FOREIGN or name.startswith(_FOREIGN_PREFIX):
             continue
         near = difflib.get_close_matches(name, _BY_NAME, n=1)
         strangers.append((name, near[0] if near else ''))
     return strangers
+
+
+def qos_faults(given):
+    """Find QoS overrides that no topic can have.
+
+    :param given: dict of what a file or a command line sets: name -> value.
+    :returns: list of BadParameter, in order of name.
+    """
+    faults = []
+    for name in sorted(given):
+        policy, value = name.rpartition('.')[2], given[name]
+        words = _POLICIES.get(policy)
+        if not name.startswith(_FOREIGN_PREFIX) or not words and policy != 'depth':
+            continue
+        fits = type(value) is int and value >= 0 if not words else isinstance(value, str) and value.lower() in words
+        if not fits:
+            faults.append(BadParameter('Parameter %s must be %s, but is %r: correct it in the parameter file or on the '
+                                       'command line.' % (name, 'one of ' + ', '.join(words) if words else
+                                                          'an integer of 0 or more', value)))
+    return faults
 
 
 def declare(node):
@@ -221,7 +262,7 @@ def declare(node):
     from rcl_interfaces.msg import SetParametersResult
     # rclpy has no public way to see what was given for a name before the name is declared.
     given = getattr(node, '_parameter_overrides', {})
-    faults = []
+    faults = qos_faults({name: override.value for name, override in given.items()})
     for parameter in TABLE:
         value = parameter.default
         if parameter.name in given:

@@ -7,6 +7,10 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 OUTPUT_OVERRIDES = QoSOverridingOptions(
     (QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY, QoSPolicyKind.DURABILITY))
 
+#: Of the image subscription the durability alone. Its reliability is the parameter input.reliability, which is live:
+#: an override is read-only once it is declared, and would hold for each later subscription.
+INPUT_OVERRIDES = QoSOverridingOptions((QoSPolicyKind.DURABILITY,))
+
 
 def output_qos(depth=10):
     """Return the profile of what we publish: reliable, so that readers of either kind are served.

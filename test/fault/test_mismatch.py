@@ -4,6 +4,7 @@ import time
 from functools import partial
 
 import pytest
+from hri_msgs.msg import IdsList
 from rclpy.parameter import Parameter
 from vision_msgs.msg import Detection2DArray
 
@@ -40,6 +41,13 @@ def test_a_warning_names_the_policy_when_camera_or_reader_do_not_fit(
         camera, reader = open_ends(peer, offered, asked)
         peer.wait(lambda: reader, 'an answer', each=camera.shoot)
         assert '[WARN]' not in node.output(), node.output()
+
+
+def test_a_warning_names_the_policy_when_a_reader_of_ros4hri_wants_what_was_before(start_node, peer):
+    node = start_node()
+    node.wait_for('Active: ')
+    peer.listen(IdsList, '/humans/faces/tracked', latched=True)
+    node.wait_for('A reader of /humans/faces/tracked asks for more than is offered .policy DURABILITY')
 
 
 def open_ends(peer, offered, asked):

@@ -1,5 +1,6 @@
 """Any callback may throw: it costs its own work and is told by one traceback, and the node goes on."""
 
+import itertools
 import os
 import re
 
@@ -13,9 +14,9 @@ from vision_msgs.msg import Detection2DArray
 HERE = os.path.dirname(os.path.abspath(__file__))
 #: Those of throwing_node.py, in the order in which they are provoked; images pass the points of the worker in turn.
 STATES = ('unconfigured', 'inactive', 'active')
-TRANSITIONS = ('configure', 'activate', 'deactivate')
+TRANSITIONS = ('configure', 'activate', 'deactivate', 'cleanup')
 WORKER = ('decode', 'detect', 'read', 'smooth', 'publish')
-POINTS = TRANSITIONS + ('parameter', 'enable', 'offer') + WORKER + ('clock', 'readers', 'diagnostics')
+POINTS = TRANSITIONS + ('parameter', 'jump', 'enable', 'offer') + WORKER + ('clock', 'readers', 'diagnostics')
 LONG = [(kind, call) for kind in ('RuntimeError', 'MemoryError', 'OSError') for call in (1, 100)]
 
 
@@ -41,19 +42,21 @@ class Operator:
 
     def cycle(self, transition):
         """Go through a transition until it has thrown."""
-        before = {'configure': 'unconfigured', 'activate': 'inactive', 'deactivate': 'active'}[transition]
+        before = {'configure': 'unconfigured', 'activate': 'inactive', 'deactivate': 'active',
+                  'cleanup': 'inactive'}[transition]
         while not self.thrown(transition):
             self.bring(before)
             self._peer.change_state(transition)
 
-    def call(self, point, service_type, name, request):
-        """Call a service until it has thrown; the caller of that time gets no answer."""
+    def call(self, point, service_type, name, *requests):
+        """Call a service until it has thrown, by these requests in turn; the caller of that time gets no answer."""
         client = self._peer.node.create_client(service_type, name)
         self._peer.wait(client.service_is_ready, 'the service ' + name)
+        turns = itertools.cycle(requests)
         while not self.thrown(point):
-            future = client.call_async(request)
+            future = client.call_async(next(turns))
             self._peer.wait(lambda future=future: future.done() or self.thrown(point), 'an answer of ' + name)
-        self._peer.wait(client.call_async(request).done, 'an answer once it has thrown')
+        self._peer.wait(client.call_async(requests[-1]).done, 'an answer once it has thrown')
         self._peer.node.destroy_client(client)
 
 
@@ -66,6 +69,9 @@ def check_throwing(node, peer):
     operator.call('parameter', SetParameters, '/emotion_node/set_parameters', SetParameters.Request(
         parameters=[Parameter('input.max_age_s', value=60.0).to_parameter_msg()]))
     operator.bring('active')
+    # Each turn of simulated time on or off is a jump of the clock.
+    operator.call('jump', SetParameters, '/emotion_node/set_parameters', *(SetParameters.Request(
+        parameters=[Parameter('use_sim_time', value=value).to_parameter_msg()]) for value in (True, False)))
     operator.call('enable', SetBool, '/emotion_node/enable', SetBool.Request(data=True))
     peer.wait(lambda: all(operator.thrown(point) for point in POINTS), 'every point to throw', timeout_s=120.0,
               each=camera.shoot, every_s=0.05)

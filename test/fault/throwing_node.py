@@ -22,7 +22,8 @@ POINTS = {
     'diagnostics': (health, 'input_health'), 'enable': (node.EmotionNode, '_enable'),
     'parameter': (node.EmotionNode, 'add_on_set_parameters_callback'),
     'configure': (pipeline.EmotionPipeline, 'warm_up'), 'activate': (frame_worker.FrameWorker, 'start'),
-    'deactivate': (frame_worker.FrameWorker, 'stop'),
+    'deactivate': (frame_worker.FrameWorker, 'stop'), 'cleanup': (outputs.Outputs, 'close'),
+    'jump': (node.EmotionNode, '_clock_jumped'),
 }
 
 

@@ -59,8 +59,10 @@ def test_the_reliability_follows_when_a_publisher_of_the_other_kind_comes(start_
     heard.clear()
     peer.wait(lambda: heard, 'detections of the other camera', each=second.shoot)
     node.wait_for(r'Listening to /image \(best effort\)')
-    assert peer.set_parameter(Parameter('input.reliability', value='reliable')).successful
-    peer.wait(lambda: offered(peer, '/image') == [ReliabilityPolicy.RELIABLE], 'what the parameter asks for')
+    for name, policy in (('reliable', ReliabilityPolicy.RELIABLE), ('best_effort', ReliabilityPolicy.BEST_EFFORT),
+                         ('reliable', ReliabilityPolicy.RELIABLE)):
+        assert peer.set_parameter(Parameter('input.reliability', value=name)).successful
+        peer.wait(lambda policy=policy: offered(peer, '/image') == [policy], 'what the parameter asks for')
 
 
 def offered(peer, topic):

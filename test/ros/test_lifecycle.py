@@ -5,6 +5,8 @@ import re
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 from hri_msgs.msg import IdsList
+from lifecycle_msgs.msg import Transition
+from rcl_interfaces.srv import GetParameters
 from vision_msgs.msg import Detection2DArray
 
 
@@ -89,6 +91,9 @@ def test_the_node_serves_by_itself_when_started_with_its_defaults(start_node, pe
     ({'tracker__min_iou': '7.0'}, 'tracker.min_iou must be a float from 0.01 to 1.0', 'correct it'),
     ({'inference__threads': 'many'}, 'inference.threads must be an integer from 1 to 64', "'many'"),
     ({'output__contempt_as': 'scorn'}, 'output.contempt_as must be one of drop', "'scorn'"),
+    ({'output__humans_prefix': '/2humans'}, "output.humans_prefix must be a topic name like '/humans'", "'/2humans'"),
+    ({'qos_overrides./expression.publisher.reliability': 'sometimes'},
+     'qos_overrides./expression.publisher.reliability must be one of reliable', "'sometimes'"),
 ])
 def test_the_node_lives_unconfigured_and_says_why_when_configuring_is_impossible(
         start_node, peer, settings, cause, step):
@@ -99,6 +104,22 @@ def test_the_node_lives_unconfigured_and_says_why_when_configuring_is_impossible
     health = peer.health()
     peer.wait(lambda: health.parts()['inference'].level == DiagnosticStatus.ERROR, 'diagnostics')
     assert cause in health.parts()['inference'].message
+
+
+@pytest.mark.parametrize('before', [[], ['configure'], ['configure', 'activate']])
+def test_the_node_tells_that_it_is_done_when_shut_down_from_any_state(start_node, peer, before):
+    node = start_node(autostart=False)
+    health = peer.health()
+    for transition in before:
+        assert peer.change_state(transition)
+    number = {0: Transition.TRANSITION_UNCONFIGURED_SHUTDOWN, 1: Transition.TRANSITION_INACTIVE_SHUTDOWN,
+              2: Transition.TRANSITION_ACTIVE_SHUTDOWN}[len(before)]
+    assert peer.change_state(number) and peer.state() == 'finalized'
+    peer.wait(lambda: health.parts()['input'].message.startswith('Finalized: '), 'diagnostics')
+    assert not peer.change_state('configure') and peer.state() == 'finalized'
+    peer.wait(lambda: not peer.node.count_publishers('/detections'), 'the outputs to be closed')
+    assert peer.call(GetParameters, '/emotion_node/get_parameters', GetParameters.Request(names=['autostart'])).values
+    assert node.process.poll() is None
 
 
 def stamp_ns(message):

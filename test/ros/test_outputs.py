@@ -66,6 +66,22 @@ def test_a_face_has_topics_of_its_own_while_it_is_tracked_when_ros4hri_reads(sha
     peer.wait(lambda: face + 'roi' not in peer.topics(), 'its topics to go', each=nobody.shoot)
 
 
+def test_nobody_is_listed_any_more_when_the_camera_is_lost(start_node, peer):
+    start_node(input__timeout_s=0.5, tracker__max_age_s=0.5)
+    camera = peer.camera()
+    tracked = peer.listen(IdsList, '/humans/faces/tracked')
+    for _ in range(2):
+        peer.wait(lambda: tracked and tracked[-1].ids, 'a tracked face', each=camera.shoot)
+        face = '/humans/faces/%s/roi' % tracked[-1].ids[0]
+        peer.wait(lambda face=face: face in peer.topics(), 'topics of the face', each=camera.shoot)
+        peer.wait(lambda: not tracked[-1].ids, 'an empty list')
+        peer.wait(lambda face=face: face not in peer.topics(), 'its topics to go')
+        assert tracked[-1].header.frame_id == camera.frame
+    told = len(tracked)
+    peer.spin(1.0)
+    assert len(tracked) == told, 'the empty list was repeated'
+
+
 def test_an_image_without_a_face_is_answered_when_nobody_is_there(shared_node, peer):
     empty = scene()
     empty[:] = 90

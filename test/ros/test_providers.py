@@ -4,11 +4,13 @@ import os
 import shutil
 import sys
 
+import onnxruntime
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 from vision_msgs.msg import Detection2DArray
 
 from conftest import Process, check_clean_end
+from graph_peer import REPOSITORY
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PROVIDERS = "['TensorrtExecutionProvider','CUDAExecutionProvider','CPUExecutionProvider']"
@@ -58,6 +60,22 @@ def test_a_robot_without_its_gpu_works_on_and_reports_its_power(start_node, peer
                        'power without its sensor')
     assert 'no power sensor' in status.message
     assert peer.state() == 'active'
+
+
+@pytest.mark.parametrize('board, batch', [('tx2', 2), ('xavier', 4), ('orin', 4)])
+def test_a_board_s_parameter_file_works_on_the_cpu_and_warns_once_when_its_gpu_is_missing(
+        start_node, peer, board, batch):
+    if set(onnxruntime.get_available_providers()) & {'TensorrtExecutionProvider', 'CUDAExecutionProvider'}:
+        pytest.skip('this ONNX Runtime has a GPU provider')
+    file = os.path.join(REPOSITORY, 'config', 'jetson_%s.yaml' % board)
+    node = start_node('--params-file', file, '-r', '__ns:=/robot')
+    peer.wait_state('active', '/robot/emotion_node')
+    [face_batch] = peer.get_parameters(['inference.face_batch'], '/robot/emotion_node')
+    assert face_batch.integer_value == batch
+    heard, camera = peer.listen(Detection2DArray, '/robot/detections'), peer.camera('/robot/image')
+    peer.wait(lambda: heard, 'an answer', each=camera.shoot)
+    [warning] = [line for line in node.output().splitlines() if '[WARN]' in line]
+    assert 'TensorrtExecutionProvider' in warning and 'CUDAExecutionProvider' in warning
 
 
 def test_every_frame_is_answered_when_the_gpu_fails_at_work(stand_in_node, peer):

@@ -30,6 +30,31 @@ def test_every_step_balances_when_a_frame_goes_its_way():
     assert abs(view['works_s'][0] - 0.3) < 1e-9
 
 
+def test_silence_is_told_only_when_nothing_waits_or_is_in_work():
+    tally, slot = FrameTally(), FrameSlot()
+    assert tally.silence_s(100.0) == 0.0
+    tally.put(slot, 'frame', 101.0)
+    assert tally.silence_s(110.0) == 0.0
+    tally.taken(slot.take(0), 111.0)
+    assert tally.silence_s(120.0) == 0.0
+    tally.finished('processed', 121.0)
+    assert tally.silence_s(123.5) == 2.5
+    tally.put(slot, 'frame', 124.0)
+    tally.clear(slot)
+    assert tally.silence_s(125.0) == 1.0
+
+
+def test_no_fault_is_told_when_a_frame_was_dropped_on_demand():
+    tally, slot = FrameTally(), FrameSlot()
+    for reason in ('', 'it was 3.0 s old'):
+        tally.put(slot, 'frame', 0.0)
+        tally.taken(slot.take(0), 0.1)
+        assert balance(tally)['faults'] == {}
+        tally.finished('expired', 0.2, None, reason)
+    view = balance(tally)
+    assert view['expired'] == 2 and view['faults'] == {'expired': (0.2, 'it was 3.0 s old')}
+
+
 def test_an_answer_counts_without_an_age_when_its_image_had_no_stamp():
     tally, slot = FrameTally(), FrameSlot()
     tally.put(slot, 'frame', 0.0)

@@ -36,7 +36,14 @@ REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__f
     ('input.reliability', 'best_effort', 'best_effort', None),
     ('input.reliability', 'BEST_EFFORT', None, 'one of auto, reliable, best_effort'),
     ('output.humans_prefix', '', '', None),
-    ('output.humans_prefix', None, None, 'a string'),
+    ('output.humans_prefix', '/front/humans/', '/front/humans/', None),
+    ('output.humans_prefix', 'humans', 'humans', None),
+    ('output.humans_prefix', None, None, 'a topic name'),
+    ('output.humans_prefix', '/2humans', None, "a topic name like '/humans'"),
+    ('output.humans_prefix', '/my robot', None, "but is '/my robot'"),
+    ('output.humans_prefix', '/', None, 'a topic name'),
+    ('output.humans_prefix', '//humans', None, 'a topic name'),
+    ('output.humans_prefix', '/humans\n', None, 'a topic name'),
 ])
 def test_a_value_is_taken_or_refused_with_the_reason_when_checked(name, value, expected, refused):
     if refused is None:
@@ -59,9 +66,26 @@ def test_every_default_passes_its_own_check_when_the_table_is_read():
     (['use_sim_time', 'qos_overrides./affect.publisher.depth'], []),
     (['input.max_age'], [('input.max_age', 'input.max_age_s')]),
     (['zebra'], [('zebra', '')]),
+    (['qos_overrides./image.subscription.durability'], []),
+    (['qos_overrides./image.subscription.reliability'],
+     [('qos_overrides./image.subscription.reliability', 'input.reliability')]),
 ])
 def test_names_nobody_reads_are_found_when_given(given, strangers):
     assert parameters.unknown_names(given) == strangers
+
+
+@pytest.mark.parametrize('policy, value, words', [
+    ('reliability', 'best_effort', None), ('reliability', 'RELIABLE', None), ('durability', 'transient_local', None),
+    ('history', 'keep_all', None), ('depth', 5, None), ('liveliness', 'automatic', None),
+    ('reliability', 'sometimes', "one of reliable, best_effort, best_available, system_default, but is 'sometimes'"),
+    ('durability', 1, 'one of volatile'), ('history', 'keep_none', 'one of keep_last, keep_all'),
+    ('depth', -1, 'an integer of 0 or more, but is -1'), ('depth', 'deep', "but is 'deep'"), ('depth', True, 'True'),
+])
+def test_a_qos_override_is_refused_by_its_name_when_no_topic_can_have_it(policy, value, words):
+    name = 'qos_overrides./affect.publisher.' + policy
+    faults = [str(fault) for fault in parameters.qos_faults({name: value, 'input.max_age_s': -1.0})]
+    assert len(faults) == (words is not None)
+    assert all(name in fault and words in fault for fault in faults)
 
 
 def test_the_shipped_yaml_is_the_table_when_compared():
