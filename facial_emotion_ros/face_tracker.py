@@ -11,7 +11,8 @@ from facial_emotion_ros.errors import BadParameter
 # shares no divisor with the number of ids, and was searched for: of a thousand ids any two differ in three letters.
 _LETTERS = 'bcdfghjklmnpqrstvwxz'
 _ID_LENGTH = 5
-_ID_COUNT = len(_LETTERS) ** _ID_LENGTH
+#: So many ids there are.
+ID_COUNT = len(_LETTERS) ** _ID_LENGTH
 _ID_FACTOR = 1131263
 
 #: Without enough overlap, a face is still the same one if its centre is off by less than this share of its side ...
@@ -35,7 +36,7 @@ def face_id(number: int) -> str:
     :param number: from 0; after 3.2 million the ids begin anew.
     :returns: five lower-case letters.
     """
-    rest = (number + 1) * _ID_FACTOR % _ID_COUNT
+    rest = (number + 1) * _ID_FACTOR % ID_COUNT
     letters = []
     for _ in range(_ID_LENGTH):
         rest, letter = divmod(rest, len(_LETTERS))
@@ -81,16 +82,17 @@ class FaceTracker:
     score continue a face and begin none: Zhang et al., "ByteTrack", ECCV 2022, algorithm 1.
     """
 
-    def __init__(self, max_age_s: float = 1.0, min_iou: float = 0.3):
+    def __init__(self, max_age_s: float = 1.0, min_iou: float = 0.3, first_face: int = 0):
         """Begin without faces.
 
         :param max_age_s: a face that was not seen for longer than this loses its id for good.
         :param min_iou: boxes that overlap this much (intersection over union) are the same face; above 0, up to 1.
+        :param first_face: number of the first face, from 0; ids go on from there. See :func:`face_id`.
         :raises BadParameter: for a value outside its range.
         """
         self._tracks = []  # type: List[_Track]
         self._stamp_s = -math.inf
-        self._faces = 0
+        self._faces = first_face
         self.adjust(max_age_s, min_iou)
 
     def adjust(self, max_age_s: float, min_iou: float):

@@ -106,7 +106,7 @@ def input_health(now_s: float, counts: Mapping[str, Any], topic: str, listening_
     silence_s = now_s - heard_s
     if silence_s > max_silence_s:
         cause = (f'nothing publishes on {topic}; start the camera or correct the topic' if not publishers else
-                 f'{publishers} publish on {topic}; look at QoS, shared memory and the driver')
+                 f'{publishers} publisher{"s" * (publishers > 1)} on {topic}; look at QoS, shared memory and driver')
         return ERROR, f'No image for {silence_s:.1f} s: {cause}.', values
     if heard_s == listening_since_s:
         return OK, 'Waiting for the first image.', values
@@ -118,7 +118,8 @@ def input_health(now_s: float, counts: Mapping[str, Any], topic: str, listening_
 
 
 def inference_health(now_s: float, counts: Mapping[str, Any], provider: str, degraded: str,
-                     faults: Mapping[str, Tuple[float, str]], max_work_s: float = 5.0) -> Condition:
+                     faults: Mapping[str, Tuple[float, str]], max_work_s: float = 5.0,
+                     active: bool = True) -> Condition:
     """Judge the work on the images.
 
     :param now_s: monotonic time, seconds, as all times here.
@@ -128,6 +129,7 @@ def inference_health(now_s: float, counts: Mapping[str, Any], provider: str, deg
     :param degraded: why that is not the one asked for, or ''.
     :param faults: outcome ('failed', ...) -> when it happened last, and why.
     :param max_work_s: an image in work for longer than this means that the worker hangs.
+    :param active: whether images are worked on at all.
     :returns: OK (idle or working), WARN (on another provider than was asked for), ERROR (failed lately, or hangs).
     """
     values = {'provider': provider or 'none', 'degraded': degraded or 'no', 'processed': counts['processed']}
@@ -143,7 +145,7 @@ def inference_health(now_s: float, counts: Mapping[str, Any], provider: str, deg
         return WARN, degraded, values
     if not provider:
         return OK, 'Idle: no model is loaded.', values
-    if not counts['works_s']:
+    if not counts['works_s'] or not active:
         return OK, f'Ready on {provider}.', values
     return OK, f'{values["work_p50_ms"]:.0f} ms an image on {provider}.', values
 

@@ -14,6 +14,7 @@ from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
 from facial_emotion_ros.camera_list import read_cameras
+from facial_emotion_ros.demo_graph import transport_environment
 
 
 def generate_launch_description():
@@ -28,6 +29,12 @@ def generate_launch_description():
                                           'config/emotion_node.yaml.'),
         DeclareLaunchArgument('use_sim_time', default_value='false', choices=['true', 'false'],
                               description='Whether the time comes from /clock.'),
+        DeclareLaunchArgument('autostart', default_value='true', choices=['true', 'false'],
+                              description='Whether the nodes configure and activate themselves; false where a '
+                                          'lifecycle manager does that.'),
+        DeclareLaunchArgument('respawn', default_value='false', choices=['true', 'false'],
+                              description='Whether another one is started, 2 s later, when a process has ended without '
+                                          'being told to.'),
         DeclareLaunchArgument('log_level', default_value='info',
                               description='Least severity that is logged: debug, info, warn, error or fatal.'),
         OpaqueFunction(function=_nodes),
@@ -47,9 +54,13 @@ def _node(camera):
         parameters=[
             LaunchConfiguration('params_file'),
             {'use_sim_time': ParameterValue(LaunchConfiguration('use_sim_time'), value_type=bool),
+             'autostart': ParameterValue(LaunchConfiguration('autostart'), value_type=bool),
              'output.humans_prefix': camera.humans_prefix},
         ],
         remappings=[('image', camera.image_topic)],
         ros_arguments=['--log-level', LaunchConfiguration('log_level')],
+        additional_env=transport_environment(),
+        respawn=LaunchConfiguration('respawn'),
+        respawn_delay=2.0,
         output='screen',
     )

@@ -1,11 +1,15 @@
 """Start emotion_node alone: `ros2 launch facial_emotion_ros node.launch.py image_topic:=/camera/image_raw`."""
 
+import os
+
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
+
+from facial_emotion_ros.demo_graph import transport_environment
 
 
 def generate_launch_description():
@@ -29,6 +33,7 @@ def generate_launch_description():
                                           'without being told to.'),
         DeclareLaunchArgument('log_level', default_value='info',
                               description='Least severity that is logged: debug, info, warn, error or fatal.'),
+        OpaqueFunction(function=_check_file),
         Node(
             package='facial_emotion_ros',
             executable='emotion_node',
@@ -41,8 +46,16 @@ def generate_launch_description():
             ],
             remappings=[('image', LaunchConfiguration('image_topic'))],
             ros_arguments=['--log-level', LaunchConfiguration('log_level')],
+            additional_env=transport_environment(),
             respawn=LaunchConfiguration('respawn'),
             respawn_delay=2.0,
             output='screen',
         ),
     ])
+
+
+def _check_file(context):
+    """End the launch where the parameter file is missing; launch_ros would start the node on its defaults."""
+    path = LaunchConfiguration('params_file').perform(context)
+    if not os.path.isfile(path):
+        raise RuntimeError('params_file: expected a file of parameters, got %r, which is none' % path)

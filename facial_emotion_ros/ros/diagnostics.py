@@ -1,8 +1,70 @@
 """The node's condition as diagnostic_msgs: two statuses, computed from now, so that silence shows."""
 
 import math
+import time
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+
+from facial_emotion_ros import health
+from facial_emotion_ros.power import PowerMeter, power_health
+from facial_emotion_ros.ros.image_input import image_topic
+
+
+class Diagnostics:
+    """Publishes on /diagnostics, and logs what concerns whoever looks at the log alone: a camera that is silent."""
+
+    def __init__(self, node):
+        """Open the topic.
+
+        :param node: rclpy node with our parameters.
+        """
+        self._node = node
+        self._silent = False
+        self._power = PowerMeter(self._value('power.root')) if self._value('power.report') else None
+        self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
+
+    def publish(self, state, counts, image_input, pipeline, fault):
+        """Tell how the node is now.
+
+        :param state: see :func:`facial_emotion_ros.health.input_health`.
+        :param counts: snapshot of a FrameTally.
+        :param image_input: ImageInput or HumansInput; None while the node is not active.
+        :param pipeline: EmotionPipeline; None while there is none.
+        :param fault: what failed; '' where nothing did.
+        """
+        now_s = time.monotonic()
+        reading = health.input_health(
+            now_s, counts, image_input.topic if image_input else image_topic(self._node),
+            image_input.since_s if image_input else None, image_input.publishers() if image_input else 0,
+            counts['faults'], self._value('input.timeout_s'), state)
+        self._tell_silence(reading)
+        thinking = health.inference_health(
+            now_s, counts, pipeline.provider if pipeline else '', pipeline.degraded if pipeline else '',
+            counts['faults'], self._value('diagnostics.hang_timeout_s'), state == 'active')
+        if pipeline:
+            bundle = pipeline.esr_bundle
+            thinking[2].update(model='%s %s' % (bundle.name, bundle.version), sha256=bundle.sha256)
+        if fault:
+            thinking = (health.ERROR, fault, thinking[2])
+        parts = [('input', reading), ('inference', thinking)]
+        if self._power:
+            parts.append(('power', power_health(self._power.read(now_s))))
+        self._publisher.publish(diagnostics_message(
+            self._node.get_clock().now().to_msg(), self._node.get_fully_qualified_name(),
+            self._value('inference.bundle'), parts))
+
+    def _tell_silence(self, reading):
+        """Log when images stop to come although someone listens, and when they come again; each once."""
+        level, sentence, values = reading
+        if level == health.ERROR and not self._silent:
+            self._silent = True
+            self._node.get_logger().warning(sentence)
+        elif self._silent and values['silence_s'] <= self._value('input.timeout_s'):
+            self._silent = False
+            self._node.get_logger().info('Images come again.')
+
+    def _value(self, name):
+        return self._node.get_parameter(name).value
 
 
 def diagnostics_message(stamp, node_name, hardware_id, parts):

@@ -7,9 +7,10 @@ import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
 from facial_emotion_ros.errors import FacialEmotionError
+from facial_emotion_ros.ros.ros_versions import is_of_ros, sentence_of
 
 
-def run_until_done(program, make_node, args=None):
+def run_until_done(program, make_node, args=None, restore_signals=None):
     """
     Spin a node until it says that it is done, or until SIGINT or SIGTERM.
 
@@ -17,11 +18,14 @@ def run_until_done(program, make_node, args=None):
     :param make_node: callable without arguments; its node has `done` (bool) and `finish(interrupted)` -> status, called
         once in any case, also after a signal has ended ROS.
     :param args: command line; None takes the process's own.
+    :param restore_signals: function that is called before ROS takes signals over; None for nothing to restore.
     :returns: exit status: what the node's finish says; 2 when it could not be made or broke off for a reason that this
         package knows, which is then said on stderr.
     """
     executor = node = None
     try:
+        if restore_signals is not None:
+            restore_signals()
         rclpy.init(args=args)
         executor = SingleThreadedExecutor()
         node = make_node()
@@ -34,6 +38,13 @@ def run_until_done(program, make_node, args=None):
         return 2
     except KeyboardInterrupt:  # before the node was there
         return 0
+    except Exception as error:
+        if node is None and executor is not None and not rclpy.ok():  # a signal has ended ROS under its making
+            return 0
+        if not is_of_ros(error):
+            raise
+        print('%s: %s' % (program, sentence_of(error)), file=sys.stderr, flush=True)
+        return 2
     finally:
         _ignore_signals()
         if executor is not None:

@@ -167,8 +167,11 @@ class FrameWorker:
         if not stamp_ns:
             self._tally.odd_stamp('unstamped', time.monotonic(), 'its age is unknown; have the driver stamp images')
         elif ahead_s > _AHEAD_S:
-            self._tally.odd_stamp('future', time.monotonic(), 'by %.1f s; compare the clocks of camera and node, and '
-                                  'use_sim_time' % ahead_s)
+            clock = self._node.get_clock()
+            waits = clock.ros_time_is_active and not clock.now().nanoseconds
+            self._tally.odd_stamp('future', time.monotonic(), (
+                'use_sim_time is true, but no time has come on /clock; play it, or set use_sim_time to false' if waits
+                else 'by %.1f s; compare the clocks of camera and node, and use_sim_time' % ahead_s))
 
     def _age_s(self, message):
         """Return how long ago the image was taken; None where its stamp does not tell."""

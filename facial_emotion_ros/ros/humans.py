@@ -65,6 +65,7 @@ class HumansOutput:
         self._lock = threading.Lock()
         self._by_id = {}
         self._rhythm = UnknownRhythm()
+        self._rivals_told = False
         #: frame_id of the latest list while faces stand in it, else None.
         self._listed_in = None
         topic = self._faces + '/tracked'
@@ -110,6 +111,17 @@ class HumansOutput:
             for topics in self._by_id.values():
                 publishers.extend(topics)
             return sum(publisher.get_subscription_count() for publisher in publishers)
+
+    def warn_of_rivals(self):
+        """Warn, once, if somebody else lists faces under this prefix: readers would mix up both lists."""
+        with self._lock:
+            if self._tracked is None or self._rivals_told:
+                return
+            topic = self._tracked.topic_name
+            self._rivals_told = self._node.count_publishers(topic) > 1
+        if self._rivals_told:
+            self._node.get_logger().warning('Another node publishes on %s too, and readers mix up the faces of both: '
+                                            'give each node an output.humans_prefix of its own.' % topic)
 
     def forget_faces(self):
         """List no face any more, and destroy the publishers of all faces: nobody follows them from now on."""

@@ -4,26 +4,24 @@ The executor's thread receives images, timers and services and never waits; one 
 are loaded in a thread of their own, so that parameters, diagnostics and the state can be asked for meanwhile.
 """
 
+import random
 import time
 import traceback
 
-from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType, JumpThreshold
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from std_srvs.srv import SetBool
 
-from facial_emotion_ros import health
 from facial_emotion_ros.clock_watch import ClockWatch
 from facial_emotion_ros.errors import BadParameter, FacialEmotionError
 from facial_emotion_ros.freeze_guard import long_silence
-from facial_emotion_ros.power import PowerMeter, power_health
 from facial_emotion_ros.process_memory import give_memory_back
 from facial_emotion_ros.ros import parameters
-from facial_emotion_ros.ros.diagnostics import diagnostics_message
+from facial_emotion_ros.ros.diagnostics import Diagnostics
 from facial_emotion_ros.ros.frame_tally import FrameTally
 from facial_emotion_ros.ros.humans_input import HumansInput
-from facial_emotion_ros.ros.image_input import ImageInput, image_topic
+from facial_emotion_ros.ros.image_input import ImageInput
 from facial_emotion_ros.ros.loading import Loading, told
 from facial_emotion_ros.ros.python_log import NodeLog
 
@@ -48,7 +46,6 @@ class EmotionNode(LifecycleNode):
         super().__init__('emotion_node', **options)
         self._parameter_faults = parameters.declare(self)
         self._python_log = NodeLog(self.get_logger())
-        self._power = PowerMeter(self._value('power.root')) if self._value('power.report') else None
         self._fault = ''
         self._enabled = True
         self._finalized = False
@@ -56,7 +53,7 @@ class EmotionNode(LifecycleNode):
         self._pipeline = self._outputs = self._input = self._worker = None
         self._tally = FrameTally()
         self._engine_build = None
-        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
+        self._diagnostics = Diagnostics(self)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(_TICK_S, self._tick, clock=steady)
         self.create_timer(self._value('diagnostics.period_s'), self._publish_diagnostics, clock=steady)
@@ -148,12 +145,14 @@ class EmotionNode(LifecycleNode):
 
     def _configure(self):
         if self._parameter_faults:
-            raise BadParameter(' '.join(str(fault) for fault in self._parameter_faults))
+            raise BadParameter(' '.join(str(fault) for fault in self._parameter_faults)
+                               + ' Correct it in the parameter file or on the command line.')
         started_s = time.monotonic()
         # Imported here, so that what is missing for inference is told by a sentence and the node stays reachable.
         # They are libraries of many megabytes, which a slow disk brings in its own time.
         with long_silence():
             from facial_emotion_ros.engine_build import EngineBuild
+            from facial_emotion_ros.face_tracker import ID_COUNT, FaceTracker
             from facial_emotion_ros.pipeline import EmotionPipeline
             from facial_emotion_ros.ros.crop_outputs import CropOutputs
             from facial_emotion_ros.ros.outputs import Outputs
@@ -167,7 +166,10 @@ class EmotionNode(LifecycleNode):
             'engine_cache': self._value('inference.engine_cache')})
         plan = self._engine_build.plan()
         self._engine_build.run(plan)
-        self._pipeline = EmotionPipeline(providers=plan, **models)
+        first_face = self._value('tracker.first_face')
+        if first_face < 0:
+            first_face = random.SystemRandom().randrange(ID_COUNT)
+        self._pipeline = EmotionPipeline(providers=plan, tracker=FaceTracker(first_face=first_face), **models)
         self._pipeline.warm_up()
         prefix = self._value('output.humans_prefix')
         if self._value('input.mode') == 'humans':
@@ -249,8 +251,9 @@ class EmotionNode(LifecycleNode):
         if not request.data and self._outputs is not None:
             self._outputs.forget_faces()
         response.success = True
-        response.message = '%s%s; the state is %s.' % (
-            '' if changed else 'Already ', 'enabled' if request.data else 'disabled: no image is read', self._state())
+        response.message = '%s%s%s.' % (
+            '' if changed else 'Already ', 'enabled' if request.data else 'disabled: no image is read',
+            '' if self._input is not None else '; the node is not active')
         response.message = response.message[0].upper() + response.message[1:]
         if changed:
             self.get_logger().info(response.message)
@@ -275,30 +278,14 @@ class EmotionNode(LifecycleNode):
             self._clock_jumped(step_s)
 
     def _clock_jumped(self, _jump):
-        if self._worker is not None:
+        if self._worker is not None and self._tally.snapshot()['received']:
             self._worker.forget()
             self.get_logger().warning('The clock has jumped: the faces seen before are forgotten.')
 
     def _publish_diagnostics(self):
-        now_s, counts, image_input, pipeline = time.monotonic(), self._tally.snapshot(), self._input, self._pipeline
-        reading = health.input_health(
-            now_s, counts, image_input.topic if image_input else image_topic(self),
-            image_input.since_s if image_input else None,
-            image_input.publishers() if image_input else 0, counts['faults'], self._value('input.timeout_s'),
-            self._state())
-        thinking = health.inference_health(
-            now_s, counts, pipeline.provider if pipeline else '', pipeline.degraded if pipeline else '',
-            counts['faults'], self._value('diagnostics.hang_timeout_s'))
-        if pipeline:
-            bundle = pipeline.esr_bundle
-            thinking[2].update(model='%s %s' % (bundle.name, bundle.version), sha256=bundle.sha256)
-        if self._fault:
-            thinking = (health.ERROR, self._fault, thinking[2])
-        parts = [('input', reading), ('inference', thinking)]
-        if self._power:
-            parts.append(('power', power_health(self._power.read(now_s))))
-        self._diagnostics.publish(diagnostics_message(
-            self.get_clock().now().to_msg(), self.get_fully_qualified_name(), self._value('inference.bundle'), parts))
+        self._diagnostics.publish(self._state(), self._tally.snapshot(), self._input, self._pipeline, self._fault)
+        if self._worker is not None and self._value('input.mode') == 'image':
+            self._outputs.warn_of_rivals()
 
     def _value(self, name):
         return self.get_parameter(name).value

@@ -9,6 +9,7 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
 from facial_emotion_ros.freeze_guard import FreezeGuard
+from facial_emotion_ros.ros.ros_versions import is_of_ros, sentence_of
 
 
 def serve(make_node, args, signals):
@@ -18,7 +19,8 @@ def serve(make_node, args, signals):
         our parameters; some timer of it must come every few seconds.
     :param args: command line, sys.argv if None.
     :param signals: StopSignals that have been installed.
-    :returns: exit status: 0 after a signal, 1 when the node could not be made.
+    :returns: exit status: 0 after a signal, 2 when ROS refuses arguments, names or parameter files, 1 when the node
+        could not be made for another reason.
     """
     node = guard = None
     try:
@@ -32,7 +34,10 @@ def serve(make_node, args, signals):
         node.close()
         executor.shutdown(timeout_sec=0.5)
         return 0
-    except Exception:
+    except Exception as error:
+        if node is None and is_of_ros(error):
+            print('emotion_node: %s' % sentence_of(error), file=sys.stderr, flush=True)
+            return 2
         traceback.print_exc()
         return 1
     finally:

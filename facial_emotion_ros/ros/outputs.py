@@ -86,6 +86,11 @@ class Outputs:
         readers = sum(publisher.get_subscription_count() for publisher in self._publishers)
         return readers + (self._humans.readers() if self._humans is not None else 0)
 
+    def warn_of_rivals(self):
+        """Warn, once, if another node publishes under the same ROS4HRI prefix."""
+        if self._humans is not None:
+            self._humans.warn_of_rivals()
+
     def forget_faces(self):
         """Take back the topics of single faces, since no more images will be worked on for now."""
         if self._humans is not None:

@@ -1,14 +1,11 @@
 """The one table of the node's parameters: it feeds the declaration, config/emotion_node.yaml and the documentation.
 
-Neither the table nor its checks need ROS; only `declare` speaks to a node. `python -m facial_emotion_ros.ros.parameters
-yaml` (or `markdown`) prints what the YAML file and docs/parameters.md hold, and a test compares the three.
+Neither the table nor its checks need ROS; only `declare` speaks to a node. :mod:`.parameter_files` writes the rest.
 """
 
 import difflib
 import math
 import re
-import sys
-import textwrap
 from typing import Any, NamedTuple, Optional, Tuple
 
 from facial_emotion_ros.errors import BadParameter
@@ -61,7 +58,7 @@ TABLE = (
               'A lazy subscription is released this long after the last reader has gone.',
               low=0.0, high=3600.0, unit='s', live=True),
     Parameter('input.max_age_s', 0.0,
-              'An image older than this when its turn comes is dropped and counted as expired; 0 keeps all. An image '
+              'An image older than this when its turn comes is dropped and counted as expired; 0.0 keeps all. An image '
               'with a stamp of 0 has no age.',
               low=0.0, high=3600.0, unit='s', live=True),
     Parameter('input.timeout_s', 2.0,
@@ -70,7 +67,7 @@ TABLE = (
     Parameter('detector.bundle', 'centerface',
               'Face detector: the name of an embedded model bundle, or the path of a bundle folder.'),
     Parameter('detector.min_score', 0.0,
-              "Faces that the detector scores lower are not reported; 0 takes the detector's own default.",
+              "Faces that the detector scores lower are not reported; 0.0 takes the detector's own default.",
               low=0.0, high=1.0),
     Parameter('detector.long_side_px', 480,
               'The image is scaled down to this long side before faces are sought: smaller is faster and misses '
@@ -81,12 +78,16 @@ TABLE = (
               low=1, high=30, live=True),
     Parameter('tracker.max_age_s', 1.0,
               'A face that is lost for less than this keeps its id.', low=0.0, high=60.0, unit='s', live=True),
+    Parameter('tracker.first_face', -1,
+              'Which id the first face gets: the same number gives the same ids for the same images. -1 draws one each '
+              'time that the node is configured, so that nobody takes a stranger for who had an id before a restart.',
+              low=-1, high=3199999),
     Parameter('tracker.min_iou', 0.3,
               'The box of a face overlaps at least by this (intersection over union) with where it is expected.',
               low=0.01, high=1.0, live=True),
     Parameter('tracker.continue_score', 0.25,
               'Boxes of less than detector.min_score, down to this, continue a face that was in sight, and begin none; '
-              '1 turns that off.', low=0.01, high=1.0, live=True),
+              '1.0 turns that off.', low=0.01, high=1.0, live=True),
     Parameter('smoothing.enabled', True,
               'Smooth scores, valence, arousal and agreement over time; detections/raw is never smoothed.', live=True),
     Parameter('smoothing.scores_s', 0.25,
@@ -100,18 +101,18 @@ TABLE = (
     Parameter('unknown.enabled', True,
               'Tell unknown in place of a category where one of the next bounds is passed.', live=True),
     Parameter('unknown.min_face_px', 24.0,
-              'A face of a smaller side (root of width times height) is unknown; 0 turns that off.',
+              'A face of a smaller side (root of width times height) is unknown; 0.0 turns that off.',
               low=0.0, high=4096.0, unit='px', live=True),
     Parameter('unknown.min_sharpness', 0.09,
               'A more blurred face is unknown: energy of the Laplacian over the variance, of the face shrunk to 32 px; '
-              '0 turns that off.', low=0.0, high=10.0, live=True),
+              '0.0 turns that off.', low=0.0, high=10.0, live=True),
     Parameter('unknown.max_cut', 0.25,
-              "A face of which a larger share lies beyond the image's edge is unknown; 1 turns that off.",
+              "A face of which a larger share lies beyond the image's edge is unknown; 1.0 turns that off.",
               low=0.0, high=1.0, live=True),
     Parameter('unknown.min_confidence', 0.45,
-              'A face whose best score is lower is unknown; 0 turns that off.', low=0.0, high=1.0, live=True),
+              'A face whose best score is lower is unknown; 0.0 turns that off.', low=0.0, high=1.0, live=True),
     Parameter('unknown.min_agreement', 0.73,
-              'A face on which the branches agree less is unknown; 0 turns that off.', low=0.0, high=1.0, live=True),
+              'A face on which the branches agree less is unknown; 0.0 turns that off.', low=0.0, high=1.0, live=True),
     Parameter('inference.bundle', 'esr_9_ferplus',
               'Emotion network: the name of an embedded model bundle, or the path of a bundle folder.'),
     Parameter('inference.providers', ['CPUExecutionProvider'],
@@ -151,7 +152,7 @@ TABLE = (
               low=0.1, high=3600.0, unit='s', live=True),
     Parameter('diagnostics.freeze_timeout_s', 30.0,
               'A process that stands still for longer, in the middleware for example, writes tracebacks and ends, so '
-              'that launch can start another one (respawn). Loading models does not count; 0 turns that off, for a '
+              'that launch can start another one (respawn). Loading models does not count; 0.0 turns that off, for a '
               'debugger.', low=0.0, high=3600.0, unit='s'),
 )
 
@@ -191,8 +192,7 @@ def checked(name, value):
     if fits and parameter.low is not None:
         fits = math.isfinite(value) and parameter.low <= value <= parameter.high
     if not fits:
-        raise BadParameter('Parameter %s must be %s, but is %r: correct it in the parameter file or on the command '
-                           'line.' % (name, expected(parameter), value))
+        raise BadParameter('Parameter %s must be %s, but is %r.' % (name, expected(parameter), value))
     return value
 
 
@@ -245,9 +245,8 @@ def qos_faults(given):
             continue
         fits = type(value) is int and value >= 0 if not words else isinstance(value, str) and value.lower() in words
         if not fits:
-            faults.append(BadParameter('Parameter %s must be %s, but is %r: correct it in the parameter file or on the '
-                                       'command line.' % (name, 'one of ' + ', '.join(words) if words else
-                                                          'an integer of 0 or more', value)))
+            faults.append(BadParameter('Parameter %s must be %s, but is %r.' % (
+                name, 'one of ' + ', '.join(words) if words else 'an integer of 0 or more', value)))
     return faults
 
 
@@ -297,52 +296,3 @@ def _descriptor(parameter):
     elif parameter.low is not None:
         descriptor.integer_range = [IntegerRange(from_value=parameter.low, to_value=parameter.high, step=1)]
     return descriptor
-
-
-def as_yaml():
-    """Print the table as a parameter file that holds every default.
-
-    :returns: text of config/emotion_node.yaml.
-    """
-    lines = ['# Every parameter of emotion_node, with its default. Made from the table in',
-             '# facial_emotion_ros/ros/parameters.py by: python3 -m facial_emotion_ros.ros.parameters yaml',
-             '/**:', '  ros__parameters:']
-    group = ''
-    for parameter in TABLE:
-        head, _, leaf = parameter.name.rpartition('.')
-        if head != group:
-            lines.append('    %s:' % head)
-            group = head
-        indent = '      ' if head else '    '
-        note = '%s Must be %s%s.' % (
-            parameter.description, expected(parameter), '' if parameter.live else '; read-only')
-        lines += textwrap.wrap(note, 116, initial_indent=indent + '# ', subsequent_indent=indent + '# ',
-                               break_on_hyphens=False)
-        lines.append('%s%s: %s' % (indent, leaf, _literal(parameter.default)))
-    return '\n'.join(lines) + '\n'
-
-
-def as_markdown():
-    """Print the table for the documentation.
-
-    :returns: a Markdown table, one row a parameter.
-    """
-    lines = ['| Parameter | Default | Values | Live | What it does |', '|---|---|---|---|---|']
-    for parameter in TABLE:
-        lines.append('| `%s` | `%s` | %s | %s | %s |' % (
-            parameter.name, _literal(parameter.default), expected(parameter), 'yes' if parameter.live else 'no',
-            parameter.description))
-    return '\n'.join(lines) + '\n'
-
-
-def _literal(value):
-    """Write a default as YAML does."""
-    if isinstance(value, bool):
-        return 'true' if value else 'false'
-    if isinstance(value, list):
-        return '[%s]' % ', '.join("'%s'" % item for item in value)
-    return "'%s'" % value if isinstance(value, str) else str(value)
-
-
-if __name__ == '__main__':
-    sys.stdout.write({'yaml': as_yaml, 'markdown': as_markdown}[sys.argv[1]]())

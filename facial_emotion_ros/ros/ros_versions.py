@@ -1,6 +1,7 @@
 """The few places where rclpy differs between Humble, Jazzy and what follows."""
 
 import inspect
+import re
 
 from rclpy.qos import qos_policy_name_from_kind
 
@@ -36,6 +37,17 @@ def subscription_events(on_mismatch):
 def silent_publisher_events():
     """Make event callbacks that handle nothing, so that the publisher gives the executor nothing to wait on."""
     return PublisherEventCallbacks(use_default_callbacks=False)
+
+
+def is_of_ros(error):
+    """Tell whether ROS itself has refused what it was given: arguments, names or parameter files."""
+    return type(error).__module__.split('.')[0] in ('rclpy', '_rclpy_pybind11')
+
+
+def sentence_of(error):
+    """Return what ROS says of an error, without the places in its own code, in one line."""
+    text = ' '.join(str(error).split()) or type(error).__name__
+    return re.sub(r',? at (/|\./|\w)[^ ]*:\d+', '', text) + '; look at the arguments and parameter files'
 
 
 def _naming(on_mismatch):

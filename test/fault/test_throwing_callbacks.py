@@ -50,8 +50,7 @@ class Operator:
 
     def call(self, point, service_type, name, *requests):
         """Call a service until it has thrown, by these requests in turn; the caller of that time gets no answer."""
-        client = self._peer.node.create_client(service_type, name)
-        self._peer.wait(client.service_is_ready, 'the service ' + name)
+        client = self._peer.client(service_type, name)
         turns = itertools.cycle(requests)
         while not self.thrown(point):
             future = client.call_async(next(turns))

@@ -27,3 +27,13 @@ def test_each_node_answers_its_own_camera_under_its_own_prefix_when_two_run(star
     for camera, detections, tracked in cameras.values():
         assert {message.header.frame_id for message in detections + tracked} == {camera.frame}
     assert not peer.node.count_publishers('/humans/faces/tracked') and not peer.node.count_publishers('/detections')
+
+
+def test_a_warning_names_the_prefix_when_two_nodes_share_one(start_node, peer):
+    for name in ('front', 'rear'):
+        node = start_node('-r', '__ns:=/' + name)
+        peer.wait_state('active', '/%s/emotion_node' % name)
+    node.wait_for(r'\[WARN\].*Another node publishes on /humans/faces/tracked too.*output.humans_prefix')
+    health = peer.health()
+    peer.wait(lambda: health.told() > 30, 'diagnostics')
+    assert node.output().count('Another node') == 1

@@ -33,6 +33,17 @@ def test_faces_are_forgotten_and_images_answered_when_simulated_time_jumps(start
     peer.wait(lambda: health.counts().get('processed', 0) >= 4, 'the counters')
 
 
+def test_diagnostics_name_the_clock_when_simulated_time_never_comes(start_node, peer):
+    node = start_node(use_sim_time=True)
+    camera, heard, health = peer.camera(), peer.listen(Detection2DArray, 'detections'), peer.health()
+    peer.wait(lambda: heard and 'no time has come on /clock' in health.parts()['input'].message, 'a warning',
+              each=camera.shoot)
+    clock = peer.node.create_publisher(Clock, '/clock', quality())
+    node.wait_for('Active: ')
+    peer.wait(lambda: clock.get_subscription_count(), 'the node to hear of the clock')
+    assert 'jumped' not in node.output()
+
+
 def time_of(seconds):
     """Return a Time message."""
     return Time(sec=int(seconds), nanosec=int(seconds % 1 * 1e9))

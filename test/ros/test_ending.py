@@ -8,11 +8,11 @@ import time
 import pytest
 
 
-def test_the_node_ends_cleanly_when_signalled_until_it_is_gone(start_node, peer):
+def test_the_node_ends_cleanly_when_signalled_until_it_is_gone(start_node, peer, long_form):
     node = start_node()
     node.wait_for('Active: ')
     started = time.monotonic()
-    while node.process.poll() is None and time.monotonic() - started < 3.0:
+    while node.process.poll() is None and time.monotonic() - started < (3.0 if long_form else 30.0):
         node.process.send_signal(signal.SIGINT)
         node.process.send_signal(signal.SIGTERM)
         time.sleep(0.005)
@@ -34,22 +34,40 @@ def test_the_node_ends_cleanly_when_signalled_unconfigured(start_node, peer):
 #: Sends its own process a signal the moment that rclpy is looked for.
 EARLY = """
 import os, sys
-from facial_emotion_ros.ros import emotion_node
+from facial_emotion_ros.ros import %s as executable
 assert 'rclpy' not in sys.modules
 
 class Watch:
     def find_spec(self, name, path=None, target=None):
         if name == 'rclpy':
             sys.meta_path.remove(self)
-            os.kill(os.getpid(), %d)
+            os.kill(os.getpid(), int(%d))
 
 sys.meta_path.insert(0, Watch())
-sys.exit(emotion_node.main())
+sys.exit(executable.main())
 """
 
 
+EXECUTABLES = ['emotion_node', 'media_source', 'console_view']
+
+
+@pytest.mark.parametrize('name', EXECUTABLES)
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
-def test_the_node_ends_cleanly_when_signalled_while_python_imports_ros(ros_environment, number):
-    ran = subprocess.run([sys.executable, '-c', EARLY % number], env=ros_environment, stdout=subprocess.PIPE,
+def test_a_process_ends_cleanly_when_signalled_while_python_imports_ros(ros_environment, number, name):
+    ran = subprocess.run([sys.executable, '-c', EARLY % (name, number)], env=ros_environment, stdout=subprocess.PIPE,
                          stderr=subprocess.STDOUT, universal_newlines=True, timeout=60)
     assert (ran.returncode, 'Traceback' in ran.stdout) == (0, False), ran.stdout
+
+
+@pytest.mark.parametrize('name', EXECUTABLES)
+@pytest.mark.parametrize('words, named', [
+    (['--log-level', 'bogus'], 'bogus'), (['-r', 'image:=bad//topic'], 'bad//topic'),
+    (['--params-file', '/nonexistent.yaml'], '/nonexistent.yaml'),
+])
+def test_a_process_names_the_argument_in_a_sentence_when_ros_refuses_it(ros_environment, name, words, named):
+    ran = subprocess.run([sys.executable, '-m', 'facial_emotion_ros.ros.' + name, '--ros-args'] + words,
+                         env=ros_environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                         universal_newlines=True, timeout=60)
+    assert ran.returncode == 2 and 'Traceback' not in ran.stdout, ran.stdout
+    [line] = [line for line in ran.stdout.splitlines() if line.startswith(name + ': ')]
+    assert named in line and 'look at the arguments' in line and '.c:' not in line

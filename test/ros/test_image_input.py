@@ -176,3 +176,13 @@ def test_stamps_of_the_future_are_flagged_and_give_no_age_when_the_cameras_clock
     assert status.level == DiagnosticStatus.WARN and 'in the future' in status.message
     assert int(health.values('input')['future']) == counts['processed'] > 0
     assert health.values('inference')['age_max_ms'] == ''
+
+
+def test_the_log_tells_once_that_images_stay_away_and_once_that_they_come_again(start_node, peer):
+    node = start_node(input__timeout_s=1.0)
+    peer.listen(Detection2DArray, 'detections')
+    node.wait_for(r'\[WARN\].*No image for .*nothing publishes on /image')
+    camera = peer.camera()
+    peer.wait(lambda: 'Images come again' in node.output(), 'good news', each=camera.shoot)
+    node.wait_for('(?s)come again.*No image for .*1 publisher on /image')
+    assert [node.output().count(words) for words in ('No image for', 'come again')] == [2, 1]

@@ -9,6 +9,8 @@ from lifecycle_msgs.msg import Transition
 from rcl_interfaces.srv import GetParameters
 from vision_msgs.msg import Detection2DArray
 
+from facial_emotion_ros.face_tracker import face_id
+
 
 def test_images_are_answered_only_while_active_when_cycled_by_services(start_node, peer):
     node = start_node(autostart=False)
@@ -46,6 +48,22 @@ def test_readers_learn_that_no_face_is_followed_when_deactivated(start_node, pee
     assert peer.change_state('activate') and peer.change_state('deactivate') and peer.change_state('cleanup')
     peer.spin(0.3)
     assert len(tracked) == told, 'the empty list was repeated'
+
+
+def test_no_id_is_given_again_when_configured_anew_unless_a_first_one_is_named(start_node, peer):
+    for settings, begins_anew in (({}, False), ({'tracker__first_face': 5}, True)):
+        node = start_node(autostart=False, **settings)
+        camera, tracked = peer.camera(), peer.listen(IdsList, '/humans/faces/tracked')
+        seen = []
+        for _ in range(2):
+            assert peer.change_state('configure') and peer.change_state('activate')
+            peer.wait(lambda tracked=tracked: tracked and tracked[-1].ids, 'a tracked face', each=camera.shoot)
+            seen += tracked[-1].ids
+            assert peer.change_state('deactivate') and peer.change_state('cleanup')
+            tracked.clear()
+        assert seen == [face_id(5)] * 2 if begins_anew else len(set(seen)) == 2
+        assert node.end()[0] == 0
+        peer.wait(lambda: not peer.node.count_publishers('/diagnostics'), 'the node to be gone')
 
 
 @pytest.mark.parametrize('transitions, words', [
@@ -88,7 +106,7 @@ def test_the_node_serves_by_itself_when_started_with_its_defaults(start_node, pe
 @pytest.mark.parametrize('settings, cause, step', [
     ({'inference__bundle': 'no_such_network'}, 'no_such_network', 'models'),
     ({'detector__bundle': 'esr_9_ferplus'}, 'esr', 'centerface'),
-    ({'tracker__min_iou': '7.0'}, 'tracker.min_iou must be a float from 0.01 to 1.0', 'correct it'),
+    ({'tracker__min_iou': '7.0'}, 'tracker.min_iou must be a float from 0.01 to 1.0', 'Correct it'),
     ({'inference__threads': 'many'}, 'inference.threads must be an integer from 1 to 64', "'many'"),
     ({'output__contempt_as': 'scorn'}, 'output.contempt_as must be one of drop', "'scorn'"),
     ({'output__humans_prefix': '/2humans'}, "output.humans_prefix must be a topic name like '/humans'", "'/2humans'"),

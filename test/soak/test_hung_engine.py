@@ -4,11 +4,12 @@ import time
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 from vision_msgs.msg import Detection2DArray
 
 from graph_peer import scene
-from soak_peer import listen, part_of
+from soak_peer import listen, p99, part_of
 
 
 @pytest.mark.timeout(300)
@@ -18,6 +19,7 @@ def test_a_hang_is_told_and_services_answer_when_the_network_hangs(paced_node, p
     camera, heard = peer.camera(picture=scene(160, 120)), peer.listen(Detection2DArray, 'detections')
     told = listen(peer, DiagnosticArray, '/diagnostics')
     peer.wait(lambda: heard and told, 'an answer and diagnostics', each=camera.shoot)
+    setter = peer.client(SetParameters, '/emotion_node/set_parameters')
     node.set_pace('hang')
 
     def hanging():
@@ -26,25 +28,33 @@ def test_a_hang_is_told_and_services_answer_when_the_network_hangs(paced_node, p
 
     camera.shoot()
     began_s, waits_s, error_s = time.monotonic(), [], 0.0
-    while time.monotonic() < began_s + hang_s:
+    # A busy machine takes longer to tell it, and for two rounds.
+    while time.monotonic() < began_s + hang_s or not (error_s and len(waits_s) >= 2):
+        assert time.monotonic() < began_s + hang_s + 60.0, (error_s, waits_s)
         assert peer.state() == 'active'
+        value = Parameter('tracker.max_age_s', value=1.0 + len(waits_s) % 2).to_parameter_msg()
         asked_s = time.monotonic()
-        assert peer.set_parameter(Parameter('tracker.max_age_s', value=1.0 + len(waits_s) % 2)).successful
+        answer = setter.call_async(SetParameters.Request(parameters=[value]))
+        peer.wait(answer.done, 'the parameter service')
         waits_s.append(time.monotonic() - asked_s)
+        assert answer.result().results[0].successful
         assert peer.get_parameters(['tracker.max_age_s'])[0].double_value == 1.0 + (len(waits_s) - 1) % 2
         camera.shoot()
         error_s = error_s or (hanging() and told[-1].at_s - began_s)
-    assert error_s and hanging() and len(waits_s) >= 2
+    assert hanging()
     node.set_pace('real')
     peer.wait(lambda: part_of(told[-1], 'inference').level == DiagnosticStatus.OK, 'OK', each=camera.shoot)
-    peer.wait(lambda: camera.shoot() and heard[-1].header.stamp.sec >= 0 and not hanging(), 'answers')
+    last = camera.shoot()
+    peer.wait(lambda: heard[-1].header == last and not hanging(), 'the answer to an image shot after the hang')
     node.set_pace('hang')
     told_before = len(told)
     peer.wait(lambda: len(told) > told_before and hanging(), 'the second hang', each=camera.shoot)
     status, ended_s = node.end()
     assert status == 0 and 'Traceback' not in node.output(), node.output()
     if long_form:
+        transport_s = p99([each.age_s for each in told])
         promise('a hung engine is seen', 'ERROR after %.2f s, the slowest of %d parameter services answered after %.0f '
                 'ms, exit after %.2f s' % (error_s, len(waits_s), 1e3 * max(waits_s), ended_s),
-                bound='timeout (%g s) + 1 s, 200 ms, 5 s' % timeout_s, n='a hang of %g s' % hang_s)
-        assert error_s <= timeout_s + 1.0 and max(waits_s) < 0.2 and ended_s < 5.0
+                bound='timeout (%g s) + 1 s + p99 of the transport (%.0f ms), 200 ms, 5 s' % (
+                    timeout_s, 1e3 * transport_s), n='a hang of %g s' % hang_s)
+        assert error_s <= timeout_s + 1.0 + transport_s and max(waits_s) < 0.2 and ended_s < 5.0

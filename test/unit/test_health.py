@@ -35,7 +35,7 @@ INPUTS = [
     ('just subscribed again', {'listening_since_s': 99.0, 'arrivals_s': [3.0]}, OK, 'Waiting'),
     ('images come', {'arrivals_s': STEADY}, OK, '10.0 Hz'),
     ('never an image, no publisher', {'publishers': 0}, ERROR, 'nothing publishes on /image'),
-    ('never an image, a publisher', {'publishers': 2}, ERROR, '2 publish on /image; look at QoS'),
+    ('never an image, a publisher', {'publishers': 2}, ERROR, '2 publishers on /image; look at QoS'),
     ('images stopped', {'now_s': 104.0, 'arrivals_s': STEADY}, ERROR, 'No image for 4.1 s'),
     ('a malformed image', {'arrivals_s': STEADY, 'faults': BAD}, WARN, '3.0 s ago: expected a step'),
     ('a malformed image long ago', {'now_s': 108.0, 'arrivals_s': [107.5, 107.9], 'faults': BAD}, OK, 'come'),

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from facial_emotion_ros.errors import BadParameter
-from facial_emotion_ros.ros import parameters
+from facial_emotion_ros.ros import parameter_files, parameters
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -90,8 +90,8 @@ def test_a_qos_override_is_refused_by_its_name_when_no_topic_can_have_it(policy,
 
 def test_the_shipped_yaml_is_the_table_when_compared():
     with open(os.path.join(REPOSITORY, 'config', 'emotion_node.yaml')) as stream:
-        assert stream.read() == parameters.as_yaml(), (
-            'write it anew: python3 -m facial_emotion_ros.ros.parameters yaml > config/emotion_node.yaml')
+        assert stream.read() == parameter_files.as_yaml(), (
+            'write it anew: python3 -m facial_emotion_ros.ros.parameter_files yaml > config/emotion_node.yaml')
 
 
 def test_the_shipped_yaml_holds_every_default_when_parsed():
@@ -107,5 +107,5 @@ def test_the_shipped_yaml_holds_every_default_when_parsed():
 
 def test_the_documentation_holds_the_table_when_compared():
     with open(os.path.join(REPOSITORY, 'docs', 'parameters.md')) as stream:
-        assert parameters.as_markdown() in stream.read(), (
-            'put the output of `python3 -m facial_emotion_ros.ros.parameters markdown` into docs/parameters.md')
+        assert parameter_files.as_markdown() in stream.read(), (
+            'put the output of `python3 -m facial_emotion_ros.ros.parameter_files markdown` into docs/parameters.md')
