@@ -3,8 +3,9 @@
 Sessions are real and run on the CPU, but say that the wanted provider runs them. They fail where STAND_IN says:
 `CUDAExecutionProvider` works; `CUDAExecutionProvider=3` fails at its third run, whichever model runs; `=3,4,9` at each
 of these; `=start` is silently exchanged for the CPU when it starts, as a GPU package without a driver does; `=open`
-throws when a session is opened; `=nan` gives NaN; `=build` takes 2 s for an engine that is not in its cache, in which
-no other thread of the process runs; `=crash` crashes instead. Several are separated by blanks.
+throws when a session is opened; `=nan` gives NaN; `=build` makes an engine that is not in its cache, which takes until
+somebody opens the named pipe STAND_IN_PIPE for writing (no time at all where that is not set), and in which no other
+thread of the process runs; `=crash` crashes instead. Several are separated by blanks.
 """
 
 import ctypes
@@ -15,6 +16,8 @@ import onnxruntime
 
 CPU = 'CPUExecutionProvider'
 FAILURE = 'CUDA failure 700: an illegal memory access was encountered'
+#: Printed when an engine is begun.
+BEGUN = 'the stand-in builds an engine'
 
 
 class StandIn:
@@ -65,7 +68,10 @@ def _build_engine(folder, fault):
         return
     if fault == 'crash':
         os.kill(os.getpid(), signal.SIGSEGV)
-    ctypes.PyDLL(None).usleep(2000000)  # called as PyDLL, it keeps the interpreter's lock
+    print(BEGUN, flush=True)
+    if 'STAND_IN_PIPE' in os.environ:
+        # A pipe is open once both of its ends are; called as PyDLL, this keeps the interpreter's lock meanwhile.
+        ctypes.PyDLL(None).open(os.environ['STAND_IN_PIPE'].encode(), os.O_RDONLY)
     with open(os.path.join(folder, 'stand_in.engine'), 'w'):
         pass
 

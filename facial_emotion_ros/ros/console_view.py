@@ -15,10 +15,10 @@ def main(args=None):
     :param args: command line; None takes the process's own.
     :returns: exit status: 0 when something was answered or a person broke off, 1 when nothing was, 2 on an error.
     """
-    restore = end_at_once()
+    end_at_once()
     from facial_emotion_ros.ros.console_view_node import ConsoleView
     from facial_emotion_ros.ros.ending_process import run_until_done
-    return run_until_done('console_view', ConsoleView, args, restore)
+    return run_until_done('console_view', ConsoleView, args)
 
 
 if __name__ == '__main__':

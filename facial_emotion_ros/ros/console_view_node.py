@@ -79,7 +79,7 @@ class ConsoleView(Node):
         """
         Say the summary, and write what was collected.
 
-        :param interrupted: whether a signal ended it; ROS is down then.
+        :param interrupted: whether a signal ended it.
         :returns: exit status: 1 when nothing was ever answered, save when a person broke it off.
         """
         for stamp in list(self._answers):

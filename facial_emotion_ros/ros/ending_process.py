@@ -5,73 +5,63 @@ import sys
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.signals import SignalHandlerOptions
 
 from facial_emotion_ros.errors import FacialEmotionError
 from facial_emotion_ros.ros.ros_versions import is_of_ros, sentence_of
 
+#: The main thread hears of a signal at the latest after this time without a callback.
+_LOOK_UP_S = 0.1
 
-def run_until_done(program, make_node, args=None, restore_signals=None):
+
+def run_until_done(program, make_node, args=None):
     """
     Spin a node until it says that it is done, or until SIGINT or SIGTERM.
 
+    A signal raises a flag and nothing else: rclpy's own handlers, and Python's, break off whatever is under way, and
+    some of that ends in an error of another kind.
+
     :param program: name that stands before an error's text.
     :param make_node: callable without arguments; its node has `done` (bool) and `finish(interrupted)` -> status, called
-        once in any case, also after a signal has ended ROS.
+        once in any case.
     :param args: command line; None takes the process's own.
-    :param restore_signals: function that is called before ROS takes signals over; None for nothing to restore.
     :returns: exit status: what the node's finish says; 2 when it could not be made or broke off for a reason that this
-        package knows, which is then said on stderr.
+        package or ROS knows, which is then said on stderr.
     """
     executor = node = None
+    signals = []
     try:
-        if restore_signals is not None:
-            restore_signals()
-        rclpy.init(args=args)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda number, _frame: signals.append(number))
+        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
         executor = SingleThreadedExecutor()
         node = make_node()
         executor.add_node(node)
-        interrupted = _spin(executor, node)
-        _ignore_signals()
-        return node.finish(interrupted)
+        return node.finish(_spin(executor, node, signals))
     except FacialEmotionError as error:
         print('%s: %s' % (program, error), file=sys.stderr, flush=True)
         return 2
-    except KeyboardInterrupt:  # before the node was there
-        return 0
     except Exception as error:
-        if node is None and executor is not None and not rclpy.ok():  # a signal has ended ROS under its making
-            return 0
-        if not is_of_ros(error):
+        if node is not None or not is_of_ros(error):
             raise
         print('%s: %s' % (program, sentence_of(error)), file=sys.stderr, flush=True)
         return 2
     finally:
-        _ignore_signals()
         if executor is not None:
             executor.shutdown()
         if node is not None:
             node.destroy_node()
         rclpy.try_shutdown()
+        # Python hands handlers of its own back to the system when it ends, and one more signal would then kill it.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
 
 
-def _spin(executor, node):
-    """Spin; tell whether a signal ended it."""
+def _spin(executor, node, signals):
+    """Spin; tell whether a signal, or the end of ROS, came before the node was done."""
     try:
-        while not node.done:
-            executor.spin_once()
-        return False
-    except (KeyboardInterrupt, ExternalShutdownException):
+        while not (node.done or signals):
+            executor.spin_once(timeout_sec=_LOOK_UP_S)
+        return not node.done
+    except ExternalShutdownException:
         return True
-    except FacialEmotionError:
-        raise
-    except Exception:
-        # A signal may end ROS in the middle of a callback, whose next publication or clock reading then fails.
-        if rclpy.ok():
-            raise
-        return True
-
-
-def _ignore_signals():
-    """A launch and a terminal may both deliver a signal: the second one must not cut the clean-up short."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)

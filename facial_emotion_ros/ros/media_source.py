@@ -15,10 +15,10 @@ def main(args=None):
     :param args: command line; None takes the process's own.
     :returns: exit status: 0 at the end or when stopped, 2 when what shall be played cannot be.
     """
-    restore = end_at_once()
+    end_at_once()
     from facial_emotion_ros.ros.ending_process import run_until_done
     from facial_emotion_ros.ros.media_source_node import MediaSource
-    return run_until_done('media_source', MediaSource, args, restore)
+    return run_until_done('media_source', MediaSource, args)
 
 
 if __name__ == '__main__':

@@ -62,7 +62,7 @@ class MediaSource(Node):
         """
         Stop sending, and wait until reliable subscribers have everything.
 
-        :param interrupted: whether a signal ended it before its time; ROS is down then.
+        :param interrupted: whether a signal ended it before its time.
         :returns: exit status.
         """
         self._medium.close()

@@ -17,17 +17,11 @@ _FROZEN_S = 4.0
 def end_at_once():
     """Have SIGINT and SIGTERM end this process in silence, while it holds nothing that would need care.
 
-    Imports take half a second, in which Python would end with a traceback. Call it from the main thread.
-
-    :returns: function that brings the former handlers back.
+    Imports take half a second, in which Python would end with a traceback. Call it from the main thread; other handlers
+    take over later.
     """
-    former = [(number, signal.signal(number, lambda _number, _frame: os._exit(0)))
-              for number in (signal.SIGINT, signal.SIGTERM)]
-
-    def restore():
-        for number, handler in former:
-            signal.signal(number, handler)
-    return restore
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda _number, _frame: os._exit(0))
 
 
 class StopSignals:

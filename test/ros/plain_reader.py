@@ -6,15 +6,16 @@ Ages are now minus the stamp, in seconds, at the moment of receipt.
 """
 
 import json
+import signal
 import sys
 import time
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from hri_msgs.msg import Expression, IdsList
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
+from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image
 from vision_msgs.msg import Detection2DArray
 
@@ -88,21 +89,21 @@ class Reader(Node):
 def main():
     """Listen for the given time."""
     seconds, path = float(sys.argv[1]), sys.argv[2]
-    rclpy.init()
+    ended = []
+    # Python's own handler, and rclpy's, break off a message that is being taken, which is an error of another kind.
+    signal.signal(signal.SIGINT, lambda _number, _frame: ended.append(True))
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     reader = Reader()
     end = time.monotonic() + 60.0
     started = False
-    try:
-        while rclpy.ok() and time.monotonic() < end:
-            rclpy.spin_once(reader, timeout_sec=0.1)
-            if reader.notes['detections'] and not started:
-                started, end = True, time.monotonic() + seconds
-                print('the first answer came', flush=True)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
+    while not ended and time.monotonic() < end:
+        rclpy.spin_once(reader, timeout_sec=0.1)
+        if reader.notes['detections'] and not started:
+            started, end = True, time.monotonic() + seconds
+            print('the first answer came', flush=True)
     with open(path, 'w') as stream:
         json.dump(reader.notes, stream)
-    rclpy.try_shutdown()
+    rclpy.shutdown()
 
 
 if __name__ == '__main__':

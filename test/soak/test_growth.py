@@ -47,6 +47,8 @@ class Stream:
         self._camera, self._heard = peer.camera(picture=picture), peer.listen(Detection2DArray, 'detections')
         self._shot, self._stamp_s, self.ids = 0, 1.6e9, set()
         peer.wait(lambda: self._heard, 'an answer', each=self._shoot)
+        # It may have been answered over a subscription that is exchanged for a reliable one now.
+        peer.wait(self._camera.watched_reliably, 'a reliable subscription')
 
     def _shoot(self):
         self._shot += 1

@@ -29,6 +29,13 @@ def test_nothing_is_kept_and_nothing_forbidden_is_done_when_the_lifecycle_is_cyc
             assert not peer.change_state(transition), '%s was not refused while %s' % (transition, state)
             refused.append(transition)
 
+    def settled():
+        """Wait for threads and files of which three looks in a row tell the same; return them."""
+        looks = []
+        return peer.wait(lambda: len(looks) >= 3 and looks[-1] == looks[-2] == looks[-3] and looks[-1],
+                         'a number of threads and files that stays',
+                         each=lambda: looks.append((threads(pid), descriptors(pid))), every_s=0.2)
+
     held, refusing = [], 2
     for cycle in range(cycles + WARM):
         if cycle < refusing:
@@ -43,13 +50,13 @@ def test_nothing_is_kept_and_nothing_forbidden_is_done_when_the_lifecycle_is_cyc
             refuse_all('active')
         assert peer.change_state('deactivate') and peer.change_state('cleanup')
         # An ended thread, and a closed file, may still be on their way out.
-        if len(held) >= WARM:
-            peer.wait(lambda: (threads(pid), descriptors(pid)) == held[WARM - 1][:2],
-                      'the threads and files of cycle %d, %s; now %s' % (
-                          WARM, held[WARM - 1][:2], (threads(pid), descriptors(pid))), timeout_s=5.0)
+        if len(held) < WARM:
+            usual = settled()
         else:
-            peer.spin(0.3)
-        held.append((threads(pid), descriptors(pid), memory_kib(pid)))
+            peer.wait(lambda usual=usual: (threads(pid), descriptors(pid)) == usual,
+                      'the threads and files of cycle %d, %s; now %s' % (
+                          WARM, usual, (threads(pid), descriptors(pid))))
+        held.append(usual + (memory_kib(pid),))
     assert len(refused) >= 20
     growth_kib = held[-1][2] - held[WARM - 1][2]
     assert growth_kib < 10 * 1024, [kib for _, _, kib in held]
