@@ -101,6 +101,8 @@ def test_the_node_ends_and_says_why_when_security_is_demanded_and_cannot_be_had(
     ran = subprocess.run([sys.executable, '-m', 'facial_emotion_ros.ros.emotion_node'], timeout=60, cwd=REPOSITORY,
                          env=dict(ros_environment, **security), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                          universal_newlines=True)
-    assert ran.returncode == 1 and 'Active: ' not in ran.stdout
+    assert ran.returncode == 2 and 'Active: ' not in ran.stdout and 'Traceback' not in ran.stdout
     # Here the middleware was built without; elsewhere the keystore lacks the node's certificates.
-    assert re.search("security libraries|SECURITY ERROR|couldn't find all security files", ran.stdout), ran.stdout
+    [line] = [line for line in ran.stdout.splitlines() if line.startswith('emotion_node: ')]
+    assert re.search("security libraries|SECURITY ERROR|couldn't find all security files", line), ran.stdout
+    assert 'ROS_ variables' in line
