@@ -47,8 +47,8 @@ def is_of_ros(error):
 def sentence_of(error):
     """Return what ROS says of an error, without the places in its own code, in one line."""
     text = ' '.join(str(error).split()) or type(error).__name__
-    return re.sub(r',? at (/|\./|\w)[^ ]*:\d+', '', text) + ('; look at the arguments, the parameter files and the ROS_ '
-                                                            'variables of the environment')
+    return '%s; look at the arguments, the parameter files and the ROS_ variables of the environment' % re.sub(
+        r',? at (/|\./|\w)[^ ]*:\d+', '', text)
 
 
 def _naming(on_mismatch):
