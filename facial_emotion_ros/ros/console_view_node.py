@@ -163,8 +163,10 @@ class ConsoleView(Node):
             values = OrderedDict((pair.key, _number(pair.value)) for pair in status.values)
             level = status.level[0] if isinstance(status.level, bytes) else status.level
             self._diagnostics[status.name] = {'level': level, 'message': status.message, 'values': values}
-            if level == DiagnosticStatus.ERROR[0] and self._settings['give_up_s'] and not self._record.frames:
+            if (level == DiagnosticStatus.ERROR[0] and status.name == self._watched + 'inference'
+                    and self._settings['give_up_s'] and not self._record.frames):
                 # A node that cannot start stays reachable and says why: nothing will come, however long one waits.
+                # Its input is another matter: a camera may take longer to start than the node's patience lasts.
                 self._fault = FacialEmotionError('%s says: %s' % (status.name, status.message))
                 self.done = True
 
@@ -185,10 +187,13 @@ class ConsoleView(Node):
         give_up_s = self._settings['give_up_s']
         if give_up_s and not self._record.frames and now_s - self._started_s > give_up_s:
             answers = self.resolve_topic_name('detections')
+            part = self._watched + 'input'
+            told = '; %s says: %s' % (part, self._diagnostics[part]['message']) if part in self._diagnostics else ''
             self._fault = FacialEmotionError(
-                'expected a first answer within %.0f s, but none came: there are %d publishers of %s and %d of %s; see '
-                'the log of what is missing' % (give_up_s, self.count_publishers(self._image_topic), self._image_topic,
-                                                self.count_publishers(answers), answers))
+                'expected a first answer within %.0f s, but none came: there are %d publishers of %s and %d of %s%s; '
+                'see the log of what is missing' % (
+                    give_up_s, self.count_publishers(self._image_topic), self._image_topic,
+                    self.count_publishers(answers), answers, told))
             self.done = True
         if not self._settings['end_with_source']:
             return

@@ -17,6 +17,8 @@ STATES = ('unconfigured', 'inactive', 'active')
 TRANSITIONS = ('configure', 'activate', 'deactivate', 'cleanup')
 WORKER = ('decode', 'detect', 'read', 'smooth', 'publish')
 POINTS = TRANSITIONS + ('parameter', 'jump', 'enable', 'offer') + WORKER + ('clock', 'readers', 'diagnostics')
+#: More than the hundredth call needs.
+TRIES = 120
 LONG = [(kind, call) for kind in ('RuntimeError', 'MemoryError', 'OSError') for call in (1, 100)]
 
 
@@ -44,9 +46,12 @@ class Operator:
         """Go through a transition until it has thrown."""
         before = {'configure': 'unconfigured', 'activate': 'inactive', 'deactivate': 'active',
                   'cleanup': 'inactive'}[transition]
-        while not self.thrown(transition):
+        for _ in range(TRIES):
+            if self.thrown(transition):
+                return
             self.bring(before)
             self._peer.change_state(transition)
+        pytest.fail('%s never told that it had thrown' % transition)
 
     def call(self, point, service_type, name, *requests):
         """Call a service until it has thrown, by these requests in turn; the caller of that time gets no answer."""

@@ -127,6 +127,7 @@ def test_it_goes_on_when_the_source_goes_unless_asked(start, peer, publisher):
 
 @pytest.mark.parametrize('settings, words', [
     (['-p', 'give_up_s:=0.5'], 'expected a first answer within 0 s, but none came'),
+    (['-p', 'give_up_s:=3.0'], '/emotion_node: input says: no such bundle'),
     (['-p', 'give_up_s:=60.0'], '/emotion_node: inference says: no such bundle'),
     (['-p', 'give_up_s:=60.0', '-r', '__ns:=/robot'], '/robot/emotion_node: inference says: no such bundle'),
     (['-p', 'output.folder:=/proc/nowhere'], 'name another'),
@@ -143,6 +144,24 @@ def test_reason_is_told_when_nothing_will_come(ros_environment, peer, publisher,
     text = (tmp_path / 'log').read_text()
     assert process.returncode == 2, text
     assert words in text and 'Traceback' not in text
+
+
+def test_a_camera_that_starts_late_is_waited_for_and_named_when_it_never_comes(start, peer, publisher, tmp_path):
+    silence = DiagnosticStatus(level=DiagnosticStatus.ERROR, name='/emotion_node: input', message='No image for 2.5 s.')
+
+    def tell():
+        publisher.diagnostics.publish(DiagnosticArray(status=[silence]))
+
+    process = start(*MODULE, '-p', 'give_up_s:=60.0', '-p', 'end_with_source:=true', '-p', 'quiet_s:=0.1')
+    peer.wait(publisher.diagnostics.get_subscription_count, 'the console view')
+    until_s = time.monotonic() + 1.0
+    peer.wait(lambda: time.monotonic() > until_s, 'some diagnostics', each=tell)
+    assert process.process.poll() is None, process.output()
+    publisher.answer({'abcde': ('happy', 0.9)})
+    peer.wait(lambda: 'abcde  happy' in process.output(), 'a line')
+    peer.node.destroy_publisher(publisher.image)
+    peer.wait(ended(process), 'its end')
+    assert process.process.returncode == 0, process.output()
 
 
 def test_errors_of_others_are_not_ours_when_they_are_published(start, peer, publisher, tmp_path):

@@ -96,6 +96,24 @@ def arrivals(messages):
     return [float(message['stamp']) + message['age_s'] for message in messages]
 
 
+def test_the_newest_of_those_that_waited_is_answered_next_when_one_image_takes_long(paced_node, peer):
+    node = paced_node('real')
+    camera, health = peer.camera(picture=scene(160, 120)), peer.health()
+    heard = peer.listen(Detection2DArray, 'detections')
+    before, shot = peer.first_answer(camera, heard, health), []
+    node.set_pace('hang')
+    for number in range(1, 6):
+        shot.append(camera.shoot())
+        wanted = {'received': before['received'] + number, 'in_work': 1, 'waiting': int(number > 1)}
+        peer.wait(lambda wanted=wanted: wanted.items() <= health.counts().items(), 'image %d to wait' % number)
+    del heard[:]
+    node.set_pace('real')
+    counts = peer.wait(lambda: health.settled(before['received'] + 5), 'the counters')
+    peer.wait(lambda: len(heard) >= 2, 'both answers')  # which may be later on their way than the counters
+    assert [answer.header for answer in heard] == [shot[0], shot[-1]]
+    assert counts['replaced'] == before['replaced'] + 3
+
+
 @pytest.mark.timeout(600)
 def test_the_newest_image_is_answered_second_when_a_camera_delivers_two_seconds_at_once(
         paced_node, start, peer, tmp_path, long_form, promise):

@@ -22,7 +22,7 @@ def test_a_lost_camera_is_an_error_and_all_is_well_again_when_it_returns(
     start_node(input__timeout_s=timeout_s, diagnostics__period_s=1.0 if long_form else 0.1)
     told = listen(peer, DiagnosticArray, '/diagnostics')
     images = listen(peer, Image, 'image', depth=1)
-    peer.listen(Detection2DArray, 'detections')
+    answers = peer.listen(Detection2DArray, 'detections')
     lost_s, found_s = [], []
 
     def first_told(level, words, since_s):
@@ -31,12 +31,13 @@ def test_a_lost_camera_is_an_error_and_all_is_well_again_when_it_returns(
                      and part_of(heard, 'input').level == level), 0)
 
     for _ in range(kills):
-        before = len(images)
+        before, answered = len(images), len(answers)
         camera = start_killed(CAMERA, tmp_path / 'picture.npy', 30)
         peer.wait(lambda before=before: len(images) > before, 'an image', timeout_s=60.0)
         back_s = images[before].at_s
         well_s = peer.wait(lambda since_s=back_s: first_told(DiagnosticStatus.OK, 'Images come', since_s), 'OK')
         found_s.append(well_s - back_s)
+        peer.wait(lambda answered=answered: len(answers) > answered, 'an answer to the camera that is back')
         camera.process.kill()
         camera.process.wait()
         peer.wait(lambda: first_told(DiagnosticStatus.ERROR, 'No image for', images[-1].at_s), 'an error')

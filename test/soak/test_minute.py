@@ -102,6 +102,7 @@ class Watched:
         assert set(self.faces) == {'still', 'changing', 'passing'}, set(self.faces)
         for name, face in self.faces.items():
             assert len(face.ids) >= 5, name
+            assert face.missed <= 0.1 * len(face.ids), (name, face.missed, len(face.ids))
             # A machine too busy to see a fade sees another person, and may take that for a cut.
             assert self.switches(name, FADE_S)[0] == 0, (name, face.ids)
             assert all(-1 <= told[3] <= 1 for told in face.told)
