@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from facial_emotion_ros.emotions import EMOTIONS, UNKNOWN
-from facial_emotion_ros.face_crop import cut_faces
+from facial_emotion_ros.face_crop import cut_planes
 from facial_emotion_ros.face_estimate import FaceEstimate, Reading
 from facial_emotion_ros.image import check_image
 
@@ -50,8 +50,8 @@ def _find(pipeline, crop):
 def _take_whole(pipeline, crop):
     sides = np.array(crop.shape[1::-1], np.float32)
     box, landmarks = (0.0, 0.0, float(sides[0]), float(sides[1])), _LANDMARKS * sides
-    ensemble = pipeline.engine.estimate(cut_faces(crop, np.array([box], np.float32), pipeline.engine.geometry,
-                                                  landmarks[None]))
+    ensemble = pipeline.engine.estimate(cut_planes(crop, np.array([box], np.float32), pipeline.engine.geometry,
+                                                   landmarks[None]))
     scores = dict((emotion, float(score)) for emotion, score in zip(EMOTIONS, ensemble.scores[0]))
     best = max(scores, key=scores.get)
     agreement = float(ensemble.agreement[0])

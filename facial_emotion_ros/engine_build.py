@@ -14,6 +14,7 @@ import threading
 from typing import Any, Dict
 
 from facial_emotion_ros.engine_cache import EngineCache, kept_engines
+from facial_emotion_ros.engine_choice import choose
 from facial_emotion_ros.errors import FacialEmotionError
 from facial_emotion_ros.execution_providers import TENSORRT, ProviderPlan
 from facial_emotion_ros.model_bundle import ModelBundle, resolve_bundle
@@ -41,7 +42,7 @@ class EngineBuild:
         """Take what the pipeline will be made of; nothing is built yet.
 
         :param models: arguments of EmotionPipeline but the providers, as JSON can hold them.
-        :param plan: arguments of ProviderPlan but the cache, and 'engine_cache', its root.
+        :param plan: arguments of ProviderPlan but the cache, and 'engine_cache', its root; the engine may be 'auto'.
         """
         self._models = models
         self._plan = plan
@@ -50,12 +51,19 @@ class EngineBuild:
         self._cancelled = False
 
     def plan(self) -> ProviderPlan:
-        """Return a new plan for the pipeline.
+        """Return a new plan for the pipeline. Where the engine is 'auto', it is measured or remembered here, and told.
 
         :raises BadParameter: see ProviderPlan.
+        :raises BadModel: if the engine has to be measured and the bundle is refused.
         """
         given = dict(self._plan)
-        return ProviderPlan(cache=EngineCache(given.pop('engine_cache')), **given)
+        cache = EngineCache(given.pop('engine_cache'))
+        if given.get('engine') == 'auto':
+            del given['engine']
+            choice = choose(ModelBundle.open(resolve_bundle(self._models['esr']), expect='esr'), given, cache)
+            _log.info('Engine %s', choice.reason)
+            given.update(choice.changes)
+        return ProviderPlan(cache=cache, **given)
 
     def run(self, plan: ProviderPlan):
         """Build the engines that are missing, and wait for them.
@@ -65,7 +73,7 @@ class EngineBuild:
         :raises BadModel: if a bundle is refused.
         :raises FacialEmotionError: if it was cancelled.
         """
-        if TENSORRT not in plan.candidates()[:1] or not self._missing(plan):
+        if plan.engine != 'onnxruntime' or TENSORRT not in plan.candidates()[:1] or not self._missing(plan):
             return
         with self._lock:
             if self._cancelled:

@@ -2,16 +2,16 @@
 
 import numpy as np
 
+from facial_emotion_ros.engines import open_model
 from facial_emotion_ros.ensemble import combine
 from facial_emotion_ros.errors import BadImage, BadModel
 from facial_emotion_ros.execution_providers import CPU, ProviderPlan, check_precision
-from facial_emotion_ros.face_crop import CropGeometry
+from facial_emotion_ros.face_crop import CropGeometry, in_range
 from facial_emotion_ros.model_bundle import ModelBundle, resolve_bundle
-from facial_emotion_ros.onnx_session import RunningModel
 
 
 class EsrEngine:
-    """An ESR bundle, loaded and ready to run. Where it runs, and what happens when that fails: see RunningModel."""
+    """An ESR bundle, loaded and ready to run. Where it runs, and what happens when that fails: see :mod:`.engines`."""
 
     def __init__(self, bundle='esr_9_ferplus', providers=(CPU,), threads=1):
         """Load a bundle.
@@ -34,9 +34,10 @@ class EsrEngine:
         self.temperature = float(described.get('temperature', 1.0))
         self.offsets = described.get('offsets')
         self._outputs = [bundle.manifest['outputs'][key]['name'] for key in ('logits', 'affect')]
+        self._takes_whole_numbers = bundle.manifest['input'].get('dtype') == 'uint8'
         plan = ProviderPlan.of(providers, threads)
         check_precision(plan, bundle)
-        self._model = RunningModel(bundle, plan)
+        self._model = open_model(bundle, plan)
 
     @property
     def provider(self):
@@ -51,7 +52,7 @@ class EsrEngine:
     def estimate(self, crops):
         """Run the network and combine its branches, calibrated as the bundle says.
 
-        :param crops: (N, 3, S, S) float32, as :func:`facial_emotion_ros.face_crop.cut_faces` makes them.
+        :param crops: see :meth:`run`.
         :returns: EnsembleEstimates of N faces.
         :raises BadImage: see :meth:`run`.
         :raises BadModel: see :meth:`run`.
@@ -61,21 +62,18 @@ class EsrEngine:
     def run(self, crops):
         """Run the network.
 
-        :param crops: (N, 3, S, S) float32, as :func:`facial_emotion_ros.face_crop.cut_faces` makes them.
+        :param crops: (N, C, S, S) uint8, as :func:`facial_emotion_ros.face_crop.cut_planes` makes them, or (N, 3, S, S)
+            float32 in the network's range, as :func:`~facial_emotion_ros.face_crop.cut_faces` does; a network that
+            takes whole numbers gets these rounded to them.
         :returns: logits (N, B, 8) float32 as the network gives them, and affect (N, B, 2) float32; N = 0 gives empty
             arrays.
         :raises BadImage: if crops have another shape or hold a value that is not finite.
         :raises BadModel: if the outputs have another shape or hold a value that is not finite.
         """
-        size = self.geometry.size_px
-        crops = np.ascontiguousarray(crops, np.float32)
-        if crops.shape[1:] != (3, size, size):
-            raise BadImage('crops (N, 3, %d, %d) expected, got %s' % (size, size, crops.shape))
+        crops = self._checked(crops)
         count = len(crops)
         if not count:
             return np.zeros((0, self.branches, 8), np.float32), np.zeros((0, self.branches, 2), np.float32)
-        if not np.isfinite(crops).all():
-            raise BadImage('finite crops expected, got NaN or infinity; the network would read them as neutral')
         logits, affect = self._run_in_batches(crops)
         shapes = (count, self.branches, 8), (count, self.branches, 2)
         if (logits.shape, affect.shape) != shapes:
@@ -90,6 +88,24 @@ class EsrEngine:
             )
         return logits, affect
 
+    def _checked(self, crops):
+        """Refuse what is no crop, and bring crops into the form that the model takes."""
+        size, geometry = self.geometry.size_px, self.geometry
+        crops = np.asarray(crops)
+        whole = crops.dtype == np.uint8
+        planes = geometry.planes if whole else 3
+        if crops.shape[1:] != (planes, size, size):
+            raise BadImage('crops (N, %d, %d, %d) of %s expected, got %s'
+                           % (planes, size, size, 'uint8' if whole else 'float32', crops.shape))
+        if whole:
+            return np.ascontiguousarray(crops if self._takes_whole_numbers else in_range(crops, geometry))
+        crops = np.ascontiguousarray(crops, np.float32)
+        if not np.isfinite(crops).all():
+            raise BadImage('finite crops expected, got NaN or infinity; the network would read them as neutral')
+        if self._takes_whole_numbers:
+            return np.rint(np.clip(crops[:, :geometry.planes] / np.float32(geometry.scale), 0, 255)).astype(np.uint8)
+        return crops
+
     def _run_in_batches(self, crops):
         """Run all crops at once, or in batches of the one size that the provider was prepared for."""
         name = self.bundle.manifest['input']['name']
@@ -99,7 +115,7 @@ class EsrEngine:
         parts = []
         for first in range(0, len(crops), batch):
             part = crops[first:first + batch]
-            padded = np.zeros((batch,) + crops.shape[1:], np.float32)
+            padded = np.zeros((batch,) + crops.shape[1:], crops.dtype)
             padded[:len(part)] = part
             parts.append([array[:len(part)] for array in self._model.run(self._outputs, {name: padded})])
         return [np.concatenate(same) for same in zip(*parts)]

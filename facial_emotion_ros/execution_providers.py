@@ -16,8 +16,11 @@ CPU = 'CPUExecutionProvider'
 CUDA = 'CUDAExecutionProvider'
 TENSORRT = 'TensorrtExecutionProvider'
 
-#: What TensorRT may compute in; the other providers compute as the model says.
-PRECISIONS = ('fp32', 'fp16', 'int8')
+#: What runs models. ONNX Runtime is always there; OpenVINO is faster on x86 where it is installed.
+ENGINES = ('onnxruntime', 'openvino')
+
+#: What TensorRT (all but bf16) and OpenVINO (all but fp16) may compute in; else a model computes as it says itself.
+PRECISIONS = ('fp32', 'fp16', 'bf16', 'int8')
 
 #: The name of an execution provider, alone or with its options.
 Provider = Union[str, Tuple[str, Dict[str, Any]]]
@@ -90,16 +93,17 @@ class ProviderPlan:
     """Execution providers in order of preference, with all that a session needs to know, shared by all models."""
 
     def __init__(self, providers: Sequence[Provider] = (CPU,), threads: int = 1, precision: str = 'fp32',
-                 face_batch: int = 0, cache: Optional[EngineCache] = None):
+                 face_batch: int = 0, cache: Optional[EngineCache] = None, engine: str = 'onnxruntime'):
         """Check what is asked for; nothing is opened yet.
 
         :param providers: names or (name, options), the wanted one first; those that follow are what to fall back to.
             The CPU is added at the end where it is missing.
         :param threads: of one operator, at least 1; operators run one after the other.
-        :param precision: what TensorRT computes in, one of PRECISIONS.
+        :param precision: what TensorRT or OpenVINO computes in, one of PRECISIONS.
         :param face_batch: faces that are read at once on another provider than the CPU, padded where there are fewer;
             the detector's input then has a fixed size too. 0 lets shapes follow the image.
         :param cache: where TensorRT keeps its engines; None keeps none.
+        :param engine: one of ENGINES. OpenVINO runs on the CPU and looks at no provider.
         :raises BadParameter: for a value of another type or range.
         """
         if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
@@ -108,6 +112,11 @@ class ProviderPlan:
             raise BadParameter(f'expected a list of execution providers, got {providers!r}')
         if precision not in PRECISIONS:
             raise BadParameter(f'expected a precision among {", ".join(PRECISIONS)}, got {precision!r}')
+        if engine not in ENGINES:
+            raise BadParameter(f'expected an engine among {", ".join(ENGINES)}, got {engine!r}')
+        if precision == 'bf16' and engine != 'openvino':
+            raise BadParameter('expected the engine openvino, since inference.precision is bf16, got onnxruntime; take '
+                               'that engine or another precision')
         if isinstance(face_batch, bool) or not isinstance(face_batch, int) or not 0 <= face_batch <= 64:
             raise BadParameter(f'expected a batch of 0 to 64 faces, got {face_batch!r}')
         self.names = [provider_name(provider) for provider in providers]
@@ -115,6 +124,7 @@ class ProviderPlan:
                        for name, provider in zip(self.names, providers)}  # type: Dict[str, Dict[str, Any]]
         if CPU not in self.names:
             self.names.append(CPU)
+        self.engine = engine
         self.threads = threads
         self.precision = precision
         self.face_batch = face_batch

@@ -40,6 +40,11 @@ class CropGeometry:
     center_y: float = 0.513
     level_eyes: bool = False
 
+    @property
+    def planes(self):
+        """How many planes a crop has before it is brought into the network's range: 1 for gray, 3 for colour."""
+        return 1 if self.color == 'gray_x3' else 3
+
     @classmethod
     def from_manifest(cls, fields):
         """Read a geometry from a manifest's `input`.
@@ -129,12 +134,12 @@ def cut_square(image, left, top, side, target_px):
     return cv2.warpAffine(patch, matrix, (target_px, target_px), flags=flags, borderMode=cv2.BORDER_REPLICATE)
 
 
-def to_input(patch, geometry):
-    """Turn a square patch into one network input.
+def to_planes(patch, geometry):
+    """Turn a square patch into what the network sees of it, still in whole numbers.
 
     :param patch: (P, P) gray or (P, P, 3) BGR, uint8, any P.
     :param geometry: CropGeometry.
-    :returns: (3, S, S) float32 in [0, 255 x scale].
+    :returns: (C, S, S) uint8: one plane for gray, else blue, green and red.
     """
     if geometry.color == 'gray_x3' and patch.ndim == 3:
         patch = cv2.cvtColor(patch, cv2.COLOR_BGR2GRAY)
@@ -146,10 +151,28 @@ def to_input(patch, geometry):
         shrinks = patch.shape[0] > geometry.size_px
         interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
         patch = cv2.resize(patch, (geometry.size_px, geometry.size_px), interpolation=interpolation)
-    planes = np.float32(geometry.scale) * patch.astype(np.float32)
-    if planes.ndim == 2:
-        return np.broadcast_to(planes, (3,) + planes.shape)
-    return planes.transpose(2, 0, 1)
+    return patch[None] if patch.ndim == 2 else patch.transpose(2, 0, 1)
+
+
+def in_range(planes, geometry):
+    """Bring whole numbers into the network's range, gray three times.
+
+    :param planes: (..., C, S, S) uint8, as :func:`to_planes` gives them.
+    :param geometry: CropGeometry.
+    :returns: (..., 3, S, S) float32 in [0, 255 x scale]; of gray, three views of one plane.
+    """
+    scaled = np.float32(geometry.scale) * planes.astype(np.float32)
+    return np.broadcast_to(scaled, scaled.shape[:-3] + (3,) + scaled.shape[-2:])
+
+
+def to_input(patch, geometry):
+    """Turn a square patch into one network input.
+
+    :param patch: (P, P) gray or (P, P, 3) BGR, uint8, any P.
+    :param geometry: CropGeometry.
+    :returns: (3, S, S) float32 in [0, 255 x scale].
+    """
+    return in_range(to_planes(patch, geometry), geometry)
 
 
 def _cut_level(image, left, top, side, angle, geometry, target_px):
@@ -179,26 +202,36 @@ def eye_angles(landmarks):
     return np.where(np.abs(angles) <= _MOST_LEVELLED, angles, 0.0)
 
 
-def cut_faces(image, boxes, geometry, landmarks=None):
-    """Cut every face box out of an image.
+def cut_planes(image, boxes, geometry, landmarks=None):
+    """Cut every face box out of an image, in whole numbers: an engine brings them into its network's range.
 
     :param image: (H, W, 3) uint8 BGR, H and W at least 1.
     :param boxes: (N, 4) float, x0 y0 x1 y1 in pixels.
     :param geometry: CropGeometry.
     :param landmarks: (N, 5, 2) float pixels, as Faces has them; needed where the geometry levels the eyes.
-    :returns: (N, 3, S, S) float32, contiguous; N = 0 gives (0, 3, S, S).
+    :returns: (N, C, S, S) uint8, contiguous: one plane for gray, else blue, green and red; N = 0 gives (0, C, S, S).
     :raises BadParameter: if the geometry levels the eyes and landmarks are missing.
     """
     squares = crop_squares(boxes, geometry)
     if geometry.level_eyes and (landmarks is None or np.shape(landmarks) != (len(squares), 5, 2)):
         raise BadParameter('landmarks (%d, 5, 2) expected, for this geometry levels the eyes, got %s; take a detector '
                            'that finds eyes' % (len(squares), None if landmarks is None else np.shape(landmarks)))
-    crops = np.empty((len(squares), 3, geometry.size_px, geometry.size_px), np.float32)
+    crops = np.empty((len(squares), geometry.planes, geometry.size_px, geometry.size_px), np.uint8)
     target_px = geometry.via_px or geometry.size_px
     for row, (left, top, side) in enumerate(squares):
         if geometry.level_eyes:
             patch = _cut_level(image, left, top, side, eye_angles(landmarks[row])[0], geometry, target_px)
         else:
             patch = cut_square(image, left, top, side, target_px)
-        crops[row] = to_input(patch, geometry)
+        crops[row] = to_planes(patch, geometry)
     return crops
+
+
+def cut_faces(image, boxes, geometry, landmarks=None):
+    """Cut every face box out of an image, into the network's range.
+
+    :param image, boxes, geometry, landmarks: see :func:`cut_planes`.
+    :returns: (N, 3, S, S) float32, contiguous; N = 0 gives (0, 3, S, S).
+    :raises BadParameter: see :func:`cut_planes`.
+    """
+    return np.ascontiguousarray(in_range(cut_planes(image, boxes, geometry, landmarks), geometry))

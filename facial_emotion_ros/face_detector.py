@@ -7,10 +7,11 @@ from typing import Dict, NamedTuple, Sequence, Union
 import cv2
 import numpy as np
 
+from facial_emotion_ros.engines import open_model
 from facial_emotion_ros.errors import BadModel, BadParameter
+from facial_emotion_ros.execution_providers import CPU, Provider, ProviderPlan
 from facial_emotion_ros.image import check_image
 from facial_emotion_ros.model_bundle import ModelBundle
-from facial_emotion_ros.onnx_session import CPU, Provider, ProviderPlan, RunningModel
 
 #: Boxes of one face overlap more than this (intersection over union), those of two faces less.
 MAX_OVERLAP = 0.3
@@ -76,7 +77,7 @@ class FaceDetector(ABC):
             raise BadParameter(f'expected a least face score above 0 and up to 1, got {min_score!r}')
         if isinstance(long_side_px, bool) or not isinstance(long_side_px, int) or not 32 <= long_side_px <= 8192:
             raise BadParameter(f'expected a long side of 32 to 8192 pixels, got {long_side_px!r}')
-        self._model = RunningModel(bundle, providers, threads)
+        self._model = open_model(bundle, providers, threads)
         self._input = bundle.manifest['input']
         self._outputs = self._output_names(bundle.manifest['outputs'])
         missing = sorted({self._input['name'], *self._outputs.values()} - self._model.names)

@@ -143,6 +143,8 @@ def _check_manifest(manifest: Mapping[str, Any], expect: Optional[str]):
     for dotted, kind, limit in _COMMON_FIELDS + _FIELDS_BY_ARCHITECTURE[architecture]:
         _check_field(manifest, dotted, kind, limit)
     if architecture == 'esr':
+        if 'dtype' in manifest['input']:
+            _check_field(manifest, 'input.dtype', str, ('float32', 'uint8'))
         _check_calibration(manifest)
 
 

@@ -1,5 +1,6 @@
-"""What a serialised ONNX model says about itself, read without the onnx package."""
+"""What a serialised ONNX model says about itself, read, and in one respect changed, without the onnx package."""
 
+import struct
 from typing import Iterator, NamedTuple, Tuple, Union
 
 from facial_emotion_ros.errors import BadModel
@@ -8,7 +9,11 @@ from facial_emotion_ros.errors import BadModel
 _MODEL_IR_VERSION, _MODEL_GRAPH, _MODEL_OPSET_IMPORT = 1, 7, 8
 _OPSET_DOMAIN, _OPSET_VERSION = 1, 2
 _GRAPH_INITIALIZER = 5
-_TENSOR_EXTERNAL_DATA = 13
+_TENSOR_DATA_TYPE, _TENSOR_NAME, _TENSOR_RAW_DATA, _TENSOR_EXTERNAL_DATA = 2, 8, 9, 13
+_UINT8, _INT8 = 2, 3
+
+#: What quantised models call the scale of a tensor, and the whole number that stands for 0 in it, behind its name.
+SCALE, MIDDLE = '.scale', '.middle'
 
 
 class OnnxVersions(NamedTuple):
@@ -50,6 +55,42 @@ def read_versions(model_bytes: bytes) -> OnnxVersions:
     return OnnxVersions(ir_version, opset)
 
 
+def with_signed_activations(model_bytes: bytes) -> bytes:
+    """Turn activations from 0 to 255 into such from -127 to 127, symmetric around 0, which are all that TensorRT takes.
+
+    Tensors that are never negative lose half of their steps; those around 128 lose nothing.
+
+    :param model_bytes: a model that facial_emotion_ros.learning.quantization made.
+    :returns: the same model but for scales and middles; of the same length.
+    :raises BadModel: where it has none, or a middle that is neither 0 nor 128.
+    """
+    changed = bytearray(model_bytes)
+    tensors = {}  # type: Dict[str, Dict[int, Tuple[int, Union[int, memoryview]]]]
+    for number, value in _fields(memoryview(changed)):
+        if number != _MODEL_GRAPH:
+            continue
+        for field, tensor in _fields(_message(value)):
+            if field == _GRAPH_INITIALIZER:
+                parts = {each: (place, part) for each, place, part in _located_fields(_message(tensor))}
+                name = bytes(_message(parts[_TENSOR_NAME][1])).decode('utf-8')
+                parts[0] = (0, tensor)
+                tensors[name] = parts
+    middles = [name for name, parts in tensors.items()
+               if name.endswith(MIDDLE) and parts[_TENSOR_DATA_TYPE][1] == _UINT8]
+    if not middles:
+        raise BadModel('expected a model in int8 that `quantize` made, got one without uint8 activations')
+    for name in middles:
+        parts, scale = tensors[name], tensors[name[:-len(MIDDLE)] + SCALE]
+        middle, factor = _message(parts[_TENSOR_RAW_DATA][1]), _message(scale[_TENSOR_RAW_DATA][1])
+        if middle[0] not in (0, 128):
+            raise BadModel(f'expected 0 or 128 in {name}, got {middle[0]}')
+        if middle[0] == 0:
+            struct.pack_into('<f', factor, 0, struct.unpack('<f', factor)[0] * 255 / 127)
+        middle[0] = 0
+        _message(parts[0][1])[parts[_TENSOR_DATA_TYPE][0]] = _INT8
+    return bytes(changed)
+
+
 def _read_opset(message: memoryview) -> Tuple[str, int]:
     domain, version = '', 0
     for number, value in _fields(message):
@@ -71,13 +112,20 @@ def _refuse_external_data(graph: memoryview):
 
 def _fields(message: memoryview) -> Iterator[Tuple[int, Union[int, memoryview]]]:
     """Yield (field number, value) of one protobuf message; a value is an integer or, uncopied, the bytes of it."""
+    for number, _, value in _located_fields(message):
+        yield number, value
+
+
+def _located_fields(message: memoryview) -> Iterator[Tuple[int, int, Union[int, memoryview]]]:
+    """Yield what :func:`_fields` does, with the place where each value begins."""
     position = 0
     while position < len(message):
         key, position = _varint(message, position)
         wire_type = key & 7
         if wire_type == 0:
+            start = position
             value, position = _varint(message, position)
-            yield key >> 3, value
+            yield key >> 3, start, value
             continue
         if wire_type == 2:
             size, position = _varint(message, position)
@@ -87,7 +135,7 @@ def _fields(message: memoryview) -> Iterator[Tuple[int, Union[int, memoryview]]]
             raise ValueError(f'wire type {wire_type} at byte {position}')
         if position + size > len(message):
             raise ValueError(f'a field of {size} bytes runs past the end')
-        yield key >> 3, message[position:position + size]
+        yield key >> 3, position, message[position:position + size]
         position += size
 
 

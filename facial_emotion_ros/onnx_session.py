@@ -9,9 +9,10 @@ import onnxruntime
 
 from facial_emotion_ros.engine_cache import kept_engines
 from facial_emotion_ros.errors import BadModel
-from facial_emotion_ros.execution_providers import CPU, TENSORRT, Provider, ProviderPlan, provider_name
+from facial_emotion_ros.execution_providers import CPU, TENSORRT, Provider, ProviderPlan, is_int8, provider_name
 from facial_emotion_ros.freeze_guard import long_silence
 from facial_emotion_ros.model_bundle import ModelBundle
+from facial_emotion_ros.onnx_file import with_signed_activations
 
 __all__ = ['CPU', 'OpenSession', 'Provider', 'ProviderPlan', 'RunningModel', 'open_session', 'provider_name']
 
@@ -129,10 +130,13 @@ def _open(bundle: ModelBundle, plan: ProviderPlan, name: str) -> onnxruntime.Inf
     for dimension, size in plan.fixed_dimensions(name).items():
         options.add_free_dimension_override_by_name(dimension, size)
     entries = plan.entries(name, bundle)
+    model_bytes = bundle.model_bytes
     if name == TENSORRT:
+        if is_int8(bundle):
+            model_bytes = with_signed_activations(model_bytes)
         _announce_build(bundle, entries[0])
     with long_silence():
-        session = onnxruntime.InferenceSession(bundle.model_bytes, options, providers=entries)
+        session = onnxruntime.InferenceSession(model_bytes, options, providers=entries)
     session.disable_fallback()  # else a failing provider is exchanged for another one in the middle of `run`
     return session
 

@@ -8,7 +8,7 @@ from facial_emotion_ros.doubts import DoubtRules
 from facial_emotion_ros.emotions import EMOTIONS, UNKNOWN
 from facial_emotion_ros.esr_engine import EsrEngine
 from facial_emotion_ros.execution_providers import CPU, ProviderPlan
-from facial_emotion_ros.face_crop import cut_faces
+from facial_emotion_ros.face_crop import cut_planes
 from facial_emotion_ros.face_detector import open_detector
 from facial_emotion_ros.face_estimate import FaceEstimate, Reading
 from facial_emotion_ros.face_finder import FaceFinder
@@ -112,7 +112,7 @@ class EmotionPipeline:
             self.smoothing.keep(self.tracker.live_ids)
         if not found.ids:
             return []
-        crops = cut_faces(image, found.boxes, self.engine.geometry, found.landmarks)
+        crops = cut_planes(image, found.boxes, self.engine.geometry, found.landmarks)
         ensemble = self.engine.estimate(crops)
         return [self._estimate_one(image, found, ensemble, row, stamp_s) for row in range(len(found.ids))]
 

@@ -68,6 +68,8 @@ def model_card(manifest):
         parts += [_figures(metrics), _classes(metrics['valid']), _calibration(manifest), _affect(manifest)]
     else:
         parts += ['## Figures\n\nNobody has measured this bundle: `export --valid` does that.', _calibration(manifest)]
+    if manifest.get('quantization'):
+        parts.append(_quantization(manifest['quantization']))
     parts += [_limits(manifest), _licence(manifest)]
     return '\n\n'.join(parts) + '\n'
 
@@ -165,6 +167,18 @@ def _affect(manifest):
         f'## Valence and arousal\n\nLearned from: {derived_from}. Compared here with affect that is '
         f'**{affect["source"]}** ({affect["n"]} faces).\n\n' + _table(('', 'RMSE', 'CCC', 'PCC', 'SAGR'), rows)
     )
+
+
+def _quantization(said):
+    of = said['of']
+    text = (f'## Eight bits\n\nMade of {of["name"]} {of["version"]} (sha256 `{of["sha256"]}`): {said["how"]}. The '
+            f'ranges are those of {said["looked_at"]}.')
+    if 'accuracy' in said:
+        text += (f' On {said["faces"]} faces of {said["on"]}, accuracy is {percent(said["accuracy"], 2)} where that of '
+                 f'the other is {percent(said["accuracy_before"], 2)}; {percent(said["categories_changed"], 2)} of the '
+                 f'categories are others; valence differs by {said["rmse_valence"]:.4f}, arousal by '
+                 f'{said["rmse_arousal"]:.4f} (root of the mean square).')
+    return text
 
 
 def _limits(manifest):

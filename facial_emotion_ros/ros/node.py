@@ -163,7 +163,7 @@ class EmotionNode(LifecycleNode):
         self._engine_build = EngineBuild(models, {
             'providers': list(self._value('inference.providers')), 'threads': self._value('inference.threads'),
             'precision': self._value('inference.precision'), 'face_batch': self._value('inference.face_batch'),
-            'engine_cache': self._value('inference.engine_cache')})
+            'engine': self._value('inference.engine'), 'engine_cache': self._value('inference.engine_cache')})
         plan = self._engine_build.plan()
         self._engine_build.run(plan)
         first_face = self._value('tracker.first_face')

@@ -115,14 +115,20 @@ TABLE = (
               'A face on which the branches agree less is unknown; 0.0 turns that off.', low=0.0, high=1.0, live=True),
     Parameter('inference.bundle', 'esr_9_ferplus',
               'Emotion network: the name of an embedded model bundle, or the path of a bundle folder.'),
+    Parameter('inference.engine', 'onnxruntime',
+              'What runs the models: onnxruntime, on the providers below; openvino, the faster one on x86 where it is '
+              'installed; auto measures those that are there, once for each machine and model, and remembers the '
+              'choice beside inference.engine_cache.', choices=('onnxruntime', 'openvino', 'auto')),
     Parameter('inference.providers', ['CPUExecutionProvider'],
               'ONNX Runtime execution providers, in order of preference; one that is missing or fails is told in one '
               'warning, and the next one runs.'),
     Parameter('inference.threads', 1,
               'Threads inside one inference; one is the fastest on a busy processor with two cores.', low=1, high=64),
     Parameter('inference.precision', 'fp32',
-              'What TensorRT computes in; other providers compute as the model says. int8 needs a model bundle that '
-              'was made for it, and a board that has it: Jetson TX2 has not.', choices=('fp32', 'fp16', 'int8')),
+              'What TensorRT (fp32, fp16, int8) or OpenVINO (fp32, bf16, int8) computes in; other providers compute as '
+              'the model says. int8 needs a model bundle that was made for it, such as esr_9_ferplus_int8, which is '
+              'int8 on every processor; of the boards, Jetson TX2 has none.',
+              choices=('fp32', 'fp16', 'bf16', 'int8')),
     Parameter('inference.face_batch', 0,
               'Faces that are read at once on a GPU, padded where there are fewer; the detector sees one of three '
               'sizes then. TensorRT builds its engine anew, for minutes, when a shape is new. 0 lets shapes follow '

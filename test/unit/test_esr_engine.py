@@ -85,7 +85,44 @@ def test_estimates_are_calibrated_when_the_manifest_says_how(said, temperature, 
     assert len(engine.estimate(crops[:0])) == 0
 
 
+def test_whole_numbers_give_what_they_give_in_the_network_s_range(engine):
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 1, SIZE, SIZE)).astype(np.uint8)
+    floats = np.repeat(pixels / np.float32(255), 3, axis=1)
+    for found, expected in zip(engine.run(pixels), engine.run(floats)):
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert engine.run(pixels[:0])[0].shape == (0, 9, 8)
+
+
+def test_a_network_that_takes_whole_numbers_gets_them_from_either(engine):
+    embedded = engine.bundle
+    given = dict(embedded.manifest['input'], dtype='uint8')
+    of_pixels = EsrEngine(ModelBundle(embedded.folder, dict(embedded.manifest, input=given), embedded.model_bytes))
+    seen = []
+
+    class Looking:
+        """Stands where the model stands, and keeps what it is given."""
+
+        face_batch = 0
+
+        def run(self, outputs, feed):
+            """Give zeros."""
+            seen.append(feed['crops'])
+            return [np.zeros((2, 9, 8), np.float32), np.zeros((2, 9, 2), np.float32)]
+
+    of_pixels._model = Looking()
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 1, SIZE, SIZE)).astype(np.uint8)
+    of_pixels.run(pixels)
+    of_pixels.run(np.repeat(pixels / np.float32(255), 3, axis=1))
+    of_pixels.run(np.repeat(pixels / np.float32(255), 3, axis=1) * 300 - 20)
+    for each in seen:
+        assert each.dtype == np.uint8 and each.shape == (2, 1, SIZE, SIZE)
+    np.testing.assert_array_equal(seen[0], pixels)
+    np.testing.assert_array_equal(seen[1], pixels)
+    assert seen[2].min() == 0 and seen[2].max() == 255  # never wrapped round
+
+
 @pytest.mark.parametrize('crops, expected, text', [
+    (np.zeros((1, 3, SIZE, SIZE), np.uint8), BadImage, r'\(N, 1, %d, %d\) of uint8' % (SIZE, SIZE)),
     (np.full((1, 3, SIZE, SIZE), np.nan), BadImage, 'finite'),
     (np.full((1, 3, SIZE, SIZE), np.inf), BadImage, 'finite'),
     (np.zeros((1, 3, 80, 80)), BadImage, r'\(1, 3, 80, 80\)'),

@@ -15,6 +15,8 @@ WORKSTATION_ROOMS = ('learning', 'evaluation', 'commands')
 
 #: The only foreign packages that a robot's modules may import anywhere, and those for ros/ alone.
 ROBOT_PACKAGES = {'cv2', 'numpy', 'onnxruntime', 'yaml'}
+#: Packages that a robot may have: imported where they are needed, and told where they are missing.
+OPTIONAL_PACKAGES = {'openvino'}
 ROS_PACKAGES = {'ament_index_python', 'builtin_interfaces', 'cv_bridge', 'diagnostic_msgs', 'geometry_msgs', 'hri_msgs',
                 'launch', 'launch_ros', 'lifecycle_msgs', 'rcl_interfaces', 'rclpy', 'sensor_msgs', 'std_msgs',
                 'std_srvs', 'vision_msgs'}
@@ -109,10 +111,13 @@ def test_nothing_imports_ros_when_it_lies_outside_the_ros_room():
 
 @pytest.mark.skipif(sys.version_info < (3, 10), reason='sys.stdlib_module_names came with Python 3.10')
 def test_only_listed_packages_are_imported_when_a_module_runs_on_a_robot():
-    known = ROBOT_PACKAGES | ROS_PACKAGES | set(getattr(sys, 'stdlib_module_names', ())) | {PACKAGE}
+    known = ROBOT_PACKAGES | OPTIONAL_PACKAGES | ROS_PACKAGES | set(getattr(sys, 'stdlib_module_names', ())) | {PACKAGE}
     wrong = [where(path, each) for path in ROBOT_FILES
              for each in imports_of(path) if each.module.split('.')[0] not in known]
     assert not wrong
+    early = [where(path, each) for path in ROBOT_FILES for each in imports_of(path)
+             if each.at_top and each.module.split('.')[0] in OPTIONAL_PACKAGES]
+    assert not early
 
 
 @pytest.mark.parametrize('room, forbidden', FORBIDDEN_ARROWS)

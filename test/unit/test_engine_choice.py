@@ -1,0 +1,90 @@
+"""Which engine is taken where the machine is to decide."""
+
+import json
+import logging
+import os
+
+import pytest
+
+from facial_emotion_ros.engine_build import EngineBuild
+from facial_emotion_ros.engine_cache import EngineCache
+from facial_emotion_ros.engine_choice import CHOICES_FILE, choose
+from facial_emotion_ros.errors import BadModel
+from facial_emotion_ros.esr_engine import EsrEngine
+from facial_emotion_ros.execution_providers import CPU, TENSORRT
+from facial_emotion_ros.model_bundle import ModelBundle, embedded_bundle
+from facial_emotion_ros.openvino_model import OPENVINO, OpenVinoModel, openvino_version
+
+needs_openvino = pytest.mark.skipif(not openvino_version(), reason='openvino is not installed: it is optional')
+
+PLAN = {'providers': [CPU], 'threads': 1, 'precision': 'fp32', 'face_batch': 0}
+
+
+@pytest.fixture(scope='module')
+def bundle():
+    """Return the embedded ESR."""
+    return ModelBundle.open(embedded_bundle('esr_9_ferplus'))
+
+
+class Watch:
+    """A clock by which the engine of a class takes a second for a face, and the others none."""
+
+    def __init__(self, monkeypatch, slow):
+        self.now_s, self.runs = 0.0, 0
+        run = EsrEngine.run
+
+        def timed(engine, crops):
+            self.runs += 1
+            self.now_s += isinstance(engine._model, OpenVinoModel) == slow
+            return run(engine, crops)
+        monkeypatch.setattr(EsrEngine, 'run', timed)
+
+    def __call__(self):
+        return self.now_s
+
+
+@needs_openvino
+@pytest.mark.parametrize('openvino_is_slow, name, engine', [(True, CPU, 'onnxruntime'), (False, OPENVINO, 'openvino')])
+def test_the_fastest_is_chosen_and_remembered(bundle, tmp_path, monkeypatch, openvino_is_slow, name, engine):
+    watch, cache = Watch(monkeypatch, openvino_is_slow), EngineCache(str(tmp_path / 'engines'))
+    choice = choose(bundle, PLAN, cache, watch)
+    assert choice.changes['engine'] == engine
+    assert choice.reason.startswith(name + ', the fastest') and '1000.0 ms' in choice.reason
+    measured = watch.runs
+    again = choose(bundle, PLAN, cache, watch)
+    assert watch.runs == measured, 'it was measured once more'
+    assert again.changes == choice.changes and again.reason.startswith(name + ', as measured on 20')
+    choose(bundle, dict(PLAN, threads=2), cache, watch)
+    assert watch.runs > measured, 'another number of threads is another question'
+
+
+@pytest.mark.parametrize('content', [b'', b'[]', b'{"a": 3}', b'\xff', b'{"key": {"choice": "x", "ms": {}}}'])
+def test_it_is_measured_anew_when_what_is_remembered_cannot_be_read(bundle, tmp_path, content):
+    (tmp_path / CHOICES_FILE).write_bytes(content)
+    assert 'the fastest' in choose(bundle, PLAN, EngineCache(str(tmp_path))).reason
+    known = json.loads((tmp_path / CHOICES_FILE).read_text())
+    assert [each['choice'] in each['ms'] for each in known.values() if each.get('ms')] == [True]
+
+
+def test_a_folder_that_cannot_be_written_costs_the_memory_alone(bundle, tmp_path, caplog):
+    (tmp_path / 'file').write_text('')
+    choice = choose(bundle, PLAN, EngineCache(str(tmp_path / 'file')))
+    assert 'the fastest' in choice.reason
+    assert 'cannot be kept' in caplog.text
+
+
+def test_tensorrt_takes_no_part_while_its_engines_are_not_built(bundle, tmp_path):
+    choice = choose(bundle, dict(PLAN, providers=[TENSORRT, CPU]), EngineCache(str(tmp_path)))
+    assert TENSORRT not in choice.reason
+    assert choice.changes.get('providers', [CPU]) == [CPU]
+
+
+def test_a_plan_says_what_was_chosen_and_why(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    models = {'esr': 'esr_9_ferplus', 'detector': 'centerface'}
+    plan = EngineBuild(models, dict(PLAN, engine='auto', engine_cache=str(tmp_path))).plan()
+    assert plan.engine in ('onnxruntime', 'openvino')
+    assert 'the fastest for one face' in caplog.text
+    assert os.path.exists(str(tmp_path / CHOICES_FILE))
+    with pytest.raises(BadModel):
+        EngineBuild(dict(models, esr='no_such_bundle'), dict(PLAN, engine='auto', engine_cache='')).plan()

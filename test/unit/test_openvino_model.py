@@ -1,0 +1,98 @@
+"""OpenVINO gives what ONNX Runtime gives, and says so where it cannot."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from facial_emotion_ros.engines import open_model
+from facial_emotion_ros.errors import BadModel, BadParameter
+from facial_emotion_ros.esr_engine import EsrEngine
+from facial_emotion_ros.execution_providers import ProviderPlan
+from facial_emotion_ros.installed_files import find_shared
+from facial_emotion_ros.model_bundle import ModelBundle, embedded_bundle
+from facial_emotion_ros.openvino_model import OPENVINO, openvino_version
+from facial_emotion_ros.pictures import read_picture
+from facial_emotion_ros.pipeline import EmotionPipeline
+
+needs_openvino = pytest.mark.skipif(not openvino_version(), reason='openvino is not installed: it is optional')
+
+
+def crops_of(engine, count):
+    """Return random crops in whole numbers."""
+    side = engine.geometry.size_px
+    return np.random.default_rng(count).integers(0, 256, (count, engine.geometry.planes, side, side)).astype(np.uint8)
+
+
+@needs_openvino
+@pytest.mark.parametrize('precision, atol', [('fp32', 2e-3), ('bf16', 0.3)])
+def test_answers_are_those_of_onnx_runtime(precision, atol):
+    try:
+        engine = EsrEngine(providers=ProviderPlan(engine='openvino', precision=precision))
+    except BadParameter as error:
+        assert precision == 'bf16' and 'processor' in str(error)
+        pytest.skip('this processor does not compute in bf16')
+    assert (engine.provider, engine.degraded) == (OPENVINO, '')
+    other = EsrEngine()
+    for count in (0, 1, 3, 17):
+        crops = crops_of(engine, count)
+        for found, expected in zip(engine.run(crops), other.run(crops)):
+            assert found.shape == expected.shape and found.dtype == np.float32
+            np.testing.assert_allclose(found, expected, atol=atol)
+
+
+@needs_openvino
+def test_an_answer_stays_when_the_next_one_is_computed():
+    engine = EsrEngine(providers=ProviderPlan(engine='openvino'))
+    first, _ = engine.run(crops_of(engine, 1))
+    kept = first.copy()
+    engine.run(crops_of(engine, 1) // 2)
+    np.testing.assert_array_equal(first, kept)
+
+
+@needs_openvino
+def test_faces_are_found_and_read_as_with_onnx_runtime():
+    image = read_picture(find_shared('samples', 'astronaut.jpg'))
+    expected, = EmotionPipeline().estimate(image)
+    found, = EmotionPipeline(providers=ProviderPlan(engine='openvino')).estimate(image)
+    np.testing.assert_allclose(found.box, expected.box, atol=0.5)
+    assert found.emotion == expected.emotion
+    assert found.confidence == pytest.approx(expected.confidence, abs=0.01)
+
+
+@needs_openvino
+@pytest.mark.parametrize('model_bytes', [b'', b'\x08\x07 this is no model'])
+def test_a_model_that_does_not_load_is_refused(model_bytes):
+    embedded = ModelBundle.open(embedded_bundle('esr_9_ferplus'))
+    with pytest.raises(BadModel, match='does not load in OpenVINO'):
+        open_model(ModelBundle('some/folder', embedded.manifest, model_bytes), ProviderPlan(engine='openvino'))
+
+
+@needs_openvino
+def test_a_run_that_fails_is_told():
+    model = open_model(ModelBundle.open(embedded_bundle('esr_9_ferplus')), ProviderPlan(engine='openvino'))
+    assert model.names == {'crops', 'logits', 'affect'}
+    with pytest.raises(BadModel, match='esr_9_ferplus failed on OpenVINO'):
+        model.run(['logits'], {'crops': np.zeros((1, 7, 5, 5), np.float32)})
+
+
+@needs_openvino
+def test_a_precision_that_it_has_not_is_refused():
+    with pytest.raises(BadParameter, match="bf16, fp32, int8.*'fp16'"):
+        EsrEngine(providers=ProviderPlan(engine='openvino', precision='fp16'))
+
+
+def test_its_absence_is_told_with_both_ways_out(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'openvino', None)
+    assert openvino_version() == ''
+    with pytest.raises(BadParameter, match='pip install openvino.*onnxruntime'):
+        EsrEngine(providers=ProviderPlan(engine='openvino'))
+
+
+@pytest.mark.parametrize('options, text', [
+    ({'engine': 'caffe'}, "among onnxruntime, openvino, got 'caffe'"),
+    ({'precision': 'bf16'}, 'engine openvino'),
+])
+def test_an_engine_that_does_not_exist_or_fit_is_refused(options, text):
+    with pytest.raises(BadParameter, match=text):
+        ProviderPlan(**options)

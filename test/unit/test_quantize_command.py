@@ -1,0 +1,111 @@
+"""`quantize`, from a master bundle to one that a robot reads in eight bits."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip('torch', reason='torch is not installed: it is needed for training only')
+pytest.importorskip('onnx', reason='onnx is not installed: it is needed for export only')
+
+from test_commands import write_faces  # noqa: E402
+from test_export import DESCRIPTION, used  # noqa: E402
+
+from facial_emotion_ros.commands import quantize  # noqa: E402
+from facial_emotion_ros.errors import BadModel  # noqa: E402
+from facial_emotion_ros.esr_engine import EsrEngine  # noqa: E402
+from facial_emotion_ros.execution_providers import ProviderPlan, is_int8  # noqa: E402
+from facial_emotion_ros.face_crop import CropGeometry  # noqa: E402
+from facial_emotion_ros.learning.export import weights_of, write_esr_bundle  # noqa: E402
+from facial_emotion_ros.openvino_model import openvino_version  # noqa: E402
+from facial_emotion_ros.pipeline import EmotionPipeline  # noqa: E402
+
+GEOMETRY = CropGeometry(size_px=64, level_eyes=True)
+
+
+@pytest.fixture(scope='module')
+def faces(tmp_path_factory):
+    """Return the path of 40 faces."""
+    return write_faces(tmp_path_factory.mktemp('ferplus') / 'faces.npz', 40)
+
+
+@pytest.fixture(scope='module')
+def master(tmp_path_factory):
+    """Return an ESR-2 of random weights, calibrated by hand."""
+    folder = tmp_path_factory.mktemp('bundles') / 'esr_2'
+    description = dict(DESCRIPTION, name='esr_2', version='3.1.4')
+    return write_esr_bundle(folder, used(2, False, 64), GEOMETRY, description, temperature=0.7)
+
+
+@pytest.fixture(scope='module')
+def made(master, faces, tmp_path_factory):
+    """Return the bundle in eight bits, and what was printed."""
+    folder = tmp_path_factory.mktemp('int8')
+    (folder / 'out.txt').write_text(''.join('%d.png\n' % row for row in range(10)))
+    (folder / 'copies.txt').write_text('3.png\n')
+    lines = []
+    options = quantize.parser().parse_args([
+        '--bundle', master.folder, '--output', str(folder / 'esr_2_int8'), '--faces', faces, '--leave-out',
+        str(folder / 'out.txt'), '--count', '24', '--valid', faces, '--copies', str(folder / 'copies.txt')])
+    return quantize.quantize(options, lines.append), lines
+
+
+def test_the_bundle_says_what_it_is_and_where_it_comes_from(made, master):
+    manifest = made[0].manifest
+    assert is_int8(made[0]) and manifest['name'] == 'esr_2_int8' and manifest['version'] == '3.1.4'
+    assert manifest['input']['dtype'] == 'uint8' and manifest['input']['shape'] == ['N', 1, 64, 64]
+    assert CropGeometry.from_manifest(manifest['input']) == GEOMETRY
+    assert manifest['outputs'] == master.manifest['outputs']
+    assert manifest['quantization']['of'] == {'name': 'esr_2', 'version': '3.1.4', 'sha256': master.sha256}
+    assert manifest['metrics']['valid']['n'] == 40
+    assert manifest['metrics']['valid_without_copies_of_train']['n'] == 39
+    assert manifest['metrics']['valid']['accuracy'] == manifest['quantization']['accuracy']
+    with open(made[0].folder + '/MODEL_CARD.md') as card:
+        text = card.read()
+    assert '## Eight bits' in text and master.sha256 in text and 'int8' in text
+    assert '24 faces' in made[1][0] and 'of the categories changed' in made[1][1]
+
+
+def test_its_answers_are_the_master_s_but_for_rounding(made, master):
+    pixels = np.random.default_rng(5).integers(0, 256, (24, 1, 64, 64)).astype(np.uint8)
+    before, after = EsrEngine(master).estimate(pixels), EsrEngine(made[0]).estimate(pixels)
+    assert 0 < np.abs(after.scores - before.scores).max() < 0.1
+    np.testing.assert_allclose(after.valence, before.valence, atol=0.1)
+    same = EsrEngine(made[0], ProviderPlan(precision='int8'))  # what a board with TensorRT asks for
+    np.testing.assert_array_equal(same.estimate(pixels).scores, after.scores)
+
+
+@pytest.mark.skipif(not openvino_version(), reason='openvino is not installed: it is optional')
+def test_openvino_answers_the_same_in_eight_bits(made):
+    pixels = np.random.default_rng(6).integers(0, 256, (5, 1, 64, 64)).astype(np.uint8)
+    plan = ProviderPlan(engine='openvino', precision='int8')
+    found, expected = EsrEngine(made[0], plan).estimate(pixels), EsrEngine(made[0]).estimate(pixels)
+    np.testing.assert_allclose(found.scores, expected.scores, atol=0.05)
+
+
+def test_a_pipeline_reads_faces_with_it(made):
+    from facial_emotion_ros.installed_files import find_shared
+    from facial_emotion_ros.pictures import read_picture
+    face, = EmotionPipeline(esr=made[0]).estimate(read_picture(find_shared('samples', 'astronaut.jpg')))
+    assert sum(face.scores.values()) == pytest.approx(1, abs=1e-5)
+
+
+def test_nothing_is_trained_on_from_it(made):
+    with pytest.raises(BadModel, match='no master'):
+        weights_of(made[0])
+
+
+@pytest.mark.parametrize('arguments, text', [
+    (['--bundle', 'centerface', '--faces', 'FACES'], 'esr'),
+    (['--bundle', 'MASTER', '--faces', 'absent.npz'], 'absent.npz'),
+    (['--bundle', 'MASTER', '--faces', 'FACES', '--count', '0'], '--count 0'),
+    (['--bundle', 'MASTER', '--faces', 'FACES', '--copies', 'names.txt'], '--valid expected'),
+    (['--bundle', 'MASTER', '--faces', 'FACES', '--leave-out', 'all.txt'], 'leaves all out'),
+    (['--bundle', 'MASTER', '--faces', 'FACES', '--output', 'MASTER'], 'another folder'),
+])
+def test_it_ends_with_one_line_when_its_input_is_bad(arguments, text, master, faces, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'all.txt').write_text(''.join('%d.png\n' % row for row in range(40)))
+    places = {'MASTER': master.folder, 'FACES': faces}
+    assert quantize.main(['--output', 'nowhere'] + [places.get(each, each) for each in arguments]) == 1
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1 and text in lines[0]
+    assert [each.name for each in tmp_path.iterdir()] == ['all.txt']
