@@ -48,6 +48,7 @@ setup(
             'evaluate = facial_emotion_ros.commands.evaluate:main',
             'evaluate_camera = facial_emotion_ros.commands.evaluate_camera:main',
             'evaluate_over_time = facial_emotion_ros.commands.evaluate_over_time:main',
+            'benchmark = facial_emotion_ros.commands.benchmark:main',
             'quantize = facial_emotion_ros.commands.quantize:main',
             'explain = facial_emotion_ros.commands.explain:main',
             'hold_out = facial_emotion_ros.commands.hold_out:main',

@@ -19,6 +19,7 @@ from facial_emotion_ros.errors import FacialEmotionError
 from facial_emotion_ros.execution_providers import TENSORRT, ProviderPlan
 from facial_emotion_ros.model_bundle import ModelBundle, resolve_bundle
 from facial_emotion_ros.pipeline import EmotionPipeline
+from facial_emotion_ros.precision_choice import bundle_for
 
 #: What the process of its own runs. Before it imports anything that takes time, it asks to be killed when the thread
 #: that started it is gone (prctl's option 1, PR_SET_PDEATHSIG in Linux' prctl.h), and sees whether it is gone already.
@@ -60,7 +61,9 @@ class EngineBuild:
         cache = EngineCache(given.pop('engine_cache'))
         if given.get('engine') == 'auto':
             del given['engine']
-            choice = choose(ModelBundle.open(resolve_bundle(self._models['esr']), expect='esr'), given, cache)
+            # OpenVINO stands for the CPU here: a GPU that takes part in the choice computes in what its plan says.
+            name = bundle_for(self._models['esr'], ProviderPlan(**dict(given, engine='openvino')))
+            choice = choose(ModelBundle.open(resolve_bundle(name), expect='esr'), given, cache)
             _log.info('Engine %s', choice.reason)
             given.update(choice.changes)
         return ProviderPlan(cache=cache, **given)
@@ -101,7 +104,7 @@ class EngineBuild:
     def _missing(self, plan):
         """Return whether an engine is missing in a cache that could keep it."""
         for name in (self._models['esr'], self._models['detector']):
-            entry = plan.entries(TENSORRT, ModelBundle.open(resolve_bundle(name)))[0]
+            entry = plan.entries(TENSORRT, ModelBundle.open(resolve_bundle(bundle_for(name, plan))))[0]
             folder = '' if isinstance(entry, str) else entry[1].get('trt_engine_cache_path', '')
             if folder and not kept_engines(folder):
                 return True

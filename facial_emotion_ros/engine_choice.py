@@ -79,7 +79,7 @@ def _candidates(bundle, plan, cache) -> Dict[str, Dict[str, Any]]:
                 continue
             found[name] = {'engine': 'onnxruntime', 'providers': [each for each in plan.get('providers', [CPU])
                                                                    if name in each] or [name]}
-    if openvino_version() and plan.get('precision', 'fp32') != 'fp16':
+    if openvino_version() and plan.get('precision') != 'fp16':
         found[OPENVINO] = {'engine': 'openvino'}
     return found
 
@@ -115,11 +115,12 @@ def _measure(bundle, plan, cache, candidates, clock) -> Dict[str, float]:
 def _key(bundle, plan) -> str:
     """Return what the choice depends on, in one line."""
     return ' | '.join([
-        _processor(), '%d cores' % (os.cpu_count() or 1), 'onnxruntime ' + onnxruntime.__version__,
+        processor(), '%d cores' % (os.cpu_count() or 1), 'onnxruntime ' + onnxruntime.__version__,
         'openvino ' + (openvino_version() or 'none'), bundle.sha256[:16], json.dumps(plan, sort_keys=True)])
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Return the processor's name; on a board that does not tell, the board's."""
     try:
         with open('/proc/cpuinfo', encoding='utf-8', errors='replace') as lines:
             names = [line.split(':', 1)[1].strip() for line in lines if line.startswith('model name')]

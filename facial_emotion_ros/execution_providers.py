@@ -19,8 +19,9 @@ TENSORRT = 'TensorrtExecutionProvider'
 #: What runs models. ONNX Runtime is always there; OpenVINO is faster on x86 where it is installed.
 ENGINES = ('onnxruntime', 'openvino')
 
-#: What TensorRT (all but bf16) and OpenVINO (all but fp16) may compute in; else a model computes as it says itself.
-PRECISIONS = ('fp32', 'fp16', 'bf16', 'int8')
+#: What TensorRT (all but bf16) and OpenVINO (all but fp16) may compute in; else a model computes as it says. auto
+#: is int8 for a model that was made for it, else fp32.
+PRECISIONS = ('auto', 'fp32', 'fp16', 'bf16', 'int8')
 
 #: The name of an execution provider, alone or with its options.
 Provider = Union[str, Tuple[str, Dict[str, Any]]]
@@ -92,7 +93,7 @@ def known_options(name: str, options: Dict[str, Any], version: Tuple[int, int]) 
 class ProviderPlan:
     """Execution providers in order of preference, with all that a session needs to know, shared by all models."""
 
-    def __init__(self, providers: Sequence[Provider] = (CPU,), threads: int = 1, precision: str = 'fp32',
+    def __init__(self, providers: Sequence[Provider] = (CPU,), threads: int = 1, precision: str = 'auto',
                  face_batch: int = 0, cache: Optional[EngineCache] = None, engine: str = 'onnxruntime'):
         """Check what is asked for; nothing is opened yet.
 
@@ -180,6 +181,8 @@ class ProviderPlan:
 
     def computes_in(self, bundle) -> str:
         """Return what TensorRT computes a bundle's model in: int8 only where the model was made for it."""
+        if self.precision == 'auto':
+            return 'int8' if is_int8(bundle) else 'fp32'
         if self.precision == 'int8' and not is_int8(bundle):
             return 'fp16'
         return self.precision

@@ -120,6 +120,15 @@ class FaceDetector(ABC):
                            'the model or the execution provider is faulty: try CPUExecutionProvider')
         return _into_image(strongest(found), factors, image.shape)
 
+    def prepare(self, image: np.ndarray) -> np.ndarray:
+        """Make the network's input of an image, as :meth:`detect` does.
+
+        :param image: (H, W, 3) uint8 BGR, H and W at least 1.
+        :returns: (1, 3, h, w) float32, h and w whole multiples of what the manifest says.
+        :raises BadImage: if it is no such image.
+        """
+        return self._fit(check_image(image))[0]
+
     def _fit(self, image: np.ndarray):
         """Resize the image to the long side that is wanted and pad it to whole multiples with black.
 

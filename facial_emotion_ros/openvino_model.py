@@ -13,7 +13,7 @@ from facial_emotion_ros.model_bundle import ModelBundle
 OPENVINO = 'OpenVINO CPU'
 
 #: What OpenVINO calls a precision. A model in int8 says by itself where it computes in eight bits.
-_HINTS = {'fp32': 'f32', 'bf16': 'bf16', 'int8': 'f32'}
+_HINTS = {'auto': 'f32', 'fp32': 'f32', 'bf16': 'bf16', 'int8': 'f32'}
 
 
 def openvino_version() -> str:
@@ -38,7 +38,7 @@ class OpenVinoModel:
         """Compile the model.
 
         :param bundle: an opened bundle; the bytes whose hash it checked are what runs.
-        :param plan: its threads and its precision count: fp32, bf16, or int8 for a bundle that was made for it.
+        :param plan: its threads and its precision count: auto, fp32, bf16, or int8 for a bundle that was made for it.
         :raises BadParameter: if openvino is not installed, or does not know the precision.
         :raises BadModel: if it cannot compile the model.
         """

@@ -15,6 +15,7 @@ from facial_emotion_ros.face_finder import FaceFinder
 from facial_emotion_ros.face_tracker import FaceTracker
 from facial_emotion_ros.image import check_image
 from facial_emotion_ros.model_bundle import ModelBundle, resolve_bundle
+from facial_emotion_ros.precision_choice import bundle_for
 from facial_emotion_ros.smoothing import FaceSmoothing
 
 
@@ -48,7 +49,9 @@ class EmotionPipeline:
     ):
         """Load both models.
 
-        :param esr: ModelBundle, path of one, or name of an embedded one.
+        :param esr: ModelBundle, path of one, or name of an embedded one. Of a path or name, the bundle in eight bits
+            beside it is taken where the plan asks for that or, by default, the processor is faster so; see
+            :func:`.precision_choice.bundle_for`.
         :param detector: the same for the detector, or any object with `detect(image) -> Faces`.
         :param min_score: least detector score of a face in [0, 1]; None for the detector's own default.
         :param long_side_px: the image's long side as the detector sees it, in pixels.
@@ -65,9 +68,10 @@ class EmotionPipeline:
         :raises BadModel: if a bundle is refused.
         """
         plan = ProviderPlan.of(providers, threads)
-        self.engine = EsrEngine(esr, plan)
+        self.engine = EsrEngine(esr if isinstance(esr, ModelBundle) else bundle_for(esr, plan), plan)
         if not hasattr(detector, 'detect'):
-            bundle = detector if isinstance(detector, ModelBundle) else ModelBundle.open(resolve_bundle(detector))
+            bundle = detector if isinstance(detector, ModelBundle) else ModelBundle.open(
+                resolve_bundle(bundle_for(detector, plan)))
             options = {} if min_score is None else {'min_score': min_score}
             detector = open_detector(bundle, long_side_px=long_side_px, providers=plan, **options)
         self.detector = detector

@@ -21,14 +21,16 @@ def parser():
         prog='quantize', description='Make an int8 bundle of a master bundle: about three times as fast where the '
         'processor multiplies int8 (VNNI, dot product), and half its size. Faces of the training set say how large the '
         'numbers inside become; other faces, what was lost.')
-    arguments.add_argument('--bundle', default='esr_9_ferplus', help='an ESR: name of an embedded bundle or path of '
-                           'one; default: %(default)s')
+    arguments.add_argument('--bundle', default='esr_9_ferplus', help='an ESR or CenterFace: name of an embedded '
+                           'bundle or path of one; default: %(default)s')
     arguments.add_argument('--output', required=True, metavar='DIR', help="the new bundle's folder, which names it")
     arguments.add_argument('--faces', required=True, metavar='PATH', help='the training set')
     arguments.add_argument('--leave-out', metavar='TXT', help='names of faces in --faces that are not to be looked at, '
                            'one a line')
     arguments.add_argument('--count', type=int, default=512, help='of faces to look at; default: %(default)s')
     arguments.add_argument('--seed', type=int, default=0, help='of the choice of these; default: %(default)s')
+    arguments.add_argument('--pictures', metavar='DIR', help='of CenterFace: photographs to look at besides scenes '
+                           'that the faces are pasted into')
     arguments.add_argument('--valid', metavar='PATH', help='faces whose figures go into manifest and model card')
     arguments.add_argument('--copies', metavar='TXT', help='names in --valid that also occur in training')
     arguments.add_argument('--format', help='of the sets of faces; default: recognised by what lies there')
@@ -66,10 +68,12 @@ def quantize(options, report=lambda line: None):
         raise BadParameter('--valid expected with --copies, which lists faces of it')
     if options.count < 1:
         raise BadParameter(f'at least 1 face to look at expected, got --count {options.count}')
-    master = ModelBundle.open(resolve_bundle(options.bundle), expect='esr')
+    master = ModelBundle.open(resolve_bundle(options.bundle))
     if os.path.realpath(options.output) == os.path.realpath(master.folder):
         raise BadModel(f'{options.output}: another folder than the master bundle expected: nothing could be trained on '
                        'from what is left')
+    if master.architecture != 'esr':
+        return _quantize_detector(options, master, report)
     manifest = _manifest(master, options)
     crops = _crops(options, master)
     report(f'{len(crops)} faces of {os.path.basename(options.faces)}, half of them varied, give the ranges')
@@ -107,22 +111,28 @@ def _manifest(master, options):
     return manifest
 
 
-def _crops(options, master):
-    """Return faces as the robot sees them: (N, C, S, S) uint8, the later half varied."""
-    from facial_emotion_ros.learning.augmentation import augment, plain
-    from facial_emotion_ros.learning.datasets import open_faces, read_names
+def _chosen_rows(options, faces):
+    """Return which faces are looked at."""
+    from facial_emotion_ros.learning.datasets import read_names
 
-    faces = open_faces(options.faces, options.format)
     left_out = read_names(options.leave_out) if options.leave_out else ()
     rows = np.flatnonzero(~np.isin(faces.names, list(left_out)))
     if not len(rows):
         raise BadParameter(f'faces to look at expected in {options.faces}, but {options.leave_out} leaves all out')
-    generator = np.random.default_rng(options.seed)
-    rows = np.sort(generator.permutation(rows)[:options.count])
+    return np.sort(np.random.default_rng(options.seed).permutation(rows)[:options.count])
+
+
+def _crops(options, master):
+    """Return faces as the robot sees them: (N, C, S, S) uint8, the later half varied."""
+    from facial_emotion_ros.learning.augmentation import augment, plain
+    from facial_emotion_ros.learning.datasets import open_faces
+
+    faces = open_faces(options.faces, options.format)
     geometry = _geometry(master)
-    pictures = list(faces.faces(rows))
+    pictures = list(faces.faces(_chosen_rows(options, faces)))
     half = (len(pictures) + 1) // 2
-    crops = np.concatenate([plain(pictures[:half], geometry), augment(pictures[half:], geometry, generator)])
+    varied = augment(pictures[half:], geometry, np.random.default_rng(options.seed))
+    crops = np.concatenate([plain(pictures[:half], geometry), varied])
     return np.rint(crops[:, :geometry.planes] / np.float32(geometry.scale)).astype(np.uint8)
 
 
@@ -158,6 +168,46 @@ def _compare(options, master, manifest, model_bytes, report):
     report(f'{faces.name}, {len(before)} faces: accuracy {right[1]:.4f}, before {right[0]:.4f}; '
            f'{lost["categories_changed"]:.2%} of the categories changed; valence differs by '
            f'{lost["rmse_valence"]:.4f}, arousal by {lost["rmse_arousal"]:.4f} (root of the mean square)')
+
+
+def _quantize_detector(options, master, report):
+    """Make the bundle of a detector."""
+    from facial_emotion_ros.evaluation.detector_quantization import (
+        calibration_images,
+        compare_detectors,
+        detector_of,
+        quantize_detector,
+    )
+    from facial_emotion_ros.evaluation.scenes import pasted_scenes
+    from facial_emotion_ros.face_detector import open_detector
+    from facial_emotion_ros.learning.datasets import open_faces
+    from facial_emotion_ros.model_bundle import write_bundle
+
+    faces = open_faces(options.faces, options.format)
+    images = calibration_images(faces, _chosen_rows(options, faces), options.pictures)
+    report(f'{len(images)} images give the ranges')
+    model_bytes = quantize_detector(master, images)
+    manifest = {key: each for key, each in master.manifest.items() if key not in ('format', 'model', 'name')}
+    manifest['name'] = os.path.basename(os.path.abspath(options.output))
+    manifest['model'] = {'precision': 'int8'}
+    said = manifest['quantization'] = {
+        'of': {'name': master.name, 'version': master.version, 'sha256': master.sha256},
+        'looked_at': f'{len(images)} images: faces of {os.path.basename(options.faces)} in drawn scenes'
+                     + (', and photographs' if options.pictures else ''),
+        'how': 'weights by output channel, symmetric; activations by tensor, from least to largest; the '
+               'first three and the last convolutions stay floating point'}
+    if options.valid:
+        others = open_faces(options.valid, options.format)
+        rows = np.sort(np.random.default_rng(options.seed).permutation(len(others))[:options.count])
+        found = compare_detectors(open_detector(master), detector_of(manifest, model_bytes), pasted_scenes(
+            list(others.faces(rows)), others.names[rows], others.labels[rows], seed=1))
+        said.update(found, on=f'faces of {others.name} in drawn scenes')
+        overlap = 'nowhere' if found['overlap'] is None else f'by {found["overlap"]:.3f}'
+        report(f'{found["scenes"]} scenes: {found["found"]} faces found, before {found["found_before"]}; '
+               f'{found["besides"]} boxes besides, before {found["besides_before"]}; boxes overlap {overlap}')
+    with open(os.path.join(master.folder, 'LICENSE'), 'rb') as file:
+        licence = file.read()
+    return write_bundle(options.output, manifest, model_bytes, {'LICENSE': licence})
 
 
 if __name__ == '__main__':

@@ -10,29 +10,10 @@ from facial_emotion_ros import metrics as merit
 from facial_emotion_ros.emotions import EMOTIONS
 from facial_emotion_ros.ensemble import combine
 from facial_emotion_ros.evaluation import plots
-from facial_emotion_ros.evaluation.svg import RULES, percent, variables
+from facial_emotion_ros.evaluation.page import page
+from facial_emotion_ros.evaluation.svg import percent
 from facial_emotion_ros.learning.affect_coordinates import AFFECT_COORDINATES
 from facial_emotion_ros.learning.face_set import DERIVED_FROM_VOTES
-
-_STYLE = '''
-body{margin:0;background:var(--grid);color:var(--ink)}
-body{font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",sans-serif}
-main{max-width:1180px;margin:0 auto;padding:28px 20px 60px} h1{font-size:26px;line-height:1.25;margin:0 0 4px}
-h2{font-size:16px;margin:0 0 2px} p{margin:0 0 10px} .soft{color:var(--soft)}
-.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(170px,1fr));gap:12px;margin:22px 0 12px}
-.cards{columns:2 460px;column-gap:12px;margin-bottom:12px} .cards>.card{break-inside:avoid}
-.card{background:var(--paper);border-radius:10px;padding:16px 18px;overflow-x:auto;margin:0 0 12px}
-.tile{margin:0} .tile span{display:block;font-size:13px}
-.tile b{display:block;font-size:28px;line-height:1.2;font-weight:600}
-figure p{font-size:13px;color:var(--soft)} svg{display:block;width:100%;height:auto;margin:0 auto}
-table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums} th{font-weight:600;text-align:right}
-td{text-align:right} td,th{padding:5px 8px;border-bottom:1px solid var(--grid);white-space:nowrap}
-td:first-child,th:first-child{text-align:left} code{font-size:13px;overflow-wrap:anywhere}
-dl{display:grid;grid-template-columns:max-content 1fr;gap:2px 16px;margin:0} dt{color:var(--soft)} dd{margin:0}
-.faces{display:flex;flex-wrap:wrap;gap:14px} .faces figure{margin:0;width:112px;font-size:12px;line-height:1.3}
-.faces img{width:112px;height:112px;border-radius:6px;image-rendering:auto;object-fit:cover}
-@media print{body{background:none}.card{break-inside:avoid}}
-'''
 
 #: (key, words, whether it is a share that reads as a percentage) of the tiles.
 _TILES = (
@@ -55,17 +36,9 @@ def report_html(figures, reading, temperature=1.0, offsets=None, pictures=()):
     bundle, faces = figures['bundle'], figures['dataset']
     title = f'{bundle["name"]} {bundle["version"]} on {faces["name"]}'
     cards = ''.join(_figure(*card) for card in _cards(figures, reading.labelled(), temperature, offsets))
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<meta http-equiv="Content-Security-Policy" '
-        'content="default-src \'none\'; style-src \'unsafe-inline\'; img-src data:">'
-        f'<title>{escape(title)}</title><style>:root{{color-scheme:light dark;{variables()}}}'
-        f'@media (prefers-color-scheme:dark){{:root{{{variables(dark=True)}}}}}{_STYLE}{RULES}</style></head>'
-        f'<body><main><h1>{escape(title)}</h1><p class="soft">{_says(figures)}</p>{_tiles(figures)}'
-        f'<div class="cards">{cards}{_class_table(figures)}{_affect_table(figures["affect"])}{_trust_table(figures)}'
-        f'</div>{_faces(pictures)}{_provenance(figures)}</main></body></html>\n'
-    )
+    return page(title, f'<h1>{escape(title)}</h1><p class="soft">{_says(figures)}</p>{_tiles(figures)}'
+                f'<div class="cards">{cards}{_class_table(figures)}{_affect_table(figures["affect"])}'
+                f'{_trust_table(figures)}</div>{_faces(pictures)}{_provenance(figures)}')
 
 
 def most_confident_errors(face_set, reading, temperature, offsets, count):

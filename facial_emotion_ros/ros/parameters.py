@@ -124,11 +124,11 @@ TABLE = (
               'warning, and the next one runs.'),
     Parameter('inference.threads', 1,
               'Threads inside one inference; one is the fastest on a busy processor with two cores.', low=1, high=64),
-    Parameter('inference.precision', 'fp32',
-              'What TensorRT (fp32, fp16, int8) or OpenVINO (fp32, bf16, int8) computes in; other providers compute as '
-              'the model says. int8 needs a model bundle that was made for it, such as esr_9_ferplus_int8, which is '
-              'int8 on every processor; of the boards, Jetson TX2 has none.',
-              choices=('fp32', 'fp16', 'bf16', 'int8')),
+    Parameter('inference.precision', 'auto',
+              'What models compute in. auto: int8 on a processor that multiplies it (VNNI, Arm dot product), with the '
+              'bundles called like inference.bundle and detector.bundle with _int8 behind, else as these say. int8 '
+              'takes those bundles everywhere; fp16 is for TensorRT, bf16 for OpenVINO; fp32 is exact. Of the '
+              'boards, Jetson TX2 has no int8.', choices=('auto', 'fp32', 'fp16', 'bf16', 'int8')),
     Parameter('inference.face_batch', 0,
               'Faces that are read at once on a GPU, padded where there are fewer; the detector sees one of three '
               'sizes then. TensorRT builds its engine anew, for minutes, when a shape is new. 0 lets shapes follow '

@@ -78,7 +78,7 @@ def test_a_run_that_fails_is_told():
 
 @needs_openvino
 def test_a_precision_that_it_has_not_is_refused():
-    with pytest.raises(BadParameter, match="bf16, fp32, int8.*'fp16'"):
+    with pytest.raises(BadParameter, match="auto, bf16, fp32, int8.*'fp16'"):
         EsrEngine(providers=ProviderPlan(engine='openvino', precision='fp16'))
 
 

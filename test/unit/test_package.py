@@ -23,7 +23,8 @@ needs_module_names = pytest.mark.skipif(sys.version_info < (3, 10),
                                         reason='sys.stdlib_module_names came with Python 3.10')
 
 EXECUTABLES = {'emotion_node', 'media_source', 'console_view', 'demo', 'train', 'export', 'evaluate', 'evaluate_camera',
-               'evaluate_over_time', 'explain', 'hold_out', 'prepare_affectnet', 'quantize'}
+               'evaluate_over_time', 'explain', 'hold_out', 'prepare_affectnet', 'quantize',
+               'benchmark'}
 
 
 def read(*parts):

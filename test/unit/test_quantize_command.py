@@ -94,7 +94,8 @@ def test_nothing_is_trained_on_from_it(made):
 
 
 @pytest.mark.parametrize('arguments, text', [
-    (['--bundle', 'centerface', '--faces', 'FACES'], 'esr'),
+    (['--bundle', 'no_such_bundle', '--faces', 'FACES'], 'no_such_bundle'),
+    (['--bundle', 'centerface', '--faces', 'FACES', '--pictures', '.'], 'pictures expected'),
     (['--bundle', 'MASTER', '--faces', 'absent.npz'], 'absent.npz'),
     (['--bundle', 'MASTER', '--faces', 'FACES', '--count', '0'], '--count 0'),
     (['--bundle', 'MASTER', '--faces', 'FACES', '--copies', 'names.txt'], '--valid expected'),

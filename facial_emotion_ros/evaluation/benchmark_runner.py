@@ -1,0 +1,113 @@
+"""One engine with one network in a process of its own, so that none disturbs another; it speaks JSON, line by line.
+
+`python -m facial_emotion_ros.evaluation.benchmark_runner SPEC` opens what SPEC says and answers each line of stdin with
+one of stdout: {"run": 10} with {"ms": [...]}, {"seconds": 3} with {"runs": ..., "seconds": ...}.
+"""
+
+import json
+import os
+import sys
+import time
+
+import numpy as np
+
+#: Runs before anything is measured.
+_WARM_UP = 10
+
+
+def resident_mb():
+    """Return how much memory this process holds now, and held at most, in MiB."""
+    found = {}
+    with open('/proc/self/status', encoding='ascii', errors='replace') as lines:
+        for line in lines:
+            name, _, rest = line.partition(':')
+            if name in ('VmRSS', 'VmHWM'):
+                found[name] = int(rest.split()[0]) / 1024
+    return found.get('VmRSS', 0.0), found.get('VmHWM', 0.0)
+
+
+def open_reader(spec):
+    """Open a network in an engine.
+
+    :param spec: dict: engine ('torch', 'onnxruntime', 'openvino' or an execution provider of ONNX Runtime), precision,
+        threads, bundle (path of one; a master for torch).
+    :returns: function without arguments that reads one crop, and what runs the network.
+    """
+    if spec['engine'] == 'torch':
+        return _open_torch(spec), 'torch'
+    from facial_emotion_ros.esr_engine import EsrEngine
+    from facial_emotion_ros.execution_providers import CPU, ProviderPlan
+
+    is_provider = spec['engine'].endswith('ExecutionProvider')
+    # A float model computes as it says itself; precision is what TensorRT or OpenVINO make of it.
+    own = spec['engine'] == 'openvino' or is_provider
+    plan = ProviderPlan([spec['engine'], CPU] if is_provider else [CPU], spec['threads'],
+                        precision=spec['precision'] if own else 'fp32', face_batch=1 if is_provider else 0,
+                        engine='openvino' if spec['engine'] == 'openvino' else 'onnxruntime')
+    engine = EsrEngine(spec['bundle'], plan)
+    side = engine.geometry.size_px
+    crop = np.random.default_rng(0).integers(0, 256, (1, engine.geometry.planes, side, side)).astype(np.uint8)
+    if engine.degraded:
+        raise RuntimeError(engine.degraded)
+    return lambda: engine.estimate(crop), engine.provider
+
+
+def _open_torch(spec):
+    """Do what OpenDR's infer does, but for its slips: in evaluation mode, without gradients, plurality vote."""
+    import torch
+
+    from facial_emotion_ros.learning.export import network_of, weights_of
+    from facial_emotion_ros.model_bundle import ModelBundle, resolve_bundle
+
+    torch.set_num_threads(spec['threads'])
+    bundle = ModelBundle.open(resolve_bundle(spec['bundle']), expect='esr')
+    network = network_of(weights_of(bundle))
+    side = bundle.manifest['input']['size_px']
+    crop = np.random.default_rng(0).integers(0, 256, (1, 3, side, side)).astype(np.float32) / 255
+
+    def read():
+        with torch.inference_mode():
+            logits, affect = network(torch.from_numpy(crop))
+            votes = torch.bincount(logits[0].argmax(1), minlength=logits.shape[2])
+            return int(votes.argmax()), affect.mean(1).numpy()
+    return read
+
+
+def main(argv):
+    """Open, then answer until stdin ends."""
+    spec = json.loads(argv[1])
+    before, _ = resident_mb()
+    try:
+        read, provider = open_reader(spec)
+        for _ in range(_WARM_UP):
+            read()
+    except Exception as error:  # whatever an engine throws: its absence is a line in the table, not the end
+        _say({'error': '%s: %s' % (type(error).__name__, str(error).strip().split('\n')[0])})
+        return 1
+    after, peak = resident_mb()
+    _say({'provider': provider, 'memory_mb': after - before, 'process_mb': after, 'peak_mb': peak, 'pid': os.getpid()})
+    for line in sys.stdin:
+        asked = json.loads(line)
+        if 'run' in asked:
+            took = []
+            for _ in range(asked['run']):
+                started = time.perf_counter()
+                read()
+                took.append(1e3 * (time.perf_counter() - started))
+            _say({'ms': took})
+        else:
+            runs, started = 0, time.perf_counter()
+            while time.perf_counter() - started < asked['seconds']:
+                read()
+                runs += 1
+            _say({'runs': runs, 'seconds': time.perf_counter() - started})
+    return 0
+
+
+def _say(answer):
+    sys.stdout.write(json.dumps(answer) + '\n')
+    sys.stdout.flush()
+
+
+if __name__ == '__main__':
+    sys.exit(main(sys.argv))
