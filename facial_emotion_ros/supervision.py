@@ -50,6 +50,11 @@ class Child:
                 stderr=log, start_new_session=True, preexec_fn=_die_with_parent)
 
     @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    @property
     def exit_code(self) -> Optional[int]:
         """None while it runs; negative for the signal that ended it."""
         return self._process.poll()

@@ -28,6 +28,11 @@ def parser():
     arguments.add_argument('--threads', type=int, nargs='*', default=[1, 2], help='of one inference; default: 1 2')
     arguments.add_argument('--runs', type=int, default=100, help='of each; default: %(default)s')
     arguments.add_argument('--engines-only', action='store_true', help='no roofline: records alone')
+    arguments.add_argument('--streams', action='store_true', help='run the whole node too, with a camera and a reader '
+                           'in processes of their own, at several sizes and with 1 to 8 faces; needs ROS')
+    arguments.add_argument('--stream-seconds', type=float, default=20.0, help='each; default: %(default)s')
+    arguments.add_argument('--parameter', nargs='*', default=[], metavar='NAME=VALUE', help="of the node in --streams, "
+                           'such as inference.engine=openvino')
     arguments.add_argument('--json', metavar='FILE', help='write all figures there')
     arguments.add_argument('--html', metavar='FILE', help='write a page with plots there')
     arguments.add_argument('--compare', metavar='FILE', help='figures of another run, written by --json: print the '
@@ -68,8 +73,8 @@ def benchmark(options, command, report=lambda line: None):
     :param options: what :func:`parser` gives.
     :param command: what the figures say they were made by.
     :param report: called with a line of text about each step.
-    :returns: dict: machine, networks, records (see engine_benchmark.measure) and roofline: threads -> precision ->
-        {per_s, library, side}.
+    :returns: dict: machine, networks, records (see engine_benchmark.measure), roofline: threads -> precision ->
+        {per_s, library, side}; and stream: records of stream_benchmark.measure_stream.
     :raises BadParameter: for names or numbers that cannot be.
     """
     from facial_emotion_ros.evaluation.benchmark_subjects import known_engines, subjects_of
@@ -89,6 +94,8 @@ def benchmark(options, command, report=lambda line: None):
             str(threads): {precision: dict(zip(('per_s', 'library', 'side'), best))
                            for precision, best in best_rates(threads, report=report).items()}
             for threads in options.threads}
+    if options.streams:
+        found['stream'] = _streams(options, report)
     for network in found['networks']:
         del network['master'], network['int8']  # places in a folder that is gone
     return found
@@ -134,6 +141,25 @@ def _networks(options, folder, report):
             report(f'{name}: random weights, {size_px} px')
             networks.append(random_network(name, size_px, folder))
     return networks
+
+
+def _streams(options, report):
+    """Run the node on each stream."""
+    import yaml
+
+    from facial_emotion_ros.evaluation.stream_benchmark import STREAMS, describe_stream, measure_stream
+
+    parameters = {}
+    for text in options.parameter:
+        name, equals, value = text.partition('=')
+        if not equals:
+            raise BadParameter(f'NAME=VALUE expected after --parameter, got {text!r}')
+        parameters[name] = yaml.safe_load(value)
+    records = []
+    for stream in STREAMS:
+        records.append(measure_stream(stream._replace(seconds=options.stream_seconds), parameters))
+        report(describe_stream(records[-1]))
+    return records
 
 
 def describe_machine():
