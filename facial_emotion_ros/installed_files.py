@@ -31,6 +31,18 @@ def find_shared(*parts: str) -> str:
                              'package again' % (os.path.join(*parts), PACKAGE, ', '.join(candidates)))
 
 
+def expect_file(path: str, argument: str):
+    """
+    Refuse a path that is no file: launch_ros would leave a missing parameter file away and start on the defaults.
+
+    :param path: what was given.
+    :param argument: the name of what it was given for.
+    :raises FacialEmotionError: where there is no such file.
+    """
+    if not os.path.isfile(path):
+        raise FacialEmotionError('%s: expected a file of parameters, got %r, which is none' % (argument, path))
+
+
 def find_executable(name: str) -> str:
     """
     Find one of the package's installed executables.

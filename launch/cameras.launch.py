@@ -15,6 +15,7 @@ from launch_ros.substitutions import FindPackageShare
 
 from facial_emotion_ros.camera_list import read_cameras
 from facial_emotion_ros.demo_graph import transport_environment
+from facial_emotion_ros.installed_files import expect_file
 
 
 def generate_launch_description():
@@ -42,6 +43,7 @@ def generate_launch_description():
 
 
 def _nodes(context):
+    expect_file(LaunchConfiguration('params_file').perform(context), 'params_file')
     return [_node(camera) for camera in read_cameras(LaunchConfiguration('cameras').perform(context))]
 
 

@@ -1,7 +1,5 @@
 """Start emotion_node alone: `ros2 launch facial_emotion_ros node.launch.py image_topic:=/camera/image_raw`."""
 
-import os
-
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
@@ -10,6 +8,7 @@ from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
 from facial_emotion_ros.demo_graph import transport_environment
+from facial_emotion_ros.installed_files import expect_file
 
 
 def generate_launch_description():
@@ -55,7 +54,5 @@ def generate_launch_description():
 
 
 def _check_file(context):
-    """End the launch where the parameter file is missing; launch_ros would start the node on its defaults."""
-    path = LaunchConfiguration('params_file').perform(context)
-    if not os.path.isfile(path):
-        raise RuntimeError('params_file: expected a file of parameters, got %r, which is none' % path)
+    """End the launch where the parameter file is missing."""
+    expect_file(LaunchConfiguration('params_file').perform(context), 'params_file')

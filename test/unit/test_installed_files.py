@@ -8,7 +8,7 @@ import pytest
 import facial_emotion_ros.installed_files as installed_files
 from facial_emotion_ros.atomic_file import write_whole
 from facial_emotion_ros.errors import FacialEmotionError
-from facial_emotion_ros.installed_files import find_executable, find_shared
+from facial_emotion_ros.installed_files import expect_file, find_executable, find_shared
 
 
 @pytest.fixture
@@ -71,3 +71,11 @@ def test_former_file_stays_when_writing_is_broken_off(tmp_path):
     assert path.read_bytes() == b'first'
     write_whole(str(path), b'third')
     assert path.read_bytes() == b'third' and os.listdir(str(tmp_path)) == ['summary.json']
+
+
+def test_a_parameter_file_that_is_none_is_refused(tmp_path):
+    (tmp_path / 'params.yaml').write_text('')
+    expect_file(str(tmp_path / 'params.yaml'), 'params_file')
+    for path in (str(tmp_path / 'absent.yaml'), str(tmp_path), ''):
+        with pytest.raises(FacialEmotionError, match='params_file: expected a file of parameters, got'):
+            expect_file(path, 'params_file')

@@ -42,7 +42,8 @@ def test_a_board_prefers_tensorrt_and_falls_back_to_the_cpu(board):
     chosen = settings(board)
     assert chosen['inference.providers'] == ['TensorrtExecutionProvider', 'CUDAExecutionProvider',
                                              'CPUExecutionProvider']
-    assert chosen['inference.precision'] == 'fp16', 'no embedded model is made for int8'
+    # The GPU of TX2 has no int8; on Orin nobody has tried it.
+    assert chosen['inference.precision'] == ('int8' if board == 'xavier' else 'fp16')
     assert chosen['inference.face_batch'] > 0, 'a free batch makes TensorRT build its engine anew'
     assert chosen['inference.max_faces'] % chosen['inference.face_batch'] == 0, 'a last batch would be padded for none'
     assert chosen['power.report'] is True
