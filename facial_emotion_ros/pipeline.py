@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from facial_emotion_ros.crop_memory import CropMemory
 from facial_emotion_ros.doubts import DoubtRules
 from facial_emotion_ros.emotions import EMOTIONS, UNKNOWN
 from facial_emotion_ros.esr_engine import EsrEngine
@@ -46,6 +47,7 @@ class EmotionPipeline:
         doubts=None,
         every_n=1,
         continue_score=0.25,
+        reuse_below=0.0,
     ):
         """Load both models.
 
@@ -64,6 +66,8 @@ class EmotionPipeline:
         :param doubts: DoubtRules that make an emotion unknown; None for the measured ones.
         :param every_n: faces are detected in every n-th image of a stream and followed in between; see FaceFinder.
         :param continue_score: boxes of less than `min_score`, down to this, may continue a face; see FaceFinder.
+        :param reuse_below: a face of a stream whose crop differs by less than so many levels of 255 from the one that
+            was read (mean of the absolute differences) is not read again; 0 reads every face.
         :raises BadParameter: for a value outside its range.
         :raises BadModel: if a bundle is refused.
         """
@@ -78,6 +82,8 @@ class EmotionPipeline:
         self.tracker = FaceTracker() if tracker is None else tracker
         self.smoothing = FaceSmoothing() if smoothing is None else smoothing
         self.doubts = DoubtRules() if doubts is None else doubts
+        self.reuse_below = reuse_below
+        self._memory = CropMemory()
         self.finder = FaceFinder(detector, self.tracker, max_faces, every_n, continue_score)
 
     @property
@@ -94,6 +100,11 @@ class EmotionPipeline:
     def provider(self):
         """The execution provider that the ESR really runs on."""
         return self.engine.provider
+
+    @property
+    def reused(self):
+        """How many faces were read, and how many were not since they looked the same: two numbers."""
+        return self._memory.read, self._memory.reused
 
     @property
     def degraded(self):
@@ -117,7 +128,10 @@ class EmotionPipeline:
         if not found.ids:
             return []
         crops = cut_planes(image, found.boxes, self.engine.geometry, found.landmarks)
-        ensemble = self.engine.estimate(crops)
+        if stamp_s is None:
+            ensemble = self.engine.estimate(crops)
+        else:
+            ensemble = self._memory.estimate(self.engine, found.ids, crops, self.reuse_below)
         return [self._estimate_one(image, found, ensemble, row, stamp_s) for row in range(len(found.ids))]
 
     def warm_up(self):
@@ -129,6 +143,7 @@ class EmotionPipeline:
     def reset(self):
         """Forget the faces of the frames before; ids go on and are not used again."""
         self.finder.reset()
+        self._memory.forget()
         self.smoothing.keep(())
 
     def _estimate_one(self, image, found, ensemble, row, stamp_s):

@@ -29,11 +29,12 @@ class Parts:
     def __init__(self):
         self.tracker, self.smoothing, self.doubts = FaceTracker(), FaceSmoothing(), None
         self.finder = FaceFinder(NoFaces(), self.tracker)
+        self.reuse_below = 0.0
 
     def state(self):
         """Return all settings, by where they ended."""
         own = [('tracker', self.tracker), ('finder', self.finder), ('smoothing', self.smoothing),
-               ('doubts', self.doubts)]
+               ('doubts', self.doubts), ('pipeline', self)]
         return OrderedDict((part + name, value) for part, each in own for name, value in sorted(vars(each).items())
                            if isinstance(value, (bool, int, float)))
 
@@ -45,7 +46,7 @@ def defaults():
 
 def test_every_live_parameter_of_faces_is_handed_over_and_is_live():
     rows = {row.name: row for row in parameters.TABLE
-            if row.name.split('.')[0] in ('tracker', 'smoothing', 'unknown') or row.name == 'detector.every_n'}
+            if row.name.split('.')[0] in ('tracker', 'smoothing', 'unknown') or row.name in ('detector.every_n', 'inference.reuse_below')}
     assert {name for name, row in rows.items() if row.live} == set(NAMES)
     assert set(rows) - set(NAMES) == {'tracker.first_face'}, 'the one that a tracker is made with'
 
@@ -58,7 +59,7 @@ def test_just_its_own_setting_changes_when_a_parameter_is_set(name):
     before = parts.state()
     default = values[name]
     values[name] = (not default) if isinstance(default, bool) else default + 1 if isinstance(default, int) \
-        else round(default * 0.75, 6)
+        else round(default * 0.75, 6) or 3.0
     rules.hand_over(parts)
     after = parts.state()
     changed = [each for each in before if before[each] != after[each]]
