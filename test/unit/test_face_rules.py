@@ -45,8 +45,9 @@ def defaults():
 
 
 def test_every_live_parameter_of_faces_is_handed_over_and_is_live():
+    others = ('detector.every_n', 'inference.reuse_below')
     rows = {row.name: row for row in parameters.TABLE
-            if row.name.split('.')[0] in ('tracker', 'smoothing', 'unknown') or row.name in ('detector.every_n', 'inference.reuse_below')}
+            if row.name.split('.')[0] in ('tracker', 'smoothing', 'unknown') or row.name in others}
     assert {name for name, row in rows.items() if row.live} == set(NAMES)
     assert set(rows) - set(NAMES) == {'tracker.first_face'}, 'the one that a tracker is made with'
 
