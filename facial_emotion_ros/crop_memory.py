@@ -1,6 +1,6 @@
 """Read a face again only when it looks different: a still face says what it said."""
 
-from typing import Sequence
+from typing import Dict, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -15,11 +15,12 @@ class CropMemory:
 
     def __init__(self):
         """Begin without faces."""
-        self._known = {}  # type: Dict[str, Tuple[np.ndarray, Tuple[np.ndarray, ...]]]
+        self._known: Dict[str, Tuple[np.ndarray, Tuple[np.ndarray, ...]]] = {}
         #: How many faces were read and how many were not, since the beginning.
         self.read, self.reused = 0, 0
 
-    def estimate(self, engine, ids: Sequence[str], crops: np.ndarray, below: float) -> EnsembleEstimates:
+    def estimate(self, engine, ids: Sequence[str], crops: np.ndarray, below: float,
+                 until_s: Optional[float] = None) -> EnsembleEstimates:
         """Read those faces that look different, and repeat the others' estimates.
 
         :param engine: EsrEngine.
@@ -27,16 +28,17 @@ class CropMemory:
         :param crops: (N, C, S, S) uint8, as :func:`.face_crop.cut_planes` makes them.
         :param below: a face is not read again where its crop differs by less than so many levels of 255 (mean of the
             absolute differences); 0 reads every face.
+        :param until_s: see EsrEngine.run.
         :returns: EnsembleEstimates of the N faces.
         :raises BadModel: see EsrEngine.estimate.
         """
         if below <= 0:
             self._known.clear()
             self.read += len(ids)
-            return engine.estimate(crops)
+            return engine.estimate(crops, until_s)
         rows = [row for row, face_id in enumerate(ids) if self._difference(face_id, crops[row]) >= below]
         if rows:
-            fresh = engine.estimate(crops[rows])
+            fresh = engine.estimate(crops[rows], until_s)
             for place, row in enumerate(rows):
                 numbers = tuple(each[place] for each in vars(fresh).values())
                 self._known[ids[row]] = crops[row].copy(), numbers

@@ -5,7 +5,7 @@ import logging
 import os
 import time
 from statistics import median
-from typing import Any, Callable, Dict, NamedTuple
+from typing import Any, Callable, Dict, List, NamedTuple
 
 import numpy as np
 import onnxruntime
@@ -71,7 +71,7 @@ def choose(bundle: ModelBundle, plan: Dict[str, Any], cache: EngineCache,
 
 def _candidates(bundle, plan, cache) -> Dict[str, Dict[str, Any]]:
     """Return what runs at once: name -> arguments of ProviderPlan that it changes."""
-    found = {}  # type: Dict[str, Dict[str, Any]]
+    found: Dict[str, Dict[str, Any]] = {}
     if plan.get('precision') != 'bf16':
         asked = ProviderPlan(cache=cache, **plan)
         for name in asked.candidates():
@@ -92,7 +92,8 @@ def _has_engines(plan, bundle):
 
 def _measure(bundle, plan, cache, candidates, clock) -> Dict[str, float]:
     """Return how many milliseconds each candidate that works takes for a face, the median."""
-    engines, took = {}, {}  # type: Dict[str, EsrEngine], Dict[str, List[float]]
+    engines: Dict[str, EsrEngine] = {}
+    took: Dict[str, List[float]] = {}
     for name, changes in candidates.items():
         try:
             engine = EsrEngine(bundle, ProviderPlan(cache=cache, **dict(plan, **changes)))

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from facial_emotion_ros.anytime import AnytimeNetwork
 from facial_emotion_ros.engines import open_model
 from facial_emotion_ros.ensemble import combine
 from facial_emotion_ros.errors import BadImage, BadModel
@@ -13,13 +14,14 @@ from facial_emotion_ros.model_bundle import ModelBundle, resolve_bundle
 class EsrEngine:
     """An ESR bundle, loaded and ready to run. Where it runs, and what happens when that fails: see :mod:`.engines`."""
 
-    def __init__(self, bundle='esr_9_ferplus', providers=(CPU,), threads=1):
+    def __init__(self, bundle='esr_9_ferplus', providers=(CPU,), threads=1, anytime=False):
         """Load a bundle.
 
         :param bundle: ModelBundle, path of one, or the name of an embedded one.
         :param providers: ONNX Runtime execution providers in order of preference, names or (name, options) pairs; or a
             ProviderPlan, which says more than that.
         :param threads: threads of one operator, at least 1; a plan brings its own.
+        :param anytime: be ready to answer with fewer branches where time is short; for bundles that `quantize` made.
         :raises BadParameter: if providers or threads are of another type or range, or int8 is asked for of a bundle
             that has none.
         :raises BadModel: if the bundle is refused, or its outputs do not have the shapes that its manifest promises.
@@ -37,7 +39,8 @@ class EsrEngine:
         self._takes_whole_numbers = bundle.manifest['input'].get('dtype') == 'uint8'
         plan = ProviderPlan.of(providers, threads)
         check_precision(plan, bundle)
-        self._model = open_model(bundle, plan)
+        self._model = AnytimeNetwork(bundle, plan) if anytime else open_model(bundle, plan)
+        self._anytime = anytime
 
     @property
     def provider(self):
@@ -49,22 +52,25 @@ class EsrEngine:
         """Why that is not the one that was asked for; '' when it is."""
         return self._model.degraded
 
-    def estimate(self, crops):
+    def estimate(self, crops, until_s=None):
         """Run the network and combine its branches, calibrated as the bundle says.
 
         :param crops: see :meth:`run`.
+        :param until_s: see :meth:`run`.
         :returns: EnsembleEstimates of N faces.
         :raises BadImage: see :meth:`run`.
         :raises BadModel: see :meth:`run`.
         """
-        return combine(*self.run(crops), temperature=self.temperature, offsets=self.offsets)
+        return combine(*self.run(crops, until_s), temperature=self.temperature, offsets=self.offsets)
 
-    def run(self, crops):
+    def run(self, crops, until_s=None):
         """Run the network.
 
         :param crops: (N, C, S, S) uint8, as :func:`facial_emotion_ros.face_crop.cut_planes` makes them, or (N, 3, S, S)
             float32 in the network's range, as :func:`~facial_emotion_ros.face_crop.cut_faces` does; a network that
             takes whole numbers gets these rounded to them.
+        :param until_s: when the answer shall be there, by time.monotonic(); an anytime engine then runs as many
+            branches as that allows. None for all.
         :returns: logits (N, B, 8) float32 as the network gives them, and affect (N, B, 2) float32; N = 0 gives empty
             arrays.
         :raises BadImage: if crops have another shape or hold a value that is not finite.
@@ -74,8 +80,9 @@ class EsrEngine:
         count = len(crops)
         if not count:
             return np.zeros((0, self.branches, 8), np.float32), np.zeros((0, self.branches, 2), np.float32)
-        logits, affect = self._run_in_batches(crops)
-        shapes = (count, self.branches, 8), (count, self.branches, 2)
+        logits, affect = self._model.run(crops, until_s) if self._anytime else self._run_in_batches(crops)
+        branches = logits.shape[1] if self._anytime and logits.ndim == 3 else self.branches
+        shapes = (count, branches, 8), (count, branches, 2)
         if (logits.shape, affect.shape) != shapes:
             raise BadModel(
                 'outputs %s and %s expected from %s, got %s and %s; export the bundle again'

@@ -1,7 +1,7 @@
 """What a serialised ONNX model says about itself, read, and in one respect changed, without the onnx package."""
 
 import struct
-from typing import Iterator, NamedTuple, Tuple, Union
+from typing import Dict, Iterator, NamedTuple, Tuple, Union
 
 from facial_emotion_ros.errors import BadModel
 
@@ -34,7 +34,7 @@ def read_versions(model_bytes: bytes) -> OnnxVersions:
         raise BadModel('expected an ONNX model, got an empty file')
     ir_version, opset, graphs = None, None, 0
     try:
-        for number, value in _fields(memoryview(model_bytes)):
+        for number, value in fields_of(memoryview(model_bytes)):
             if number == _MODEL_IR_VERSION:
                 ir_version = _whole(value)
             elif number == _MODEL_OPSET_IMPORT:
@@ -65,11 +65,11 @@ def with_signed_activations(model_bytes: bytes) -> bytes:
     :raises BadModel: where it has none, or a middle that is neither 0 nor 128.
     """
     changed = bytearray(model_bytes)
-    tensors = {}  # type: Dict[str, Dict[int, Tuple[int, Union[int, memoryview]]]]
-    for number, value in _fields(memoryview(changed)):
+    tensors: Dict[str, Dict[int, Tuple[int, Union[int, memoryview]]]] = {}
+    for number, value in fields_of(memoryview(changed)):
         if number != _MODEL_GRAPH:
             continue
-        for field, tensor in _fields(_message(value)):
+        for field, tensor in fields_of(_message(value)):
             if field == _GRAPH_INITIALIZER:
                 parts = {each: (place, part) for each, place, part in _located_fields(_message(tensor))}
                 name = bytes(_message(parts[_TENSOR_NAME][1])).decode('utf-8')
@@ -93,7 +93,7 @@ def with_signed_activations(model_bytes: bytes) -> bytes:
 
 def _read_opset(message: memoryview) -> Tuple[str, int]:
     domain, version = '', 0
-    for number, value in _fields(message):
+    for number, value in fields_of(message):
         if number == _OPSET_DOMAIN:
             domain = bytes(_message(value)).decode('utf-8')
         elif number == _OPSET_VERSION:
@@ -102,22 +102,22 @@ def _read_opset(message: memoryview) -> Tuple[str, int]:
 
 
 def _refuse_external_data(graph: memoryview):
-    for number, tensor in _fields(graph):
+    for number, tensor in fields_of(graph):
         if number != _GRAPH_INITIALIZER:
             continue
-        if any(field == _TENSOR_EXTERNAL_DATA for field, _ in _fields(_message(tensor))):
+        if any(field == _TENSOR_EXTERNAL_DATA for field, _ in fields_of(_message(tensor))):
             raise BadModel('expected all weights inside the model file, got some in other files, which no hash covers; '
                            'save it without external data')
 
 
-def _fields(message: memoryview) -> Iterator[Tuple[int, Union[int, memoryview]]]:
+def fields_of(message: memoryview) -> Iterator[Tuple[int, Union[int, memoryview]]]:
     """Yield (field number, value) of one protobuf message; a value is an integer or, uncopied, the bytes of it."""
     for number, _, value in _located_fields(message):
         yield number, value
 
 
 def _located_fields(message: memoryview) -> Iterator[Tuple[int, int, Union[int, memoryview]]]:
-    """Yield what :func:`_fields` does, with the place where each value begins."""
+    """Yield what :func:`fields_of` does, with the place where each value begins."""
     position = 0
     while position < len(message):
         key, position = _varint(message, position)

@@ -1,6 +1,6 @@
 """Run a model bundle in OpenVINO, Intel's inference library, which serves every x86 processor (AMD's too)."""
 
-from typing import Dict, List, Sequence
+from typing import Dict, List, Sequence, Set
 
 import numpy as np
 
@@ -65,7 +65,7 @@ class OpenVinoModel:
             raise BadModel('Model bundle %r does not load in OpenVINO %s: %s' % (
                 bundle.folder, openvino_version(), str(error).strip())) from error
         ports = self._request.model_inputs + self._request.model_outputs
-        self.names = set(name for port in ports for name in port.get_names())  # type: Set[str]
+        self.names: Set[str] = set(name for port in ports for name in port.get_names())
 
     def run(self, outputs: Sequence[str], feed: Dict[str, np.ndarray]) -> List[np.ndarray]:
         """Run the model.

@@ -48,6 +48,7 @@ class EmotionPipeline:
         every_n=1,
         continue_score=0.25,
         reuse_below=0.0,
+        anytime=False,
     ):
         """Load both models.
 
@@ -68,11 +69,12 @@ class EmotionPipeline:
         :param continue_score: boxes of less than `min_score`, down to this, may continue a face; see FaceFinder.
         :param reuse_below: a face of a stream whose crop differs by less than so many levels of 255 from the one that
             was read (mean of the absolute differences) is not read again; 0 reads every face.
+        :param anytime: let `estimate` answer with fewer branches where time is short; see AnytimeNetwork.
         :raises BadParameter: for a value outside its range.
         :raises BadModel: if a bundle is refused.
         """
         plan = ProviderPlan.of(providers, threads)
-        self.engine = EsrEngine(esr if isinstance(esr, ModelBundle) else bundle_for(esr, plan), plan)
+        self.engine = EsrEngine(esr if isinstance(esr, ModelBundle) else bundle_for(esr, plan), plan, anytime=anytime)
         if not hasattr(detector, 'detect'):
             bundle = detector if isinstance(detector, ModelBundle) else ModelBundle.open(
                 resolve_bundle(bundle_for(detector, plan)))
@@ -111,12 +113,13 @@ class EmotionPipeline:
         """Why a model does not run on the provider that was asked for; '' when it does."""
         return self.engine.degraded or getattr(self.detector, 'degraded', '')
 
-    def estimate(self, image, stamp_s=None):
+    def estimate(self, image, stamp_s=None, until_s=None):
         """Find every face and read it.
 
         :param image: (H, W, 3) uint8 BGR.
         :param stamp_s: when the image was taken, in seconds of any clock; faces then keep their ids from call to call.
             None for a picture on its own.
+        :param until_s: when the answer shall be there, by time.monotonic(), where the pipeline is an anytime one.
         :returns: list of FaceEstimate by falling area of the box; empty where there is no face.
         :raises BadImage: if the image is no such array.
         :raises BadModel: if a model gives something that is not finite or of another shape.
@@ -129,9 +132,9 @@ class EmotionPipeline:
             return []
         crops = cut_planes(image, found.boxes, self.engine.geometry, found.landmarks)
         if stamp_s is None:
-            ensemble = self.engine.estimate(crops)
+            ensemble = self.engine.estimate(crops, until_s)
         else:
-            ensemble = self._memory.estimate(self.engine, found.ids, crops, self.reuse_below)
+            ensemble = self._memory.estimate(self.engine, found.ids, crops, self.reuse_below, until_s)
         return [self._estimate_one(image, found, ensemble, row, stamp_s) for row in range(len(found.ids))]
 
     def warm_up(self):

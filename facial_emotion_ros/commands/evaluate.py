@@ -1,6 +1,7 @@
 """Evaluate a bundle on labelled faces: `ros2 run facial_emotion_ros evaluate`."""
 
 import argparse
+import dataclasses
 import json
 import os
 import platform
@@ -36,6 +37,8 @@ def parser():
     arguments.add_argument('--option', action='append', default=[], metavar='NAME=VALUE', help='of the format, such as '
                            'split=valid for AffectNet; docs/datasets.md lists them')
     arguments.add_argument('--bundle', default='esr_9_ferplus', metavar='DIR', help='default: the embedded %(default)s')
+    arguments.add_argument('--branches', type=int, metavar='K', help='ask the first K branches alone, as a deadline '
+                           'may do; default: all')
     arguments.add_argument('--leave-out', metavar='TXT', help='give the figures without these pictures too, one a line')
     arguments.add_argument('--output', metavar='DIR', help='write metrics.json and report.html there')
     arguments.add_argument('--with-pictures', type=int, default=0, metavar='N', help='put the N surest errors into the '
@@ -76,9 +79,15 @@ def evaluate(options, command):
     if options.threads < 1 or options.resamples < 0 or options.with_pictures < 0:
         raise BadParameter('--threads of at least 1, --resamples and --with-pictures of at least 0 expected')
     engine = EsrEngine(options.bundle, threads=options.threads)
+    if options.branches is not None and not 1 <= options.branches <= engine.branches:
+        raise BadParameter(f'--branches of 1 to {engine.branches} expected, which {engine.bundle.name} has, got '
+                           f'{options.branches}')
     leave_out = read_names(options.leave_out) if options.leave_out else ()
     faces = open_faces(options.dataset, options.format, **_settings(options.option))
     reading = read_faces(engine, faces, _progress)
+    if options.branches is not None:
+        reading = dataclasses.replace(reading, logits=reading.logits[:, :options.branches],
+                                      affect=reading.affect[:, :options.branches])
     calibration = engine.temperature, engine.offsets
     found = figures(reading, *calibration, resamples=options.resamples)
     if options.leave_out:
@@ -111,6 +120,7 @@ def _provenance(options, engine, faces, command):
     bundle = engine.bundle
     return {
         'bundle': {'name': bundle.name, 'version': bundle.version, 'sha256': bundle.sha256},
+        'branches': options.branches or engine.branches,
         'calibration': {'temperature': engine.temperature, 'offsets': engine.offsets},
         'dataset': {
             'name': faces.name, 'file': os.path.basename(os.path.abspath(options.dataset)), 'faces': len(faces),

@@ -61,6 +61,7 @@ def quantize(options, report=lambda line: None):
     """
     from facial_emotion_ros.evaluation.model_card import card_files
     from facial_emotion_ros.learning.export import network_of, to_inference_onnx, weights_of
+    from facial_emotion_ros.learning.quantization import name_parts
     from facial_emotion_ros.learning.quantization import quantize as quantize_model
     from facial_emotion_ros.model_bundle import ModelBundle, resolve_bundle, write_bundle
 
@@ -80,6 +81,9 @@ def quantize(options, report=lambda line: None):
     network = network_of(weights_of(master))
     model_bytes = quantize_model(to_inference_onnx(network, _geometry(master)),
                                  (crops[first:first + _BATCH] for first in range(0, len(crops), _BATCH)))
+    model_bytes, parts = name_parts(model_bytes)
+    if parts:
+        manifest['parts'] = parts
     if options.valid:
         _compare(options, master, manifest, model_bytes, report)
     return write_bundle(options.output, manifest, model_bytes, card_files)

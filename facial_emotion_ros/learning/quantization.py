@@ -52,6 +52,30 @@ def quantize(model_bytes, batches, in_float=()):
     return model.SerializeToString()
 
 
+def name_parts(model_bytes):
+    """Find where a quantised ESR can be cut, for :mod:`facial_emotion_ros.anytime`, and write the types there into it.
+
+    :param model_bytes: what :func:`quantize` made of an InferenceNetwork.
+    :returns: the model, and for the manifest a dict: `shared`, the tensors that the base hands to each branch, and
+        `means`, what each branch hands to the heads; None for a network of one branch, which nothing can be taken from.
+    """
+    model = onnx.load_from_string(model_bytes)
+    splits = [node for node in model.graph.node if node.op_type == 'Split']
+    if len(splits) != 1:
+        return model_bytes, None
+    produced = {name: node for node in model.graph.node for name in node.output}
+    joined = next(node for node in model.graph.node if node.op_type == 'Concat' and all(
+        name in produced and produced[name].op_type == 'GlobalAveragePool' for name in node.input))
+    parts = {'shared': [name + '.bits' for name in splits[0].output], 'means': list(joined.input)}
+    if not set(parts['shared']) <= set(produced):  # an ESR*, whose attention comes between
+        parts['shared'] = list(splits[0].output)
+    wanted = set(parts['shared']) | set(parts['means'])
+    known = [each for each in onnx.shape_inference.infer_shapes(model).graph.value_info if each.name in wanted]
+    del model.graph.value_info[:]
+    model.graph.value_info.extend(known)
+    return model.SerializeToString(), parts
+
+
 class _Batches(CalibrationDataReader):
     """What ONNX Runtime's calibration reads from."""
 

@@ -140,9 +140,14 @@ class FrameWorker:
         :returns: function that publishes what came out.
         """
         image = image_of(message)
-        estimates = self._pipeline.estimate(image, self._stamp_s(message))
+        estimates = self._pipeline.estimate(image, self._stamp_s(message), self._until_s(message))
         return lambda: self._outputs.publish(message.header, image, estimates, self._pipeline.tracker.live_ids,
                                              self._value('output.contempt_as'))
+
+    def _until_s(self, message):
+        """Return when the answer shall be there by the steady clock; None where there is no deadline."""
+        deadline_s = self._value('inference.deadline_ms') * 1e-3
+        return time.monotonic() + deadline_s - (self._age_s(message) or 0.0) if deadline_s > 0 else None
 
     def _tell_once(self, fault):
         """Log a traceback for the first fault of its kind, and one throttled line for those that follow."""

@@ -159,7 +159,8 @@ class EmotionNode(LifecycleNode):
         models = {
             'esr': self._value('inference.bundle'), 'detector': self._value('detector.bundle'),
             'min_score': self._value('detector.min_score') or None,
-            'long_side_px': self._value('detector.long_side_px'), 'max_faces': self._value('inference.max_faces')}
+            'long_side_px': self._value('detector.long_side_px'), 'max_faces': self._value('inference.max_faces'),
+            'anytime': self._value('inference.deadline_ms') > 0}
         self._engine_build = EngineBuild(models, {
             'providers': list(self._value('inference.providers')), 'threads': self._value('inference.threads'),
             'precision': self._value('inference.precision'), 'face_batch': self._value('inference.face_batch'),

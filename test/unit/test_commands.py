@@ -196,6 +196,21 @@ def test_a_command_ends_with_one_line_when_its_input_is_bad(command, arguments, 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_fewer_branches_are_asked_when_that_is_wanted(calibrated, dataset, tmp_path, capsys):
+    arguments = ['--dataset', dataset, '--bundle', calibrated[0].folder, '--resamples', '0']
+    found = {}
+    for name, more in (('one', ['--branches', '1']), ('two', ['--branches', '2']), ('all', [])):
+        assert evaluate.main([*arguments, *more, '--output', str(tmp_path / name)]) == 0
+        found[name] = json.loads((tmp_path / name / 'metrics.json').read_text())
+    assert [found[name]['branches'] for name in ('one', 'two', 'all')] == [1, 2, 2]
+    assert found['two']['nll'] == found['all']['nll'] != found['one']['nll']
+    assert found['one']['accuracy'] == found['one']['accuracy_vote'], 'one branch alone decides'
+    capsys.readouterr()
+    for wrong in ('0', '3'):
+        assert evaluate.main([*arguments, '--branches', wrong]) == 1
+        assert '--branches of 1 to 2 expected' in capsys.readouterr().err
+
+
 def test_evaluate_ends_with_one_line_when_the_list_is_for_another_set(calibrated, dataset, tmp_path, capsys):
     for text, words in (('of another set.png\n', 'another set'), (None, 'list of picture names')):
         path = tmp_path / 'names.txt'

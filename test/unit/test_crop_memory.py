@@ -18,7 +18,7 @@ class Engine:
     def __init__(self):
         self.faces = 0
 
-    def estimate(self, crops):
+    def estimate(self, crops, until_s=None):
         """Say something of each crop."""
         self.faces += len(crops)
         means = crops.reshape(len(crops), -1).mean(1)
@@ -76,7 +76,7 @@ def test_a_pipeline_reads_a_still_face_once(monkeypatch):
     counted = []
     estimate = EsrEngine.estimate
     monkeypatch.setattr(EsrEngine, 'estimate',
-                        lambda engine, crops: counted.append(len(crops)) or estimate(engine, crops))
+                        lambda engine, crops, until_s=None: counted.append(len(crops)) or estimate(engine, crops))
     pipeline = EmotionPipeline(reuse_below=4.0)
     told = [pipeline.estimate(image, step / 30)[0] for step in range(6)]
     assert len(counted) == 1 and pipeline.reused == (1, 5)
