@@ -77,9 +77,12 @@ def measure(options):
     """
     from facial_emotion_ros.evaluation.crop_sweep import cuts_to_try, parse_values
     from facial_emotion_ros.evaluation.scenes import read_portraits
+    from facial_emotion_ros.execution_providers import ProviderPlan
     from facial_emotion_ros.pipeline import EmotionPipeline
 
-    pipeline = EmotionPipeline(options.bundle, options.detector, threads=options.threads)
+    # These very bundles: where int8 is the faster, a node would take those beside them.
+    plan = ProviderPlan(threads=options.threads, precision='fp32')
+    pipeline = EmotionPipeline(options.bundle, options.detector, providers=plan)
     cuts = None
     if options.sweep is not None:
         cuts = cuts_to_try(pipeline.engine.geometry, parse_values(options.sweep), options.grid)

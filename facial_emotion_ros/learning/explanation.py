@@ -8,6 +8,7 @@ import torch
 
 from facial_emotion_ros.emotions import EMOTIONS
 from facial_emotion_ros.ensemble import branch_scores
+from facial_emotion_ros.execution_providers import ProviderPlan
 from facial_emotion_ros.face_crop import cut_faces
 from facial_emotion_ros.learning.export import network_of, weights_of
 from facial_emotion_ros.learning.grad_cam import grad_cam, on_crop
@@ -42,7 +43,8 @@ class Explainer:
         :param detector: the same for the detector.
         :raises BadModel: if a bundle is refused, or the ESR's holds no master weights.
         """
-        self._pipeline = EmotionPipeline(bundle, detector)
+        # The very bundle: that in eight bits beside it is no master, and has no gradients.
+        self._pipeline = EmotionPipeline(bundle, detector, providers=ProviderPlan(precision='fp32'))
         self._network = network_of(weights_of(self._pipeline.esr_bundle))
 
     def read(self, image):
