@@ -27,21 +27,21 @@ class FaultyPipeline(pipeline.EmotionPipeline):
 
     frames = 0
 
-    def estimate(self, image, stamp_s=None):
+    def estimate(self, image, stamp_s=None, until_s=None):
         """Raise, or do what the real one does."""
         FaultyPipeline.frames += 1
         name = FAULTS.get(str(self.frames))
         if name == 'hang':
             while not os.path.exists(os.environ['WAKE']):
                 time.sleep(0.05)
-            estimates = super().estimate(image, stamp_s)
+            estimates = super().estimate(image, stamp_s, until_s)
             print('The hung frame came back with %d faces.' % len(estimates), flush=True)
             return estimates
         if name == 'freeze':
             ctypes.PyDLL(None).sleep(60)
         elif name:
             fail(name)
-        return super().estimate(image, stamp_s)
+        return super().estimate(image, stamp_s, until_s)
 
 
 class FaultyWorker(frame_worker.FrameWorker):

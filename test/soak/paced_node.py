@@ -66,7 +66,7 @@ from facial_emotion_ros.ros import emotion_node  # noqa: E402
 class PacedPipeline(pipeline.EmotionPipeline):
     """Takes its time."""
 
-    def estimate(self, image, stamp_s=None):
+    def estimate(self, image, stamp_s=None, until_s=None):
         """Wait as the file says, then do what the real one does."""
         request = os.path.join(FOLDER, 'count')
         if os.path.exists(request):
@@ -76,7 +76,7 @@ class PacedPipeline(pipeline.EmotionPipeline):
             time.sleep(0.02)
         if pace() not in ('real', 'fast'):
             time.sleep(float(pace()))
-        return super().estimate(image, stamp_s)
+        return super().estimate(image, stamp_s, until_s)
 
 
 pipeline.EmotionPipeline = PacedPipeline
