@@ -124,6 +124,9 @@ class _Quantizer:
         self._scales = {}
         self._pairs = {}
         self._nodes = []
+        # Decided before any input gets another name.
+        self._outputs_in_eight_bits = {name for node in graph.node if self._can_be_in_eight_bits(node)
+                                       for name in node.output}
 
     def insert(self):
         """Rewrite the graph."""
@@ -142,15 +145,22 @@ class _Quantizer:
         self.graph.node.extend(self._nodes)
 
     def _is_in_eight_bits(self, node):
+        return node.output[0] in self._outputs_in_eight_bits
+
+    def _can_be_in_eight_bits(self, node):
         if node.op_type not in _IN_EIGHT_BITS or self._in_float.intersection(node.output):
             return False
         if node.op_type == 'Conv' and node.input[1] in self._weights and self._weights[node.input[1]].dims[0] == 1:
             return False  # a single map, such as attention to places: nothing to gain, and all that follows hangs on it
-        # An Add of two feature maps, not one of a bias.
-        return node.op_type != 'Add' or not any(name in self._weights or self._is_constant(name) for name in node.input)
+        # An Add of feature maps, not one of a bias, nor of what a linear layer gives, which is small.
+        return node.op_type != 'Add' or any(self._is_map(name) for name in node.input)
 
-    def _is_constant(self, name):
-        return name in self._producer and self._producer[name].op_type == 'Constant'
+    def _is_map(self, name):
+        """Tell whether a tensor comes from a convolution, maybe through ReLU or another Add."""
+        node = self._producer.get(name)
+        if node is None or node.op_type in ('Conv', 'ConvTranspose', 'MaxPool', 'BatchNormalization'):
+            return node is not None
+        return node.op_type in ('Relu', 'Add') and any(self._is_map(each) for each in node.input)
 
     def _is_rounded(self, name):
         """Tell whether a tensor that an operator in floating point reads must be rounded, so that the operator which
