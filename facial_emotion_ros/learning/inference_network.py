@@ -86,7 +86,17 @@ class InferenceNetwork(nn.Module):
         return self._attend(blocks, block, features)
 
     def _attend(self, blocks, block, features):
-        return getattr(blocks, f'cbam{block}')(features)[0] if self.diversified else features
+        """Do what CBAM does, with fewer operators: a branch's maps are small, and each operator costs its call."""
+        if not self.diversified:
+            return features
+        cbam = getattr(blocks, f'cbam{block}')
+        _, first, _, second = cbam.ChannelGate.mlp
+        hidden = torch.relu(first(features.mean((2, 3)))) + torch.relu(first(features.amax((2, 3))))
+        # The second layer is linear: once over the sum of both, with its bias twice.
+        channel = torch.sigmoid(functional.linear(hidden, second.weight, 2 * second.bias))
+        features = features * channel.reshape(-1, second.out_features, 1, 1)
+        statistics = torch.cat([features.amax(1, keepdim=True), features.mean(1, keepdim=True)], 1)
+        return features * torch.sigmoid(cbam.SpatialGate.spatial(statistics))
 
 
 def _fused(blocks):
@@ -95,6 +105,9 @@ def _fused(blocks):
         fused = fuse_conv_bn_eval(getattr(blocks, f'conv{block}'), getattr(blocks, f'bn{block}'))
         setattr(blocks, f'conv{block}', fused)
         delattr(blocks, f'bn{block}')
+        if blocks.diversified:
+            gate = getattr(blocks, f'cbam{block}').SpatialGate
+            gate.spatial = fuse_conv_bn_eval(gate.spatial.conv, gate.spatial.bn)
     return blocks
 
 
