@@ -8,6 +8,7 @@ from facial_emotion_ros.errors import BadModel, BadParameter
 from facial_emotion_ros.execution_providers import ProviderPlan
 from facial_emotion_ros.freeze_guard import long_silence
 from facial_emotion_ros.model_bundle import ModelBundle
+from facial_emotion_ros.signal_stack import kept_signal_stack
 
 #: What is published as the provider that runs a model here.
 OPENVINO = 'OpenVINO CPU'
@@ -50,22 +51,27 @@ class OpenVinoModel:
         if plan.precision not in _HINTS:
             raise BadParameter('expected a precision among %s, since inference.engine is openvino, got %r'
                                % (', '.join(sorted(_HINTS)), plan.precision))
+        self.bundle = bundle
+        with kept_signal_stack():
+            self._request = self._compile(openvino, bundle, plan)
+            ports = self._request.model_inputs + self._request.model_outputs
+            self.names: Set[str] = set(name for port in ports for name in port.get_names())
+
+    @staticmethod
+    def _compile(openvino, bundle, plan):
         core = openvino.Core()
         if plan.precision == 'bf16' and 'BF16' not in core.get_property('CPU', 'OPTIMIZATION_CAPABILITIES'):
             raise BadParameter('expected a processor that computes in bf16, since inference.precision is bf16, but '
                                'this one does not; take fp32 or int8')
-        self.bundle = bundle
         options = {'INFERENCE_NUM_THREADS': plan.threads, 'PERFORMANCE_HINT': 'LATENCY', 'NUM_STREAMS': 1,
                    'INFERENCE_PRECISION_HINT': _HINTS[plan.precision], 'ENABLE_CPU_PINNING': False}
         try:
             with long_silence():
                 model = core.read_model(bundle.model_bytes, b'')
-                self._request = core.compile_model(model, 'CPU', options).create_infer_request()
+                return core.compile_model(model, 'CPU', options).create_infer_request()
         except Exception as error:  # OpenVINO throws RuntimeError and, for what its parser meets, others
             raise BadModel('Model bundle %r does not load in OpenVINO %s: %s' % (
                 bundle.folder, openvino_version(), str(error).strip())) from error
-        ports = self._request.model_inputs + self._request.model_outputs
-        self.names: Set[str] = set(name for port in ports for name in port.get_names())
 
     def run(self, outputs: Sequence[str], feed: Dict[str, np.ndarray]) -> List[np.ndarray]:
         """Run the model.
@@ -76,8 +82,14 @@ class OpenVinoModel:
         :raises BadModel: if it fails.
         """
         try:
-            self._request.infer(feed, share_inputs=True)
-            # Copies: the next run writes into the same memory.
-            return [np.array(self._request.get_tensor(name).data) for name in outputs]
+            with kept_signal_stack():
+                self._request.infer(feed, share_inputs=True)
+                # Copies: the next run writes into the same memory.
+                return [np.array(self._request.get_tensor(name).data) for name in outputs]
         except Exception as error:
             raise BadModel('%s failed on %s: %s' % (self.bundle.name, OPENVINO, str(error).strip())) from error
+
+    def __del__(self):
+        """Let go of the model, which touches the thread's signal stack once more."""
+        with kept_signal_stack():
+            self._request = None

@@ -9,6 +9,8 @@ import time
 
 import numpy as np
 
+from facial_emotion_ros.signal_stack import kept_signal_stack
+
 #: Sides of the square matrices.
 SIDES = (256, 512, 1024, 2048, 4096)
 
@@ -32,7 +34,8 @@ def best_rates(threads, sides=SIDES, report=lambda line: None):
     for library, precision, product_of in _products(threads):
         for side in sides:
             try:
-                rate = 2 * side ** 3 / _best_seconds(product_of(side))
+                with kept_signal_stack():
+                    rate = 2 * side ** 3 / _best_seconds(product_of(side))
             except Exception as error:  # what a library throws for what it has not
                 report(f'{library} {precision}: {str(error).splitlines()[0] if str(error) else error!r}')
                 break
