@@ -17,6 +17,8 @@ _BEAT_S = 0.5
 _lock = threading.Lock()
 _silences = 0
 _armed = False
+#: What the timer was set to before a silence, and is set to again after it; 0 while no guard counts.
+_interrupted_s = 0.0
 _ending = False
 
 
@@ -36,20 +38,22 @@ class FreezeGuard:
 
     def beat(self):
         """Tell that all is well; cheap enough for every turn of a loop."""
-        global _armed
+        global _armed, _interrupted_s
         now_s = time.monotonic()
         if self._timeout_s <= 0 or now_s < self._due_s:
             return
         with _lock:
             if not _silences and not _ending:
                 signal.setitimer(signal.ITIMER_REAL, self._timeout_s)
-                _armed = True
+                _armed, _interrupted_s = True, self._timeout_s
         self._due_s = now_s + _BEAT_S
 
     def close(self):
         """Time nothing any more."""
+        global _interrupted_s
         self._due_s = float('inf')
         with _lock:
+            _interrupted_s = 0.0
             _disarm()
 
 
@@ -67,7 +71,7 @@ def end_within(timeout_s: float):
 @contextlib.contextmanager
 def long_silence():
     """Let a block stand still for as long as it takes: loading a model may keep Python's lock for minutes."""
-    global _silences
+    global _silences, _armed
     with _lock:
         _silences += 1
         _disarm()
@@ -76,6 +80,10 @@ def long_silence():
     finally:
         with _lock:
             _silences -= 1
+            # At once, not at the next beat: a process may stand still before that.
+            if not _silences and not _ending and _interrupted_s > 0:
+                signal.setitimer(signal.ITIMER_REAL, _interrupted_s)
+                _armed = True
 
 
 def _disarm():

@@ -96,7 +96,7 @@ def test_an_image_without_a_face_is_answered_when_nobody_is_there(shared_node, p
 def test_the_model_is_named_when_a_reader_comes_late(shared_node, peer):
     heard = peer.listen(VisionInfo, 'vision_info', latched=True, depth=1)
     peer.wait(lambda: heard, 'vision_info')
-    assert re.match(r'esr_9_ferplus \S+ \(esr\)$', heard[0].method)
+    assert re.match(r'esr_9_ferplus(_int8)? \S+ \(esr\)$', heard[0].method)
     assert re.search(r'models/esr_9_ferplus sha256:[0-9a-f]{64}$', heard[0].database_location)
 
 

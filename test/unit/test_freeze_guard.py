@@ -35,6 +35,17 @@ def test_the_process_ends_with_a_traceback_when_it_is_frozen():
     assert status == -signal.SIGALRM and 'in deep' in text, text
 
 
+def test_the_process_ends_when_it_freezes_between_a_silence_and_the_next_beat():
+    status, text = run('with long_silence():\n    time.sleep(0.1)\ndef deep():\n    freeze(30)\ndeep()\n')
+    assert status == -signal.SIGALRM and 'in deep' in text, text
+
+
+@pytest.mark.parametrize('end', ['guard.close()', 'with long_silence():\n    guard.close()'])
+def test_a_closed_guard_stays_closed_after_a_silence(end):
+    status, text = run(end + '\nwith long_silence():\n    pass\ntime.sleep(2)\nprint("done")')
+    assert (status, text) == (0, 'done\n')
+
+
 @pytest.mark.parametrize('body, timeout_s', [
     # Longer than the guard waits, which is long enough for a busy machine.
     ('for _ in range(50):\n    time.sleep(0.1)\n    guard.beat()\nprint("done")', 4.0),
