@@ -97,7 +97,7 @@ def test_the_model_is_named_when_a_reader_comes_late(shared_node, peer):
     heard = peer.listen(VisionInfo, 'vision_info', latched=True, depth=1)
     peer.wait(lambda: heard, 'vision_info')
     assert re.match(r'esr_9_ferplus(_int8)? \S+ \(esr\)$', heard[0].method)
-    assert re.search(r'models/esr_9_ferplus sha256:[0-9a-f]{64}$', heard[0].database_location)
+    assert re.search(r'models/esr_9_ferplus(_int8)? sha256:[0-9a-f]{64}$', heard[0].database_location)
 
 
 def test_every_output_is_reliable_and_only_vision_info_is_latched_when_looked_at(shared_node, peer):
