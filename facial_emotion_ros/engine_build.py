@@ -104,8 +104,7 @@ class EngineBuild:
     def _missing(self, plan):
         """Return whether an engine is missing in a cache that could keep it."""
         for name in (self._models['esr'], self._models['detector']):
-            entry = plan.entries(TENSORRT, ModelBundle.open(resolve_bundle(bundle_for(name, plan))))[0]
-            folder = '' if isinstance(entry, str) else entry[1].get('trt_engine_cache_path', '')
+            folder = plan.engine_folder(ModelBundle.open(resolve_bundle(bundle_for(name, plan))))
             if folder and not kept_engines(folder):
                 return True
         return False

@@ -17,6 +17,7 @@ from facial_emotion_ros.esr_engine import EsrEngine
 from facial_emotion_ros.execution_providers import CPU, TENSORRT, ProviderPlan
 from facial_emotion_ros.model_bundle import ModelBundle
 from facial_emotion_ros.openvino_model import OPENVINO, openvino_version
+from facial_emotion_ros.processor import cpuinfo, model_name
 
 #: The file of choices, in the folder that the engine cache has.
 CHOICES_FILE = 'engine_choices.json'
@@ -75,19 +76,13 @@ def _candidates(bundle, plan, cache) -> Dict[str, Dict[str, Any]]:
     if plan.get('precision') != 'bf16':
         asked = ProviderPlan(cache=cache, **plan)
         for name in asked.candidates():
-            if name == TENSORRT and not _has_engines(asked, bundle):
+            if name == TENSORRT and not kept_engines(asked.engine_folder(bundle)):
                 continue
             found[name] = {'engine': 'onnxruntime', 'providers': [each for each in plan.get('providers', [CPU])
                                                                    if name in each] or [name]}
     if openvino_version() and plan.get('precision') != 'fp16':
         found[OPENVINO] = {'engine': 'openvino'}
     return found
-
-
-def _has_engines(plan, bundle):
-    entry = plan.entries(TENSORRT, bundle)[0]
-    folder = '' if isinstance(entry, str) else entry[1].get('trt_engine_cache_path', '')
-    return kept_engines(folder) > 0
 
 
 def _measure(bundle, plan, cache, candidates, clock) -> Dict[str, float]:
@@ -116,18 +111,8 @@ def _measure(bundle, plan, cache, candidates, clock) -> Dict[str, float]:
 def _key(bundle, plan) -> str:
     """Return what the choice depends on, in one line."""
     return ' | '.join([
-        processor(), '%d cores' % (os.cpu_count() or 1), 'onnxruntime ' + onnxruntime.__version__,
+        model_name(cpuinfo()) or board(), '%d cores' % (os.cpu_count() or 1), 'onnxruntime ' + onnxruntime.__version__,
         'openvino ' + (openvino_version() or 'none'), bundle.sha256[:16], json.dumps(plan, sort_keys=True)])
-
-
-def processor() -> str:
-    """Return the processor's name; on a board that does not tell, the board's."""
-    try:
-        with open('/proc/cpuinfo', encoding='utf-8', errors='replace') as lines:
-            names = [line.split(':', 1)[1].strip() for line in lines if line.startswith('model name')]
-    except OSError:
-        names = []
-    return names[0] if names else board()
 
 
 def _read(path: str) -> Dict[str, Any]:

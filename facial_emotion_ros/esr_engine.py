@@ -7,7 +7,7 @@ from facial_emotion_ros.engines import open_model
 from facial_emotion_ros.ensemble import combine
 from facial_emotion_ros.errors import BadImage, BadModel
 from facial_emotion_ros.execution_providers import CPU, ProviderPlan, check_precision
-from facial_emotion_ros.face_crop import CropGeometry, in_range
+from facial_emotion_ros.face_crop import CropGeometry, in_range, whole_numbers
 from facial_emotion_ros.model_bundle import ModelBundle, resolve_bundle
 
 
@@ -110,7 +110,7 @@ class EsrEngine:
         if not np.isfinite(crops).all():
             raise BadImage('finite crops expected, got NaN or infinity; the network would read them as neutral')
         if self._takes_whole_numbers:
-            return np.rint(np.clip(crops[:, :geometry.planes] / np.float32(geometry.scale), 0, 255)).astype(np.uint8)
+            return whole_numbers(crops, geometry)
         return crops
 
     def _run_in_batches(self, crops):

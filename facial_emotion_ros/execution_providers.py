@@ -179,6 +179,11 @@ class ProviderPlan:
             entries.append((each, options) if options else each)
         return entries
 
+    def engine_folder(self, bundle) -> str:
+        """Return the folder where TensorRT keeps a bundle's engines; '' where it keeps none."""
+        entry = self.entries(TENSORRT, bundle)[0]
+        return '' if isinstance(entry, str) else entry[1].get('trt_engine_cache_path', '')
+
     def computes_in(self, bundle) -> str:
         """Return what TensorRT computes a bundle's model in: int8 only where the model was made for it."""
         if self.precision == 'auto':

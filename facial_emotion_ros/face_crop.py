@@ -165,6 +165,17 @@ def in_range(planes, geometry):
     return np.broadcast_to(scaled, scaled.shape[:-3] + (3,) + scaled.shape[-2:])
 
 
+def whole_numbers(crops, geometry):
+    """Undo :func:`in_range`.
+
+    :param crops: (..., 3, S, S) float in the network's range.
+    :param geometry: CropGeometry.
+    :returns: (..., C, S, S) uint8, rounded and clipped.
+    """
+    planes = crops[..., :geometry.planes, :, :] / np.float32(geometry.scale)
+    return np.rint(np.clip(planes, 0, 255)).astype(np.uint8)
+
+
 def to_input(patch, geometry):
     """Turn a square patch into one network input.
 

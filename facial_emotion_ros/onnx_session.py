@@ -134,16 +134,15 @@ def _open(bundle: ModelBundle, plan: ProviderPlan, name: str) -> onnxruntime.Inf
     if name == TENSORRT:
         if is_int8(bundle):
             model_bytes = with_signed_activations(model_bytes)
-        _announce_build(bundle, entries[0])
+        _announce_build(bundle, plan.engine_folder(bundle))
     with long_silence():
         session = onnxruntime.InferenceSession(model_bytes, options, providers=entries)
     session.disable_fallback()  # else a failing provider is exchanged for another one in the middle of `run`
     return session
 
 
-def _announce_build(bundle: ModelBundle, entry: Provider):
+def _announce_build(bundle: ModelBundle, folder: str):
     """Say before the long silence what it is, and whether it will come again."""
-    folder = '' if isinstance(entry, str) else entry[1].get('trt_engine_cache_path', '')
     if kept_engines(folder):
         _log.info('%s: TensorRT takes its engine from %s', bundle.name, folder)
     else:

@@ -5,6 +5,7 @@ import os
 from facial_emotion_ros.errors import BadModel
 from facial_emotion_ros.execution_providers import CPU, ProviderPlan
 from facial_emotion_ros.model_bundle import MANIFEST_FILE, resolve_bundle
+from facial_emotion_ros.processor import cpuinfo, flags
 
 #: What the bundle in eight bits is called, behind the name of the other.
 INT8_SUFFIX = '_int8'
@@ -19,15 +20,7 @@ def int8_is_fast(path: str = '/proc/cpuinfo') -> bool:
 
     :param path: the file that lists its flags.
     """
-    try:
-        with open(path, encoding='utf-8', errors='replace') as lines:
-            for line in lines:
-                name, _, rest = line.partition(':')
-                if name.strip() in ('flags', 'Features'):
-                    return not _FLAGS.isdisjoint(rest.split())
-    except OSError:
-        pass
-    return False
+    return any(not _FLAGS.isdisjoint(each) for each in flags(cpuinfo(path))[:1])
 
 
 def bundle_for(name, plan: ProviderPlan) -> str:

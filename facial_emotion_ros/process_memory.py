@@ -1,4 +1,6 @@
-"""How this process's malloc keeps memory and gives it back. Does nothing where the C library is not glibc."""
+"""How this process's malloc keeps memory and gives it back, which is nothing where the C library is not glibc; and how
+much a process holds.
+"""
 
 import ctypes
 
@@ -35,3 +37,15 @@ def give_memory_back() -> bool:
     except (OSError, AttributeError):
         return False
     return True
+
+
+def resident_mb(pid='self') -> float:
+    """Return how much memory a process holds, in MiB; 0 where the kernel does not say.
+
+    :param pid: its process id; 'self' for this one.
+    """
+    try:
+        with open('/proc/%s/status' % pid, encoding='ascii', errors='replace') as lines:
+            return next((int(line.split()[1]) / 1024.0 for line in lines if line.startswith('VmRSS')), 0.0)
+    except OSError:
+        return 0.0

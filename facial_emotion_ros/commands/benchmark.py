@@ -170,8 +170,9 @@ def describe_machine():
     import numpy
     import onnxruntime
 
-    from facial_emotion_ros.engine_choice import processor
+    from facial_emotion_ros.engine_cache import board
     from facial_emotion_ros.openvino_model import openvino_version
+    from facial_emotion_ros.processor import cpuinfo, model_name
 
     versions = [f'Python {platform.python_version()}', f'numpy {numpy.__version__}',
                 f'onnxruntime {onnxruntime.__version__}']
@@ -183,7 +184,7 @@ def describe_machine():
     except ImportError:
         pass
     cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
-    return {'processor': processor(), 'cores': cores, 'date': datetime.date.today().isoformat(),
+    return {'processor': model_name(cpuinfo()) or board(), 'cores': cores, 'date': datetime.date.today().isoformat(),
             'versions': ', '.join(versions)}
 
 

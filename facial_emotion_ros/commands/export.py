@@ -167,19 +167,13 @@ def _calibrate(options, engine, manifest, report):
 def _measure(options, engine, logits, report):
     """Compute the figures that the manifest holds."""
     from facial_emotion_ros.evaluation.dataset import read_faces
-    from facial_emotion_ros.evaluation.figures import figures
+    from facial_emotion_ros.evaluation.figures import manifest_metrics
     from facial_emotion_ros.learning.datasets import open_faces, read_names
 
     faces = open_faces(options.valid, options.format)
-    reading = read_faces(engine, faces)
-    calibration = logits['temperature'], logits.get('offsets')
-    metrics = {
-        'protocol': f'{faces.name}, labels by the protocol of the set (FER+: majority), single crop, mean of branch '
-        'probabilities', 'valid': figures(reading, *calibration),
-    }
-    if options.copies:
-        rest = reading.without(read_names(options.copies))
-        metrics['valid_without_copies_of_train'] = figures(rest, *calibration)
+    copies = read_names(options.copies) if options.copies else ()
+    metrics = manifest_metrics(read_faces(engine, faces), faces.name, (logits['temperature'], logits.get('offsets')),
+                               copies)
     for key, part in metrics.items():
         if key != 'protocol':
             shown = [name for name in _SHOWN if part[name] is not None]

@@ -97,13 +97,13 @@ def _geometry(bundle):
 
 def _manifest(master, options):
     """Say what the new bundle is; figures come later."""
+    from facial_emotion_ros.learning.export import pixels_input
+
     said = master.manifest
-    geometry = _geometry(master)
-    size = geometry.size_px
     manifest = {
         'name': os.path.basename(os.path.abspath(options.output)), 'version': said['version'], 'architecture': 'esr',
         'model': {'precision': 'int8'},
-        'input': dict(vars(geometry), name='pixels', dtype='uint8', shape=['N', geometry.planes, size, size]),
+        'input': pixels_input(_geometry(master)),
         'outputs': said['outputs'],
     }
     manifest.update({key: said[key] for key in _SAID_OF_MODEL if key in said})
@@ -128,6 +128,7 @@ def _chosen_rows(options, faces):
 
 def _crops(options, master):
     """Return faces as the robot sees them: (N, C, S, S) uint8, the later half varied."""
+    from facial_emotion_ros.face_crop import whole_numbers
     from facial_emotion_ros.learning.augmentation import augment, plain
     from facial_emotion_ros.learning.datasets import open_faces
 
@@ -137,7 +138,7 @@ def _crops(options, master):
     half = (len(pictures) + 1) // 2
     varied = augment(pictures[half:], geometry, np.random.default_rng(options.seed))
     crops = np.concatenate([plain(pictures[:half], geometry), varied])
-    return np.rint(crops[:, :geometry.planes] / np.float32(geometry.scale)).astype(np.uint8)
+    return whole_numbers(crops, geometry)
 
 
 def _compare(options, master, manifest, model_bytes, report):
@@ -145,7 +146,7 @@ def _compare(options, master, manifest, model_bytes, report):
     from facial_emotion_ros.ensemble import combine
     from facial_emotion_ros.esr_engine import EsrEngine
     from facial_emotion_ros.evaluation.dataset import read_faces
-    from facial_emotion_ros.evaluation.figures import figures
+    from facial_emotion_ros.evaluation.figures import manifest_metrics
     from facial_emotion_ros.learning.datasets import open_faces, read_names
     from facial_emotion_ros.model_bundle import ModelBundle
 
@@ -155,11 +156,8 @@ def _compare(options, master, manifest, model_bytes, report):
     engines = EsrEngine(master, threads=options.threads), EsrEngine(ModelBundle('', manifest, model_bytes),
                                                                     threads=options.threads)
     before, after = (read_faces(engine, faces) for engine in engines)
-    metrics = {'protocol': f'{faces.name}, labels by the protocol of the set (FER+: majority), single crop, mean of '
-               'branch probabilities', 'valid': figures(after, *calibration)}
-    if options.copies:
-        metrics['valid_without_copies_of_train'] = figures(after.without(read_names(options.copies)), *calibration)
-    manifest['metrics'] = metrics
+    copies = read_names(options.copies) if options.copies else ()
+    manifest['metrics'] = manifest_metrics(after, faces.name, calibration, copies)
     old, new = (combine(each.logits, each.affect, *calibration) for each in (before, after))
     right = [(each.scores.argmax(1) == before.labels).mean() for each in (old, new)]
     lost = manifest['quantization']

@@ -2,7 +2,7 @@
 
 from html import escape
 
-from facial_emotion_ros.evaluation.benchmark_text import machine_text, share_of_roofline
+from facial_emotion_ros.evaluation.benchmark_text import ceiling, machine_text, network_of, share_of_roofline
 from facial_emotion_ros.evaluation.page import page
 from facial_emotion_ros.evaluation.svg import Drawing, percent
 
@@ -26,16 +26,15 @@ def benchmark_html(found):
 
 def _network_card(found, network):
     """Show one network: a bar for each engine, and where the roofline of its precision lies."""
-    records = [record for record in found['records'] if 'per_s' in record
-               and (record['network'], record['size_px']) == (network['name'], network['size_px'])]
+    records = [record for record in found['records'] if 'per_s' in record and network_of(found, record) is network]
     if not records:
         return ''
-    ceilings = [_ceiling(found, network, record) for record in records]
+    ceilings = [ceiling(found, record) for record in records]
     most = max([record['per_s'] for record in records] + [each for each in ceilings if each]) * 1.02
     height = len(records) * (_BAR_PX + _GAP_PX) + 34
     drawing = Drawing(_WIDTH_PX, height, f'Faces a second that {network["name"]} reads, by engine')
     reach = _WIDTH_PX - _LEFT_PX - 90
-    for row, (record, ceiling) in enumerate(zip(records, ceilings)):
+    for row, (record, most_here) in enumerate(zip(records, ceilings)):
         top = row * (_BAR_PX + _GAP_PX) + 4
         name = f'{record["engine"].replace("ExecutionProvider", "")} {record["precision"]}, {record["threads"]} ' \
                f'thread{"s" * (record["threads"] > 1)}'
@@ -46,8 +45,8 @@ def _network_card(found, network):
                     hover=f'{record["median_ms"]:.2f} ms, 10 to 90%: {record["p10_ms"]:.2f} to {record["p90_ms"]:.2f}')
         share = share_of_roofline(found, record)
         label = f'{record["per_s"]:.0f}' + (f', {percent(share)} of the roofline' if share else '')
-        if ceiling:
-            x = _LEFT_PX + reach * ceiling / most
+        if most_here:
+            x = _LEFT_PX + reach * most_here / most
             drawing.line(x, top - 3, x, top + _BAR_PX + 3, 'guide')
         inside = width > 190
         drawing.text(_LEFT_PX + (width - 6 if inside else width + 6), top + 15, label,
@@ -61,11 +60,6 @@ def _network_card(found, network):
         words += f', {network["operations"] / 1e9:.2f} GFLOP a face'
     return (f'<figure class="card"><h2>{escape(network["name"])}</h2><p>{escape(words)}. The longer the bar, the more '
             f'faces a second.</p>{drawing.svg()}</figure>')
-
-
-def _ceiling(found, network, record):
-    best = found.get('roofline', {}).get(str(record['threads']), {}).get(record['precision'])
-    return best['per_s'] / network['operations'] if best and network['operations'] else None
 
 
 def _stream_cards(streams):

@@ -5,25 +5,15 @@ one of stdout: {"run": 10} with {"ms": [...]}, {"seconds": 3} with {"runs": ...,
 """
 
 import json
-import os
 import sys
 import time
 
 import numpy as np
 
+from facial_emotion_ros.process_memory import resident_mb
+
 #: Runs before anything is measured.
 _WARM_UP = 10
-
-
-def resident_mb():
-    """Return how much memory this process holds now, and held at most, in MiB."""
-    found = {}
-    with open('/proc/self/status', encoding='ascii', errors='replace') as lines:
-        for line in lines:
-            name, _, rest = line.partition(':')
-            if name in ('VmRSS', 'VmHWM'):
-                found[name] = int(rest.split()[0]) / 1024
-    return found.get('VmRSS', 0.0), found.get('VmHWM', 0.0)
 
 
 def open_reader(spec):
@@ -34,7 +24,8 @@ def open_reader(spec):
     :returns: function without arguments that reads one crop, and what runs the network.
     """
     if spec['engine'] == 'torch':
-        return _open_torch(spec), 'torch'
+        from facial_emotion_ros.learning.baseline import open_baseline
+        return open_baseline(spec['bundle'], spec['threads']), 'torch'
     from facial_emotion_ros.esr_engine import EsrEngine
     from facial_emotion_ros.execution_providers import CPU, ProviderPlan
 
@@ -52,31 +43,10 @@ def open_reader(spec):
     return lambda: engine.estimate(crop), engine.provider
 
 
-def _open_torch(spec):
-    """Do what OpenDR's infer does, but for its slips: in evaluation mode, without gradients, plurality vote."""
-    import torch
-
-    from facial_emotion_ros.learning.export import network_of, weights_of
-    from facial_emotion_ros.model_bundle import ModelBundle, resolve_bundle
-
-    torch.set_num_threads(spec['threads'])
-    bundle = ModelBundle.open(resolve_bundle(spec['bundle']), expect='esr')
-    network = network_of(weights_of(bundle))
-    side = bundle.manifest['input']['size_px']
-    crop = np.random.default_rng(0).integers(0, 256, (1, 3, side, side)).astype(np.float32) / 255
-
-    def read():
-        with torch.inference_mode():
-            logits, affect = network(torch.from_numpy(crop))
-            votes = torch.bincount(logits[0].argmax(1), minlength=logits.shape[2])
-            return int(votes.argmax()), affect.mean(1).numpy()
-    return read
-
-
 def main(argv):
     """Open, then answer until stdin ends."""
     spec = json.loads(argv[1])
-    before, _ = resident_mb()
+    before_mb = resident_mb()
     try:
         read, provider = open_reader(spec)
         for _ in range(_WARM_UP):
@@ -84,8 +54,7 @@ def main(argv):
     except Exception as error:  # whatever an engine throws: its absence is a line in the table, not the end
         _say({'error': '%s: %s' % (type(error).__name__, str(error).strip().split('\n')[0])})
         return 1
-    after, peak = resident_mb()
-    _say({'provider': provider, 'memory_mb': after - before, 'process_mb': after, 'peak_mb': peak, 'pid': os.getpid()})
+    _say({'provider': provider, 'memory_mb': resident_mb() - before_mb})
     for line in sys.stdin:
         asked = json.loads(line)
         if 'run' in asked:

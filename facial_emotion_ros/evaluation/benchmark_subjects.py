@@ -7,7 +7,6 @@ import numpy as np
 
 from facial_emotion_ros.errors import BadModel, BadParameter
 from facial_emotion_ros.evaluation.engine_benchmark import Subject
-from facial_emotion_ros.execution_providers import CPU
 from facial_emotion_ros.model_bundle import ModelBundle, embedded_bundle
 
 #: The networks of the published tables: name -> (branches, diversified). Source: OpenDR's page of FacialEmotionLearner.
@@ -27,7 +26,7 @@ _GPU_PROVIDERS = (('CUDAExecutionProvider', ('fp32',)), ('TensorrtExecutionProvi
 class Network(NamedTuple):
     """A network that is benchmarked."""
 
-    #: 'ESR-9', with what it was trained on where it was.
+    #: Such as 'ESR-9'.
     name: str
     size_px: int
     #: Paths of the bundle in floating point and of that in eight bits; '' where there is none.
@@ -53,7 +52,12 @@ def shipped_network():
     master, int8 = bundles
     branches = master.manifest['outputs']['logits']['branches']
     size_px = master.manifest['input']['size_px']
-    parameters, operations = _counts(branches, False, size_px)
+    try:
+        from facial_emotion_ros.learning.baseline import counts
+    except ImportError:  # a robot has no torch
+        parameters = operations = None
+    else:
+        parameters, operations = counts(branches, False, size_px)
     return Network(f'ESR-{branches}', size_px, master.folder, int8.folder if int8 else '', 'shipped', parameters,
                    operations, *(_accuracy(each) for each in bundles))
 
@@ -68,19 +72,16 @@ def random_network(name, size_px, folder):
     :raises BadParameter: for another name.
     :raises ImportError: where torch or onnx is missing.
     """
-    import torch
-
     from facial_emotion_ros.face_crop import CropGeometry
-    from facial_emotion_ros.learning.export import to_inference_onnx, write_esr_bundle
-    from facial_emotion_ros.learning.network import ESR
+    from facial_emotion_ros.learning.baseline import counts, random_esr
+    from facial_emotion_ros.learning.export import pixels_input, to_inference_onnx, write_esr_bundle
     from facial_emotion_ros.learning.quantization import quantize
     from facial_emotion_ros.model_bundle import write_bundle
 
     if name not in NETWORKS:
         raise BadParameter(f'a network among {", ".join(NETWORKS)} expected, got {name!r}')
     branches, diversified = NETWORKS[name]
-    torch.manual_seed(0)
-    network = ESR(branches, diversified).eval()
+    network = random_esr(branches, diversified)
     geometry = CropGeometry(size_px=size_px)
     plain_name = name.lower().replace('*', '_star').replace('-', '_')
     said = {'name': plain_name, 'version': '0.0.0', 'affect_derived_from': 'nothing: random weights',
@@ -89,10 +90,10 @@ def random_network(name, size_px, folder):
     pixels = np.random.default_rng(0).integers(0, 256, (8, 1, size_px, size_px)).astype(np.uint8)
     manifest = {key: each for key, each in master.manifest.items() if key not in ('format', 'model')}
     manifest['model'] = {'precision': 'int8'}
-    manifest['input'] = dict(manifest['input'], name='pixels', dtype='uint8')
+    manifest['input'] = pixels_input(geometry)
     int8 = write_bundle(os.path.join(folder, plain_name + '_int8'), manifest,
                         quantize(to_inference_onnx(network, geometry), [pixels]))
-    return Network(name, size_px, master.folder, int8.folder, 'random', *_counts(branches, diversified, size_px), None,
+    return Network(name, size_px, master.folder, int8.folder, 'random', *counts(branches, diversified, size_px), None,
                    None)
 
 
@@ -121,7 +122,7 @@ def subjects_of(network, threads, engines=None):
 
 def known_engines():
     """Return the names that `subjects_of` takes."""
-    return [name for name, _ in _ENGINES + _GPU_PROVIDERS if name != CPU]
+    return [name for name, _ in _ENGINES + _GPU_PROVIDERS]
 
 
 def _open_embedded(name):
@@ -135,15 +136,3 @@ def _open_embedded(name):
 
 def _accuracy(bundle):
     return None if bundle is None else bundle.manifest.get('metrics', {}).get('valid', {}).get('accuracy')
-
-
-def _counts(branches, diversified, size_px):
-    try:
-        import torch  # noqa: F401
-    except ImportError:
-        return None, None
-    from facial_emotion_ros.evaluation.roofline import operations
-    from facial_emotion_ros.learning.network import ESR
-
-    network = ESR(branches, diversified)
-    return sum(each.numel() for each in network.parameters()), float(operations(network, size_px))

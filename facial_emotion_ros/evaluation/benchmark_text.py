@@ -1,6 +1,7 @@
 """What a benchmark found, as text: tables in Markdown, and what changed since another run."""
 
 from facial_emotion_ros.errors import BadDataset
+from facial_emotion_ros.evaluation.markdown import table
 from facial_emotion_ros.evaluation.svg import percent
 
 #: Fields that say which line of the table a record is.
@@ -20,7 +21,7 @@ def summary(found):
                  'x torch', 'of the roofline', 'memory, MiB']
         if any('joules' in record for record in found['records']):
             heads += ['J, gross', 'J, net']
-        parts.append(f'{threads} thread{"s" * (threads > 1)}:\n\n' + _table(heads, [row[:len(heads)] for row in rows]))
+        parts.append(f'{threads} thread{"s" * (threads > 1)}:\n\n' + table(heads, [row[:len(heads)] for row in rows]))
     if found.get('roofline'):
         parts.append(_roofline_text(found['roofline']))
     if found.get('stream'):
@@ -63,12 +64,11 @@ def compare(new, old, bound):
                      'slower' if slower else ''])
     if not rows:
         raise BadDataset('records of the same networks, engines and threads expected in both runs, there are none')
-    return _table([*KEY, 'before, 1/s', 'now, 1/s', 'ratio', ''], rows), kept
+    return table([*KEY, 'before, 1/s', 'now, 1/s', 'ratio', ''], rows), kept
 
 
 def _row(found, record):
-    network = next(each for each in found['networks']
-                   if (each['name'], each['size_px']) == (record['network'], record['size_px']))
+    network = network_of(found, record)
     accuracy = network['int8_accuracy'] if record['precision'] == 'int8' else network['accuracy']
     parameters = network['parameters']
     head = [record['network'], f'{record["size_px"]}x{record["size_px"]}', network['weights'],
@@ -84,21 +84,34 @@ def _row(found, record):
     return row + energy
 
 
+def ceiling(found, record):
+    """Tell how many faces a second the roofline of a record's precision and threads allows; None where it is not known.
+
+    :param found: dict of the benchmark.
+    :param record: one of its records.
+    """
+    best = found.get('roofline', {}).get(str(record['threads']), {}).get(record['precision'])
+    operations = network_of(found, record)['operations']
+    return best['per_s'] / operations if best and operations else None
+
+
 def share_of_roofline(found, record):
     """Tell which share of the roofline of its precision a record reaches; None where that is not known."""
-    network = next(each for each in found['networks']
-                   if (each['name'], each['size_px']) == (record['network'], record['size_px']))
-    best = found.get('roofline', {}).get(str(record['threads']), {}).get(record['precision'])
-    if not best or not network['operations'] or 'per_s' not in record:
-        return None
-    return record['per_s'] * network['operations'] / best['per_s']
+    most = ceiling(found, record)
+    return record['per_s'] / most if most and 'per_s' in record else None
+
+
+def network_of(found, record):
+    """Return the network that a record is of."""
+    return next(each for each in found['networks']
+                if (each['name'], each['size_px']) == (record['network'], record['size_px']))
 
 
 def _roofline_text(roofline):
     rows = [(threads, precision, f'{best["per_s"] / 1e9:.0f}', best['library'], best['side'])
             for threads, found in sorted(roofline.items()) for precision, best in found.items()]
     return ('The best product of two matrices here, which is the roofline:\n\n'
-            + _table(('threads', 'precision', 'GFLOP/s', 'library', 'rows and columns'), rows))
+            + table(('threads', 'precision', 'GFLOP/s', 'library', 'rows and columns'), rows))
 
 
 def stream_text(streams):
@@ -111,10 +124,5 @@ def stream_text(streams):
              f'{each["camera_fps"]:g}', f'{each["age_p50_ms"]:.0f}', f'{each["age_p99_ms"]:.0f}',
              f'{each["cpu_ms"]:.1f}', percent(each['cpu_share'])) for each in streams]
     return ('The node in its own process, camera and reader in theirs:\n\n'
-            + _table(('image', 'transport', 'faces', 'answers a second', 'age p50, ms', 'age p99, ms',
+            + table(('image', 'transport', 'faces', 'answers a second', 'age p50, ms', 'age p99, ms',
                       'processor, ms an answer', 'of one core'), rows))
-
-
-def _table(heads, rows):
-    lines = (heads, ['---'] * len(heads), *rows)
-    return '\n'.join('| ' + ' | '.join(str(cell) for cell in line) + ' |' for line in lines)

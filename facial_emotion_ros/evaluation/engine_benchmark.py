@@ -34,11 +34,6 @@ class Subject(NamedTuple):
     #: Path of a bundle.
     bundle: str
 
-    @property
-    def is_baseline(self):
-        """Whether others are compared with it."""
-        return self.engine == 'torch'
-
 
 class _Runner:
     """A process that runs one subject."""

@@ -15,6 +15,25 @@ BINS = 15
 COVERAGES = (0.5, 0.7, 0.8, 0.9)
 
 
+def manifest_metrics(reading, name, calibration, copies=()):
+    """Compute the figures that a bundle's manifest holds.
+
+    :param reading: Reading.
+    :param name: of the set of faces.
+    :param calibration: (temperature, offsets), see :func:`figures`.
+    :param copies: names of pictures that also occur in training; the figures are given without these too.
+    :returns: dict: protocol, valid, and with copies valid_without_copies_of_train.
+    :raises BadDataset: if none of the copies is in the reading.
+    """
+    found = {
+        'protocol': f'{name}, labels by the protocol of the set (FER+: majority), single crop, mean of branch '
+        'probabilities', 'valid': figures(reading, *calibration),
+    }
+    if copies:
+        found['valid_without_copies_of_train'] = figures(reading.without(copies), *calibration)
+    return found
+
+
 def figures(reading, temperature=1.0, offsets=None, resamples=1000):
     """Compare what a network says with the labels.
 

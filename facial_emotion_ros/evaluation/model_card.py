@@ -4,6 +4,7 @@ Source: Mitchell et al., "Model Cards for Model Reporting", FAT* 2019, for what 
 """
 
 from facial_emotion_ros.emotions import EMOTIONS
+from facial_emotion_ros.evaluation.markdown import table
 from facial_emotion_ros.evaluation.plots import confusion_plot, reliability_plot
 from facial_emotion_ros.evaluation.svg import percent, standalone
 
@@ -85,7 +86,7 @@ def _head(manifest):
         ('sha256', f'`{model["sha256"]}`'),
     )
     title = f'# {manifest["name"]} {manifest["version"]}'
-    return f'{title}\n\nThis page is made from `manifest.json`, which decides.\n\n' + _table(('', ''), facts)
+    return f'{title}\n\nThis page is made from `manifest.json`, which decides.\n\n' + table(('', ''), facts)
 
 
 def _training(manifest):
@@ -113,7 +114,7 @@ def _figures(metrics):
         ends = whole.get('intervals', {}).get(key)
         row = [words, write(whole[key]), f'{write(ends[0])} to {write(ends[1])}' if ends else '']
         rows.append(row + [write(rest[key])] if rest else row)
-    return f'## Figures\n\nProtocol: {metrics["protocol"]}.\n\n' + _table(heads, rows)
+    return f'## Figures\n\nProtocol: {metrics["protocol"]}.\n\n' + table(heads, rows)
 
 
 def _classes(valid):
@@ -122,7 +123,7 @@ def _classes(valid):
         for emotion in EMOTIONS
     ]
     return (
-        '### Each class\n\n' + _table(('class', 'faces', 'recall', 'precision', 'F1'), rows)
+        '### Each class\n\n' + table(('class', 'faces', 'recall', 'precision', 'F1'), rows)
         + f'\n\n![Which class is taken for which]({CONFUSION_FILE})'
     )
 
@@ -165,7 +166,7 @@ def _affect(manifest):
     ]
     return (
         f'## Valence and arousal\n\nLearned from: {derived_from}. Compared here with affect that is '
-        f'**{affect["source"]}** ({affect["n"]} faces).\n\n' + _table(('', 'RMSE', 'CCC', 'PCC', 'SAGR'), rows)
+        f'**{affect["source"]}** ({affect["n"]} faces).\n\n' + table(('', 'RMSE', 'CCC', 'PCC', 'SAGR'), rows)
     )
 
 
@@ -194,8 +195,3 @@ def _limits(manifest):
 def _licence(manifest):
     licence = manifest['licence']
     return f'## Licence\n\n{licence["spdx"]}. {licence.get("note", "")}'.rstrip()
-
-
-def _table(heads, rows):
-    lines = [f'| {" | ".join(str(cell) for cell in row)} |' for row in (heads, ['---'] * len(heads), *rows)]
-    return '\n'.join(lines)

@@ -1,4 +1,4 @@
-"""How fast this machine could be at best: the fastest matrix product of each precision, and a network's operations.
+"""How fast this machine could be at best: the fastest matrix product of each precision.
 
 Source: Williams, Waterman and Patterson, "Roofline", CACM 52(4), 2009. Networks of convolutions are bound by arithmetic
 here, not by memory, so the ceiling is the arithmetic's: the best rate that any library reaches in a plain product of
@@ -43,7 +43,7 @@ def best_rates(threads, sides=SIDES, report=lambda line: None):
                 best[precision] = rate, library, side
         if precision in best:
             report(f'{precision}: {best[precision][0] / 1e9:.0f} GFLOP/s at best so far '
-                   f'({best[precision][1]}, {best[precision][2]} px)'.replace(' px', ' rows'))
+                   f'({best[precision][1]}, {best[precision][2]} rows)')
     return best
 
 
@@ -60,13 +60,12 @@ def _best_seconds(product):
 def _products(threads):
     """Yield (library, precision, function of the side that gives a product to call)."""
     try:
-        import torch
-        torch.set_num_threads(threads)
+        from facial_emotion_ros.learning.baseline import matrix_product
     except ImportError:
-        torch = None
-    if torch is not None:
-        for precision, dtype in (('fp32', torch.float32), ('bf16', torch.bfloat16)):
-            yield 'torch', precision, lambda side, dtype=dtype: _torch_product(torch, side, dtype)
+        matrix_product = None
+    if matrix_product is not None:
+        for precision in ('fp32', 'bf16'):
+            yield 'torch', precision, lambda side, precision=precision: matrix_product(side, precision, threads)
     try:
         import onnx  # noqa: F401
     except ImportError:
@@ -75,11 +74,6 @@ def _products(threads):
         yield 'onnxruntime', precision, lambda side, precision=precision: _onnx_product(side, precision, threads)
     for precision in _PRECISIONS:
         yield 'openvino', precision, lambda side, precision=precision: _openvino_product(side, precision, threads)
-
-
-def _torch_product(torch, side, dtype):
-    one, two, out = (torch.rand(side, side).to(dtype) for _ in range(3))
-    return lambda: torch.mm(one, two, out=out)
 
 
 def _onnx_product(side, precision, threads):
@@ -141,31 +135,3 @@ def _product_model(side, precision):
     graph = helper.make_graph(nodes, 'product', values[:1], values[1:],
                               [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()])
     return helper.make_model(graph, opset_imports=[helper.make_opsetid('', 13)], ir_version=7).SerializeToString()
-
-
-def operations(network, size_px):
-    """Count what a network computes for one face.
-
-    :param network: torch module.
-    :param size_px: side of the crop.
-    :returns: multiplications and additions of its convolutions and linear layers, counted singly; ESR-9 at 96 px has
-        5.68e9.
-    """
-    import torch
-
-    total = []
-
-    def count(module, inputs, output):
-        weights = module.weight
-        each = weights[0].numel()
-        places = output.numel() if isinstance(module, torch.nn.Linear) else output[0].numel()
-        total.append(2 * each * places)
-    hooks = [module.register_forward_hook(count) for module in network.modules()
-             if isinstance(module, (torch.nn.Conv2d, torch.nn.Linear))]
-    try:
-        with torch.inference_mode():
-            network.eval()(torch.zeros(1, 3, size_px, size_px))
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return sum(total)

@@ -12,6 +12,7 @@ import numpy as np
 from facial_emotion_ros.demo_graph import transport_environment
 from facial_emotion_ros.errors import FacialEmotionError
 from facial_emotion_ros.installed_files import find_shared
+from facial_emotion_ros.process_memory import resident_mb
 from facial_emotion_ros.supervision import Child, Family, private_environment, take_free_domain
 
 #: Before figures count: models are warm by then, and the track of each face has begun.
@@ -45,7 +46,7 @@ def measure_stream(stream, parameters=None, patience_s=PATIENCE_S):
     :param stream: Stream.
     :param parameters: dict of the node's parameters that differ from their defaults.
     :param patience_s: how long the first answer may take.
-    :returns: record (dict): the stream's fields; sent_hz; fps, answers a second; dropped, images without an answer,
+    :returns: record (dict): the stream's fields; camera_fps; fps, answers a second; dropped, images without an answer,
         and of how many; age_p50_ms, age_p99_ms, age_max_ms; faces_seen, the median; cpu_ms, processor time of the node
         for an answer, and cpu_share, of one core; memory_mb.
     :raises FacialEmotionError: if a process ends before its time or no answer comes, with the last lines of its log.
@@ -103,7 +104,7 @@ def _read(stream, patience_s, environ, family):
         if not said['ages_s']:
             lines = '\n'.join(family['emotion_node'].last_lines())
             raise FacialEmotionError(f'no answer came in {patience_s:.0f} s. The last lines of emotion_node:\n{lines}')
-        return said, marks[1] - marks[0], _memory_mb(family['emotion_node'].pid)
+        return said, marks[1] - marks[0], resident_mb(family['emotion_node'].pid)
     finally:
         reader.stdout.close()
         if reader.poll() is None:
@@ -140,8 +141,3 @@ def _processor_s(pid):
     with open(f'/proc/{pid}/stat', encoding='ascii', errors='replace') as file:
         fields = file.read().rpartition(')')[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
-
-
-def _memory_mb(pid):
-    with open(f'/proc/{pid}/status', encoding='ascii', errors='replace') as lines:
-        return next((int(line.split()[1]) / 1024 for line in lines if line.startswith('VmRSS')), 0.0)

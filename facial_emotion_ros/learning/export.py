@@ -75,6 +75,16 @@ def to_onnx(network, size_px=96, fold=False, half=True):
     return model.SerializeToString()
 
 
+def pixels_input(geometry):
+    """Say in a manifest's `input` what a model of :func:`to_inference_onnx` takes.
+
+    :param geometry: CropGeometry.
+    :returns: dict.
+    """
+    size = geometry.size_px
+    return dict(vars(geometry), name='pixels', dtype='uint8', shape=['N', geometry.planes, size, size])
+
+
 def to_inference_onnx(network, geometry):
     """Export an ESR or ESR* in the form that runs fastest, which is no master: see InferenceNetwork.
 

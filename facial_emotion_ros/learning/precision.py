@@ -1,11 +1,11 @@
 """What a device computes in: found out, not assumed."""
 
 import platform
-import re
 
 import torch
 
 from facial_emotion_ros.errors import BadParameter
+from facial_emotion_ros.processor import cpuinfo, flags
 
 #: Kinds of numbers by the name that people give.
 PRECISIONS = {'float32': torch.float32, 'bfloat16': torch.bfloat16, 'float16': torch.float16}
@@ -49,7 +49,7 @@ def choose_precision(device, wanted='auto'):
         if torch.cuda.get_device_capability(device)[0] >= 8:
             return torch.bfloat16, f'{device} ({name}): bfloat16, which it multiplies natively'
         return torch.float16, f'{device} ({name}): float16 with scaled losses, it has no bfloat16'
-    if multiplies_bfloat16(_processor()):
+    if multiplies_bfloat16(cpuinfo()):
         return torch.bfloat16, 'cpu: bfloat16, which this processor multiplies natively'
     return torch.float32, f'cpu ({platform.machine()}): float32, this processor does not multiply bfloat16'
 
@@ -60,13 +60,5 @@ def multiplies_bfloat16(processor):
     :param processor: text of /proc/cpuinfo.
     :returns: bool.
     """
-    lines = re.findall(r'^(?:flags|Features)\s*:(.*)$', processor, re.MULTILINE)
-    return bool(lines) and all({'avx512_bf16', 'amx_bf16', 'bf16'} & set(line.split()) for line in lines)
-
-
-def _processor():
-    try:
-        with open('/proc/cpuinfo', encoding='utf-8', errors='replace') as file:
-            return file.read()
-    except OSError:
-        return ''
+    found = flags(processor)
+    return bool(found) and all({'avx512_bf16', 'amx_bf16', 'bf16'} & each for each in found)
