@@ -4,7 +4,8 @@ import pytest
 
 from facial_emotion_ros.processor import cpuinfo, flags, model_name
 
-TWO = 'processor\t: 0\nmodel name\t: One of them\nflags\t\t: fpu avx2\n\nprocessor\t: 1\nmodel name\t: Two\nflags\t\t: fpu\n'
+TWO = ('processor\t: 0\nmodel name\t: One of them\nflags\t\t: fpu avx2\n\n'
+       'processor\t: 1\nmodel name\t: Two\nflags\t\t: fpu\n')
 
 
 @pytest.mark.parametrize('text, name, found', [
