@@ -27,8 +27,9 @@ Where a ROS 2 installation is sourced in this shell, it is used, and .venv adds 
 lacks. Otherwise .venv gets real ROS 2 Jazzy from Python wheels, with checksums, and the messages vision_msgs and
 hri_msgs are generated. Either way this package is installed by colcon, as on a robot.
 
-Takes one to three minutes the first time (600 MB; the tests add 1200 MB), and less than two seconds when nothing
-changed. May be interrupted, and run twice at once. scripts/demo and scripts/test call it by themselves."""
+Takes one to three minutes the first time (600 MB; the tests add 1200 MB, and 420 MB for Chromium where apt may
+install it), and less than two seconds when nothing changed. May be interrupted, and run twice at once.
+scripts/demo and scripts/test call it by themselves."""
 
 
 class Setup:
@@ -74,7 +75,7 @@ class Setup:
         :param stages: as stale_stages gives them.
         :raises SetupStopped: with the cause and the next step.
         """
-        steps = {'base': 3 if self.ros else 4, 'package': 1, 'tests': 2}
+        steps = {'base': 3 if self.ros else 4, 'package': 1, 'tests': 3}
         self.progress = Progress(os.path.join(ROOT, '.venv.log'), sum(steps[stage] for stage in stages))
         if 'base' in stages:
             with self._replacing():
@@ -241,10 +242,15 @@ class Setup:
             # pip installs nothing before everything is there and checked: the robot's part is as it was.
             self.state.write(tests=None)
             raise
+        self._end_with_note(why_not)
+        self.progress.begin('Looking for Chromium, which one test looks at report pages with')
+        self._end_with_note(system.install_browser(self.progress))
+        self.state.write(tests=state.tests_key(ROOT))
+
+    def _end_with_note(self, why_not):
         self.progress.end('done' if not why_not else 'not installed')
         if why_not:
             say('      Note: ' + why_not)
-        self.state.write(tests=state.tests_key(ROOT))
 
 
 @contextmanager

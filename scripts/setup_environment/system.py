@@ -152,6 +152,31 @@ def install_packages(names, progress):
                            ) from error
 
 
+def missing_browser():
+    """List the distribution's packages that the browser for the tests is missing of.
+
+    :returns: names for apt-get; empty when all is there.
+    """
+    wanted = (('chromium', ('chromium', 'chromium-browser', 'google-chrome')), ('chromium-driver', ('chromedriver',)))
+    return [name for name, commands in wanted if not any(shutil.which(command) for command in commands)]
+
+
+def install_browser(progress):
+    """Install the browser that one test looks at pages with, if that needs no question; do without it otherwise.
+
+    :param progress: Progress.
+    :returns: '' when it is there, or a sentence that says why not and what to do.
+    """
+    missing = missing_browser()
+    if not missing:
+        return ''
+    try:
+        install_packages(missing, progress)
+    except SetupStopped as stopped:
+        return 'No Chromium for the test that looks at report pages; it will be skipped. {}'.format(stopped)
+    return ''
+
+
 def _privilege():
     if os.geteuid() == 0:
         return []

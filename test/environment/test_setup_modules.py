@@ -6,6 +6,7 @@ import tarfile
 
 import pytest
 
+import console
 import messages
 import python_packages
 import state
@@ -180,3 +181,44 @@ def test_missing_packages_are_named_when_something_is_absent(monkeypatch, tmp_pa
     monkeypatch.setenv('PATH', str(tmp_path))
     monkeypatch.delenv('CXX', raising=False)
     assert system.missing_packages(interpreter(**changes), needs_compiler) == expected
+
+
+def script(folder, name, text='exit 0'):
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text('#!/bin/sh\n%s\n' % text)
+    (folder / name).chmod(0o755)
+
+
+@pytest.mark.parametrize('there, expected', [
+    ((), ['chromium', 'chromium-driver']),
+    (('chromium',), ['chromium-driver']),
+    (('google-chrome', 'chromedriver'), []),
+])
+def test_the_browsers_packages_are_named_when_they_are_absent(monkeypatch, tmp_path, there, expected):
+    for name in there:
+        script(tmp_path, name)
+    monkeypatch.setenv('PATH', str(tmp_path))
+    assert system.missing_browser() == expected
+
+
+@pytest.mark.parametrize('apt', ['echo no such package; exit 100', None])
+def test_the_set_up_goes_on_and_says_why_when_the_browser_cannot_be_installed(monkeypatch, tmp_path, apt):
+    programs = tmp_path / 'bin'
+    script(programs, 'sudo')
+    if apt:
+        script(programs, 'apt-get', apt)
+    monkeypatch.setenv('PATH', str(programs))
+    monkeypatch.setattr(system.os, 'geteuid', lambda: 0)
+    said = system.install_browser(console.Progress(str(tmp_path / 'log'), 1))
+    assert 'will be skipped' in said and 'chromium chromium-driver' in said
+    assert ('no such package' in said) == bool(apt)
+
+
+def test_the_browser_is_installed_without_a_question_when_apt_is_there(monkeypatch, tmp_path):
+    programs = tmp_path / 'bin'
+    script(programs, 'apt-get', 'echo "$DEBIAN_FRONTEND $@" >> %s' % (tmp_path / 'asked'))
+    monkeypatch.setenv('PATH', str(programs))
+    monkeypatch.setattr(system.os, 'geteuid', lambda: 0)
+    assert system.install_browser(console.Progress(str(tmp_path / 'log'), 1)) == ''
+    assert (tmp_path / 'asked').read_text().split() == [
+        'noninteractive', 'install', '-y', '--no-install-recommends', 'chromium', 'chromium-driver']

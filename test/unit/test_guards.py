@@ -11,22 +11,24 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 PACKAGE = 'facial_emotion_ros'
 
 #: Rooms that never run on a robot; all the rest does.
-WORKSTATION_ROOMS = ('learning', 'evaluation', 'commands')
+WORKSTATION_ROOMS = ('learning', 'evaluation', 'bags', 'bag_evaluation', 'commands')
 
 #: The only foreign packages that a robot's modules may import anywhere, and those for ros/ alone.
 ROBOT_PACKAGES = {'cv2', 'numpy', 'onnxruntime', 'yaml'}
 #: Packages that a robot may have: imported where they are needed, and told where they are missing.
-OPTIONAL_PACKAGES = {'openvino'}
+OPTIONAL_PACKAGES = {'openvino', 'rosbags'}
 ROS_PACKAGES = {'ament_index_python', 'builtin_interfaces', 'cv_bridge', 'diagnostic_msgs', 'geometry_msgs', 'hri_msgs',
-                'launch', 'launch_ros', 'lifecycle_msgs', 'rcl_interfaces', 'rclpy', 'sensor_msgs', 'std_msgs',
-                'std_srvs', 'vision_msgs'}
+                'launch', 'launch_ros', 'lifecycle_msgs', 'rcl_interfaces', 'rclpy', 'rosgraph_msgs', 'sensor_msgs',
+                'std_msgs', 'std_srvs', 'vision_msgs'}
 
 #: The room of the left may not import from the rooms on the right. '' is the robot's modules outside ros/.
 FORBIDDEN_ARROWS = (
-    ('', ('ros', 'learning', 'evaluation', 'commands')),
-    ('ros', ('learning', 'evaluation', 'commands')),
-    ('learning', ('ros', 'evaluation', 'commands')),
-    ('evaluation', ('ros', 'commands')),
+    ('', ('ros', 'learning', 'evaluation', 'bags', 'bag_evaluation', 'commands')),
+    ('ros', ('learning', 'evaluation', 'bag_evaluation', 'commands')),
+    ('learning', ('ros', 'evaluation', 'bags', 'bag_evaluation', 'commands')),
+    ('evaluation', ('ros', 'bags', 'bag_evaluation', 'commands')),
+    ('bags', ('ros', 'learning', 'evaluation', 'bag_evaluation', 'commands')),
+    ('bag_evaluation', ('ros', 'learning', 'commands')),
 )
 
 #: Modules that the design puts at the left end of the arrows: they import no other module but these.

@@ -16,15 +16,16 @@ ROSDEP_KEYS = {'numpy': 'python3-numpy', 'cv2': 'python3-opencv', 'yaml': 'pytho
                'onnxruntime': 'python3-onnxruntime-pip', 'pytest': 'python3-pytest'}
 
 #: What tests do without where it is absent: training, making models, set-up, style. scripts/setup --tests installs it.
-WORKSTATION_PACKAGES = {'catkin_pkg', 'colcon_core', 'colcon_package_information', 'colcon_ros', 'hypothesis',
-                        'matplotlib', 'onnx', 'safetensors', 'skimage', 'tensorboardX', 'torch', 'tqdm', 'vermin'}
+WORKSTATION_PACKAGES = {'catkin_pkg', 'colcon_core', 'colcon_package_information', 'colcon_ros', 'fsspec',
+                        'hypothesis', 'matplotlib', 'mcap', 'onnx', 'pyarrow', 'ray', 'rosbags', 'safetensors',
+                        'selenium', 'skimage', 'tensorboardX', 'torch', 'tqdm', 'vermin'}
 
 needs_module_names = pytest.mark.skipif(sys.version_info < (3, 10),
                                         reason='sys.stdlib_module_names came with Python 3.10')
 
 EXECUTABLES = {'emotion_node', 'media_source', 'console_view', 'demo', 'train', 'export', 'evaluate', 'evaluate_camera',
                'evaluate_over_time', 'explain', 'hold_out', 'prepare_affectnet', 'quantize',
-               'benchmark'}
+               'benchmark', 'evaluate_bag', 'make_sample_bag', 'play_bag', 'record_bag'}
 
 
 def read(*parts):
