@@ -19,3 +19,7 @@ class BadDataset(FacialEmotionError, ValueError):
 
 class BadParameter(FacialEmotionError, ValueError):
     """A parameter has a value outside its range or of another type."""
+
+
+class BadBag(FacialEmotionError, ValueError):
+    """A recording is missing, damaged, or holds nothing of what was asked for."""

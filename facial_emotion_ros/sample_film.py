@@ -1,7 +1,7 @@
 """The embedded sample: three public-domain portraits, panned, zoomed and slid past each other like a video call."""
 import math
 import os
-from typing import Dict, NamedTuple, Tuple
+from typing import Dict, List, NamedTuple, Tuple
 
 import cv2
 import numpy as np
@@ -14,6 +14,9 @@ LENGTH_S = 24.0
 
 #: Duration of a panel's sliding in or out.
 SLIDE_S = 1.6
+
+#: Width of a face in its heights.
+FACE_WIDTH = 0.75
 
 #: Darkness of the blurred picture that fills a panel where the portrait itself ends.
 BACKDROP_GAIN = 0.45
@@ -72,22 +75,44 @@ class SampleFilm:
         """
         time_s = time_s % LENGTH_S
         frame = np.zeros((self.height, self.width, 3), np.uint8)
-        shares = [_share(portrait, time_s) for portrait in CAST]
-        left = 0.0
-        for number, (portrait, share) in enumerate(zip(CAST, shares)):
-            right = left + self.width * share / sum(shares)
+        for number, left, right in self._panels(time_s):
             first, last = int(round(left)), int(round(right))
             if last > first:
-                frame[:, first:last] = self._panel(portrait, number, time_s, right - left)[:, :last - first]
+                frame[:, first:last] = self._panel(CAST[number], number, time_s, right - left)[:, :last - first]
                 if first > 0:
                     frame[:, max(first - 2, 0):first + 1] = 24  # a seam, as between the windows of a video call
-            left = right
         return frame
 
-    def _panel(self, portrait: Portrait, number: int, time_s: float, panel_width: float) -> np.ndarray:
-        """One portrait in a panel: its face near the panel's middle, slowly wandering, slowly zoomed."""
-        picture, backdrop = self._pictures[portrait.file]
-        columns = int(math.ceil(panel_width)) + 1
+    def boxes(self, time_s: float) -> List[Tuple[str, Tuple[float, float, float, float]]]:
+        """Tell where the faces are in a frame.
+
+        :param time_s: as of `frame`.
+        :returns: (portrait's file, box x0 y0 x1 y1 in px) of each face of which most of the width can be seen.
+        """
+        time_s = time_s % LENGTH_S
+        found = []
+        for number, left, right in self._panels(time_s):
+            portrait = CAST[number]
+            scale, x, y = self._placement(portrait, number, time_s, right - left)
+            middle_x, middle_y = (scale * each for each in portrait.center_px)
+            half_height = 0.5 * scale * portrait.face_px
+            half_width = FACE_WIDTH * half_height
+            x0, x1 = max(left + x + middle_x - half_width, left), min(left + x + middle_x + half_width, right)
+            y0, y1 = max(y + middle_y - half_height, 0.0), min(y + middle_y + half_height, float(self.height))
+            if x1 - x0 >= 1.2 * half_width and y1 > y0:
+                found.append((portrait.file, (x0, y0, x1, y1)))
+        return found
+
+    def _panels(self, time_s: float) -> List[Tuple[int, float, float]]:
+        """Where each portrait's panel begins and ends, in px: (number in CAST, left, right)."""
+        shares = [_share(portrait, time_s) for portrait in CAST]
+        edges = np.concatenate([[0.0], np.cumsum(shares)]) * self.width / sum(shares)
+        return [(number, float(edges[number]), float(edges[number + 1])) for number in range(len(CAST))]
+
+    def _placement(self, portrait: Portrait, number: int, time_s: float,
+                   panel_width: float) -> Tuple[float, float, float]:
+        """How much larger a portrait is shown than it is, and where its corner lies in its panel."""
+        picture = self._pictures[portrait.file][0]
         turn = 2 * math.pi * time_s / LENGTH_S
         zoom = 1.0 + 0.11 * math.sin(3 * turn + 2.1 * number)
         # Faces of 120 to 255 px at a height of 480: large for every detector, small enough for a third of the frame.
@@ -97,6 +122,13 @@ class SampleFilm:
         face_y = self.height * (0.46 + 0.035 * math.sin(3 * turn + 0.7 * number))
         x = _slide_inside(face_x - scale * portrait.center_px[0], scale * picture.shape[1], panel_width)
         y = _slide_inside(face_y - scale * portrait.center_px[1], scale * picture.shape[0], self.height)
+        return scale, x, y
+
+    def _panel(self, portrait: Portrait, number: int, time_s: float, panel_width: float) -> np.ndarray:
+        """One portrait in a panel: its face near the panel's middle, slowly wandering, slowly zoomed."""
+        picture, backdrop = self._pictures[portrait.file]
+        columns = int(math.ceil(panel_width)) + 1
+        scale, x, y = self._placement(portrait, number, time_s, panel_width)
         panel = _fill(backdrop, columns, self.height)
         placement = np.array([[scale, 0, x], [0, scale, y]], np.float32)
         # INTER_AREA does not exist for warps: shrink first where the portrait is shown smaller than it is.

@@ -1,0 +1,166 @@
+"""A recording as a sequence of messages, whatever its kind, and as far as it can be read."""
+
+import os
+import re
+from typing import NamedTuple
+
+from facial_emotion_ros.bags.message_types import COMPRESSED_IMAGE, IMAGE, make, require_rosbags, typestore
+from facial_emotion_ros.bags.storages import FAULTS, open_storage
+from facial_emotion_ros.errors import BadBag
+
+#: Images that show no colours of a scene, by words in their topics.
+_NO_CAMERA = re.compile(r'(?:^|[/_])(depth|disparity|mask|masks|segmentation|thermal|label|labels|heatmap|debug|'
+                        r'compressedDepth|theora|cropped|annotated|confidence)(?:[/_]|$)', re.IGNORECASE)
+
+
+class Topic(NamedTuple):
+    """A topic of a recording: msgtype such as 'sensor_msgs/msg/Image', count of its messages (0 where that is not
+    known before reading), qos: rosbags' Qos of its first publisher, None where none was recorded.
+    """
+
+    name: str
+    msgtype: str
+    count: int
+    qos: object
+
+
+class BagMessage:
+    """One recorded message: topic, msgtype, receive_ns (when it was recorded)."""
+
+    __slots__ = ('_raw', '_reader', 'msgtype', 'receive_ns', 'topic')
+
+    def __init__(self, topic, msgtype, receive_ns, raw, reader):
+        """Wrap it; nothing is decoded yet."""
+        self.topic, self.msgtype, self.receive_ns = topic, msgtype, receive_ns
+        self._raw, self._reader = raw, reader
+
+    @property
+    def cdr(self):
+        """The message as ROS 2 serializes it, bytes.
+
+        :raises BadBag: a message of ROS 1 that ROS 2 has no counterpart of.
+        """
+        if not self._reader.is_ros1:
+            return bytes(self._raw)
+        return bytes(typestore().serialize_cdr(self.read(), self.msgtype))
+
+    def read(self):
+        """Decode it.
+
+        :returns: a message of rosbags, its fields named as in ROS.
+        :raises BadBag: if its bytes are no such message.
+        """
+        return self._reader.decode(self._raw, self.msgtype, self.topic)
+
+
+class BagFile:
+    """A recording that is open.
+
+    >>> with BagFile('my_bag') as bag:
+    ...     for message in bag.messages(bag.cameras()):
+    ...         print(message.topic, message.receive_ns, message.read().header.stamp)
+
+    name: of its folder or file; topics: {name: Topic}; start_ns: when it begins; duration_s; faults: list of texts,
+    what was found to be wrong and lost, which grows while messages are read.
+    """
+
+    def __init__(self, path):
+        """Name the recording; it is opened by `with`.
+
+        :param path: folder of ROS 2, single .mcap or .db3 file, or .bag file of ROS 1.
+        :raises BadBag: if rosbags is not installed.
+        """
+        require_rosbags()
+        self.path = os.path.abspath(path)
+        self.name = os.path.splitext(os.path.basename(self.path))[0]
+        self.topics, self.faults = {}, []
+        self.start_ns, self.duration_s = 0, 0.0
+        self._storages = []
+
+    def __enter__(self):
+        """Open it.
+
+        :raises BadBag: if it is not there, or nothing of it can be read.
+        """
+        self._storages = open_storage(self.path, self.faults)
+        starts, ends = [], []
+        for storage in self._storages:
+            for topic in storage.topics:
+                known = self.topics.get(topic.name)
+                if known is not None and known.msgtype != topic.msgtype:
+                    self.faults.append(f'{topic.name} is recorded as {known.msgtype} and as {topic.msgtype}: only the '
+                                       'former is read')
+                    continue
+                count = topic.count + (known.count if known else 0)
+                self.topics[topic.name] = Topic(topic.name, topic.msgtype, count, topic.qos)
+            if storage.end_ns > storage.start_ns:
+                starts.append(storage.start_ns)
+                ends.append(storage.end_ns)
+        if starts:
+            self.start_ns, self.duration_s = min(starts), (max(ends) - min(starts)) / 1e9
+        return self
+
+    def __exit__(self, *error):
+        """Close it."""
+        storages, self._storages = self._storages, []
+        for storage in storages:
+            storage.close()
+
+    def cameras(self):
+        """List the topics that show what a camera saw: colour images; where one is there raw and compressed, raw.
+
+        :returns: list of str, in the order of their names.
+        """
+        images = [topic for topic in self.topics.values() if topic.msgtype in (IMAGE, COMPRESSED_IMAGE)
+                  and not _NO_CAMERA.search(topic.name)]
+        raw = {topic.name for topic in images if topic.msgtype == IMAGE}
+        return sorted(topic.name for topic in images
+                      if topic.msgtype == IMAGE or os.path.dirname(topic.name) not in raw)
+
+    def messages(self, topics=(), start_s=0.0):
+        """Read messages in the order of recording.
+
+        :param topics: only of these; empty: of all.
+        :param start_s: only those that were recorded so many seconds after the recording's begin, or later.
+        :returns: iterator of BagMessage. Where the recording cannot be read any further it ends, and says so in
+            `faults`.
+        """
+        wanted = {name for name in (topics or self.topics) if name in self.topics}
+        start_ns = self.start_ns + round(start_s * 1e9) if start_s > 0 else None
+        for storage in self._storages:
+            read, last = 0, None
+            try:
+                for topic, msgtype, receive_ns, raw in storage.messages(wanted, start_ns):
+                    if self.topics[topic].msgtype != msgtype:
+                        continue
+                    read, last = read + 1, receive_ns
+                    yield BagMessage(topic, msgtype, receive_ns, raw, storage)
+            except FAULTS as fault:
+                where = f' ({(last - self.start_ns) / 1e9:.1f} s after its begin)' if last and self.start_ns else ''
+                self.faults.append(f'{os.path.basename(storage.path)}: it cannot be read beyond message {read}{where}; '
+                                   f'what lies behind is lost ({storage.words(fault)})')
+
+
+def as_ros2(message, msgtype):
+    """Turn a message of ROS 1 into the same of ROS 2, field by field; what ROS 2 lacks, such as header.seq, goes.
+
+    :param message: rosbags' message.
+    :param msgtype: its type.
+    :returns: a message of :func:`typestore`.
+    :raises BadBag: if ROS 2 has no such type, or other fields.
+    """
+    store = typestore()
+    if msgtype not in store.fielddefs:
+        raise BadBag(f'expected a message type that ROS 2 has too, got {msgtype}')
+    values = {}
+    for name, (node, details) in store.fielddefs[msgtype][1]:
+        old = {'d': 'D', 'k': 'K', 'r': 'R', 'p': 'P'}.get(name, name)
+        if not hasattr(message, name) and not hasattr(message, old):
+            raise BadBag(f'expected a field {name} in {msgtype}, which ROS 1 does not know')
+        value = getattr(message, name) if hasattr(message, name) else getattr(message, old)
+        if node.name == 'NAME':
+            value = as_ros2(value, details)
+        elif node.name in ('ARRAY', 'SEQUENCE') and details[0][0].name == 'NAME':
+            value = [as_ros2(each, details[0][1]) for each in value]
+        values[name] = value
+    return make(msgtype, **values)

@@ -1,0 +1,86 @@
+"""Write a recording: whole, or not at all."""
+
+import os
+import shutil
+
+from facial_emotion_ros.bags.message_types import typestore
+from facial_emotion_ros.errors import BadBag
+
+#: The format's version; Jazzy and later read it, and Humble reads the mcap file itself.
+VERSION = 9
+
+
+class BagWriter:
+    """A folder like `ros2 bag record` makes it, which has its name only when all of it is there.
+
+    >>> with BagWriter('my_bag') as bag:
+    ...     bag.write('/detections', DETECTIONS, stamp_ns, cdr)
+    """
+
+    def __init__(self, path, storage='mcap', qos=None):
+        """Prepare it.
+
+        :param path: folder to make; it must not be there.
+        :param storage: 'mcap' or 'sqlite3'.
+        :param qos: dict of topic -> rosbags' Qos that is noted for it; None notes none.
+        :raises BadBag: if the folder is there, or rosbags is not installed.
+        """
+        self._store = typestore()
+        self.path = os.path.abspath(path)
+        if os.path.exists(self.path):
+            raise BadBag(f'expected a folder to be made, got {path!r}, which is there already; delete it or name '
+                         'another')
+        parent, name = os.path.split(self.path)
+        self._part = os.path.join(parent, f'.{name}.part')
+        self._storage, self._qos, self._topics, self._writer = storage, qos or {}, {}, None
+        self.counts = {}
+
+    def __enter__(self):
+        """Begin to write, beside where it shall lie in the end.
+
+        :raises OSError: if that is not possible.
+        """
+        from rosbags.rosbag2 import StoragePlugin, Writer
+
+        shutil.rmtree(self._part, ignore_errors=True)
+        os.makedirs(self._part)
+        plugin = StoragePlugin.MCAP if self._storage == 'mcap' else StoragePlugin.SQLITE3
+        self._writer = Writer(os.path.join(self._part, os.path.basename(self.path)), version=VERSION,
+                              storage_plugin=plugin)
+        self._writer.open()
+        return self
+
+    def write(self, topic, msgtype, receive_ns, cdr, typestore=None):
+        """Write a message.
+
+        :param topic: its name.
+        :param msgtype: its type, such as 'std_msgs/msg/String'.
+        :param receive_ns: when it was recorded.
+        :param cdr: the message as ROS 2 serializes it.
+        :param typestore: rosbags' Typestore that knows its definition; None for ours.
+        """
+        connection = self._topics.get(topic)
+        if connection is None:
+            qos = self._qos.get(topic)
+            connection = self._topics[topic] = self._writer.add_connection(
+                topic, msgtype, typestore=typestore or self._store, offered_qos_profiles=[qos] if qos else ())
+            self.counts[topic] = 0
+        self._writer.write(connection, receive_ns, cdr)
+        self.counts[topic] += 1
+
+    def __exit__(self, kind, error, trace):
+        """Close it, and give it its name; after an error, leave nothing."""
+        if kind is not None:
+            self.discard()
+            return
+        self._writer.close()
+        os.replace(os.path.join(self._part, os.path.basename(self.path)), self.path)
+        os.rmdir(self._part)
+
+    def discard(self):
+        """Delete what was written."""
+        try:
+            self._writer.close()
+        except Exception:  # what a full disk or the like left of it is deleted anyway
+            pass
+        shutil.rmtree(self._part, ignore_errors=True)

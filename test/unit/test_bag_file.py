@@ -1,0 +1,246 @@
+"""Recordings of every kind are read; of damaged ones, what is left, and what is wrong is said."""
+import os
+import shutil
+import sqlite3
+
+import numpy as np
+import pytest
+
+pytest.importorskip('rosbags', reason='rosbags is not installed: scripts/setup --tests does that')
+
+from facial_emotion_ros.bags.bag_file import BagFile, as_ros2
+from facial_emotion_ros.bags.content_hash import hash_of
+from facial_emotion_ros.bags.frames import read_frames
+from facial_emotion_ros.bags.message_types import COMPRESSED_IMAGE, IMAGE, header, make, typestore
+from facial_emotion_ros.bags.sample_bag import ANNOTATION, CAMERA, START_NS, write_sample_bag
+from facial_emotion_ros.bags.writer import BagWriter
+from facial_emotion_ros.errors import BadBag
+
+JPEG = CAMERA + '/compressed'
+COUNT = 10
+
+
+def write_images(path, images, topic=CAMERA, storage='mcap', begin_ns=START_NS):
+    """Write raw images of 4 x 4 px, ten a second; `images` are brightnesses, or messages."""
+    with BagWriter(path, storage) as bag:
+        for number, image in enumerate(images):
+            stamp_ns = begin_ns + number * 10 ** 8
+            if isinstance(image, int):
+                image = make(IMAGE, header=header(stamp_ns), height=4, width=4, encoding='bgr8', step=12,
+                             data=np.full(48, image, np.uint8))
+            bag.write(topic, image.__msgtype__, stamp_ns, typestore().serialize_cdr(image, image.__msgtype__))
+    return path
+
+
+@pytest.fixture(scope='module')
+def samples(tmp_path_factory):
+    """A second of film in each kind of file: {(storage, transport): folder}."""
+    folder = tmp_path_factory.mktemp('samples')
+    found = {}
+    for storage in ('mcap', 'sqlite3'):
+        for transport in ('raw', 'compressed'):
+            found[storage, transport] = str(folder / f'{storage}_{transport}')
+            write_sample_bag(found[storage, transport], 1.0, COUNT, transport, 160, 120, storage)
+    return found
+
+
+def the_file(folder):
+    """Return the one file of messages in a recording."""
+    return next(os.path.join(folder, name) for name in os.listdir(folder) if name != 'metadata.yaml')
+
+
+@pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
+@pytest.mark.parametrize('transport', ['raw', 'compressed'])
+@pytest.mark.parametrize('as_file', [False, True])
+def test_images_come_in_order_with_their_stamps_when_a_recording_is_read(samples, storage, transport, as_file):
+    path = samples[storage, transport]
+    with BagFile(the_file(path) if as_file else path) as bag:
+        topic = JPEG if transport == 'compressed' else CAMERA
+        assert bag.cameras() == [topic] and bag.topics[topic].count == COUNT
+        assert bag.duration_s == pytest.approx(0.9, 0.02)
+        frames = list(read_frames(bag, bag.cameras()))
+        assert bag.faults == []
+    assert [frame.number for frame in frames] == list(range(COUNT))
+    assert [frame.stamp_ns - START_NS for frame in frames] == [number * 10 ** 8 for number in range(COUNT)]
+    assert all(frame.receive_ns == frame.stamp_ns + 4_000_000 and frame.frame_id == 'camera' for frame in frames)
+    assert all(frame.image.shape == (120, 160, 3) and frame.fault == '' for frame in frames)
+    assert np.ptp(frames[0].image) > 100
+
+
+def test_the_same_bytes_come_out_when_the_sample_is_made_again(tmp_path, samples):
+    write_sample_bag(tmp_path / 'mcap_compressed', 1.0, COUNT, 'compressed', 160, 120)
+    assert hash_of(tmp_path / 'mcap_compressed') == hash_of(samples['mcap', 'compressed'])
+
+
+def test_a_recording_keeps_its_hash_when_it_is_moved_and_not_when_a_bit_is_turned(tmp_path, samples):
+    moved = shutil.copytree(samples['mcap', 'raw'], tmp_path / 'elsewhere')
+    assert hash_of(moved) == hash_of(samples['mcap', 'raw'])
+    with open(the_file(moved), 'r+b') as file:
+        file.seek(5000)
+        byte = file.read(1)
+        file.seek(5000)
+        file.write(bytes([byte[0] ^ 1]))
+    assert hash_of(moved) != hash_of(samples['mcap', 'raw'])
+
+
+@pytest.mark.parametrize('ahead', [0, 3])
+def test_bad_images_are_told_and_the_others_come_when_a_recording_holds_both(tmp_path, ahead):
+    torn = make(IMAGE, header=header(START_NS), height=4, width=4, encoding='bgr8', step=12,
+                data=np.zeros(47, np.uint8))
+    depth = make(IMAGE, header=header(START_NS), height=4, width=4, encoding='32FC1', step=16,
+                 data=np.zeros(64, np.uint8))
+    path = write_images(tmp_path / 'bag', [1, torn, 2, depth, 3])
+    with BagFile(path) as bag:
+        frames = list(read_frames(bag, [CAMERA], ahead=ahead))
+    assert [frame.image is None for frame in frames] == [False, True, False, True, False]
+    assert '48 bytes' in frames[1].fault and '32FC1' in frames[3].fault
+
+
+def test_a_damaged_jpeg_and_bytes_that_are_no_message_are_told_when_they_lie_in_a_recording(tmp_path):
+    with BagWriter(tmp_path / 'bag') as bag:
+        begun = np.frombuffer(b'\xff\xd8\xffxx', np.uint8)
+        cut = make(COMPRESSED_IMAGE, header=header(START_NS), format='jpeg', data=begun)
+        bag.write(JPEG, COMPRESSED_IMAGE, START_NS, typestore().serialize_cdr(cut, COMPRESSED_IMAGE))
+        bag.write(JPEG, COMPRESSED_IMAGE, START_NS + 1, b'\0\1\0\0\xff\xff\xff\xff\xff')
+    with BagFile(tmp_path / 'bag') as bag:
+        frames = list(read_frames(bag, [JPEG]))
+    assert len(frames) == 2 and 'JPEG file with its end' in frames[0].fault and 'none' in frames[1].fault
+
+
+def test_an_image_gets_the_time_of_recording_when_its_camera_does_not_stamp(tmp_path):
+    image = make(IMAGE, height=4, width=4, encoding='bgr8', step=12, data=np.zeros(48, np.uint8))
+    with BagFile(write_images(tmp_path / 'bag', [image])) as bag:
+        assert next(iter(read_frames(bag, [CAMERA]))).stamp_ns == START_NS
+
+
+@pytest.mark.parametrize('share', [0.3, 0.7, 0.98])
+def test_what_is_left_is_read_when_an_mcap_file_was_cut(tmp_path, share):
+    path = write_images(tmp_path / 'bag', range(200))  # rosbags closes a chunk after a megabyte: all lie in one
+    big = make(IMAGE, header=header(START_NS), height=600, width=800, encoding='bgr8', step=2400,
+               data=np.zeros(600 * 2400, np.uint8))
+    path = write_images(tmp_path / 'big', [big] * 10)
+    with open(the_file(path), 'r+b') as file:
+        file.truncate(int(share * os.path.getsize(the_file(path))))
+    os.remove(path / 'metadata.yaml')
+    with BagFile(path) as bag:
+        frames = list(read_frames(bag, bag.cameras()))
+        assert any('not whole' in fault for fault in bag.faults) and any('lost' in fault for fault in bag.faults)
+    assert abs(len(frames) - 10 * share) <= 1.5 and all(frame.image is not None for frame in frames)
+
+
+def test_what_is_left_is_read_when_a_sqlite_file_was_cut(tmp_path):
+    path = write_images(tmp_path / 'bag', [number % 250 for number in range(2000)], storage='sqlite3')
+    with open(the_file(path), 'r+b') as file:
+        file.truncate(os.path.getsize(the_file(path)) // 2 // 4096 * 4096)
+    with BagFile(path) as bag:
+        frames = list(read_frames(bag, bag.cameras()))
+        assert any('not whole' in fault for fault in bag.faults), bag.faults
+        assert any('cannot be read beyond' in fault for fault in bag.faults), bag.faults
+    assert 500 < len(frames) < 1500 and [frame.image[0, 0, 0] for frame in frames[:3]] == [0, 1, 2]
+
+
+def test_the_files_are_read_when_metadata_is_missing_and_that_is_said(tmp_path):
+    for number in range(2):
+        path = write_images(tmp_path / f'bag_{number}', [1, 2], begin_ns=START_NS + number * 10 ** 9)
+        os.makedirs(tmp_path / 'whole', exist_ok=True)
+        shutil.move(the_file(path), tmp_path / 'whole' / f'bag_{number}.mcap')
+    with BagFile(tmp_path / 'whole') as bag:
+        assert len(list(bag.messages())) == 4 and bag.topics[CAMERA].count == 4
+        assert bag.faults == ['metadata.yaml is missing; 2 files are read in the order of their names']
+
+
+def test_the_others_are_read_when_one_file_of_several_is_empty(tmp_path):
+    path = write_images(tmp_path / 'bag', [1, 2])
+    os.remove(path / 'metadata.yaml')
+    open(path / 'later.mcap', 'w').close()
+    with BagFile(path) as bag:
+        assert len(list(bag.messages())) == 2 and any('later.mcap, which is empty' in fault for fault in bag.faults)
+
+
+@pytest.mark.parametrize('make_path, said', [
+    (lambda folder: folder / 'nowhere', 'not there'),
+    (lambda folder: folder, 'holds no .mcap'),
+    (lambda folder: write_bytes(folder / 'a.mcap', b''), 'empty'),
+    (lambda folder: write_bytes(folder / 'a.mcap', b'x' * 500), 'nothing can be read'),
+    (lambda folder: write_bytes(folder / 'a.db3', b'x' * 5000), 'nothing can be read'),
+    (lambda folder: write_bytes(folder / 'a.bag', b'#ROSBAG V2.0\n'), 'cannot be read'),
+    (lambda folder: write_bytes(folder / 'a.txt', b'hello'), 'cannot be read'),
+])
+def test_one_sentence_says_what_is_wrong_when_nothing_can_be_read(tmp_path, make_path, said):
+    with pytest.raises(BadBag, match=said), BagFile(make_path(tmp_path)):
+        pass
+
+
+def write_bytes(path, content):
+    """Write a file and return its path."""
+    path.write_bytes(content)
+    return path
+
+
+def test_only_cameras_are_listed_when_depth_masks_and_crops_are_recorded_too(tmp_path):
+    names = ('/a/image_raw', '/a/image_raw/compressed', '/b/image/compressed', '/a/depth/image_raw', '/mask',
+             '/x/debug/image', '/humans/faces/abcde/cropped')
+    with BagWriter(tmp_path / 'bag') as bag:
+        for name in names:
+            kind = COMPRESSED_IMAGE if name.endswith('compressed') else IMAGE
+            bag.write(name, kind, START_NS, typestore().serialize_cdr(make(kind), kind))
+    with BagFile(tmp_path / 'bag') as bag:
+        assert bag.cameras() == ['/a/image_raw', '/b/image/compressed']
+
+
+def test_the_serialized_bytes_are_those_that_were_recorded_when_a_message_is_played_again(samples):
+    with BagFile(samples['sqlite3', 'compressed']) as bag:
+        message = next(iter(bag.messages([ANNOTATION])))
+        again = typestore().deserialize_cdr(message.cdr, message.msgtype)
+    assert again.detections[0].results[0].hypothesis.class_id == 'happy'
+
+
+def test_nothing_is_left_when_writing_a_recording_fails(tmp_path):
+    with pytest.raises(ZeroDivisionError), BagWriter(tmp_path / 'bag') as bag:
+        bag.write(CAMERA, IMAGE, START_NS, typestore().serialize_cdr(make(IMAGE), IMAGE))
+        raise ZeroDivisionError
+    assert os.listdir(tmp_path) == []
+
+
+def test_an_existing_recording_stays_when_another_would_take_its_place(tmp_path, samples):
+    before = hash_of(samples['mcap', 'raw'])
+    with pytest.raises(BadBag, match='there already'):
+        write_sample_bag(samples['mcap', 'raw'])
+    assert hash_of(samples['mcap', 'raw']) == before
+
+
+def test_images_of_ros_1_are_read_when_the_recording_is_a_bag_file(tmp_path):
+    from rosbags.rosbag1 import Writer
+    from rosbags.typesys import Stores, get_typestore
+
+    store = get_typestore(Stores.ROS1_NOETIC)
+    kind = store.types['std_msgs/msg/Header']
+    time = store.types['builtin_interfaces/msg/Time']
+    with Writer(tmp_path / 'old.bag') as bag:
+        connection = bag.add_connection('/camera/image_raw', IMAGE, typestore=store)
+        for number in range(3):
+            head = kind(seq=number, stamp=time(sec=100 + number, nanosec=5), frame_id='eye')
+            image = store.types[IMAGE](header=head, height=4, width=4, encoding='bgr8', is_bigendian=0, step=12,
+                                       data=np.full(48, 7, np.uint8))
+            bag.write(connection, (100 + number) * 10 ** 9, store.serialize_ros1(image, IMAGE))
+    with BagFile(tmp_path / 'old.bag') as bag:
+        frames = list(read_frames(bag, bag.cameras()))
+        cdr = next(iter(bag.messages())).cdr
+    assert [frame.stamp_ns for frame in frames] == [(100 + number) * 10 ** 9 + 5 for number in range(3)]
+    assert frames[0].image.tolist() == np.full((4, 4, 3), 7).tolist() and frames[0].frame_id == 'eye'
+    assert typestore().deserialize_cdr(cdr, IMAGE).header.frame_id == 'eye'
+
+
+def test_a_type_that_ros_2_lacks_is_refused_when_it_should_be_turned():
+    with pytest.raises(BadBag, match='ROS 2 has too'):
+        as_ros2(object(), 'my_msgs/msg/Own')
+
+
+def test_a_sqlite_recording_reads_on_when_the_order_of_its_rows_is_not_that_of_time(tmp_path):
+    path = write_images(tmp_path / 'bag', [1, 2, 3], storage='sqlite3')
+    connection = sqlite3.connect(the_file(path))
+    connection.execute('UPDATE messages SET timestamp = timestamp - 1000000000 WHERE id = 3')
+    connection.commit()
+    connection.close()
+    with BagFile(the_file(path)) as bag:
+        assert [frame.image[0, 0, 0] for frame in read_frames(bag, [CAMERA])] == [3, 1, 2]
