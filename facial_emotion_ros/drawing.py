@@ -17,6 +17,9 @@ COLORS = {
 _WHITE, _GRAY, _DARK = (255, 255, 255), (185, 185, 185), (40, 36, 34)
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
+#: A blurred face has so many squares a side.
+_BLURRED_PX = 6
+
 
 class _Box(NamedTuple):
     """A rectangle of whole pixels, x1 and y1 not in it."""
@@ -100,6 +103,26 @@ def draw_estimates(image: np.ndarray, estimates: Sequence) -> np.ndarray:
             _draw_panel(canvas, panel, estimate)
             taken.append(panel)
     return canvas.image
+
+
+def blur_faces(image: np.ndarray, boxes: Sequence[Tuple[float, float, float, float]]) -> np.ndarray:
+    """Make faces unrecognisable: so few squares are left of each that no sharpening brings them back.
+
+    :param image: (H, W, 3) uint8 BGR; it stays as it is.
+    :param boxes: x0, y0, x1, y1 in px of each face; a fifth around it is blurred too.
+    :returns: (H, W, 3) uint8 BGR, a copy.
+    """
+    canvas = image.copy()
+    height, width = image.shape[:2]
+    for x0, y0, x1, y1 in boxes:
+        more_x, more_y = 0.2 * (x1 - x0), 0.2 * (y1 - y0)
+        left, right = int(max(x0 - more_x, 0)), int(math.ceil(min(x1 + more_x, width)))
+        top, bottom = int(max(y0 - more_y, 0)), int(math.ceil(min(y1 + more_y, height)))
+        part = canvas[top:bottom, left:right]
+        if part.size:
+            few = cv2.resize(part, (_BLURRED_PX, _BLURRED_PX), interpolation=cv2.INTER_AREA)
+            part[...] = cv2.resize(few, (part.shape[1], part.shape[0]), interpolation=cv2.INTER_LINEAR)
+    return canvas
 
 
 def _color(estimate):

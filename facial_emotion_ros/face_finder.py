@@ -81,11 +81,22 @@ class FaceFinder:
         faces = self._detector.detect(image)
         return self._largest(_found([''] * len(faces), faces))
 
-    def find(self, image, stamp_s):
+    def detect(self, image):
+        """Let the detector look at an image of a stream, and remember nothing: another thread may do that ahead.
+
+        :param image: (H, W, 3) uint8 BGR.
+        :returns: Faces, also those that can only continue a face; for :meth:`find`.
+        """
+        if isinstance(self._detector, FaceDetector):
+            return self._detector.detect(image, min(self._detector.min_score, self._continue_score))
+        return self._detector.detect(image)
+
+    def find(self, image, stamp_s, detected=None):
         """Find the faces of the next image of the stream.
 
         :param image: (H, W, 3) uint8 BGR.
         :param stamp_s: when it was taken, in seconds; if before the latest, all faces are forgotten.
+        :param detected: what :meth:`detect` gave for this image; None lets the detector look where it has to.
         :returns: FoundFaces, each with an id.
         """
         if self._scene.is_cut(image):
@@ -95,7 +106,7 @@ class FaceFinder:
         if followed is not None:
             self._since += 1
             return self._largest(followed)
-        found = self._detect(image, stamp_s)
+        found = self._identify(self.detect(image) if detected is None else detected, stamp_s)
         self._detected, self._detected_s, self._since = found, stamp_s, 1
         self._follower.remember(image, found.ids, found.boxes)
         return found
@@ -112,12 +123,9 @@ class FaceFinder:
                    for each, box in zip(ids, self._tracker.predicted(ids, stamp_s))]
         return [each for each, place in zip(ids, located) if place is not None and place[1] >= SAME_FACE]
 
-    def _detect(self, image, stamp_s):
+    def _identify(self, faces, stamp_s):
+        """Give the detector's faces their ids."""
         own = getattr(self._detector, 'min_score', 0.0)
-        if isinstance(self._detector, FaceDetector):
-            faces = self._detector.detect(image, min(own, self._continue_score))
-        else:
-            faces = self._detector.detect(image)
         # A face that is not read gets no id either: nobody would publish anything under it.
         found = _found([''] * len(faces), faces)
         sure = found.scores >= own

@@ -1,5 +1,6 @@
 """From an image to an estimate for each face: the whole product without ROS."""
 
+import copy
 from dataclasses import replace
 
 import numpy as np
@@ -85,8 +86,19 @@ class EmotionPipeline:
         self.smoothing = FaceSmoothing() if smoothing is None else smoothing
         self.doubts = DoubtRules() if doubts is None else doubts
         self.reuse_below = reuse_below
+        self._finding = (max_faces, every_n, continue_score)
         self._memory = CropMemory()
-        self.finder = FaceFinder(detector, self.tracker, max_faces, every_n, continue_score)
+        self.finder = FaceFinder(detector, self.tracker, *self._finding)
+
+    def for_another_stream(self):
+        """Make a pipeline for another camera, with tracker and smoothing of its own, and the same models in memory.
+
+        :returns: EmotionPipeline; only one of both may be at work at a time.
+        """
+        other = copy.copy(self)
+        other.tracker, other.smoothing, other._memory = FaceTracker(), FaceSmoothing(), CropMemory()
+        other.finder = FaceFinder(self.detector, other.tracker, *self._finding)
+        return other
 
     @property
     def esr_bundle(self):
@@ -113,19 +125,30 @@ class EmotionPipeline:
         """Why a model does not run on the provider that was asked for; '' when it does."""
         return self.engine.degraded or getattr(self.detector, 'degraded', '')
 
-    def estimate(self, image, stamp_s=None, until_s=None):
+    def detect(self, image):
+        """Find faces only, for an :meth:`estimate` of the same image later: another thread may do that ahead.
+
+        :param image: (H, W, 3) uint8 BGR.
+        :returns: Faces.
+        :raises BadImage: if the image is no such array.
+        :raises BadModel: if the detector gives something that is not finite or of another shape.
+        """
+        return self.finder.detect(check_image(image))
+
+    def estimate(self, image, stamp_s=None, until_s=None, detected=None):
         """Find every face and read it.
 
         :param image: (H, W, 3) uint8 BGR.
         :param stamp_s: when the image was taken, in seconds of any clock; faces then keep their ids from call to call.
             None for a picture on its own.
         :param until_s: when the answer shall be there, by time.monotonic(), where the pipeline is an anytime one.
+        :param detected: what :meth:`detect` gave for this image of a stream; None detects where that is due.
         :returns: list of FaceEstimate by falling area of the box; empty where there is no face.
         :raises BadImage: if the image is no such array.
         :raises BadModel: if a model gives something that is not finite or of another shape.
         """
         image = check_image(image)
-        found = self.finder.find_alone(image) if stamp_s is None else self.finder.find(image, stamp_s)
+        found = self.finder.find_alone(image) if stamp_s is None else self.finder.find(image, stamp_s, detected)
         if stamp_s is not None:
             self.smoothing.keep(self.tracker.live_ids)
         if not found.ids:

@@ -5,14 +5,14 @@ Every message carries the header of the image that it answers.
 
 import array
 import math
-from collections import OrderedDict
 
 import numpy as np
 from hri_msgs.msg import Expression, IdsList, NormalizedRegionOfInterest2D
 from sensor_msgs.msg import Image
 from vision_msgs.msg import Detection2D, Detection2DArray, ObjectHypothesisWithPose, VisionInfo
 
-from facial_emotion_ros.emotions import EXPRESSION_WORDS, UNKNOWN
+from facial_emotion_ros.emotions import UNKNOWN
+from facial_emotion_ros.expression_words import expression_word
 
 
 def check_finite(estimates):
@@ -78,28 +78,6 @@ def expression_message(header, estimate, contempt_as):
         message.expression, message.confidence = expression_word(
             estimate.scores, contempt_as, estimate.emotion)
     return message
-
-
-def expression_word(scores, contempt_as, emotion=''):
-    """Choose the word of hri_msgs/Expression.
-
-    :param scores: class -> score, in the order of EMOTIONS.
-    :param contempt_as: a word of hri_msgs/Expression, or 'drop'.
-    :param emotion: the class that is told, which need not have the best score at every moment; '' for the best one.
-    :returns: (word, confidence in [0, 1]); ('', 0.0) when all the scores lie on a dropped class.
-    """
-    words = OrderedDict()
-    for each, score in scores.items():
-        word = EXPRESSION_WORDS.get(each, contempt_as)
-        if word != 'drop':
-            words[word] = words.get(word, 0.0) + _within(score, 0.0, 1.0)
-    whole = sum(words.values())
-    if whole <= 1e-6:
-        return '', 0.0
-    word = EXPRESSION_WORDS.get(emotion, contempt_as if emotion else '')
-    if word not in words:
-        word = max(words, key=words.get)
-    return word, _within(words[word] / whole, 0.0, 1.0)
 
 
 def ids_message(header, ids):

@@ -1,0 +1,165 @@
+"""One network on its way through a recording: answers, sums, and the files that it writes."""
+
+import os
+from array import array
+
+import numpy as np
+
+from facial_emotion_ros import drawing
+from facial_emotion_ros.annotated_film import AnnotatedFilm
+from facial_emotion_ros.bag_evaluation.camera_run import CameraRun
+from facial_emotion_ros.bag_evaluation.story import Story
+from facial_emotion_ros.bag_evaluation.tables import COLUMNS, TIMING_COLUMNS, CsvTable, ParquetTable, rows_of
+from facial_emotion_ros.execution_providers import ProviderPlan
+from facial_emotion_ros.model_bundle import ModelBundle, resolve_bundle
+from facial_emotion_ros.pipeline import EmotionPipeline
+
+#: Images after which what was written is brought to the disk.
+_SETTLE_EVERY = 200
+
+#: What an image takes, by step. All but the last are done ahead, in a thread of their own.
+STEPS = ('read', 'decode', 'detect', 'estimate')
+
+
+class Judge:
+    """Runs one network over the images of all cameras.
+
+    runs: {camera: CameraRun}; story: Story; faults: what could not be written; stopped: why it cannot go on, ''.
+    """
+
+    def __init__(self, esr, output, options, cameras, detector=None):
+        """Load the network and begin the files.
+
+        :param esr: name or path of its bundle; '' for the node's.
+        :param output: folder for its files, which is there.
+        :param options: Options.
+        :param cameras: topics of the cameras.
+        :param detector: a detector that is loaded already; None loads the one of the options.
+        :raises BadModel: if a bundle is refused.
+        :raises OSError: if the folder cannot be written to.
+        """
+        plan = ProviderPlan(threads=options.threads, engine=options.engine)
+        detector = detector or (_very(options.detector) if options.detector else 'centerface')
+        self.pipeline = EmotionPipeline(
+            _very(esr) if esr else 'esr_9_ferplus', detector, providers=plan, max_faces=options.max_faces,
+            long_side_px=options.long_side_px, every_n=options.every_n)
+        self.output, self.story, self.faults, self.stopped = output, Story(), [], ''
+        self.runs, self._cameras, self._options = {}, cameras, options
+        self.recorded = None
+        self.times_ms = {step: array('f') for step in STEPS}
+        self._frames, self._films, self._sinks = 0, {}, {}
+        self._open()
+
+    def _open(self):
+        path = os.path.join(self.output, '')
+        self._sinks['frames.csv'] = CsvTable(path + 'frames.csv', COLUMNS)
+        self._sinks['timings.csv'] = CsvTable(path + 'timings.csv', TIMING_COLUMNS)
+        try:
+            self._sinks['frames.parquet'] = ParquetTable(path + 'frames.parquet')
+        except ImportError:
+            self.faults.append('frames.parquet is not written: that needs pyarrow (pip install pyarrow)')
+        except OSError as error:
+            self.faults.append(f'frames.parquet is not written: {error}')
+        if self._options.write_bag:
+            from facial_emotion_ros.bag_evaluation.annotated_bag import AnnotatedBag
+
+            self._sinks['annotated'] = AnnotatedBag(path + 'annotated', self.pipeline.esr_bundle,
+                                                    len(self._cameras) > 1)
+
+    def take(self, frame, truth, start_ns):
+        """Answer an image, and write and count the answer.
+
+        :param frame: Frame.
+        :param truth: NoTruth or one of its kind.
+        :param start_ns: stamp of the recording's first image.
+        :returns: milliseconds that the answer took; None for an image that is bad.
+        """
+        run = self.runs.get(frame.camera)
+        if run is None:
+            pipeline = self.pipeline if not self.runs else self.pipeline.for_another_stream()
+            run = self.runs[frame.camera] = CameraRun(pipeline, start_ns)
+        if frame.image is None:
+            run.lose(frame)
+            return
+        estimates, took_ms = run.answer(frame)
+        truths, missed = truth.of(frame.stamp_ns, estimates)
+        faces = list(zip(estimates, truths))
+        run.count(faces, missed)
+        if self.recorded is not None:
+            self.recorded.compare(frame, estimates)
+        self._show(frame, run.time_s, faces)
+        steps_ms = (*(1e3 * each for each in (frame.read_s, frame.decode_s, frame.found_s)), took_ms)
+        for step, value in zip(STEPS, steps_ms):
+            self.times_ms[step].append(value)
+        rows = rows_of(frame, run.time_s, faces)
+        self._write('frames.csv', lambda sink: sink.add(rows))
+        self._write('frames.parquet', lambda sink: sink.add(rows))
+        self._write('timings.csv', lambda sink: sink.add([(frame.camera, frame.number, *(round(value, 3)
+                                                                                        for value in steps_ms))]))
+        self._write('annotated', lambda sink: sink.add(frame, faces))
+        self._frames += 1
+        if self._frames % _SETTLE_EVERY == 0:
+            for name in list(self._sinks):
+                self._write(name, lambda sink: sink.settle())
+
+    def close(self):
+        """Finish the files that can be finished."""
+        for name in list(self._sinks):
+            self._write(name, lambda sink: sink.settle())
+            self._write(name, lambda sink: sink.close())
+        self._sinks = {}
+        for film in self._films.values():
+            film.close()
+
+    def discard(self):
+        """Delete what was begun."""
+        for sink in self._sinks.values():
+            sink.discard()
+        self._sinks = {}
+
+    def milliseconds(self):
+        """Give p50 and p95 of each step, in milliseconds: a dict of dicts."""
+        return {step: {'p50': float(np.percentile(values, 50)), 'p95': float(np.percentile(values, 95))}
+                for step, values in ((step, np.frombuffer(each, np.float32)) for step, each in self.times_ms.items()
+                                     if each)}
+
+    def _show(self, frame, time_s, faces):
+        """Let the pictures be made that leave this program: with blurred faces, if that is wished."""
+        image, estimates = frame.image, [estimate for estimate, _ in faces]
+        if self._options.blur_faces:
+            image = drawing.blur_faces(image, [estimate.box for estimate in estimates])
+        self.story.add(frame.camera, time_s, image, faces, lambda: drawing.draw_estimates(image, estimates))
+        if self._options.video:
+            film = self._films.get(frame.camera)
+            if film is None:
+                word = '' if len(self._cameras) == 1 else '_' + frame.camera.strip('/').replace('/', '_')
+                film = self._films[frame.camera] = AnnotatedFilm(self.output, 'annotated' + word)
+            film.add(drawing.draw_estimates(image, estimates), time_s)
+
+    def _write(self, name, action):
+        """Do something with a sink; one that fails is given up, and what it holds so far is kept where it is of use."""
+        sink = self._sinks.get(name)
+        if sink is None:
+            return
+        try:
+            action(sink)
+        except OSError as error:
+            del self._sinks[name]
+            said = f'{name} could not be written beyond image {self._frames} ({error.strerror or error})'
+            if not isinstance(sink, CsvTable):
+                sink.discard()
+                self.faults.append(f'{said}; it is deleted')
+                return
+            try:
+                sink.close()
+                self.faults.append(f'{said}; the rows before are kept')
+            except OSError:
+                sink.discard()
+                self.faults.append(f'{said}; it is deleted')
+            if name == 'frames.csv':
+                self.stopped = said
+
+
+def _very(name):
+    """Open the very bundle that is named, and not its like in eight bits."""
+    return ModelBundle.open(resolve_bundle(name))

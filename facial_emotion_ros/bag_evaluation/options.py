@@ -1,0 +1,55 @@
+"""What an evaluation depends on besides the recording."""
+
+import json
+from dataclasses import asdict, dataclass
+
+from facial_emotion_ros.errors import BadParameter
+
+
+@dataclass(frozen=True)
+class Options:
+    """What an evaluation depends on besides the recording.
+
+    :param topics: camera topics; () for those that the recording has.
+    :param bundles: ESR bundles, by name or path, which are run as they are; several are judged side by side. () runs
+        what the node would: the embedded one, in eight bits where the processor is faster so.
+    :param detector: bundle of the detector, by name or path; '' for the node's.
+    :param engine: 'onnxruntime' or 'openvino'.
+    :param truth: annotation topic of the recording, path of a CSV file of intervals, or ''.
+    :param recorded: topic of detections in the recording that ours are compared with; '' for the first that has some.
+    :param write_bag: also write our messages as a recording.
+    :param video: also write the annotated film.
+    :param blur_faces: blur faces in all pictures that are written.
+    :param max_faces: only so many largest faces; 0 for all.
+    :param long_side_px: the image's long side as the detector sees it.
+    :param every_n: faces are detected in every n-th image and followed in between, as the node does.
+    :param threads: of one operator.
+    """
+
+    topics: tuple[str, ...] = ()
+    bundles: tuple[str, ...] = ()
+    detector: str = ''
+    engine: str = 'onnxruntime'
+    truth: str = ''
+    recorded: str = ''
+    write_bag: bool = False
+    video: bool = False
+    blur_faces: bool = False
+    max_faces: int = 0
+    long_side_px: int = 480
+    every_n: int = 2
+    threads: int = 1
+
+    def __post_init__(self):
+        """Refuse what cannot be.
+
+        :raises BadParameter: naming it.
+        """
+        for name, low, high in (('max_faces', 0, 1000), ('long_side_px', 32, 4096), ('every_n', 1, 100),
+                                ('threads', 1, 256)):
+            if not low <= getattr(self, name) <= high:
+                raise BadParameter(f'expected {name} of {low} to {high}, got {getattr(self, name)}')
+
+    def text(self):
+        """Write them as JSON, the same for the same options."""
+        return json.dumps(asdict(self), sort_keys=True)

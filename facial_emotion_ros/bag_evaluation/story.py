@@ -1,0 +1,247 @@
+"""What happened in a recording, as its report shows it: of bounded size, however long the recording is."""
+
+import math
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+
+from facial_emotion_ros.emotions import EMOTIONS, UNKNOWN
+
+#: A story is told in at most so many steps of time, half as many after it grew.
+MAX_BINS = 1200
+
+#: Seconds that a step has at first; it doubles while a recording outgrows MAX_BINS of them.
+FIRST_BIN_S = 0.25
+
+#: Of so many faces a picture is kept; of others, who were seen for less long, none.
+MAX_PORTRAITS = 60
+
+#: Moments that are kept of each kind, and seconds between two of them.
+MAX_MOMENTS, MOMENT_GAP_S = 8, 2.0
+
+_PORTRAIT_PX, _MOMENT_PX = 96, 360
+_JPEG = [cv2.IMWRITE_JPEG_QUALITY, 82]
+
+#: Kinds of moments: what went wrong, or what deserves a look.
+WRONG, FLIP, DISAGREEMENT = 'wrong', 'flip', 'disagreement'
+
+
+@dataclass
+class Bin:
+    """One face in one step of time: sums over its frames, from which :meth:`mean` takes means."""
+
+    frames: int = 0
+    known: int = 0
+    scores: np.ndarray = field(default_factory=lambda: np.zeros(len(EMOTIONS)))
+    #: valence, arousal, agreement
+    affect: np.ndarray = field(default_factory=lambda: np.zeros(3))
+    #: Frames with each emotion, UNKNOWN last.
+    told: np.ndarray = field(default_factory=lambda: np.zeros(len(EMOTIONS) + 1, np.int64))
+    #: Frames with each emotion as truth; all 0 where nothing is known of it.
+    truth: np.ndarray = field(default_factory=lambda: np.zeros(len(EMOTIONS), np.int64))
+    #: Sums of true valence and arousal, and their frames.
+    true_affect: np.ndarray = field(default_factory=lambda: np.zeros(2))
+    true_affect_frames: int = 0
+
+    def add(self, other):
+        """Take another step's sums into this one's."""
+        self.frames += other.frames
+        self.known += other.known
+        self.true_affect_frames += other.true_affect_frames
+        for name in ('scores', 'affect', 'told', 'truth', 'true_affect'):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+    @property
+    def emotion(self):
+        """The word that most frames of this step were given: one of EMOTIONS or UNKNOWN."""
+        return (*EMOTIONS, UNKNOWN)[int(self.told.argmax())]
+
+    @property
+    def true_emotion(self):
+        """The truth of most of its frames, one of EMOTIONS; '' where none is known."""
+        return EMOTIONS[int(self.truth.argmax())] if self.truth.any() else ''
+
+    def mean(self, name):
+        """Give the mean of 'scores' (8,) or 'affect' (3,: valence, arousal, agreement) over the step's frames."""
+        return getattr(self, name) / max(self.frames, 1)
+
+    def mean_true_affect(self):
+        """Give true valence and arousal (2,), or None where they are not known."""
+        return self.true_affect / self.true_affect_frames if self.true_affect_frames else None
+
+
+@dataclass
+class FaceStory:
+    """One face: when it was there, and what was read of it.
+
+    first_s, last_s: seconds since the recording's first image; frames: with it; steps: {place in time: Bin}, the place
+    counted in the story's bin_s; portrait: JPEG file of its largest clear view, b'' where none was kept.
+    """
+
+    face_id: str
+    first_s: float
+    last_s: float
+    frames: int = 0
+    steps: 'OrderedDict[int, Bin]' = field(default_factory=OrderedDict)
+    portrait: bytes = b''
+    portrait_merit: float = -1.0
+
+
+@dataclass
+class Moment:
+    """A moment that deserves a look: when, which face, what about it in a sentence, and its picture (JPEG)."""
+
+    kind: str
+    weight: float
+    time_s: float
+    camera: str
+    face_id: str
+    says: str
+    picture: bytes
+
+
+@dataclass
+class CameraStory:
+    """One camera: faces {id: FaceStory} in the order of their coming; frames and frames with faces by step of time."""
+
+    faces: 'OrderedDict[str, FaceStory]' = field(default_factory=OrderedDict)
+    frames: dict = field(default_factory=dict)
+    frames_with_faces: dict = field(default_factory=dict)
+
+
+class Story:
+    """Collects what the report shows, frame by frame.
+
+    bin_s: seconds of one step; end_s: time of the last frame; cameras: {topic: CameraStory}; `moments()` tells those
+    that deserve a look.
+    """
+
+    def __init__(self):
+        """Begin without frames."""
+        self.bin_s, self.end_s = FIRST_BIN_S, 0.0
+        self.cameras = OrderedDict()
+        self._moments = {WRONG: [], FLIP: [], DISAGREEMENT: []}
+        self._told = {}
+
+    def add(self, camera, time_s, image, faces, shown=None):
+        """Take the answer to one frame.
+
+        :param camera: topic of its camera.
+        :param time_s: seconds since the recording's first image, not below 0.
+        :param image: (H, W, 3) uint8 BGR, as its pictures may be shown: with blurred faces where that is wished.
+        :param faces: list of (FaceEstimate, Truth or None).
+        :param shown: the image with the estimates drawn, made by calling it; None shows the image itself.
+        """
+        self._make_room(time_s)
+        place = int(time_s / self.bin_s)
+        told = self.cameras.setdefault(camera, CameraStory())
+        told.frames[place] = told.frames.get(place, 0) + 1
+        if faces:
+            told.frames_with_faces[place] = told.frames_with_faces.get(place, 0) + 1
+        for estimate, truth in faces:
+            face = told.faces.get(estimate.face_id)
+            if face is None:
+                face = told.faces[estimate.face_id] = FaceStory(estimate.face_id, time_s, time_s)
+            face.frames, face.last_s = face.frames + 1, max(face.last_s, time_s)
+            face.steps.setdefault(place, Bin()).add(_bin_of(estimate, truth))
+            self._keep_portrait(told, face, image, estimate)
+            self._look_for_moments(camera, time_s, image, estimate, truth, shown)
+
+    def moments(self):
+        """List the moments, the gravest kind first, within a kind in the order of time."""
+        return [each for kind in (WRONG, FLIP, DISAGREEMENT)
+                for each in sorted(self._moments[kind], key=lambda each: each.time_s)]
+
+    def _make_room(self, time_s):
+        """Double the steps' length until the recording fits into as many as may be."""
+        self.end_s = max(self.end_s, time_s)
+        while self.end_s / self.bin_s >= MAX_BINS:
+            self.bin_s *= 2
+            for camera in self.cameras.values():
+                for name in ('frames', 'frames_with_faces'):
+                    merged = {}
+                    for place, count in getattr(camera, name).items():
+                        merged[place // 2] = merged.get(place // 2, 0) + count
+                    setattr(camera, name, merged)
+                for face in camera.faces.values():
+                    steps = OrderedDict()
+                    for place, each in face.steps.items():
+                        steps.setdefault(place // 2, Bin()).add(each)
+                    face.steps = steps
+
+    def _keep_portrait(self, camera, face, image, estimate):
+        x0, y0, x1, y1 = estimate.box
+        size = math.sqrt(max(x1 - x0, 0.0) * max(y1 - y0, 0.0))
+        # A picture that is a little larger is not worth the encoding.
+        merit = (0.25 if estimate.emotion == UNKNOWN else 1.0) * min(size, 200.0) * estimate.box_score
+        if merit <= 1.1 * face.portrait_merit:
+            return
+        if not face.portrait and sum(bool(each.portrait) for each in camera.faces.values()) >= MAX_PORTRAITS:
+            # Whoever was there for less long gives way, once this one has stayed.
+            least = min((each for each in camera.faces.values() if each.portrait), key=lambda each: each.frames)
+            if least.frames >= face.frames:
+                return
+            least.portrait, least.portrait_merit = b'', -1.0
+        face.portrait = self._picture(image, estimate, _PORTRAIT_PX, 0.35)
+        face.portrait_merit = merit
+
+    def _look_for_moments(self, camera, time_s, image, estimate, truth, shown):
+        known = estimate.emotion != UNKNOWN
+        before = self._told.get((camera, estimate.face_id))
+        if known:
+            self._told[camera, estimate.face_id] = estimate.emotion
+        label = truth.emotion if truth is not None else ''
+        if label and known and label != estimate.emotion:
+            self._propose(WRONG, estimate.confidence, camera, time_s, image, estimate, shown,
+                          f'told {estimate.emotion} ({estimate.confidence:.0%}), truth is {label}')
+        elif known and before and before != estimate.emotion:
+            self._propose(FLIP, estimate.confidence, camera, time_s, image, estimate, shown,
+                          f'from {before} to {estimate.emotion} ({estimate.confidence:.0%})')
+        elif estimate.agreement < 0.5:
+            self._propose(DISAGREEMENT, 1.0 - estimate.agreement, camera, time_s, image, estimate, shown,
+                          f'the branches agree by {estimate.agreement:.0%} only')
+
+    def _propose(self, kind, weight, camera, time_s, image, estimate, shown, says):
+        """Keep a moment if it is among the gravest of its kind, one of its face in a few seconds."""
+        kept = self._moments[kind]
+        near = [each for each in kept if each.camera == camera and each.face_id == estimate.face_id
+                and abs(each.time_s - time_s) < MOMENT_GAP_S]
+        rivals = near or (kept if len(kept) >= MAX_MOMENTS else [])
+        least = min(rivals, key=lambda each: each.weight) if rivals else None
+        if least is not None:
+            if weight <= least.weight + 0.02:
+                return
+            kept.remove(least)
+        picture = self._picture(shown() if shown else image, estimate, _MOMENT_PX, 1.6)
+        kept.append(Moment(kind, weight, time_s, camera, estimate.face_id, says, picture))
+
+    @staticmethod
+    def _picture(image, estimate, side_px, margin):
+        """Cut a square around a face out of an image, as a JPEG file."""
+        height, width = image.shape[:2]
+        x0, y0, x1, y1 = estimate.box
+        half = min((0.5 + margin) * max(x1 - x0, y1 - y0, 8.0), 0.5 * max(height, width))
+        x, y = (x0 + x1) / 2, (y0 + y1) / 2
+        left, right = int(max(x - half, 0)), int(min(x + half, width))
+        top, bottom = int(max(y - half, 0)), int(min(y + half, height))
+        cut = image[top:max(bottom, top + 1), left:max(right, left + 1)]
+        scale = side_px / max(cut.shape[:2])
+        if scale < 1:
+            size = (max(1, round(cut.shape[1] * scale)), max(1, round(cut.shape[0] * scale)))
+            cut = cv2.resize(cut, size, interpolation=cv2.INTER_AREA)
+        return cv2.imencode('.jpg', cut, _JPEG)[1].tobytes()
+
+
+def _bin_of(estimate, truth):
+    """Make the sums of one face in one frame."""
+    step = Bin(frames=1, known=int(estimate.emotion != UNKNOWN),
+               scores=np.array([estimate.scores[emotion] for emotion in EMOTIONS]),
+               affect=np.array([estimate.valence, estimate.arousal, estimate.agreement]))
+    step.told[(*EMOTIONS, UNKNOWN).index(estimate.emotion)] = 1
+    if truth is not None and truth.emotion:
+        step.truth[EMOTIONS.index(truth.emotion)] = 1
+    if truth is not None and truth.valence is not None and truth.arousal is not None:
+        step.true_affect, step.true_affect_frames = np.array([truth.valence, truth.arousal]), 1
+    return step

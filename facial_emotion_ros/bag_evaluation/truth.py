@@ -1,0 +1,211 @@
+"""What people say that faces in a recording show: intervals of a CSV file, or an annotation topic of the recording."""
+
+import csv
+import math
+import os
+from typing import NamedTuple
+
+from facial_emotion_ros.bag_evaluation.face_log import FaceLog, LoggedFace, box_of, hypotheses_of, match, stamp_of
+from facial_emotion_ros.bags.message_types import DETECTIONS, EXPRESSION
+from facial_emotion_ros.emotions import EMOTIONS, EXPRESSION_WORDS, UNKNOWN
+from facial_emotion_ros.errors import BadBag, BadDataset
+
+#: Words that mean a class: its own name, and ROS4HRI's.
+WORDS = dict({emotion: emotion for emotion in EMOTIONS}, **{word: emotion for emotion, word in
+                                                           EXPRESSION_WORDS.items()})
+
+#: Times above this are stamps (seconds since 1970), those below count from the recording's first image.
+_STAMPS_FROM_S = 1e8
+
+#: An annotation of single images belongs to an image whose stamp is no further away than this.
+NEAR_S = 0.05
+
+#: Boxes that overlap by this share (intersection over union) are of one face.
+MIN_OVERLAP = 0.3
+
+#: Types that an annotation topic may have.
+TYPES = (DETECTIONS, EXPRESSION)
+
+_COLUMNS = ('start', 'end', 'face', 'emotion', 'valence', 'arousal')
+
+
+class Truth(NamedTuple):
+    """What a face shows: emotion (one of EMOTIONS, '' where only affect is told), valence and arousal in [-1, 1] or
+    None; person: who it is, where the annotation says so, '' otherwise.
+    """
+
+    emotion: str = ''
+    valence: float | None = None
+    arousal: float | None = None
+    person: str = ''
+
+
+class NoTruth:
+    """Nothing is known of what faces show."""
+
+    source = ''
+
+    def begin(self, start_ns):
+        """Learn the stamp of the recording's first image."""
+
+    def of(self, stamp_ns, faces):
+        """Give the truth of each face.
+
+        :param stamp_ns: of the image.
+        :param faces: list of FaceEstimate.
+        :returns: list of Truth or None, one a face; number of annotated faces that none of these is.
+        """
+        return [None] * len(faces), 0
+
+
+class Intervals(NoTruth):
+    """Truth of a CSV file: from when to when a face, or any, shows what."""
+
+    def __init__(self, path):
+        """Read the file.
+
+        :param path: CSV with a line of names: start, end, and emotion or valence and arousal; face may be there: an id
+            as in frames.csv, or any (or empty). Times are seconds since the recording's first image, or stamps in
+            seconds since 1970.
+        :raises BadDataset: if a line cannot be read, with its number.
+        """
+        self.source, self._start_s, self._rows = os.path.basename(path), 0.0, []
+        try:
+            with open(path, newline='', encoding='utf-8-sig') as file:
+                rows = csv.DictReader(file)
+                names = [name.strip() for name in rows.fieldnames or []]
+                rows.fieldnames = names
+                if not {'start', 'end'} <= set(names) or not ({'emotion', 'valence'} & set(names)):
+                    raise BadDataset(f'{path}: expected a first line that names the columns start, end and emotion (or '
+                                     f'valence, arousal), got {",".join(names) or "nothing"}')
+                for number, row in enumerate(rows, 2):
+                    self._rows.append(self._row(row, f'{path}, line {number}'))
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            raise BadDataset(f'{path}: expected a CSV file of intervals, it cannot be read ({error})') from error
+
+    def begin(self, start_ns):
+        """Count times from the recording's first image."""
+        self._start_s = start_ns / 1e9
+
+    def of(self, stamp_ns, faces):
+        """As NoTruth does; of several intervals that hold, one that names the face comes first, then the first."""
+        stamp_s = stamp_ns / 1e9
+        holding = [row for row in self._rows if row[0] <= (stamp_s if row[0] > _STAMPS_FROM_S else
+                                                           stamp_s - self._start_s) < row[1]]
+        found = []
+        for face in faces:
+            named = [row for row in holding if row[2] == face.face_id] or [row for row in holding if not row[2]]
+            found.append(named[0][3] if named else None)
+        return found, 0
+
+    def _row(self, row, where):
+        values = {name: (row.get(name) or '').strip() for name in _COLUMNS}
+        start, end = (_number(values[name], f'{where}: {name}', 'a time in seconds') for name in ('start', 'end'))
+        if end <= start:
+            raise BadDataset(f'{where}: expected an end after the start, got {values["start"]} to {values["end"]}')
+        face = '' if values['face'].lower() in ('', 'any', '*') else values['face']
+        valence, arousal = (_affect(values[name], f'{where}: {name}') for name in ('valence', 'arousal'))
+        emotion = _emotion(values['emotion'], where) if values['emotion'] else ''
+        if not emotion and valence is None and arousal is None:
+            raise BadDataset(f'{where}: expected an emotion, or valence and arousal, got neither')
+        return start, end, face, Truth(emotion, valence, arousal, face)
+
+
+class Annotations(NoTruth):
+    """Truth of a topic of the recording."""
+
+    def __init__(self, bag, topic):
+        """Read the topic.
+
+        :param bag: BagFile, open.
+        :param topic: its name: Detection2DArray tells boxes and what each face shows, in the image of its stamp; an
+            Expression holds for any face, until the next one.
+        :raises BadBag: if the recording has no such topic, of such a type.
+        :raises BadDataset: if it holds a word that is none of WORDS.
+        """
+        known = bag.topics.get(topic)
+        if known is None or known.msgtype not in TYPES:
+            there = ', '.join(each.name for each in bag.topics.values() if each.msgtype in TYPES) or 'none'
+            came = f'which is a {known.msgtype}' if known else 'which is not recorded'
+            raise BadBag(f'expected an annotation topic ({" or ".join(TYPES)}), or a CSV file (.csv), got {topic}, '
+                         f'{came}; topics of such a type: {there}')
+        self.source, self._holds, self._log = topic, known.msgtype == EXPRESSION, FaceLog()
+        for message in bag.messages([topic]):
+            fields = message.read()
+            faces = _expression(fields, topic) if self._holds else _boxes(fields, topic)
+            self._log.add(stamp_of(fields, message.receive_ns), message.receive_ns, faces)
+
+    def of(self, stamp_ns, faces):
+        """As NoTruth does; a face is the annotated one whose box overlaps its own most."""
+        told = self._log.before(stamp_ns) if self._holds else self._log.near(stamp_ns, NEAR_S)
+        if told is None:
+            return [None] * len(faces), 0
+        truths = [Truth(each.emotion, each.valence, each.arousal, each.person) for each in told[0]]
+        if self._holds:
+            return (truths or [None])[:1] * len(faces), 0
+        pairs = match([each.box for each in told[0]], [face.box for face in faces], MIN_OVERLAP)
+        found = [None] * len(faces)
+        for row, column in pairs:
+            found[column] = truths[row]
+        return found, len(truths) - len(pairs)
+
+
+def open_truth(text, bag):
+    """Open ground truth.
+
+    :param text: a topic of the recording (it begins with a slash and is recorded), path of a CSV file, or ''.
+    :param bag: BagFile, open.
+    :returns: Intervals, Annotations or NoTruth.
+    :raises BadBag: for a topic that is none.
+    :raises BadDataset: for a file that cannot be read.
+    """
+    if not text:
+        return NoTruth()
+    if text in bag.topics or not text.lower().endswith('.csv'):
+        return Annotations(bag, text)
+    return Intervals(text)
+
+
+def _boxes(message, topic):
+    found = []
+    for detection in message.detections:
+        told = dict(hypotheses_of(detection))
+        words = [word for word in told if word not in ('valence', 'arousal', 'agreement')]
+        word = max(words, key=told.get) if words else ''
+        emotion = _emotion(word, topic) if word and word != UNKNOWN else ''
+        found.append(LoggedFace(box_of(detection), emotion, told.get(word, 0.0), told.get('valence'),
+                                told.get('arousal'), str(getattr(detection, 'id', ''))))
+    return found
+
+
+def _expression(message, topic):
+    word = message.expression
+    if not word and not message.confidence:
+        return []
+    return [LoggedFace((0, 0, 0, 0), _emotion(word, topic) if word else '', message.confidence, message.valence,
+                       message.arousal, '')]
+
+
+def _emotion(word, where):
+    if word.lower() not in WORDS:
+        raise BadDataset(f'{where}: expected one of {", ".join(WORDS)}, got {word!r}')
+    return WORDS[word.lower()]
+
+
+def _affect(text, where):
+    if not text:
+        return None
+    number = _number(text, where, 'a number in [-1, 1]')
+    if not -1 <= number <= 1:
+        raise BadDataset(f'{where}: expected a number in [-1, 1], got {text}')
+    return number
+
+
+def _number(text, where, expected):
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise BadDataset(f'{where}: expected {expected}, got {text!r}')
+    return number

@@ -1,0 +1,181 @@
+"""Figures of a recording follow from sums of its stretches; changes are called so only beyond chance."""
+import json
+
+import numpy as np
+import pytest
+
+pytest.importorskip('rosbags', reason='rosbags is not installed: scripts/setup --tests does that')
+
+from bag_faces import face, frame
+
+from facial_emotion_ros import metrics
+from facial_emotion_ros.bag_evaluation.camera_run import MAX_STRETCHES, CameraRun
+from facial_emotion_ros.bag_evaluation.compare import ALIKE, BETTER, WORSE, compare, read_summary
+from facial_emotion_ros.bag_evaluation.totals import Totals, add, compared_figures, figures, intervals, truth_figures
+from facial_emotion_ros.bag_evaluation.truth import Truth
+from facial_emotion_ros.emotions import EMOTIONS, UNKNOWN
+from facial_emotion_ros.errors import BadDataset
+
+
+class StillPipeline:
+    """Stands for a pipeline: answers nothing, and counts how often it was told to forget."""
+
+    resets = 0
+
+    def estimate(self, image, stamp_s, detected=None):
+        self.stamp_s = stamp_s
+        return []
+
+    def reset(self):
+        self.resets += 1
+
+
+def run_of(*frames):
+    run = CameraRun(StillPipeline(), frames[0].stamp_ns)
+    for each in frames:
+        run.answer(each)
+        run.count([], 0)
+    return run
+
+
+def test_figures_are_those_of_the_faces_when_words_and_truths_are_told():
+    sums = Totals()
+    for told, true in (('happy', 'happy'), ('happy', 'sad'), ('sad', 'sad'), (UNKNOWN, 'sad')):
+        sums.tell(face(told), Truth(true))
+    sums.tell(face('fear'), None)
+    sums.count('missed', 1)
+    found, truth = figures(sums.values), truth_figures(sums.values)
+    assert found['face_frames'] == 5 and found['unknown_share'] == 0.2 and found['emotions']['happy'] == 0.4
+    assert (truth['n'], truth['answered'], truth['accuracy'], truth['right_of_all']) == (4, 0.75, 2 / 3, 0.5)
+    assert truth['found'] == 0.8 and truth['confusion'][2][1] == 1 and truth['unknown']['sad'] == 1
+    labels, answers = [1, 2, 2], [1, 1, 2]
+    matrix = metrics.confusion(labels, answers)
+    assert truth['macro_f1'] == pytest.approx(metrics.macro_f1(matrix))
+    assert truth['macro_recall'] == pytest.approx(metrics.macro_recall(matrix))
+
+
+def test_affect_figures_are_those_of_the_metrics_when_they_are_made_of_sums():
+    generator = np.random.default_rng(3)
+    true, told = generator.uniform(-1, 1, (2, 200)), generator.uniform(-1, 1, (2, 200))
+    parts = [Totals() for _ in range(4)]
+    for row in range(200):
+        parts[row % 4].tell(face(valence=told[0, row], arousal=told[1, row]), Truth('', true[0, row], true[1, row]))
+    affect = truth_figures(add(parts).values)['affect']
+    for side, name in enumerate(('valence', 'arousal')):
+        for figure in ('rmse', 'ccc', 'pcc', 'sagr'):
+            assert affect[name][figure] == pytest.approx(getattr(metrics, figure)(true[side], told[side]))
+
+
+def test_nothing_is_said_of_truth_when_there_is_none():
+    sums = Totals()
+    sums.tell(face(), None)
+    assert truth_figures(sums.values) is None and compared_figures(sums.values)['accuracy'] is None
+
+
+def test_sums_come_back_the_same_when_they_went_through_json():
+    sums = Totals()
+    sums.tell(face(valence=1 / 3), Truth('sad', 0.25, -0.5))
+    again = Totals(json.loads(json.dumps(sums.sparse())))
+    assert np.allclose(again.values, sums.values, atol=1e-8) and len(sums.sparse()) < 30
+
+
+def test_an_interval_holds_the_figure_and_is_wider_when_images_are_alike_than_if_each_were_drawn():
+    generator = np.random.default_rng(0)
+    hard = generator.random(30) < 0.3
+    parts = [Totals() for _ in hard]
+    for part, is_hard in zip(parts, hard):
+        for _ in range(20):
+            part.tell(face('sad' if is_hard else 'happy'), Truth('happy'))
+    low, high = intervals(parts)['accuracy']
+    share = 1 - hard.mean()
+    if_each_were_drawn = 2 * 1.96 * np.sqrt(share * (1 - share) / 600)
+    assert low < share < high and high - low > 3 * if_each_were_drawn
+    assert 'accuracy' not in intervals(parts[:1])
+
+
+def summary_of(rights, sha='a', flips=0):
+    """A summary of stretches with ten labelled faces each, so many of them right."""
+    sums = {}
+    for place, right in enumerate(rights):
+        part = Totals()
+        for row in range(10):
+            part.tell(face('happy' if row < right else 'sad'), Truth('happy'))
+        part.count('face_s', 2.0)
+        part.count('flips', flips)
+        sums[str(place)] = part.sparse()
+    return {'format': 1, 'bag': {'sha256': sha}, 'stretches': {'/camera': {'seconds': 2.0, 'sums': sums}}}
+
+
+def verdicts(before, now):
+    return {change.figure: change.verdict for change in compare(before, now)}
+
+
+def test_better_is_called_better_only_when_it_is_more_than_chance():
+    swinging = [9, 2, 8, 3, 9, 1, 7, 4, 9, 2]
+    more = [min(right + 1, 10) for right in swinging]
+    assert verdicts(summary_of(swinging), summary_of(more))['accuracy'] == BETTER
+    assert verdicts(summary_of(more), summary_of(swinging))['accuracy'] == WORSE
+    # Of another recording nobody knows whether its stretches were harder.
+    assert verdicts(summary_of(swinging), summary_of(more, 'b'))['accuracy'] == ALIKE
+    assert verdicts(summary_of(swinging), summary_of(swinging))['accuracy'] == ALIKE
+
+
+def test_fewer_changes_of_the_word_are_better():
+    assert verdicts(summary_of([5] * 8, flips=2), summary_of([5] * 8, flips=1))['flips_per_minute'] == BETTER
+
+
+@pytest.mark.parametrize('text', ['', '[]', '{"format": 99, "stretches": {}}', '{"format": 1}'])
+def test_a_file_that_is_no_summary_is_refused(tmp_path, text):
+    path = tmp_path / 'summary.json'
+    path.write_text(text)
+    with pytest.raises(BadDataset, match='summary.json of an evaluation'):
+        read_summary(str(path))
+
+
+def test_a_change_of_mind_is_counted_when_the_word_changes_and_not_when_it_was_unknown_between():
+    run = CameraRun(StillPipeline(), frame().stamp_ns)
+    for number, word in enumerate(['happy', 'happy', UNKNOWN, 'happy', 'sad', UNKNOWN, 'happy']):
+        run.answer(frame(number, number / 10))
+        run.count([(face(word), None)], 0)
+    found = figures(run.totals().values)
+    assert found['flips'] == 2 and found['faces'] == 1 and found['flips_per_minute'] == pytest.approx(60 * 2 / 0.6)
+    assert found['unknown_share'] == pytest.approx(2 / 7)
+
+
+def test_an_id_switch_is_counted_when_a_person_gets_another_id_and_not_after_an_absence():
+    run = CameraRun(StillPipeline(), frame().stamp_ns)
+    for time_s, face_id in ((0.0, 'a'), (0.1, 'a'), (0.2, 'b'), (5.0, 'c')):
+        run.answer(frame(0, time_s))
+        run.count([(face(face_id=face_id), Truth('happy', person='ann'))], 0)
+    found = figures(run.totals().values)
+    assert found['id_switches'] == 1 and found['persons'] == 1 and found['faces'] == 3
+
+
+def test_time_goes_on_and_faces_are_forgotten_when_stamps_go_back_or_leap():
+    run = run_of(frame(0, 0.0), frame(1, 0.1, receive_s=0.1), frame(2, -50.0, receive_s=0.2),
+                 frame(3, -49.9, receive_s=0.3), frame(4, 3600.0, receive_s=0.4), frame(5, 3600.1, receive_s=0.5))
+    assert run.jumps == 2 and run.pipeline.resets == 2 and run.time_s == pytest.approx(0.5)
+
+
+def test_a_pause_is_a_pause_when_the_recording_paused_too():
+    run = run_of(frame(0, 0.0), frame(1, 3600.0, receive_s=3600.0))
+    assert run.jumps == 0 and run.time_s == 3600.0
+
+
+def test_stretches_stay_few_and_nothing_is_lost_when_a_recording_is_long():
+    run = run_of(*(frame(number, number * 7.0) for number in range(2000)))
+    assert len(run.stretches) <= MAX_STRETCHES and figures(run.totals().values)['frames'] == 2000
+    assert run.stretch_s >= 2000 * 7.0 / MAX_STRETCHES
+
+
+def test_reasons_are_few_when_every_image_is_bad_in_its_own_way():
+    run = CameraRun(StillPipeline(), frame().stamp_ns)
+    for number in range(500):
+        run.lose(frame(number, number / 10, image=None, fault=f'{number} is wrong' if number < 250 else 'x' * number))
+    assert sum(count for count, _ in run.losses.values()) == 500 and len(run.losses) <= 11
+    assert run.losses['# is wrong'] == (250, '0 is wrong')
+    assert figures(run.totals().values)['bad_frames'] == 500
+
+
+def test_words_of_summaries_are_the_classes():
+    assert list(figures(Totals().values)['emotions']) == [*EMOTIONS, UNKNOWN]

@@ -1,0 +1,308 @@
+"""A recording goes in; tables, figures, a report, a recording and a film come out, the same every time."""
+import csv
+import json
+import os
+import resource
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip('rosbags', reason='rosbags is not installed: scripts/setup --tests does that')
+pytest.importorskip('pyarrow', reason='pyarrow is not installed: scripts/setup --tests does that')
+
+from facial_emotion_ros.bag_evaluation import tables
+from facial_emotion_ros.bags.bag_file import BagFile
+from facial_emotion_ros.bags.message_types import COMPRESSED_IMAGE, DETECTIONS, EXPRESSION, IMAGE, make, typestore
+from facial_emotion_ros.bags.sample_bag import ANNOTATION, CAMERA, START_NS, write_sample_bag
+from facial_emotion_ros.bags.writer import BagWriter
+from facial_emotion_ros.commands import evaluate_bag, make_sample_bag
+from facial_emotion_ros.emotions import EMOTIONS
+from facial_emotion_ros.pipeline import EmotionPipeline
+from facial_emotion_ros.sample_film import SampleFilm
+
+JPEG = CAMERA + '/compressed'
+COUNT = 12
+
+#: Files that are the same whenever the same is evaluated.
+SAME = ('frames.csv', 'frames.parquet', 'annotated.mp4', os.path.join('annotated', 'annotated.mcap'))
+
+
+@pytest.fixture(scope='module')
+def bag(tmp_path_factory):
+    """Twelve images with a face each."""
+    path = str(tmp_path_factory.mktemp('bags') / 'walk')
+    write_sample_bag(path, COUNT / 10, 10, width=320, height=240)
+    return path
+
+
+@pytest.fixture(scope='module')
+def output(bag, tmp_path_factory):
+    """All that an evaluation writes of it."""
+    path = str(tmp_path_factory.mktemp('results') / 'out')
+    assert evaluate_bag.main([bag, '--output', path, '--truth', ANNOTATION, '--write-bag', '--video']) == 0
+    return path
+
+
+def rows(folder):
+    with open(os.path.join(folder, 'frames.csv'), newline='', encoding='utf-8') as file:
+        return list(csv.DictReader(file))
+
+
+def summary(folder):
+    with open(os.path.join(folder, 'summary.json'), encoding='utf-8') as file:
+        return json.load(file)
+
+
+def content(*path):
+    with open(os.path.join(*path), 'rb') as file:
+        return file.read()
+
+
+def test_every_image_has_its_row_with_the_very_answer_of_the_pipeline(bag, output):
+    found = rows(output)
+    assert [int(row['frame']) for row in found] == list(range(COUNT)) and list(found[0]) == list(tables.COLUMNS)
+    assert [int(row['stamp_ns']) for row in found] == [START_NS + number * 10 ** 8 for number in range(COUNT)]
+    pipeline, film = EmotionPipeline(every_n=2), SampleFilm(320, 240)  # as the node's parameters are
+    for row in found:
+        coded = cv2.imencode('.jpg', film.frame(float(row['time_s'])), [cv2.IMWRITE_JPEG_QUALITY, 90])[1]
+        face, = pipeline.estimate(cv2.imdecode(coded, cv2.IMREAD_COLOR), float(row['time_s']))
+        assert row['face_id'] == face.face_id and row['emotion'] == face.emotion and row['true_emotion'] == 'happy'
+        assert row['person'] == 'astronaut' and row['raw_emotion'] == face.raw.emotion
+        numbers = [float(row[name]) for name in ('x0', 'y0', 'x1', 'y1', 'valence', 'arousal', 'raw_valence',
+                                                 'score_happy', 'raw_score_sad', 'confidence', 'agreement')]
+        expected = [*face.box, face.valence, face.arousal, face.raw.valence, face.scores['happy'],
+                    face.raw.scores['sad'], face.confidence, face.agreement]
+        assert np.allclose(numbers, expected, atol=2e-6)
+
+
+def test_parquet_holds_what_the_csv_file_holds(output):
+    import pyarrow
+    from pyarrow import parquet
+
+    table = parquet.read_table(os.path.join(output, 'frames.parquet'))
+    assert table.column_names == list(tables.COLUMNS) and table.schema.field('stamp_ns').type == pyarrow.int64()
+    for row, told in zip(table.to_pylist(), rows(output)):
+        for name, text in told.items():
+            if isinstance(row[name], float):
+                assert float(text) == pytest.approx(row[name], abs=1e-5)
+            else:
+                assert text == ('' if row[name] is None else str(row[name]))
+
+
+def test_the_summary_says_what_was_read_and_how_well(bag, output):
+    found = summary(output)
+    assert found['bag']['name'] == 'walk' and found['whole'] is True and found['bag']['faults'] == []
+    overall = found['overall']
+    assert (overall['frames'], overall['faces'], overall['coverage'], overall['flips']) == (COUNT, 1, 1.0, 0)
+    assert found['truth']['accuracy'] == 1.0 and found['truth']['n'] == COUNT and found['truth']['found'] == 1.0
+    assert found['overall']['id_switches'] == 0 and found['cameras'].keys() == {JPEG}
+    assert {'read', 'decode', 'detect', 'estimate'} == set(found['run']['ms']) and len(found['bundle']['sha256']) == 64
+    assert found['run']['command'].startswith('evaluate_bag ') and found['recorded'] is None
+
+
+def test_all_bytes_are_the_same_when_the_same_is_evaluated_again(bag, output, tmp_path):
+    again = str(tmp_path / 'again')
+    assert evaluate_bag.main([bag, '--output', again, '--truth', ANNOTATION, '--write-bag', '--video']) == 0
+    for name in SAME:
+        assert content(again, name) == content(output, name), name
+    one, other = summary(output), summary(again)
+    assert one.pop('run') != other.pop('run') and one == other
+
+
+def test_our_messages_are_those_of_the_node_when_a_recording_is_written(output):
+    with BagFile(os.path.join(output, 'annotated')) as written:
+        assert {name: topic.msgtype for name, topic in written.topics.items()} == {
+            '/detections': DETECTIONS, '/detections/raw': DETECTIONS, '/affect': DETECTIONS, '/expression': EXPRESSION,
+            '/vision_info': 'vision_msgs/msg/VisionInfo'}
+        told = [message.read() for message in written.messages(['/detections'])]
+        words = [message.read().expression for message in written.messages(['/expression'])]
+    assert len(told) == COUNT and words == ['happy'] * COUNT
+    for message, row in zip(told, rows(output)):
+        face, = message.detections
+        assert message.header.stamp.sec * 10 ** 9 + message.header.stamp.nanosec == int(row['stamp_ns'])
+        assert message.header.frame_id == 'camera' and face.id == row['face_id'] and len(face.results) == len(EMOTIONS)
+        assert face.results[0].hypothesis.class_id == 'happy' and face.results[0].pose.pose.orientation.w == 1.0
+        assert face.bbox.center.position.x == pytest.approx((float(row['x0']) + float(row['x1'])) / 2, abs=1e-4)
+
+
+def test_our_own_recording_agrees_with_us_when_it_is_compared(bag, output, tmp_path):
+    both = str(tmp_path / 'both')
+    with BagWriter(both) as writer:
+        for path in (bag, os.path.join(output, 'annotated')):
+            with BagFile(path) as part:
+                for message in part.messages():
+                    writer.write(message.topic, message.msgtype, message.receive_ns, message.cdr)
+    assert evaluate_bag.main([both, '--output', str(tmp_path / 'out')]) == 0
+    found = summary(tmp_path / 'out')['recorded']
+    assert (found['topic'], found['n'], found['agreement']) == ('/annotation/faces', COUNT, 1.0)
+    assert evaluate_bag.main([both, '--output', str(tmp_path / 'out'), '--truth', ANNOTATION]) == 0
+    found = summary(tmp_path / 'out')['recorded']
+    assert (found['topic'], found['n'], found['confidence_gap']) == ('/detections', COUNT, pytest.approx(0, abs=1e-6))
+    assert found['latency_ms_p50'] == pytest.approx(4)
+
+
+def test_the_detector_looks_at_every_image_ahead_when_that_is_asked_for(bag, tmp_path):
+    assert evaluate_bag.main([bag, '--output', str(tmp_path / 'out'), '--every-n', '1']) == 0
+    pipeline, film = EmotionPipeline(), SampleFilm(320, 240)
+    for row in rows(tmp_path / 'out'):
+        coded = cv2.imencode('.jpg', film.frame(float(row['time_s'])), [cv2.IMWRITE_JPEG_QUALITY, 90])[1]
+        face, = pipeline.estimate(cv2.imdecode(coded, cv2.IMREAD_COLOR), float(row['time_s']))
+        assert np.allclose([float(row[name]) for name in ('x0', 'y0', 'x1', 'y1')], face.box, atol=2e-6)
+    with open(tmp_path / 'out' / 'timings.csv', newline='', encoding='utf-8') as file:
+        assert all(float(row['detect_ms']) > 0.5 for row in csv.DictReader(file))
+
+
+def test_the_film_shows_every_image_when_it_is_wanted(output):
+    film = cv2.VideoCapture(os.path.join(output, 'annotated.mp4'))
+    count = int(film.get(cv2.CAP_PROP_FRAME_COUNT))
+    assert count == COUNT and film.get(cv2.CAP_PROP_FPS) == pytest.approx(10, 0.01)
+    film.release()
+
+
+def test_bundles_are_judged_side_by_side_when_two_are_named(bag, tmp_path, capsys):
+    out = str(tmp_path / 'out')
+    assert evaluate_bag.main([bag, '--output', out, '--truth', ANNOTATION, '--bundle', 'esr_9_ferplus', '--bundle',
+                              'esr_9_ferplus_int8']) == 0
+    shas = {summary(os.path.join(out, name))['bundle']['sha256'] for name in ('esr_9_ferplus', 'esr_9_ferplus_int8')}
+    told = json.loads(content(out, 'comparison.json'))
+    assert len(shas) == 2 and {told[0]['before']['sha256'], told[0]['now']['sha256']} == shas
+    assert {change['figure'] for change in told[0]['changes']} >= {'accuracy', 'coverage', 'flips_per_minute'}
+    assert 'esr_9_ferplus_int8 against esr_9_ferplus' in capsys.readouterr().out
+
+
+def test_cameras_have_faces_and_figures_of_their_own_when_there_are_several(bag, tmp_path):
+    path = str(tmp_path / 'two')
+    with BagWriter(path) as writer, BagFile(bag) as part:
+        for message in part.messages([JPEG]):
+            for topic in ('/left/image/compressed', '/right/image/compressed'):
+                writer.write(topic, message.msgtype, message.receive_ns, message.cdr)
+    assert evaluate_bag.main([path, '--output', str(tmp_path / 'out'), '--write-bag']) == 0
+    found = summary(tmp_path / 'out')
+    assert found['overall']['frames'] == 2 * COUNT and found['overall']['faces'] == 2
+    assert [told['faces'] for told in found['cameras'].values()] == [1, 1]
+    with BagFile(str(tmp_path / 'out' / 'annotated')) as written:
+        assert written.topics['/left/image/compressed/detections'].count == COUNT
+    assert evaluate_bag.main([path, '--output', str(tmp_path / 'one'), '--topic', '/left/image/compressed']) == 0
+    assert list(summary(tmp_path / 'one')['cameras']) == ['/left/image/compressed']
+
+
+def test_no_face_can_be_recognised_when_faces_are_blurred(bag, tmp_path):
+    import base64
+    import re
+
+    pages = {}
+    for name, more in (('plain', []), ('blurred', ['--blur-faces'])):
+        assert evaluate_bag.main([bag, '--output', str(tmp_path / name), '--video', *more]) == 0
+        pages[name] = content(str(tmp_path / name), 'report.html').decode()
+    sharpness = {}
+    for name, page in pages.items():
+        pictures = [cv2.imdecode(np.frombuffer(base64.b64decode(coded), np.uint8), cv2.IMREAD_GRAYSCALE)
+                    for coded in re.findall(r'data:image/jpeg;base64,([^"\')]+)', page)]
+        middle = [picture[len(picture) // 3:2 * len(picture) // 3, len(picture[0]) // 3:2 * len(picture[0]) // 3]
+                  for picture in pictures]
+        sharpness[name] = max(cv2.Laplacian(each, cv2.CV_64F).std() for each in middle)
+    assert sharpness['blurred'] < 0.35 * sharpness['plain']
+    detector = EmotionPipeline().detector
+    film = cv2.VideoCapture(str(tmp_path / 'blurred' / 'annotated.mp4'))
+    image = film.read()[1]
+    film.release()
+    assert len(detector.detect(image).boxes) == 0
+    assert content(str(tmp_path / 'blurred'), 'frames.csv') == content(str(tmp_path / 'plain'), 'frames.csv')
+
+
+def test_what_was_lost_is_counted_and_the_rest_is_read_when_images_are_bad(bag, tmp_path, capsys):
+    path = str(tmp_path / 'bad')
+    with BagWriter(path) as writer, BagFile(bag) as part:
+        for number, message in enumerate(part.messages([JPEG])):
+            cdr = message.cdr
+            if number in (3, 7):
+                fields = message.read()
+                half = fields.data[:len(fields.data) // 2]
+                cdr = typestore().serialize_cdr(make(COMPRESSED_IMAGE, header=fields.header, format='jpeg', data=half),
+                                                COMPRESSED_IMAGE)
+            writer.write(message.topic, message.msgtype, message.receive_ns, cdr)
+    assert evaluate_bag.main([path, '--output', str(tmp_path / 'out')]) == 0
+    found = summary(tmp_path / 'out')
+    assert found['overall']['frames'] == COUNT - 2 and found['overall']['bad_frames'] == 2 and not found['whole']
+    assert '2 images could not be read' in ' '.join(found['bag']['faults']) + capsys.readouterr().err
+    assert [int(row['frame']) for row in rows(tmp_path / 'out')] == [0, 1, 2, 4, 5, 6, 8, 9, 10, 11]
+    assert evaluate_bag.main([path, '--output', str(tmp_path / 'out'), '--strict']) == evaluate_bag.MISSED
+
+
+def test_images_of_several_sizes_are_read_when_the_camera_changed_its_mode(tmp_path):
+    path = str(tmp_path / 'sizes')
+    with BagWriter(path) as writer:
+        for number, (width, height) in enumerate(((320, 240), (160, 120), (240, 320))):
+            image = SampleFilm(width, height).frame(0.0)
+            head = make('std_msgs/msg/Header', stamp=make('builtin_interfaces/msg/Time', sec=100 + number))
+            message = make(IMAGE, header=head, height=height, width=width, encoding='bgr8', step=3 * width,
+                           data=image.reshape(-1))
+            writer.write(CAMERA, IMAGE, (100 + number) * 10 ** 9, typestore().serialize_cdr(message, IMAGE))
+    assert evaluate_bag.main([path, '--output', str(tmp_path / 'out'), '--video']) == 0
+    assert summary(tmp_path / 'out')['overall']['frames'] == 3 and os.path.exists(tmp_path / 'out' / 'annotated.mp4')
+
+
+@pytest.mark.parametrize('arguments, said', [
+    (['--topic', '/nowhere'], '/nowhere, the recording has'), (['--topic', ANNOTATION], 'expected images on'),
+    (['--truth', '/nowhere'], 'annotation topic'), (['--truth', 'none.csv'], 'CSV file of intervals'),
+    (['--bundle', 'no_such'], 'no_such'), (['--compare', 'no.json'], 'summary.json'),
+    (['--recorded', JPEG], 'compare with'), (['--max-faces', '-1'], 'max_faces'), (['--threads', '0'], 'threads'),
+    (['--workers', '-1'], '--workers')])
+def test_one_line_says_what_is_wrong_when_the_request_is(bag, tmp_path, capsys, arguments, said):
+    assert evaluate_bag.main([bag, '--output', str(tmp_path / 'out'), *arguments]) == 1
+    told = capsys.readouterr().err.strip().splitlines()
+    assert len(told) == 1 and said in told[0] and told[0].startswith('evaluate_bag: ')
+    assert not os.path.exists(tmp_path / 'out' / 'frames.csv')
+
+
+def test_one_line_says_so_when_a_recording_is_missing_or_has_no_images(tmp_path, capsys):
+    with BagWriter(tmp_path / 'deaf') as writer:
+        writer.write('/chatter', 'std_msgs/msg/String', 1, typestore().serialize_cdr(make('std_msgs/msg/String'),
+                                                                                     'std_msgs/msg/String'))
+    for path, said in ((tmp_path / 'nowhere', 'not there'), (tmp_path / 'deaf', '/chatter (std_msgs/msg/String)')):
+        assert evaluate_bag.main([str(path), '--output', str(tmp_path / 'out')]) == 1
+        told = capsys.readouterr().err
+        assert said in told and len(told.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize('arguments, missed', [
+    (['--min-accuracy', '0.9', '--max-flips', '1', '--max-unknown', '0.5', '--min-coverage', '1'], ''),
+    (['--min-coverage', '1.01'], '--min-coverage'), (['--min-ccc-valence', '0.1'], 'cannot be checked')])
+def test_bounds_set_the_exit_code_when_they_are_given(bag, tmp_path, capsys, arguments, missed):
+    code = evaluate_bag.main([bag, '--output', str(tmp_path / 'out'), '--truth', ANNOTATION, *arguments])
+    assert code == (evaluate_bag.MISSED if missed else 0) and missed in capsys.readouterr().err
+
+
+def test_a_comparison_is_printed_when_a_former_summary_is_named(bag, output, tmp_path, capsys):
+    former = os.path.join(output, 'summary.json')
+    assert evaluate_bag.main([bag, '--output', str(tmp_path / 'out'), '--truth', ANNOTATION, '--compare', former]) == 0
+    assert 'accuracy             1.0000 ->    1.0000' in capsys.readouterr().out
+
+
+def test_what_was_read_is_kept_and_that_is_told_when_the_disk_takes_no_more(bag, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr('facial_emotion_ros.bag_evaluation.judge._SETTLE_EVERY', 3)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3000, limits[1]))  # as a full disk does, write() fails beyond it
+    try:
+        code = evaluate_bag.main([bag, '--output', str(tmp_path / 'out')])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    told, kept = capsys.readouterr().err, rows(tmp_path / 'out')
+    assert code == 1 and 'File too large' in told and 'frames.csv' in told and 'Traceback' not in told
+    assert 'the rows before are kept' in told and len(told.strip().splitlines()) == 1
+    assert 0 < len(kept) < COUNT and [int(row['frame']) for row in kept] == list(range(len(kept)))
+    assert not [name for name in os.listdir(tmp_path / 'out') if name.endswith('.part')]
+
+
+def test_the_sample_is_made_when_its_command_is_typed(tmp_path, capsys):
+    path = str(tmp_path / 'bag')
+    assert make_sample_bag.main([path, '--seconds', '0.3', '--size', '160x120']) == 0
+    assert 'evaluate_bag' in capsys.readouterr().out
+    with BagFile(path) as made:
+        assert made.topics[JPEG].count == 3
+    for arguments, said in (([path], 'there already'), ([path + 'x', '--size', 'large'], 'WIDTHxHEIGHT'),
+                            ([path + 'x', '--rate', '0'], '--rate')):
+        assert make_sample_bag.main(arguments) == 1 and said in capsys.readouterr().err
+    shutil.rmtree(path)
