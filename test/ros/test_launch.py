@@ -93,6 +93,27 @@ def test_demo_ends_with_a_summary_when_launched(launch, peer, tmp_path):
     assert summary['frames'] >= 2 and 'robot' in ''.join(summary['diagnostics']), text
 
 
+@pytest.mark.parametrize('arguments', [(), ('clock:=0', 'namespace:=robot', 'rate:=2')])
+def test_answers_are_recorded_when_a_recording_is_replayed(launch, peer, tmp_path, arguments):
+    pytest.importorskip('rosbags', reason='rosbags is not installed: scripts/setup --tests does that')
+    from facial_emotion_ros.bags.bag_file import BagFile
+    from facial_emotion_ros.bags.sample_bag import write_sample_bag
+    write_sample_bag(str(tmp_path / 'film'), seconds=1.5)
+    process = launch('replay.launch.py', 'bag:=%s' % (tmp_path / 'film'), 'output:=%s' % (tmp_path / 'answers'),
+                     *arguments)
+    peer.wait(lambda: process.poll() is not None, 'the end of the launch', 60.0)
+    text = (tmp_path / 'launch.log').read_text()
+    assert process.returncode == 0, text
+    with BagFile(str(tmp_path / 'answers')) as answers:
+        assert not answers.faults
+        topic = answers.topics['/robot/detections' if 'namespace:=robot' in arguments else '/detections']
+        assert topic.count >= 10, text
+        stamps = [message.read().header.stamp.sec for message in answers.messages((topic.name,))]
+        # Stamps are the recording's; the time of recording is, too, where the clock is.
+        assert set(stamps) <= {1767225600, 1767225601}
+        assert (answers.start_ns < 1767225700 * 10 ** 9) is ('clock:=0' not in arguments)
+
+
 def test_launch_ends_when_nothing_can_be_played(launch, peer, tmp_path):
     process = launch('demo.launch.py', 'source:=images', 'path:=/nowhere')
     peer.wait(lambda: process.poll() is not None, 'the end of the launch', 60.0)

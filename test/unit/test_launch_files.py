@@ -58,7 +58,7 @@ def parameters_of(name):
 
 def test_launch_files_are_those_that_are_documented():
     assert LAUNCH_FILES == ['cameras.launch.py', 'demo.launch.py', 'jetson_orin.launch.py', 'jetson_tx2.launch.py',
-                            'jetson_xavier.launch.py', 'node.launch.py']
+                            'jetson_xavier.launch.py', 'node.launch.py', 'replay.launch.py']
 
 
 @pytest.mark.parametrize('name', LAUNCH_FILES)

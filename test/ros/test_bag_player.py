@@ -1,0 +1,267 @@
+"""Recordings played by play_bag: what arrives, how, when, and how it ends."""
+
+import csv
+import glob
+import os
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
+from rclpy.serialization import deserialize_message, serialize_message
+from rclpy.time import Time
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header, String
+from vision_msgs.msg import Detection2DArray
+
+from facial_emotion_ros.ros.bag_player import parse
+from facial_emotion_ros.ros.bag_topics import has_header, stamp_of, with_stamp
+from graph_peer import REPOSITORY, quality
+
+rosbags = pytest.importorskip('rosbags.rosbag2', reason='rosbags is not installed: scripts/setup --tests does that')
+
+from facial_emotion_ros.bags.bag_file import BagFile  # noqa: E402
+from facial_emotion_ros.bags.sample_bag import CAMERA, write_sample_bag  # noqa: E402
+from facial_emotion_ros.bags.writer import BagWriter  # noqa: E402
+
+MODULE = ('-m', 'facial_emotion_ros.ros.bag_player')
+JPEG = CAMERA + '/compressed'
+PERIOD_S = 0.1
+START_NS = 1767225600 * 10 ** 9
+
+
+@pytest.fixture(scope='module')
+def film(tmp_path_factory):
+    """Record the beginning of the sample as JPEG: twelve images."""
+    path = str(tmp_path_factory.mktemp('bags') / 'film')
+    write_sample_bag(path, seconds=1.2, rate_hz=1 / PERIOD_S, width=320, height=240)
+    return path
+
+
+@pytest.fixture
+def texts(tmp_path):
+    """Return a function that records texts: texts(receive times in s, qos=...) -> path."""
+    def record(times_s, **qos):
+        path = str(tmp_path / 'texts')
+        with BagWriter(path, qos=qos) as bag:
+            for number, time_s in enumerate(times_s):
+                bag.write('/text', 'std_msgs/msg/String', START_NS + int(time_s * 1e9),
+                          serialize_message(String(data=str(number))))
+        return path
+    return record
+
+
+def recorded(path, topic):
+    """Return (time of recording, message) of a topic, as rclpy reads it."""
+    with BagFile(path) as bag:
+        return [(message.receive_ns, deserialize_message(message.cdr, CompressedImage))
+                for message in bag.messages((topic,))]
+
+
+def ended(environment, *words):
+    """Run the player to its end.
+
+    :returns: (exit status, what it wrote).
+    """
+    run = subprocess.run([sys.executable, *MODULE, *map(str, words)], env=environment, cwd=REPOSITORY, timeout=60,
+                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    return run.returncode, run.stdout.decode()
+
+
+def seconds(message):
+    """Return a stamp in seconds."""
+    return Time.from_msg(message).nanoseconds / 1e9
+
+
+def test_every_message_arrives_as_it_was_recorded_when_played(start, peer, film):
+    heard, arrivals_s = [], []
+    peer.node.create_subscription(CompressedImage, JPEG, lambda message: (
+        heard.append(message), arrivals_s.append(time.monotonic())), quality(depth=60))
+    process = start(*MODULE, film, '--wait-for', 1)
+    peer.wait(lambda: process.process.poll() is not None, 'the end')
+    peer.wait(lambda: len(heard) >= 12, 'all images')
+    assert heard == [message for _, message in recorded(film, JPEG)]
+    # A busy machine is late with some; five follow each other as they should.
+    spans_s = np.array(arrivals_s[5:]) - np.array(arrivals_s[:-5])
+    assert 4.5 * PERIOD_S < spans_s.min() and np.abs(spans_s - 5 * PERIOD_S).min() < 0.2 * PERIOD_S, spans_s
+    assert 'to the end, played 24 messages on 2 topics' in process.output()
+
+
+@pytest.mark.parametrize('words', [('--remap', JPEG + ':=/front'), ('--ros-args', '-r', JPEG + ':=/front')])
+def test_images_come_on_another_topic_when_remapped(start, peer, film, words):
+    heard = peer.listen(CompressedImage, '/front')
+    start(*MODULE, film, '--topics', JPEG, '--wait-for', 1, *words)
+    peer.wait(lambda: heard, 'an image')
+    assert heard[0].header == recorded(film, JPEG)[0][1].header, 'the first image was lost'
+    assert '/annotation/faces' not in peer.topics() and JPEG not in peer.topics()
+
+
+@pytest.mark.parametrize('reliability, durability', [('BEST_EFFORT', 'VOLATILE'), ('RELIABLE', 'TRANSIENT_LOCAL')])
+def test_topics_are_offered_as_they_were_recorded(start, peer, texts, reliability, durability):
+    from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
+    forever = QosTime(9223372036, 854775807)
+    path = texts([0.0, 30.0], **{'/text': Qos(
+        QosHistory.KEEP_LAST, 1, QosReliability[reliability], QosDurability[durability], forever, forever,
+        QosLiveliness.AUTOMATIC, forever, False)})
+    process = start(*MODULE, path)
+    process.wait_for('Playing')
+    [offer] = peer.wait(lambda: peer.node.get_publishers_info_by_topic('/text'), 'the publisher')
+    assert offer.qos_profile.reliability == ReliabilityPolicy[reliability]
+    assert offer.qos_profile.durability == DurabilityPolicy[durability]
+    if durability == 'TRANSIENT_LOCAL':
+        late = peer.listen(String, '/text', latched=True)
+        peer.wait(lambda: late, 'what was published before')
+
+
+def test_a_topic_is_left_out_with_a_warning_when_its_type_is_not_installed(ros_environment, tmp_path):
+    from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+    store = get_typestore(Stores.EMPTY)
+    store.register(get_types_from_msg('int32 x', 'nowhere_msgs/msg/Thing'))
+    with BagWriter(str(tmp_path / 'odd')) as bag:
+        for number in range(3):
+            bag.write('/thing', 'nowhere_msgs/msg/Thing', START_NS + number, b'\x00\x01\x00\x00' + bytes(4),
+                      typestore=store)
+            bag.write('/text', 'std_msgs/msg/String', START_NS + number, serialize_message(String()))
+    status, output = ended(ros_environment, tmp_path / 'odd')
+    assert status == 0 and output.count('[WARN]') == 1, output
+    assert '/thing is left out: its type nowhere_msgs/msg/Thing is not installed' in output
+    assert 'played 3 messages on 1 topics' in output
+
+
+def test_the_clock_tells_the_recording_s_time_when_it_is_asked_for(start, peer, film):
+    clock, heard = peer.listen(Clock, '/clock', depth=200), peer.listen(CompressedImage, JPEG)
+    process = start(*MODULE, film, '--clock', 50, '--rate', 2, '--start', 0.3, '--wait-for', 1)
+    peer.wait(lambda: process.process.poll() is not None, 'the end')
+    began_s, times_s = START_NS / 1e9, [seconds(message.clock) for message in clock]
+    assert times_s == sorted(times_s)
+    assert began_s + 0.29 < times_s[0] < began_s + 0.41 and began_s + 1.0 < times_s[-1] <= began_s + 1.12
+    # Twice as fast: 0.8 s of the recording are told about 50 times a second for 0.4 s.
+    assert 8 < len([each for each in times_s if each > times_s[0]]) < 30
+    assert 0.29 < seconds(heard[0].header.stamp) - began_s < 0.41
+
+
+@pytest.mark.parametrize('clock', [True, False])
+def test_the_node_answers_on_when_the_recording_begins_again(start, start_node, peer, film, clock):
+    node = start_node('-r', 'image:=' + CAMERA, use_sim_time=clock, input__transport='compressed')
+    heard = peer.listen(Detection2DArray, 'detections', depth=100)
+    start(*MODULE, film, '--topics', JPEG, '--loop', '--wait-for', 1, *(['--clock'] if clock else []))
+
+    def turns():
+        stamps_s = [seconds(message.header.stamp) for message in heard]
+        return [number for number in range(1, len(stamps_s)) if stamps_s[number] < stamps_s[number - 1]]
+    peer.wait(lambda: len(turns()) >= 2 and len(heard) > turns()[1] + 5, 'answers after the second beginning')
+    before, after = heard[turns()[0] - 1], heard[turns()[0] + 5]
+    assert before.detections and after.detections
+    # Who comes after a jump of time is not who was there before it.
+    assert {face.id for face in before.detections}.isdisjoint(face.id for face in after.detections)
+    if clock:
+        node.wait_for('The clock has jumped')
+
+
+@pytest.mark.parametrize('times_s, cut, told', [
+    ([0.0, 0.1, 9e5, 9e5 + 0.1], False, '900000 s without a message are left out'),
+    # Messages come in the order of the file where that has no index.
+    ([500.0, 500.1, 0.0, 0.1], True, 'texts_0.mcap is not whole'),
+])
+def test_messages_follow_each_other_when_the_clock_was_set_meanwhile(start, peer, texts, times_s, cut, told):
+    heard, path = peer.listen(String, '/text'), texts(times_s)
+    if cut:
+        [file] = glob.glob(path + '/*.mcap')
+        os.rename(file, path + '/texts_0.mcap')
+        os.truncate(path + '/texts_0.mcap', os.path.getsize(path + '/texts_0.mcap') - 8)
+    process = start(*MODULE, path, '--wait-for', 1)
+    process.wait_for('to the end, played 4 messages', 10.0)
+    peer.wait(lambda: len(heard) == 4, 'all messages')
+    assert [message.data for message in heard] == ['0', '1', '2', '3']
+    assert told in process.output()
+
+
+def test_nobody_is_flooded_when_a_single_message_is_played_over_and_over(start, peer, texts):
+    heard = peer.listen(String, '/text', depth=100)
+    start(*MODULE, texts([0.0]), '--loop', '--wait-for', 1)
+    peer.wait(lambda: len(heard) >= 2, 'the second turn')
+    assert len(heard) <= 3
+
+
+def test_stamps_are_of_now_and_noted_when_that_is_asked_for(start, peer, film, tmp_path):
+    heard, began_ns = peer.listen(CompressedImage, JPEG, depth=60), time.time_ns()
+    process = start(*MODULE, film, '--topics', JPEG, '--stamp-now', '--ledger', tmp_path / 'ledger.csv', '--wait-for',
+                    1)
+    peer.wait(lambda: process.process.poll() is not None, 'the end')
+    peer.wait(lambda: len(heard) >= 12, 'all images')
+    with open(str(tmp_path / 'ledger.csv'), newline='') as file:
+        rows = list(csv.DictReader(file))
+    stamps_ns = [Time.from_msg(message.header.stamp).nanoseconds for message in heard]
+    assert [int(row['stamp_ns']) for row in rows] == stamps_ns
+    assert began_ns < stamps_ns[0] < stamps_ns[-1] < time.time_ns()
+    before = recorded(film, JPEG)
+    assert [int(row['receive_ns']) for row in rows] == [receive_ns for receive_ns, _ in before]
+    for row, message, (receive_ns, old) in zip(rows, heard, before):
+        # As old as it was when it was recorded, and nothing else of it has changed.
+        assert int(row['published_ns']) - int(row['stamp_ns']) == receive_ns - int(row['recorded_stamp_ns'])
+        message.header.stamp = old.header.stamp
+        assert message == old
+
+
+def test_images_are_played_when_the_recording_is_of_ros_1(start, peer, tmp_path):
+    from rosbags.rosbag1 import Writer
+    from rosbags.typesys import Stores, get_typestore
+    store = get_typestore(Stores.ROS1_NOETIC)
+    image, header = (store.types[name] for name in ('sensor_msgs/msg/Image', 'std_msgs/msg/Header'))
+    pixels = np.arange(48, dtype=np.uint8)
+    with Writer(tmp_path / 'old.bag') as bag:
+        topic = bag.add_connection('/camera/image_raw', image.__msgtype__, typestore=store)
+        for number in range(3):
+            stamp = store.types['builtin_interfaces/msg/Time'](1500000000 + number, 7)
+            bag.write(topic, (1500000000 + number // 3) * 10 ** 9, store.serialize_ros1(image(
+                header(number, stamp, 'camera'), 4, 4, 'bgr8', 0, 12, pixels), image.__msgtype__))
+    heard = peer.listen(Image, CAMERA)
+    start(*MODULE, tmp_path / 'old.bag', '--wait-for', 1)
+    peer.wait(lambda: len(heard) == 3, 'three images')
+    assert [message.header.stamp.sec for message in heard] == [1500000000, 1500000001, 1500000002]
+    assert (heard[0].height, heard[0].step, heard[0].encoding, heard[0].data.tobytes()) == (
+        4, 12, 'bgr8', pixels.tobytes())
+
+
+@pytest.mark.parametrize('words, status, told', [
+    (['/nowhere/bag'], 1, "expected a recording, got '/nowhere/bag', which is not there"),
+    (['{film}', '--topics', '/front'], 1, 'expected the topic /front, but it holds /annotation/faces, ' + JPEG),
+    (['{film}', '--start', '60'], 1, 'no message is left to play'),
+    (['{film}', '--wait-for', '1', '--patience', '0.1'], 1, 'expected 1 readers of ' + JPEG + ' within 0.1 s'),
+    (['{film}', '--ledger', '/nowhere/ledger.csv'], 1, "'/nowhere/ledger.csv'"),
+    (['{film}', '--ros-args', '-r', 'nonsense'], 2, 'nonsense'),
+])
+def test_it_ends_with_a_sentence_when_it_cannot_play(ros_environment, film, words, status, told):
+    got, output = ended(ros_environment, *[word.format(film=film) for word in words])
+    assert got == status and told in output and 'Traceback' not in output, output
+
+
+@pytest.mark.parametrize('words, told', [(['--clock', '--stamp-now'], 'expected one of them'),
+                                         (['--rate', '0'], 'expected a positive number, got 0'),
+                                         (['--remap', '/front'], "expected A:=B, got '/front'")])
+def test_arguments_are_refused_when_they_make_no_sense(capsys, words, told):
+    with pytest.raises(SystemExit, match='2'):
+        parse(['film'] + words)
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('big_endian', [False, True])
+def test_a_stamp_is_exchanged_when_a_message_is_bytes(big_endian):
+    if big_endian:
+        cdr = b'\x00\x00\x00\x00' + bytes([0, 0, 0, 5, 0, 0, 0, 7, 0, 0, 0, 1, 0])
+    else:
+        cdr = serialize_message(Header(frame_id='left'))
+        cdr = with_stamp(cdr, 5 * 10 ** 9 + 7)
+    assert stamp_of(cdr) == 5 * 10 ** 9 + 7
+    later = with_stamp(cdr, 1795660065 * 10 ** 9 + 684964883)
+    assert stamp_of(later) == 1795660065 * 10 ** 9 + 684964883
+    assert len(later) == len(cdr) and later[12:] == cdr[12:] and later[:4] == cdr[:4]
+    if not big_endian:
+        assert deserialize_message(later, Header).frame_id == 'left'
+
+
+def test_a_header_is_found_when_a_message_begins_with_one():
+    assert has_header(Image) and has_header(Detection2DArray) and not has_header(String) and not has_header(Clock)
