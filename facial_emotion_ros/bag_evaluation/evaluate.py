@@ -162,7 +162,8 @@ def _summary(bag, identity, judge, truth, seconds, command):
         'run': {
             'command': command, 'made': time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime()), 'seconds': seconds,
             'times_real_time': length_s / seconds if seconds else None, 'frames_per_second': frames / seconds,
-            'ms': judge.milliseconds(), 'provider': judge.pipeline.provider, 'versions': _versions()},
+            'ms': judge.milliseconds(), 'provider': judge.pipeline.provider, 'notes': judge.notes,
+            'versions': _versions()},
     }
 
 

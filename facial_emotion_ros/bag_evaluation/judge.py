@@ -24,7 +24,8 @@ STEPS = ('read', 'decode', 'detect', 'estimate')
 class Judge:
     """Runs one network over the images of all cameras.
 
-    runs: {camera: CameraRun}; story: Story; faults: what could not be written; stopped: why it cannot go on, ''.
+    runs: {camera: CameraRun}; story: Story; faults: what could not be written; notes: what was left
+    out on purpose; stopped: why it cannot go on, ''.
     """
 
     def __init__(self, esr, output, options, cameras, detector=None):
@@ -43,7 +44,7 @@ class Judge:
         self.pipeline = EmotionPipeline(
             _very(esr) if esr else 'esr_9_ferplus', detector, providers=plan, max_faces=options.max_faces,
             long_side_px=options.long_side_px, every_n=options.every_n)
-        self.output, self.story, self.faults, self.stopped = output, Story(), [], ''
+        self.output, self.story, self.faults, self.notes, self.stopped = output, Story(), [], [], ''
         self.runs, self._cameras, self._options = {}, cameras, options
         self.recorded = None
         self.times_ms = {step: array('f') for step in STEPS}
@@ -57,7 +58,7 @@ class Judge:
         try:
             self._sinks['frames.parquet'] = ParquetTable(path + 'frames.parquet')
         except ImportError:
-            self.faults.append('frames.parquet is not written: that needs pyarrow (pip install pyarrow)')
+            self.notes.append('frames.parquet is left out: pyarrow is not installed (pip install pyarrow)')
         except OSError as error:
             self.faults.append(f'frames.parquet is not written: {error}')
         if self._options.write_bag:

@@ -19,7 +19,7 @@ def summary_text(summary):
         f'  {number(overall["flips_per_minute"])} changes of the word in a minute of a face',
         *_truth_lines(summary), *_recorded_lines(summary['recorded']), *_live_lines(run.get('live')),
         f'  {number(run["times_real_time"])} times as fast as real time, '
-        f'{run["frames_per_second"]:.1f} images a second']
+        f'{run["frames_per_second"]:.1f} images a second', *(f'  {note}' for note in run.get('notes', ()))]
     return '\n'.join(lines)
 
 
