@@ -1,6 +1,7 @@
 """Evaluate recordings: `ros2 run facial_emotion_ros evaluate_bag BAG... --output DIR`."""
 
 import argparse
+import importlib.util
 import json
 import os
 import shlex
@@ -167,6 +168,9 @@ def _live(options):
     """Make what measures the node, running what the options name."""
     from facial_emotion_ros.bag_evaluation.live import measure_live
 
+    if importlib.util.find_spec('rclpy') is None:
+        raise BadParameter('--live plays through the node, which needs ROS 2, and rclpy is not there: source '
+                           '/opt/ros/<distribution>/setup.bash, or run scripts/setup and then .venv/bin/python')
     parameters = {'inference.threads': options.threads, 'inference.engine': options.engine,
                   'inference.max_faces': options.max_faces, 'detector.long_side_px': options.long_side_px,
                   'detector.every_n': options.every_n}
