@@ -11,8 +11,8 @@ import time
 from facial_emotion_ros.commands.errors_told import tells_errors
 from facial_emotion_ros.errors import BadParameter
 
-#: A bound was missed.
-MISSED = 3
+#: Exit codes: a bound was missed; stopped by Ctrl-C, as shells count it.
+MISSED, INTERRUPTED = 3, 130
 
 #: Bounds: (argument, figure, whether it is the least, what it says).
 _BOUNDS = (
@@ -86,8 +86,12 @@ def main(argv=None):
     asked = parser().parse_args(argv)
     command = 'evaluate_bag ' + shlex.join(sys.argv[1:] if argv is None else argv)
     options = _options(asked)
-    if asked.workers or asked.ray or len(asked.bags) > 1 or '://' in asked.bags[0] or _is_shelf(asked.bags[0]):
-        return _many(asked, options, command)
+    if asked.workers or asked.ray or len(asked.bags) > 1 or _are_many(asked):
+        try:
+            return _many(asked, options, command)
+        except KeyboardInterrupt:
+            print('evaluate_bag: stopped; what is done is kept, and the same command goes on', file=sys.stderr)
+            return INTERRUPTED
     from facial_emotion_ros.bag_evaluation.evaluate import evaluate_bag
 
     other = _other(asked)
@@ -133,11 +137,15 @@ def _options(asked):
         threads=asked.threads)
 
 
-def _is_shelf(path):
-    """Tell whether a folder holds recordings rather than being one."""
-    if not os.path.isdir(path) or os.path.exists(os.path.join(path, 'metadata.yaml')):
-        return False
-    return not any(name.endswith(('.mcap', '.db3')) for name in os.listdir(path))
+def _are_many(asked):
+    """Tell whether what was named is a URL, or a folder of recordings rather than one."""
+    from facial_emotion_ros.bag_evaluation.bag_places import find_bags
+
+    path = asked.bags[0]
+    if '://' in path or not os.path.isdir(path):
+        return '://' in path
+    found = find_bags([path], without=asked.output)
+    return len(found) > 1 or not os.path.samefile(found[0], path)
 
 
 def _other(asked):

@@ -306,3 +306,18 @@ def test_the_sample_is_made_when_its_command_is_typed(tmp_path, capsys):
                             ([path + 'x', '--rate', '0'], '--rate')):
         assert make_sample_bag.main(arguments) == 1 and said in capsys.readouterr().err
     shutil.rmtree(path)
+
+
+def test_a_folder_of_recordings_is_many_and_bounds_hold_for_all_together(bag, tmp_path, capsys):
+    shelf, out = tmp_path / 'shelf', str(tmp_path / 'out')
+    write_sample_bag(str(shelf / 'one'), 0.3, 10, width=320, height=240)
+    shutil.copytree(bag, shelf / 'deeper' / 'walk')
+    (shelf / 'damaged.mcap').write_bytes(b'nothing of a recording')
+    arguments = [str(shelf), '--output', out, '--truth', ANNOTATION, '--min-accuracy', '0.5']
+    assert evaluate_bag.main(arguments) == 1
+    told = capsys.readouterr()
+    assert 'damaged' in told.err and '2 evaluated' in told.out and '1 failed' in told.out
+    os.remove(shelf / 'damaged.mcap')
+    assert evaluate_bag.main(arguments) == 0 and '2 were there' in capsys.readouterr().out
+    assert evaluate_bag.main([*arguments, '--min-coverage', '1.01']) == evaluate_bag.MISSED
+    assert os.path.exists(os.path.join(out, 'index.html')) and os.path.exists(os.path.join(out, 'fleet.json'))

@@ -1,0 +1,182 @@
+"""Where recordings lie: in folders of this machine, or at any URL that fsspec opens."""
+
+import os
+import re
+import tempfile
+from contextlib import contextmanager
+
+from facial_emotion_ros.errors import BadBag, FacialEmotionError
+
+METADATA = 'metadata.yaml'
+
+_STORAGE = re.compile(r'\.(mcap|db3|bag)(\.zstd)?$')
+_ALONE = re.compile(r'\.(mcap|db3|bag)$')
+_UNSAFE = re.compile(r'[^A-Za-z0-9._-]+')
+
+
+def is_url(place):
+    """Tell whether a place is a URL of fsspec and not a path; file:// counts as the path behind it."""
+    return '://' in place and not place.startswith('file://')
+
+
+def find_bags(places, without=''):
+    """List the recordings at some places.
+
+    :param places: paths or URLs, of recordings or of folders that hold some, at any depth.
+    :param without: folder or URL that is left out wherever it lies in there: the results.
+    :returns: list of paths and URLs, in the order of `places`, sorted within each, none twice.
+    :raises BadBag: if a place is not there or holds no recording.
+    """
+    found = []
+    for place in places:
+        listed = _in_url(place, without) if is_url(place) else _in_folder(local_path(place), without)
+        if not listed:
+            raise BadBag(f'expected recordings in {place}, found none: a recording has {METADATA}, or is a file '
+                         'that ends in .mcap, .db3 or .bag')
+        found += listed
+    return list(dict.fromkeys(found))
+
+
+def bags_among(names, top):
+    """Pick the recordings from the files of a folder.
+
+    A folder is one recording where it has metadata beside its files, or where all of them bear its name and a number,
+    as a recorder names them, so that the metadata was lost. Any other file is a recording of its own.
+
+    :param names: paths relative to the folder, with /.
+    :param top: the folder's own name.
+    :returns: sorted list of relative paths; '' for the folder itself.
+    """
+    folders = {}
+    for name in names:
+        folder, _, file = name.rpartition('/')
+        folders.setdefault(folder, []).append(file)
+    whole = {folder for folder, files in folders.items() if _is_one(folder, files, top, folders)}
+    if '' in whole:
+        return ['']
+    found = sorted(whole)
+    for folder, files in folders.items():
+        above = [folder[:place] for place, letter in enumerate(folder + '/') if letter == '/']
+        if not whole.intersection(above):
+            found += [f'{folder}/{file}'.lstrip('/') for file in files if _ALONE.search(file)]
+    return sorted(found)
+
+
+def name_of(place):
+    """Name a recording by its place, with letters that every file system takes."""
+    name = os.path.basename(place.rstrip('/')) or 'recording'
+    return _UNSAFE.sub('_', _STORAGE.sub('', name)).strip('.') or 'recording'
+
+
+def fingerprint_of(place):
+    """Tell the state of a recording at a URL without reading it.
+
+    :param place: path or URL.
+    :returns: str that changes when a file there does; '' for a path, which is read instead.
+    """
+    if not is_url(place):
+        return ''
+    files, path = open_url(place)
+    try:
+        return ' '.join(files.ukey(each) for each in sorted(files.find(path)))
+    except Exception:  # a store that does not tell: the recording is read, which says more
+        return ''
+
+
+@contextmanager
+def local_copy(place):
+    """Give the path of a recording on this machine; what lies at a URL is fetched, and deleted in the end.
+
+    :param place: path or URL.
+    :raises BadBag: if it cannot be fetched.
+    """
+    if not is_url(place):
+        yield local_path(place)
+        return
+    with tempfile.TemporaryDirectory(prefix='fleet_bag_') as folder:
+        target = os.path.join(folder, os.path.basename(place.rstrip('/')) or 'recording')
+        try:
+            _fetch(place, target)
+        except FacialEmotionError:
+            raise
+        except Exception as error:  # each kind of store has errors of its own
+            raise BadBag(f'expected to fetch {place}, got {type(error).__name__}: {error}; check the address and the '
+                         'rights') from error
+        yield target
+
+
+def local_path(place):
+    """Give the path that a file:// URL stands for; any other path as it is."""
+    return place[len('file://'):] if place.startswith('file://') else place
+
+
+def _is_one(folder, files, top, folders):
+    storage = [file for file in files if _STORAGE.search(file)]
+    if METADATA in files:
+        # Some other folder may have a file of that name too.
+        return bool(storage) or not any(other.startswith(f'{folder}/' if folder else '') and other != folder
+                                        for other in folders)
+    name = re.escape(folder.rpartition('/')[2] or top)
+    return bool(storage) and all(re.match(rf'{name}_\d+\.(mcap|db3)(\.zstd)?$', file) for file in storage)
+
+
+def _in_folder(place, without):
+    if not os.path.isdir(place):
+        if not os.path.exists(place):
+            raise BadBag(f'expected a recording or a folder of some, got {place!r}, which is not there')
+        return [place]
+    without = '' if is_url(without) or not without else os.path.realpath(local_path(without))
+    names = []
+    for folder, folders, files in os.walk(place):
+        folders[:] = [each for each in folders if not each.startswith('.')
+                      and os.path.realpath(os.path.join(folder, each)) != without]
+        relative = os.path.relpath(folder, place)
+        names += [file if relative == '.' else f'{relative}/{file}' for file in files if not file.startswith('.')]
+    top = os.path.basename(os.path.abspath(place))
+    return [os.path.join(place, name) if name else place for name in bags_among(names, top)]
+
+
+def _in_url(place, without):
+    files, path = open_url(place)
+    try:
+        listed = files.find(path)
+    except Exception as error:  # each kind of store has errors of its own
+        raise BadBag(f'expected to list {place}, got {type(error).__name__}: {error}') from error
+    if listed == [path]:
+        return [place]
+    names = [each[len(path):].lstrip('/') for each in listed]
+    url = place.rstrip('/')
+    inside = without.rstrip('/') + '/' if without else None
+    names = [each for each in names if not (inside and f'{url}/{each}'.startswith(inside))]
+    found = bags_among([each for each in names if '/.' not in f'/{each}'], name_of(place))
+    return [f'{url}/{each}' if each else place for each in found]
+
+
+def open_url(url):
+    """Open what a URL points at.
+
+    :param url: of any kind that fsspec knows.
+    :returns: fsspec's file system, and the path in it.
+    :raises FacialEmotionError: if fsspec, or what it needs for this kind of URL, is not installed.
+    """
+    try:
+        from fsspec.core import url_to_fs
+        files, path = url_to_fs(url)
+    except ImportError as error:
+        raise FacialEmotionError(f'expected fsspec, and what it needs for {url.partition("://")[0]}://, to be '
+                                 f'installed: {error}; pip install fsspec, with s3fs for s3://, gcsfs for '
+                                 'gs://') from error
+    except ValueError as error:
+        raise FacialEmotionError(f'expected a URL that fsspec opens, got {url}: {error}') from error
+    return files, path.rstrip('/')
+
+
+def _fetch(place, target):
+    files, path = open_url(place)
+    listed = files.find(path)
+    if not listed:
+        raise BadBag(f'expected a recording at {place}, there is nothing')
+    for each in listed:
+        to = target if each == path else os.path.join(target, each[len(path):].lstrip('/'))
+        os.makedirs(os.path.dirname(to), exist_ok=True)
+        files.get_file(each, to)

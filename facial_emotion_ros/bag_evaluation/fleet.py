@@ -1,0 +1,99 @@
+"""Many recordings: each is evaluated once, whatever happens to the others, and all are told of together."""
+
+import json
+import sys
+import time
+
+from facial_emotion_ros.bag_evaluation.bag_places import find_bags
+from facial_emotion_ros.bag_evaluation.evaluate import evaluate_bag
+from facial_emotion_ros.bag_evaluation.fleet_figures import fleet_summary, read_summaries
+from facial_emotion_ros.bag_evaluation.fleet_frames import gather_frames
+from facial_emotion_ros.bag_evaluation.fleet_report import fleet_html
+from facial_emotion_ros.bag_evaluation.fleet_task import FINISHED, FleetTask, key_of
+from facial_emotion_ros.bag_evaluation.local_fleet import run_locally
+from facial_emotion_ros.bag_evaluation.ray_fleet import run_on_ray
+from facial_emotion_ros.bag_evaluation.result_store import open_store
+from facial_emotion_ros.errors import BadParameter
+
+
+def evaluate_fleet(bags, output, options, workers=1, ray_address=None, evaluate=evaluate_bag, progress=None,
+                   command=''):
+    """Evaluate recordings, and gather what they say.
+
+    Each has a folder of its own in output/bags, named by its name and content. What is in there and whole, with the
+    same options and models, is not done again, so an interrupted run is finished by its repetition. Beside these:
+    frames/ (Parquet, a part for each recording), index.html and, last, fleet.json.
+
+    :param bags: paths or URLs of recordings, and of folders that hold some.
+    :param output: path or URL of a folder. With Ray on several machines: one that all of them see.
+    :param options: Options.
+    :param workers: processes on this machine.
+    :param ray_address: address of a Ray cluster to use in their stead; see :func:`ray_fleet.run_on_ray`.
+    :param evaluate: function like :func:`evaluate_bag` that every process can import.
+    :param progress: called with (recordings done, recordings in all, record of the one that has just ended).
+    :param command: what was typed, for the record.
+    :returns: dict, as fleet.json holds it; a recording that failed has the status 'failed' and an error.
+    :raises FacialEmotionError: if there is nothing to evaluate, a bundle is missing, another run has the output, or the
+        cluster cannot be reached.
+    :raises KeyboardInterrupt: after all processes have ended; what is done is kept.
+    """
+    if workers < 1:
+        raise BadParameter(f'expected 1 worker or more, got {workers}')
+    places = find_bags(bags, without=output)
+    key = key_of(options)
+    store = open_store(output)
+    tasks = [FleetTask(place, output, options, key, evaluate) for place in places]
+    records = [None] * len(tasks)
+
+    def take(number, record):
+        records[number] = record
+        if progress is not None:
+            progress(sum(each is not None for each in records), len(records), record)
+
+    began_s = time.perf_counter()
+    with store.locked():
+        if ray_address:
+            run_on_ray(tasks, ray_address, take)
+        else:
+            run_locally(tasks, workers, take)
+        run = {'command': command, 'made': time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime()),
+               'seconds': time.perf_counter() - began_s, 'workers': None if ray_address else workers,
+               'ray': ray_address or None, 'key': key, 'options': json.loads(options.text())}
+        return _gather(store, records, run, key)
+
+
+def _gather(store, records, run, key):
+    summaries = {}
+    for record in records:
+        if record['status'] != 'failed' and record['folder'] not in summaries:
+            summaries[record['folder']] = read_summaries(store, record, FINISHED)
+    fleet = fleet_summary(records, summaries, run)
+    fleet['run']['frame_parts'] = gather_frames(store, fleet['bags'], key)
+    store.write('index.html', fleet_html(fleet).encode('utf-8'))
+    store.write('fleet.json', (json.dumps(fleet, indent=1, allow_nan=False) + '\n').encode('utf-8'))
+    return fleet
+
+
+def fleet_progress(done, wanted, record):
+    """Print a line on stderr for each recording that has ended."""
+    said = {'done': f'{record["seconds"]:.1f} s', 'skipped': 'was there'}.get(record['status'], record['error'])
+    print(f'[{done} of {wanted}] {record["name"]}: {said}', file=sys.stderr, flush=True)
+
+
+def fleet_text(fleet):
+    """Say in a few lines what came of a fleet.
+
+    :param fleet: dict, as fleet.json holds it.
+    :returns: str.
+    """
+    counts, run = fleet['counts'], fleet['run']
+    lines = [f'{counts["bags"]} recordings: {counts["done"]} evaluated, {counts["skipped"]} were there, '
+             f'{counts["twin"]} are copies of others, {counts["failed"]} failed']
+    if counts['done']:
+        lines.append(f'{run["seconds"]:.1f} s: {run["bags_per_second"]:.2f} recordings and '
+                     f'{run["recording_s_per_second"]:.1f} s of recording a second')
+    for pooled in fleet['overall']:
+        told = ', '.join(f'{name.replace("_", " ")} {value:.3f}' for name, value in pooled['compared'].items()
+                         if value is not None)
+        lines.append(f'{(pooled["bundle"] or {}).get("name")}, {pooled["bags"]} recordings together: {told}')
+    return '\n'.join(lines)

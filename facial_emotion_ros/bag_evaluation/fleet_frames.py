@@ -1,0 +1,79 @@
+"""All frames of a fleet as one Parquet data set: a part for each recording."""
+
+import io
+
+#: Name in a part's schema of what it was made from.
+_MADE_FROM = b'facial_emotion_ros.made_from'
+
+
+def gather_frames(store, bags, key):
+    """Bring the folder frames/ of the output up to date.
+
+    Each part is a recording's frames.parquet with the columns `bag` (folder of its results) and `bundle` in front, in
+    one file; parts that are up to date stay, those of other recordings go.
+
+    :param store: LocalStore or UrlStore.
+    :param bags: as fleet.json has them.
+    :param key: of the options.
+    :returns: number of parts; None where pyarrow is not installed.
+    """
+    try:
+        import pyarrow  # noqa: F401
+    except ImportError:
+        return None
+    wanted = set()
+    for bag in bags:
+        for result in bag['results']:
+            source = 'bags/{}/{}'.format(bag['folder'], result['summary'].replace('summary.json', 'frames.parquet'))
+            inside = result['summary'].rpartition('/')[0]
+            name = bag['folder'] + (f'-{inside}' if inside else '') + '.parquet'
+            words = {'bag': bag['folder'], 'bundle': (result['bundle'] or {}).get('name')}
+            if _bring(store, source, f'frames/{name}', words, f'{bag["content_hash"]} {key}'):
+                wanted.add(name)
+    for name in set(store.names('frames')) - wanted:
+        store.remove(f'frames/{name}')
+    return len(wanted)
+
+
+def _bring(store, source, target, words, made_from):
+    """Write a part unless it is there; False where there is nothing to write it from."""
+    from pyarrow import parquet
+
+    former = store.read(target)
+    if former is not None and _made_from(former) == made_from:
+        return True
+    content = store.read(source)
+    if content is None:
+        return False
+    written = io.BytesIO()
+    with parquet.ParquetFile(io.BytesIO(content)) as frames:
+        schema = _schema(frames.schema_arrow, words, made_from)
+        with parquet.ParquetWriter(written, schema, compression='zstd') as part:
+            for batch in frames.iter_batches():
+                part.write_table(_with_words(batch, schema, words))
+    store.write(target, written.getvalue())
+    return True
+
+
+def _schema(schema, words, made_from):
+    import pyarrow
+
+    fields = [pyarrow.field(name, pyarrow.string()) for name in words] + list(schema)
+    return pyarrow.schema(fields, metadata={_MADE_FROM: made_from.encode()})
+
+
+def _with_words(batch, schema, words):
+    import pyarrow
+
+    columns = [pyarrow.array([word] * batch.num_rows, pyarrow.string()) for word in words.values()]
+    return pyarrow.Table.from_arrays(columns + batch.columns, schema=schema)
+
+
+def _made_from(content):
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        return (parquet.read_schema(io.BytesIO(content)).metadata or {}).get(_MADE_FROM, b'').decode()
+    except pyarrow.ArrowInvalid:
+        return ''

@@ -1,0 +1,163 @@
+"""One recording of many: what a process of this machine or a node of a cluster does with it."""
+
+import hashlib
+import json
+import os
+import socket
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import NamedTuple
+
+from facial_emotion_ros.bag_evaluation.bag_places import fingerprint_of, local_copy, name_of
+from facial_emotion_ros.bag_evaluation.result_store import open_store
+from facial_emotion_ros.bags.content_hash import hash_of
+from facial_emotion_ros.errors import BadModel, FacialEmotionError
+from facial_emotion_ros.execution_providers import ProviderPlan
+from facial_emotion_ros.model_bundle import MANIFEST_FILE, resolve_bundle
+from facial_emotion_ros.precision_choice import bundle_for
+
+#: Written last into a folder of results: which recording they are of, and what else they depend on.
+FINISHED = 'finished.json'
+SUMMARY = 'summary.json'
+
+#: Of finished.json; results of another format are made anew.
+_FORMAT = 1
+
+
+class FleetTask(NamedTuple):
+    """What is to be done: place of the recording, output (folder or URL of the whole fleet), options, the key of these,
+    and the function that evaluates, which every process must be able to import.
+    """
+
+    place: str
+    output: str
+    options: object
+    key: str
+    evaluate: Callable
+
+
+def key_of(options):
+    """Hash all that results depend on besides the recording: options, models, and the file of the truth.
+
+    :param options: Options.
+    :returns: sha256 in hex.
+    :raises BadModel: if a bundle is not there.
+    """
+    # What is not named is chosen by the processor, as the node does it.
+    plan = ProviderPlan(threads=options.threads, engine=options.engine)
+    names = [*(options.bundles or [bundle_for('esr_9_ferplus', plan)]),
+             options.detector or bundle_for('centerface', plan)]
+    said = {'format': _FORMAT, 'options': asdict(options), 'models': {}}
+    for name in names:
+        # A manifest holds its model's hash, and the calibration besides.
+        path = os.path.join(resolve_bundle(name), MANIFEST_FILE)
+        if not os.path.isfile(path):
+            raise BadModel(f'expected a model bundle, got {name!r}, which has no {MANIFEST_FILE}')
+        said['models'][name] = hash_of(path)
+    if options.truth and os.path.isfile(options.truth):
+        said['truth'] = hash_of(options.truth)
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
+def evaluate_task(task):
+    """Evaluate a recording into its own folder of the output, unless that was done before.
+
+    :param task: FleetTask.
+    :returns: record (dict): place, name, status ('done', 'skipped' or 'failed'), folder, content_hash (None where the
+        recording could not even be read), seconds, host, error ('' or one line) and, for an error that nobody expected,
+        traceback. Nothing is raised but what ends a process.
+    """
+    began_s = time.perf_counter()
+    record = {'place': task.place, 'name': name_of(task.place), 'status': 'failed', 'folder': None,
+              'content_hash': None, 'seconds': 0.0, 'host': socket.gethostname(), 'error': ''}
+    try:
+        _evaluate(task, record)
+    except (FacialEmotionError, OSError, ImportError, MemoryError) as error:
+        record['error'] = one_line(error)
+    except Exception as error:  # a fault of ours, or of what a recording makes a library do: the others go on
+        record.update(error=one_line(error), traceback=traceback.format_exc())
+    record['seconds'] = time.perf_counter() - began_s
+    return record
+
+
+def failed_record(task, error):
+    """Make the record of a recording whose evaluation did not come back.
+
+    :param task: FleetTask.
+    :param error: what happened, one line.
+    """
+    return {'place': task.place, 'name': name_of(task.place), 'status': 'failed', 'folder': None, 'content_hash': None,
+            'seconds': 0.0, 'host': '', 'error': error}
+
+
+def one_line(error):
+    """Write an error as one line, with its kind where it is not one of ours."""
+    words = ' '.join(str(error).split())
+    return words if isinstance(error, FacialEmotionError) and words else f'{type(error).__name__}: {words}'
+
+
+def is_finished(store, folder, content_hash, key):
+    """Tell whether a folder holds whole results of this recording with this key."""
+    finished = _json(store.read(f'bags/{folder}/{FINISHED}'))
+    if finished.get('content_hash') != content_hash or finished.get('key') != key or not finished.get('summaries'):
+        return False
+    return all(_json(store.read(f'bags/{folder}/{name}')) for name in finished['summaries'])
+
+
+def _evaluate(task, record):
+    store = open_store(task.output)
+    fingerprint = fingerprint_of(task.place)
+    known = fingerprint and _find_known(store, task, fingerprint)
+    if known:
+        record.update(known, status='skipped')
+        return
+    if key_of(task.options) != task.key:
+        raise BadModel(f'expected on {record["host"]} the same models and truth as where the run began, got others; '
+                       'install the same version and files there, and name --bundle and --detector where processors '
+                       'differ, for one may run eight bits and the other not')
+    with local_copy(task.place) as path:
+        content_hash = hash_of(path)
+        folder = f'{record["name"]}-{content_hash[:12]}'
+        record.update(content_hash=content_hash, folder=folder)
+        if is_finished(store, folder, content_hash, task.key):
+            record['status'] = 'skipped'
+            return
+        with store.new_folder(f'bags/{folder}', FINISHED) as part:
+            task.evaluate(path, part, task.options)
+            _finish(part, task, content_hash, fingerprint)
+    record['status'] = 'done'
+
+
+def _finish(part, task, content_hash, fingerprint):
+    summaries = sorted(os.path.relpath(os.path.join(home, SUMMARY), part)
+                       for home, _, files in os.walk(part) if SUMMARY in files)
+    if not summaries:
+        raise RuntimeError(f'the evaluation wrote no {SUMMARY}')
+    finished = {'content_hash': content_hash, 'key': task.key, 'summaries': summaries,
+                'place': task.place, 'fingerprint': fingerprint}
+    with open(os.path.join(part, FINISHED), 'w', encoding='utf-8') as file:
+        json.dump(finished, file, indent=1)
+
+
+def _find_known(store, task, fingerprint):
+    """Find finished results of a URL whose files have not changed, so that nothing need be fetched."""
+    name = name_of(task.place)
+    for folder in store.names('bags'):
+        if folder.startswith(f'{name}-'):
+            finished = _json(store.read(f'bags/{folder}/{FINISHED}'))
+            content_hash = finished.get('content_hash')
+            if (finished.get('place'), finished.get('fingerprint')) == (task.place, fingerprint) and is_finished(
+                    store, folder, content_hash, task.key):
+                return {'folder': folder, 'content_hash': content_hash}
+    return None
+
+
+def _json(content):
+    """Read a JSON object; an empty one where there is none that is whole."""
+    try:
+        found = json.loads(content or b'')
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

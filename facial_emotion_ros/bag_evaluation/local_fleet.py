@@ -1,0 +1,122 @@
+"""Many recordings on one machine: processes that take one after another, and may die of one."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from multiprocessing.connection import wait
+
+from facial_emotion_ros.bag_evaluation.fleet_task import evaluate_task, failed_record
+from facial_emotion_ros.supervision import describe_exit
+
+#: How often a recording is tried whose process died.
+TRIES = 2
+
+#: How long a process is given to end after SIGTERM.
+_PATIENCE_S = 3.0
+
+
+def run_locally(tasks, workers, take):
+    """Evaluate recordings in processes of their own.
+
+    :param tasks: list of FleetTask.
+    :param workers: number of processes, at least 1.
+    :param take: called with (place in tasks, record) as each of them ends, in whatever order.
+    """
+    waiting = deque((number, 1) for number in range(len(tasks)))
+    team = [_Worker(max(1, _cores() // workers)) for _ in range(min(workers, len(tasks)))]
+    try:
+        while waiting or any(worker.at for worker in team):
+            for worker in team:
+                if waiting and not worker.at:
+                    number, attempt = waiting.popleft()
+                    worker.give(tasks[number], (number, attempt))
+            ready = wait([worker.connection for worker in team if worker.at])
+            for worker in team:
+                if worker.at and worker.connection in ready:
+                    _hear(worker, tasks, waiting, take)
+    finally:
+        for worker in team:
+            worker.stop()
+
+
+def _hear(worker, tasks, waiting, take):
+    """Take a record from a worker, or learn that it died."""
+    number, attempt = worker.at
+    try:
+        record, worker.at = worker.connection.recv(), None
+    except (EOFError, ConnectionResetError):
+        ended = worker.bury()
+        if attempt < TRIES:
+            waiting.append((number, attempt + 1))
+            return
+        record = failed_record(tasks[number], f'its process ended {attempt} times, the last one: {ended}')
+    take(number, dict(record, attempts=attempt))
+
+
+class _Worker:
+    """A process that evaluates what it is given; started anew when there is work and it has died."""
+
+    def __init__(self, threads):
+        self.at, self.connection = None, None
+        self._threads, self._process = threads, None
+
+    def give(self, task, at):
+        """Hand it a task."""
+        if self._process is None:
+            self._start()
+        self.at = at
+        try:
+            self.connection.send(task)
+        except (BrokenPipeError, ConnectionResetError):  # it died idle: reading from it tells so too
+            pass
+
+    def _start(self):
+        context = multiprocessing.get_context('spawn')
+        self.connection, other = context.Pipe()
+        self._process = context.Process(target=_work, args=(other, self._threads), daemon=True)
+        self._process.start()
+        other.close()  # so that its death is the end of the pipe
+
+    def bury(self):
+        """Say how it ended."""
+        self._process.join()
+        code, self._process, self.at = self._process.exitcode, None, None
+        self.connection.close()
+        return describe_exit(code) + (' (was there enough memory?)' if code == -signal.SIGKILL else '')
+
+    def stop(self):
+        """End it, whatever it does."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        self._process.join(_PATIENCE_S)
+        if self._process.exitcode is None:
+            self._process.kill()
+            self._process.join()
+        self.connection.close()
+
+
+def _work(connection, threads):
+    """Be a worker. Ctrl-C reaches all processes of a terminal: the first one decides what happens."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    import cv2
+
+    cv2.setNumThreads(threads)
+    while True:
+        try:
+            task = connection.recv()
+        except EOFError:
+            return
+        connection.send(evaluate_task(task))
+
+
+def _end_with_parent():
+    wait([multiprocessing.parent_process().sentinel])
+    os._exit(1)  # what it had begun is swept away by the next run
+
+
+def _cores():
+    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
