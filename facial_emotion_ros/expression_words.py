@@ -1,8 +1,11 @@
-"""The word of hri_msgs/Expression for a face's scores: ROS4HRI knows other words, and none for contempt."""
+"""The word of hri_msgs/Expression for a face's scores, and when it is told: ROS4HRI has words and ways of its own."""
 
 from collections import OrderedDict
 
 from facial_emotion_ros.emotions import EXPRESSION_WORDS
+
+#: While a face's expression is unknown, that is repeated this often.
+_UNKNOWN_EVERY_S = 1.0
 
 
 def expression_word(scores, contempt_as, emotion=''):
@@ -25,3 +28,32 @@ def expression_word(scores, contempt_as, emotion=''):
     if word not in words:
         word = max(words, key=words.get)
     return word, min(max(words[word] / whole, 0.0), 1.0)
+
+
+class UnknownRhythm:
+    """Lets through what is known, and of what is unknown the first message and then one a second."""
+
+    def __init__(self):
+        self._unknown_since_s = {}
+
+    def lets_through(self, face_id, message):
+        """Decide on the next expression of a face.
+
+        :param face_id: whose.
+        :param message: hri_msgs/Expression with its image's stamp; without a word where it is unknown.
+        :returns: whether to publish it.
+        """
+        if message.expression:
+            self._unknown_since_s.pop(face_id, None)
+            return True
+        stamp_s = message.header.stamp.sec + 1e-9 * message.header.stamp.nanosec
+        before_s = self._unknown_since_s.get(face_id)
+        # abs: a clock that was set back must not silence a face.
+        if before_s is not None and abs(stamp_s - before_s) < _UNKNOWN_EVERY_S:
+            return False
+        self._unknown_since_s[face_id] = stamp_s
+        return True
+
+    def forget(self, face_id):
+        """Drop a face that is gone."""
+        self._unknown_since_s.pop(face_id, None)

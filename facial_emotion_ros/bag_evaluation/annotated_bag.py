@@ -5,18 +5,20 @@ import functools
 from facial_emotion_ros.bags.message_types import DETECTIONS, EXPRESSION, header, make, typestore
 from facial_emotion_ros.bags.writer import BagWriter
 from facial_emotion_ros.emotions import UNKNOWN
-from facial_emotion_ros.expression_words import expression_word
+from facial_emotion_ros.expression_words import UnknownRhythm, expression_word
 
 VISION_INFO = 'vision_msgs/msg/VisionInfo'
+IDS, ROI = 'hri_msgs/msg/IdsList', 'hri_msgs/msg/NormalizedRegionOfInterest2D'
 
 #: The node's default for its parameter output.contempt_as.
 _CONTEMPT_AS = 'drop'
 
 
 class AnnotatedBag:
-    """Writes what the node publishes: detections, detections/raw, affect, expression and vision_info.
+    """Writes what the node publishes: detections, detections/raw, affect, expression, vision_info, and ROS4HRI's faces.
 
-    The topics lie in the camera's namespace where there are several cameras, without one otherwise.
+    The topics lie in the camera's namespace where there are several cameras, without one otherwise. Faces' crops, which
+    the node publishes while somebody looks, are left out.
     """
 
     def __init__(self, path, bundle, several):
@@ -26,21 +28,22 @@ class AnnotatedBag:
         :param bundle: ModelBundle of the emotion network.
         :param several: whether there are several cameras.
         """
-        self._store, self._several, self._told = typestore(), several, set()
+        self._store, self._several, self._rhythms = typestore(), several, {}
         self._info = {'method': f'{bundle.name} {bundle.version} ({bundle.architecture})',
                       'database_location': f'sha256:{bundle.sha256}'}
         self._bag = BagWriter(path).__enter__()
 
-    def add(self, frame, faces):
+    def add(self, frame, faces, live_ids):
         """Write the answer to one image.
 
         :param frame: Frame.
         :param faces: list of (FaceEstimate, Truth or None), the largest face first.
+        :param live_ids: ids that the tracker has not given up.
         """
         estimates = [estimate for estimate, _ in faces]
         head = header(frame.stamp_ns, frame.frame_id)
-        if frame.camera not in self._told:
-            self._told.add(frame.camera)
+        if frame.camera not in self._rhythms:
+            self._rhythms[frame.camera] = UnknownRhythm()
             self._write(frame, 'vision_info', VISION_INFO, make(VISION_INFO, header=head, **self._info))
         emotions = [_hypotheses(each) for each in estimates]
         raw = [_hypotheses(each.raw) for each in estimates]
@@ -50,6 +53,14 @@ class AnnotatedBag:
             faces = [_detection(head, estimate, told) for estimate, told in zip(estimates, hypotheses)]
             self._write(frame, topic, DETECTIONS, make(DETECTIONS, header=head, detections=faces))
         self._write(frame, 'expression', EXPRESSION, _expression(head, estimates[0] if estimates else None))
+        self._write(frame, 'humans/faces/tracked', IDS, make(IDS, header=head, ids=list(live_ids)))
+        rhythm, sides = self._rhythms[frame.camera], frame.image.shape[1::-1]
+        for estimate in estimates:
+            topic = f'humans/faces/{estimate.face_id}'
+            self._write(frame, f'{topic}/roi', ROI, _roi(head, estimate, sides))
+            word = _expression(head, estimate)
+            if rhythm.lets_through(estimate.face_id, word):
+                self._write(frame, f'{topic}/expression', EXPRESSION, word)
 
     def settle(self):
         """Do nothing: the recording is complete when it is closed."""
@@ -87,6 +98,11 @@ def _pose():
     """Make the pose that stands for none, as ROS makes it: no turn."""
     upright = make('geometry_msgs/msg/Quaternion', w=1.0)
     return make('geometry_msgs/msg/PoseWithCovariance', pose=make('geometry_msgs/msg/Pose', orientation=upright))
+
+
+def _roi(head, estimate, sides):
+    parts = [min(max(edge / side, 0.0), 1.0) for edge, side in zip(estimate.box, sides * 2)]
+    return make(ROI, header=head, c=estimate.box_score, **dict(zip(('xmin', 'ymin', 'xmax', 'ymax'), parts)))
 
 
 def _expression(head, estimate):

@@ -97,7 +97,8 @@ class Judge:
         self._write('frames.parquet', lambda sink: sink.add(rows))
         self._write('timings.csv', lambda sink: sink.add([(frame.camera, frame.number, *(round(value, 3)
                                                                                         for value in steps_ms))]))
-        self._write('annotated', lambda sink: sink.add(frame, faces))
+        live_ids = run.pipeline.tracker.live_ids
+        self._write('annotated', lambda sink: sink.add(frame, faces, live_ids))
         self._frames += 1
         if self._frames % _SETTLE_EVERY == 0:
             for name in list(self._sinks):

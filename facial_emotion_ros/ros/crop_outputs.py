@@ -5,8 +5,8 @@ import threading
 from hri_msgs.msg import Expression
 from vision_msgs.msg import VisionInfo
 
+from facial_emotion_ros.expression_words import UnknownRhythm
 from facial_emotion_ros.ros import messages, qos
-from facial_emotion_ros.ros.humans import UnknownRhythm
 from facial_emotion_ros.ros.ros_versions import silent_publisher_events
 
 

@@ -112,13 +112,19 @@ def test_all_bytes_are_the_same_when_the_same_is_evaluated_again(bag, output, tm
 
 
 def test_our_messages_are_those_of_the_node_when_a_recording_is_written(output):
+    first = rows(output)[0]
+    face = f'/humans/faces/{first["face_id"]}'
     with BagFile(os.path.join(output, 'annotated')) as written:
         assert {name: topic.msgtype for name, topic in written.topics.items()} == {
             '/detections': DETECTIONS, '/detections/raw': DETECTIONS, '/affect': DETECTIONS, '/expression': EXPRESSION,
-            '/vision_info': 'vision_msgs/msg/VisionInfo'}
+            '/vision_info': 'vision_msgs/msg/VisionInfo', '/humans/faces/tracked': 'hri_msgs/msg/IdsList',
+            f'{face}/roi': 'hri_msgs/msg/NormalizedRegionOfInterest2D', f'{face}/expression': EXPRESSION}
+        assert {topic.count for name, topic in written.topics.items() if name != '/vision_info'} == {COUNT}
+        region = next(iter(written.messages([f'{face}/roi']))).read()
         told = [message.read() for message in written.messages(['/detections'])]
         words = [message.read().expression for message in written.messages(['/expression'])]
     assert len(told) == COUNT and words == ['happy'] * COUNT
+    assert (region.xmin, region.ymax) == pytest.approx((float(first['x0']) / 320, float(first['y1']) / 240), abs=1e-5)
     for message, row in zip(told, rows(output)):
         face, = message.detections
         assert message.header.stamp.sec * 10 ** 9 + message.header.stamp.nanosec == int(row['stamp_ns'])

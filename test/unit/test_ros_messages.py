@@ -11,9 +11,9 @@ from hri_msgs.msg import Expression  # noqa: E402
 from std_msgs.msg import Header  # noqa: E402
 
 from facial_emotion_ros.emotions import EMOTIONS, UNKNOWN  # noqa: E402
+from facial_emotion_ros.expression_words import UnknownRhythm  # noqa: E402
 from facial_emotion_ros.face_estimate import FaceEstimate, Reading  # noqa: E402
 from facial_emotion_ros.ros import messages  # noqa: E402
-from facial_emotion_ros.ros.humans import UnknownRhythm  # noqa: E402
 
 
 def reading(emotion='happy', **scores):
