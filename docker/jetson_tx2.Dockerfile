@@ -59,6 +59,7 @@ COPY resource src/facial_emotion_ros/resource
 COPY facial_emotion_ros src/facial_emotion_ros/facial_emotion_ros
 COPY launch src/facial_emotion_ros/launch
 COPY config src/facial_emotion_ros/config
+COPY messages src/facial_emotion_ros/messages
 COPY models src/facial_emotion_ros/models
 COPY samples src/facial_emotion_ros/samples
 COPY recipes src/facial_emotion_ros/recipes

@@ -1,4 +1,5 @@
 """Annotated images as a video file, or as pictures where no video encoder is to be had; whole or not at all."""
+import errno
 import os
 import shutil
 from typing import List, Sequence, Tuple
@@ -6,6 +7,7 @@ from typing import List, Sequence, Tuple
 import cv2
 import numpy as np
 
+from facial_emotion_ros.atomic_file import finish
 from facial_emotion_ros.pictures import fit
 
 #: (suffix, four letters of the encoder), tried in order. OpenCV's wheels have both, a robot's maybe only the second.
@@ -58,6 +60,7 @@ class AnnotatedFilm:
         Finish the film.
 
         :returns: name of the file or folder that was written; '' when there was no frame.
+        :raises OSError: if the disk did not take it: OpenCV's writer keeps that to itself.
         """
         if not self._part and self._first:
             self._open()
@@ -65,11 +68,23 @@ class AnnotatedFilm:
             return ''
         if self._writer is not None:
             self._writer.release()
+            if not _can_be_played(self._part):
+                raise OSError(errno.ENOSPC, 'a film that can be played expected, OpenCV wrote none: is the disk full?')
         path = os.path.join(self._folder, self._name + self._suffix)
         if os.path.isdir(path):
             shutil.rmtree(path)
-        os.replace(self._part, path)
+        finish(self._part, path)
         return os.path.basename(path)
+
+    def discard(self):
+        """Delete what was begun."""
+        if self._writer is not None:
+            self._writer.release()
+        if os.path.isdir(self._part):
+            shutil.rmtree(self._part, ignore_errors=True)
+        elif self._part and os.path.exists(self._part):
+            os.remove(self._part)
+        self._part = ''
 
     def _open(self):
         """Choose rate and encoder, and write what waits."""
@@ -109,3 +124,11 @@ class AnnotatedFilm:
                 self._writer.write(image)
             else:
                 cv2.imwrite(os.path.join(self._part, '%06d.jpg' % self._written), image)
+
+
+def _can_be_played(path: str) -> bool:
+    """Tell whether a film has its end, without which players find no frame."""
+    film = cv2.VideoCapture(path)
+    good = film.isOpened() and film.read()[0]
+    film.release()
+    return good

@@ -116,8 +116,8 @@ def blur_faces(image: np.ndarray, boxes: Sequence[Tuple[float, float, float, flo
     height, width = image.shape[:2]
     for x0, y0, x1, y1 in boxes:
         more_x, more_y = 0.2 * (x1 - x0), 0.2 * (y1 - y0)
-        left, right = int(max(x0 - more_x, 0)), int(math.ceil(min(x1 + more_x, width)))
-        top, bottom = int(max(y0 - more_y, 0)), int(math.ceil(min(y1 + more_y, height)))
+        left, right = int(max(x0 - more_x, 0)), int(math.ceil(max(min(x1 + more_x, width), 0)))
+        top, bottom = int(max(y0 - more_y, 0)), int(math.ceil(max(min(y1 + more_y, height), 0)))
         part = canvas[top:bottom, left:right]
         if part.size:
             few = cv2.resize(part, (_BLURRED_PX, _BLURRED_PX), interpolation=cv2.INTER_AREA)

@@ -2,8 +2,16 @@
 
 import functools
 
+from facial_emotion_ros.answer_parts import (
+    affect_hypotheses,
+    box_parts,
+    check_finite,
+    emotion_hypotheses,
+    network_words,
+    within,
+)
 from facial_emotion_ros.bags.message_types import DETECTIONS, EXPRESSION, header, make, typestore
-from facial_emotion_ros.bags.writer import BagWriter
+from facial_emotion_ros.bags.writer import BagWriter, reliable_qos
 from facial_emotion_ros.emotions import UNKNOWN
 from facial_emotion_ros.expression_words import UnknownRhythm, expression_word
 
@@ -28,10 +36,9 @@ class AnnotatedBag:
         :param bundle: ModelBundle of the emotion network.
         :param several: whether there are several cameras.
         """
-        self._store, self._several, self._rhythms = typestore(), several, {}
-        self._info = {'method': f'{bundle.name} {bundle.version} ({bundle.architecture})',
-                      'database_location': f'sha256:{bundle.sha256}'}
-        self._bag = BagWriter(path).__enter__()
+        self._store, self._several, self._rhythms, self._known = typestore(), several, {}, {}
+        self._network = network_words(bundle)
+        self._bag = BagWriter(path, qos=_qos_of, replace=True).__enter__()
 
     def add(self, frame, faces, live_ids):
         """Write the answer to one image.
@@ -41,23 +48,26 @@ class AnnotatedBag:
         :param live_ids: ids that the tracker has not given up.
         """
         estimates = [estimate for estimate, _ in faces]
+        check_finite(estimates)
         head = header(frame.stamp_ns, frame.frame_id)
         if frame.camera not in self._rhythms:
             self._rhythms[frame.camera] = UnknownRhythm()
-            self._write(frame, 'vision_info', VISION_INFO, make(VISION_INFO, header=head, **self._info))
-        emotions = [_hypotheses(each) for each in estimates]
-        raw = [_hypotheses(each.raw) for each in estimates]
-        affect = [[('valence', each.valence), ('arousal', each.arousal), ('agreement', each.agreement)]
-                  for each in estimates]
+            self._write(frame, 'vision_info', VISION_INFO, make(VISION_INFO, header=head, **self._network))
+        emotions = [emotion_hypotheses(each) for each in estimates]
+        raw = [emotion_hypotheses(each.raw) for each in estimates]
+        affect = [affect_hypotheses(each) for each in estimates]
         for topic, hypotheses in (('detections', emotions), ('detections/raw', raw), ('affect', affect)):
             faces = [_detection(head, estimate, told) for estimate, told in zip(estimates, hypotheses)]
             self._write(frame, topic, DETECTIONS, make(DETECTIONS, header=head, detections=faces))
         self._write(frame, 'expression', EXPRESSION, _expression(head, estimates[0] if estimates else None))
         self._write(frame, 'humans/faces/tracked', IDS, make(IDS, header=head, ids=list(live_ids)))
-        rhythm, sides = self._rhythms[frame.camera], frame.image.shape[1::-1]
+        for lost in self._known.get(frame.camera, set()) - set(live_ids):
+            self._rhythms[frame.camera].forget(lost)
+        self._known[frame.camera] = set(live_ids)
+        rhythm, sides = self._rhythms[frame.camera], frame.image.shape[:2]
         for estimate in estimates:
             topic = f'humans/faces/{estimate.face_id}'
-            self._write(frame, f'{topic}/roi', ROI, _roi(head, estimate, sides))
+            self._write(frame, f'{topic}/roi', ROI, make(ROI, header=head, **box_parts(estimate, *sides)))
             word = _expression(head, estimate)
             if rhythm.lets_through(estimate.face_id, word):
                 self._write(frame, f'{topic}/expression', EXPRESSION, word)
@@ -78,9 +88,9 @@ class AnnotatedBag:
         self._bag.write(f'{prefix}/{topic}', msgtype, frame.receive_ns, self._store.serialize_cdr(message, msgtype))
 
 
-def _hypotheses(reading):
-    falling = sorted(reading.scores.items(), key=lambda pair: (pair[0] != reading.emotion, -pair[1]))
-    return [(UNKNOWN, 0.0), *falling] if reading.emotion == UNKNOWN else falling
+def _qos_of(topic):
+    latched = topic.endswith('vision_info')
+    return reliable_qos(1 if latched or '/humans/' in topic else 10, latched)
 
 
 def _detection(head, estimate, hypotheses):
@@ -100,16 +110,11 @@ def _pose():
     return make('geometry_msgs/msg/PoseWithCovariance', pose=make('geometry_msgs/msg/Pose', orientation=upright))
 
 
-def _roi(head, estimate, sides):
-    parts = [min(max(edge / side, 0.0), 1.0) for edge, side in zip(estimate.box, sides * 2)]
-    return make(ROI, header=head, c=estimate.box_score, **dict(zip(('xmin', 'ymin', 'xmax', 'ymax'), parts)))
-
-
 def _expression(head, estimate):
     if estimate is None:
         return make(EXPRESSION, header=head)
     word, confidence = '', 0.0
     if estimate.emotion != UNKNOWN:
         word, confidence = expression_word(estimate.scores, _CONTEMPT_AS, estimate.emotion)
-    return make(EXPRESSION, header=head, expression=word, valence=estimate.valence, arousal=estimate.arousal,
-                confidence=confidence)
+    return make(EXPRESSION, header=head, expression=word, valence=within(estimate.valence, -1.0, 1.0),
+                arousal=within(estimate.arousal, -1.0, 1.0), confidence=confidence)

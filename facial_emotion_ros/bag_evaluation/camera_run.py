@@ -29,20 +29,21 @@ class CameraRun:
     """What is carried from image to image of one camera.
 
     totals(): sums over all of it; stretches: {place: Totals}, each stretch_s long; jumps: times that the stamps went
-    back or leapt; losses: {cause: (count, the first of them in words)} of images that could not be read.
+    back or leapt; still: images with the stamp of the one before; persons: names of those seen, where the truth has
+    them; losses: {cause: (count, the first of them in words)} of images that could not be read.
     """
 
-    def __init__(self, pipeline, start_ns):
+    def __init__(self, pipeline, first):
         """Begin.
 
         :param pipeline: EmotionPipeline of its own.
-        :param start_ns: stamp of the recording's first image.
+        :param first: the recording's first Frame, of whichever camera.
         """
-        self.pipeline, self._start_ns = pipeline, start_ns
+        self.pipeline, self._first = pipeline, first._replace(image=None)
         self.stretch_s, self.stretches = FIRST_STRETCH_S, {}
-        self.jumps, self.losses = 0, {}
+        self.jumps, self.still, self.losses, self.persons = 0, 0, {}, set()
         self._last, self.time_s = None, 0.0
-        self._told, self._seen_s, self._tracks, self._of_person = {}, {}, set(), {}
+        self._told, self._seen_s, self._of_person = {}, {}, {}
 
     def lose(self, frame):
         """Count an image that cannot be read."""
@@ -67,16 +68,19 @@ class CameraRun:
         estimates = self.pipeline.estimate(frame.image, self.time_s, detected=frame.found)
         return estimates, 1e3 * (time.perf_counter() - began_s)
 
-    def count(self, faces, missed):
+    def count(self, faces, missed, has_boxes=False):
         """Take the answer to the last image into the sums.
 
         :param faces: list of (FaceEstimate, Truth or None).
         :param missed: annotated faces that none of these is.
+        :param has_boxes: whether the truth says where faces are.
         """
         sums = self._here()
         sums.count('frames')
         sums.count('frames_with_faces', bool(faces))
-        sums.count('missed', missed)
+        if has_boxes:
+            sums.count('matched', sum(truth is not None for _, truth in faces))
+            sums.count('missed', missed)
         for estimate, truth in faces:
             sums.tell(estimate, truth)
             self._follow(sums, estimate, truth)
@@ -101,9 +105,9 @@ class CameraRun:
             self._told[face_id] = estimate.emotion
         if truth is not None and truth.person:
             before, seen_s = self._of_person.get(truth.person, ('', self.time_s))
-            if not before:
-                sums.count('persons')
-            elif before != face_id and self.time_s - seen_s <= _AWAY_S:
+            if len(self.persons) < _MAX_REMEMBERED:
+                self.persons.add(truth.person)
+            if before and before != face_id and self.time_s - seen_s <= _AWAY_S:
                 sums.count('switches')
             self._of_person[truth.person] = (face_id, self.time_s)
 
@@ -111,19 +115,23 @@ class CameraRun:
         for face_id in sorted(self._seen_s, key=self._seen_s.get)[:_MAX_REMEMBERED // 2]:
             del self._seen_s[face_id]
             self._told.pop(face_id, None)
+        self._of_person = {person: told for person, told in self._of_person.items()
+                           if self.time_s - told[1] <= _AWAY_S}
 
     def _advance(self, frame):
         """Let time pass by the image's stamp; where the clock was set, by when it was recorded."""
-        if self._last is None:
-            self.time_s = max((frame.stamp_ns - self._start_ns) / 1e9, 0.0)
-        else:
-            step_s = (frame.stamp_ns - self._last.stamp_ns) / 1e9
-            recorded_s = (frame.receive_ns - self._last.receive_ns) / 1e9
-            if step_s < 0 or step_s > max(recorded_s, 0.0) + _JUMP_S:
-                self.jumps += 1
-                self.pipeline.reset()
-                step_s = max(recorded_s, 0.0)
-            self.time_s += step_s
+        before = self._first if self._last is None else self._last
+        step_s = (frame.stamp_ns - before.stamp_ns) / 1e9
+        recorded_s = max((frame.receive_ns - before.receive_ns) / 1e9, 0.0)
+        went_back = step_s < (-_JUMP_S if self._last is None else 0)  # cameras may begin with a stamp before the first
+        if went_back or step_s > recorded_s + _JUMP_S:
+            self.jumps += 1
+            self.pipeline.reset()
+            step_s = recorded_s
+        elif step_s == 0 and self._last is not None:
+            self.still += 1
+            step_s = recorded_s
+        self.time_s += step_s
         self._last = frame._replace(image=None)
 
     def _here(self):
@@ -134,4 +142,4 @@ class CameraRun:
             for place, sums in self.stretches.items():
                 merged.setdefault(place // 2, []).append(sums)
             self.stretches = {place: add(parts) for place, parts in merged.items()}
-        return self.stretches.setdefault(int(self.time_s / self.stretch_s), Totals())
+        return self.stretches.setdefault(int(max(self.time_s, 0.0) / self.stretch_s), Totals())

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from facial_emotion_ros.bag_evaluation.summary import FORMAT
 from facial_emotion_ros.bag_evaluation.totals import COMPARED, LENGTH, RESAMPLES, Totals, add, compared_figures, draws
 from facial_emotion_ros.errors import BadDataset
 
@@ -31,14 +32,12 @@ def read_summary(path):
     :returns: dict.
     :raises BadDataset: if it is none, or of another format.
     """
-    from facial_emotion_ros.bag_evaluation.evaluate import FORMAT
-
     try:
         with open(path, encoding='utf-8') as file:
             summary = json.load(file)
     except (OSError, ValueError) as error:
         raise BadDataset(f'expected the summary.json of an evaluation, {path} cannot be read ({error})') from error
-    if not isinstance(summary, dict) or summary.get('format') != FORMAT or 'stretches' not in summary:
+    if not isinstance(summary, dict) or summary.get('format') != FORMAT or not {'bag', 'stretches'} <= set(summary):
         came = summary.get('format') if isinstance(summary, dict) else type(summary).__name__
         raise BadDataset(f'expected the summary.json of an evaluation, of format {FORMAT}, {path} is of format '
                          f'{came!r}; evaluate that recording again')
@@ -55,7 +54,8 @@ def compare(before, now, resamples=RESAMPLES, seed=0):
 
     Source: paired and unpaired block bootstrap, percentile interval of the difference (Efron and Tibshirani, 1993).
     """
-    parts = [_parts(summary) for summary in (before, now)]
+    step_s = max([told['seconds'] for each in (before, now) for told in each['stretches'].values()], default=1.0)
+    parts = [_parts(summary, step_s) for summary in (before, now)]
     same = before['bag']['sha256'] == now['bag']['sha256']
     if same:
         places = sorted(set(parts[0]) | set(parts[1]))
@@ -78,7 +78,11 @@ def compare(before, now, resamples=RESAMPLES, seed=0):
     return changes
 
 
-def _parts(summary):
-    """Give the sums of each stretch: {(camera, place): Totals}, of both evaluations in steps of the same length."""
-    return {(camera, int(place)): Totals(sums) for camera, told in summary['stretches'].items()
-            for place, sums in told['sums'].items()}
+def _parts(summary, step_s):
+    """Give the sums of each stretch of step_s: {(camera, place): Totals}; shorter ones are added up."""
+    parts = {}
+    for camera, told in summary['stretches'].items():
+        for place, sums in told['sums'].items():
+            key = camera, int(int(place) * told['seconds'] / step_s)
+            parts[key] = add([parts.get(key, Totals()), Totals(sums)])
+    return parts

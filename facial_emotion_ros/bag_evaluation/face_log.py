@@ -6,6 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 from facial_emotion_ros.emotions import EMOTIONS
+from facial_emotion_ros.errors import BadBag
+from facial_emotion_ros.face_tracker import intersection_over_union
 
 
 class LoggedFace(NamedTuple):
@@ -28,34 +30,49 @@ class FaceLog:
         """Begin without messages."""
         self._stamps, self._receives, self._firsts = array('q'), array('q'), array('q', [0])
         self._numbers, self._emotions, self._persons = array('f'), array('b'), array('l')
-        self._names, self._order = {'': 0}, None
+        self._names, self._frames, self._order = {'': 0}, array('l'), None
+        self._spelled = ['']
 
     def __len__(self):
         """Count the messages."""
         return len(self._stamps)
 
-    def add(self, stamp_ns, receive_ns, faces):
-        """Take a message: faces is a list of LoggedFace, whose valence and arousal may be None."""
+    @property
+    def frame_ids(self):
+        """The header.frame_id of its messages, a set; '' for those that have none."""
+        return {self._spelled[each] for each in set(self._frames)}
+
+    def add(self, stamp_ns, receive_ns, faces, frame_id=''):
+        """Take a message: faces is a list of LoggedFace, whose valence and arousal may be None.
+
+        Faces with numbers that are none are left out.
+        """
         for face in faces:
+            if not np.isfinite([*face.box, face.score]).all():
+                continue
             self._numbers.extend(face.box)
             self._numbers.extend(np.nan if value is None else value
                                  for value in (face.score, face.valence, face.arousal))
             self._emotions.append(EMOTIONS.index(face.emotion) if face.emotion else -1)
-            self._persons.append(self._names.setdefault(face.person, len(self._names)))
+            self._persons.append(self._number_of(face.person))
+        self._frames.append(self._number_of(frame_id))
         self._stamps.append(stamp_ns)
         self._receives.append(receive_ns)
         self._firsts.append(len(self._emotions))
         self._order = None
 
-    def near(self, stamp_ns, within_s):
+    def near(self, stamp_ns, within_s, frame_id=''):
         """Find the message whose stamp is next to an image's.
 
         :param stamp_ns: of the image.
         :param within_s: no further away than this.
+        :param frame_id: of the image; a message of another one does not count. '' takes any.
         :returns: (list of LoggedFace, receive_ns); None where there is no such message.
         """
-        place = np.searchsorted(self._sorted(), stamp_ns)
-        rows = [self._order[each] for each in (place - 1, place) if 0 <= each < len(self._order)]
+        stamps = self._sorted()
+        first, end = np.searchsorted(stamps, [stamp_ns - within_s * 1e9, stamp_ns + within_s * 1e9])
+        rows = [row for row in self._order[first:end + 1]
+                if not frame_id or self._spelled[self._frames[row]] in ('', frame_id)]
         gaps = [abs(self._stamps[row] - stamp_ns) for row in rows]
         if not gaps or min(gaps) > within_s * 1e9:
             return None
@@ -67,6 +84,12 @@ class FaceLog:
         place = int(np.searchsorted(self._sorted(), stamp_ns, 'right')) - 1
         return None if place < 0 else (self._faces(self._order[place]), self._receives[self._order[place]])
 
+    def _number_of(self, word):
+        if word not in self._names:
+            self._names[word] = len(self._spelled)
+            self._spelled.append(word)
+        return self._names[word]
+
     def _sorted(self):
         if self._order is None:
             stamps = np.frombuffer(self._stamps, np.int64) if self._stamps else np.empty(0, np.int64)
@@ -75,14 +98,13 @@ class FaceLog:
         return self._sorted_stamps
 
     def _faces(self, row):
-        names = list(self._names)
         faces = []
         for each in range(self._firsts[row], self._firsts[row + 1]):
             *box, score, valence, arousal = (float(number) for number in self._numbers[7 * each:7 * each + 7])
             emotion = EMOTIONS[self._emotions[each]] if self._emotions[each] >= 0 else ''
             faces.append(LoggedFace(tuple(box), emotion, score, *(None if np.isnan(value) else value
                                                                  for value in (valence, arousal)),
-                                    names[self._persons[each]]))
+                                    self._spelled[self._persons[each]]))
         return faces
 
 
@@ -90,29 +112,41 @@ def match(boxes, others, least):
     """Pair boxes that lie on each other, the closest first.
 
     :param boxes, others: lists of x0, y0, x1, y1.
-    :param least: intersection over union of a pair.
+    :param least: intersection over union of a pair, above 0.
     :returns: list of (place in boxes, place in others).
     """
-    pairs = sorted(((overlap(box, other), -row, -column) for row, box in enumerate(boxes)
-                    for column, other in enumerate(others)), reverse=True)
-    found, rows, columns = [], set(), set()
-    for share, row, column in pairs:
-        if share >= least and row not in rows and column not in columns:
-            found.append((-row, -column))
-            rows.add(row)
-            columns.add(column)
-    return found
+    if not boxes or not others:
+        return []
+    overlaps = intersection_over_union(np.array(boxes, np.float64), np.array(others, np.float64))
+    pairs = []
+    for place in np.argsort(-overlaps, axis=None, kind='stable'):
+        row, column = divmod(int(place), len(others))
+        if overlaps[row, column] < least:
+            break
+        if all(row != each and column != other for each, other in pairs):
+            pairs.append((row, column))
+    return pairs
 
 
-def overlap(one, other):
-    """Give the intersection over union of two boxes x0, y0, x1, y1."""
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    both = width * height
-    areas = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other))
-    return both / (areas - both)
+def readable(bag, topic):
+    """Read the messages of a topic that can be decoded; that others cannot, is told among the recording's faults.
+
+    :param bag: BagFile, open.
+    :param topic: its name.
+    :returns: iterator of (BagMessage, decoded message).
+    """
+    lost, first = 0, ''
+    for message in bag.messages([topic]):
+        try:
+            fields = message.read()
+        except BadBag as error:
+            lost, first = lost + 1, first or str(error)
+            continue
+        yield message, fields
+    if lost:
+        told = f'{topic}: {lost} message{"s" if lost > 1 else ""} could not be read: {first}'
+        if told not in bag.faults:
+            bag.faults.append(told)
 
 
 def box_of(detection):
@@ -126,8 +160,3 @@ def hypotheses_of(detection):
     """Give (class, score) of each hypothesis of a vision_msgs/Detection2D, of today's or an older vision_msgs."""
     rows = (getattr(each, 'hypothesis', each) for each in detection.results)
     return [(str(getattr(each, 'class_id', getattr(each, 'id', ''))), float(each.score)) for each in rows]
-
-
-def stamp_of(message, receive_ns):
-    """Give a message's stamp in nanoseconds; when it was recorded, where it is not stamped."""
-    return message.header.stamp.sec * 10 ** 9 + message.header.stamp.nanosec or receive_ns

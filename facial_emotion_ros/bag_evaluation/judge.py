@@ -6,8 +6,8 @@ from array import array
 import numpy as np
 
 from facial_emotion_ros import drawing
-from facial_emotion_ros.annotated_film import AnnotatedFilm
 from facial_emotion_ros.bag_evaluation.camera_run import CameraRun
+from facial_emotion_ros.bag_evaluation.films import Films
 from facial_emotion_ros.bag_evaluation.story import Story
 from facial_emotion_ros.bag_evaluation.tables import COLUMNS, TIMING_COLUMNS, CsvTable, ParquetTable, rows_of
 from facial_emotion_ros.execution_providers import ProviderPlan
@@ -25,7 +25,7 @@ class Judge:
     """Runs one network over the images of all cameras.
 
     runs: {camera: CameraRun}; story: Story; faults: what could not be written; notes: what was left
-    out on purpose; stopped: why it cannot go on, ''.
+    out on purpose; written: names of the files that are complete; stopped: why it cannot go on, ''.
     """
 
     def __init__(self, esr, output, options, cameras, detector=None):
@@ -46,10 +46,14 @@ class Judge:
             long_side_px=options.long_side_px, every_n=options.every_n)
         self.output, self.story, self.faults, self.notes, self.stopped = output, Story(), [], [], ''
         self.runs, self._cameras, self._options = {}, cameras, options
-        self.recorded = None
+        self.recorded, self.written = None, set()
         self.times_ms = {step: array('f') for step in STEPS}
-        self._frames, self._films, self._sinks = 0, {}, {}
-        self._open()
+        self._frames, self._sinks = 0, {}
+        try:
+            self._open()
+        except BaseException:
+            self.discard()
+            raise
 
     def _open(self):
         path = os.path.join(self.output, '')
@@ -66,26 +70,27 @@ class Judge:
 
             self._sinks['annotated'] = AnnotatedBag(path + 'annotated', self.pipeline.esr_bundle,
                                                     len(self._cameras) > 1)
+        if self._options.video:
+            self._sinks['film'] = Films(self.output, self._cameras)
 
-    def take(self, frame, truth, start_ns):
+    def take(self, frame, truth, first):
         """Answer an image, and write and count the answer.
 
         :param frame: Frame.
         :param truth: NoTruth or one of its kind.
-        :param start_ns: stamp of the recording's first image.
-        :returns: milliseconds that the answer took; None for an image that is bad.
+        :param first: the recording's first Frame.
         """
         run = self.runs.get(frame.camera)
         if run is None:
             pipeline = self.pipeline if not self.runs else self.pipeline.for_another_stream()
-            run = self.runs[frame.camera] = CameraRun(pipeline, start_ns)
+            run = self.runs[frame.camera] = CameraRun(pipeline, first)
         if frame.image is None:
             run.lose(frame)
             return
         estimates, took_ms = run.answer(frame)
-        truths, missed = truth.of(frame.stamp_ns, estimates)
+        truths, missed = truth.of(frame, run.time_s, estimates)
         faces = list(zip(estimates, truths))
-        run.count(faces, missed)
+        run.count(faces, missed, truth.has_boxes)
         if self.recorded is not None:
             self.recorded.compare(frame, estimates)
         self._show(frame, run.time_s, faces)
@@ -106,12 +111,11 @@ class Judge:
 
     def close(self):
         """Finish the files that can be finished."""
-        for name in list(self._sinks):
-            self._write(name, lambda sink: sink.settle())
+        for name, sink in list(self._sinks.items()):
             self._write(name, lambda sink: sink.close())
+            if name in self._sinks:
+                self.written |= sink.names if isinstance(sink, Films) else {name}
         self._sinks = {}
-        for film in self._films.values():
-            film.close()
 
     def discard(self):
         """Delete what was begun."""
@@ -121,22 +125,18 @@ class Judge:
 
     def milliseconds(self):
         """Give p50 and p95 of each step, in milliseconds: a dict of dicts."""
+        # Where faces are not looked for ahead, the last step finds them.
         return {step: {'p50': float(np.percentile(values, 50)), 'p95': float(np.percentile(values, 95))}
                 for step, values in ((step, np.frombuffer(each, np.float32)) for step, each in self.times_ms.items()
-                                     if each)}
+                                     if any(each))}
 
     def _show(self, frame, time_s, faces):
         """Let the pictures be made that leave this program: with blurred faces, if that is wished."""
         image, estimates = frame.image, [estimate for estimate, _ in faces]
         if self._options.blur_faces:
             image = drawing.blur_faces(image, [estimate.box for estimate in estimates])
-        self.story.add(frame.camera, time_s, image, faces, lambda: drawing.draw_estimates(image, estimates))
-        if self._options.video:
-            film = self._films.get(frame.camera)
-            if film is None:
-                word = '' if len(self._cameras) == 1 else '_' + frame.camera.strip('/').replace('/', '_')
-                film = self._films[frame.camera] = AnnotatedFilm(self.output, 'annotated' + word)
-            film.add(drawing.draw_estimates(image, estimates), time_s)
+        self.story.add(frame.camera, max(time_s, 0.0), image, faces, lambda: drawing.draw_estimates(image, estimates))
+        self._write('film', lambda sink: sink.add(frame.camera, drawing.draw_estimates(image, estimates), time_s))
 
     def _write(self, name, action):
         """Do something with a sink; one that fails is given up, and what it holds so far is kept where it is of use."""
@@ -147,13 +147,14 @@ class Judge:
             action(sink)
         except OSError as error:
             del self._sinks[name]
-            said = f'{name} could not be written beyond image {self._frames} ({error.strerror or error})'
+            said = f'{name} could not be written, at image {self._frames} ({error.strerror or error})'
             if not isinstance(sink, CsvTable):
                 sink.discard()
                 self.faults.append(f'{said}; it is deleted')
                 return
             try:
-                sink.close()
+                sink.salvage()
+                self.written.add(name)
                 self.faults.append(f'{said}; the rows before are kept')
             except OSError:
                 sink.discard()

@@ -1,6 +1,7 @@
 """What an evaluation depends on besides the recording."""
 
 import json
+import os
 from dataclasses import asdict, dataclass
 
 from facial_emotion_ros.errors import BadParameter
@@ -49,6 +50,17 @@ class Options:
                                 ('threads', 1, 256)):
             if not low <= getattr(self, name) <= high:
                 raise BadParameter(f'expected {name} of {low} to {high}, got {getattr(self, name)}')
+        if self.blur_faces and self.max_faces:
+            raise BadParameter('expected either blurred faces or a number of faces, got both: whom nobody looks for, '
+                               'nobody blurs')
+        names = self.folder_names()
+        if len(set(names)) < len(names) or set(names) & {'.', '..'}:
+            raise BadParameter(f'expected bundles of different names, for each has a folder of its name, got '
+                               f'{", ".join(self.bundles)}')
+
+    def folder_names(self):
+        """Give the folder of each bundle's results, below the output; [''] where there is but one."""
+        return [os.path.basename(os.path.abspath(each)) for each in self.bundles] if len(self.bundles) > 1 else ['']
 
     def text(self):
         """Write them as JSON, the same for the same options."""

@@ -4,8 +4,8 @@ from array import array
 
 import numpy as np
 
-from facial_emotion_ros.bag_evaluation.face_log import FaceLog, LoggedFace, box_of, hypotheses_of, match, stamp_of
-from facial_emotion_ros.bags.message_types import DETECTIONS
+from facial_emotion_ros.bag_evaluation.face_log import FaceLog, LoggedFace, box_of, hypotheses_of, match, readable
+from facial_emotion_ros.bags.message_types import DETECTIONS, stamp_of
 from facial_emotion_ros.emotions import EMOTIONS, UNKNOWN
 from facial_emotion_ros.errors import BadBag
 
@@ -51,10 +51,9 @@ class Recorded:
         self.topic, self._log = topic, FaceLog()
         self._pairs = self._same = self._theirs = 0
         self._ours, self._latencies_ms, self._gaps = 0, array('f'), 0.0
-        for message in bag.messages([topic]):
-            fields = message.read()
+        for message, fields in readable(bag, topic):
             faces = [LoggedFace(box_of(each), *_told(each), None, None, '') for each in fields.detections]
-            self._log.add(stamp_of(fields, message.receive_ns), message.receive_ns, faces)
+            self._log.add(stamp_of(fields, message.receive_ns), message.receive_ns, faces, fields.header.frame_id)
 
     def compare(self, frame, estimates):
         """Compare with our answer to an image.
@@ -62,7 +61,7 @@ class Recorded:
         :param frame: Frame.
         :param estimates: list of FaceEstimate.
         """
-        told = self._log.near(frame.stamp_ns, _NEAR_S)
+        told = self._log.near(frame.stamp_ns, _NEAR_S, frame.frame_id)
         if told is None:
             return
         faces, receive_ns = told
@@ -87,8 +86,8 @@ class Recorded:
 
 
 def _tells_emotions(bag, topic):
-    for number, message in enumerate(bag.messages([topic])):
-        words = [word for each in message.read().detections for word, _ in hypotheses_of(each)]
+    for number, (_, fields) in enumerate(readable(bag, topic)):
+        words = [word for each in fields.detections for word, _ in hypotheses_of(each)]
         if words:
             return any(word in EMOTIONS for word in words)
         if number >= _LOOKED_AT:

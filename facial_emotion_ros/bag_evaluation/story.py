@@ -15,13 +15,22 @@ MAX_BINS = 1200
 #: Seconds that a step has at first; it doubles while a recording outgrows MAX_BINS of them.
 FIRST_BIN_S = 0.25
 
-#: Of so many faces a picture is kept; of others, who were seen for less long, none.
+#: Of so many faces of a camera a picture is kept; of others, who were seen for less long, none.
 MAX_PORTRAITS = 60
+
+#: So many faces of a camera have a story; of those beyond, who were seen for less long, only their number is kept.
+MAX_FACES = 600
 
 #: Moments that are kept of each kind, and seconds between two of them.
 MAX_MOMENTS, MOMENT_GAP_S = 8, 2.0
 
 _PORTRAIT_PX, _MOMENT_PX = 96, 360
+
+#: Where all portraits are taken, a face is weighed against the others once in so many frames.
+_PORTRAIT_EVERY = 30
+
+#: Whoever was not seen for so long has gone.
+_GONE_S = 5.0
 _JPEG = [cv2.IMWRITE_JPEG_QUALITY, 82]
 
 #: Kinds of moments: what went wrong, or what deserves a look.
@@ -33,7 +42,6 @@ class Bin:
     """One face in one step of time: sums over its frames, from which :meth:`mean` takes means."""
 
     frames: int = 0
-    known: int = 0
     scores: np.ndarray = field(default_factory=lambda: np.zeros(len(EMOTIONS)))
     #: valence, arousal, agreement
     affect: np.ndarray = field(default_factory=lambda: np.zeros(3))
@@ -48,7 +56,6 @@ class Bin:
     def add(self, other):
         """Take another step's sums into this one's."""
         self.frames += other.frames
-        self.known += other.known
         self.true_affect_frames += other.true_affect_frames
         for name in ('scores', 'affect', 'told', 'truth', 'true_affect'):
             setattr(self, name, getattr(self, name) + getattr(other, name))
@@ -104,8 +111,13 @@ class Moment:
 
 @dataclass
 class CameraStory:
-    """One camera: faces {id: FaceStory} in the order of their coming; frames and frames with faces by step of time."""
+    """One camera: faces {id: FaceStory} in the order of their coming; frames and frames with faces by step of time.
 
+    others: (faces, their frames) whose story was dropped; portraits: how many faces have one.
+    """
+
+    others: tuple = (0, 0)
+    portraits: int = 0
     faces: 'OrderedDict[str, FaceStory]' = field(default_factory=OrderedDict)
     frames: dict = field(default_factory=dict)
     frames_with_faces: dict = field(default_factory=dict)
@@ -144,6 +156,8 @@ class Story:
             face = told.faces.get(estimate.face_id)
             if face is None:
                 face = told.faces[estimate.face_id] = FaceStory(estimate.face_id, time_s, time_s)
+                if len(told.faces) > MAX_FACES:
+                    self._drop_some(camera, told, time_s)
             face.frames, face.last_s = face.frames + 1, max(face.last_s, time_s)
             face.steps.setdefault(place, Bin()).add(_bin_of(estimate, truth))
             self._keep_portrait(told, face, image, estimate)
@@ -153,6 +167,15 @@ class Story:
         """List the moments, the gravest kind first, within a kind in the order of time."""
         return [each for kind in (WRONG, FLIP, DISAGREEMENT)
                 for each in sorted(self._moments[kind], key=lambda each: each.time_s)]
+
+    def _drop_some(self, camera, told, time_s):
+        """Drop the stories of a tenth of the faces, those that are gone and were there for the shortest."""
+        gone = [face for face in told.faces.values() if time_s - face.last_s > _GONE_S]
+        for face in sorted(gone, key=lambda each: each.frames)[:MAX_FACES // 10]:
+            del told.faces[face.face_id]
+            self._told.pop((camera, face.face_id), None)
+            told.portraits -= bool(face.portrait)
+            told.others = told.others[0] + 1, told.others[1] + face.frames
 
     def _make_room(self, time_s):
         """Double the steps' length until the recording fits into as many as may be."""
@@ -178,12 +201,16 @@ class Story:
         merit = (0.25 if estimate.emotion == UNKNOWN else 1.0) * min(size, 200.0) * estimate.box_score
         if merit <= 1.1 * face.portrait_merit:
             return
-        if not face.portrait and sum(bool(each.portrait) for each in camera.faces.values()) >= MAX_PORTRAITS:
-            # Whoever was there for less long gives way, once this one has stayed.
+        if not face.portrait and camera.portraits >= MAX_PORTRAITS:
+            # Whoever was there for less long gives way, once this one has stayed: so long that it is seldom looked for.
+            if face.frames % _PORTRAIT_EVERY:
+                return
             least = min((each for each in camera.faces.values() if each.portrait), key=lambda each: each.frames)
             if least.frames >= face.frames:
                 return
             least.portrait, least.portrait_merit = b'', -1.0
+            camera.portraits -= 1
+        camera.portraits += not face.portrait
         face.portrait = self._picture(image, estimate, _PORTRAIT_PX, 0.35)
         face.portrait_merit = merit
 
@@ -196,10 +223,10 @@ class Story:
         if label and known and label != estimate.emotion:
             self._propose(WRONG, estimate.confidence, camera, time_s, image, estimate, shown,
                           f'told {estimate.emotion} ({estimate.confidence:.0%}), truth is {label}')
-        elif known and before and before != estimate.emotion:
+        if known and before and before != estimate.emotion:
             self._propose(FLIP, estimate.confidence, camera, time_s, image, estimate, shown,
                           f'from {before} to {estimate.emotion} ({estimate.confidence:.0%})')
-        elif estimate.agreement < 0.5:
+        if estimate.agreement < 0.5:
             self._propose(DISAGREEMENT, 1.0 - estimate.agreement, camera, time_s, image, estimate, shown,
                           f'the branches agree by {estimate.agreement:.0%} only')
 
@@ -236,7 +263,7 @@ class Story:
 
 def _bin_of(estimate, truth):
     """Make the sums of one face in one frame."""
-    step = Bin(frames=1, known=int(estimate.emotion != UNKNOWN),
+    step = Bin(frames=1,
                scores=np.array([estimate.scores[emotion] for emotion in EMOTIONS]),
                affect=np.array([estimate.valence, estimate.arousal, estimate.agreement]))
     step.told[(*EMOTIONS, UNKNOWN).index(estimate.emotion)] = 1

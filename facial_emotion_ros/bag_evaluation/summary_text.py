@@ -10,16 +10,16 @@ def summary_text(summary):
     :returns: str of several lines.
     """
     overall, run, bundle = summary['overall'], summary['run'], summary['bundle']
+    faces = f'{overall["faces"]} face{"" if overall["faces"] == 1 else "s"}'
     words = sorted(((share, word) for word, share in overall['emotions'].items() if share), reverse=True)
     lines = [
         f'{summary["bag"]["name"]}, read by {bundle["name"]} {bundle["version"]}',
         f'  {summary["bag"]["seconds"]:.1f} s, {overall["frames"]} images of {", ".join(summary["cameras"])}; '
-        f'{overall["faces"]} faces, in {percent(overall["coverage"])} of the images',
+        f'{faces}, in {percent(overall["coverage"])} of the images',
         '  ' + (', '.join(f'{word} {percent(share)}' for share, word in words) or 'no face was seen'),
         f'  {number(overall["flips_per_minute"])} changes of the word in a minute of a face',
         *_truth_lines(summary), *_recorded_lines(summary['recorded']), *_live_lines(run.get('live')),
-        f'  {number(run["times_real_time"])} times as fast as real time, '
-        f'{run["frames_per_second"]:.1f} images a second', *(f'  {note}' for note in run.get('notes', ()))]
+        *_speed_lines(run), *(f'  {note}' for note in run.get('notes', ()))]
     return '\n'.join(lines)
 
 
@@ -31,6 +31,11 @@ def changes_text(before, now, name_now, name_before):
     :returns: str of several lines.
     """
     lines = [f'{name_now} against {name_before} (change, its 95% interval)']
+    if before['bag']['sha256'] != now['bag']['sha256']:
+        lines.append('  these are different recordings: what made one of them hard need not be in the other')
+    sources = [(each.get('truth') or {}).get('source') for each in (before, now)]
+    if None not in sources and sources[0] != sources[1]:
+        lines.append(f'  the truth is not the same: {sources[0]} before, {sources[1]} now')
     for each in compare(before, now):
         ranged = '' if each.low is None else f'({each.low:+.4f} to {each.high:+.4f})'
         lines.append(f'  {each.figure:18}{each.before:9.4f} -> {each.now:9.4f}  {each.now - each.before:+.4f} '
@@ -48,6 +53,13 @@ def number(value):
     return '-' if value is None else f'{value:.3g}'
 
 
+def _speed_lines(run):
+    if run['times_real_time'] is None:
+        return []
+    return [f'  {run["times_real_time"]:.2f} times as fast as real time, '
+            f'{run["frames_per_second"]:.1f} images a second']
+
+
 def _truth_lines(summary):
     truth = summary['truth']
     if not truth:
@@ -55,11 +67,11 @@ def _truth_lines(summary):
     ends = truth['intervals'].get('accuracy')
     ranged = f' ({percent(ends[0])} to {percent(ends[1])})' if ends else ''
     switches = summary['overall']['id_switches']
-    lines = [f'  against {truth["source"]}: {percent(truth["accuracy"])} right{ranged} of {truth["n"]} labelled faces, '
-             f'{percent(truth["answered"])} of them answered',
-             f'    macro-F1 {number(truth["macro_f1"])}, UAR {number(truth["macro_recall"])}, '
-             f'{percent(truth["found"])} of the faces found'
-             + ('' if switches is None else f', {switches} id switches')]
+    more = [f'macro-F1 {number(truth["macro_f1"])}', f'UAR {number(truth["macro_recall"])}']
+    more += [] if truth['found'] is None else [f'{percent(truth["found"])} of the annotated faces found']
+    more += [] if switches is None else [f'{switches} id switches']
+    lines = [f'  against {truth["source"]}: {percent(truth["accuracy"])} right{ranged} of {truth["n"]} labelled views '
+             f'of faces, {percent(truth["answered"])} of them answered', '    ' + ', '.join(more)]
     return lines + [f'    {side}: CCC {number(told["ccc"])}, PCC {number(told["pcc"])}, RMSE {number(told["rmse"])}, '
                     f'SAGR {number(told["sagr"])}' for side, told in truth['affect'].items() if told['n']]
 

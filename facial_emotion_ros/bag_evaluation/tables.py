@@ -3,10 +3,13 @@
 import csv
 import os
 
-from facial_emotion_ros.emotions import EMOTIONS, UNKNOWN
+from facial_emotion_ros.atomic_file import finish, part_of
+from facial_emotion_ros.emotions import EMOTIONS
 
 #: Rows that are written to Parquet at once.
 _GROUP = 4096
+
+_LONGER_THAN_A_ROW = 1 << 16
 
 _FACE = ('face_id', 'x0', 'y0', 'x1', 'y1', 'box_score', 'emotion', 'confidence', 'agreement', 'valence', 'arousal',
          'doubts')
@@ -39,13 +42,12 @@ def rows_of(frame, time_s, faces):
 
 def _row(estimate, truth):
     raw = estimate.raw
-    word = UNKNOWN if estimate.emotion == UNKNOWN else estimate.emotion
     numbers = (*estimate.box, estimate.box_score)
     told = (truth.emotion or None, truth.valence, truth.arousal, truth.person or None) if truth else (None,) * 4
     return tuple(round(value, 6) if isinstance(value, float) else value for value in (
-        estimate.face_id, *numbers, word, estimate.confidence, estimate.agreement, estimate.valence, estimate.arousal,
-        ' '.join(estimate.doubts), *(estimate.scores[emotion] for emotion in EMOTIONS), raw.emotion, raw.confidence,
-        raw.agreement, raw.valence, raw.arousal, *(raw.scores[emotion] for emotion in EMOTIONS), *told))
+        estimate.face_id, *numbers, estimate.emotion, estimate.confidence, estimate.agreement, estimate.valence,
+        estimate.arousal, ' '.join(estimate.doubts), *(estimate.scores[emotion] for emotion in EMOTIONS), raw.emotion,
+        raw.confidence, raw.agreement, raw.valence, raw.arousal, *(raw.scores[emotion] for emotion in EMOTIONS), *told))
 
 
 class CsvTable:
@@ -57,30 +59,36 @@ class CsvTable:
         :param path: of the file.
         :param columns: names of the first line.
         """
-        self.path, self._part = path, _part(path)
+        self.path, self._part = path, part_of(path)
         self._file = open(self._part, 'w', newline='', encoding='utf-8')
         self._rows = csv.writer(self._file, lineterminator='\n')
         self._rows.writerow(columns)
-        self._whole = self._file.tell()
 
     def add(self, rows):
         """Write rows."""
         self._rows.writerows(rows)
 
     def settle(self):
-        """Bring to the disk what was written; it is kept whatever comes."""
+        """Hand over to the system what was written: it is kept if this process dies."""
         self._file.flush()
-        self._whole = self._file.tell()
 
     def close(self):
-        """Finish the file; what a full disk did not take in whole is cut off."""
-        try:
-            self._file.close()
-        except OSError:
-            pass
-        if os.path.getsize(self._part) > self._whole:
-            os.truncate(self._part, self._whole)
-        os.replace(self._part, self.path)
+        """Finish the file.
+
+        :raises OSError: if the disk does not take it; :meth:`salvage` then keeps what it took.
+        """
+        self._file.close()
+        finish(self._part, self.path)
+
+    def salvage(self):
+        """Keep what a full disk took, without the row that it did not take in whole."""
+        _close_quietly(self._file)
+        with open(self._part, 'r+b') as file:
+            end = file.seek(0, os.SEEK_END)
+            file.seek(max(0, end - _LONGER_THAN_A_ROW))
+            tail = file.read()
+            file.truncate(end - len(tail) + tail.rfind(b'\n') + 1)
+        finish(self._part, self.path)
 
     def discard(self):
         """Delete it."""
@@ -103,17 +111,19 @@ class ParquetTable:
         kinds = {name: pyarrow.string() if name in _WORDS else pyarrow.int64() if name in _WHOLE else pyarrow.float64()
                  if name == 'time_s' else pyarrow.float32() for name in COLUMNS}
         self._schema = pyarrow.schema(list(kinds.items()))
-        self._pyarrow, self.path, self._part, self._waiting = pyarrow, path, _part(path), []
+        self._pyarrow, self.path, self._part, self._waiting = pyarrow, path, part_of(path), []
         self._writer = parquet.ParquetWriter(self._part, self._schema, compression='zstd')
 
     def add(self, rows):
         """Take rows; they are written in groups."""
         self._waiting += rows
         if len(self._waiting) >= _GROUP:
-            self.settle()
+            self._write_group()
 
     def settle(self):
-        """Write what waits."""
+        """Do nothing: without its end, no such file can be read."""
+
+    def _write_group(self):
         if self._waiting:
             columns = [self._pyarrow.array(column, field.type) for column, field in zip(zip(*self._waiting),
                                                                                         self._schema)]
@@ -122,19 +132,14 @@ class ParquetTable:
 
     def close(self):
         """Finish the file."""
-        self.settle()
+        self._write_group()
         self._writer.close()
-        os.replace(self._part, self.path)
+        finish(self._part, self.path)
 
     def discard(self):
         """Delete it."""
         _close_quietly(self._writer)
         _delete(self._part)
-
-
-def _part(path):
-    folder, name = os.path.split(path)
-    return os.path.join(folder, f'.{name}.part')
 
 
 def _close_quietly(file):

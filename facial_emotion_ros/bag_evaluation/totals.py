@@ -9,7 +9,7 @@ from facial_emotion_ros.emotions import EMOTIONS, UNKNOWN
 
 #: What is counted. A face frame is one face in one image.
 COUNTS = ('frames', 'bad_frames', 'frames_with_faces', 'face_frames', 'unknown', 'flips', 'face_s', 'labelled',
-          'missed', 'persons', 'switches', 'tracks')
+          'matched', 'missed', 'switches', 'tracks')
 
 #: Words that faces are given.
 WORDS = (*EMOTIONS, UNKNOWN)
@@ -95,15 +95,14 @@ def figures(values):
     """
     counts = {name: float(values[place]) for name, place in _PLACES.items()}
     told = values[_TOLD:_CONFUSION]
-    found = {name: int(counts[name]) for name in COUNTS if name not in ('face_s', 'flips', 'tracks', 'persons',
-                                                                         'switches', 'labelled', 'missed')}
+    found = {name: int(counts[name]) for name in COUNTS if name not in ('face_s', 'flips', 'tracks', 'switches',
+                                                                         'labelled', 'matched', 'missed')}
     del found['unknown']
     found.update(
         faces=int(counts['tracks']), coverage=_share(counts['frames_with_faces'], counts['frames']),
         unknown_share=_share(counts['unknown'], counts['face_frames']),
         flips=int(counts['flips']), flips_per_minute=_share(60 * counts['flips'], counts['face_s']),
-        id_switches=int(counts['switches']) if counts['persons'] else None,
-        persons=int(counts['persons']) or None,
+        id_switches=int(counts['switches']) if counts['matched'] else None,
         emotions={word: _share(float(count), counts['face_frames']) for word, count in zip(WORDS, told)})
     return found
 
@@ -131,7 +130,7 @@ def truth_figures(values):
         'n': int(counts['labelled']), 'answered': _share(float(matrix.sum()), counts['labelled']),
         'accuracy': _share(right, float(matrix.sum())), 'right_of_all': _share(right, counts['labelled']),
         'macro_f1': _number(metrics.macro_f1(matrix)), 'macro_recall': _number(metrics.macro_recall(matrix)),
-        'found': _share(counts['labelled'], counts['labelled'] + counts['missed']), 'missed': int(counts['missed']),
+        'found': _share(counts['matched'], counts['matched'] + counts['missed']), 'missed': int(counts['missed']),
         'confusion': [[int(count) for count in row] for row in matrix],
         'unknown': {emotion: int(row[-1]) for emotion, row in zip(EMOTIONS, whole)},
         'recall': {emotion: _number(recall) for emotion, recall in zip(EMOTIONS, recalls)}, 'affect': affect}

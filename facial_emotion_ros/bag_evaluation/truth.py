@@ -5,8 +5,8 @@ import math
 import os
 from typing import NamedTuple
 
-from facial_emotion_ros.bag_evaluation.face_log import FaceLog, LoggedFace, box_of, hypotheses_of, match, stamp_of
-from facial_emotion_ros.bags.message_types import DETECTIONS, EXPRESSION
+from facial_emotion_ros.bag_evaluation.face_log import FaceLog, LoggedFace, box_of, hypotheses_of, match, readable
+from facial_emotion_ros.bags.message_types import DETECTIONS, EXPRESSION, stamp_of
 from facial_emotion_ros.emotions import EMOTIONS, EXPRESSION_WORDS, UNKNOWN
 from facial_emotion_ros.errors import BadBag, BadDataset
 
@@ -41,17 +41,18 @@ class Truth(NamedTuple):
 
 
 class NoTruth:
-    """Nothing is known of what faces show."""
+    """Nothing is known of what faces show.
 
-    source = ''
+    source: where truth comes from, '' here; has_boxes: whether it says where faces are.
+    """
 
-    def begin(self, start_ns):
-        """Learn the stamp of the recording's first image."""
+    source, has_boxes = '', False
 
-    def of(self, stamp_ns, faces):
+    def of(self, frame, time_s, faces):
         """Give the truth of each face.
 
-        :param stamp_ns: of the image.
+        :param frame: Frame.
+        :param time_s: seconds since the recording's first image.
         :param faces: list of FaceEstimate.
         :returns: list of Truth or None, one a face; number of annotated faces that none of these is.
         """
@@ -69,29 +70,30 @@ class Intervals(NoTruth):
             seconds since 1970.
         :raises BadDataset: if a line cannot be read, with its number.
         """
-        self.source, self._start_s, self._rows = os.path.basename(path), 0.0, []
+        self.source, self._rows = os.path.basename(path), []
         try:
             with open(path, newline='', encoding='utf-8-sig') as file:
                 rows = csv.DictReader(file)
-                names = [name.strip() for name in rows.fieldnames or []]
+                names = [name.strip().lower() for name in rows.fieldnames or []]
                 rows.fieldnames = names
                 if not {'start', 'end'} <= set(names) or not ({'emotion', 'valence'} & set(names)):
+                    hint = '; separate them by commas' if ';' in ''.join(names) else ''
                     raise BadDataset(f'{path}: expected a first line that names the columns start, end and emotion (or '
-                                     f'valence, arousal), got {",".join(names) or "nothing"}')
-                for number, row in enumerate(rows, 2):
-                    self._rows.append(self._row(row, f'{path}, line {number}'))
+                                     f'valence, arousal), got {",".join(names) or "nothing"}{hint}')
+                for row in rows:
+                    if not any((cell or '').strip() for cell in row.values() if not isinstance(cell, list)):
+                        continue  # what a spreadsheet leaves of an empty line
+                    self._rows.append(self._row(row, f'{path}, line {rows.line_num}'))
         except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise BadDataset(f'{path}: expected a CSV file of intervals, it cannot be read ({error})') from error
+            raise BadDataset(f'{path}: expected a CSV file of intervals in UTF-8, it cannot be read ({error})'
+                             ) from error
+        if not self._rows:
+            raise BadDataset(f'{path}: expected a line for each interval below the first, got none')
 
-    def begin(self, start_ns):
-        """Count times from the recording's first image."""
-        self._start_s = start_ns / 1e9
-
-    def of(self, stamp_ns, faces):
+    def of(self, frame, time_s, faces):
         """As NoTruth does; of several intervals that hold, one that names the face comes first, then the first."""
-        stamp_s = stamp_ns / 1e9
-        holding = [row for row in self._rows if row[0] <= (stamp_s if row[0] > _STAMPS_FROM_S else
-                                                           stamp_s - self._start_s) < row[1]]
+        stamp_s = frame.stamp_ns / 1e9
+        holding = [row for row in self._rows if row[0] <= (stamp_s if row[0] > _STAMPS_FROM_S else time_s) < row[1]]
         found = []
         for face in faces:
             named = [row for row in holding if row[2] == face.face_id] or [row for row in holding if not row[2]]
@@ -108,19 +110,20 @@ class Intervals(NoTruth):
         emotion = _emotion(values['emotion'], where) if values['emotion'] else ''
         if not emotion and valence is None and arousal is None:
             raise BadDataset(f'{where}: expected an emotion, or valence and arousal, got neither')
-        return start, end, face, Truth(emotion, valence, arousal, face)
+        return start, end, face, Truth(emotion, valence, arousal)
 
 
 class Annotations(NoTruth):
     """Truth of a topic of the recording."""
 
-    def __init__(self, bag, topic):
+    def __init__(self, bag, topic, several_cameras=False):
         """Read the topic.
 
         :param bag: BagFile, open.
         :param topic: its name: Detection2DArray tells boxes and what each face shows, in the image of its stamp; an
             Expression holds for any face, until the next one.
-        :raises BadBag: if the recording has no such topic, of such a type.
+        :param several_cameras: whether boxes have to say, by their frame_id, which camera's they are.
+        :raises BadBag: if the recording has no such topic, of such a type, or cameras cannot be told apart.
         :raises BadDataset: if it holds a word that is none of WORDS.
         """
         known = bag.topics.get(topic)
@@ -130,14 +133,19 @@ class Annotations(NoTruth):
             raise BadBag(f'expected an annotation topic ({" or ".join(TYPES)}), or a CSV file (.csv), got {topic}, '
                          f'{came}; topics of such a type: {there}')
         self.source, self._holds, self._log = topic, known.msgtype == EXPRESSION, FaceLog()
-        for message in bag.messages([topic]):
-            fields = message.read()
+        self.has_boxes = not self._holds
+        for message, fields in readable(bag, topic):
             faces = _expression(fields, topic) if self._holds else _boxes(fields, topic)
-            self._log.add(stamp_of(fields, message.receive_ns), message.receive_ns, faces)
+            stamp_ns = stamp_of(fields, message.receive_ns)
+            self._log.add(stamp_ns, message.receive_ns, faces, fields.header.frame_id)
+        if several_cameras and self.has_boxes and '' in self._log.frame_ids:
+            raise BadBag(f'expected a header.frame_id in each annotation of {topic}, for there are several cameras, '
+                         'got some without; say which camera they are of (--topic)')
 
-    def of(self, stamp_ns, faces):
-        """As NoTruth does; a face is the annotated one whose box overlaps its own most."""
-        told = self._log.before(stamp_ns) if self._holds else self._log.near(stamp_ns, NEAR_S)
+    def of(self, frame, time_s, faces):
+        """As NoTruth does; a face is the annotated one whose box overlaps its own most, of the same frame_id."""
+        told = (self._log.before(frame.stamp_ns) if self._holds
+                else self._log.near(frame.stamp_ns, NEAR_S, frame.frame_id))
         if told is None:
             return [None] * len(faces), 0
         truths = [Truth(each.emotion, each.valence, each.arousal, each.person) for each in told[0]]
@@ -150,11 +158,12 @@ class Annotations(NoTruth):
         return found, len(truths) - len(pairs)
 
 
-def open_truth(text, bag):
+def open_truth(text, bag, several_cameras=False):
     """Open ground truth.
 
     :param text: a topic of the recording (it begins with a slash and is recorded), path of a CSV file, or ''.
     :param bag: BagFile, open.
+    :param several_cameras: whether images of several cameras are judged.
     :returns: Intervals, Annotations or NoTruth.
     :raises BadBag: for a topic that is none.
     :raises BadDataset: for a file that cannot be read.
@@ -162,19 +171,22 @@ def open_truth(text, bag):
     if not text:
         return NoTruth()
     if text in bag.topics or not text.lower().endswith('.csv'):
-        return Annotations(bag, text)
+        return Annotations(bag, text, several_cameras)
     return Intervals(text)
 
 
 def _boxes(message, topic):
     found = []
     for detection in message.detections:
-        told = dict(hypotheses_of(detection))
+        hypotheses = hypotheses_of(detection)
+        told = dict(hypotheses)
         words = [word for word in told if word not in ('valence', 'arousal', 'agreement')]
-        word = max(words, key=told.get) if words else ''
+        # Our own messages put first what they mean: with hysteresis that need not have the best score.
+        word = UNKNOWN if words[:1] == [UNKNOWN] else max(words, key=told.get) if words else ''
         emotion = _emotion(word, topic) if word and word != UNKNOWN else ''
-        found.append(LoggedFace(box_of(detection), emotion, told.get(word, 0.0), told.get('valence'),
-                                told.get('arousal'), str(getattr(detection, 'id', ''))))
+        affect = (_checked(told.get(side), f'{topic}: {side}') for side in ('valence', 'arousal'))
+        person = str(getattr(detection, 'id', ''))
+        found.append(LoggedFace(box_of(detection), emotion, told.get(word, 0.0), *affect, person))
     return found
 
 
@@ -182,8 +194,8 @@ def _expression(message, topic):
     word = message.expression
     if not word and not message.confidence:
         return []
-    return [LoggedFace((0, 0, 0, 0), _emotion(word, topic) if word else '', message.confidence, message.valence,
-                       message.arousal, '')]
+    affect = (_checked(getattr(message, side), f'{topic}: {side}') for side in ('valence', 'arousal'))
+    return [LoggedFace((0, 0, 0, 0), _emotion(word, topic) if word else '', message.confidence, *affect, '')]
 
 
 def _emotion(word, where):
@@ -195,10 +207,13 @@ def _emotion(word, where):
 def _affect(text, where):
     if not text:
         return None
-    number = _number(text, where, 'a number in [-1, 1]')
-    if not -1 <= number <= 1:
-        raise BadDataset(f'{where}: expected a number in [-1, 1], got {text}')
-    return number
+    return _checked(_number(text, where, 'a number in [-1, 1]'), where)
+
+
+def _checked(number, where):
+    if number is not None and not -1 <= number <= 1:
+        raise BadDataset(f'{where}: expected a number in [-1, 1], got {number}')
+    return None if number is None else float(number)
 
 
 def _number(text, where, expected):
@@ -207,5 +222,6 @@ def _number(text, where, expected):
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise BadDataset(f'{where}: expected {expected}, got {text!r}')
+        hint = '; write the decimal point as a point' if ',' in text else ''
+        raise BadDataset(f'{where}: expected {expected}, got {text!r}{hint}')
     return number

@@ -72,8 +72,10 @@ class BagFile:
         """
         require_rosbags()
         self.path = os.path.abspath(path)
-        self.name = os.path.splitext(os.path.basename(self.path))[0]
-        self.topics, self.faults = {}, []
+        name = os.path.basename(self.path)
+        name = os.path.splitext(name)[0] if os.path.isfile(self.path) else name
+        self.name = name.encode('utf-8', 'backslashreplace').decode('utf-8')
+        self.topics, self.faults, self._ends = {}, [], {}
         self.start_ns, self.duration_s = 0, 0.0
         self._storages = []
 
@@ -128,17 +130,26 @@ class BagFile:
         wanted = {name for name in (topics or self.topics) if name in self.topics}
         start_ns = self.start_ns + round(start_s * 1e9) if start_s > 0 else None
         for storage in self._storages:
-            read, last = 0, None
+            last = None
             try:
                 for topic, msgtype, receive_ns, raw in storage.messages(wanted, start_ns):
                     if self.topics[topic].msgtype != msgtype:
                         continue
-                    read, last = read + 1, receive_ns
+                    last = receive_ns
                     yield BagMessage(topic, msgtype, receive_ns, raw, storage)
             except FAULTS as fault:
-                where = f' ({(last - self.start_ns) / 1e9:.1f} s after its begin)' if last and self.start_ns else ''
-                self.faults.append(f'{os.path.basename(storage.path)}: it cannot be read beyond message {read}{where}; '
-                                   f'what lies behind is lost ({storage.words(fault)})')
+                self._tell_end(storage, last, fault)
+
+
+    def _tell_end(self, storage, last_ns, fault):
+        """Say how far a file can be read: once, however often and for whichever topics that is tried."""
+        reached_s = max(((last_ns or self.start_ns) - self.start_ns) / 1e9, 0.0)
+        before_s, place = self._ends.get(storage.path, (-1.0, len(self.faults)))
+        if reached_s > before_s:
+            self._ends[storage.path] = reached_s, place
+            self.faults[place:place + 1] = [
+                f'{os.path.basename(storage.path)}: it cannot be read beyond {reached_s:.1f} s after its begin; what '
+                f'lies behind is lost ({storage.words(fault)})']
 
 
 def as_ros2(message, msgtype):

@@ -2,26 +2,31 @@
 
 import hashlib
 import os
+import re
 
 from facial_emotion_ros.errors import BadBag
 
 _PIECE = 1 << 20
+
+#: Files of a recording that hold messages.
+_MESSAGES = re.compile(r'\.(mcap|db3|bag)(\.zstd)?$')
 
 
 def hash_of(path):
     """Hash a recording's files.
 
     :param path: folder or file.
-    :returns: sha256 in hex: of the file, or of the names and sha256 of all files of the folder, in the order of names.
+    :returns: sha256 in hex: of the file, or of the names and sha256 of the folder's metadata and files of messages, in
+        the order of names; what else lies there is not the recording.
     :raises BadBag: if it is not there or cannot be read.
     """
     try:
         if os.path.isfile(path):
             return _hash_file(path)
-        names = sorted(os.path.relpath(os.path.join(folder, name), path)
-                       for folder, _, files in os.walk(path) for name in files)
+        names = sorted(name for name in os.listdir(path) if name == 'metadata.yaml' or _MESSAGES.search(name)
+                       ) if os.path.isdir(path) else []
         if not names:
-            state = 'is empty' if os.path.isdir(path) else 'is not there'
+            state = 'holds none of its files' if os.path.isdir(path) else 'is not there'
             raise BadBag(f'expected a recording, got {path!r}, which {state}')
         whole = hashlib.sha256()
         for name in names:

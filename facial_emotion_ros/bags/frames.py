@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from facial_emotion_ros.bags.message_types import COMPRESSED_IMAGE
+from facial_emotion_ros.bags.message_types import COMPRESSED_IMAGE, stamp_of
 from facial_emotion_ros.compressed_image import decode_compressed
 from facial_emotion_ros.errors import BadBag, BadImage
 from facial_emotion_ros.image import decode_image
@@ -105,7 +105,7 @@ def _decode(bag, cameras):
         stamp_ns, frame_id, image, fault = message.receive_ns, '', None, ''
         try:
             fields = message.read()
-            stamp_ns = fields.header.stamp.sec * 10 ** 9 + fields.header.stamp.nanosec or message.receive_ns
+            stamp_ns = stamp_of(fields, message.receive_ns)
             frame_id = fields.header.frame_id
             image = _image_of(fields, message.msgtype)
         except (BadBag, BadImage) as error:

@@ -65,6 +65,11 @@ def header(nanoseconds, frame_id=''):
     return make('std_msgs/msg/Header', stamp=stamp(nanoseconds), frame_id=frame_id)
 
 
+def stamp_of(message, receive_ns):
+    """Give a message's stamp in nanoseconds; when it was recorded, where it is not stamped."""
+    return message.header.stamp.sec * 10 ** 9 + message.header.stamp.nanosec or receive_ns
+
+
 def _default(kind):
     """Give a field's default: zero, '', or empty."""
     import numpy as np

@@ -1,7 +1,7 @@
 """The files of a recording, one by one: by rosbags where they are whole, and salvaged where they are not."""
 
-import glob
 import os
+import re
 import sqlite3
 import struct
 import zlib
@@ -39,7 +39,8 @@ def open_storage(path, faults):
         if not isinstance(storage, str):
             return [storage]
         faults.append(f'metadata.yaml does not lead to the messages ({storage}); the files beside it are read')
-    files = sorted(each for kind in ('mcap', 'db3', 'bag') for each in glob.glob(os.path.join(path, '*.' + kind)))
+    files = [os.path.join(path, name) for name in sorted(os.listdir(path), key=_by_number)
+             if name.endswith(('.mcap', '.db3', '.bag')) and os.path.isfile(os.path.join(path, name))]
     if not files:
         raise BadBag(f'expected a recording, but the folder {path!r} holds no .mcap, .db3 or .bag file')
     if not faults:
@@ -55,6 +56,11 @@ def open_storage(path, faults):
         raise BadBag('; '.join(broken))
     faults += broken
     return opened
+
+
+def _by_number(name):
+    """Order names as people count: part_10 comes after part_9."""
+    return [int(word) if word.isdecimal() else word for word in re.split('([0-9]+)', name)]
 
 
 def _open_file(path, faults):
@@ -81,7 +87,8 @@ def _by_rosbags(path):
     try:
         return _Whole(path)
     except FAULTS as fault:
-        return _words(fault)
+        # Where it lies is no part of what is wrong with it.
+        return _words(str(fault).replace(path + os.sep, '').replace(path, os.path.basename(path)) or fault)
 
 
 class _Storage:
@@ -135,14 +142,15 @@ class _Whole(_Storage):
         from rosbags.rosbag1 import Reader as Reader1
         from rosbags.rosbag2 import Reader as Reader2
 
-        self.is_ros1 = path.endswith('.bag')
+        self.is_ros1 = path.endswith('.bag') and os.path.isfile(path)
         self._reader = (Reader1 if self.is_ros1 else Reader2)(path)
         self._reader.open()
         counts = {}
         for connection in self._reader.connections:
-            known = counts.get(connection.topic)
+            key = connection.topic, connection.msgtype
+            known = counts.get(key)
             qos = None if self.is_ros1 else next(iter(connection.ext.offered_qos_profiles), None)
-            counts[connection.topic] = StoredTopic(connection.topic, connection.msgtype, connection.msgcount + (
+            counts[key] = StoredTopic(connection.topic, connection.msgtype, connection.msgcount + (
                 known.count if known else 0), known.qos if known else qos)
             definition = connection.msgdef
             self._definitions[connection.msgtype] = (definition.format.name.lower(), definition.data)

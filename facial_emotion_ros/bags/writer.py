@@ -3,6 +3,7 @@
 import os
 import shutil
 
+from facial_emotion_ros.atomic_file import finish, part_of
 from facial_emotion_ros.bags.message_types import typestore
 from facial_emotion_ros.errors import BadBag
 
@@ -17,22 +18,22 @@ class BagWriter:
     ...     bag.write('/detections', DETECTIONS, stamp_ns, cdr)
     """
 
-    def __init__(self, path, storage='mcap', qos=None):
+    def __init__(self, path, storage='mcap', qos=None, replace=False):
         """Prepare it.
 
-        :param path: folder to make; it must not be there.
+        :param path: folder to make; it must not be there, unless `replace`.
         :param storage: 'mcap' or 'sqlite3'.
-        :param qos: dict of topic -> rosbags' Qos that is noted for it; None notes none.
+        :param qos: function of a topic that gives rosbags' Qos to be noted for it; None notes none.
+        :param replace: a recording that is there goes when this one is complete.
         :raises BadBag: if the folder is there, or rosbags is not installed.
         """
         self._store = typestore()
         self.path = os.path.abspath(path)
-        if os.path.exists(self.path):
+        if os.path.exists(self.path) and not (replace and os.path.exists(os.path.join(self.path, 'metadata.yaml'))):
             raise BadBag(f'expected a folder to be made, got {path!r}, which is there already; delete it or name '
                          'another')
-        parent, name = os.path.split(self.path)
-        self._part = os.path.join(parent, f'.{name}.part')
-        self._storage, self._qos, self._topics, self._writer = storage, qos or {}, {}, None
+        self._part = part_of(self.path)
+        self._storage, self._qos, self._topics, self._writer = storage, qos, {}, None
         self.counts = {}
 
     def __enter__(self):
@@ -61,7 +62,7 @@ class BagWriter:
         """
         connection = self._topics.get(topic)
         if connection is None:
-            qos = self._qos.get(topic)
+            qos = self._qos(topic) if self._qos else None
             connection = self._topics[topic] = self._writer.add_connection(
                 topic, msgtype, typestore=typestore or self._store, offered_qos_profiles=[qos] if qos else ())
             self.counts[topic] = 0
@@ -73,9 +74,15 @@ class BagWriter:
         if kind is not None:
             self.discard()
             return
-        self._writer.close()
-        os.replace(os.path.join(self._part, os.path.basename(self.path)), self.path)
-        os.rmdir(self._part)
+        try:
+            self._writer.close()
+            if os.path.exists(self.path):
+                shutil.rmtree(self.path)
+            finish(os.path.join(self._part, os.path.basename(self.path)), self.path)
+            os.rmdir(self._part)
+        except BaseException:
+            self.discard()
+            raise
 
     def discard(self):
         """Delete what was written."""
@@ -84,3 +91,18 @@ class BagWriter:
         except Exception:  # what a full disk or the like left of it is deleted anyway
             pass
         shutil.rmtree(self._part, ignore_errors=True)
+
+
+def reliable_qos(depth=10, latched=False):
+    """Give the quality of service that our node publishes with, as a recording notes it.
+
+    :param depth: messages kept for a reader that is late.
+    :param latched: whether the last one is kept for later readers.
+    :returns: rosbags' Qos.
+    """
+    from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
+
+    for_ever = QosTime(2147483647, 4294967295)
+    durability = QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE
+    return Qos(QosHistory.KEEP_LAST, depth, QosReliability.RELIABLE, durability, for_ever, for_ever,
+               QosLiveliness.AUTOMATIC, for_ever, False)

@@ -32,7 +32,7 @@ def parser():
         prog='evaluate_bag', description='What emotions the faces in recordings (rosbags) show, how steadily they are '
         'read, and how well, where the truth is known. Folders of ROS 2, .mcap, .db3, and .bag of ROS 1; no ROS is '
         'needed.', epilog='Exit code: 0 done; 1 bad input, or some of many recordings failed; 2 wrong usage; 3 a bound '
-        'was missed (--min-..., --max-..., --strict).')
+        'was missed (--min-..., --max-..., --strict); 130 stopped by Ctrl-C.')
     arguments.add_argument('bags', nargs='+', metavar='BAG', help='recording, or a folder of recordings')
     arguments.add_argument('--output', required=True, metavar='DIR', help='where report.html, summary.json and the '
                            'tables go')
@@ -86,22 +86,24 @@ def main(argv=None):
     asked = parser().parse_args(argv)
     command = 'evaluate_bag ' + shlex.join(sys.argv[1:] if argv is None else argv)
     options = _options(asked)
-    if asked.workers or asked.ray or len(asked.bags) > 1 or _are_many(asked):
-        try:
-            return _many(asked, options, command)
-        except KeyboardInterrupt:
-            print('evaluate_bag: stopped; what is done is kept, and the same command goes on', file=sys.stderr)
-            return INTERRUPTED
-    from facial_emotion_ros.bag_evaluation.evaluate import evaluate_bag
+    path = _single(asked)
+    try:
+        return _one(path, asked, options, command) if path else _many(asked, options, command)
+    except KeyboardInterrupt:
+        print('evaluate_bag: stopped' + ('' if path else '; what is done is kept, and the same command goes on'),
+              file=sys.stderr)
+        return INTERRUPTED
+
+
+def _one(path, asked, options, command):
+    """Evaluate one recording."""
+    from facial_emotion_ros.bag_evaluation.evaluate import evaluate_bag, folders_of
 
     other = _other(asked)
-    found = evaluate_bag(asked.bags[0], asked.output, options, _Progress(), command,
-                         _live(options) if asked.live else None)
+    found = evaluate_bag(path, asked.output, options, _Progress(), command, _live(options) if asked.live else None)
     summaries = found if isinstance(found, list) else [found]
     _tell(summaries, other, asked)
-    folders = [asked.output] if len(summaries) == 1 else [
-        os.path.join(asked.output, os.path.basename(os.path.normpath(bundle))) for bundle in options.bundles]
-    for folder in folders:
+    for folder in folders_of(options, asked.output):
         print(f'\n{os.path.join(folder, "report.html")} shows it.')
     return _judged([said for summary in summaries for said in _missed(asked, _compared(summary), summary['whole'])])
 
@@ -137,15 +139,17 @@ def _options(asked):
         threads=asked.threads)
 
 
-def _are_many(asked):
-    """Tell whether what was named is a URL, or a folder of recordings rather than one."""
+def _single(asked):
+    """Give the one recording that was named; '' where there are several, or places that only a fleet reads."""
+    if asked.workers or asked.ray or len(asked.bags) > 1 or '://' in asked.bags[0]:
+        return ''
+    path = asked.bags[0]
+    if not os.path.isdir(path):
+        return path
     from facial_emotion_ros.bag_evaluation.bag_places import find_bags
 
-    path = asked.bags[0]
-    if '://' in path or not os.path.isdir(path):
-        return '://' in path
     found = find_bags([path], without=asked.output)
-    return len(found) > 1 or not os.path.samefile(found[0], path)
+    return found[0] if len(found) == 1 else ''
 
 
 def _other(asked):
@@ -211,8 +215,9 @@ def _missed(asked, found, whole):
             continue
         option = '--' + name.replace('_', '-')
         if value is None:
-            said.append(f'{option} {bound:g} cannot be checked: nothing there tells {figure}; is the truth known '
-                        '(--truth)?')
+            needs_truth = figure not in ('coverage', 'unknown_share', 'flips_per_minute')
+            hint = '; is the truth known (--truth)?' if needs_truth else ''
+            said.append(f'{option} {bound:g} cannot be checked: nothing there tells {figure}{hint}')
         elif value < bound if is_least else value > bound:
             said.append(f'{option} {bound:g} is missed: {figure} is {value:.4g}')
     if asked.strict and not whole:

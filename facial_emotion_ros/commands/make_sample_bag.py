@@ -1,6 +1,7 @@
 """Make a small recording to try things with: `ros2 run facial_emotion_ros make_sample_bag DIR`."""
 
 import argparse
+import re
 import sys
 
 from facial_emotion_ros.commands.errors_told import tells_errors
@@ -37,7 +38,8 @@ def main(argv=None):
 
     asked = parser().parse_args(argv)
     width, _, height = asked.size.partition('x')
-    if not (width.isdigit() and height.isdigit() and 64 <= int(width) <= 8192 and 64 <= int(height) <= 8192):
+    if not (re.fullmatch('[0-9]{2,4}x[0-9]{2,4}', asked.size) and 64 <= min(int(width), int(height))
+            and max(int(width), int(height)) <= 8192):
         raise BadParameter(f'--size expected as WIDTHxHEIGHT, each of 64 to 8192 px, got {asked.size}')
     if not (0 < asked.seconds <= 86400 and 0 < asked.rate <= 240):
         raise BadParameter('--seconds of more than 0 up to 86400 and --rate of more than 0 up to 240 expected, got '
@@ -45,7 +47,7 @@ def main(argv=None):
     count = write_sample_bag(asked.bag, asked.seconds, asked.rate, asked.transport, int(width), int(height),
                              asked.storage, asked.people)
     print(f'{asked.bag}: {count} images. To see what is read in them:\n'
-          f'  evaluate_bag {asked.bag} --truth {ANNOTATION} --output out')
+          f'  python -m facial_emotion_ros.commands.evaluate_bag {asked.bag} --truth {ANNOTATION} --output out')
     return 0
 
 

@@ -5,6 +5,7 @@ import threading
 from hri_msgs.msg import Expression
 from vision_msgs.msg import VisionInfo
 
+from facial_emotion_ros.answer_parts import check_finite
 from facial_emotion_ros.expression_words import UnknownRhythm
 from facial_emotion_ros.ros import messages, qos
 from facial_emotion_ros.ros.ros_versions import silent_publisher_events
@@ -67,7 +68,7 @@ class CropOutputs:
         :param contempt_as: parameter output.contempt_as.
         :raises ValueError: if the estimate is not finite; then nothing was published.
         """
-        messages.check_finite([estimate])
+        check_finite([estimate])
         word = messages.expression_message(header, estimate, contempt_as)
         with self._lock:
             publisher = self._by_id.get(face_id)

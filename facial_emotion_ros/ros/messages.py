@@ -11,24 +11,9 @@ from hri_msgs.msg import Expression, IdsList, NormalizedRegionOfInterest2D
 from sensor_msgs.msg import Image
 from vision_msgs.msg import Detection2D, Detection2DArray, ObjectHypothesisWithPose, VisionInfo
 
+from facial_emotion_ros.answer_parts import affect_hypotheses, box_parts, emotion_hypotheses, network_words, within
 from facial_emotion_ros.emotions import UNKNOWN
 from facial_emotion_ros.expression_words import expression_word
-
-
-def check_finite(estimates):
-    """Refuse estimates that hold a number which is none, before any message of their image goes out.
-
-    :param estimates: list of FaceEstimate.
-    :raises ValueError: naming the face and its numbers.
-    """
-    for estimate in estimates:
-        numbers = [estimate.box_score] + list(estimate.box)
-        for reading in (estimate, estimate.raw):
-            numbers += [reading.valence, reading.arousal, reading.confidence, reading.agreement]
-            numbers += reading.scores.values()
-        if not np.isfinite(numbers).all():
-            raise ValueError('expected finite numbers for face %s, got %r; the frame is dropped' % (
-                estimate.face_id, estimate))
 
 
 def detections_message(header, estimates):
@@ -38,7 +23,7 @@ def detections_message(header, estimates):
     :param estimates: list of FaceEstimate.
     :returns: Detection2DArray; without faces, an empty one.
     """
-    return _faces_message(header, estimates, _emotion_hypotheses)
+    return _faces_message(header, estimates, emotion_hypotheses)
 
 
 def raw_detections_message(header, estimates):
@@ -48,7 +33,7 @@ def raw_detections_message(header, estimates):
     :param estimates: list of FaceEstimate.
     :returns: Detection2DArray with the same ids and boxes as `detections_message`.
     """
-    return _faces_message(header, estimates, lambda estimate: _emotion_hypotheses(estimate.raw))
+    return _faces_message(header, estimates, lambda estimate: emotion_hypotheses(estimate.raw))
 
 
 def affect_message(header, estimates):
@@ -58,7 +43,7 @@ def affect_message(header, estimates):
     :param estimates: list of FaceEstimate.
     :returns: Detection2DArray with the same ids and boxes as `detections_message`.
     """
-    return _faces_message(header, estimates, _affect_hypotheses)
+    return _faces_message(header, estimates, affect_hypotheses)
 
 
 def expression_message(header, estimate, contempt_as):
@@ -72,8 +57,8 @@ def expression_message(header, estimate, contempt_as):
     message = Expression(header=header)
     if estimate is None:
         return message
-    message.valence = _within(estimate.valence, -1.0, 1.0)
-    message.arousal = _within(estimate.arousal, -1.0, 1.0)
+    message.valence = within(estimate.valence, -1.0, 1.0)
+    message.arousal = within(estimate.arousal, -1.0, 1.0)
     if estimate.emotion != UNKNOWN:
         message.expression, message.confidence = expression_word(
             estimate.scores, contempt_as, estimate.emotion)
@@ -99,11 +84,7 @@ def roi_message(header, estimate, height, width):
     :param width: of the image, px.
     :returns: NormalizedRegionOfInterest2D, in [0, 1], c the score of the box.
     """
-    x0, y0, x1, y1 = estimate.box
-    return NormalizedRegionOfInterest2D(
-        header=header, xmin=_within(x0 / width, 0.0, 1.0), ymin=_within(y0 / height, 0.0, 1.0),
-        xmax=_within(x1 / width, 0.0, 1.0), ymax=_within(y1 / height, 0.0, 1.0),
-        c=_within(estimate.box_score, 0.0, 1.0))
+    return NormalizedRegionOfInterest2D(header=header, **box_parts(estimate, height, width))
 
 
 def cropped_message(header, image, box):
@@ -146,12 +127,9 @@ def vision_info_message(stamp, bundle):
     :param bundle: ModelBundle of the emotion network.
     :returns: VisionInfo: name, version and architecture; where it lies and its hash; the first number of its version.
     """
-    message = VisionInfo()
+    words = network_words(bundle)
+    message = VisionInfo(**dict(words, database_location='%s %s' % (bundle.folder, words['database_location'])))
     message.header.stamp = stamp
-    message.method = '%s %s (%s)' % (bundle.name, bundle.version, bundle.architecture)
-    message.database_location = '%s sha256:%s' % (bundle.folder, bundle.sha256)
-    major = str(bundle.version).split('.')[0]
-    message.database_version = int(major) if major.isdigit() else 0
     return message
 
 
@@ -170,24 +148,8 @@ def _face(header, estimate, hypotheses):
     return detection
 
 
-def _emotion_hypotheses(reading):
-    # With hysteresis the class that is told may score less than another for a moment: it goes first all the same.
-    falling = sorted(reading.scores.items(), key=lambda pair: (pair[0] != reading.emotion, -pair[1]))
-    return [(UNKNOWN, 0.0)] + falling if reading.emotion == UNKNOWN else falling
-
-
-def _affect_hypotheses(estimate):
-    return [('valence', _within(estimate.valence, -1.0, 1.0)), ('arousal', _within(estimate.arousal, -1.0, 1.0)),
-            ('agreement', _within(estimate.agreement, 0.0, 1.0))]
-
-
 def _hypothesis(class_id, score):
     row = ObjectHypothesisWithPose()
     row.hypothesis.class_id = class_id
     row.hypothesis.score = float(score)
     return row
-
-
-def _within(value, low, high):
-    """Clip a number that a message promises to hold within bounds."""
-    return min(max(float(value), low), high)

@@ -7,6 +7,7 @@ from sensor_msgs.msg import Image
 from vision_msgs.msg import Detection2DArray, VisionInfo
 
 from facial_emotion_ros import drawing
+from facial_emotion_ros.answer_parts import check_finite
 from facial_emotion_ros.ros import messages, qos
 from facial_emotion_ros.ros.humans import HumansOutput
 from facial_emotion_ros.ros.opendr_output import OpenDrOutput
@@ -63,7 +64,7 @@ class Outputs:
         :param contempt_as: parameter output.contempt_as.
         :raises ValueError: if an estimate is not finite; then nothing was published.
         """
-        messages.check_finite(estimates)
+        check_finite(estimates)
         largest = estimates[0] if estimates else None
         self._detections.publish(messages.detections_message(header, estimates))
         if self._raw.get_subscription_count() > 0:

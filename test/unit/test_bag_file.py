@@ -115,7 +115,6 @@ def test_an_image_gets_the_time_of_recording_when_its_camera_does_not_stamp(tmp_
 
 @pytest.mark.parametrize('share', [0.3, 0.7, 0.98])
 def test_what_is_left_is_read_when_an_mcap_file_was_cut(tmp_path, share):
-    path = write_images(tmp_path / 'bag', range(200))  # rosbags closes a chunk after a megabyte: all lie in one
     big = make(IMAGE, header=header(START_NS), height=600, width=800, encoding='bgr8', step=2400,
                data=np.zeros(600 * 2400, np.uint8))
     path = write_images(tmp_path / 'big', [big] * 10)
@@ -244,3 +243,57 @@ def test_a_sqlite_recording_reads_on_when_the_order_of_its_rows_is_not_that_of_t
     connection.close()
     with BagFile(the_file(path)) as bag:
         assert [frame.image[0, 0, 0] for frame in read_frames(bag, [CAMERA])] == [3, 1, 2]
+
+
+def test_parts_are_read_as_people_count_when_metadata_is_missing(tmp_path):
+    folder = tmp_path / 'a [1] folder.bag'
+    folder.mkdir()
+    for number in range(12):
+        path = write_images(tmp_path / f'part_{number}', [number], begin_ns=START_NS + number * 10 ** 9)
+        shutil.move(the_file(path), folder / f'walk_{number}.mcap')
+    with BagFile(folder) as bag:
+        assert [frame.image[0, 0, 0] for frame in read_frames(bag, [CAMERA])] == list(range(12))
+        assert bag.name == 'a [1] folder.bag'
+
+
+def test_both_types_are_known_when_a_topic_has_two(tmp_path):
+    from rosbags.rosbag2 import StoragePlugin, Writer
+
+    with Writer(tmp_path / 'bag', version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        for number, kind in enumerate((IMAGE, 'std_msgs/msg/String')):
+            connection = writer.add_connection(CAMERA, kind, typestore=typestore())
+            writer.write(connection, START_NS + number, typestore().serialize_cdr(make(kind), kind))
+    with BagFile(tmp_path / 'bag') as bag:
+        assert bag.cameras() == [CAMERA] and len(list(bag.messages())) == 1
+        assert bag.faults == [f'{CAMERA} is recorded as {IMAGE} and as std_msgs/msg/String: only the former is read']
+
+
+def test_a_recording_keeps_its_hash_when_something_else_is_put_beside_it(tmp_path, samples):
+    copy = shutil.copytree(samples['mcap', 'raw'], tmp_path / 'copy')
+    (copy / 'out').mkdir()
+    (copy / 'report.html').write_text('a page')
+    assert hash_of(copy) == hash_of(samples['mcap', 'raw'])
+
+
+def test_an_end_is_told_once_when_it_is_reached_again_and_again(tmp_path):
+    big = make(IMAGE, header=header(START_NS), height=600, width=800, encoding='bgr8', step=2400,
+               data=np.zeros(600 * 2400, np.uint8))
+    path = write_images(tmp_path / 'big', [big] * 6)
+    with open(the_file(path), 'r+b') as file:
+        file.truncate(os.path.getsize(the_file(path)) // 2)
+    with BagFile(the_file(path)) as bag:
+        for _ in range(3):
+            list(bag.messages())
+        assert sum('cannot be read beyond' in fault for fault in bag.faults) == 1
+
+
+def test_nothing_is_left_when_a_recording_cannot_be_closed(tmp_path, monkeypatch):
+    from rosbags.rosbag2 import Writer
+
+    def fail(self):
+        raise OSError(28, 'No space left on device')
+
+    with pytest.raises(OSError, match='No space'), BagWriter(tmp_path / 'bag') as bag:
+        bag.write(CAMERA, IMAGE, START_NS, typestore().serialize_cdr(make(IMAGE), IMAGE))
+        monkeypatch.setattr(Writer, 'close', fail)
+    assert os.listdir(tmp_path) == []

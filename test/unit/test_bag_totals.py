@@ -31,7 +31,7 @@ class StillPipeline:
 
 
 def run_of(*frames):
-    run = CameraRun(StillPipeline(), frames[0].stamp_ns)
+    run = CameraRun(StillPipeline(), frames[0])
     for each in frames:
         run.answer(each)
         run.count([], 0)
@@ -43,6 +43,7 @@ def test_figures_are_those_of_the_faces_when_words_and_truths_are_told():
     for told, true in (('happy', 'happy'), ('happy', 'sad'), ('sad', 'sad'), (UNKNOWN, 'sad')):
         sums.tell(face(told), Truth(true))
     sums.tell(face('fear'), None)
+    sums.count('matched', 4)
     sums.count('missed', 1)
     found, truth = figures(sums.values), truth_figures(sums.values)
     assert found['face_frames'] == 5 and found['unknown_share'] == 0.2 and found['emotions']['happy'] == 0.4
@@ -124,7 +125,8 @@ def test_fewer_changes_of_the_word_are_better():
     assert verdicts(summary_of([5] * 8, flips=2), summary_of([5] * 8, flips=1))['flips_per_minute'] == BETTER
 
 
-@pytest.mark.parametrize('text', ['', '[]', '{"format": 99, "stretches": {}}', '{"format": 1}'])
+@pytest.mark.parametrize('text', ['', '[]', '{"format": 99, "bag": {}, "stretches": {}}', '{"format": 1}',
+                                  '{"format": 1, "stretches": {}}'])
 def test_a_file_that_is_no_summary_is_refused(tmp_path, text):
     path = tmp_path / 'summary.json'
     path.write_text(text)
@@ -133,7 +135,7 @@ def test_a_file_that_is_no_summary_is_refused(tmp_path, text):
 
 
 def test_a_change_of_mind_is_counted_when_the_word_changes_and_not_when_it_was_unknown_between():
-    run = CameraRun(StillPipeline(), frame().stamp_ns)
+    run = CameraRun(StillPipeline(), frame())
     for number, word in enumerate(['happy', 'happy', UNKNOWN, 'happy', 'sad', UNKNOWN, 'happy']):
         run.answer(frame(number, number / 10))
         run.count([(face(word), None)], 0)
@@ -143,12 +145,70 @@ def test_a_change_of_mind_is_counted_when_the_word_changes_and_not_when_it_was_u
 
 
 def test_an_id_switch_is_counted_when_a_person_gets_another_id_and_not_after_an_absence():
-    run = CameraRun(StillPipeline(), frame().stamp_ns)
+    run = CameraRun(StillPipeline(), frame())
     for time_s, face_id in ((0.0, 'a'), (0.1, 'a'), (0.2, 'b'), (5.0, 'c')):
         run.answer(frame(0, time_s))
-        run.count([(face(face_id=face_id), Truth('happy', person='ann'))], 0)
+        run.count([(face(face_id=face_id), Truth('happy', person='ann'))], 1, has_boxes=True)
     found = figures(run.totals().values)
-    assert found['id_switches'] == 1 and found['persons'] == 1 and found['faces'] == 3
+    assert found['id_switches'] == 1 and run.persons == {'ann'} and found['faces'] == 3
+    assert truth_figures(run.totals().values)['found'] == 0.5
+
+
+def test_faces_are_found_or_not_only_where_truth_has_boxes():
+    run = CameraRun(StillPipeline(), frame())
+    run.answer(frame())
+    run.count([(face(), Truth('', 0.5, 0.5))], 1, has_boxes=True)
+    assert truth_figures(run.totals().values)['found'] == 0.5
+    run = CameraRun(StillPipeline(), frame())
+    run.answer(frame())
+    run.count([(face(), Truth('happy'))], 0)
+    found = truth_figures(run.totals().values)
+    assert found['found'] is None and figures(run.totals().values)['id_switches'] is None
+
+
+def test_what_is_remembered_stays_little_when_many_come_and_go():
+    run = CameraRun(StillPipeline(), frame())
+    for number in range(3000):
+        run.answer(frame(number, number * 2.0))
+        run.count([(face(face_id=str(number)), Truth('happy', person=str(number)))], 0, has_boxes=True)
+    assert len(run._seen_s) <= 1000 and len(run._told) <= 1000 and len(run._of_person) <= 1001
+    assert figures(run.totals().values)['faces'] == 3000
+
+
+def test_a_face_counts_as_seen_for_no_more_than_a_second_between_two_images():
+    run = CameraRun(StillPipeline(), frame())
+    for number, (time_s, word) in enumerate(((0.0, 'happy'), (30.0, 'sad'))):
+        run.answer(frame(number, time_s))
+        run.count([(face(word), None)], 0)
+    assert figures(run.totals().values)['flips_per_minute'] == 60
+
+
+def test_time_goes_on_by_the_recording_when_stamps_stand_still():
+    run = run_of(*(frame(number, 1.0, receive_s=1.0 + number / 10) for number in range(11)))
+    assert run.still == 10 and run.time_s == pytest.approx(1.0) and run.jumps == 0
+
+
+def test_a_camera_of_another_clock_begins_when_it_was_recorded():
+    first = frame(0, 0.0, receive_s=0.0)
+    run = CameraRun(StillPipeline(), first)
+    run.answer(frame(0, -1e9, camera='/other', receive_s=2.5))
+    assert run.time_s == pytest.approx(2.5) and run.jumps == 1
+    early = CameraRun(StillPipeline(), first)
+    early.answer(frame(0, -0.5, camera='/other', receive_s=0.1))
+    early.count([], 0)
+    early.answer(frame(1, 0.5, camera='/other', receive_s=1.1))
+    assert early.time_s == pytest.approx(0.5) and early.jumps == 0
+
+
+def test_stretches_of_other_lengths_are_brought_together_when_they_are_compared():
+    fine = summary_of([9, 2, 8, 3, 9, 1, 7, 4])
+    coarse = json.loads(json.dumps(fine))
+    told = coarse['stretches']['/camera']
+    parts = [Totals(told['sums'][str(place)]) for place in range(8)]
+    pairs = (add(parts[place:place + 2]) for place in range(0, 8, 2))
+    told['seconds'], told['sums'] = 4.0, {str(place): pair.sparse() for place, pair in enumerate(pairs)}
+    change, = (each for each in compare(fine, coarse) if each.figure == 'accuracy')
+    assert (change.low, change.high) == (0, 0) and change.verdict == ALIKE
 
 
 def test_time_goes_on_and_faces_are_forgotten_when_stamps_go_back_or_leap():
@@ -169,7 +229,7 @@ def test_stretches_stay_few_and_nothing_is_lost_when_a_recording_is_long():
 
 
 def test_reasons_are_few_when_every_image_is_bad_in_its_own_way():
-    run = CameraRun(StillPipeline(), frame().stamp_ns)
+    run = CameraRun(StillPipeline(), frame())
     for number in range(500):
         run.lose(frame(number, number / 10, image=None, fault=f'{number} is wrong' if number < 250 else 'x' * number))
     assert sum(count for count, _ in run.losses.values()) == 500 and len(run.losses) <= 11

@@ -3,7 +3,7 @@ import pytest
 
 pytest.importorskip('rosbags', reason='rosbags is not installed: scripts/setup --tests does that')
 
-from bag_faces import face
+from bag_faces import face, frame
 
 from facial_emotion_ros.bag_evaluation.recorded import Recorded, find_recorded
 from facial_emotion_ros.bag_evaluation.truth import Annotations, Intervals, NoTruth, open_truth
@@ -49,13 +49,16 @@ def at(time_s):
 def intervals(tmp_path, text):
     path = tmp_path / 'truth.csv'
     path.write_text(text)
-    found = Intervals(str(path))
-    found.begin(BEGIN_NS)
-    return found
+    return Intervals(str(path))
 
 
-def emotions(truth, time_s, *faces):
-    return [each and each.emotion for each in truth.of(at(time_s), list(faces))[0]]
+def truths(truth, time_s, *faces, frame_id='eye'):
+    image = frame(time_s=time_s, begin_ns=BEGIN_NS)._replace(frame_id=frame_id)
+    return truth.of(image, time_s, list(faces))
+
+
+def emotions(truth, time_s, *faces, frame_id='eye'):
+    return [each and each.emotion for each in truths(truth, time_s, *faces, frame_id=frame_id)[0]]
 
 
 def test_an_interval_holds_from_its_start_to_its_end_when_it_is_for_any_face(tmp_path):
@@ -66,7 +69,7 @@ def test_an_interval_holds_from_its_start_to_its_end_when_it_is_for_any_face(tmp
 
 def test_an_interval_of_one_face_comes_first_when_another_is_for_any(tmp_path):
     truth = intervals(tmp_path, 'start,end,face,emotion,valence,arousal\n0,9,any,neutral,,\n0,9,bcdfg,sad,-0.5,\n')
-    found, _ = truth.of(at(1), [face(), face(face_id='other')])
+    found, _ = truths(truth, 1, face(), face(face_id='other'))
     assert [each.emotion for each in found] == ['sad', 'neutral']
     assert (found[0].valence, found[0].arousal) == (-0.5, None)
 
@@ -81,10 +84,23 @@ def test_times_may_be_stamps_when_they_are_large(tmp_path):
     ('start,end,emotion\n1,x,happy\n', r'line 2: end.*time in seconds'),
     ('start,end,emotion\n2,1,happy\n', 'line 2: expected an end after the start'),
     ('start,end,emotion\n1,2,glad\n', "line 2.*'glad'"), ('start,end,emotion,valence\n1,2,,\n', 'neither'),
-    ('start,end,emotion,valence\n1,2,happy,7\n', r'\[-1, 1\]'), ('start,end,emotion\n1,nan,happy\n', 'nan')])
+    ('start,end,emotion,valence\n1,2,happy,7\n', r'\[-1, 1\]'), ('start,end,emotion\n1,nan,happy\n', 'nan'),
+    ('start;end;emotion\n1;2;happy\n', 'separate them by commas'), ('start,end,emotion\n', 'a line for each interval'),
+    ('start,end,emotion\n1,"2,5",happy\n', 'as a point'), ('start,end,emotion\n\n\n1,x,happy\n', 'line 4')])
 def test_the_line_is_named_when_a_table_of_intervals_cannot_be_read(tmp_path, text, said):
     with pytest.raises(BadDataset, match=said):
         intervals(tmp_path, text)
+
+
+def test_a_spreadsheet_s_table_is_read_when_it_has_a_mark_capitals_and_empty_lines(tmp_path):
+    path = tmp_path / 'truth.csv'
+    path.write_bytes('\ufeffStart,End,Emotion\r\n1,2,Happy\r\n,,\r\n'.encode())
+    assert emotions(Intervals(str(path)), 1.5, face()) == ['happy']
+
+
+def test_intervals_count_the_time_of_the_recording_when_its_stamps_went_back(tmp_path):
+    truth = intervals(tmp_path, 'start,end,emotion\n5,6,fear\n')
+    assert truth.of(frame(time_s=-40.0, begin_ns=BEGIN_NS), 5.5, [face()])[0][0].emotion == 'fear'
 
 
 def test_a_missing_table_is_told_when_truth_is_opened(tmp_path):
@@ -99,10 +115,63 @@ def test_each_face_gets_the_annotation_that_lies_on_it_when_boxes_are_annotated(
     with BagFile(path) as bag:
         truth = Annotations(bag, '/truth')
     left, right = face(box=(1.0, 0.0, 10.0, 10.0)), face(box=(51.0, 0.0, 60.0, 11.0))
-    found, missed = truth.of(at(0.0), [right, left])
+    found, missed = truths(truth, 0.0, right, left)
     assert [(each.emotion, each.person) for each in found] == [('sad', 'bob'), ('happy', 'ann')] and missed == 0
-    assert truth.of(at(0.0), [face(box=(20.0, 0.0, 30.0, 10.0))]) == ([None], 2)
+    assert truths(truth, 0.0, face(box=(20.0, 0.0, 30.0, 10.0))) == ([None], 2)
     assert emotions(truth, 1.04, left) == ['surprise'] and emotions(truth, 1.2, left) == [None]
+
+
+def test_the_closest_box_is_taken_when_two_lie_on_a_face(tmp_path):
+    near, far = (0, 0, 10, 10), (3, 0, 13, 10)
+    path = write(tmp_path / 'bag', '/truth', [detections(0.0, ('sad', 1.0, far, 'bob'), ('happy', 1.0, near, 'ann'))])
+    with BagFile(path) as bag:
+        truth = Annotations(bag, '/truth')
+    assert emotions(truth, 0.0, face(box=(0.5, 0.0, 10.5, 10.0))) == ['happy']
+    assert emotions(truth, 0.0, face(box=(0.5, 0.0, 10.5, 10.0)), face(box=(3.0, 0.0, 13.0, 10.0))) == ['happy', 'sad']
+
+
+def test_boxes_belong_to_the_camera_of_their_frame_when_there_are_several(tmp_path):
+    message = detections(0.0, ('happy', 1.0, (0, 0, 10, 10), 'ann'))
+    bare = write(tmp_path / 'bare', '/truth', [message])
+    message.header.frame_id = 'left'
+    named = write(tmp_path / 'named', '/truth', [message])
+    there = face(box=(0.0, 0.0, 10.0, 10.0))
+    with BagFile(named) as bag:
+        truth = open_truth('/truth', bag, several_cameras=True)
+    assert emotions(truth, 0.0, there, frame_id='left') == ['happy']
+    assert truths(truth, 0.0, there, frame_id='right') == ([None], 0)
+    with BagFile(bare) as bag:
+        with pytest.raises(BadBag, match='frame_id.*--topic'):
+            open_truth('/truth', bag, several_cameras=True)
+        assert emotions(open_truth('/truth', bag), 0.0, there, frame_id='left') == ['happy']
+
+
+def test_our_own_unknown_is_no_truth_when_detections_put_it_first(tmp_path):
+    message = detections(0.0, ('unknown', 0.0, (0, 0, 10, 10), 'x'))
+    message.detections[0].results += detections(0.0, ('happy', 0.9, (0, 0, 1, 1), '')).detections[0].results
+    with BagFile(write(tmp_path / 'bag', '/truth', [message])) as bag:
+        assert emotions(Annotations(bag, '/truth'), 0.0, face(box=(0.0, 0.0, 10.0, 10.0))) == ['']
+
+
+def test_what_cannot_be_read_is_told_and_the_rest_is_used_when_annotations_are_damaged(tmp_path):
+    path = tmp_path / 'bag'
+    broken = detections(0.1, ('happy', float('nan'), (0, 0, 10, 10), 'x'), ('sad', 1.0, (0, 0, float('inf'), 10), 'y'))
+    with BagWriter(path) as bag:
+        for stamp_ns, cdr in ((1, b'\0\1\0\0\xff'), (2, typestore().serialize_cdr(broken, DETECTIONS)), (
+                3, typestore().serialize_cdr(detections(0.2, ('fear', 1.0, (0, 0, 10, 10), 'z')), DETECTIONS))):
+            bag.write('/truth', DETECTIONS, stamp_ns, cdr)
+    with BagFile(path) as bag:
+        truth = Annotations(bag, '/truth')
+        assert bag.faults and '/truth: 1 message could not be read' in bag.faults[0]
+        assert find_recorded(bag, '') == '/truth' and len(bag.faults) == 1
+    there = face(box=(0.0, 0.0, 10.0, 10.0))
+    assert emotions(truth, 0.2, there) == ['fear'] and emotions(truth, 0.1, there) == [None]
+
+
+def test_affect_out_of_its_range_is_told_when_an_annotation_holds_it(tmp_path):
+    with BagFile(write(tmp_path / 'bag', '/truth', [expression(1, 'happy', 7.0)])) as bag:
+        with pytest.raises(BadDataset, match=r'valence.*\[-1, 1\]'):
+            Annotations(bag, '/truth')
 
 
 def test_an_expression_holds_until_the_next_when_it_is_the_annotation(tmp_path):
@@ -110,7 +179,7 @@ def test_an_expression_holds_until_the_next_when_it_is_the_annotation(tmp_path):
     with BagFile(path) as bag:
         truth = Annotations(bag, '/truth')
     assert emotions(truth, 0.5, face()) == [None] and emotions(truth, 2.9, face(), face()) == ['happy', 'happy']
-    assert truth.of(at(2), [face()])[0][0][1:3] == (0.5, -0.25) and emotions(truth, 3.1, face()) == [None]
+    assert truths(truth, 2, face())[0][0][1:3] == (0.5, -0.25) and emotions(truth, 3.1, face()) == [None]
 
 
 def test_a_topic_that_is_no_annotation_is_refused_with_those_that_are(tmp_path):
@@ -134,8 +203,6 @@ def test_recorded_emotions_are_found_and_compared_when_detections_tell_them(tmp_
             for time_s in (0.0, 0.1):
                 message = detections(time_s, (word, 0.7, (10, 10, 50, 60), 'x'))
                 bag.write(topic, DETECTIONS, at(time_s) + 30_000_000, typestore().serialize_cdr(message, DETECTIONS))
-    from bag_faces import frame
-
     with BagFile(path) as bag:
         assert find_recorded(bag, '', '/truth') == '/emotions' and find_recorded(bag, '/truth') == '/truth'
         with pytest.raises(BadBag, match='/nowhere'):
@@ -144,6 +211,7 @@ def test_recorded_emotions_are_found_and_compared_when_detections_tell_them(tmp_
     recorded.compare(frame(time_s=0.0, begin_ns=BEGIN_NS), [face('happy', confidence=0.9)])
     recorded.compare(frame(time_s=0.1, begin_ns=BEGIN_NS), [face('sad'), face(box=(70.0, 0.0, 90.0, 20.0))])
     recorded.compare(frame(time_s=5.0, begin_ns=BEGIN_NS), [face('sad')])
+    recorded.compare(frame(time_s=0.103, begin_ns=BEGIN_NS), [face('sad')])  # 3 ms off: another image's
     found = recorded.figures()
     assert (found['n'], found['agreement'], found['images'], found['faces_ours']) == (2, 0.5, 2, 3)
     assert found['latency_ms_p50'] == pytest.approx(30) and found['confidence_gap'] == pytest.approx(0.2)

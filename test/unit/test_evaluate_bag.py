@@ -4,6 +4,7 @@ import json
 import os
 import resource
 import shutil
+import threading
 
 import cv2
 import numpy as np
@@ -14,11 +15,20 @@ pytest.importorskip('pyarrow', reason='pyarrow is not installed: scripts/setup -
 
 from facial_emotion_ros.bag_evaluation import tables
 from facial_emotion_ros.bags.bag_file import BagFile
-from facial_emotion_ros.bags.message_types import COMPRESSED_IMAGE, DETECTIONS, EXPRESSION, IMAGE, make, typestore
+from facial_emotion_ros.bags.message_types import (
+    COMPRESSED_IMAGE,
+    DETECTIONS,
+    EXPRESSION,
+    IMAGE,
+    header,
+    make,
+    typestore,
+)
 from facial_emotion_ros.bags.sample_bag import ANNOTATION, CAMERA, START_NS, write_sample_bag
 from facial_emotion_ros.bags.writer import BagWriter
 from facial_emotion_ros.commands import evaluate_bag, make_sample_bag
 from facial_emotion_ros.emotions import EMOTIONS
+from facial_emotion_ros.face_detector import FaceDetector
 from facial_emotion_ros.pipeline import EmotionPipeline
 from facial_emotion_ros.sample_film import SampleFilm
 
@@ -98,7 +108,7 @@ def test_the_summary_says_what_was_read_and_how_well(bag, output):
     assert (overall['frames'], overall['faces'], overall['coverage'], overall['flips']) == (COUNT, 1, 1.0, 0)
     assert found['truth']['accuracy'] == 1.0 and found['truth']['n'] == COUNT and found['truth']['found'] == 1.0
     assert found['overall']['id_switches'] == 0 and found['cameras'].keys() == {JPEG}
-    assert {'read', 'decode', 'detect', 'estimate'} == set(found['run']['ms']) and len(found['bundle']['sha256']) == 64
+    assert {'read', 'decode', 'estimate'} == set(found['run']['ms']) and len(found['bundle']['sha256']) == 64
     assert found['run']['command'].startswith('evaluate_bag ') and found['recorded'] is None
 
 
@@ -149,15 +159,22 @@ def test_our_own_recording_agrees_with_us_when_it_is_compared(bag, output, tmp_p
     assert found['latency_ms_p50'] == pytest.approx(4)
 
 
-def test_the_detector_looks_at_every_image_ahead_when_that_is_asked_for(bag, tmp_path):
+def test_the_detector_looks_at_every_image_once_and_ahead_when_that_is_asked_for(bag, tmp_path, monkeypatch):
+    threads, look = [], FaceDetector.detect
+
+    def counting(self, *arguments):
+        threads.append(threading.current_thread().name)
+        return look(self, *arguments)
+
+    monkeypatch.setattr(FaceDetector, 'detect', counting)
     assert evaluate_bag.main([bag, '--output', str(tmp_path / 'out'), '--every-n', '1']) == 0
+    assert threads == ['frames'] * COUNT
     pipeline, film = EmotionPipeline(), SampleFilm(320, 240)
     for row in rows(tmp_path / 'out'):
         coded = cv2.imencode('.jpg', film.frame(float(row['time_s'])), [cv2.IMWRITE_JPEG_QUALITY, 90])[1]
         face, = pipeline.estimate(cv2.imdecode(coded, cv2.IMREAD_COLOR), float(row['time_s']))
         assert np.allclose([float(row[name]) for name in ('x0', 'y0', 'x1', 'y1')], face.box, atol=2e-6)
-    with open(tmp_path / 'out' / 'timings.csv', newline='', encoding='utf-8') as file:
-        assert all(float(row['detect_ms']) > 0.5 for row in csv.DictReader(file))
+    assert summary(tmp_path / 'out')['run']['ms']['detect']['p50'] > 0.5
 
 
 def test_the_film_shows_every_image_when_it_is_wanted(output):
@@ -178,20 +195,32 @@ def test_bundles_are_judged_side_by_side_when_two_are_named(bag, tmp_path, capsy
     assert 'esr_9_ferplus_int8 against esr_9_ferplus' in capsys.readouterr().out
 
 
-def test_cameras_have_faces_and_figures_of_their_own_when_there_are_several(bag, tmp_path):
-    path = str(tmp_path / 'two')
-    with BagWriter(path) as writer, BagFile(bag) as part:
-        for message in part.messages([JPEG]):
-            for topic in ('/left/image/compressed', '/right/image/compressed'):
-                writer.write(topic, message.msgtype, message.receive_ns, message.cdr)
-    assert evaluate_bag.main([path, '--output', str(tmp_path / 'out'), '--write-bag']) == 0
+def test_cameras_have_faces_and_figures_of_their_own_when_there_are_several(tmp_path):
+    films, path = SampleFilm(320, 240), str(tmp_path / 'two')
+    begins_s = {'/left/image': 1.0, '/right/image': 13.0}  # one person here, three there
+    for topics in (['/left/image'], ['/right/image'], list(begins_s)):
+        with BagWriter(path if len(topics) > 1 else str(tmp_path / topics[0][1:5])) as writer:
+            for number in range(6):
+                stamp_ns = START_NS + number * 10 ** 8
+                for topic in topics:
+                    image = films.frame(begins_s[topic] + number / 10)
+                    message = make(IMAGE, header=header(stamp_ns, topic[1:5]), height=240, width=320, encoding='bgr8',
+                                   step=960, data=image.reshape(-1))
+                    writer.write(topic, IMAGE, stamp_ns, typestore().serialize_cdr(message, IMAGE))
+    assert evaluate_bag.main([path, '--output', str(tmp_path / 'out'), '--write-bag', '--video']) == 0
     found = summary(tmp_path / 'out')
-    assert found['overall']['frames'] == 2 * COUNT and found['overall']['faces'] == 2
-    assert [told['faces'] for told in found['cameras'].values()] == [1, 1]
+    assert found['overall']['frames'] == 12 and found['overall']['faces'] == 4
+    assert [found['cameras'][topic]['faces'] for topic in begins_s] == [1, 3]
+    for topic in begins_s:
+        assert evaluate_bag.main([str(tmp_path / topic[1:5]), '--output', str(tmp_path / 'one')]) == 0
+        alone, together = (content(str(tmp_path / name), 'frames.csv').splitlines() for name in ('one', 'out'))
+        assert alone[1:] == [row for row in together if row.startswith(topic.encode())]
     with BagFile(str(tmp_path / 'out' / 'annotated')) as written:
-        assert written.topics['/left/image/compressed/detections'].count == COUNT
-    assert evaluate_bag.main([path, '--output', str(tmp_path / 'one'), '--topic', '/left/image/compressed']) == 0
-    assert list(summary(tmp_path / 'one')['cameras']) == ['/left/image/compressed']
+        assert written.topics['/left/image/detections'].count == 6
+    assert {'annotated_left_image.mp4', 'annotated_right_image.mp4'} <= set(os.listdir(tmp_path / 'out'))
+    assert evaluate_bag.main([path, '--output', str(tmp_path / 'left'), '--topic', '/left/image', '--topic',
+                              '/left/image']) == 0
+    assert list(summary(tmp_path / 'left')['cameras']) == ['/left/image']
 
 
 def test_no_face_can_be_recognised_when_faces_are_blurred(bag, tmp_path):
@@ -216,6 +245,61 @@ def test_no_face_can_be_recognised_when_faces_are_blurred(bag, tmp_path):
     film.release()
     assert len(detector.detect(image).boxes) == 0
     assert content(str(tmp_path / 'blurred'), 'frames.csv') == content(str(tmp_path / 'plain'), 'frames.csv')
+
+
+def test_nothing_of_a_former_evaluation_stays_when_another_is_made_in_its_place(bag, tmp_path):
+    out = str(tmp_path / 'out')
+    assert evaluate_bag.main([bag, '--output', out, '--video', '--write-bag']) == 0
+    (tmp_path / 'out' / 'notes.txt').write_text('mine')
+    assert evaluate_bag.main([bag, '--output', out, '--write-bag']) == 0
+    expected = {'annotated', 'frames.csv', 'frames.parquet', 'timings.csv', 'report.html', 'summary.json', 'notes.txt'}
+    assert set(os.listdir(out)) == expected
+    assert evaluate_bag.main([bag, '--output', out, '--blur-faces']) == 0
+    assert set(os.listdir(out)) == expected - {'annotated'}
+
+
+def test_nothing_is_left_and_one_line_says_so_when_it_is_stopped(bag, tmp_path, monkeypatch, capsys):
+    def stop(self, image):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(EmotionPipeline, 'estimate', lambda *arguments, **named: stop(*arguments[:2]))
+    out = str(tmp_path / 'out')
+    assert evaluate_bag.main([bag, '--output', out, '--video', '--write-bag']) == evaluate_bag.INTERRUPTED
+    assert os.listdir(out) == [] and capsys.readouterr().err.strip() == 'evaluate_bag: stopped'
+
+
+def test_a_film_that_the_disk_did_not_take_is_deleted_and_named(bag, tmp_path, capsys):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (60000, limits[1]))
+    try:
+        code = evaluate_bag.main([bag, '--output', str(tmp_path / 'out'), '--video'])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert 'film could not be written' in capsys.readouterr().err
+    assert not [name for name in os.listdir(tmp_path / 'out') if 'annotated' in name]
+    assert code == 1 or not summary(tmp_path / 'out')['whole']
+
+
+def test_truth_that_holds_for_no_face_is_told(bag, tmp_path, capsys):
+    (tmp_path / 'late.csv').write_text('start,end,emotion\n900,909,happy\n')
+    assert evaluate_bag.main([bag, '--output', str(tmp_path / 'out'), '--truth', str(tmp_path / 'late.csv')]) == 0
+    told = capsys.readouterr().err
+    assert 'late.csv: it holds for none of the faces' in told and rows(tmp_path / 'out')[0]['face_id'] in told
+
+
+def test_recorded_numbers_that_are_none_do_no_harm_when_they_are_compared(bag, tmp_path):
+    path = str(tmp_path / 'odd')
+    with BagWriter(path) as writer, BagFile(bag) as part:
+        for message in part.messages():
+            cdr = message.cdr
+            if message.topic == ANNOTATION:
+                fields = message.read()
+                fields.detections[0].results[0].hypothesis.score = float('nan')
+                cdr = typestore().serialize_cdr(fields, DETECTIONS)
+            writer.write(message.topic, message.msgtype, message.receive_ns, cdr)
+        writer.write('/broken', DETECTIONS, START_NS, b'\0\1\0\0\xff\xff\xff')
+    assert evaluate_bag.main([path, '--output', str(tmp_path / 'out')]) == 0
+    assert summary(tmp_path / 'out')['recorded']['n'] == 0
 
 
 def test_what_was_lost_is_counted_and_the_rest_is_read_when_images_are_bad(bag, tmp_path, capsys):
@@ -255,7 +339,8 @@ def test_images_of_several_sizes_are_read_when_the_camera_changed_its_mode(tmp_p
     (['--truth', '/nowhere'], 'annotation topic'), (['--truth', 'none.csv'], 'CSV file of intervals'),
     (['--bundle', 'no_such'], 'no_such'), (['--compare', 'no.json'], 'summary.json'),
     (['--recorded', JPEG], 'compare with'), (['--max-faces', '-1'], 'max_faces'), (['--threads', '0'], 'threads'),
-    (['--workers', '-1'], '--workers')])
+    (['--workers', '-1'], '--workers'), (['--blur-faces', '--max-faces', '1'], 'nobody blurs'),
+    (['--bundle', 'a/esr', '--bundle', 'b/esr'], 'bundles of different names')])
 def test_one_line_says_what_is_wrong_when_the_request_is(bag, tmp_path, capsys, arguments, said):
     assert evaluate_bag.main([bag, '--output', str(tmp_path / 'out'), *arguments]) == 1
     told = capsys.readouterr().err.strip().splitlines()
@@ -267,7 +352,10 @@ def test_one_line_says_so_when_a_recording_is_missing_or_has_no_images(tmp_path,
     with BagWriter(tmp_path / 'deaf') as writer:
         writer.write('/chatter', 'std_msgs/msg/String', 1, typestore().serialize_cdr(make('std_msgs/msg/String'),
                                                                                      'std_msgs/msg/String'))
-    for path, said in ((tmp_path / 'nowhere', 'not there'), (tmp_path / 'deaf', '/chatter (std_msgs/msg/String)')):
+    with BagWriter(tmp_path / 'blind') as writer:
+        writer.write(CAMERA, IMAGE, 1, b'\0\1\0\0')
+    for path, said in ((tmp_path / 'nowhere', 'not there'), (tmp_path / 'deaf', '/chatter (std_msgs/msg/String)'),
+                       (tmp_path / 'blind', 'holds none that can be read')):
         assert evaluate_bag.main([str(path), '--output', str(tmp_path / 'out')]) == 1
         told = capsys.readouterr().err
         assert said in told and len(told.strip().splitlines()) == 1
@@ -287,8 +375,7 @@ def test_a_comparison_is_printed_when_a_former_summary_is_named(bag, output, tmp
     assert 'accuracy             1.0000 ->    1.0000' in capsys.readouterr().out
 
 
-def test_what_was_read_is_kept_and_that_is_told_when_the_disk_takes_no_more(bag, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr('facial_emotion_ros.bag_evaluation.judge._SETTLE_EVERY', 3)
+def test_what_was_read_is_kept_and_that_is_told_when_the_disk_takes_no_more(bag, tmp_path, capsys):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (3000, limits[1]))  # as a full disk does, write() fails beyond it
     try:

@@ -81,6 +81,7 @@ def test_package_xml_is_valid_when_ros_own_parser_reads_it():
 def test_versions_agree_when_package_xml_setup_py_and_the_changelog_are_compared():
     version = MANIFEST.findtext('version')
     assert re.search(r"version='([^']+)'", read('setup.py')).group(1) == version
+    assert re.search(r"__version__ = '([^']+)'", read(PACKAGE, '__init__.py')).group(1) == version
     heads = re.findall(r'^(Forthcoming|\d+\.\d+\.\d+ \(\d{4}-\d{2}-\d{2}\))\n-+$', read('CHANGELOG.rst'), re.MULTILINE)
     assert heads and (heads[0] == 'Forthcoming' or heads[0].startswith(version + ' '))
 

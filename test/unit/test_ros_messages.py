@@ -10,6 +10,7 @@ pytest.importorskip('hri_msgs.msg', reason='hri_msgs is not installed: scripts/s
 from hri_msgs.msg import Expression  # noqa: E402
 from std_msgs.msg import Header  # noqa: E402
 
+from facial_emotion_ros.answer_parts import check_finite  # noqa: E402
 from facial_emotion_ros.emotions import EMOTIONS, UNKNOWN  # noqa: E402
 from facial_emotion_ros.expression_words import UnknownRhythm  # noqa: E402
 from facial_emotion_ros.face_estimate import FaceEstimate, Reading  # noqa: E402
@@ -70,8 +71,8 @@ def test_an_estimate_is_refused_when_a_number_of_either_reading_is_not_finite(fi
     bad = dataclasses.replace(reading(), **{field: value})
     for estimate in (face(bad, reading()), face(reading(), bad)):
         with pytest.raises(ValueError, match='abcde'):
-            messages.check_finite([face(reading()), estimate])
-    messages.check_finite([face(reading())])
+            check_finite([face(reading()), estimate])
+    check_finite([face(reading())])
 
 
 def word_at(stamp_s, text=''):

@@ -1,0 +1,38 @@
+"""The annotated films of a recording, one a camera."""
+
+from facial_emotion_ros.annotated_film import AnnotatedFilm
+
+
+class Films:
+    """Writes what each camera saw, with the faces' estimates drawn. names: of the files that are complete."""
+
+    def __init__(self, folder, cameras):
+        """Begin.
+
+        :param folder: for the films.
+        :param cameras: topics; of several, each film has its camera in its name.
+        """
+        words = {camera: camera.strip('/').replace('_', '__').replace('/', '_') for camera in cameras}
+        self.names = set()
+        self._films = {camera: AnnotatedFilm(folder, f'annotated_{word}' if len(cameras) > 1 else 'annotated')
+                       for camera, word in words.items()}
+
+    def add(self, camera, picture, time_s):
+        """Add a frame: (H, W, 3) uint8 BGR, time in seconds."""
+        self._films[camera].add(picture, time_s)
+
+    def settle(self):
+        """Do nothing: a film without its end cannot be played."""
+
+    def close(self):
+        """Finish all films.
+
+        :raises OSError: if the disk did not take one.
+        """
+        for film in self._films.values():
+            self.names.add(film.close())
+
+    def discard(self):
+        """Delete what was begun."""
+        for film in self._films.values():
+            film.discard()
