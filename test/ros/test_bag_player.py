@@ -46,7 +46,7 @@ def texts(tmp_path):
     """Return a function that records texts: texts(receive times in s, qos=...) -> path."""
     def record(times_s, **qos):
         path = str(tmp_path / 'texts')
-        with BagWriter(path, qos=qos) as bag:
+        with BagWriter(path, qos=qos.get if qos else None) as bag:
             for number, time_s in enumerate(times_s):
                 bag.write('/text', 'std_msgs/msg/String', START_NS + int(time_s * 1e9),
                           serialize_message(String(data=str(number))))
