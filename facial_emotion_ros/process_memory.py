@@ -1,8 +1,9 @@
 """How this process's malloc keeps memory and gives it back, which is nothing where the C library is not glibc; and how
-much a process holds.
+much memory and processor time a process has.
 """
 
 import ctypes
+import os
 
 #: Parameters of mallopt. Source: glibc's malloc.h.
 _M_TRIM_THRESHOLD = -1
@@ -49,3 +50,14 @@ def resident_mb(pid='self') -> float:
             return next((int(line.split()[1]) / 1024.0 for line in lines if line.startswith('VmRSS')), 0.0)
     except OSError:
         return 0.0
+
+
+def processor_s(pid='self') -> float:
+    """Return how much time a process has had on processors so far, all its threads together, in seconds.
+
+    :param pid: its process id; 'self' for this one.
+    :raises OSError: there is no such process.
+    """
+    with open('/proc/%s/stat' % pid, encoding='ascii', errors='replace') as file:
+        fields = file.read().rpartition(')')[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')

@@ -4,15 +4,8 @@ import base64
 
 import numpy as np
 
+from facial_emotion_ros.affect_coordinates import AFFECT_COORDINATES
 from facial_emotion_ros.evaluation.svg import EMOTION_COLORS, Axes, Drawing
-
-#: Where people place each emotion's word, (valence, arousal) in [-1, 1]: landmarks for the reader. The same pairs as
-#: those that training derives affect from, which lie in a room that this one does not enter; a test compares them.
-#: Source: Russell and Mehrabian, J. Research in Personality 11, 1977.
-LANDMARKS = {
-    'neutral': (0.00, 0.00), 'happy': (0.81, 0.51), 'sad': (-0.63, -0.27), 'surprise': (0.40, 0.67),
-    'fear': (-0.64, 0.60), 'disgust': (-0.60, 0.35), 'anger': (-0.51, 0.59), 'contempt': (-0.23, 0.31),
-}
 
 #: Where each landmark's word stands beside its ring: anchor, x and y in pixels.
 _BESIDE = {'neutral': ('start', 9, 14), 'happy': ('middle', 0, 18), 'sad': ('middle', 0, 18),
@@ -72,7 +65,8 @@ def _density(axes, steps):
 
 
 def _landmarks(axes):
-    for emotion, (valence, arousal) in LANDMARKS.items():
+    """Mark where people place each emotion's word."""
+    for emotion, (valence, arousal) in AFFECT_COORDINATES.items():
         x, y = float(axes.x(valence)), float(axes.y(arousal))
         anchor, right, down = _BESIDE[emotion]
         axes.drawing.add('circle', cx=x, cy=y, r=4, class_='ring', stroke=EMOTION_COLORS[emotion])

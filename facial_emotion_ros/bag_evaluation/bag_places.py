@@ -3,11 +3,18 @@
 import os
 import re
 import tempfile
+from collections import Counter
 from contextlib import contextmanager
 
 from facial_emotion_ros.errors import BadBag, FacialEmotionError
 
 METADATA = 'metadata.yaml'
+
+#: By these files a folder is known to hold results: of one recording of many, and of any.
+_RESULTS = ({'finished.json'}, {'summary.json', 'frames.csv'})
+
+#: Where the results of many recordings lie in their output, and a recording that was written as a result.
+_MANY, _WRITTEN = 'bags', 'annotated'
 
 _STORAGE = re.compile(r'\.(mcap|db3|bag)(\.zstd)?$')
 _ALONE = re.compile(r'\.(mcap|db3|bag)$')
@@ -23,7 +30,8 @@ def find_bags(places, without=''):
     """List the recordings at some places.
 
     :param places: paths or URLs, of recordings or of folders that hold some, at any depth.
-    :param without: folder or URL that is left out wherever it lies in there: the results.
+    :param without: folder or URL of the results. It is left out where it lies in there, as all folders are that hold
+        results of earlier times; where it is the place itself, what an evaluation writes is.
     :returns: list of paths and URLs, in the order of `places`, sorted within each, none twice.
     :raises BadBag: if a place is not there or holds no recording.
     """
@@ -37,21 +45,20 @@ def find_bags(places, without=''):
     return list(dict.fromkeys(found))
 
 
-def bags_among(names, top):
+def bags_among(names):
     """Pick the recordings from the files of a folder.
 
-    A folder is one recording where it has metadata beside its files, or where all of them bear its name and a number,
+    A folder is one recording where it has metadata beside its files, or where all of them bear one name and a number,
     as a recorder names them, so that the metadata was lost. Any other file is a recording of its own.
 
     :param names: paths relative to the folder, with /.
-    :param top: the folder's own name.
     :returns: sorted list of relative paths; '' for the folder itself.
     """
     folders = {}
     for name in names:
         folder, _, file = name.rpartition('/')
         folders.setdefault(folder, []).append(file)
-    whole = {folder for folder, files in folders.items() if _is_one(folder, files, top, folders)}
+    whole = {folder for folder, files in folders.items() if _is_one(folder, files, folders)}
     if '' in whole:
         return ['']
     found = sorted(whole)
@@ -60,6 +67,28 @@ def bags_among(names, top):
         if not whole.intersection(above):
             found += [f'{folder}/{file}'.lstrip('/') for file in files if _ALONE.search(file)]
     return sorted(found)
+
+
+def is_recording(folder):
+    """Tell whether a folder of this machine is one recording."""
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    return any(_STORAGE.search(name) for name in names) and bags_among(names) == ['']
+
+
+def titles_of(places):
+    """Name recordings so that people can tell them apart: by their names, with folders before these where need be.
+
+    :param places: paths or URLs, none twice.
+    :returns: list of str.
+    """
+    parts = [place.rstrip('/').split('/') for place in places]
+    titles = [name_of(place) for place in places]
+    for depth in range(1, max(map(len, parts), default=0) + 1):
+        counts = Counter(titles)
+        if len(counts) == len(titles):
+            break
+        titles = [title if counts[title] == 1 else '/'.join(each[-depth:]) for title, each in zip(titles, parts)]
+    return titles
 
 
 def name_of(place):
@@ -110,14 +139,14 @@ def local_path(place):
     return place[len('file://'):] if place.startswith('file://') else place
 
 
-def _is_one(folder, files, top, folders):
+def _is_one(folder, files, folders):
     storage = [file for file in files if _STORAGE.search(file)]
     if METADATA in files:
         # Some other folder may have a file of that name too.
         return bool(storage) or not any(other.startswith(f'{folder}/' if folder else '') and other != folder
                                         for other in folders)
-    name = re.escape(folder.rpartition('/')[2] or top)
-    return bool(storage) and all(re.match(rf'{name}_\d+\.(mcap|db3)(\.zstd)?$', file) for file in storage)
+    parts = [re.match(r'(.+)_\d+\.(mcap|db3)(\.zstd)?$', file) for file in storage]
+    return bool(storage) and all(parts) and len({part.group(1) for part in parts}) == 1
 
 
 def _in_folder(place, without):
@@ -126,14 +155,19 @@ def _in_folder(place, without):
             raise BadBag(f'expected a recording or a folder of some, got {place!r}, which is not there')
         return [place]
     without = '' if is_url(without) or not without else os.path.realpath(local_path(without))
-    names = []
-    for folder, folders, files in os.walk(place):
-        folders[:] = [each for each in folders if not each.startswith('.')
-                      and os.path.realpath(os.path.join(folder, each)) != without]
+    left_out = {without, os.path.join(without, _MANY)} if without else set()
+    names, seen = [], {os.path.realpath(place)}
+    for folder, folders, files in os.walk(place, followlinks=True):
+        entered = []
+        for each in sorted(folders, key=lambda each: (os.path.islink(os.path.join(folder, each)), each)):
+            real = os.path.realpath(os.path.join(folder, each))
+            if not each.startswith('.') and real not in left_out and real not in seen:  # links may lead in a circle
+                seen.add(real)
+                entered.append(each)
+        folders[:] = entered
         relative = os.path.relpath(folder, place)
         names += [file if relative == '.' else f'{relative}/{file}' for file in files if not file.startswith('.')]
-    top = os.path.basename(os.path.abspath(place))
-    return [os.path.join(place, name) if name else place for name in bags_among(names, top)]
+    return [os.path.join(place, name) if name else place for name in bags_among(_without_results(names))]
 
 
 def _in_url(place, without):
@@ -145,11 +179,29 @@ def _in_url(place, without):
     if listed == [path]:
         return [place]
     names = [each[len(path):].lstrip('/') for each in listed]
-    url = place.rstrip('/')
-    inside = without.rstrip('/') + '/' if without else None
-    names = [each for each in names if not (inside and f'{url}/{each}'.startswith(inside))]
-    found = bags_among([each for each in names if '/.' not in f'/{each}'], name_of(place))
+    url, home = place.rstrip('/'), without.rstrip('/')
+    left_out = f'{home}/{_MANY}/' if home == url else f'{home}/' if home else None
+    names = [each for each in names if not (left_out and f'{url}/{each}'.startswith(left_out))]
+    found = bags_among(_without_results([each for each in names if '/.' not in f'/{each}']))
     return [f'{url}/{each}' if each else place for each in found]
+
+
+def _without_results(names):
+    """Leave out the files of folders that hold results: a recording may be among these, and is none of those meant.
+
+    :param names: paths relative to the place that is searched, with /; of its own results only what was written as a
+        recording is left out.
+    """
+    folders = {}
+    for name in names:
+        folder, _, file = name.rpartition('/')
+        folders.setdefault(folder, set()).add(file)
+    ours = {folder for folder, files in folders.items() if METADATA not in files and any(
+        told <= files for told in _RESULTS)}
+    if '' in ours:
+        ours = ours - {''} | {_WRITTEN}
+    return [name for name in names if not any(
+        name[:place] in ours for place, letter in enumerate(name) if letter == '/')]
 
 
 def open_url(url):

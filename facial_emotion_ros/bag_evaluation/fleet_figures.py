@@ -27,12 +27,14 @@ def fleet_summary(records, summaries, run):
     bags, seen = [], {}
     for record in records:
         bag = dict(record, results=[], error=record['error'] or '')
-        first = seen.setdefault(record['content_hash'], record['place']) if record['content_hash'] else record['place']
-        if bag['status'] != 'failed' and first != record['place']:
-            bag.update(status='twin', twin_of=first)  # the same recording twice would count twice
-        elif bag['status'] != 'failed':
-            bag['results'] = [headline(path, summary) for path, summary in summaries[record['folder']]]
         bags.append(bag)
+        if bag['status'] == 'failed':
+            continue  # an equal one may have gone well
+        first = seen.setdefault(record['content_hash'], record['place'])
+        if first != record['place']:
+            bag.update(status='twin', twin_of=first)  # the same recording twice would count twice
+        else:
+            bag['results'] = [headline(path, summary) for path, summary in summaries[record['folder']]]
     kept = [summary for bag in bags if bag['results'] for _, summary in summaries[bag['folder']]]
     counts = {status: sum(bag['status'] == status for bag in bags) for status in ('done', 'skipped', 'twin', 'failed')}
     return {'format': FORMAT, 'counts': dict(counts, bags=len(bags)), 'overall': _overall(kept),

@@ -6,7 +6,7 @@ import io
 _MADE_FROM = b'facial_emotion_ros.made_from'
 
 
-def gather_frames(store, bags, key):
+def gather_frames(store, bags, keys):
     """Bring the folder frames/ of the output up to date.
 
     Each part is a recording's frames.parquet with the columns `bag` (folder of its results) and `bundle` in front, in
@@ -14,7 +14,7 @@ def gather_frames(store, bags, key):
 
     :param store: LocalStore or UrlStore.
     :param bags: as fleet.json has them.
-    :param key: of the options.
+    :param keys: of each recording's options, by its place.
     :returns: number of parts; None where pyarrow is not installed.
     """
     try:
@@ -28,7 +28,7 @@ def gather_frames(store, bags, key):
             inside = result['summary'].rpartition('/')[0]
             name = bag['folder'] + (f'-{inside}' if inside else '') + '.parquet'
             words = {'bag': bag['folder'], 'bundle': (result['bundle'] or {}).get('name')}
-            if _bring(store, source, f'frames/{name}', words, f'{bag["content_hash"]} {key}'):
+            if _bring(store, source, f'frames/{name}', words, f'{bag["content_hash"]} {keys[bag["place"]]}'):
                 wanted.add(name)
     for name in set(store.names('frames')) - wanted:
         store.remove(f'frames/{name}')

@@ -5,8 +5,8 @@ from urllib.parse import quote
 
 import numpy as np
 
-from facial_emotion_ros.bag_evaluation.report_numbers import table
-from facial_emotion_ros.bag_evaluation.report_style import STYLE
+from facial_emotion_ros.bag_evaluation.report_numbers import steps_in_words, table
+from facial_emotion_ros.bag_evaluation.report_style import STYLE, SWIPE
 from facial_emotion_ros.bag_evaluation.report_words import counted, duration, number, percentage
 from facial_emotion_ros.emotions import EMOTIONS
 from facial_emotion_ros.evaluation.page import page
@@ -35,12 +35,19 @@ _SPREADS = (
 #: So many recordings are pointed at as worth a look.
 _WORST = 5
 
+#: Words of a plot that stand over a value this near to an edge, as a share of the width, go inwards from there.
+_NEAR_EDGE = 0.15
+
+#: A longer title is cut in its middle: recordings of one robot begin, or end, alike.
+_LONGEST_TITLE = 36
+
 _OWN_STYLE = '''
-.fleet td{white-space:nowrap} .fleet td.name{max-width:320px;overflow:hidden;text-overflow:ellipsis}
+.broad.card td:first-child{white-space:nowrap} p.fleet,.failed td{overflow-wrap:anywhere}
 .fleet a{color:var(--one)} .meter{display:inline-block;width:64px;height:9px;border-radius:3px;background:var(--grid);
 margin-left:8px;overflow:hidden;vertical-align:0} .meter i{display:block;height:100%;background:var(--one)}
-.failed td{white-space:normal;text-align:left;vertical-align:top} .failed td:first-child{white-space:nowrap}
+.failed td{white-space:normal;text-align:left;vertical-align:top} .failed td:first-child{width:30%}
 .lead{margin-bottom:14px}
+@media(max-width:900px){.fleet .swipe{display:block}}
 '''
 
 
@@ -83,7 +90,9 @@ def spread_plot(values, words, write):
                         hover=f'{count} of {len(values)}: {write(float(left))} to {write(float(right))}')
     middle = float(np.median(values))
     drawing.line(axes.x(middle), 12, axes.x(middle), axes.y(0), 'guide')
-    drawing.text(axes.x(middle), 11, f'half of them: {write(middle)}', 'small halo', 'middle')
+    place = (middle - ticks[0]) / (ticks[-1] - ticks[0])
+    anchor = 'start' if place < _NEAR_EDGE else 'end' if place > 1 - _NEAR_EDGE else 'middle'
+    drawing.text(axes.x(middle), 11, f'median {write(middle)}', 'small halo', anchor)
     return drawing.svg()
 
 
@@ -101,9 +110,11 @@ def _says(fleet):
     counts, run = fleet['counts'], fleet['run']
     recorded = sum(bag['results'][0]['recording_s'] or 0 for bag in fleet['bags'] if bag['results'])
     said = f'{duration(recorded)} of recordings were read. '
-    parts = [f'{counts["done"]:,} were evaluated in {duration(run["seconds"])}'] if counts['done'] else []
+    was = 'was' if counts['done'] == 1 else 'were'
+    parts = [f'{counts["done"]:,} {was} evaluated in {duration(run["seconds"])}'] if counts['done'] else []
     parts += [f'{counts["skipped"]:,} had been before'] if counts['skipped'] else []
-    parts += [f'{counts["twin"]:,} are copies of others and do not count'] if counts['twin'] else []
+    twins = 'is a copy of another and does' if counts['twin'] == 1 else 'are copies of others and do'
+    parts += [f'{counts["twin"]:,} {twins} not count'] if counts['twin'] else []
     parts += [f'{counts["failed"]:,} could not be evaluated'] if counts['failed'] else []
     return said + ', '.join(parts) + '.'
 
@@ -112,7 +123,8 @@ def _failures(fleet):
     failed = [bag for bag in fleet['bags'] if bag['status'] == 'failed']
     if not failed:
         return ''
-    rows = ''.join(f'<tr><td>{escape(bag["name"])}</td><td>{escape(bag["error"])}</td></tr>' for bag in failed)
+    rows = ''.join(f'<tr><td title="{escape(bag["place"])}">{escape(_title(bag))}</td><td>{escape(bag["error"])}</td>'
+                   '</tr>' for bag in failed)
     return (f'<section class="card lost"><h2>Could not be evaluated: {len(failed)} of {fleet["counts"]["bags"]}</h2>'
             f'<p class="soft">The others are not touched by it. The same command tries them again.</p>'
             f'<table class="failed">{rows}</table></section>')
@@ -137,7 +149,8 @@ def _pooled(pooled, fleet):
     matrix = ''
     if truth.get('n'):
         matrix = ('<figure class="card confusion"><h2>What is taken for what, in all recordings</h2><p>Each row adds '
-                  f'up to the views of one emotion.</p>{confusion_plot(truth["confusion"])}</figure>')
+                  'up to the views of one emotion; those that were called unknown are not among them.</p>'
+                  f'{SWIPE}{confusion_plot(truth["confusion"], "views")}</figure>')
     return f'{head}<div class="tiles">{made}</div><div class="cards">{_emotions(figures["emotions"])}{matrix}</div>'
 
 
@@ -191,12 +204,10 @@ def _time(rows):
         for step, value in (result['ms'] or {}).items():
             if value is not None:
                 steps.setdefault(step, []).append(value)
-    words = {'read': 'reading the recording', 'decode': 'decoding the picture', 'detect': 'finding faces',
-             'estimate': 'reading faces' if 'detect' in steps else 'finding and reading faces'}
-    cells = [(words.get(step, step), *(number(float(np.percentile(values, share)), 2) for share in (10, 50, 90)))
-             for step, values in steps.items()]
+    cells = [(words, *(number(float(np.percentile(steps[step], share)), 2) for share in (10, 50, 90)))
+             for step, words in steps_in_words(steps).items()]
     return table('What the time goes into', 'Milliseconds for an image, each recording by its median.',
-                 ('', '10% at most', 'half', '90% at most'), cells) if cells else ''
+                 ('', '10% at most', 'median', '90% at most'), cells) if cells else ''
 
 
 def _bags(fleet, rows):
@@ -217,13 +228,19 @@ def _bags(fleet, rows):
         cells.append(f'<td title="{escape(lost)}">{"not whole" if lost else ""}</td>')
         lines += f'<tr>{"".join(cells)}</tr>'
     heads = ''.join(f'<th>{escape(word)}</th>' for word in head)
-    return (f'<figure class="card fleet"><h2>Recording by recording</h2><p>Each name leads to its own page.</p>'
-            f'<table><tr>{heads}</tr>{lines}</table></figure>')
+    return (f'<figure class="card fleet broad"><h2>Recording by recording</h2><p>Each name leads to its own page.</p>'
+            f'{SWIPE}<table><tr>{heads}</tr>{lines}</table></figure>')
 
 
 def _link(bag, result):
     address = quote(f'bags/{bag["folder"]}/{result["report"]}')
-    return f'<a href="{address}" title="{escape(bag["place"])}">{escape(bag["name"])}</a>'
+    return f'<a href="{address}" title="{escape(bag["place"])}">{escape(_title(bag))}</a>'
+
+
+def _title(bag):
+    title = bag['title']
+    half = _LONGEST_TITLE // 2
+    return title if len(title) <= _LONGEST_TITLE else f'{title[:half - 1]}…{title[-half:]}'
 
 
 def _meter(value, most):

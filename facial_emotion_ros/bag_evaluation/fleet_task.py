@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import NamedTuple
 
+from facial_emotion_ros import __version__
 from facial_emotion_ros.bag_evaluation.bag_places import fingerprint_of, local_copy, name_of
 from facial_emotion_ros.bag_evaluation.result_store import open_store
 from facial_emotion_ros.bags.content_hash import hash_of
@@ -39,7 +40,8 @@ class FleetTask(NamedTuple):
 
 
 def key_of(options):
-    """Hash all that results depend on besides the recording: options, models, and the file of the truth.
+    """Hash all that results depend on besides the recording: this package's version, options, models, and the file of
+    the truth.
 
     :param options: Options.
     :returns: sha256 in hex.
@@ -49,7 +51,7 @@ def key_of(options):
     plan = ProviderPlan(threads=options.threads, engine=options.engine)
     names = [*(options.bundles or [bundle_for('esr_9_ferplus', plan)]),
              options.detector or bundle_for('centerface', plan)]
-    said = {'format': _FORMAT, 'options': asdict(options), 'models': {}}
+    said = {'format': _FORMAT, 'version': __version__, 'options': asdict(options), 'models': {}}
     for name in names:
         # A manifest holds its model's hash, and the calibration besides.
         path = os.path.join(resolve_bundle(name), MANIFEST_FILE)

@@ -20,7 +20,7 @@ from facial_emotion_ros.bags.bag_file import BagFile
 from facial_emotion_ros.demo_graph import transport_environment
 from facial_emotion_ros.errors import BadBag, FacialEmotionError
 from facial_emotion_ros.installed_files import find_shared
-from facial_emotion_ros.process_memory import resident_mb
+from facial_emotion_ros.process_memory import processor_s, resident_mb
 from facial_emotion_ros.supervision import Child, Family, describe_exit, private_environment, take_free_domain
 
 #: How long the node may take to be ready: models are loaded meanwhile, and engines built.
@@ -76,15 +76,6 @@ def measure_live(bag_path, camera_topic, parameters=None, start_s=0.0, patience_
     return _record(played, answers, cpu_s, dict(topic=camera_topic, transport=transport), memory_mb)
 
 
-def describe_live(record):
-    """Write a record as a line of text."""
-    return (f'{record["topic"]} live: {record["answered"]} of {record["frames"]} images answered in '
-            f'{record["seconds"]:.1f} s ({record["fps"]:.1f} a second), {record["dropped"]} dropped, age p50 '
-            f'{record["age_p50_ms"]:.0f}, p99 {record["age_p99_ms"]:.0f}, at most {record["age_max_ms"]:.0f} ms, '
-            f'{record["cpu_ms"]:.1f} ms of processor an answer, {100 * record["cpu_share"]:.0f}% of a core, '
-            f'{record["memory_mb"]:.0f} MiB')
-
-
 def _transport_of(bag, topic):
     """Say how the images are sent, and refuse a topic that is none of the cameras."""
     known = bag.topics.get(topic)
@@ -127,7 +118,7 @@ class _Run:
         node, player, watch = (self.family[name] for name in ('emotion_node', 'player', 'watch'))
         ledger, before_s = self._folder / 'played.csv', 0.0
         while player.exit_code is None and not (ledger.exists() and ledger.stat().st_size):
-            before_s = _processor_s(node.pid)
+            before_s = processor_s(node.pid)
             self._expect('emotion_node', 'watch')
             time.sleep(_LOOK_S)
         while self.family.wait_for_any(('player', 'emotion_node'), 1.0) is None:
@@ -139,7 +130,7 @@ class _Run:
             watch.tell(signal.SIGINT)
             watch.wait(_GRACE_S)
         self._expect('emotion_node')
-        return _processor_s(node.pid) - before_s, resident_mb(node.pid)
+        return processor_s(node.pid) - before_s, resident_mb(node.pid)
 
     def read(self, name):
         """Read a table that one of the processes has written; [] where there is none."""
@@ -188,10 +179,3 @@ def _record(played, answers, cpu_s, known, memory_mb):
         age_p99_ms=float(np.percentile(ages_ms, 99)), age_max_ms=float(ages_ms.max()),
         player_late_ms=float(((sent - sent[0]) - (received - received[0])).max()) / 1e6,
         cpu_ms=1e3 * cpu_s / len(answered), cpu_share=cpu_s / seconds if seconds else 0.0, memory_mb=memory_mb)
-
-
-def _processor_s(pid):
-    """Return how much time a process has had on processors, in seconds."""
-    with open(f'/proc/{pid}/stat', encoding='ascii', errors='replace') as file:
-        fields = file.read().rpartition(')')[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')

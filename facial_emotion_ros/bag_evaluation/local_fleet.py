@@ -1,10 +1,12 @@
 """Many recordings on one machine: processes that take one after another, and may die of one."""
 
 import multiprocessing
+import multiprocessing.resource_tracker
 import os
 import signal
 import threading
 from collections import deque
+from contextlib import contextmanager
 from multiprocessing.connection import wait
 
 from facial_emotion_ros.bag_evaluation.fleet_task import evaluate_task, failed_record
@@ -74,10 +76,14 @@ class _Worker:
 
     def _start(self):
         context = multiprocessing.get_context('spawn')
-        self.connection, other = context.Pipe()
-        self._process = context.Process(target=_work, args=(other, self._threads), daemon=True)
-        self._process.start()
-        other.close()  # so that its death is the end of the pipe
+        # It is begun with the first process, and would let signals through again.
+        multiprocessing.resource_tracker.ensure_running()
+        with _ctrl_c_waits():
+            self.connection, other = context.Pipe()
+            process = context.Process(target=_work, args=(other, self._threads), daemon=True)
+            process.start()
+            self._process = process
+            other.close()  # so that its death is the end of the pipe
 
     def bury(self):
         """Say how it ended."""
@@ -96,6 +102,26 @@ class _Worker:
             self._process.kill()
             self._process.join()
         self.connection.close()
+
+
+@contextmanager
+def _ctrl_c_waits():
+    """Hold Ctrl-C back until the block has ended: a process that is half begun would end in a traceback.
+
+    A process that is begun in the block never hears of it. Of this one's threads any may be told, so it is not enough
+    to block the signal here.
+    """
+    came, is_main = [], threading.current_thread() is threading.main_thread()
+    handler = signal.signal(signal.SIGINT, lambda *given: came.append(given)) if is_main else None
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        if is_main:
+            signal.signal(signal.SIGINT, handler or signal.SIG_DFL)
+    if came:
+        signal.raise_signal(signal.SIGINT)
 
 
 def _work(connection, threads):

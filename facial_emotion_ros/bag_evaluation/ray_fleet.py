@@ -4,6 +4,7 @@ import logging
 import os
 import re
 import socket
+import sys
 
 from facial_emotion_ros.bag_evaluation.fleet_task import evaluate_task, failed_record, one_line
 from facial_emotion_ros.errors import FacialEmotionError
@@ -47,11 +48,15 @@ def run_on_ray(tasks, address, take):
 def _run(ray, tasks, take):
     remote = ray.remote(max_retries=0)(evaluate_task)
     waiting = [(number, 1) for number in reversed(range(len(tasks)))]
-    flying = {}
+    flying, told = {}, False
     try:
         while waiting or flying:
             every, largest = _processors(ray)
-            for _ in range(min(_AHEAD * every - len(flying), len(waiting))):
+            if not every and not told:
+                told = True
+                print('expected a cluster of Ray with processors, got one without; waiting for a node that has some '
+                      '(ray start --address=... --num-cpus=N), Ctrl-C ends it', file=sys.stderr, flush=True)
+            for _ in range(min(_AHEAD * max(every, 1) - len(flying), len(waiting))):
                 number, attempt = waiting.pop()
                 # A task that wants more than any node has would wait for ever.
                 threads = min(tasks[number].options.threads, largest)
@@ -70,9 +75,9 @@ def _run(ray, tasks, take):
 
 
 def _processors(ray):
-    """Count the processors of the cluster, and of its largest node; 1 where there are none yet."""
+    """Count the processors of the cluster, 0 where there are none yet, and of its largest node, at least 1."""
     counts = [int(node['Resources'].get('CPU', 0)) for node in ray.nodes() if node['Alive']]
-    return max(sum(counts), 1), max([1, *counts])
+    return sum(counts), max([1, *counts])
 
 
 def _result(ray, reference, task, attempt):

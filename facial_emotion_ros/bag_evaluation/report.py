@@ -6,7 +6,7 @@ from html import escape
 from facial_emotion_ros.bag_evaluation import report_numbers as numbers
 from facial_emotion_ros.bag_evaluation import timeline_plots as plots
 from facial_emotion_ros.bag_evaluation.affect_plane import affect_plane
-from facial_emotion_ros.bag_evaluation.report_style import STYLE
+from facial_emotion_ros.bag_evaluation.report_style import STYLE, SWIPE
 from facial_emotion_ros.bag_evaluation.report_words import (
     clock,
     counted,
@@ -103,12 +103,7 @@ def _timelines(story, scale):
         shown = {id(face) for face in longest[:room]}
         rows = ''.join(_row(_who(face), plots.emotion_row(story, camera, face, scale))
                        for face in camera.faces.values() if id(face) in shown)
-        others = ''
-        if len(longest) > room:
-            frames = sum(face.frames for face in longest)
-            hidden = sum(face.frames for face in longest[room:])
-            others = (f'<p class="soft">These {room} faces were seen longest; {counted(len(longest) - room, "other")} '
-                      f'had {percentage(hidden / frames)} of the views.</p>')
+        others = _others(longest, room, camera.others)
         present = '<div class="who"><span class="soft">a face in view</span></div>'
         rows += others + _row(present, plots.presence_row(story, camera, scale)) + _row('<span></span>', scale.axis())
         title = f'<h3>{escape(topic)}</h3>' if len(story.cameras) > 1 else ''
@@ -121,8 +116,27 @@ def _timelines(story, scale):
             f'{blocks}</section>')
 
 
+def _others(longest, room, dropped=(0, 0)):
+    """Say what is not shown where there are more faces than room.
+
+    longest: FaceStory of all that have one, the longest seen first; dropped: faces without a story, and their views.
+    """
+    count = max(len(longest) - room, 0) + dropped[0]
+    if not count:
+        return ''
+    hidden = sum(face.frames for face in longest[room:]) + dropped[1]
+    share = hidden / (hidden + sum(face.frames for face in longest[:room]))
+    return (f'<p class="soft">These {min(room, len(longest))} faces were seen longest; {counted(count, "other")} had '
+            f'{percentage(share)} of the views.</p>')
+
+
 def _row(left, right):
     return f'<div class="row">{left}{right}</div>'
+
+
+def _dropped(story):
+    """Add up the faces of all cameras that have no story, and their views."""
+    return tuple(sum(camera.others[place] for camera in story.cameras.values()) for place in (0, 1))
 
 
 def _faces(story):
@@ -167,7 +181,7 @@ def _persons(story, scale):
     return ('<section class="card persons"><h2>Face by face</h2><p class="soft">How sure the network was of each '
             'emotion, in the colours from above: a plot of one colour is a clear answer, many colours are doubt. '
             'Valence goes from negative (−1) to positive (+1), arousal from calm to excited.</p>'
-            f'{shown}</section>')
+            f'{shown}{_others([face for _, face in _faces(story)], MAX_PERSONS, _dropped(story))}</section>')
 
 
 def _plane(story):
@@ -186,8 +200,9 @@ def _confusion(summary):
         return ''
     source = f' Truth: {escape(str(truth["source"]))}.' if truth.get('source') else ''
     return ('<figure class="card confusion"><h2>What is taken for what</h2><p>Each row is what was true, each column '
-            'what was said; blue is right, orange is an error. A face counts once for each image that it is in.'
-            f'{source}</p>{confusion_plot(truth["confusion"])}</figure>')
+            'what was said; blue is right, orange is an error. Views are counted: a face counts once for each image '
+            f'that it is in. Views that were called unknown are not among them.{source}</p>'
+            f'{SWIPE}{confusion_plot(truth["confusion"], "views")}</figure>')
 
 
 def _moments(story):

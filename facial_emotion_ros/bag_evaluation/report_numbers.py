@@ -6,9 +6,8 @@ from facial_emotion_ros.bag_evaluation.report_words import duration, interval, n
 
 _OF_AFFECT = (('rmse', 'RMSE'), ('ccc', 'CCC'), ('pcc', 'PCC'), ('sagr', 'SAGR'))
 
-#: Steps of the work with a frame, in their order, and what they are.
-_STEPS = (('read', 'reading the recording'), ('decode', 'decoding the picture'), ('detect', 'finding faces'),
-          ('estimate', 'following and reading faces'))
+#: Steps of the work with a frame, in their order.
+_STEPS = ('read', 'decode', 'detect', 'estimate')
 
 
 def tiles(summary, length_s):
@@ -67,6 +66,17 @@ def table(title, words, head, rows):
             '</table></figure>')
 
 
+def steps_in_words(steps):
+    """Say what the steps of the work with a frame are.
+
+    :param steps: names of those that took time of their own; without 'detect', faces are found in the last step.
+    :returns: dict of those that are there, in the order of the work.
+    """
+    words = {'read': 'reading the recording', 'decode': 'decoding the picture', 'detect': 'finding faces',
+             'estimate': ('' if 'detect' in steps else 'finding, ') + 'following and reading faces'}
+    return {step: words[step] for step in _STEPS if step in steps}
+
+
 def affect_table(summary):
     """Show how well valence and arousal were read, where their truth is known."""
     affect = (summary.get('truth') or {}).get('affect') or {}
@@ -88,25 +98,23 @@ def recorded(summary):
             ('same emotion', percentage(there.get('agreement'))),
             ('recorded latency, half at most', f'{number(there.get("latency_ms_p50"), 0)} ms'),
             ('recorded latency, 95% at most', f'{number(there.get("latency_ms_p95"), 0)} ms')]
-    return table('Against the answers in the recording', 'Somebody had read these faces before; the latency is from an '
-                 'image’s stamp to the recorded answer.', ('', ''), rows)
+    return table('Against the recording’s own', 'Compared with recorded detections or annotations of these faces; the '
+                 'latency is from an image’s stamp to when they were recorded.', ('', ''), rows)
 
 
 def speed(summary):
     """Show what the time for a frame went into."""
     run = summary.get('run') or {}
-    times = {step: run['ms'][step] for step, _ in _STEPS if (run.get('ms') or {}).get(step)}
+    times = {step: each for step, each in (run.get('ms') or {}).items() if (each or {}).get('p50') is not None}
     if not times:
         return ''
-    times = {step: each for step, each in times.items() if each.get('p50') is not None}
     most = max([each.get('p95') or each['p50'] for each in times.values()] + [1e-9])
     bars = ''
-    for step, words in _STEPS:
-        if step in times:
-            half, nearly = times[step]['p50'], times[step].get('p95')
-            bars += f'<span class="step">{words}</span><div role="img" aria-label="{number(half, 1)} ms">'
-            bars += ''.join(f'<i style="width:{100 * each / most:.1f}%"></i>' for each in (nearly or half, half))
-            bars += f'</div><span class="soft">{number(half, 1)}, {number(nearly, 1)} ms</span>'
+    for step, words in steps_in_words(times).items():
+        half, nearly = times[step]['p50'], times[step].get('p95')
+        bars += f'<span class="step">{words}</span><div role="img" aria-label="{number(half, 1)} ms">'
+        bars += ''.join(f'<i style="width:{100 * each / most:.1f}%"></i>' for each in (nearly or half, half))
+        bars += f'</div><span class="soft">{number(half, 1)}, {number(nearly, 1)} ms</span>'
     said = ''
     if run.get('seconds') is not None:
         said = f'All of it took {duration(run["seconds"])}'
@@ -151,7 +159,7 @@ def provenance(summary):
     lines = [
         ('command', run.get('command')), ('recording', bag.get('name')), ('its sha256', bag.get('sha256')),
         ('emotions by', _bundle(bundle)), ('faces found by', _bundle(detector)), ('engine', run.get('provider')),
-        ('made', run.get('made')),
+        ('made', run.get('made')), ('notes', '; '.join(map(str, run.get('notes') or ()))),
         ('versions', ', '.join(f'{name} {version}' for name, version in (run.get('versions') or {}).items())),
     ]
     rows = ''.join(f'<dt>{word}</dt><dd><code>{escape(str(said))}</code></dd>' for word, said in lines if said)

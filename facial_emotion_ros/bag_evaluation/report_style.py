@@ -28,11 +28,15 @@ _MARKS = ''.join(f'.e{place}{{background:{color};color:{ink_on(color)}}}'
 _UNKNOWN = ('.eu{background:repeating-linear-gradient(135deg,var(--grid) 0 4px,transparent 4px 8px) var(--paper);'
             'color:var(--ink);box-shadow:inset 0 0 0 1px var(--soft)}')
 
+#: Said above what a phone cannot show at once: there, nothing else tells that a card moves sideways.
+SWIPE = '<p class="swipe">← swipe it sideways to see all of it →</p>'
+
 STYLE = _MARKS + _UNKNOWN + '''
 .eyebrow{margin:0 0 6px;color:var(--soft);font-size:13px;overflow-wrap:anywhere} h1{text-wrap:balance}
 .lead{font-size:16px;max-width:76ch;margin:6px 0 0} .tiles{grid-template-columns:repeat(auto-fit,minmax(110px,1fr))}
 .tile.card{padding:12px 14px}
 .tile b{font-size:25px;white-space:nowrap} .card{min-width:0} .card>p{max-width:88ch}
+figure.card td:first-child,figure.card th{white-space:normal}
 .card h3{font-size:14px;margin:14px 0 2px;overflow-wrap:anywhere}
 .shares{display:flex;height:30px;border-radius:6px;overflow:hidden;margin:2px 0 10px;gap:1px}
 .shares i,.strip i,.chip{print-color-adjust:exact;-webkit-print-color-adjust:exact;forced-color-adjust:none}
@@ -79,14 +83,21 @@ font-size:12px;font-variant-numeric:tabular-nums} .moments figcaption{margin-top
 font-size:14px;margin:8px 0} .bars div{position:relative;height:20px;background:var(--grid);border-radius:4px;
 overflow:hidden} .bars i{position:absolute;left:0;top:0;bottom:0;background:var(--one);opacity:.35}
 .bars i+i{opacity:1} .lost{border-left:4px solid var(--two)} .whole{border-left:4px solid #0f9d98;padding:10px 18px}
+.swipe{display:none;text-align:left;margin:0 0 6px;font-weight:600}
+.confusion,.broad{background:linear-gradient(to right,var(--paper) 40%,transparent) 0 0/44px 100% no-repeat local,
+linear-gradient(to left,var(--paper) 40%,transparent) 100% 0/44px 100% no-repeat local,
+linear-gradient(to right,#0004,transparent) 0 0/14px 100% no-repeat scroll,
+linear-gradient(to left,#0004,transparent) 100% 0/14px 100% no-repeat scroll,var(--paper)}
 .lost ul{margin:4px 0 0;padding-left:20px} .words{display:grid;gap:4px 18px;
 grid-template-columns:max-content minmax(0,1fr)} dd{min-width:0} code{white-space:pre-wrap}
 @media(max-width:900px){.person{grid-template-columns:minmax(0,1fr)}}
 @media(max-width:640px){main{padding:18px 12px 40px}.card{padding:14px 12px}h1{font-size:22px}
 .row{grid-template-columns:minmax(0,1fr);margin-bottom:14px}.plane text{font-size:15px}.plane text.soft{font-size:14px}
 .tiles{gap:8px;grid-template-columns:repeat(auto-fit,minmax(104px,1fr))}.tile b{font-size:21px}
-.tile.card{padding:10px 12px;margin:0}.confusion svg{min-width:470px}td,th{padding:5px 4px;font-size:13px}
+.tile.card{padding:10px 12px;margin:0}.confusion svg{min-width:470px}
+td,th{padding:5px 4px;font-size:13px}
 .bars{grid-template-columns:minmax(0,1fr) max-content;gap:2px 10px}.bars .step{grid-column:1/-1;margin-top:6px}
 dl,.words{grid-template-columns:minmax(0,1fr)}
 dl dd{margin:0 0 8px}.moments{grid-template-columns:repeat(2,minmax(0,1fr))}}
+@media(max-width:540px){.confusion .swipe{display:block}}
 '''

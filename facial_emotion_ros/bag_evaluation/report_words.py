@@ -54,6 +54,11 @@ def counted(count, noun):
     return f'{word} {noun}' + ('' if count == 1 else 's')
 
 
+def many(count, noun):
+    """Write a count in digits with its noun: '1 recording', '40 recordings'."""
+    return f'{count:,} {noun}' + ('' if count == 1 else 's')
+
+
 def interval(bounds, to=' to '):
     """Write the two ends of an interval of shares; one of them where both read the same."""
     low, high = (percentage(each) for each in bounds)

@@ -90,6 +90,11 @@ class Intervals(NoTruth):
         if not self._rows:
             raise BadDataset(f'{path}: expected a line for each interval below the first, got none')
 
+    @property
+    def counts_from_an_image(self):
+        """Whether a time counts from a recording's first image: whose, the file does not say."""
+        return any(row[0] <= _STAMPS_FROM_S for row in self._rows)
+
     def of(self, frame, time_s, faces):
         """As NoTruth does; of several intervals that hold, one that names the face comes first, then the first."""
         stamp_s = frame.stamp_ns / 1e9

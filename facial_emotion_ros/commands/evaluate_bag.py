@@ -38,8 +38,9 @@ def parser():
                            'tables go')
     arguments.add_argument('--topic', action='append', default=[], help='image topic; may be repeated; default: every '
                            'topic of colour images')
-    arguments.add_argument('--truth', default='', metavar='TOPIC|CSV', help='annotation topic of the recording, or a '
-                           'CSV file: start, end, face, emotion, valence, arousal')
+    arguments.add_argument('--truth', default='', metavar='TOPIC|CSV|DIR', help='annotation topic of the recording; a '
+                           'CSV file: start, end, face, emotion, valence, arousal; or a folder with such a file for '
+                           'each of many recordings, called as it is')
     arguments.add_argument('--recorded', default='', metavar='TOPIC', help='recorded detections to compare with; '
                            'default: the first that tells emotions')
     arguments.add_argument('--bundle', action='append', default=[], metavar='DIR', help='ESR bundle; two or more are '
@@ -98,8 +99,9 @@ def main(argv=None):
 def _one(path, asked, options, command):
     """Evaluate one recording."""
     from facial_emotion_ros.bag_evaluation.evaluate import evaluate_bag, folders_of
+    from facial_emotion_ros.bag_evaluation.fleet_truth import options_of_each
 
-    other = _other(asked)
+    other, options = _other(asked), options_of_each(options, [path])[0]
     found = evaluate_bag(path, asked.output, options, _Progress(), command, _live(options) if asked.live else None)
     summaries = found if isinstance(found, list) else [found]
     _tell(summaries, other, asked)

@@ -11,10 +11,11 @@ _QUARTERS = (0.0, 0.25, 0.5, 0.75, 1.0)
 _FEW = 20
 
 
-def confusion_plot(matrix):
+def confusion_plot(matrix, noun='faces'):
     """Draw which class is taken for which.
 
     :param matrix: (8, 8) counts, row label, column prediction.
+    :param noun: what is counted, more than one of it.
     :returns: str.
     """
     matrix = np.asarray(matrix)
@@ -27,7 +28,7 @@ def confusion_plot(matrix):
         total = matrix[row].sum()
         drawing.text(left + (row + 0.5) * side, top - 10, emotion, 'small', 'middle')
         drawing.text(left - 10, top + (row + 0.5) * side, emotion, '', 'end')
-        drawing.text(left - 10, top + (row + 0.5) * side + 13, f'{total} faces', 'soft small', 'end')
+        drawing.text(left - 10, top + (row + 0.5) * side + 13, f'{total} {noun}', 'soft small', 'end')
         for column, other in enumerate(EMOTIONS):
             count = matrix[row, column]
             share = count / total if total else 0.0

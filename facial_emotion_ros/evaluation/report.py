@@ -7,12 +7,12 @@ import cv2
 import numpy as np
 
 from facial_emotion_ros import metrics as merit
+from facial_emotion_ros.affect_coordinates import AFFECT_COORDINATES
 from facial_emotion_ros.emotions import EMOTIONS
 from facial_emotion_ros.ensemble import combine
 from facial_emotion_ros.evaluation import plots
 from facial_emotion_ros.evaluation.page import page
 from facial_emotion_ros.evaluation.svg import percent
-from facial_emotion_ros.learning.affect_coordinates import AFFECT_COORDINATES
 from facial_emotion_ros.learning.face_set import DERIVED_FROM_VOTES
 
 #: (key, words, whether it is a share that reads as a percentage) of the tiles.

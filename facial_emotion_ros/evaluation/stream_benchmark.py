@@ -12,7 +12,7 @@ import numpy as np
 from facial_emotion_ros.demo_graph import transport_environment
 from facial_emotion_ros.errors import FacialEmotionError
 from facial_emotion_ros.installed_files import find_shared
-from facial_emotion_ros.process_memory import resident_mb
+from facial_emotion_ros.process_memory import processor_s, resident_mb
 from facial_emotion_ros.supervision import Child, Family, private_environment, take_free_domain
 
 #: Before figures count: models are warm by then, and the track of each face has begun.
@@ -98,7 +98,7 @@ def _read(stream, patience_s, environ, family):
                 if family[name].exit_code is not None:
                     lines = '\n'.join(family[name].last_lines())
                     raise FacialEmotionError(f'{name} ended before its time. Its last lines:\n{lines}')
-            marks.append(_processor_s(family['emotion_node'].pid))
+            marks.append(processor_s(family['emotion_node'].pid))
         else:
             raise FacialEmotionError('the reader of the benchmark ended before its time')
         if not said['ages_s']:
@@ -134,10 +134,3 @@ def describe_stream(record):
             f'{record["dropped"]} of {record["of"]} dropped, age p50 {record["age_p50_ms"]:.0f}, p99 '
             f'{record["age_p99_ms"]:.0f} ms, {record["cpu_ms"]:.1f} ms of processor an answer, '
             f'{100 * record["cpu_share"]:.0f}% of a core, {record["memory_mb"]:.0f} MiB')
-
-
-def _processor_s(pid):
-    """Return how much time a process has had on processors, in seconds."""
-    with open(f'/proc/{pid}/stat', encoding='ascii', errors='replace') as file:
-        fields = file.read().rpartition(')')[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')

@@ -5,9 +5,9 @@ import copy
 
 import numpy as np
 
+from facial_emotion_ros.affect_coordinates import affect_of
 from facial_emotion_ros.emotions import EMOTIONS
 from facial_emotion_ros.errors import BadDataset
-from facial_emotion_ros.learning.affect_coordinates import affect_of
 
 #: People rated valence and arousal of these very pictures.
 ANNOTATED = 'annotated'

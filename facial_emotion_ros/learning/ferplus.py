@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from facial_emotion_ros.affect_coordinates import affect_of
 from facial_emotion_ros.emotions import EMOTIONS, FERPLUS_VOTE_COLUMNS
 from facial_emotion_ros.errors import BadDataset
-from facial_emotion_ros.learning.affect_coordinates import affect_of
 from facial_emotion_ros.learning.face_set import DERIVED_FROM_VOTES, FaceSet
 
 #: Side of FER+'s pictures.

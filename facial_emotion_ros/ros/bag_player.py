@@ -10,7 +10,7 @@ import sys
 from facial_emotion_ros.demo_graph import transport_environment
 from facial_emotion_ros.errors import FacialEmotionError
 from facial_emotion_ros.process_memory import keep_big_buffers
-from facial_emotion_ros.ros.ros_arguments import split_arguments
+from facial_emotion_ros.ros.ros_arguments import count, not_negative, positive, split_arguments
 from facial_emotion_ros.ros.stop_signals import end_at_once
 
 #: How often /clock comes where that is not said. Source: `ros2 bag play --help`.
@@ -28,15 +28,15 @@ def parse(arguments):
         epilog='Names are remapped by --remap, or as for every node: --ros-args -r /camera/image_raw:=/image')
     parser.add_argument('bag', help='folder or file of the recording')
     parser.add_argument('--topics', nargs='+', metavar='TOPIC', default=(), help='play these alone (default: all)')
-    parser.add_argument('--rate', type=_positive, default=1.0, help='how many times faster (default: 1)')
+    parser.add_argument('--rate', type=positive, default=1.0, help='how many times faster (default: 1)')
     parser.add_argument('--loop', action='store_true', help='begin again at the end')
-    parser.add_argument('--start', type=_not_negative, default=0.0, metavar='S', help='leave out the first S seconds')
-    parser.add_argument('--clock', type=_positive, nargs='?', const=CLOCK_HZ, default=0.0, metavar='HZ',
+    parser.add_argument('--start', type=not_negative, default=0.0, metavar='S', help='leave out the first S seconds')
+    parser.add_argument('--clock', type=positive, nargs='?', const=CLOCK_HZ, default=0.0, metavar='HZ',
                         help="publish the recording's time on /clock (HZ: %g)" % CLOCK_HZ)
     parser.add_argument('--remap', nargs='+', metavar='A:=B', default=(), help='publish topic A as B')
-    parser.add_argument('--wait-for', type=int, default=0, metavar='N',
+    parser.add_argument('--wait-for', type=count, default=0, metavar='N',
                         help='begin when a camera of the recording has N readers')
-    parser.add_argument('--patience', type=_positive, default=30.0, metavar='S',
+    parser.add_argument('--patience', type=positive, default=30.0, metavar='S',
                         help='wait for them so long, then end with an error (default: 30)')
     parser.add_argument('--stamp-now', action='store_true',
                         help='move the stamps of headers from the time of recording to now, as if it were live')
@@ -49,17 +49,6 @@ def parse(arguments):
     if options.stamp_now and options.clock:
         parser.error('--stamp-now and --clock: expected one of them, for the time is now or that of the recording')
     return options
-
-
-def _positive(text):
-    value = float(text)
-    if not 0 < value < 1e6:
-        raise argparse.ArgumentTypeError('expected a positive number, got %s' % text)
-    return value
-
-
-def _not_negative(text):
-    return _positive(text) if float(text) else 0.0
 
 
 def main(args=None):

@@ -1,6 +1,7 @@
 """The node of the executable play_bag: publishes recorded messages, as bytes, at the intervals of the recording."""
 
 import csv
+import re
 import sys
 import threading
 import time
@@ -11,7 +12,15 @@ from rclpy.node import Node
 from rosgraph_msgs.msg import Clock
 
 from facial_emotion_ros.errors import BadBag, FacialEmotionError
-from facial_emotion_ros.ros.bag_topics import has_header, message_class, playing_qos, stamp_of, with_stamp
+from facial_emotion_ros.ros.bag_topics import (
+    LEAST,
+    LEAST_STAMPED,
+    has_header,
+    message_class,
+    playing_qos,
+    stamp_of,
+    with_stamp,
+)
 from facial_emotion_ros.ros.qos import output_qos
 
 #: How long the end waits until every reliable reader has what was sent.
@@ -92,6 +101,10 @@ class BagPlayer(Node):
             return 1
         if self._fault is not None:
             raise self._fault
+        unreadable = sum(track.unreadable for track in self._tracks.values())
+        if unreadable:
+            self.get_logger().warning('%s: %d messages could not be read, and were left out.' % (
+                self._bag.name, unreadable))
         late = ', %d of them late, by %.2f s at most' % (self._late, self._latest_s) if self._late else ''
         self.get_logger().info('%s: %s played %d messages on %d topics%s.' % (
             self._bag.name, 'until it was stopped,' if interrupted else 'to the end,',
@@ -100,7 +113,9 @@ class BagPlayer(Node):
 
     def _open_topics(self):
         """Open a publisher for each topic that can be played."""
-        for name, topic in sorted(self._chosen().items()):
+        chosen = self._chosen()
+        self._expect_remapped(set(chosen) | ({'/clock'} if self._clock else set()))
+        for name, topic in sorted(chosen.items()):
             track = self._open(topic)
             if track is not None:
                 self._tracks[name] = track
@@ -117,6 +132,16 @@ class BagPlayer(Node):
                 self._bag.name, ', '.join(missing), ', '.join(sorted(topics)) or 'none'))
         return {name: topic for name, topic in topics.items()
                 if name in (self._options.topics or topics) and not (name == '/clock' and self._clock)}
+
+    def _expect_remapped(self, played):
+        """Refuse a rule of --remap for a topic that is not played: it would be without effect."""
+        for rule in self._options.remap:
+            name = rule.partition(':=')[0]
+            # Words like __ns, and names of certain nodes, are ROS's own affair.
+            if re.match(r'/?[A-Za-z]\w*(/\w+)*\Z', name) and self.resolve_topic_name(
+                    name, only_expand=True) not in played:
+                raise BadBag('%s: expected --remap of a topic that is played, got %s; these are played: %s' % (
+                    self._bag.name, name, ', '.join(sorted(played)) or 'none'))
 
     def _open(self, topic):
         """Open a publisher.
@@ -209,11 +234,15 @@ class BagPlayer(Node):
         return max(0, recorded_ns) / 1e9 / self._options.rate
 
     def _bytes_of(self, message):
-        """Return a message as ROS 2 serializes it; None, and a warning once a topic, where it cannot be (ROS 1)."""
+        """Return a message as ROS 2 serializes it; None, and a warning once a topic, where it cannot be."""
+        track = self._tracks[message.topic]
         try:
-            return message.cdr
+            cdr = message.cdr
+            least = LEAST_STAMPED if track.stamped else LEAST
+            if len(cdr) < least:
+                raise BadBag('expected %d bytes or more, got %d: it is damaged' % (least, len(cdr)))
+            return cdr
         except BadBag as fault:
-            track = self._tracks[message.topic]
             track.unreadable += 1
             if track.unreadable == 1:
                 self.get_logger().warning('%s: a message is left out: %s.' % (message.topic, fault))

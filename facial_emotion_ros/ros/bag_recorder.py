@@ -10,7 +10,7 @@ from facial_emotion_ros.errors import FacialEmotionError
 from facial_emotion_ros.installed_files import find_shared
 from facial_emotion_ros.process_memory import keep_big_buffers
 from facial_emotion_ros.ros.recording_profile import check_entries, read_profile
-from facial_emotion_ros.ros.ros_arguments import split_arguments
+from facial_emotion_ros.ros.ros_arguments import not_negative, split_arguments
 from facial_emotion_ros.ros.stop_signals import end_at_once
 
 #: Room of the disk that is left to others.
@@ -33,8 +33,9 @@ def parse(arguments):
                         help='record these in place of the profile; * stands for one part of a name')
     parser.add_argument('--profile', metavar='FILE', default='',
                         help="list of topics in place of the package's own config/recording.yaml")
-    parser.add_argument('--seconds', type=float, default=0.0, metavar='S', help='end after so long (default: Ctrl-C)')
-    parser.add_argument('--keep-free', type=float, default=KEEP_FREE_MB, metavar='MIB',
+    parser.add_argument('--seconds', type=not_negative, default=0.0, metavar='S',
+                        help='end after so long (default: Ctrl-C)')
+    parser.add_argument('--keep-free', type=not_negative, default=KEEP_FREE_MB, metavar='MIB',
                         help='end before the disk has less room than this (default: %g)' % KEEP_FREE_MB)
     return parser.parse_args(arguments)
 

@@ -97,6 +97,8 @@ class BagRecorder(Node):
 
     def _look(self):
         """Subscribe to what is published by now, and to what is offered otherwise than before."""
+        if self._fault is not None:
+            return
         there = {name: types for name, types in self.get_topic_names_and_types()
                  if name not in self._refused and self.count_publishers(name)}
         for number, expressions in enumerate(self._entries):
@@ -134,6 +136,9 @@ class BagRecorder(Node):
                     msgtype, msgtype.partition('/')[0]))
             self._recording.add(topic, msgtype, recorded_qos(offers))
         except BadBag as fault:
+            if not self._recording.is_open:  # the disk is to blame, not the topic
+                self._fault, self.done = fault, True
+                return
             self._refused.add(topic)
             self.get_logger().warning('%s is not recorded: %s.' % (topic, fault))
             return

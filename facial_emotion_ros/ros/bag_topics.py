@@ -8,6 +8,9 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 #: Messages kept for a reader that is behind: of images fewer, for each holds a megabyte or more.
 _KEPT_IMAGES, _KEPT = 20, 200
 
+#: Bytes of any serialized message, which begins with its byte order, and of one that goes on with a stamp.
+LEAST, LEAST_STAMPED = 4, 12
+
 _IMAGES = ('sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage')
 
 

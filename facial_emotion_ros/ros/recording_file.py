@@ -47,18 +47,31 @@ class RecordingFile:
                 path, error.strerror or error)) from None
         self._writer = writer
 
+    @property
+    def is_open(self):
+        """Whether more can be written."""
+        return self._writer is not None
+
     def add(self, topic, msgtype, qos):
         """Take a topic in.
 
         :param topic: its name.
         :param msgtype: such as 'sensor_msgs/msg/Image'.
         :param qos: list of rosbags' Qos that are noted for it.
-        :raises BadBag: if no definition of the message is found.
+        :raises BadBag: if no definition of the message is found; or as write does, and is_open is False then.
         """
-        if topic not in self._connections:
+        if topic in self._connections:
+            return
+        definitions = definitions_of(msgtype)
+        if self._writer is None:
+            raise BadBag('expected %s to be open, it is closed' % self.path)
+        try:
             self._connections[topic] = self._writer.add_connection(
-                topic, msgtype, typestore=definitions_of(msgtype), offered_qos_profiles=qos)
-            self.counts[topic] = 0
+                topic, msgtype, typestore=definitions, offered_qos_profiles=qos)
+        except OSError as error:
+            self.close(failed=True)
+            raise BadBag(_ended(self.path, error.strerror or str(error))) from None
+        self.counts[topic] = 0
 
     def write(self, topic, receive_ns, cdr):
         """Append a message.

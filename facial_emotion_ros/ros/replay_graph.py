@@ -129,11 +129,13 @@ def plays_with_ros2_bag(player: str, bag: str, environ: Mapping[str, str] = os.e
     Choose who plays and records.
 
     :param player: 'auto', 'ros2_bag' or 'own'.
-    :param bag: path of the recording: `ros2 bag` plays none of ROS 1.
+    :param bag: path of the recording: `ros2 bag` plays none of ROS 1, and no folder whose metadata.yaml is lost.
     :param environ: the environment.
     :returns: whether it is `ros2 bag`.
     """
-    return player == 'ros2_bag' or player == 'auto' and not bag.endswith('.bag') and has_ros2_bag(environ)
+    is_ours_alone = bag.endswith('.bag') or os.path.isdir(bag) and not os.path.isfile(
+        os.path.join(bag, 'metadata.yaml'))
+    return player == 'ros2_bag' or player == 'auto' and not is_ours_alone and has_ros2_bag(environ)
 
 
 def player_words(replay: Replay, ros2_bag: bool) -> List[str]:

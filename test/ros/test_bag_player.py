@@ -131,6 +131,21 @@ def test_a_topic_is_left_out_with_a_warning_when_its_type_is_not_installed(ros_e
     assert 'played 3 messages on 1 topics' in output
 
 
+def test_damaged_messages_are_left_out_and_counted_when_played(start, peer, tmp_path):
+    whole = serialize_message(Image(header=Header(frame_id='whole')))
+    with BagWriter(str(tmp_path / 'damaged')) as bag:
+        for number, cdr in enumerate((whole[:11], whole, b'', whole[:12], whole[:4])):
+            bag.write('/image', 'sensor_msgs/msg/Image', START_NS + number, cdr)
+        bag.write('/text', 'std_msgs/msg/String', START_NS + 5, b'\x00\x01')
+    process = start(*MODULE, tmp_path / 'damaged', '--ledger', tmp_path / 'ledger.csv')
+    peer.wait(lambda: process.process.poll() is not None, 'the end')
+    output = process.output()
+    assert process.process.returncode == 0 and 'Traceback' not in output, output
+    assert '/image: a message is left out: expected 12 bytes or more, got 11: it is damaged.' in output
+    assert 'damaged: 4 messages could not be read, and were left out.' in output
+    assert 'to the end, played 2 messages on 2 topics' in output
+
+
 def test_the_clock_tells_the_recording_s_time_when_it_is_asked_for(start, peer, film):
     clock, heard = peer.listen(Clock, '/clock', depth=200), peer.listen(CompressedImage, JPEG)
     process = start(*MODULE, film, '--clock', 50, '--rate', 2, '--start', 0.3, '--wait-for', 1)
@@ -233,6 +248,10 @@ def test_images_are_played_when_the_recording_is_of_ros_1(start, peer, tmp_path)
     (['{film}', '--wait-for', '1', '--patience', '0.1'], 1, 'expected 1 readers of ' + JPEG + ' within 0.1 s'),
     (['{film}', '--ledger', '/nowhere/ledger.csv'], 1, "'/nowhere/ledger.csv'"),
     (['{film}', '--ros-args', '-r', 'nonsense'], 2, 'nonsense'),
+    (['{film}', '--remap', '/front:=/image'], 1, 'expected --remap of a topic that is played, got /front; these are '
+     'played: /annotation/faces, ' + JPEG),
+    (['{film}', '--topics', JPEG, '--remap', 'annotation/faces:=/x'], 1,
+     'got annotation/faces; these are played: ' + JPEG),
 ])
 def test_it_ends_with_a_sentence_when_it_cannot_play(ros_environment, film, words, status, told):
     got, output = ended(ros_environment, *[word.format(film=film) for word in words])
@@ -240,7 +259,13 @@ def test_it_ends_with_a_sentence_when_it_cannot_play(ros_environment, film, word
 
 
 @pytest.mark.parametrize('words, told', [(['--clock', '--stamp-now'], 'expected one of them'),
-                                         (['--rate', '0'], 'expected a positive number, got 0'),
+                                         (['--rate', '0'], '--rate: expected a positive number, below 1e9, got 0'),
+                                         (['--rate', 'abc'], 'expected a positive number, below 1e9, got abc'),
+                                         (['--start', '-1'], 'expected a number from 0 on, below 1e9, got -1'),
+                                         (['--start', 'nan'], 'expected a number from 0 on, below 1e9, got nan'),
+                                         (['--clock', '1e30'], 'expected a positive number, below 1e9, got 1e30'),
+                                         (['--wait-for', '-1'], 'expected a whole number from 0 on, below 1e9, got -1'),
+                                         (['--wait-for', '1.5'], 'expected a whole number from 0 on'),
                                          (['--remap', '/front'], "expected A:=B, got '/front'")])
 def test_arguments_are_refused_when_they_make_no_sense(capsys, words, told):
     with pytest.raises(SystemExit, match='2'):

@@ -22,6 +22,9 @@ from graph_peer import REPOSITORY, quality
 pytest.importorskip('rosbags.rosbag2', reason='rosbags is not installed: scripts/setup --tests does that')
 
 from facial_emotion_ros.bags.bag_file import BagFile  # noqa: E402
+from facial_emotion_ros.errors import BadBag  # noqa: E402
+from facial_emotion_ros.ros.bag_recorder import parse  # noqa: E402
+from facial_emotion_ros.ros.recording_file import RecordingFile  # noqa: E402
 
 MODULE = ('-m', 'facial_emotion_ros.ros.bag_recorder')
 
@@ -153,7 +156,7 @@ def test_what_came_is_read_again_when_it_was_killed(ros_environment, publish, pe
 
 def test_it_ends_in_time_when_the_disk_is_nearly_full(ros_environment, publish, tmp_path):
     process = Process([sys.executable, *MODULE, '--output', str(tmp_path / 'bag'), '--topics', '/text', '--keep-free',
-                       '1e12'], ros_environment, tmp_path / 'full.log')
+                       '9e8'], ros_environment, tmp_path / 'full.log')
     publish(process, String(data='lost'), '/text')
     assert 'record_bag: the disk is nearly full' in ended(process, 1)
     assert (tmp_path / 'bag' / 'metadata.yaml').is_file(), 'what there was is closed'
@@ -170,6 +173,41 @@ def test_what_was_written_is_read_again_when_the_disk_takes_no_more(ros_environm
     found, faults, _ = read(tmp_path / 'bag')
     assert 3 <= len(found['/text']) < 12 and {message.data for message in found['/text']} == {'y' * 500000}
     assert faults, 'that it was not closed'
+
+
+def test_it_ends_with_a_sentence_when_the_disk_takes_no_further_topic(ros_environment, peer, tmp_path):
+    program = 'import runpy, sys\nfrom rosbags.rosbag2 import Writer\ndef full(*given, **more): raise OSError(28, ' \
+              '"No space left on device")\nWriter.add_connection = full\nsys.argv = %r\n' \
+              'runpy.run_module(sys.argv[0], run_name="__main__")'
+    publisher = peer.node.create_publisher(String, '/text', quality())
+    words = [MODULE[1], '--output', str(tmp_path / 'bag'), '--topics', '/text', '/other']
+    process = Process([sys.executable, '-c', program % words], ros_environment, tmp_path / 'full.log')
+    output = ended(process, 1)
+    assert 'record_bag: %s could not be written any further (No space left' % (tmp_path / 'bag') in output
+    assert 'is not recorded' not in output
+    peer.node.destroy_publisher(publisher)
+
+
+def test_nothing_is_added_when_a_recording_is_closed(tmp_path):
+    recording = RecordingFile(str(tmp_path / 'bag'), 1)
+    recording.add('/text', 'std_msgs/msg/String', [])
+    assert recording.is_open
+    recording.close(failed=True)
+    assert not recording.is_open
+    with pytest.raises(BadBag, match='it is closed'):
+        recording.add('/other', 'std_msgs/msg/String', [])
+
+
+@pytest.mark.parametrize('words, told', [
+    (['--seconds', 'nan'], '--seconds: expected a number from 0 on, below 1e9, got nan'),
+    (['--seconds', '-1'], 'expected a number from 0 on, below 1e9, got -1'),
+    (['--keep-free', 'abc'], '--keep-free: expected a number from 0 on, below 1e9, got abc'),
+    (['--keep-free', 'inf'], 'got inf'),
+])
+def test_arguments_are_refused_before_anything_is_made_when_they_make_no_sense(capsys, tmp_path, words, told):
+    with pytest.raises(SystemExit, match='2'):
+        parse(['--output', str(tmp_path / 'bag'), *words])
+    assert told in capsys.readouterr().err and not (tmp_path / 'bag').exists()
 
 
 @pytest.mark.parametrize('words, told', [

@@ -4,7 +4,7 @@ import pytest
 
 pytest.importorskip('rosbags', reason='rosbags is not installed: scripts/setup --tests does that')
 
-from facial_emotion_ros.bag_evaluation.live import describe_live, measure_live  # noqa: E402
+from facial_emotion_ros.bag_evaluation.live import measure_live  # noqa: E402
 from facial_emotion_ros.bags.sample_bag import CAMERA, write_sample_bag  # noqa: E402
 from facial_emotion_ros.errors import BadBag, FacialEmotionError  # noqa: E402
 
@@ -32,7 +32,6 @@ def test_ages_and_answers_are_told_when_a_recording_is_played_live(film):
     assert 0 < record['age_p50_ms'] <= record['age_p99_ms'] <= record['age_max_ms'] < 2000
     assert 0 <= record['player_late_ms'] < 500
     assert 0 < record['cpu_ms'] and 0 < record['cpu_share'] < 4 and 50 < record['memory_mb'] < 4000
-    assert '%d of 10 images answered' % record['answered'] in describe_live(record)
 
 
 def test_drops_are_counted_when_images_come_faster_than_the_node_works(film):

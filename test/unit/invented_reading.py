@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from facial_emotion_ros.affect_coordinates import affect_of
 from facial_emotion_ros.emotions import EMOTIONS
 from facial_emotion_ros.ensemble import branch_scores
 from facial_emotion_ros.evaluation.dataset import Reading
-from facial_emotion_ros.learning.affect_coordinates import affect_of
 
 
 def invented_reading(count=3000, branches=3, temperature=1.0, frequencies=None, seed=0, spread=0.5):

@@ -29,8 +29,25 @@ def wait_for(condition, patience_s=PATIENCE_S):
         time.sleep(0.01)
 
 
+def has_signal(pid, kind):
+    """Tell whether a process has a handler for Ctrl-C ('SigCgt'), or blocks it ('SigBlk')."""
+    with open(f'/proc/{pid}/status') as lines:
+        return any(int(line.split()[1], 16) >> signal.SIGINT - 1 & 1 for line in lines if line.startswith(kind))
+
+
+def is_alive(pid):
+    """Tell whether a process is there and no zombie."""
+    try:
+        with open(f'/proc/{pid}/stat') as file:
+            return file.read().rpartition(')')[2].split()[0] != 'Z'
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def evaluate(path, output, options, progress=None):
-    """Do what the file says: good N, bad, raise, die, die-once, gate FILE N (begin, and end when FILE is there)."""
+    """Do what the file says: good N, bad, raise, die, die-once, truth N (the report says which), fail-first FILE N
+    (fail and make FILE, unless it is there), gate FILE N (begin, and end when FILE is there).
+    """
     with open(path) as file:
         word, *rest = file.read().split()
     with open(os.path.join(output, 'half'), 'w') as file:
@@ -43,15 +60,18 @@ def evaluate(path, output, options, progress=None):
         with open(path + '.died', 'a') as file:
             file.write('x')
         os.kill(os.getpid(), signal.SIGKILL)
+    if word == 'fail-first' and not os.path.exists(rest[0]):
+        with open(rest[0], 'w'):
+            raise BadBag('expected to go well')
     if word == 'gate':
         with open(f'{path}.begun.{os.getpid()}', 'w'):
             pass
         wait_for(lambda: os.path.exists(rest[0]))
     os.remove(os.path.join(output, 'half'))
-    return _write(path, output, int(rest[-1]))
+    return _write(path, output, int(rest[-1]), options.truth if word == 'truth' else '<p>report</p>')
 
 
-def _write(path, output, frames):
+def _write(path, output, frames, report):
     sums = Totals()
     for name in ('frames', 'frames_with_faces'):
         sums.count(name, frames)
@@ -62,7 +82,7 @@ def _write(path, output, frames):
                'run': {'seconds': 0.1, 'times_real_time': frames, 'ms': {'read': {'p50': 1.0}}}}
     _write_frames(output, frames)
     with open(os.path.join(output, 'report.html'), 'w') as file:
-        file.write('<p>report</p>')
+        file.write(report)
     with open(os.path.join(output, 'summary.json'), 'w') as file:
         json.dump(summary, file)
     return summary
@@ -76,11 +96,26 @@ def _write_frames(output, frames):
     parquet.write_table(table, os.path.join(output, 'frames.parquet'))
 
 
-if __name__ == '__main__':
+if __name__ == '__main__':  # the command itself, but for the evaluation of a recording
+    import functools
+    import multiprocessing.util
+
     import stand_in_evaluation  # by its name, which the processes import
 
-    from facial_emotion_ros.bag_evaluation.fleet import evaluate_fleet, fleet_progress
-    from facial_emotion_ros.bag_evaluation.options import Options
+    from facial_emotion_ros.bag_evaluation import fleet
+    from facial_emotion_ros.commands.evaluate_bag import main
 
-    evaluate_fleet([sys.argv[1]], sys.argv[2], Options(), workers=2, evaluate=stand_in_evaluation.evaluate,
-                   progress=fleet_progress)
+    fleet.evaluate_fleet = functools.partial(fleet.evaluate_fleet, evaluate=stand_in_evaluation.evaluate)
+    begin = multiprocessing.util.spawnv_passfds
+
+    def begin_and_interrupt(*given):
+        """Begin a process; where that is asked for, Ctrl-C comes when a worker waits to be told what it is for."""
+        pid = begin(*given)
+        if os.environ.get('STAND_IN_IS_INTERRUPTED') and 'spawn_main' in str(given):
+            wait_for(lambda: has_signal(pid, 'SigCgt'))
+            os.killpg(os.getpgrp(), signal.SIGINT)
+            wait_for(lambda: has_signal(pid, 'SigBlk') or not is_alive(pid))
+        return pid
+
+    multiprocessing.util.spawnv_passfds = begin_and_interrupt
+    sys.exit(main())

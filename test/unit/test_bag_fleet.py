@@ -17,7 +17,7 @@ pytest.importorskip('pyarrow', reason='pyarrow is not installed: scripts/setup -
 
 import stand_in_evaluation  # noqa: E402
 from pyarrow import dataset  # noqa: E402
-from stand_in_evaluation import wait_for, write_bag  # noqa: E402
+from stand_in_evaluation import is_alive, wait_for, write_bag  # noqa: E402
 
 from facial_emotion_ros.bag_evaluation import bag_places, fleet, fleet_report, fleet_task  # noqa: E402
 from facial_emotion_ros.bag_evaluation.evaluate import evaluate_bag  # noqa: E402
@@ -26,7 +26,7 @@ from facial_emotion_ros.bag_evaluation.fleet_task import FleetTask, evaluate_tas
 from facial_emotion_ros.bag_evaluation.options import Options  # noqa: E402
 from facial_emotion_ros.bag_evaluation.result_store import LocalStore, open_store  # noqa: E402
 from facial_emotion_ros.bags.sample_bag import write_sample_bag  # noqa: E402
-from facial_emotion_ros.errors import BadBag, BadModel, BadParameter, FacialEmotionError  # noqa: E402
+from facial_emotion_ros.errors import BadBag, BadDataset, BadModel, BadParameter, FacialEmotionError  # noqa: E402
 
 VOID = {'meta', 'br', 'img'}
 
@@ -62,7 +62,7 @@ def bags(tmp_path):
     ([], []),
 ])
 def test_recordings_are_told_from_files_when_a_folder_is_listed(names, found):
-    assert bag_places.bags_among(names, 'top') == found
+    assert bag_places.bags_among(names) == found
 
 
 def test_results_and_hidden_files_are_left_out_when_they_lie_among_recordings(bags):
@@ -74,6 +74,38 @@ def test_results_and_hidden_files_are_left_out_when_they_lie_among_recordings(ba
     found = bag_places.find_bags([str(bags), str(bags / 'one.mcap')], without=str(bags / 'results'))
     assert found == [str(bags / 'one.mcap')]
     assert bag_places.find_bags([f'file://{bags}'], without=f'file://{bags}/results') == found
+
+
+def test_earlier_results_are_left_out_when_they_lie_among_recordings(bags):
+    write_bag(bags, 'one', 'good 1')
+    for folder, files in (('bags/one-123', ('finished.json', 'annotated.mcap')), ('frames', ('one-123.parquet',)),
+                          ('bags/half', ('annotated.mcap',)), ('annotated', ('annotated_0.mcap', 'metadata.yaml')),
+                          ('before', ('summary.json', 'frames.csv')), ('before/annotated', ('annotated_0.mcap',)),
+                          ('.', ('summary.json', 'frames.csv', 'index.html'))):
+        (bags / folder).mkdir(parents=True, exist_ok=True)
+        for file in files:
+            (bags / folder / file).write_text('')
+    assert bag_places.find_bags([str(bags)], without=str(bags)) == [str(bags / 'one.mcap')]
+    assert bag_places.find_bags([str(bags)], without='elsewhere') == [
+        str(bags / 'bags' / 'half' / 'annotated.mcap'), str(bags / 'one.mcap')]
+    assert bag_places.find_bags([str(bags / 'annotated')]) == [str(bags / 'annotated')]
+    # What somebody put into a recording's folder does not hide it.
+    (bags / 'annotated' / 'finished.json').write_text('')
+    assert bag_places.find_bags([str(bags / 'annotated')]) == [str(bags / 'annotated')]
+
+
+def test_recordings_are_found_once_when_links_lead_to_them(bags, tmp_path):
+    (tmp_path / 'disk' / 'ride').mkdir(parents=True)
+    write_bag(tmp_path / 'disk', 'alone', 'good 1')
+    for name in ('metadata.yaml', 'ride_0.mcap'):
+        (tmp_path / 'disk' / 'ride' / name).write_text('')
+    (tmp_path / 'disk' / 'circle').symlink_to(tmp_path / 'disk')
+    (bags / 'a').symlink_to(tmp_path / 'disk')
+    (bags / 'b').symlink_to(tmp_path / 'disk' / 'ride')
+    (bags / 'c.mcap').symlink_to(tmp_path / 'disk' / 'alone.mcap')
+    (bags / 'up').symlink_to(bags)
+    (bags / 'gone').symlink_to(tmp_path / 'nowhere')
+    assert bag_places.find_bags([str(bags)]) == [str(bags / each) for each in ('a/alone.mcap', 'b', 'c.mcap')]
 
 
 @pytest.mark.parametrize('place', ['nothing_here', '.', 'memory://nowhere/at/all'])
@@ -96,6 +128,15 @@ def test_what_to_install_is_said_when_no_package_opens_a_url(url, monkeypatch):
 ])
 def test_names_suit_every_file_system_when_they_are_made_from_places(place, name):
     assert bag_places.name_of(place) == name
+
+
+@pytest.mark.parametrize('places, titles', [
+    ([], []), (['/x/a.mcap', '/x/b'], ['a', 'b']), (['/x/a.mcap', '/x/a.db3'], ['a.mcap', 'a.db3']),
+    (['/x/mon/ride/', '/x/tue/ride', '/x/c.bag'], ['mon/ride', 'tue/ride', 'c']),
+    (['s3://x/mon/a', '/y/mon/a', '/y/tue/a'], ['x/mon/a', 'y/mon/a', 'tue/a']),
+])
+def test_recordings_have_titles_that_differ_when_their_names_do_not(places, titles):
+    assert bag_places.titles_of(places) == titles
 
 
 # Evaluating
@@ -159,15 +200,123 @@ def test_a_recording_counts_once_when_it_lies_there_twice(bags, tmp_path):
     assert dataset.dataset(str(tmp_path / 'out' / 'frames')).count_rows() == 7
 
 
+def test_a_good_recording_counts_when_its_twin_failed(bags, tmp_path):
+    for name in ('one', 'two'):
+        write_bag(bags, name, f'fail-first {tmp_path / "failed"} 7')
+    found, statuses = run(bags, tmp_path / 'out', workers=1)
+    assert statuses == {'one': 'failed', 'two': 'done'} and found['bags'][0]['content_hash']
+    assert found['overall'][0]['figures']['frames'] == 7
+
+
+def test_the_place_is_said_when_recordings_of_one_name_lie_in_different_folders(bags, tmp_path, capsys):
+    for folder, says in (('mon', 'good 1'), ('tue', 'bad')):
+        (bags / folder).mkdir()
+        write_bag(bags / folder, 'ride', says)
+    found, _ = run(bags, tmp_path / 'out', progress=fleet_progress)
+    told = capsys.readouterr().err
+    assert '] mon/ride.mcap: ' in told and '] tue/ride.mcap: expected a recording' in told
+    page = (tmp_path / 'out' / 'index.html').read_text()
+    assert '>mon/ride.mcap</a>' in page and '>tue/ride.mcap</td>' in page
+    assert fleet_text(found).startswith('2 recordings: 1 evaluated, 0 were there')
+
+
+def test_it_is_said_that_the_data_set_is_left_out_when_pyarrow_is_missing(bags, tmp_path, monkeypatch):
+    write_bag(bags, 'a', 'good 1')
+    found, _ = run(bags, tmp_path / 'out')
+    assert fleet_text(found).startswith('1 recording: 1 evaluated') and 'pyarrow' not in fleet_text(found)
+    assert ', 1 recording together' in fleet_text(found)
+    monkeypatch.setitem(sys.modules, 'pyarrow', None)
+    assert 'pip install pyarrow' in fleet_text(run(bags, tmp_path / 'out')[0])
+
+
+def test_each_recording_has_its_own_truth_when_a_folder_holds_some(bags, tmp_path):
+    truths, out = tmp_path / 'truths', tmp_path / 'out'
+    truths.mkdir()
+    for name in 'ab':
+        write_bag(bags, name, f'truth {ord(name)}')
+    (truths / 'a.csv').write_text('start,end,emotion\n0,5,happy\n')
+    found, statuses = run(bags, out, Options(truth=str(truths)))
+    told = {bag['name']: (out / 'bags' / bag['folder'] / 'report.html').read_text() for bag in found['bags']}
+    assert told == {'a': str(truths / 'a.csv'), 'b': ''} and set(statuses.values()) == {'done'}
+    (truths / 'a.csv').write_text('start,end,emotion\n0,6,happy\n')
+    before = [os.stat(glob.glob(str(out / 'frames' / f'{name}-*'))[0]).st_mtime_ns for name in 'ab']
+    assert run(bags, out, Options(truth=str(truths)))[1] == {'a': 'done', 'b': 'skipped'}
+    now = [os.stat(glob.glob(str(out / 'frames' / f'{name}-*'))[0]).st_mtime_ns for name in 'ab']
+    assert now[0] != before[0] and now[1] == before[1]
+
+
+@pytest.mark.parametrize('files, error, told', [
+    ({'a.csv': '0,5,happy', 'b.csv': '0,5,hapy'}, BadDataset, "b.csv, line 2: .*'hapy'"),
+    ({'c.csv': '0,5,happy'}, BadParameter, 'such as a.csv, got none'),
+    ({}, BadParameter, 'such as a.csv, got none'),
+    ('0,5,happy', BadParameter, 'expected stamps .* 2 recordings share'),
+    ('1764150000,1764150005,happy\n\n5,6,sad', BadParameter, 'expected stamps'),
+    ('1764150000,1764150005,hapy', BadDataset, "line 2: .*'hapy'"),
+])
+def test_nothing_is_begun_when_a_file_of_truth_cannot_be(bags, tmp_path, files, error, told):
+    for name in 'ab':
+        write_bag(bags, name, 'good 1')
+    truth, head = tmp_path / 'truth.csv', 'start,end,emotion\n'
+    if isinstance(files, str):
+        truth.write_text(head + files)
+    else:
+        truth.mkdir()
+        for name, text in files.items():
+            (truth / name).write_text(head + text)
+    with pytest.raises(error, match=told):
+        run(bags, tmp_path / 'out', Options(truth=str(truth)))
+    assert not (tmp_path / 'out').exists()
+
+
+def test_a_file_of_truth_serves_several_recordings_when_it_holds_stamps(bags, tmp_path):
+    truth = tmp_path / 'TRUTH.CSV'
+    truth.write_text('End , Start,emotion\n1764150005,1764150000,happy\n,,\n')
+    for name in 'ab':
+        write_bag(bags, name, 'good 1')
+    assert set(run(bags, tmp_path / 'out', Options(truth=str(truth)))[1].values()) == {'done', 'twin'}
+    truth.write_text('start,end,emotion\n0,5,happy\n')
+    found = evaluate_fleet([str(bags / 'a.mcap')], str(tmp_path / 'one'), Options(truth=str(truth)),
+                           evaluate=stand_in_evaluation.evaluate)
+    assert found['counts']['done'] == 1  # one recording may count from its own first image
+
+
+@pytest.mark.parametrize('inside', ['', 'found'])
+def test_the_output_is_refused_when_it_is_in_a_recording(bags, inside):
+    (bags / 'ride').mkdir()
+    (bags / 'ride' / 'metadata.yaml').write_text('')
+    write_bag(bags / 'ride', 'ride_0', 'good 1')
+    with pytest.raises(BadParameter, match='outside of the recordings'):
+        run(bags, bags / 'ride' / inside)
+    assert sorted(os.listdir(bags / 'ride')) == ['metadata.yaml', 'ride_0.mcap']
+
+
+def test_one_line_is_said_when_it_is_stopped_while_its_processes_begin(bags, tmp_path):
+    for name in 'ab':
+        write_bag(bags, name, f'gate {tmp_path / "gate"} 1')
+    fleet = start_command(bags, tmp_path / 'out', STAND_IN_IS_INTERRUPTED='1')
+    try:
+        _, said = fleet.communicate(timeout=30)
+    finally:
+        if fleet.poll() is None:
+            fleet.kill()
+    assert (fleet.returncode, said.splitlines()) == (
+        130, ['evaluate_bag: stopped; what is done is kept, and the same command goes on'])
+
+
+def start_command(bags, output, **environ):
+    """Start the command with two processes and the stand-in, in a group of its own, as a terminal does it."""
+    return subprocess.Popen([sys.executable, stand_in_evaluation.__file__, str(bags), '--output', str(output),
+                             '--workers', '2'], stderr=subprocess.PIPE, text=True, start_new_session=True,
+                            env=dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path), **environ))
+
+
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGKILL])
 def test_no_process_is_left_and_a_repetition_goes_on_when_a_run_is_ended(bags, tmp_path, number):
     gate, out = tmp_path / 'gate', tmp_path / 'out'
     write_bag(bags, 'a', 'good 1')
     for name in 'bc':
         write_bag(bags, name, f'gate {gate} {ord(name)}')
-    fleet = subprocess.Popen([sys.executable, stand_in_evaluation.__file__, str(bags), str(out)],
-                             stderr=subprocess.PIPE, text=True, start_new_session=True,
-                             env=dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path)))
+    fleet = start_command(bags, out)
     try:
         wait_for(lambda: len(glob.glob(str(bags / '*.begun.*'))) == 2)
         workers = [int(path.rsplit('.', 1)[1]) for path in glob.glob(str(bags / '*.begun.*'))]
@@ -178,7 +327,10 @@ def test_no_process_is_left_and_a_repetition_goes_on_when_a_run_is_ended(bags, t
         else:
             fleet.kill()
         _, said = fleet.communicate(timeout=30)
-        assert fleet.returncode != 0 and said.count('Traceback') == (number == signal.SIGINT)
+        if number == signal.SIGINT:
+            assert fleet.returncode == 130 and re.fullmatch(
+                r'\[1 of 3\] a: .* s\nevaluate_bag: stopped; what is done is kept, .*\n', said), said
+        assert fleet.returncode != 0 and 'Traceback' not in said
         wait_for(lambda: not any(is_alive(pid) for pid in workers))
     finally:
         if fleet.poll() is None:
@@ -191,15 +343,6 @@ def test_no_process_is_left_and_a_repetition_goes_on_when_a_run_is_ended(bags, t
         'a': 'skipped', 'b': 'done', 'c': 'done'}
     assert all(gone)  # swept away before the work began
     assert len(os.listdir(out / 'bags')) == 3
-
-
-def is_alive(pid):
-    """Tell whether a process is there and no zombie."""
-    try:
-        with open(f'/proc/{pid}/stat') as file:
-            return file.read().rpartition(')')[2].split()[0] != 'Z'
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 def test_the_reason_is_said_when_a_worker_count_or_a_bundle_cannot_be(bags, tmp_path):
@@ -220,6 +363,9 @@ def test_the_key_differs_when_options_models_or_the_truth_do(tmp_path, monkeypat
     keys = [key_of(Options()), key_of(Options(max_faces=1)), key_of(Options(truth=str(truth)))]
     truth.write_text('two')
     keys.append(key_of(Options(truth=str(truth))))
+    with monkeypatch.context() as later:
+        later.setattr(fleet_task, '__version__', '99.0.0')
+        keys.append(key_of(Options()))
     assert len(set(keys)) == len(keys) and key_of(Options()) == keys[0]
     monkeypatch.setattr(fleet_task, 'bundle_for', lambda name, plan: 'esr_9_ferplus_int8')
     eight_bits = key_of(Options(detector='centerface'))

@@ -12,8 +12,9 @@ if sys.version_info < (3, 10):
 
 from invented_story import CAMERA, invented_story, summary_of, usual_story  # noqa: E402
 
+from facial_emotion_ros.affect_coordinates import AFFECT_COORDINATES  # noqa: E402
 from facial_emotion_ros.bag_evaluation import report_words as words  # noqa: E402
-from facial_emotion_ros.bag_evaluation.affect_plane import LANDMARKS, affect_plane  # noqa: E402
+from facial_emotion_ros.bag_evaluation.affect_plane import affect_plane  # noqa: E402
 from facial_emotion_ros.bag_evaluation.report import report_html  # noqa: E402
 from facial_emotion_ros.bag_evaluation.report_style import contrast, ink_on  # noqa: E402
 from facial_emotion_ros.bag_evaluation.story import Bin, CameraStory, FaceStory, Story  # noqa: E402
@@ -111,6 +112,31 @@ def test_the_page_is_whole_when_figures_are_absent(summary):
         page = Page(report_html(summary, story))
         assert not page.open and 'How this page came about' in page.text
         assert 'None' not in page.text and 'nan' not in page.text.lower()
+
+
+@pytest.mark.parametrize('detect, step', [
+    ({}, 'finding, following and reading faces'), ({'p50': None, 'p95': None}, 'finding, following and reading faces'),
+    ({'p50': 14.0, 'p95': 20.0}, 'finding faces')])
+def test_the_last_step_is_named_by_what_is_done_in_it_when_faces_are_found_ahead_or_not(detect, step):
+    story = usual_story()
+    summary = summary_of(story)
+    summary['run'].update(ms=dict(summary['run']['ms'], detect=detect), seconds=None, times_real_time=None,
+                          frames_per_second=None, notes=['one thing <b>', 'another'])
+    page = Page(report_html(summary, story))
+    is_ahead = step == 'finding faces'
+    assert step in page.text and ('14.0, 20.0 ms' in page.text) == is_ahead
+    assert page.text.count('following and reading faces') == 1 and ('finding, following' in page.text) != is_ahead
+    # What is not known of several bundles is left out, and what was left out is said.
+    assert 'All of it took' not in page.text and 'real time' not in page.text
+    assert 'notes one thing <b>; another' in page.text
+
+
+def test_the_confusion_counts_views_and_says_what_it_leaves_out_when_it_is_shown():
+    story = usual_story()
+    page = Page(report_html(summary_of(story), story))
+    assert '16 views' in page.text and '16 faces' not in page.text
+    assert 'called unknown are not among them' in page.text
+    assert 'recorded detections or annotations' in page.text
 
 
 @pytest.mark.parametrize('figures, expected', [
@@ -253,7 +279,7 @@ def test_the_longest_faces_get_rows_and_the_others_a_count_when_there_are_many()
     assert len(page.of_class('strip')) == 24 + 1 and '16 others had' in page.text
     assert names[39] in page.text and names[16] in page.text and names[15] not in ''.join(
         attributes.get('aria-label', '') for attributes in page.of_class('strip'))
-    assert len(page.of_class('person')) == 6
+    assert len(page.of_class('person')) == 6 and 'These 6 faces were seen longest; 34 others had' in page.text
 
 
 def test_each_camera_gets_a_block_when_there_are_several():
@@ -269,7 +295,7 @@ def test_the_page_stays_small_when_a_long_recording_is_as_restless_as_can_be():
     generator, story, sums = np.random.default_rng(0), Story(), []
     story.bin_s, story.end_s = 3.0, 3590.0
     for word in [*range(9)] * 10:
-        sums.append(Bin(90, 90, generator.random(8), generator.uniform(-50, 50, 3), 90 * np.eye(9, dtype=int)[word]))
+        sums.append(Bin(90, generator.random(8), generator.uniform(-50, 50, 3), 90 * np.eye(9, dtype=int)[word]))
     for topic in ('/left', '/right', '/back'):
         camera = story.cameras[topic] = CameraStory(frames=dict.fromkeys(range(1197), 90))
         for name in range(60):
@@ -286,7 +312,7 @@ def test_words_can_be_read_on_every_colour_when_they_are_written_on_it():
 
 
 def test_portraits_lie_where_their_faces_were_and_inside_when_the_plane_is_drawn():
-    sums = {(valence, arousal): Bin(1, 1, affect=np.array([valence, arousal, 1.0])) for valence, arousal in
+    sums = {(valence, arousal): Bin(1, affect=np.array([valence, arousal, 1.0])) for valence, arousal in
             ((-0.5, 0.5), (1.0, -1.0))}
     faces = [FaceStory('aaaaa', 0, 1, 1, {place: each for place in range(3)}, b'picture') for each in sums.values()]
     page = Page(affect_plane(faces))
@@ -297,6 +323,8 @@ def test_portraits_lie_where_their_faces_were_and_inside_when_the_plane_is_drawn
     assert {'50.0% of all views of faces'} <= {each.strip() for each in page.words}
 
 
-def test_the_marks_of_the_plane_are_those_of_training_when_both_are_compared():
-    from facial_emotion_ros.learning.affect_coordinates import AFFECT_COORDINATES
-    assert LANDMARKS == AFFECT_COORDINATES
+def test_each_emotion_is_marked_where_people_place_it_when_the_plane_is_drawn():
+    page = Page(affect_plane([FaceStory('aaaaa', 0, 1, 1, {0: Bin(1, affect=np.array([0.0, 0.0, 1.0]))})]))
+    rings = [(float(each['cx']), float(each['cy'])) for each in page.of_class('ring')]
+    assert rings == [pytest.approx((62 + 213 * (1 + valence), 12 + 200 * (1 - arousal)), abs=0.01)
+                     for valence, arousal in AFFECT_COORDINATES.values()]

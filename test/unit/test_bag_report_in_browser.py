@@ -14,8 +14,10 @@ if sys.version_info < (3, 10):
 webdriver = pytest.importorskip('selenium.webdriver', reason='selenium is not installed: scripts/setup --tests does '
                                                              'that')
 
+from invented_fleet import invented_fleet  # noqa: E402
 from invented_story import invented_story, summary_of, usual_story  # noqa: E402
 
+from facial_emotion_ros.bag_evaluation.fleet_report import fleet_html  # noqa: E402
 from facial_emotion_ros.bag_evaluation.report import report_html  # noqa: E402
 
 #: Silence, no first steps, nothing fetched on its own behalf.
@@ -88,6 +90,13 @@ const sources = [...document.querySelectorAll('svg image')].map(each => each.get
 const shown = [...document.images].map(each => each.naturalWidth > 0 && each.getBoundingClientRect().width > 10);
 Promise.all(sources.map(source => { const image = new Image(); image.src = source; return image.decode(); }))
   .then(() => done({shown, inside: sources.length}), error => done({failed: String(error)}));
+"""
+
+
+#: Words, outside of drawings, that lie outside of their card, unless the card moves.
+OUTSIDE = """
+return [...document.querySelectorAll('.card:not(.broad):not(.confusion)')].filter(card =>
+  card.scrollWidth > card.clientWidth + 1).map(card => card.innerText.slice(0, 80));
 """
 
 
@@ -222,6 +231,28 @@ def test_words_fit_and_the_page_does_not_move_sideways_when_it_is_wide_or_narrow
     assert browser.execute_script(WORDS) == []
     sizes = browser.execute_script(SIZES)
     assert len(sizes) > 50 and min(sizes) >= 12
+
+
+def test_it_is_said_that_the_confusion_matrix_moves_when_a_phone_shows_a_part_of_it(browser, report):
+    for width, moves in ((WIDE, False), (560, False), (NARROW, True)):
+        show(browser, report, width)
+        shown, inside, outside = browser.execute_script(
+            "const card = document.querySelector('.confusion');"
+            "return [card.querySelector('.swipe').offsetHeight, card.scrollWidth, card.clientWidth]")
+        assert bool(shown) == (inside > outside) == moves, (width, shown, inside, outside)
+
+
+@pytest.mark.parametrize('width', [WIDE, NARROW])
+def test_the_page_of_many_recordings_fits_when_it_is_wide_or_narrow(browser, pages, width):
+    show(browser, pages('fleet', fleet_html(invented_fleet())), width)
+    assert browser.execute_script('return document.documentElement.scrollWidth') <= width
+    assert browser.execute_script(OUTSIDE) == []
+    drawn = browser.execute_script(MARKS)
+    assert len(drawn) == 2 + 6 and all(plot['filled'] and not plot['bad'] for plot in drawn), drawn
+    names = [each.text for each in browser.find_elements('css selector', '.broad td a')]
+    assert len(set(names)) == len(names) == 9 and all('…' in name and name.endswith(f'_ride_{place}')
+                                                      for place, name in enumerate(names))
+    assert browser.find_element('css selector', '.broad .swipe').is_displayed() == (width == NARROW)
 
 
 def test_words_stand_out_from_the_ground_when_the_colours_are_dark(browser, report):

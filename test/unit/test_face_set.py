@@ -5,9 +5,9 @@ import os
 import numpy as np
 import pytest
 
+from facial_emotion_ros.affect_coordinates import AFFECT_COORDINATES, affect_of
 from facial_emotion_ros.emotions import EMOTIONS
 from facial_emotion_ros.errors import BadDataset
-from facial_emotion_ros.learning.affect_coordinates import AFFECT_COORDINATES, affect_of
 from facial_emotion_ros.learning.damage import DamagedPicture, decode_face, refuse_many
 from facial_emotion_ros.learning.face_set import FaceSet, held_out, read_names
 

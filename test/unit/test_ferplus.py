@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 import pytest
 
+from facial_emotion_ros.affect_coordinates import AFFECT_COORDINATES
 from facial_emotion_ros.emotions import EMOTIONS
 from facial_emotion_ros.errors import BadDataset
-from facial_emotion_ros.learning.affect_coordinates import AFFECT_COORDINATES
 from facial_emotion_ros.learning.datasets import FerPlus, open_faces, read_ferplus, write_ferplus
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))

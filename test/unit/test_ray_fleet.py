@@ -110,6 +110,17 @@ def test_the_others_come_back_when_recordings_fail_on_a_cluster(cluster, tmp_pat
     assert not glob.glob(str(tmp_path / 'out' / 'bags' / '.*.part'))
 
 
+def test_it_is_said_once_when_a_cluster_has_no_processor(cluster, tmp_path, monkeypatch, capsys):
+    bags, looks, nodes = tmp_path / 'bags', [[], []], ray.nodes
+    bags.mkdir()
+    for number in range(5):
+        write_bag(bags, f'bag{number}', f'good {number + 1}')
+    monkeypatch.setattr(ray, 'nodes', lambda: looks.pop() if looks else nodes())  # two looks before the nodes are there
+    _, records = run(bags, tmp_path / 'out', cluster)
+    assert {bag['status'] for bag in records.values()} == {'done'}
+    assert capsys.readouterr().err.count('expected a cluster of Ray with processors, got one without') == 1
+
+
 def test_a_real_recording_gives_the_same_when_a_cluster_reads_it(cluster, tmp_path):
     write_sample_bag(str(tmp_path / 'bags' / 'a'), 1.0)
     options = Options(threads=2)  # more than any node has

@@ -44,6 +44,12 @@ def documented_topics():
         return {name.replace('<id>', '*') for name in re.findall(r'^\| `([^`]+)` \|', file.read(), re.MULTILINE)}
 
 
+def function(tree, name):
+    """Find a function of a launch file."""
+    [found] = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name == name]
+    return found
+
+
 def test_launch_starts_what_exists():
     nodes = [keywords(call) for call in calls(tree_of('replay.launch.py'), 'Node')]
     names = [ast.literal_eval(given['executable']) for given in nodes]
@@ -57,7 +63,21 @@ def test_launch_starts_what_exists():
 
 def test_launch_ends_with_each_of_its_processes():
     tree = tree_of('replay.launch.py')
-    assert {call.args[0].id for call in calls(tree, '_shut_down_after')} == {'node', 'player', 'recorder'}
+    start = function(tree, '_start')
+    assert {call.args[0].id for call in calls(start, '_shut_down_after')} == {'node', 'player', 'recorder'}
+    # Whoever makes one and does not hand it on has none: all of them are elements of `actions`, which is returned.
+    handed_on = [each for node in ast.walk(start) if isinstance(node, (ast.Assign, ast.AugAssign))
+                 and ast.unparse(node).startswith('actions') for each in node.value.elts]
+    assert set(calls(start, '_shut_down_after')) <= set(handed_on)
+    returned = [ast.unparse(node.value) for node in start.body if isinstance(node, ast.Return)]
+    assert returned and all(re.match(r'actions\b', each) for each in returned)
+    # So it is inside of the handler.
+    handler = function(tree, '_shut_down_after')
+    assert isinstance(handler.body[-1], ast.Return)
+    assert ast.unparse(handler.body[-1].value) == (
+        'RegisterEventHandler(OnProcessExit(target_action=process, on_exit=on_exit))')
+    on_exit = function(handler, 'on_exit')
+    assert isinstance(on_exit.body[-1], ast.Return) and 'shutdown' in ast.unparse(on_exit.body[-1].value)
 
 
 @pytest.mark.parametrize('topic, is_compressed, image_topic, remappings', [
@@ -120,6 +140,13 @@ def test_ros2_bag_is_used_when_it_is_installed(tmp_path, index, program, found):
     assert plays_with_ros2_bag('auto', 'bag', environ) is found
     assert plays_with_ros2_bag('ros2_bag', 'bag', environ) and not plays_with_ros2_bag('own', 'bag', environ)
     assert not plays_with_ros2_bag('auto', 'of_ros_1.bag', environ)
+    # A folder that lost its metadata is read by ours alone; one that has it, and a file, by both.
+    (tmp_path / 'lost').mkdir()
+    (tmp_path / 'ride_0.mcap').write_text('')
+    assert not plays_with_ros2_bag('auto', str(tmp_path / 'lost'), environ)
+    assert plays_with_ros2_bag('auto', str(tmp_path / 'ride_0.mcap'), environ) is found
+    (tmp_path / 'lost' / 'metadata.yaml').write_text('')
+    assert plays_with_ros2_bag('auto', str(tmp_path / 'lost'), environ) is found
 
 
 @pytest.mark.parametrize('has_rosbags', [True, False])
