@@ -14,15 +14,15 @@ from facial_emotion_ros.errors import BadParameter
 #: Exit codes: a bound was missed; stopped by Ctrl-C, as shells count it.
 MISSED, INTERRUPTED = 3, 130
 
-#: Bounds: (argument, figure, whether it is the least, what it says).
+#: Bounds: (argument, figure, whether it is the least, the range of the figure, what it says).
 _BOUNDS = (
-    ('min_accuracy', 'accuracy', True, 'share of the answers that are right'),
-    ('min_macro_f1', 'macro_f1', True, 'mean F1 of the classes'),
-    ('min_ccc_valence', 'ccc_valence', True, 'concordance of the valence'),
-    ('min_ccc_arousal', 'ccc_arousal', True, 'concordance of the arousal'),
-    ('min_coverage', 'coverage', True, 'share of the images with a face'),
-    ('max_unknown', 'unknown_share', False, 'share of the faces that get no word'),
-    ('max_flips', 'flips_per_minute', False, 'changes of the word in a minute of a face'),
+    ('min_accuracy', 'accuracy', True, (0, 1), 'share of the answers that are right'),
+    ('min_macro_f1', 'macro_f1', True, (0, 1), 'mean F1 of the classes'),
+    ('min_ccc_valence', 'ccc_valence', True, (-1, 1), 'concordance of the valence'),
+    ('min_ccc_arousal', 'ccc_arousal', True, (-1, 1), 'concordance of the arousal'),
+    ('min_coverage', 'coverage', True, (0, 1), 'share of the images with a face'),
+    ('max_unknown', 'unknown_share', False, (0, 1), 'share of the faces that get no word'),
+    ('max_flips', 'flips_per_minute', False, (0, 1e6), 'changes of the word in a minute of a face'),
 )
 
 
@@ -70,7 +70,7 @@ def parser():
     many.add_argument('--ray', default='', metavar='ADDRESS', help='spread them over a Ray cluster: auto, local, '
                       'ray://host:port')
     judged = arguments.add_argument_group('bounds, for the exit code')
-    for name, _, is_least, says in _BOUNDS:
+    for name, _, is_least, _, says in _BOUNDS:
         judged.add_argument('--' + name.replace('_', '-'), type=float, metavar='X',
                             help=f'{"at least" if is_least else "at most"} so much: {says}')
     judged.add_argument('--strict', action='store_true', help='images or files that were lost miss a bound too')
@@ -101,6 +101,8 @@ def _one(path, asked, options, command):
     from facial_emotion_ros.bag_evaluation.evaluate import evaluate_bag, folders_of
     from facial_emotion_ros.bag_evaluation.fleet_truth import options_of_each
 
+    if os.path.isdir(path) and os.path.realpath(path) == os.path.realpath(asked.output):
+        raise BadParameter(f'--output: a folder beside the recording expected, got the recording itself, {path}')
     other, options = _other(asked), options_of_each(options, [path])[0]
     found = evaluate_bag(path, asked.output, options, _Progress(), command, _live(options) if asked.live else None)
     summaries = found if isinstance(found, list) else [found]
@@ -132,6 +134,13 @@ def _options(asked):
 
     if asked.workers < 0:
         raise BadParameter(f'--workers of at least 1 expected, got {asked.workers}')
+    for name, _, _, (low, high), _ in _BOUNDS:
+        bound = getattr(asked, name)
+        if bound is not None and not low <= bound <= high:
+            raise BadParameter(f'--{name.replace("_", "-")} of {low:g} to {high:g} expected, got {bound:g}')
+    if not asked.output or os.path.isfile(asked.output):
+        raise BadParameter(f'--output: a folder for the results expected, got {asked.output!r}'
+                           + (', which is a file' if asked.output else ''))
     if asked.workers and asked.ray:
         raise BadParameter('either --workers or --ray expected, got both')
     return Options(
@@ -211,7 +220,7 @@ def _compared(summary):
 def _missed(asked, found, whole):
     """List the bounds that are missed; one that cannot be checked is."""
     said = []
-    for name, figure, is_least, _ in _BOUNDS:
+    for name, figure, is_least, _, _ in _BOUNDS:
         bound, value = getattr(asked, name), found.get(figure)
         if bound is None:
             continue

@@ -340,12 +340,28 @@ def test_images_of_several_sizes_are_read_when_the_camera_changed_its_mode(tmp_p
     (['--bundle', 'no_such'], 'no_such'), (['--compare', 'no.json'], 'summary.json'),
     (['--recorded', JPEG], 'compare with'), (['--max-faces', '-1'], 'max_faces'), (['--threads', '0'], 'threads'),
     (['--workers', '-1'], '--workers'), (['--blur-faces', '--max-faces', '1'], 'nobody blurs'),
-    (['--bundle', 'a/esr', '--bundle', 'b/esr'], 'bundles of different names')])
+    (['--bundle', 'a/esr', '--bundle', 'b/esr'], 'bundles of different names'),
+    (['--min-accuracy', '80'], '--min-accuracy of 0 to 1'), (['--max-flips', 'nan'], '--max-flips of 0 to')])
 def test_one_line_says_what_is_wrong_when_the_request_is(bag, tmp_path, capsys, arguments, said):
     assert evaluate_bag.main([bag, '--output', str(tmp_path / 'out'), *arguments]) == 1
     told = capsys.readouterr().err.strip().splitlines()
     assert len(told) == 1 and said in told[0] and told[0].startswith('evaluate_bag: ')
     assert not os.path.exists(tmp_path / 'out' / 'frames.csv')
+
+
+def test_the_results_go_into_a_folder_of_their_own(bag, tmp_path, capsys):
+    (tmp_path / 'file').write_text('')
+    for output, said in ((tmp_path / 'file', 'which is a file'), ('', "got ''"), (bag, 'beside the recording')):
+        assert evaluate_bag.main([bag, '--output', str(output)]) == 1 and said in capsys.readouterr().err
+    assert sorted(os.listdir(bag)) == ['metadata.yaml', 'walk.mcap']
+
+
+def test_a_bound_is_missed_when_a_figure_is_beyond_it(bag, tmp_path, capsys):
+    (tmp_path / 'wrong.csv').write_text('start,end,emotion\n0,9,sad\n')
+    arguments = [bag, '--output', str(tmp_path / 'out'), '--truth', str(tmp_path / 'wrong.csv')]
+    assert evaluate_bag.main([*arguments, '--min-accuracy', '0.01']) == evaluate_bag.MISSED
+    assert '--min-accuracy 0.01 is missed: accuracy is 0' in capsys.readouterr().err
+    assert evaluate_bag.main([*arguments, '--min-accuracy', '0']) == 0
 
 
 def test_one_line_says_so_when_a_recording_is_missing_or_has_no_images(tmp_path, capsys):
@@ -363,7 +379,8 @@ def test_one_line_says_so_when_a_recording_is_missing_or_has_no_images(tmp_path,
 
 @pytest.mark.parametrize('arguments, missed', [
     (['--min-accuracy', '0.9', '--max-flips', '1', '--max-unknown', '0.5', '--min-coverage', '1'], ''),
-    (['--min-coverage', '1.01'], '--min-coverage'), (['--min-ccc-valence', '0.1'], 'cannot be checked')])
+    (['--min-coverage', '1', '--max-unknown', '0', '--max-flips', '0', '--min-macro-f1', '1'], ''),
+    (['--min-ccc-valence', '0.1'], 'cannot be checked')])
 def test_bounds_set_the_exit_code_when_they_are_given(bag, tmp_path, capsys, arguments, missed):
     code = evaluate_bag.main([bag, '--output', str(tmp_path / 'out'), '--truth', ANNOTATION, *arguments])
     assert code == (evaluate_bag.MISSED if missed else 0) and missed in capsys.readouterr().err
@@ -412,5 +429,5 @@ def test_a_folder_of_recordings_is_many_and_bounds_hold_for_all_together(bag, tm
     assert 'damaged' in told.err and '2 evaluated' in told.out and '1 failed' in told.out
     os.remove(shelf / 'damaged.mcap')
     assert evaluate_bag.main(arguments) == 0 and '2 were there' in capsys.readouterr().out
-    assert evaluate_bag.main([*arguments, '--min-coverage', '1.01']) == evaluate_bag.MISSED
+    assert evaluate_bag.main([*arguments, '--min-ccc-arousal', '0.5']) == evaluate_bag.MISSED
     assert os.path.exists(os.path.join(out, 'index.html')) and os.path.exists(os.path.join(out, 'fleet.json'))
