@@ -31,6 +31,8 @@ _TICK_S = 0.2
 _JUMP_S = 5.0
 #: A frame in work is given this long when the node stops.
 _JOIN_S = 1.5
+#: After an error, releasing is tried so often: as often as it has steps that may fail.
+_RELEASE_TRIES = 4
 #: Why a node that was configured cannot be activated: the abandoned worker is still inside the pipeline.
 _HUNG = 'The model hung in work on a frame and was given up: clean up and configure again, or restart the node.'
 
@@ -122,11 +124,15 @@ class EmotionNode(LifecycleNode):
     @told
     def on_error(self):
         """Release everything after a transition has failed, so that it can be configured again."""
-        try:
-            self._release()
-        except Exception as fault:
-            self.get_logger().error('Releasing failed (please report this): %s\n%s' % (fault, traceback.format_exc()))
-            # Whatever has thrown may be done by now; an error here would end the node's life for good.
+        # An error here would end the node's life for good, and whatever has thrown may be done by the next time.
+        for _ in range(_RELEASE_TRIES):
+            try:
+                self._release()
+                break
+            except Exception as fault:
+                self.get_logger().error('Releasing failed (please report this): %s\n%s' % (
+                    fault, traceback.format_exc()))
+        else:
             self._release()
         self.get_logger().warning('Unconfigured after an error; configure it again.')
 

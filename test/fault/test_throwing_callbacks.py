@@ -35,7 +35,11 @@ class Operator:
     def bring(self, state):
         """Bring the node into a state, as somebody does who tries once more what failed."""
         for _ in range(8):
-            now, wanted = STATES.index(self._peer.state()), STATES.index(state)
+            # A transition whose caller got no answer may be under way still.
+            states = []
+            self._peer.wait(lambda states=states: states.append(self._peer.state()) or states[-1] in STATES,
+                            'the end of a transition')
+            now, wanted = STATES.index(states[-1]), STATES.index(state)
             if now == wanted:
                 return
             steps = ('configure', 'activate', '') if now < wanted else ('', 'cleanup', 'deactivate')
