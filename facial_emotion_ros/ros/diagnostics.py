@@ -53,6 +53,14 @@ class Diagnostics:
             self._node.get_clock().now().to_msg(), self._node.get_fully_qualified_name(),
             self._value('inference.bundle'), parts))
 
+    def told_too_much_silence(self, counts):
+        """Tell whether silence was told last although images have come again: nobody should wait a second for that.
+
+        :param counts: snapshot of a FrameTally.
+        """
+        arrivals_s = counts['arrivals_s'] if self._silent else ()
+        return bool(arrivals_s) and time.monotonic() - arrivals_s[-1] <= self._value('input.timeout_s')
+
     def _tell_silence(self, reading):
         """Log when images stop to come although someone listens, and when they come again; each once."""
         level, sentence, values = reading

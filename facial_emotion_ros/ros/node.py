@@ -234,6 +234,8 @@ class EmotionNode(LifecycleNode):
         self._watch_clock()
         self._follow_readers()
         self._forget_whom_nobody_sees()
+        if self._diagnostics.told_too_much_silence(self._tally.snapshot()):
+            self._publish_diagnostics()
 
     def _follow_readers(self):
         if self._input is not None:
