@@ -1,7 +1,5 @@
 """Our answers as a recording: the topics and messages that the node would have published, with the images' headers."""
 
-import functools
-
 from facial_emotion_ros.answer_parts import (
     affect_hypotheses,
     box_parts,
@@ -10,7 +8,7 @@ from facial_emotion_ros.answer_parts import (
     network_words,
     within,
 )
-from facial_emotion_ros.bags.message_types import DETECTIONS, EXPRESSION, header, make, typestore
+from facial_emotion_ros.bags.message_types import DETECTIONS, EXPRESSION, detection, header, make, typestore
 from facial_emotion_ros.bags.writer import BagWriter, reliable_qos
 from facial_emotion_ros.emotions import UNKNOWN
 from facial_emotion_ros.expression_words import UnknownRhythm, expression_word
@@ -57,7 +55,8 @@ class AnnotatedBag:
         raw = [emotion_hypotheses(each.raw) for each in estimates]
         affect = [affect_hypotheses(each) for each in estimates]
         for topic, hypotheses in (('detections', emotions), ('detections/raw', raw), ('affect', affect)):
-            faces = [_detection(head, estimate, told) for estimate, told in zip(estimates, hypotheses)]
+            faces = [detection(head, estimate.face_id, estimate.box, told)
+                     for estimate, told in zip(estimates, hypotheses)]
             self._write(frame, topic, DETECTIONS, make(DETECTIONS, header=head, detections=faces))
         self._write(frame, 'expression', EXPRESSION, _expression(head, estimates[0] if estimates else None))
         self._write(frame, 'humans/faces/tracked', IDS, make(IDS, header=head, ids=list(live_ids)))
@@ -71,9 +70,6 @@ class AnnotatedBag:
             word = _expression(head, estimate)
             if rhythm.lets_through(estimate.face_id, word):
                 self._write(frame, f'{topic}/expression', EXPRESSION, word)
-
-    def settle(self):
-        """Do nothing: the recording is complete when it is closed."""
 
     def close(self):
         """Give the recording its name."""
@@ -91,23 +87,6 @@ class AnnotatedBag:
 def _qos_of(topic):
     latched = topic.endswith('vision_info')
     return reliable_qos(1 if latched or '/humans/' in topic else 10, latched)
-
-
-def _detection(head, estimate, hypotheses):
-    x0, y0, x1, y1 = estimate.box
-    place = make('vision_msgs/msg/Point2D', x=(x0 + x1) / 2, y=(y0 + y1) / 2)
-    box = make('vision_msgs/msg/BoundingBox2D', center=make('vision_msgs/msg/Pose2D', position=place), size_x=x1 - x0,
-               size_y=y1 - y0)
-    results = [make('vision_msgs/msg/ObjectHypothesisWithPose', pose=_pose(), hypothesis=make(
-        'vision_msgs/msg/ObjectHypothesis', class_id=word, score=float(score))) for word, score in hypotheses]
-    return make('vision_msgs/msg/Detection2D', header=head, id=estimate.face_id, bbox=box, results=results)
-
-
-@functools.cache
-def _pose():
-    """Make the pose that stands for none, as ROS makes it: no turn."""
-    upright = make('geometry_msgs/msg/Quaternion', w=1.0)
-    return make('geometry_msgs/msg/PoseWithCovariance', pose=make('geometry_msgs/msg/Pose', orientation=upright))
 
 
 def _expression(head, estimate):

@@ -6,9 +6,8 @@ import tempfile
 from collections import Counter
 from contextlib import contextmanager
 
+from facial_emotion_ros.bags.content_hash import MESSAGES, METADATA
 from facial_emotion_ros.errors import BadBag, FacialEmotionError
-
-METADATA = 'metadata.yaml'
 
 #: By these files a folder is known to hold results: of one recording of many, and of any.
 _RESULTS = ({'finished.json'}, {'summary.json', 'frames.csv'})
@@ -16,7 +15,6 @@ _RESULTS = ({'finished.json'}, {'summary.json', 'frames.csv'})
 #: Where the results of many recordings lie in their output, and a recording that was written as a result.
 _MANY, _WRITTEN = 'bags', 'annotated'
 
-_STORAGE = re.compile(r'\.(mcap|db3|bag)(\.zstd)?$')
 _ALONE = re.compile(r'\.(mcap|db3|bag)$')
 _UNSAFE = re.compile(r'[^A-Za-z0-9._-]+')
 
@@ -72,7 +70,7 @@ def bags_among(names):
 def is_recording(folder):
     """Tell whether a folder of this machine is one recording."""
     names = os.listdir(folder) if os.path.isdir(folder) else []
-    return any(_STORAGE.search(name) for name in names) and bags_among(names) == ['']
+    return any(MESSAGES.search(name) for name in names) and bags_among(names) == ['']
 
 
 def titles_of(places):
@@ -94,7 +92,7 @@ def titles_of(places):
 def name_of(place):
     """Name a recording by its place, with letters that every file system takes."""
     name = os.path.basename(place.rstrip('/')) or 'recording'
-    return _UNSAFE.sub('_', _STORAGE.sub('', name)).strip('.') or 'recording'
+    return _UNSAFE.sub('_', MESSAGES.sub('', name)).strip('.') or 'recording'
 
 
 def fingerprint_of(place):
@@ -140,7 +138,7 @@ def local_path(place):
 
 
 def _is_one(folder, files, folders):
-    storage = [file for file in files if _STORAGE.search(file)]
+    storage = [file for file in files if MESSAGES.search(file)]
     if METADATA in files:
         # Some other folder may have a file of that name too.
         return bool(storage) or not any(other.startswith(f'{folder}/' if folder else '') and other != folder

@@ -21,9 +21,6 @@ class Films:
         """Add a frame: (H, W, 3) uint8 BGR, time in seconds."""
         self._films[camera].add(picture, time_s)
 
-    def settle(self):
-        """Do nothing: a film without its end cannot be played."""
-
     def close(self):
         """Finish all films.
 

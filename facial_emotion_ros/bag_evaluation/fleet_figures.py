@@ -3,11 +3,11 @@
 import json
 
 from facial_emotion_ros.bag_evaluation.totals import (
-    Totals,
     add,
     compared_figures,
     figures,
     intervals,
+    totals_of,
     truth_figures,
 )
 
@@ -76,20 +76,15 @@ def read_summaries(store, record, finished):
     return [(path, json.loads(store.read(f'{folder}/{path}'))) for path in listed]
 
 
-def totals_of(summary):
-    """Add up the sums of a recording."""
-    return add(Totals(sums) for told in (summary.get('stretches') or {}).values() for sums in told['sums'].values())
-
-
 def _overall(summaries):
     """Pool the recordings, apart for each bundle."""
     by_bundle = {}
     for summary in summaries:
         bundle = summary.get('bundle') or {}
         by_bundle.setdefault(bundle.get('sha256'), (bundle, []))[1].append(totals_of(summary))
-    return [dict(bundle=bundle, bags=len(parts), figures=figures(add(parts).values),
-                 truth=truth_figures(add(parts).values), compared=compared_figures(add(parts).values),
-                 intervals=intervals(parts)) for bundle, parts in by_bundle.values()]
+    pooled = [(bundle, parts, add(parts).values) for bundle, parts in by_bundle.values()]
+    return [dict(bundle=bundle, bags=len(parts), figures=figures(values), truth=truth_figures(values),
+                 compared=compared_figures(values), intervals=intervals(parts)) for bundle, parts, values in pooled]
 
 
 def _speed(bags, seconds):

@@ -60,12 +60,12 @@ def fleet_html(fleet):
     rows = [(bag, result) for bag in fleet['bags'] for result in bag['results']]
     title = f'{counted(fleet["counts"]["bags"], "recording").capitalize()}'
     body = (
-        f'<style>{STYLE}{_OWN_STYLE}</style><h1>{escape(title)}</h1><p class="lead">{escape(_says(fleet))}</p>'
+        f'<h1>{escape(title)}</h1><p class="lead">{escape(_says(fleet))}</p>'
         f'{_failures(fleet)}{"".join(_pooled(each, fleet) for each in fleet["overall"])}{_worst(rows)}'
         f'<div class="cards">{"".join(_spread(*each, rows) for each in _SPREADS)}{_time(rows)}</div>'
         f'{_bags(fleet, rows)}{_provenance(fleet)}'
     )
-    return page(title, body)
+    return page(title, body, STYLE + _OWN_STYLE)
 
 
 def spread_plot(values, words, write):

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from facial_emotion_ros import __version__
 from facial_emotion_ros.bag_evaluation.bag_places import fingerprint_of, local_copy, name_of
+from facial_emotion_ros.bag_evaluation.options import DETECTOR, ESR
 from facial_emotion_ros.bag_evaluation.result_store import open_store
 from facial_emotion_ros.bags.content_hash import hash_of
 from facial_emotion_ros.errors import BadModel, FacialEmotionError
@@ -49,8 +50,8 @@ def key_of(options):
     """
     # What is not named is chosen by the processor, as the node does it.
     plan = ProviderPlan(threads=options.threads, engine=options.engine)
-    names = [*(options.bundles or [bundle_for('esr_9_ferplus', plan)]),
-             options.detector or bundle_for('centerface', plan)]
+    names = [*(options.bundles or [bundle_for(ESR, plan)]),
+             options.detector or bundle_for(DETECTOR, plan)]
     said = {'format': _FORMAT, 'version': __version__, 'options': asdict(options), 'models': {}}
     for name in names:
         # A manifest holds its model's hash, and the calibration besides.

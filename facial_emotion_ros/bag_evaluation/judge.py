@@ -8,14 +8,12 @@ import numpy as np
 from facial_emotion_ros import drawing
 from facial_emotion_ros.bag_evaluation.camera_run import CameraRun
 from facial_emotion_ros.bag_evaluation.films import Films
+from facial_emotion_ros.bag_evaluation.options import DETECTOR, ESR
 from facial_emotion_ros.bag_evaluation.story import Story
 from facial_emotion_ros.bag_evaluation.tables import COLUMNS, TIMING_COLUMNS, CsvTable, ParquetTable, rows_of
 from facial_emotion_ros.execution_providers import ProviderPlan
 from facial_emotion_ros.model_bundle import ModelBundle, resolve_bundle
 from facial_emotion_ros.pipeline import EmotionPipeline
-
-#: Images after which what was written is brought to the disk.
-_SETTLE_EVERY = 200
 
 #: What an image takes, by step. All but the last are done ahead, in a thread of their own.
 STEPS = ('read', 'decode', 'detect', 'estimate')
@@ -40,9 +38,9 @@ class Judge:
         :raises OSError: if the folder cannot be written to.
         """
         plan = ProviderPlan(threads=options.threads, engine=options.engine)
-        detector = detector or (_very(options.detector) if options.detector else 'centerface')
+        detector = detector or (_very(options.detector) if options.detector else DETECTOR)
         self.pipeline = EmotionPipeline(
-            _very(esr) if esr else 'esr_9_ferplus', detector, providers=plan, max_faces=options.max_faces,
+            _very(esr) if esr else ESR, detector, providers=plan, max_faces=options.max_faces,
             long_side_px=options.long_side_px, every_n=options.every_n)
         self.output, self.story, self.faults, self.notes, self.stopped = output, Story(), [], [], ''
         self.runs, self._cameras, self._options = {}, cameras, options
@@ -105,9 +103,6 @@ class Judge:
         live_ids = run.pipeline.tracker.live_ids
         self._write('annotated', lambda sink: sink.add(frame, faces, live_ids))
         self._frames += 1
-        if self._frames % _SETTLE_EVERY == 0:
-            for name in list(self._sinks):
-                self._write(name, lambda sink: sink.settle())
 
     def close(self):
         """Finish the files that can be finished."""

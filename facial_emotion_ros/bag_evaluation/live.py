@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from facial_emotion_ros.bags.bag_file import BagFile
+from facial_emotion_ros.bags.message_types import COMPRESSED_IMAGE, IMAGE
 from facial_emotion_ros.demo_graph import transport_environment
 from facial_emotion_ros.errors import BadBag, FacialEmotionError
 from facial_emotion_ros.installed_files import find_shared
@@ -79,7 +80,7 @@ def measure_live(bag_path, camera_topic, parameters=None, start_s=0.0, patience_
 def _transport_of(bag, topic):
     """Say how the images are sent, and refuse a topic that is none of the cameras."""
     known = bag.topics.get(topic)
-    kinds = {'sensor_msgs/msg/Image': 'raw', 'sensor_msgs/msg/CompressedImage': 'compressed'}
+    kinds = {IMAGE: 'raw', COMPRESSED_IMAGE: 'compressed'}
     if known is None or known.msgtype not in kinds:
         raise BadBag(f'{bag.name}: expected a camera, got {topic!r}; it has {", ".join(bag.cameras()) or "none"}')
     return kinds[known.msgtype]

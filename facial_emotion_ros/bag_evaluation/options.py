@@ -6,6 +6,9 @@ from dataclasses import asdict, dataclass
 
 from facial_emotion_ros.errors import BadParameter
 
+#: The embedded bundles, which the node runs where none is named.
+ESR, DETECTOR = 'esr_9_ferplus', 'centerface'
+
 
 @dataclass(frozen=True)
 class Options:

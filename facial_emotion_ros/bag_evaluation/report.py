@@ -46,13 +46,13 @@ def report_html(summary, story):
     eyebrow = ' · '.join(filter(None, [str(bag.get('name') or 'recording'), began, cameras]))
     lead = f'<p class="lead">{escape(" ".join(story_in_words(summary)))}</p>'
     body = (
-        f'<style>{STYLE}</style><p class="eyebrow">{escape(eyebrow)}</p><h1>{escape(said)}</h1>{lead}'
+        f'<p class="eyebrow">{escape(eyebrow)}</p><h1>{escape(said)}</h1>{lead}'
         f'{numbers.tiles(summary, story.end_s)}{_lost(summary)}{_shares(summary)}{_timelines(story, scale)}'
         f'{_persons(story, scale)}<div class="cards">{_plane(story)}{numbers.speed(summary)}{numbers.live(summary)}'
         f'{_confusion(summary)}{numbers.affect_table(summary)}{numbers.recorded(summary)}</div>{_moments(story)}'
         f'{numbers.cameras_table(summary)}{_words()}{numbers.provenance(summary)}'
     )
-    return page(f'{bag.get("name") or "Recording"}: {said}', body)
+    return page(f'{bag.get("name") or "Recording"}: {said}', body, STYLE)
 
 
 def _lost(summary):

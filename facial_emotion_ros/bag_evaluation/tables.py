@@ -68,10 +68,6 @@ class CsvTable:
         """Write rows."""
         self._rows.writerows(rows)
 
-    def settle(self):
-        """Hand over to the system what was written: it is kept if this process dies."""
-        self._file.flush()
-
     def close(self):
         """Finish the file.
 
@@ -119,9 +115,6 @@ class ParquetTable:
         self._waiting += rows
         if len(self._waiting) >= _GROUP:
             self._write_group()
-
-    def settle(self):
-        """Do nothing: without its end, no such file can be read."""
 
     def _write_group(self):
         if self._waiting:

@@ -87,6 +87,15 @@ def add(parts):
     return whole
 
 
+def totals_of(summary):
+    """Add up the sums of a whole evaluation.
+
+    :param summary: dict, as summary.json holds it.
+    :returns: Totals.
+    """
+    return add(Totals(sums) for told in (summary.get('stretches') or {}).values() for sums in told['sums'].values())
+
+
 def figures(values):
     """Compute what a summary says.
 

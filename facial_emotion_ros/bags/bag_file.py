@@ -4,9 +4,8 @@ import os
 import re
 from typing import NamedTuple
 
-from facial_emotion_ros.bags.message_types import COMPRESSED_IMAGE, IMAGE, make, require_rosbags, typestore
+from facial_emotion_ros.bags.message_types import COMPRESSED_IMAGE, IMAGE, require_rosbags, typestore
 from facial_emotion_ros.bags.storages import FAULTS, open_storage
-from facial_emotion_ros.errors import BadBag
 
 #: Images that show no colours of a scene, by words in their topics.
 _NO_CAMERA = re.compile(r'(?:^|[/_])(depth|disparity|mask|masks|segmentation|thermal|label|labels|heatmap|debug|'
@@ -150,28 +149,3 @@ class BagFile:
             self.faults[place:place + 1] = [
                 f'{os.path.basename(storage.path)}: it cannot be read beyond {reached_s:.1f} s after its begin; what '
                 f'lies behind is lost ({storage.words(fault)})']
-
-
-def as_ros2(message, msgtype):
-    """Turn a message of ROS 1 into the same of ROS 2, field by field; what ROS 2 lacks, such as header.seq, goes.
-
-    :param message: rosbags' message.
-    :param msgtype: its type.
-    :returns: a message of :func:`typestore`.
-    :raises BadBag: if ROS 2 has no such type, or other fields.
-    """
-    store = typestore()
-    if msgtype not in store.fielddefs:
-        raise BadBag(f'expected a message type that ROS 2 has too, got {msgtype}')
-    values = {}
-    for name, (node, details) in store.fielddefs[msgtype][1]:
-        old = {'d': 'D', 'k': 'K', 'r': 'R', 'p': 'P'}.get(name, name)
-        if not hasattr(message, name) and not hasattr(message, old):
-            raise BadBag(f'expected a field {name} in {msgtype}, which ROS 1 does not know')
-        value = getattr(message, name) if hasattr(message, name) else getattr(message, old)
-        if node.name == 'NAME':
-            value = as_ros2(value, details)
-        elif node.name in ('ARRAY', 'SEQUENCE') and details[0][0].name == 'NAME':
-            value = [as_ros2(each, details[0][1]) for each in value]
-        values[name] = value
-    return make(msgtype, **values)

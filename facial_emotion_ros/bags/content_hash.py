@@ -8,8 +8,9 @@ from facial_emotion_ros.errors import BadBag
 
 _PIECE = 1 << 20
 
-#: Files of a recording that hold messages.
-_MESSAGES = re.compile(r'\.(mcap|db3|bag)(\.zstd)?$')
+#: What a folder of ROS 2 holds: a file about the others, and those of messages.
+METADATA = 'metadata.yaml'
+MESSAGES = re.compile(r'\.(mcap|db3|bag)(\.zstd)?$')
 
 
 def hash_of(path):
@@ -23,7 +24,7 @@ def hash_of(path):
     try:
         if os.path.isfile(path):
             return _hash_file(path)
-        names = sorted(name for name in os.listdir(path) if name == 'metadata.yaml' or _MESSAGES.search(name)
+        names = sorted(name for name in os.listdir(path) if name == METADATA or MESSAGES.search(name)
                        ) if os.path.isdir(path) else []
         if not names:
             state = 'holds none of its files' if os.path.isdir(path) else 'is not there'

@@ -65,9 +65,58 @@ def header(nanoseconds, frame_id=''):
     return make('std_msgs/msg/Header', stamp=stamp(nanoseconds), frame_id=frame_id)
 
 
+def detection(head, name, box, hypotheses):
+    """Make a vision_msgs/Detection2D of a face.
+
+    :param head: std_msgs/Header.
+    :param name: id of the face.
+    :param box: x0, y0, x1, y1 in px.
+    :param hypotheses: list of (word, score).
+    """
+    x0, y0, x1, y1 = box
+    middle = make('vision_msgs/msg/Point2D', x=(x0 + x1) / 2, y=(y0 + y1) / 2)
+    place = make('vision_msgs/msg/BoundingBox2D', center=make('vision_msgs/msg/Pose2D', position=middle),
+                 size_x=x1 - x0, size_y=y1 - y0)
+    results = [make('vision_msgs/msg/ObjectHypothesisWithPose', pose=_no_pose(), hypothesis=make(
+        'vision_msgs/msg/ObjectHypothesis', class_id=word, score=float(score))) for word, score in hypotheses]
+    return make('vision_msgs/msg/Detection2D', header=head, id=name, bbox=place, results=results)
+
+
+@functools.cache
+def _no_pose():
+    """Make the pose that stands for none, as ROS makes it: no turn."""
+    upright = make('geometry_msgs/msg/Quaternion', w=1.0)
+    return make('geometry_msgs/msg/PoseWithCovariance', pose=make('geometry_msgs/msg/Pose', orientation=upright))
+
+
 def stamp_of(message, receive_ns):
     """Give a message's stamp in nanoseconds; when it was recorded, where it is not stamped."""
     return message.header.stamp.sec * 10 ** 9 + message.header.stamp.nanosec or receive_ns
+
+
+def as_ros2(message, msgtype):
+    """Turn a message of ROS 1 into the same of ROS 2, field by field; what ROS 2 lacks, such as header.seq, goes.
+
+    :param message: rosbags' message.
+    :param msgtype: its type.
+    :returns: a message of :func:`typestore`.
+    :raises BadBag: if ROS 2 has no such type, or other fields.
+    """
+    store = typestore()
+    if msgtype not in store.fielddefs:
+        raise BadBag(f'expected a message type that ROS 2 has too, got {msgtype}')
+    values = {}
+    for name, (node, details) in store.fielddefs[msgtype][1]:
+        old = {'d': 'D', 'k': 'K', 'r': 'R', 'p': 'P'}.get(name, name)
+        if not hasattr(message, name) and not hasattr(message, old):
+            raise BadBag(f'expected a field {name} in {msgtype}, which ROS 1 does not know')
+        value = getattr(message, name) if hasattr(message, name) else getattr(message, old)
+        if node.name == 'NAME':
+            value = as_ros2(value, details)
+        elif node.name in ('ARRAY', 'SEQUENCE') and details[0][0].name == 'NAME':
+            value = [as_ros2(each, details[0][1]) for each in value]
+        values[name] = value
+    return make(msgtype, **values)
 
 
 def _default(kind):

@@ -4,7 +4,15 @@ import math
 
 import cv2
 
-from facial_emotion_ros.bags.message_types import COMPRESSED_IMAGE, DETECTIONS, IMAGE, header, make, typestore
+from facial_emotion_ros.bags.message_types import (
+    COMPRESSED_IMAGE,
+    DETECTIONS,
+    IMAGE,
+    detection,
+    header,
+    make,
+    typestore,
+)
 from facial_emotion_ros.bags.writer import BagWriter
 from facial_emotion_ros.sample_film import CAST, LENGTH_S, SLIDE_S, SampleFilm
 
@@ -69,13 +77,6 @@ def _image(frame, stamp_ns, compressed):
 
 def _truth(boxes, stamp_ns):
     """Say where the faces are: ids of people, not of tracks."""
-    detections = []
-    for name, (x0, y0, x1, y1) in boxes:
-        person = name.partition('.')[0]
-        middle = make('vision_msgs/msg/Point2D', x=(x0 + x1) / 2, y=(y0 + y1) / 2)
-        box = make('vision_msgs/msg/BoundingBox2D', center=make('vision_msgs/msg/Pose2D', position=middle),
-                   size_x=x1 - x0, size_y=y1 - y0)
-        word = make('vision_msgs/msg/ObjectHypothesis', class_id=TRUTH[name], score=1.0)
-        detections.append(make('vision_msgs/msg/Detection2D', header=header(stamp_ns, 'camera'), id=person, bbox=box,
-                               results=[make('vision_msgs/msg/ObjectHypothesisWithPose', hypothesis=word)]))
-    return make(DETECTIONS, header=header(stamp_ns, 'camera'), detections=detections)
+    head = header(stamp_ns, 'camera')
+    return make(DETECTIONS, header=head, detections=[
+        detection(head, name.partition('.')[0], box, [(TRUTH[name], 1.0)]) for name, box in boxes])

@@ -7,7 +7,7 @@ import struct
 import zlib
 from typing import NamedTuple
 
-from facial_emotion_ros.bags.message_types import typestore
+from facial_emotion_ros.bags.message_types import as_ros2, typestore
 from facial_emotion_ros.errors import BadBag
 
 
@@ -102,9 +102,14 @@ class _Storage:
         self._definitions, self._stores = {}, {}
 
     def decode(self, raw, msgtype, topic):
-        """Decode a message by the definition that it was recorded with, by ours where there is none."""
+        """Decode a message by the definition that it was recorded with, by today's where there is none.
+
+        :raises BadBag: if its bytes are no such message.
+        """
         try:
-            return self._store(msgtype).deserialize_cdr(raw, msgtype)
+            return self._decoded(raw, msgtype)
+        except BadBag:
+            raise
         except Exception as fault:  # whatever damaged bytes lead the library into
             raise BadBag(f'expected a {msgtype} on {topic}, got {len(raw)} bytes that are none ({_words(fault)})'
                          ) from fault
@@ -114,11 +119,17 @@ class _Storage:
     def close(self):
         """Close what is open."""
 
+    def _decoded(self, raw, msgtype):
+        return self._store(msgtype).deserialize_cdr(raw, msgtype)
+
     def _store(self, msgtype):
         """Give the types that know a message: today's, unless the recording brings others along."""
         if msgtype not in self._stores:
-            self._stores[msgtype] = self._recorded_store(msgtype) or typestore()
+            self._stores[msgtype] = self._recorded_store(msgtype) or self._todays_store()
         return self._stores[msgtype]
+
+    def _todays_store(self):
+        return typestore()
 
     def _recorded_store(self, msgtype):
         from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
@@ -165,30 +176,19 @@ class _Whole(_Storage):
             for connection, receive_ns, raw in self._reader.messages(connections, start=start_ns):
                 yield connection.topic, connection.msgtype, receive_ns, raw
 
-    def decode(self, raw, msgtype, topic):
-        """Decode a message; one of ROS 1 becomes one of ROS 2."""
+    def _decoded(self, raw, msgtype):
         if not self.is_ros1:
-            return super().decode(raw, msgtype, topic)
-        from facial_emotion_ros.bags.bag_file import as_ros2
+            return super()._decoded(raw, msgtype)
+        return as_ros2(self._store(msgtype).deserialize_ros1(raw, msgtype), msgtype)
 
-        try:
-            return as_ros2(self._ros1_store(msgtype).deserialize_ros1(raw, msgtype), msgtype)
-        except BadBag:
-            raise
-        except Exception as fault:  # as above
-            raise BadBag(f'expected a {msgtype} on {topic}, got {len(raw)} bytes that are none ({_words(fault)})'
-                         ) from fault
+    def _todays_store(self):
+        from rosbags.typesys import Stores, get_typestore
+
+        return get_typestore(Stores.ROS1_NOETIC) if self.is_ros1 else super()._todays_store()
 
     def close(self):
         """Close the files."""
         self._reader.close()
-
-    def _ros1_store(self, msgtype):
-        from rosbags.typesys import Stores, get_typestore
-
-        if msgtype not in self._stores:
-            self._stores[msgtype] = self._recorded_store(msgtype) or get_typestore(Stores.ROS1_NOETIC)
-        return self._stores[msgtype]
 
 
 class _CutMcap(_Storage):

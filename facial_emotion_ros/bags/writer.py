@@ -7,7 +7,7 @@ from facial_emotion_ros.atomic_file import finish, part_of
 from facial_emotion_ros.bags.message_types import typestore
 from facial_emotion_ros.errors import BadBag
 
-#: The format's version; Jazzy and later read it, and Humble reads the mcap file itself.
+#: The format's version (rosbag2); Jazzy and later read it, and Humble reads the mcap file itself.
 VERSION = 9
 
 

@@ -211,10 +211,9 @@ def _judged(missed):
 
 
 def _compared(summary):
-    from facial_emotion_ros.bag_evaluation.totals import Totals, add, compared_figures
+    from facial_emotion_ros.bag_evaluation.totals import compared_figures, totals_of
 
-    return compared_figures(add(Totals(sums) for told in summary['stretches'].values()
-                                for sums in told['sums'].values()).values)
+    return compared_figures(totals_of(summary).values)
 
 
 def _missed(asked, found, whole):

@@ -25,11 +25,12 @@ dl{display:grid;grid-template-columns:max-content 1fr;gap:2px 16px;margin:0} dt{
 '''
 
 
-def page(title, body):
+def page(title, body, style=''):
     """Make a page.
 
     :param title: text.
     :param body: HTML of what it shows; `card`, `cards`, `tiles`, `tile` and `soft` are its style's classes.
+    :param style: CSS of this page alone, added to that of all.
     :returns: str, a whole HTML document that may load nothing from anywhere.
     """
     return (
@@ -38,6 +39,6 @@ def page(title, body):
         '<meta http-equiv="Content-Security-Policy" '
         'content="default-src \'none\'; style-src \'unsafe-inline\'; img-src data:">'
         f'<title>{escape(title)}</title><style>:root{{color-scheme:light dark;{variables()}}}'
-        f'@media (prefers-color-scheme:dark){{:root{{{variables(dark=True)}}}}}{_STYLE}{RULES}</style></head>'
+        f'@media (prefers-color-scheme:dark){{:root{{{variables(dark=True)}}}}}{_STYLE}{RULES}{style}</style></head>'
         f'<body><main>{body}</main></body></html>\n'
     )

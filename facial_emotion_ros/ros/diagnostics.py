@@ -19,7 +19,7 @@ class Diagnostics:
         :param node: rclpy node with our parameters.
         """
         self._node = node
-        self._silent = False
+        self.is_silent = False
         self._power = PowerMeter(self._value('power.root')) if self._value('power.report') else None
         self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
 
@@ -53,22 +53,14 @@ class Diagnostics:
             self._node.get_clock().now().to_msg(), self._node.get_fully_qualified_name(),
             self._value('inference.bundle'), parts))
 
-    def told_too_much_silence(self, counts):
-        """Tell whether silence was told last although images have come again: nobody should wait a second for that.
-
-        :param counts: snapshot of a FrameTally.
-        """
-        arrivals_s = counts['arrivals_s'] if self._silent else ()
-        return bool(arrivals_s) and time.monotonic() - arrivals_s[-1] <= self._value('input.timeout_s')
-
     def _tell_silence(self, reading):
         """Log when images stop to come although someone listens, and when they come again; each once."""
         level, sentence, values = reading
-        if level == health.ERROR and not self._silent:
-            self._silent = True
+        if level == health.ERROR and not self.is_silent:
+            self.is_silent = True
             self._node.get_logger().warning(sentence)
-        elif self._silent and values['silence_s'] <= self._value('input.timeout_s'):
-            self._silent = False
+        elif self.is_silent and values['silence_s'] <= self._value('input.timeout_s'):
+            self.is_silent = False
             self._node.get_logger().info('Images come again.')
 
     def _value(self, name):

@@ -234,7 +234,8 @@ class EmotionNode(LifecycleNode):
         self._watch_clock()
         self._follow_readers()
         self._forget_whom_nobody_sees()
-        if self._diagnostics.told_too_much_silence(self._tally.snapshot()):
+        # Images that have come again are told at once: nobody should wait a second for that.
+        if self._diagnostics.is_silent and self._tally.silence_s(time.monotonic()) <= self._value('input.timeout_s'):
             self._publish_diagnostics()
 
     def _follow_readers(self):

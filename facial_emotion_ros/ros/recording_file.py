@@ -5,10 +5,8 @@ import os
 import shutil
 
 from facial_emotion_ros.bags.message_types import require_rosbags, typestore
+from facial_emotion_ros.bags.writer import VERSION
 from facial_emotion_ros.errors import BadBag
-
-#: Version of the format. Source: rosbag2, that of Jazzy and later.
-_VERSION = 9
 
 
 class RecordingFile:
@@ -37,7 +35,7 @@ class RecordingFile:
         self._writer = None
         writer = None
         try:
-            writer = Writer(self.path, version=_VERSION, storage_plugin=StoragePlugin.MCAP)
+            writer = Writer(self.path, version=VERSION, storage_plugin=StoragePlugin.MCAP)
             writer.open()
         except WriterError:
             raise BadBag('expected a folder to be made, got %s, which is there already; delete it or name another'

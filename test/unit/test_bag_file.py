@@ -8,10 +8,10 @@ import pytest
 
 pytest.importorskip('rosbags', reason='rosbags is not installed: scripts/setup --tests does that')
 
-from facial_emotion_ros.bags.bag_file import BagFile, as_ros2
+from facial_emotion_ros.bags.bag_file import BagFile
 from facial_emotion_ros.bags.content_hash import hash_of
 from facial_emotion_ros.bags.frames import read_frames
-from facial_emotion_ros.bags.message_types import COMPRESSED_IMAGE, IMAGE, header, make, typestore
+from facial_emotion_ros.bags.message_types import COMPRESSED_IMAGE, IMAGE, as_ros2, header, make, typestore
 from facial_emotion_ros.bags.sample_bag import ANNOTATION, CAMERA, START_NS, write_sample_bag
 from facial_emotion_ros.bags.writer import BagWriter
 from facial_emotion_ros.errors import BadBag
