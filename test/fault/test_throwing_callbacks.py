@@ -108,3 +108,13 @@ def test_the_node_goes_on_and_tells_it_once_when_any_callback_throws(start_fault
         promise('any callback may throw', '%d faults, each told by one traceback; answers and diagnostics went on' % (
             len(cases) * len(POINTS)), bound='one traceback each, no death',
             n='%d points x 3 kinds x first and hundredth call' % len(POINTS))
+
+
+def test_the_node_can_be_configured_again_when_releasing_after_an_error_fails_in_several_steps(start_faulty, peer):
+    node = start_faulty(os.path.join(HERE, 'throwing_node.py'), 'RuntimeError', 'activate:1,deactivate:1,cleanup:1',
+                        '--ros-args', '-p', 'autostart:=false')
+    assert peer.change_state('configure') and not peer.change_state('activate')
+    peer.wait_state('unconfigured')
+    told = [node.output().count('File "point_%s"' % point) for point in ('activate', 'deactivate', 'cleanup')]
+    assert told == [1, 1, 1], node.output()
+    assert peer.change_state('configure') and peer.change_state('activate') and peer.state() == 'active'

@@ -1,7 +1,7 @@
-"""emotion_node in which every point throws once. Usage: throwing_node.py KIND CALL --ros-args ...
+"""emotion_node in which points throw once. Usage: throwing_node.py KIND CALL --ros-args ...
 
-KIND is a key of KINDS, CALL the number of the call that throws, counted for each point of POINTS from 1. Everything
-else is the real thing.
+KIND is a key of KINDS, CALL the number of the call that throws, counted for each point of POINTS from 1; or of some
+points alone, as activate:1,cleanup:2. Everything else is the real thing.
 """
 
 import sys
@@ -43,15 +43,17 @@ def throwing(point, function, kind, call):
 
 def main():
     """Run the node."""
-    kind, call = sys.argv.pop(1), int(sys.argv.pop(1))
+    kind, call = sys.argv.pop(1), sys.argv.pop(1)
+    some = dict(pair.split(':') for pair in call.split(',')) if ':' in call else dict.fromkeys(POINTS, call)
+    calls = {point: int(some.get(point, 0)) for point in POINTS}
     for point, (place, name) in POINTS.items():
         if point != 'parameter':
-            setattr(place, name, throwing(point, getattr(place, name), kind, call))
+            setattr(place, name, throwing(point, getattr(place, name), kind, calls[point]))
     add = node.EmotionNode.add_on_set_parameters_callback
 
     def add_ours(self, callback):  # rclpy has one of its own, for use_sim_time
         ours = callback.__module__ == 'facial_emotion_ros.ros.parameters'
-        add(self, throwing('parameter', callback, kind, call) if ours else callback)
+        add(self, throwing('parameter', callback, kind, calls['parameter']) if ours else callback)
 
     node.EmotionNode.add_on_set_parameters_callback = add_ours
     return emotion_node.main()

@@ -111,6 +111,16 @@ def test_a_callback_that_throws_costs_its_own_image_and_one_traceback_when_the_n
     assert peer.state() == 'active'
 
 
+def test_images_that_come_again_are_told_before_the_next_period_when_silence_was_told(start_node, peer):
+    start_node(input__timeout_s=0.5, diagnostics__period_s=4.0)
+    health, camera = peer.health(), peer.camera()
+    heard = peer.listen(Detection2DArray, 'detections')
+    peer.wait(lambda: heard, 'an answer', each=camera.shoot)
+    peer.wait(lambda: health.parts()['input'].level == DiagnosticStatus.ERROR, 'silence to show')
+    peer.wait(lambda: health.parts()['input'].level == DiagnosticStatus.OK, 'OK again', timeout_s=3.0,
+              each=camera.shoot)
+
+
 def test_diagnostics_tell_idle_working_and_silent_apart_when_a_camera_stops(start_node, peer):
     start_node(input__timeout_s=0.5, input__idle_release_s=0.2)
     health = peer.health()
