@@ -404,6 +404,9 @@ def test_what_was_read_is_kept_and_that_is_told_when_the_disk_takes_no_more(bag,
     assert 'the rows before are kept' in told and len(told.strip().splitlines()) == 1
     assert 0 < len(kept) < COUNT and [int(row['frame']) for row in kept] == list(range(len(kept)))
     assert not [name for name in os.listdir(tmp_path / 'out') if name.endswith('.part')]
+    assert evaluate_bag.main([bag, '--output', str(tmp_path / 'whole')]) == 0
+    taken = content(str(tmp_path / 'out'), 'frames.csv')
+    assert taken.endswith(b'\n') and content(str(tmp_path / 'whole'), 'frames.csv').startswith(taken)
 
 
 def test_the_sample_is_made_when_its_command_is_typed(tmp_path, capsys):
