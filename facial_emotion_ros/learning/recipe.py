@@ -75,6 +75,8 @@ class Phase(_Checked):
     base_gradient: str = _is('mean', "What the base learns from: the mean of the branches' losses, or their sum.",
                              choices=('mean', 'sum'))
     momentum: float = _is(0.9, 'Momentum of SGD (Nesterov).', 0, 0.9999)
+    sharpness_radius: float = _is(0.0, 'Sharpness-aware steps: each gradient is taken where the loss is worst, so far '
+                                       'from the weights; twice the price a step; 0: not.', 0, 10)
     weight_decay: float = _is(5e-4, 'Weight decay; biases and norms have none.', 0, 1)
     augmentation: float = _is(0.8, 'Strength of the random variations.', 0, 1)
     mixup: float = _is(0.0, 'Faces are mixed in pairs, by shares drawn from Beta(mixup, mixup); 0: not.', 0, 10)

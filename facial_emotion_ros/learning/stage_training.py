@@ -11,6 +11,7 @@ from facial_emotion_ros.learning.averaging import Average, recalibrate
 from facial_emotion_ros.learning.draws import Batch, Draws, batches
 from facial_emotion_ros.learning.objective import Objective
 from facial_emotion_ros.learning.phases import choose_parameters, learning_rate
+from facial_emotion_ros.learning.sharpness import worst_nearby
 from facial_emotion_ros.learning.warm_start import branches_of, network_from
 
 
@@ -81,8 +82,10 @@ class StageTraining:
             group['lr'] = self.rate * group['factor']
         batch = Batch(*(tensor.to(self._processes.device, non_blocking=True) for tensor in batch))
         self.optimizer.zero_grad(set_to_none=True)
-        total, parts = self._forward(batch)
-        self._scaler.scale(total).backward()
+        parts = self._descend_from(batch)
+        if self.stage.phase.sharpness_radius:
+            with worst_nearby(self.network, self.stage.phase.sharpness_radius):
+                self._descend_from(batch)
         self._scaler.step(self.optimizer)
         self._scaler.update()
         if self.network.training:
@@ -136,6 +139,12 @@ class StageTraining:
         self.optimizer.load_state_dict(state['optimizer'])
         self._scaler.load_state_dict(state['scaler'])
         self._sums.copy_(state['sums'])
+
+    def _descend_from(self, batch):
+        """Compute the gradients of a batch; return its losses, as Objective does."""
+        total, parts = self._forward(batch)
+        self._scaler.scale(total).backward()
+        return parts
 
     def _make_network(self, weights, diversified):
         """Bring the weights into the stage's shape, the same in all processes."""

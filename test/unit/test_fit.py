@@ -27,7 +27,7 @@ LEARNED, HELD_OUT = FACES.rows(range(16)), FACES.rows(range(16, 24))
 LONG = tiny_recipe(
     {'trains': 'branches', 'epochs': 1},
     {'steps': 20, 'mixup': 0.3, 'bootstrap': 0.7, 'rare': {'happy': 1.5}, 'recalibration_faces': 8, 'keeps': 'best',
-     'check_epochs': 2},
+     'check_epochs': 2, 'sharpness_radius': 0.05},
     {'trains': 'affect', 'steps': 8, 'learning_rate': 1e-5},
     branches=2,
 )
