@@ -22,6 +22,15 @@ def generate_launch_description():
                                           'unless it begins with a slash.'),
         DeclareLaunchArgument('params_file', default_value=defaults,
                               description="Parameter file in place of the package's own config/emotion_node.yaml."),
+        DeclareLaunchArgument('mode', default_value='', choices=['', 'image', 'humans'],
+                              description="What is worked on, in place of the parameter file's input.mode: a camera's "
+                                          'image, or the faces that another ROS4HRI node finds.'),
+        DeclareLaunchArgument('transport', default_value='', choices=['', 'raw', 'compressed'],
+                              description="Which images are subscribed to, in place of the parameter file's "
+                                          'input.transport; compressed is image_topic with /compressed behind it.'),
+        DeclareLaunchArgument('humans_prefix', default_value='',
+                              description="Prefix of the ROS4HRI topics in place of the parameter file's "
+                                          'output.humans_prefix, such as /front/humans; none: no such topics.'),
         DeclareLaunchArgument('use_sim_time', default_value='false', choices=['true', 'false'],
                               description='Whether the time comes from /clock.'),
         DeclareLaunchArgument('autostart', default_value='true', choices=['true', 'false'],
@@ -32,27 +41,33 @@ def generate_launch_description():
                                           'without being told to.'),
         DeclareLaunchArgument('log_level', default_value='info',
                               description='Least severity that is logged: debug, info, warn, error or fatal.'),
-        OpaqueFunction(function=_check_file),
-        Node(
-            package='facial_emotion_ros',
-            executable='emotion_node',
-            name='emotion_node',
-            namespace=LaunchConfiguration('namespace'),
-            parameters=[
-                LaunchConfiguration('params_file'),
-                {'use_sim_time': ParameterValue(LaunchConfiguration('use_sim_time'), value_type=bool),
-                 'autostart': ParameterValue(LaunchConfiguration('autostart'), value_type=bool)},
-            ],
-            remappings=[('image', LaunchConfiguration('image_topic'))],
-            ros_arguments=['--log-level', LaunchConfiguration('log_level')],
-            additional_env=transport_environment(),
-            respawn=LaunchConfiguration('respawn'),
-            respawn_delay=2.0,
-            output='screen',
-        ),
+        OpaqueFunction(function=_node),
     ])
 
 
-def _check_file(context):
-    """End the launch where the parameter file is missing."""
+def _node(context):
+    """Make the node, now that the arguments are known: those that are left empty leave the file's parameters alone."""
     expect_file(LaunchConfiguration('params_file').perform(context), 'params_file')
+    given = {
+        'input.mode': LaunchConfiguration('mode').perform(context),
+        'input.transport': LaunchConfiguration('transport').perform(context),
+        'output.humans_prefix': LaunchConfiguration('humans_prefix').perform(context),
+    }
+    given = {name: '' if value == 'none' else value for name, value in given.items() if value}
+    return [Node(
+        package='facial_emotion_ros',
+        executable='emotion_node',
+        name='emotion_node',
+        namespace=LaunchConfiguration('namespace'),
+        parameters=[
+            LaunchConfiguration('params_file'),
+            {'use_sim_time': ParameterValue(LaunchConfiguration('use_sim_time'), value_type=bool),
+             'autostart': ParameterValue(LaunchConfiguration('autostart'), value_type=bool)},
+        ] + ([given] if given else []),
+        remappings=[('image', LaunchConfiguration('image_topic'))],
+        ros_arguments=['--log-level', LaunchConfiguration('log_level')],
+        additional_env=transport_environment(),
+        respawn=LaunchConfiguration('respawn'),
+        respawn_delay=2.0,
+        output='screen',
+    )]

@@ -68,6 +68,20 @@ def test_node_waits_for_a_manager_when_launched_without_autostart(launch, peer):
     assert sim_time.bool_value is True
 
 
+def test_arguments_come_before_the_parameter_file_when_given(launch, peer):
+    launch('node.launch.py', 'transport:=compressed', 'humans_prefix:=/front/humans', 'mode:=image')
+    peer.wait_state('active')
+    names = ['input.transport', 'output.humans_prefix', 'input.mode']
+    assert [value.string_value for value in peer.get_parameters(names)] == ['compressed', '/front/humans', 'image']
+
+
+def test_humans_topics_are_off_when_launched_with_none(launch, peer):
+    launch('node.launch.py', 'humans_prefix:=none')
+    peer.wait_state('active')
+    values = peer.get_parameters(['output.humans_prefix', 'input.transport'])
+    assert [value.string_value for value in values] == ['', 'raw'], 'an argument that is not given changes something'
+
+
 @pytest.mark.parametrize('board, batch', [('tx2', 2), ('xavier', 4), ('orin', 4)])
 def test_a_board_s_node_works_on_the_cpu_and_warns_once_when_its_gpu_is_missing(launch, peer, tmp_path, board, batch):
     if set(onnxruntime.get_available_providers()) & {'TensorrtExecutionProvider', 'CUDAExecutionProvider'}:

@@ -97,7 +97,7 @@ def test_node_launch_names_what_exists(name):
     given = keywords(call)
     assert ast.literal_eval(given['executable']) in executables()
     assert ast.literal_eval(given['package']) == 'facial_emotion_ros'
-    for mapping in [node for node in ast.walk(given['parameters']) if isinstance(node, ast.Dict)]:
+    for mapping in [node for node in ast.walk(tree_of(name)) if isinstance(node, ast.Dict)]:
         names = {key.value for key in mapping.keys}
         assert names <= set(parameters_of('emotion_node')) | {'use_sim_time'}
 
