@@ -38,16 +38,16 @@ class AnytimeNetwork:
         if not said:
             raise BadModel('Model bundle %r: expected one that can be cut into parts, as inference.deadline_ms needs, '
                            'got one without `parts` in its manifest; make it with `quantize`' % bundle.folder)
-        self.bundle = bundle
         self._input = bundle.manifest['input']['name']
         self._outputs = [bundle.manifest['outputs'][key]['name'] for key in ('logits', 'affect')]
         self._shared, self._means = list(said['shared']), list(said['means'])
-        self._base = self._open([self._input], self._shared, plan)
+        self._base = self._open(bundle, [self._input], self._shared, plan)
         self._groups = []
         for first in range(0, len(self._shared), group):
             names = self._shared[first:first + group], self._means[first:first + group]
-            self._groups.append((names[0], names[1], self._open(names[0], names[1], plan)))
-        self._heads = self._open(self._means, self._outputs, plan)
+            self._groups.append((names[0], names[1], self._open(bundle, names[0], names[1], plan)))
+        self._heads = self._open(bundle, self._means, self._outputs, plan)
+        self.bundle = bundle.without_model()
 
     @property
     def provider(self) -> str:
@@ -84,6 +84,7 @@ class AnytimeNetwork:
         logits, affect = self._heads.run(self._outputs, dict(zip(self._means, means + missing)))
         return logits[:, :count], affect[:, :count]
 
-    def _open(self, inputs, outputs, plan):
-        part = ModelBundle(self.bundle.folder, self.bundle.manifest, extract(self.bundle.model_bytes, inputs, outputs))
+    @staticmethod
+    def _open(bundle, inputs, outputs, plan):
+        part = ModelBundle(bundle.folder, bundle.manifest, extract(bundle.model_bytes, inputs, outputs))
         return open_model(part, plan)

@@ -9,6 +9,7 @@ from facial_emotion_ros.errors import BadImage, BadModel
 from facial_emotion_ros.execution_providers import CPU, ProviderPlan, check_precision
 from facial_emotion_ros.face_crop import CropGeometry, in_range, whole_numbers
 from facial_emotion_ros.model_bundle import ModelBundle, resolve_bundle
+from facial_emotion_ros.process_memory import give_memory_back
 
 
 class EsrEngine:
@@ -28,7 +29,6 @@ class EsrEngine:
         """
         if not isinstance(bundle, ModelBundle):
             bundle = ModelBundle.open(resolve_bundle(bundle), expect='esr')
-        self.bundle = bundle
         self.geometry = CropGeometry.from_manifest(bundle.manifest['input'])
         described = bundle.manifest['outputs']['logits']
         self.branches = described['branches']
@@ -36,11 +36,19 @@ class EsrEngine:
         self.temperature = float(described.get('temperature', 1.0))
         self.offsets = described.get('offsets')
         self._outputs = [bundle.manifest['outputs'][key]['name'] for key in ('logits', 'affect')]
+        self._input = bundle.manifest['input']['name']
         self._takes_whole_numbers = bundle.manifest['input'].get('dtype') == 'uint8'
         plan = ProviderPlan.of(providers, threads)
         check_precision(plan, bundle)
         self._model = AnytimeNetwork(bundle, plan) if anytime else open_model(bundle, plan)
         self._anytime = anytime
+        del bundle  # whose bytes the parts of a network have been cut from
+        give_memory_back()
+
+    @property
+    def bundle(self):
+        """The ModelBundle that runs, without its model's bytes once they are in memory as weights."""
+        return self._model.bundle
 
     @property
     def provider(self):
@@ -115,14 +123,13 @@ class EsrEngine:
 
     def _run_in_batches(self, crops):
         """Run all crops at once, or in batches of the one size that the provider was prepared for."""
-        name = self.bundle.manifest['input']['name']
         batch = self._model.face_batch
         if not batch:
-            return self._model.run(self._outputs, {name: crops})
+            return self._model.run(self._outputs, {self._input: crops})
         parts = []
         for first in range(0, len(crops), batch):
             part = crops[first:first + batch]
             padded = np.zeros((batch,) + crops.shape[1:], crops.dtype)
             padded[:len(part)] = part
-            parts.append([array[:len(part)] for array in self._model.run(self._outputs, {name: padded})])
+            parts.append([array[:len(part)] for array in self._model.run(self._outputs, {self._input: padded})])
         return [np.concatenate(same) for same in zip(*parts)]

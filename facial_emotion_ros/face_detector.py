@@ -69,7 +69,6 @@ class FaceDetector(ABC):
         :raises BadParameter: for a value of another type or range.
         :raises BadModel: if the model does not load, or has not the outputs of its architecture.
         """
-        self.bundle = bundle
         self.min_score = self.MIN_SCORE if min_score is None else min_score
         self.long_side_px = long_side_px
         if isinstance(self.min_score, bool) or not isinstance(self.min_score, (int, float)) \
@@ -84,6 +83,11 @@ class FaceDetector(ABC):
         if missing:
             raise BadModel(f'Model bundle {bundle.folder!r}: expected inputs and outputs {missing}, the model has '
                            f'{sorted(self._model.names)}; its manifest belongs to another model')
+
+    @property
+    def bundle(self) -> ModelBundle:
+        """What runs, without its model's bytes once they are in memory as weights."""
+        return self._model.bundle
 
     @property
     def provider(self) -> str:

@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Dict, Mapping, Optional
 
 from facial_emotion_ros.atomic_file import settle
@@ -61,7 +61,8 @@ class ModelBundle:
 
     folder: str
     manifest: Dict[str, Any] = field(repr=False)
-    #: The very bytes whose hash was checked: hand these to ONNX Runtime, never the file once more.
+    #: The very bytes whose hash was checked: hand these to ONNX Runtime, never the file once more. Empty where a
+    #: session holds the weights by now.
     model_bytes: bytes = field(repr=False)
 
     @property
@@ -83,6 +84,10 @@ class ModelBundle:
     def sha256(self) -> str:
         """SHA-256 of the model file, 64 lower-case hexadecimal digits."""
         return self.manifest['model']['sha256']
+
+    def without_model(self) -> 'ModelBundle':
+        """Give the bundle without its model's bytes, for those who only want to know what runs."""
+        return replace(self, model_bytes=b'')
 
     @classmethod
     def open(cls, folder, expect: Optional[str] = None) -> 'ModelBundle':

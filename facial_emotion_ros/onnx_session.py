@@ -13,6 +13,7 @@ from facial_emotion_ros.execution_providers import CPU, TENSORRT, Provider, Prov
 from facial_emotion_ros.freeze_guard import long_silence
 from facial_emotion_ros.model_bundle import ModelBundle
 from facial_emotion_ros.onnx_file import with_signed_activations
+from facial_emotion_ros.process_memory import give_memory_back
 
 __all__ = ['CPU', 'OpenSession', 'Provider', 'ProviderPlan', 'RunningModel', 'open_session', 'provider_name']
 
@@ -60,7 +61,8 @@ def open_session(bundle: ModelBundle, providers: Union[ProviderPlan, Sequence[Pr
 class RunningModel:
     """A bundle's model, ready to run.
 
-    A provider that throws while running, or gives what is not finite, is exchanged for the CPU once, for good.
+    A provider that throws while running, or gives what is not finite, is exchanged for the CPU once, for good. On the
+    CPU the weights are there once: `bundle` is then without its model's bytes.
     """
 
     def __init__(self, bundle: ModelBundle, providers: Union[ProviderPlan, Sequence[Provider]] = (CPU,),
@@ -70,7 +72,7 @@ class RunningModel:
         self._plan = ProviderPlan.of(providers, threads)
         #: When a session on TensorRT was opened that has not run yet.
         self._opened_s = time.monotonic()
-        self._session, self.provider, _ = open_session(bundle, self._plan)
+        self._open()
 
     @property
     def degraded(self) -> str:
@@ -118,7 +120,13 @@ class RunningModel:
         self._opened_s = None
 
     def _move_to_cpu(self):
+        self._open()
+
+    def _open(self):
         self._session, self.provider, _ = open_session(self.bundle, self._plan)
+        if self.provider == CPU:  # else they are what the CPU may have to take over with
+            self.bundle = self.bundle.without_model()
+            _forget_bytes(self._session)
 
 
 def _open(bundle: ModelBundle, plan: ProviderPlan, name: str) -> onnxruntime.InferenceSession:
@@ -139,6 +147,13 @@ def _open(bundle: ModelBundle, plan: ProviderPlan, name: str) -> onnxruntime.Inf
         session = onnxruntime.InferenceSession(model_bytes, options, providers=entries)
     session.disable_fallback()  # else a failing provider is exchanged for another one in the middle of `run`
     return session
+
+
+def _forget_bytes(session):
+    """Let go of all copies of the weights but the session's own: loading leaves two or three of them."""
+    if hasattr(session, '_model_bytes'):
+        session._model_bytes = None  # kept for a fallback, which disable_fallback has ruled out
+    give_memory_back()
 
 
 def _announce_build(bundle: ModelBundle, folder: str):

@@ -1,6 +1,8 @@
 """A model runs on the provider that was asked for, or it says loudly that it does not."""
 
 import logging
+import subprocess
+import sys
 
 import numpy as np
 import onnxruntime
@@ -9,6 +11,7 @@ import pytest
 from facial_emotion_ros.errors import BadModel, BadParameter
 from facial_emotion_ros.model_bundle import ModelBundle, embedded_bundle
 from facial_emotion_ros.onnx_session import CPU, RunningModel, open_session, provider_name
+from facial_emotion_ros.process_memory import give_memory_back
 
 CUDA = 'CUDAExecutionProvider'
 PICTURE = {'image': np.zeros((1, 3, 32, 64), np.float32)}
@@ -86,7 +89,8 @@ def test_options_are_taken_off_when_a_provider_is_named():
 def test_cpu_takes_over_once_and_for_good_when_a_provider_fails_at_work(bundle, caplog):
     model = RunningModel(bundle)
     expected = model.run(['heatmap'], PICTURE)
-    model._session, model.provider = Broken(), CUDA
+    # Elsewhere than on the CPU the model's bytes are kept, for the CPU to take over with.
+    model._session, model.provider, model.bundle = Broken(), CUDA, bundle
     with caplog.at_level(logging.WARNING):
         first, second = model.run(['heatmap'], PICTURE), model.run(['heatmap'], PICTURE)
     assert np.array_equal(first, expected) and np.array_equal(second, expected)
@@ -101,3 +105,26 @@ def test_error_names_the_model_when_the_cpu_fails(bundle):
         model.run(['heatmap'], PICTURE)
     with pytest.raises(BadModel, match='centerface failed'):
         RunningModel(bundle).run(['heatmap'], {'image': np.zeros((1, 4, 32, 32), np.float32)})
+
+
+ONE_COPY = """
+from facial_emotion_ros.esr_engine import EsrEngine
+from facial_emotion_ros.process_memory import resident_mb
+import numpy
+before = resident_mb()
+engine = EsrEngine({bundle!r}{anytime})
+size = engine.geometry.size_px
+engine.run(numpy.zeros((1, engine.geometry.planes, size, size), numpy.uint8))
+print(resident_mb() - before, len(engine.bundle.model_bytes))
+"""
+
+
+@pytest.mark.skipif(not give_memory_back(), reason='the C library gives no memory back: it is not glibc')
+@pytest.mark.parametrize('bundle, anytime, weights_mb', [
+    ('esr_9_ferplus', '', 77.7), ('esr_9_ferplus_int8', '', 19.5), ('esr_9_ferplus_int8', ', anytime=True', 19.5)])
+def test_the_weights_are_in_memory_once_when_a_model_has_been_opened(bundle, anytime, weights_mb):
+    program = ONE_COPY.format(bundle=bundle, anytime=anytime)
+    shown = subprocess.run([sys.executable, '-c', program], stdout=subprocess.PIPE, check=True).stdout.split()
+    # Beside them: what runs need, and libraries' pages that are read for the first time.
+    assert weights_mb <= float(shown[0]) < weights_mb * 1.2 + 18
+    assert int(shown[1]) == 0, 'the file is in memory too'
