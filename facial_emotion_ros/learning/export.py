@@ -168,6 +168,8 @@ def _traced(network, example, name, **options):
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter('ignore', DeprecationWarning)
+        # Crops have one size: what it is may be a constant.
+        warnings.filterwarnings('ignore', 'Converting a tensor to a Python integer', torch.jit.TracerWarning)
         torch.onnx.export(
             network,
             (example,),

@@ -86,12 +86,17 @@ class InferenceNetwork(nn.Module):
         return self._attend(blocks, block, features)
 
     def _attend(self, blocks, block, features):
-        """Do what CBAM does, with fewer operators: a branch's maps are small, and each operator costs its call."""
+        """Do what CBAM does, with fewer operators: a branch's maps are small, and each operator costs its call.
+
+        The mean and the maximum of a map over its places are pooling, which a quantised model does in eight bits.
+        """
         if not self.diversified:
             return features
         cbam = getattr(blocks, f'cbam{block}')
         _, first, _, second = cbam.ChannelGate.mlp
-        hidden = torch.relu(first(features.mean((2, 3)))) + torch.relu(first(features.amax((2, 3))))
+        mean = functional.adaptive_avg_pool2d(features, 1).flatten(1)
+        maximum = functional.max_pool2d(features, int(features.shape[2])).flatten(1)
+        hidden = torch.relu(first(mean)) + torch.relu(first(maximum))
         # The second layer is linear: once over the sum of both, with its bias twice.
         channel = torch.sigmoid(functional.linear(hidden, second.weight, 2 * second.bias))
         features = features * channel.reshape(-1, second.out_features, 1, 1)

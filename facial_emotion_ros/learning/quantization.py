@@ -20,7 +20,7 @@ from facial_emotion_ros.model_bundle import MAX_OPSET
 from facial_emotion_ros.onnx_file import MIDDLE, SCALE
 
 #: Operators that are computed in eight bits; what lies between two of them never becomes floating point.
-_IN_EIGHT_BITS = ('Conv', 'MaxPool', 'Split', 'Add')
+_IN_EIGHT_BITS = ('Conv', 'MaxPool', 'GlobalAveragePool', 'Split', 'Add')
 
 #: Operators that hand on the numbers of their input, which therefore have its scale.
 _HAND_ON = ('MaxPool', 'Split')
@@ -152,6 +152,8 @@ class _Quantizer:
             return False
         if node.op_type == 'Conv' and node.input[1] in self._weights and self._weights[node.input[1]].dims[0] == 1:
             return False  # a single map, such as attention to places: nothing to gain, and all that follows hangs on it
+        if node.op_type == 'GlobalAveragePool':
+            return len(self._readers[node.input[0]]) > 1  # attention's; what nobody else reads becomes the answer
         # An Add of feature maps, not one of a bias, nor of what a linear layer gives, which is small.
         return node.op_type != 'Add' or any(self._is_map(name) for name in node.input)
 
