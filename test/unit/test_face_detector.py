@@ -267,7 +267,7 @@ class Spoiled:
     provider, degraded, face_batch = CPU, '', 0
 
     def __init__(self, model, spoil):
-        self._model, self._spoil = model, spoil
+        self._model, self._spoil, self.bundle = model, spoil, model.bundle
 
     def run(self, outputs, feed):
         """Run the model and spoil one output."""
