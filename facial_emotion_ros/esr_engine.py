@@ -8,7 +8,7 @@ from facial_emotion_ros.ensemble import combine
 from facial_emotion_ros.errors import BadImage, BadModel
 from facial_emotion_ros.execution_providers import CPU, ProviderPlan, check_precision
 from facial_emotion_ros.face_crop import CropGeometry, in_range, whole_numbers
-from facial_emotion_ros.model_bundle import ModelBundle, resolve_bundle
+from facial_emotion_ros.model_bundle import opened_bundle
 from facial_emotion_ros.process_memory import give_memory_back
 
 
@@ -27,8 +27,7 @@ class EsrEngine:
             that has none.
         :raises BadModel: if the bundle is refused, or its outputs do not have the shapes that its manifest promises.
         """
-        if not isinstance(bundle, ModelBundle):
-            bundle = ModelBundle.open(resolve_bundle(bundle), expect='esr')
+        bundle = opened_bundle(bundle, expect='esr')
         self.geometry = CropGeometry.from_manifest(bundle.manifest['input'])
         described = bundle.manifest['outputs']['logits']
         self.branches = described['branches']
@@ -42,7 +41,7 @@ class EsrEngine:
         check_precision(plan, bundle)
         self._model = AnytimeNetwork(bundle, plan) if anytime else open_model(bundle, plan)
         self._anytime = anytime
-        del bundle  # whose bytes the parts of a network have been cut from
+        del bundle  # the session has the weights; loading leaves two or three copies more
         give_memory_back()
 
     @property

@@ -12,6 +12,7 @@ from facial_emotion_ros.errors import BadModel, BadParameter
 from facial_emotion_ros.execution_providers import CPU, Provider, ProviderPlan
 from facial_emotion_ros.image import check_image
 from facial_emotion_ros.model_bundle import ModelBundle
+from facial_emotion_ros.process_memory import give_memory_back
 
 #: Boxes of one face overlap more than this (intersection over union), those of two faces less.
 MAX_OVERLAP = 0.3
@@ -77,6 +78,7 @@ class FaceDetector(ABC):
         if isinstance(long_side_px, bool) or not isinstance(long_side_px, int) or not 32 <= long_side_px <= 8192:
             raise BadParameter(f'expected a long side of 32 to 8192 pixels, got {long_side_px!r}')
         self._model = open_model(bundle, providers, threads)
+        give_memory_back()  # what loading leaves
         self._input = bundle.manifest['input']
         self._outputs = self._output_names(bundle.manifest['outputs'])
         missing = sorted({self._input['name'], *self._outputs.values()} - self._model.names)

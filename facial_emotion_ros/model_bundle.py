@@ -260,6 +260,17 @@ def resolve_bundle(name_or_path) -> str:
         raise
 
 
+def opened_bundle(bundle, expect: Optional[str] = None) -> ModelBundle:
+    """Open a bundle unless that has been done.
+
+    :param bundle: ModelBundle, which is returned as it is, or what :func:`resolve_bundle` takes.
+    :param expect: the architecture that is wanted of one that is opened; None takes any that exists.
+    :returns: ModelBundle.
+    :raises BadModel: as :func:`resolve_bundle` and :meth:`ModelBundle.open` do.
+    """
+    return bundle if isinstance(bundle, ModelBundle) else ModelBundle.open(resolve_bundle(bundle), expect)
+
+
 def write_bundle(folder, manifest: Mapping[str, Any], model_bytes: bytes,
                  extra_files=None) -> ModelBundle:
     """Write a bundle, check it by opening it, and only then put it in place of what `folder` held.

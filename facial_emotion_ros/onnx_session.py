@@ -13,7 +13,6 @@ from facial_emotion_ros.execution_providers import CPU, TENSORRT, Provider, Prov
 from facial_emotion_ros.freeze_guard import long_silence
 from facial_emotion_ros.model_bundle import ModelBundle
 from facial_emotion_ros.onnx_file import with_signed_activations
-from facial_emotion_ros.process_memory import give_memory_back
 
 __all__ = ['CPU', 'OpenSession', 'Provider', 'ProviderPlan', 'RunningModel', 'open_session', 'provider_name']
 
@@ -72,7 +71,7 @@ class RunningModel:
         self._plan = ProviderPlan.of(providers, threads)
         #: When a session on TensorRT was opened that has not run yet.
         self._opened_s = time.monotonic()
-        self._open()
+        self._open_session()
 
     @property
     def degraded(self) -> str:
@@ -98,7 +97,7 @@ class RunningModel:
         :raises BadModel: if it fails on the CPU as well. What the CPU gives may hold NaN or infinity.
         """
         if self._plan.broken and self.provider != CPU:  # another model of the same plan has seen it fail
-            self._move_to_cpu()
+            self._open_session()
         try:
             arrays = self._session.run(outputs, feed)
             if self.provider == CPU or all(np.isfinite(array).all() for array in arrays):
@@ -110,7 +109,7 @@ class RunningModel:
             if self.provider == CPU:
                 raise BadModel(f'{self.bundle.name} failed on {CPU}: {cause}') from error
         self._plan.broke(self.provider, f'{self.bundle.name}: {cause}')
-        self._move_to_cpu()
+        self._open_session()
         return self.run(outputs, feed)
 
     def _tell_first_run(self):
@@ -119,14 +118,11 @@ class RunningModel:
             _log.info('%s is ready on TensorRT after %.1f s', self.bundle.name, time.monotonic() - self._opened_s)
         self._opened_s = None
 
-    def _move_to_cpu(self):
-        self._open()
-
-    def _open(self):
+    def _open_session(self):
+        """Open the model on what the plan has left: on the CPU, once a provider has broken."""
         self._session, self.provider, _ = open_session(self.bundle, self._plan)
-        if self.provider == CPU:  # else they are what the CPU may have to take over with
+        if self.provider == CPU:  # else its bytes are what the CPU may have to take over with
             self.bundle = self.bundle.without_model()
-            _forget_bytes(self._session)
 
 
 def _open(bundle: ModelBundle, plan: ProviderPlan, name: str) -> onnxruntime.InferenceSession:
@@ -146,14 +142,9 @@ def _open(bundle: ModelBundle, plan: ProviderPlan, name: str) -> onnxruntime.Inf
     with long_silence():
         session = onnxruntime.InferenceSession(model_bytes, options, providers=entries)
     session.disable_fallback()  # else a failing provider is exchanged for another one in the middle of `run`
-    return session
-
-
-def _forget_bytes(session):
-    """Let go of all copies of the weights but the session's own: loading leaves two or three of them."""
     if hasattr(session, '_model_bytes'):
-        session._model_bytes = None  # kept for a fallback, which disable_fallback has ruled out
-    give_memory_back()
+        session._model_bytes = None  # kept for that fallback alone
+    return session
 
 
 def _announce_build(bundle: ModelBundle, folder: str):

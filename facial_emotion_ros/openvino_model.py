@@ -8,7 +8,6 @@ from facial_emotion_ros.errors import BadModel, BadParameter
 from facial_emotion_ros.execution_providers import ProviderPlan
 from facial_emotion_ros.freeze_guard import long_silence
 from facial_emotion_ros.model_bundle import ModelBundle
-from facial_emotion_ros.process_memory import give_memory_back
 from facial_emotion_ros.signal_stack import kept_signal_stack
 
 #: What is published as the provider that runs a model here.
@@ -56,7 +55,6 @@ class OpenVinoModel:
         with kept_signal_stack():
             self._request = self._compile(openvino, bundle, plan)
             ports = self._request.model_inputs + self._request.model_outputs
-            give_memory_back()
             self.names: Set[str] = set(name for port in ports for name in port.get_names())
 
     @staticmethod

@@ -48,22 +48,22 @@ def generate_launch_description():
 def _node(context):
     """Make the node, now that the arguments are known: those that are left empty leave the file's parameters alone."""
     expect_file(LaunchConfiguration('params_file').perform(context), 'params_file')
+    parameters = {
+        'use_sim_time': ParameterValue(LaunchConfiguration('use_sim_time'), value_type=bool),
+        'autostart': ParameterValue(LaunchConfiguration('autostart'), value_type=bool),
+    }
     given = {
         'input.mode': LaunchConfiguration('mode').perform(context),
         'input.transport': LaunchConfiguration('transport').perform(context),
         'output.humans_prefix': LaunchConfiguration('humans_prefix').perform(context),
     }
-    given = {name: '' if value == 'none' else value for name, value in given.items() if value}
+    parameters.update((name, '' if value == 'none' else value) for name, value in given.items() if value)
     return [Node(
         package='facial_emotion_ros',
         executable='emotion_node',
         name='emotion_node',
         namespace=LaunchConfiguration('namespace'),
-        parameters=[
-            LaunchConfiguration('params_file'),
-            {'use_sim_time': ParameterValue(LaunchConfiguration('use_sim_time'), value_type=bool),
-             'autostart': ParameterValue(LaunchConfiguration('autostart'), value_type=bool)},
-        ] + ([given] if given else []),
+        parameters=[LaunchConfiguration('params_file'), parameters],
         remappings=[('image', LaunchConfiguration('image_topic'))],
         ros_arguments=['--log-level', LaunchConfiguration('log_level')],
         additional_env=transport_environment(),

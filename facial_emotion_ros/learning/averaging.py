@@ -1,5 +1,6 @@
 """The weights that are kept: a moving average, and batch norm statistics that belong to it."""
 
+import contextlib
 import copy
 
 import torch
@@ -32,6 +33,25 @@ class Average:
             mine[name].copy_(its[name])
 
 
+@contextlib.contextmanager
+def batch_norms(network, momentum):
+    """Have a network's batch norm collect statistics otherwise for a while.
+
+    :param network: module.
+    :param momentum: share of what is new; 0: the statistics stay. None: plain mean over the batches.
+    :returns: context manager that gives the list of them; in the end each has its own momentum again.
+    """
+    norms = [module for module in network.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = momentum
+    try:
+        yield norms
+    finally:
+        for norm, former in zip(norms, momenta):
+            norm.momentum = former
+
+
 @torch.no_grad()
 def recalibrate(network, crops, precision=torch.float32):
     """Measure anew the statistics that batch norm normalises by.
@@ -44,15 +64,12 @@ def recalibrate(network, crops, precision=torch.float32):
     :param crops: iterable of (N, 3, S, S) float32 on the network's device; batches count alike.
     :param precision: torch.dtype that convolutions are computed in.
     """
-    norms = [module for module in network.modules() if isinstance(module, torch.nn.BatchNorm2d)]
-    momenta = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # plain mean over the batches
-        norm.train()
-    for batch in crops:
-        with torch.autocast(batch.device.type, precision, enabled=precision != torch.float32):
-            network(batch.contiguous(memory_format=torch.channels_last))
-    for norm, momentum in zip(norms, momenta):
-        norm.momentum = momentum
-        norm.eval()
+    with batch_norms(network, None) as norms:
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.train()
+        for batch in crops:
+            with torch.autocast(batch.device.type, precision, enabled=precision != torch.float32):
+                network(batch.contiguous(memory_format=torch.channels_last))
+        for norm in norms:
+            norm.eval()

@@ -12,7 +12,7 @@ from facial_emotion_ros.execution_providers import ProviderPlan
 from facial_emotion_ros.face_crop import cut_faces
 from facial_emotion_ros.learning.export import network_of, weights_of
 from facial_emotion_ros.learning.grad_cam import grad_cam, on_crop
-from facial_emotion_ros.model_bundle import ModelBundle, resolve_bundle
+from facial_emotion_ros.model_bundle import opened_bundle
 from facial_emotion_ros.pipeline import EmotionPipeline
 
 #: Side of the crop that people look at; the network's own is small and often gray.
@@ -44,8 +44,7 @@ class Explainer:
         :param detector: the same for the detector.
         :raises BadModel: if a bundle is refused, or the ESR's holds no master weights.
         """
-        if not isinstance(bundle, ModelBundle):
-            bundle = ModelBundle.open(resolve_bundle(bundle), expect='esr')
+        bundle = opened_bundle(bundle, expect='esr')
         # The very bundle: that in eight bits beside it is no master, and has no gradients.
         self._pipeline = EmotionPipeline(bundle, detector, providers=ProviderPlan(precision='fp32'))
         self._network = network_of(weights_of(bundle))

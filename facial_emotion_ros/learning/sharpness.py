@@ -9,6 +9,8 @@ import contextlib
 
 import torch
 
+from facial_emotion_ros.learning.averaging import batch_norms
+
 
 @contextlib.contextmanager
 def worst_nearby(network, radius):
@@ -22,20 +24,15 @@ def worst_nearby(network, radius):
     """
     moved = [parameter for parameter in network.parameters() if parameter.grad is not None]
     former = [parameter.detach().clone() for parameter in moved]
-    norms = [module for module in network.modules() if isinstance(module, torch.nn.BatchNorm2d)]
-    momenta = [norm.momentum for norm in norms]
     _climb(moved, radius)
     for parameter in moved:
         parameter.grad = None
-    for norm in norms:
-        norm.momentum = 0.0
     try:
-        yield
+        with batch_norms(network, 0.0):
+            yield
     finally:
         with torch.no_grad():
             torch._foreach_copy_(moved, former)
-        for norm, momentum in zip(norms, momenta):
-            norm.momentum = momentum
 
 
 @torch.no_grad()
