@@ -94,7 +94,8 @@ class ProviderPlan:
     """Execution providers in order of preference, with all that a session needs to know, shared by all models."""
 
     def __init__(self, providers: Sequence[Provider] = (CPU,), threads: int = 1, precision: str = 'auto',
-                 face_batch: int = 0, cache: Optional[EngineCache] = None, engine: str = 'onnxruntime'):
+                 face_batch: int = 0, cache: Optional[EngineCache] = None, engine: str = 'onnxruntime',
+                 spin: bool = False):
         """Check what is asked for; nothing is opened yet.
 
         :param providers: names or (name, options), the wanted one first; those that follow are what to fall back to.
@@ -105,6 +106,8 @@ class ProviderPlan:
             the detector's input then has a fixed size too. 0 lets shapes follow the image.
         :param cache: where TensorRT keeps its engines; None keeps none.
         :param engine: one of ENGINES. OpenVINO runs on the CPU and looks at no provider.
+        :param spin: whether ONNX Runtime's threads wait for the next operator with their processor busy. That is sooner
+            where nobody else wants it, and takes it from the others where somebody does: the camera, or the reader.
         :raises BadParameter: for a value of another type or range.
         """
         if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
@@ -120,6 +123,8 @@ class ProviderPlan:
                                'that engine or another precision')
         if isinstance(face_batch, bool) or not isinstance(face_batch, int) or not 0 <= face_batch <= 64:
             raise BadParameter(f'expected a batch of 0 to 64 faces, got {face_batch!r}')
+        if not isinstance(spin, bool):
+            raise BadParameter(f'expected true or false for spin, got {spin!r}')
         self.names = [provider_name(provider) for provider in providers]
         self._given = {name: {} if isinstance(provider, str) else dict(provider[1])
                        for name, provider in zip(self.names, providers)}  # type: Dict[str, Dict[str, Any]]
@@ -127,6 +132,7 @@ class ProviderPlan:
             self.names.append(CPU)
         self.engine = engine
         self.threads = threads
+        self.spin = spin
         self.precision = precision
         self.face_batch = face_batch
         self.cache = cache

@@ -16,6 +16,11 @@ from facial_emotion_ros.onnx_file import with_signed_activations
 
 __all__ = ['CPU', 'OpenSession', 'Provider', 'ProviderPlan', 'RunningModel', 'open_session', 'provider_name']
 
+#: How threads wait that have nothing to do. ONNX Runtime's default is to spin for tens of milliseconds, which takes the
+#: processor from camera and reader. One millisecond bridges the gaps within a run; it can be said from 1.26 on, and
+#: older versions pass over it. Measured: docs/performance.md.
+_SPINNING = {False: {'allow_spinning': '0'}, True: {'allow_spinning': '1', 'spin_duration_us': '1000'}}
+
 _log = logging.getLogger(__name__)
 
 
@@ -129,6 +134,8 @@ def _open(bundle: ModelBundle, plan: ProviderPlan, name: str) -> onnxruntime.Inf
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = plan.threads
     options.inter_op_num_threads = 1
+    for key, value in _SPINNING[plan.spin].items():
+        options.add_session_config_entry('session.intra_op.' + key, value)
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.log_severity_level = 3  # errors: what its warnings say about providers, `degraded` says better
     for dimension, size in plan.fixed_dimensions(name).items():

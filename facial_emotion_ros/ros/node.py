@@ -169,6 +169,7 @@ class EmotionNode(LifecycleNode):
             'anytime': self._value('inference.deadline_ms') > 0}
         self._engine_build = EngineBuild(models, {
             'providers': list(self._value('inference.providers')), 'threads': self._value('inference.threads'),
+            'spin': self._value('inference.spin'),
             'precision': self._value('inference.precision'), 'face_batch': self._value('inference.face_batch'),
             'engine': self._value('inference.engine'), 'engine_cache': self._value('inference.engine_cache')})
         plan = self._engine_build.plan()

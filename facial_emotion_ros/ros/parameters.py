@@ -122,8 +122,12 @@ TABLE = (
     Parameter('inference.providers', ['CPUExecutionProvider'],
               'ONNX Runtime execution providers, in order of preference; one that is missing or fails is told in one '
               'warning, and the next one runs.'),
-    Parameter('inference.threads', 1,
-              'Threads inside one inference; one is the fastest on a busy processor with two cores.', low=1, high=64),
+    Parameter('inference.threads', 2,
+              'Threads inside one inference. Two answer four faces a third sooner than one; where the processor is '
+              'busy, or has one core, they cost next to nothing.', low=1, high=64),
+    Parameter('inference.spin', False,
+              'Whether threads of ONNX Runtime keep their processor busy while they wait: a single face is read sooner '
+              'where nobody else wants it, and all of them later where camera or reader do.'),
     Parameter('inference.precision', 'auto',
               'What models compute in. auto: int8 on a processor that multiplies it (VNNI, Arm dot product), with the '
               'bundles called like inference.bundle and detector.bundle with _int8 behind, else as these say. int8 '

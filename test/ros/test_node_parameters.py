@@ -10,7 +10,7 @@ from graph_peer import REPOSITORY
 
 
 @pytest.mark.parametrize('parameter, words', [
-    (Parameter('inference.threads', value=2), 'read-only'),
+    (Parameter('inference.threads', value=3), 'read-only'),
     (Parameter('inference.bundle', value='other'), 'read-only'),
     (Parameter('input.max_age_s', value=-1.0), ''),
     (Parameter('input.max_age_s', value=float('nan')), 'nan'),

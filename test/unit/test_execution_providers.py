@@ -123,7 +123,7 @@ def test_options_of_the_user_go_before_ours(esr, stand_in):
 
 @pytest.mark.parametrize('options', [
     {'precision': 'fp64'}, {'precision': ''}, {'face_batch': -1}, {'face_batch': 65}, {'face_batch': True},
-    {'face_batch': 1.0}, {'threads': 0}, {'providers': []}, {'providers': CPU}])
+    {'face_batch': 1.0}, {'threads': 0}, {'spin': 1}, {'providers': []}, {'providers': CPU}])
 def test_refused_when_a_value_is_out_of_range(options):
     with pytest.raises(BadParameter):
         ProviderPlan(**options)

@@ -3,12 +3,15 @@
 import logging
 import subprocess
 import sys
+import time
 
 import numpy as np
 import onnxruntime
 import pytest
 
 from facial_emotion_ros.errors import BadModel, BadParameter
+from facial_emotion_ros.esr_engine import EsrEngine
+from facial_emotion_ros.execution_providers import ProviderPlan
 from facial_emotion_ros.model_bundle import ModelBundle, embedded_bundle
 from facial_emotion_ros.onnx_session import CPU, RunningModel, open_session, provider_name
 from facial_emotion_ros.process_memory import give_memory_back
@@ -63,6 +66,25 @@ def test_cpu_takes_over_loudly_when_a_provider_is_built_in_but_does_not_start(bu
 def test_threads_are_as_asked_for_when_opened(bundle, threads):
     options = open_session(bundle, threads=threads).session.get_session_options()
     assert (options.intra_op_num_threads, options.inter_op_num_threads) == (threads, 1)
+
+
+def test_no_processor_is_kept_busy_when_nothing_is_read():
+    engine = EsrEngine('esr_9_ferplus', ProviderPlan(threads=2))
+    crops = np.zeros((4, engine.geometry.planes) + (engine.geometry.size_px,) * 2, np.uint8)
+    idle_s = processor_s = 0.0
+    for _ in range(20):
+        engine.run(crops)
+        began_s, used_s = time.monotonic(), time.process_time()
+        time.sleep(0.005)
+        idle_s, processor_s = idle_s + time.monotonic() - began_s, processor_s + time.process_time() - used_s
+    # Spinning threads use three quarters of that time and more, on an idle machine.
+    assert processor_s < 0.25 * idle_s
+
+
+@pytest.mark.parametrize('spin', [False, True])
+def test_threads_spin_only_when_asked_to(bundle, spin):
+    options = open_session(bundle, ProviderPlan(threads=2, spin=spin)).session.get_session_options()
+    assert options.get_session_config_entry('session.intra_op.allow_spinning') == str(int(spin))
 
 
 @pytest.mark.parametrize('arguments, expected', [
