@@ -1,5 +1,7 @@
 """The parameter table, and that YAML and documentation say the same."""
 
+import ast
+import glob
 import os
 
 import pytest
@@ -109,3 +111,13 @@ def test_the_documentation_holds_the_table_when_compared():
     with open(os.path.join(REPOSITORY, 'docs', 'parameters.md')) as stream:
         assert parameter_files.as_markdown() in stream.read(), (
             'put the output of `python3 -m facial_emotion_ros.ros.parameter_files markdown` into docs/parameters.md')
+
+
+def test_every_parameter_is_read_when_the_node_s_code_is_searched():
+    said = set()
+    for path in glob.glob(os.path.join(os.path.dirname(parameters.__file__), '*.py')):
+        if os.path.basename(path) != 'parameters.py':
+            with open(path, encoding='utf-8') as stream:
+                said.update(node.value for node in ast.walk(ast.parse(stream.read()))
+                            if isinstance(node, ast.Constant) and isinstance(node.value, str))
+    assert [parameter.name for parameter in parameters.TABLE if parameter.name not in said] == []
