@@ -16,7 +16,7 @@ from facial_emotion_ros.face_estimate import FaceEstimate, Reading
 from facial_emotion_ros.face_finder import FaceFinder
 from facial_emotion_ros.face_tracker import FaceTracker
 from facial_emotion_ros.image import check_image
-from facial_emotion_ros.model_bundle import ModelBundle, opened_bundle
+from facial_emotion_ros.model_bundle import opened_bundle
 from facial_emotion_ros.precision_choice import bundle_for
 from facial_emotion_ros.smoothing import FaceSmoothing
 
@@ -75,9 +75,9 @@ class EmotionPipeline:
         :raises BadModel: if a bundle is refused.
         """
         plan = ProviderPlan.of(providers, threads)
-        self.engine = EsrEngine(esr if isinstance(esr, ModelBundle) else bundle_for(esr, plan), plan, anytime=anytime)
+        self.engine = EsrEngine(bundle_for(esr, plan), plan, anytime=anytime)
         if not hasattr(detector, 'detect'):
-            bundle = opened_bundle(detector if isinstance(detector, ModelBundle) else bundle_for(detector, plan))
+            bundle = opened_bundle(bundle_for(detector, plan))
             options = {} if min_score is None else {'min_score': min_score}
             detector = open_detector(bundle, long_side_px=long_side_px, providers=plan, **options)
         self.detector = detector

@@ -30,9 +30,9 @@ def open_reader(spec):
     from facial_emotion_ros.execution_providers import CPU, ProviderPlan
 
     is_provider = spec['engine'].endswith('ExecutionProvider')
-    # The machine is this engine's alone while it has its turn, so its threads may spin, as torch's and OpenVINO's do.
     # A float model computes as it says itself; precision is what TensorRT or OpenVINO make of it.
     own = spec['engine'] == 'openvino' or is_provider
+    # The machine is this engine's alone while it has its turn: its threads may spin.
     plan = ProviderPlan([spec['engine'], CPU] if is_provider else [CPU], spec['threads'],
                         precision=spec['precision'] if own else 'fp32', face_batch=1 if is_provider else 0,
                         engine='openvino' if spec['engine'] == 'openvino' else 'onnxruntime', spin=True)

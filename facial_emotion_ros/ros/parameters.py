@@ -126,8 +126,8 @@ TABLE = (
               'Threads inside one inference. Two answer four faces a third sooner than one; where the processor is '
               'busy, or has one core, they cost next to nothing.', low=1, high=64),
     Parameter('inference.spin', False,
-              'Whether threads of ONNX Runtime keep their processor busy while they wait: a single face is read sooner '
-              'where nobody else wants it, and all of them later where camera or reader do.'),
+              'Whether threads of ONNX Runtime keep their processor busy while they wait: a single face is read a '
+              'millisecond or so sooner where nobody else wants it, and all of them later where camera or reader do.'),
     Parameter('inference.precision', 'auto',
               'What models compute in. auto: int8 on a processor that multiplies it (VNNI, Arm dot product), with the '
               'bundles called like inference.bundle and detector.bundle with _int8 behind, else as these say. int8 '
