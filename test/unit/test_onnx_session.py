@@ -148,6 +148,7 @@ print(taken, len(engine.bundle.model_bytes))
 def test_the_weights_are_in_memory_once_when_a_model_has_been_opened(bundle, anytime, weights_mb):
     program = ONE_COPY.format(bundle=bundle, anytime=anytime)
     shown = subprocess.run([sys.executable, '-c', program], stdout=subprocess.PIPE, check=True).stdout.split()
-    # Beside them: what sessions need, and libraries' pages that are read for the first time.
-    assert weights_mb <= float(shown[0]) < weights_mb * 1.2 + 18
+    # Beside them: what sessions need, and libraries' pages that are read for the first time: most with ONNX Runtime
+    # 1.10, where the parts of an anytime ensemble took 47 MB. A second copy of the smaller weights would make 51 here.
+    assert weights_mb <= float(shown[0]) < weights_mb * 1.2 + 26
     assert int(shown[1]) == 0, 'the file is in memory too'
