@@ -7,7 +7,9 @@ Each has the camera's name as its namespace, and /<name>/humans as its ROS4HRI p
 """
 
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.actions import DeclareLaunchArgument, EmitEvent, OpaqueFunction
+from launch.events import matches_action
+from launch.events.process import ShutdownProcess
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
@@ -33,9 +35,9 @@ def generate_launch_description():
         DeclareLaunchArgument('autostart', default_value='true', choices=['true', 'false'],
                               description='Whether the nodes configure and activate themselves; false where a '
                                           'lifecycle manager does that.'),
-        DeclareLaunchArgument('respawn', default_value='false', choices=['true', 'false'],
-                              description='Whether another one is started, 2 s later, when a process has ended without '
-                                          'being told to.'),
+        DeclareLaunchArgument('respawn', default_value='true', choices=['true', 'false'],
+                              description="Whether a node's process that crashed or froze is started again after 2 s; "
+                                          'one that was told to end, or that refused its parameters, is not.'),
         DeclareLaunchArgument('log_level', default_value='info',
                               description='Least severity that is logged: debug, info, warn, error or fatal.'),
         OpaqueFunction(function=_nodes),
@@ -64,5 +66,13 @@ def _node(camera):
         additional_env=transport_environment(),
         respawn=LaunchConfiguration('respawn'),
         respawn_delay=2.0,
+        on_exit=_stay_down,
         output='screen',
     )
+
+
+def _stay_down(event, _context):
+    """Cancel the respawn after exit status 0 (a signal) or 2 (refused parameters): it would only end again."""
+    if event.returncode in (0, 2):
+        return [EmitEvent(event=ShutdownProcess(process_matcher=matches_action(event.action)))]
+    return []

@@ -2,6 +2,8 @@
 
 import importlib.util
 import json
+import os
+import re
 import signal
 import subprocess
 import sys
@@ -73,6 +75,27 @@ def test_arguments_come_before_the_parameter_file_when_given(launch, peer):
     peer.wait_state('active')
     names = ['input.transport', 'output.humans_prefix', 'input.mode']
     assert [value.string_value for value in peer.get_parameters(names)] == ['compressed', '/front/humans', 'image']
+
+
+def test_another_node_is_started_when_the_process_is_killed(launch, peer, tmp_path):
+    process = launch('node.launch.py')
+    peer.wait_state('active')
+    pattern = r'process started with pid \[(\d+)\]'
+    log = tmp_path / 'launch.log'
+    os.kill(int(re.search(pattern, log.read_text()).group(1)), signal.SIGKILL)
+    peer.wait(lambda: len(re.findall(pattern, log.read_text())) == 2, 'another process', 30.0)
+    # That one is told to end, and launch has nothing left to do.
+    peer.wait(lambda: log.read_text().count('Active: ') == 2, 'an active node', 30.0)
+    os.kill(int(re.findall(pattern, log.read_text())[1]), signal.SIGINT)
+    peer.wait(lambda: process.poll() is not None, 'the end of the launch', 30.0)
+    assert len(re.findall(pattern, log.read_text())) == 2
+
+
+def test_no_other_node_is_started_when_the_parameters_are_refused(launch, peer, tmp_path):
+    (tmp_path / 'broken.yaml').write_text('no mapping')
+    process = launch('node.launch.py', 'params_file:=%s' % (tmp_path / 'broken.yaml'))
+    peer.wait(lambda: process.poll() is not None, 'the end of the launch', 30.0)
+    assert (tmp_path / 'launch.log').read_text().count('process started with pid') == 1
 
 
 def test_humans_topics_are_off_when_launched_with_none(launch, peer):

@@ -4,8 +4,10 @@ import ast
 import importlib.util
 import os
 import re
+import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -106,6 +108,22 @@ def test_cameras_launch_gives_each_node_a_place_of_its_own():
     given = {name: ast.dump(value) for name, value in keywords(calls(tree_of('cameras.launch.py'), 'Node')[0]).items()}
     assert "attr='name'" in given['namespace'] and "attr='image_topic'" in given['remappings']
     assert "'output.humans_prefix'" in given['parameters'] and "attr='humans_prefix'" in given['parameters']
+
+
+@pytest.mark.parametrize('name', ['node.launch.py', 'cameras.launch.py'])
+def test_a_process_is_started_again_when_it_crashed_and_stays_down_when_that_would_not_help(name):
+    tree = tree_of(name)
+    [respawn] = [keywords(call) for call in calls(tree, 'DeclareLaunchArgument') if call.args[0].value == 'respawn']
+    assert ast.literal_eval(respawn['default_value']) == 'true'
+    [node] = calls(tree, 'Node')
+    [on_exit] = [step for step in tree.body if getattr(step, 'name', '') == keywords(node)['on_exit'].id]
+    # What it does by itself, with stand-ins for launch; test/ros/test_launch.py runs it for real.
+    names = {'EmitEvent': lambda event: event, 'matches_action': lambda action: action,
+             'ShutdownProcess': lambda process_matcher: process_matcher}
+    exec(compile(ast.Module([on_exit], []), name, 'exec'), names)
+    kept_down = [status for status in (0, 1, 2, -signal.SIGALRM, -signal.SIGSEGV)
+                 if names[on_exit.name](SimpleNamespace(returncode=status, action='it'), None) == ['it']]
+    assert kept_down == [0, 2]
 
 
 @pytest.mark.parametrize('name', LAUNCH_FILES)
