@@ -10,7 +10,10 @@ ARG BASE_IMAGE=ros:jazzy-ros-base-noble
 FROM ${BASE_IMAGE}
 
 SHELL ["/bin/bash", "-e", "-o", "pipefail", "-c"]
+# The package switches the telemetry of ONNX Runtime off by itself; this is for what imports the library alone, as the
+# check below.
 ENV ROS_DISTRO=jazzy
+ENV ORT_DISABLE_TELEMETRY=1
 
 RUN apt-get update \
     && apt-get install -y --no-install-recommends python3-numpy python3-opencv python3-pip \

@@ -8,6 +8,9 @@ import signal
 
 import pytest
 
+# Before any test imports ONNX Runtime, which sends telemetry otherwise; so do the processes that tests start.
+import facial_emotion_ros  # noqa: F401
+
 # A shell that starts a program in the background has it ignore SIGINT, and its children inherit that; a program under
 # test is started as if somebody sat at its terminal.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:

@@ -100,8 +100,6 @@ def _last_line(error):
 
 
 def _import_ray():
-    # Nothing of a fleet is told to anybody; the variable counts when Ray starts.
-    os.environ.setdefault('RAY_USAGE_STATS_ENABLED', '0')
     try:
         import ray
     except ImportError as error:

@@ -29,9 +29,8 @@ NODE = {'num_cpus': 1, 'object_store_memory': 80 << 20}
 
 @pytest.fixture(scope='module')
 def cluster():
-    """Return a cluster of two nodes; it tells nobody of itself."""
+    """Return a cluster of two nodes; the package has switched its usage statistics off."""
     with pytest.MonkeyPatch.context() as environment:
-        environment.setenv('RAY_USAGE_STATS_ENABLED', '0')
         environment.setenv('RAY_DEDUP_LOGS', '0')
         environment.setenv('PYTHONPATH', os.pathsep.join(sys.path))  # its processes import what this one can
         cluster = Cluster(initialize_head=True, head_node_args=dict(NODE, include_dashboard=False))
