@@ -2,14 +2,14 @@
 
 import json
 import os
-import re
-import shutil
 import time
 
 from facial_emotion_ros.atomic_file import write_whole
+from facial_emotion_ros.bag_evaluation.films import film_names
 from facial_emotion_ros.bag_evaluation.judge import Judge
 from facial_emotion_ros.bag_evaluation.recorded import Recorded, find_recorded
 from facial_emotion_ros.bag_evaluation.report import report_html
+from facial_emotion_ros.bag_evaluation.results_folder import REPORT, SUMMARY, new_results
 from facial_emotion_ros.bag_evaluation.summary import losses_of, summary_of
 from facial_emotion_ros.bag_evaluation.totals import figures
 from facial_emotion_ros.bag_evaluation.truth import open_truth
@@ -19,12 +19,8 @@ from facial_emotion_ros.bags.frames import read_frames
 from facial_emotion_ros.bags.message_types import COMPRESSED_IMAGE, IMAGE
 from facial_emotion_ros.errors import BadBag, FacialEmotionError
 
-#: What an evaluation writes, and what one that was killed may have begun.
-_OURS = re.compile(r'(frames\.(csv|parquet)|timings\.csv|annotated(_.*)?(\.mp4|\.avi)?)$|'
-                   r'\.(frames|timings|annotated).*\.part(\.mp4|\.avi)?$')
 
-
-def evaluate_bag(path, output, options, progress=None, command='', measure_live=None):
+def evaluate_bag(path, output, options, progress=None, command='', measure_live=None, force=False):
     """Evaluate a recording.
 
     The same recording, bundles and engine give the same bytes in all files but timings.csv, and in all of summary.json
@@ -39,11 +35,12 @@ def evaluate_bag(path, output, options, progress=None, command='', measure_live=
     :param command: what was typed, for the record.
     :param measure_live: function (path, camera) -> dict that plays the recording through the node and measures it,
         such as :func:`.live.measure_live`; None does not. What it says goes into the block `run`.
+    :param force: replace files of the folder that no evaluation wrote.
     :returns: dict, as summary.json holds it; with several bundles a list of these.
-    :raises BadBag: if the recording cannot be read, or holds no image.
+    :raises BadBag: if the recording cannot be read or holds no image, or if the results cannot be written; whatever is
+        raised, earlier results in the folder are as they were.
     :raises BadDataset: if the truth cannot be read.
     :raises BadModel: if a bundle is refused.
-    :raises OSError: if the folder cannot be written to.
     """
     began_s = time.perf_counter()
     identity = hash_of(path)
@@ -51,31 +48,18 @@ def evaluate_bag(path, output, options, progress=None, command='', measure_live=
         cameras = choose_cameras(bag, options.topics)
         truth = open_truth(options.truth, bag, len(cameras) > 1)
         topic = find_recorded(bag, options.recorded, options.truth)
-        judges = []
-        try:
-            for bundle, folder in zip(options.bundles or ('',), folders_of(options, output)):
-                os.makedirs(folder, exist_ok=True)
-                judges.append(Judge(bundle, folder, options, cameras, judges[0].pipeline.detector if judges else None))
-                judges[-1].recorded = Recorded(bag, topic) if topic else None
-            # Where faces are followed in between, the detector is asked when that is due, and not ahead.
-            look = judges[0].pipeline.detect if options.every_n == 1 else None
-            _play(bag, cameras, truth, judges, look, progress)
-        except BaseException:
-            for judge in judges:
-                judge.discard()
-            raise
-        for judge in judges:
-            judge.close()
-        seconds = time.perf_counter() - began_s
-        summaries = [summary_of(bag, identity, judge, truth, None if len(judges) > 1 else seconds, command)
-                     for judge in judges]
-    if measure_live is not None:
-        try:
-            summaries[0]['run']['live'] = measure_live(path, cameras[0])
-        except FacialEmotionError as error:
-            summaries[0]['run']['notes'].append(f'the node could not be measured live: {error}')
-    for judge, summary in zip(judges, summaries):
-        _write(judge, summary)
+        with new_results(output, options.folder_names(), _names(options, cameras), force) as folders:
+            judges = _judge(bag, cameras, truth, topic, options, folders, progress)
+            seconds = time.perf_counter() - began_s
+            summaries = [summary_of(bag, identity, judge, truth, None if len(judges) > 1 else seconds, command)
+                         for judge in judges]
+            if measure_live is not None:
+                try:
+                    summaries[0]['run']['live'] = measure_live(path, cameras[0])
+                except FacialEmotionError as error:
+                    summaries[0]['run']['notes'].append(f'the node could not be measured live: {error}')
+            for judge, summary in zip(judges, summaries):
+                _write(judge, summary)
     return summaries if len(summaries) > 1 else summaries[0]
 
 
@@ -89,19 +73,39 @@ def folders_of(options, output):
     return [os.path.join(output, name) if name else output for name in options.folder_names()]
 
 
+def _names(options, cameras):
+    """List the files that an evaluation will write whatever it finds."""
+    return ['frames.csv', 'frames.parquet', 'timings.csv', REPORT, SUMMARY,
+            *(['annotated'] if options.write_bag else []),
+            *(f'{name}.mp4' for name in film_names(cameras).values() if options.video)]
+
+
+def _judge(bag, cameras, truth, topic, options, folders, progress):
+    """Let each bundle read the recording; the judges have finished their tables and films when they are returned."""
+    judges = []
+    try:
+        for bundle, folder in zip(options.bundles or ('',), folders):
+            judges.append(Judge(bundle, folder, options, cameras, judges[0].pipeline.detector if judges else None))
+            judges[-1].recorded = Recorded(bag, topic) if topic else None
+        # Where faces are followed in between, the detector is asked when that is due, and not ahead.
+        look = judges[0].pipeline.detect if options.every_n == 1 else None
+        _play(bag, cameras, truth, judges, look, progress)
+        for judge in judges:
+            judge.close()
+    except BaseException:
+        for judge in judges:
+            judge.discard()
+        raise
+    return judges
+
+
 def _write(judge, summary):
-    """Write page and summary, and delete what a former evaluation left in the folder and this one did not want."""
+    """Write page and summary, which lists all files."""
+    summary['files'] = sorted(judge.written | {REPORT, SUMMARY})
     page = report_html(summary, judge.story)
     text = json.dumps(summary, indent=1, allow_nan=False) + '\n'
-    try:
-        write_whole(os.path.join(judge.output, 'report.html'), page.encode('utf-8', 'backslashreplace'))
-        write_whole(os.path.join(judge.output, 'summary.json'), text.encode('utf-8', 'backslashreplace'))
-    except OSError as error:
-        raise BadBag('; '.join([*judge.faults, f'report.html and summary.json: {error}'])) from error
-    for name in set(os.listdir(judge.output)) - judge.written:
-        if _OURS.match(name):
-            former = os.path.join(judge.output, name)
-            shutil.rmtree(former) if os.path.isdir(former) else os.remove(former)
+    for name, content in ((REPORT, page), (SUMMARY, text)):
+        write_whole(os.path.join(judge.output, name), content.encode('utf-8', 'backslashreplace'))
 
 
 def choose_cameras(bag, named=()):
@@ -134,8 +138,6 @@ def _play(bag, cameras, truth, judges, look, progress):
             first = first or frame
             for judge in judges:
                 judge.take(frame, truth, first)
-                if judge.stopped:
-                    return
             if progress is not None:
                 progress(done, wanted)
     finally:

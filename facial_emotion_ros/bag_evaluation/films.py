@@ -3,6 +3,16 @@
 from facial_emotion_ros.annotated_film import AnnotatedFilm
 
 
+def film_names(cameras):
+    """Name the films.
+
+    :param cameras: topics; of several, each film has its camera in its name.
+    :returns: dict of topic to name without suffix.
+    """
+    words = {camera: camera.strip('/').replace('_', '__').replace('/', '_') for camera in cameras}
+    return {camera: f'annotated_{word}' if len(cameras) > 1 else 'annotated' for camera, word in words.items()}
+
+
 class Films:
     """Writes what each camera saw, with the faces' estimates drawn. names: of the files that are complete."""
 
@@ -10,12 +20,10 @@ class Films:
         """Begin.
 
         :param folder: for the films.
-        :param cameras: topics; of several, each film has its camera in its name.
+        :param cameras: topics.
         """
-        words = {camera: camera.strip('/').replace('_', '__').replace('/', '_') for camera in cameras}
         self.names = set()
-        self._films = {camera: AnnotatedFilm(folder, f'annotated_{word}' if len(cameras) > 1 else 'annotated')
-                       for camera, word in words.items()}
+        self._films = {camera: AnnotatedFilm(folder, name) for camera, name in film_names(cameras).items()}
 
     def add(self, camera, picture, time_s):
         """Add a frame: (H, W, 3) uint8 BGR, time in seconds."""
@@ -27,7 +35,7 @@ class Films:
         :raises OSError: if the disk did not take one.
         """
         for film in self._films.values():
-            self.names.add(film.close())
+            self.names |= {film.close()} - {''}
 
     def discard(self):
         """Delete what was begun."""

@@ -10,17 +10,20 @@ from facial_emotion_ros.bag_evaluation.evaluate import evaluate_bag
 from facial_emotion_ros.bag_evaluation.fleet_figures import fleet_summary, read_summaries
 from facial_emotion_ros.bag_evaluation.fleet_frames import gather_frames
 from facial_emotion_ros.bag_evaluation.fleet_report import fleet_html
-from facial_emotion_ros.bag_evaluation.fleet_task import FINISHED, FleetTask, key_of
+from facial_emotion_ros.bag_evaluation.fleet_task import FINISHED, FleetTask, key_of, read_json
 from facial_emotion_ros.bag_evaluation.fleet_truth import options_of_each
 from facial_emotion_ros.bag_evaluation.local_fleet import run_locally
 from facial_emotion_ros.bag_evaluation.ray_fleet import run_on_ray
 from facial_emotion_ros.bag_evaluation.report_words import many
 from facial_emotion_ros.bag_evaluation.result_store import open_store
-from facial_emotion_ros.errors import BadParameter
+from facial_emotion_ros.errors import BadBag, BadParameter
+
+#: What tells of all recordings together: the page, and the figures.
+INDEX, FLEET = 'index.html', 'fleet.json'
 
 
 def evaluate_fleet(bags, output, options, workers=1, ray_address=None, evaluate=evaluate_bag, progress=None,
-                   command=''):
+                   command='', force=False):
     """Evaluate recordings, and gather what they say.
 
     Each has a folder of its own in output/bags, named by its name and content. What is in there and whole, with the
@@ -35,9 +38,11 @@ def evaluate_fleet(bags, output, options, workers=1, ray_address=None, evaluate=
     :param evaluate: function like :func:`evaluate_bag` that every process can import.
     :param progress: called with (recordings done, recordings in all, record of the one that has just ended).
     :param command: what was typed, for the record.
+    :param force: replace an index.html or fleet.json that no such run wrote.
     :returns: dict, as fleet.json holds it; a recording that failed has the status 'failed' and an error.
     :raises FacialEmotionError: if there is nothing to evaluate, a bundle is missing, a file of truth cannot be read,
-        another run has the output or a recording is in it, or the cluster cannot be reached.
+        another run has the output, a recording or something foreign is in it, the cluster cannot be reached, or the
+        pages and figures of all cannot be written; the results of each recording are kept then.
     :raises KeyboardInterrupt: after all processes have ended; what is done is kept.
     """
     if workers < 1:
@@ -58,6 +63,8 @@ def evaluate_fleet(bags, output, options, workers=1, ray_address=None, evaluate=
 
     began_s = time.perf_counter()
     with store.locked():
+        if not force:
+            _refuse_foreign(store, output)
         if ray_address:
             run_on_ray(tasks, ray_address, take)
         else:
@@ -65,7 +72,24 @@ def evaluate_fleet(bags, output, options, workers=1, ray_address=None, evaluate=
         run = {'command': command, 'made': time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime()),
                'seconds': time.perf_counter() - began_s, 'workers': None if ray_address else workers,
                'ray': ray_address or None, 'key': key, 'options': json.loads(options.text())}
-        return _gather(store, records, run, {task.place: task.key for task in tasks})
+        try:
+            return _gather(store, records, run, {task.place: task.key for task in tasks})
+        except OSError as error:
+            raise BadBag(f'the figures of all recordings together cannot be written to {output} ('
+                         f'{error.strerror or error}); each recording that is done is kept: free some space, then run '
+                         'the same command again') from error
+
+
+def _refuse_foreign(store, output):
+    """Refuse to replace files that have our names and that no run wrote."""
+    known = read_json(store.read(FLEET))
+    if isinstance(known.get('bags'), list) and isinstance(known.get('counts'), dict):
+        return
+    there = [name for name in (INDEX, FLEET) if store.read(name) is not None]
+    if there:
+        raise BadBag(f'{output}: expected a folder that is new, empty, or holds earlier results of many recordings, '
+                     f'got one with {" and ".join(there)} that no evaluation wrote; name another --output, or replace '
+                     f'{"it" if len(there) == 1 else "them"} by --force')
 
 
 def _refuse_recording(output, places=()):
@@ -83,8 +107,8 @@ def _gather(store, records, run, keys):
             summaries[record['folder']] = read_summaries(store, record, FINISHED)
     fleet = fleet_summary(records, summaries, run)
     fleet['run']['frame_parts'] = gather_frames(store, fleet['bags'], keys)
-    store.write('index.html', fleet_html(fleet).encode('utf-8'))
-    store.write('fleet.json', (json.dumps(fleet, indent=1, allow_nan=False) + '\n').encode('utf-8'))
+    store.write(INDEX, fleet_html(fleet).encode('utf-8'))
+    store.write(FLEET, (json.dumps(fleet, indent=1, allow_nan=False) + '\n').encode('utf-8'))
     return fleet
 
 

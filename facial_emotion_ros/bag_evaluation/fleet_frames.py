@@ -10,7 +10,7 @@ def gather_frames(store, bags, keys):
     """Bring the folder frames/ of the output up to date.
 
     Each part is a recording's frames.parquet with the columns `bag` (folder of its results) and `bundle` in front, in
-    one file; parts that are up to date stay, those of other recordings go.
+    one file; parts that are up to date stay, those of other recordings go. Files that no run wrote stay too.
 
     :param store: LocalStore or UrlStore.
     :param bags: as fleet.json has them.
@@ -31,7 +31,8 @@ def gather_frames(store, bags, keys):
             if _bring(store, source, f'frames/{name}', words, f'{bag["content_hash"]} {keys[bag["place"]]}'):
                 wanted.add(name)
     for name in set(store.names('frames')) - wanted:
-        store.remove(f'frames/{name}')
+        if name.endswith('.parquet') and _made_from(store.read(f'frames/{name}') or b''):
+            store.remove(f'frames/{name}')
     return len(wanted)
 
 
@@ -75,5 +76,5 @@ def _made_from(content):
 
     try:
         return (parquet.read_schema(io.BytesIO(content)).metadata or {}).get(_MADE_FROM, b'').decode()
-    except pyarrow.ArrowInvalid:
+    except (pyarrow.ArrowException, OSError):  # no Parquet file, or a damaged one
         return ''

@@ -25,7 +25,7 @@ FINISHED = 'finished.json'
 SUMMARY = 'summary.json'
 
 #: Of finished.json; results of another format are made anew.
-_FORMAT = 1
+_FORMAT = 2
 
 
 class FleetTask(NamedTuple):
@@ -103,10 +103,10 @@ def one_line(error):
 
 def is_finished(store, folder, content_hash, key):
     """Tell whether a folder holds whole results of this recording with this key."""
-    finished = _json(store.read(f'bags/{folder}/{FINISHED}'))
+    finished = read_json(store.read(f'bags/{folder}/{FINISHED}'))
     if finished.get('content_hash') != content_hash or finished.get('key') != key or not finished.get('summaries'):
         return False
-    return all(_json(store.read(f'bags/{folder}/{name}')) for name in finished['summaries'])
+    return all(read_json(store.read(f'bags/{folder}/{name}')) for name in finished['summaries'])
 
 
 def _evaluate(task, record):
@@ -149,7 +149,7 @@ def _find_known(store, task, fingerprint):
     name = name_of(task.place)
     for folder in store.names('bags'):
         if folder.startswith(f'{name}-'):
-            finished = _json(store.read(f'bags/{folder}/{FINISHED}'))
+            finished = read_json(store.read(f'bags/{folder}/{FINISHED}'))
             content_hash = finished.get('content_hash')
             if (finished.get('place'), finished.get('fingerprint')) == (task.place, fingerprint) and is_finished(
                     store, folder, content_hash, task.key):
@@ -157,8 +157,12 @@ def _find_known(store, task, fingerprint):
     return None
 
 
-def _json(content):
-    """Read a JSON object; an empty one where there is none that is whole."""
+def read_json(content):
+    """Read a JSON object.
+
+    :param content: bytes, or None.
+    :returns: dict; empty where that is no whole JSON object.
+    """
     try:
         found = json.loads(content or b'')
     except ValueError:

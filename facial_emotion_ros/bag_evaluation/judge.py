@@ -22,8 +22,8 @@ STEPS = ('read', 'decode', 'detect', 'estimate')
 class Judge:
     """Runs one network over the images of all cameras.
 
-    runs: {camera: CameraRun}; story: Story; faults: what could not be written; notes: what was left
-    out on purpose; written: names of the files that are complete; stopped: why it cannot go on, ''.
+    runs: {camera: CameraRun}; story: Story; notes: what was left out on purpose; written: names of the files that are
+    complete.
     """
 
     def __init__(self, esr, output, options, cameras, detector=None):
@@ -42,11 +42,11 @@ class Judge:
         self.pipeline = EmotionPipeline(
             _very(esr) if esr else ESR, detector, providers=plan, max_faces=options.max_faces,
             long_side_px=options.long_side_px, every_n=options.every_n)
-        self.output, self.story, self.faults, self.notes, self.stopped = output, Story(), [], [], ''
+        self.output, self.story, self.notes = output, Story(), []
         self.runs, self._cameras, self._options = {}, cameras, options
         self.recorded, self.written = None, set()
         self.times_ms = {step: array('f') for step in STEPS}
-        self._frames, self._sinks = 0, {}
+        self._sinks = {}
         try:
             self._open()
         except BaseException:
@@ -61,8 +61,6 @@ class Judge:
             self._sinks['frames.parquet'] = ParquetTable(path + 'frames.parquet')
         except ImportError:
             self.notes.append('frames.parquet is left out: pyarrow is not installed (pip install pyarrow)')
-        except OSError as error:
-            self.faults.append(f'frames.parquet is not written: {error}')
         if self._options.write_bag:
             from facial_emotion_ros.bag_evaluation.annotated_bag import AnnotatedBag
 
@@ -77,6 +75,7 @@ class Judge:
         :param frame: Frame.
         :param truth: NoTruth or one of its kind.
         :param first: the recording's first Frame.
+        :raises OSError: if the disk does not take it.
         """
         run = self.runs.get(frame.camera)
         if run is None:
@@ -95,21 +94,26 @@ class Judge:
         steps_ms = (*(1e3 * each for each in (frame.read_s, frame.decode_s, frame.found_s)), took_ms)
         for step, value in zip(STEPS, steps_ms):
             self.times_ms[step].append(value)
+        self._add(frame, run, faces, steps_ms)
+
+    def _add(self, frame, run, faces, steps_ms):
+        """Write the answer into all files."""
         rows = rows_of(frame, run.time_s, faces)
-        self._write('frames.csv', lambda sink: sink.add(rows))
-        self._write('frames.parquet', lambda sink: sink.add(rows))
-        self._write('timings.csv', lambda sink: sink.add([(frame.camera, frame.number, *(round(value, 3)
-                                                                                        for value in steps_ms))]))
-        live_ids = run.pipeline.tracker.live_ids
-        self._write('annotated', lambda sink: sink.add(frame, faces, live_ids))
-        self._frames += 1
+        for name in ('frames.csv', 'frames.parquet'):
+            if name in self._sinks:
+                self._sinks[name].add(rows)
+        self._sinks['timings.csv'].add([(frame.camera, frame.number, *(round(value, 3) for value in steps_ms))])
+        if 'annotated' in self._sinks:
+            self._sinks['annotated'].add(frame, faces, run.pipeline.tracker.live_ids)
 
     def close(self):
-        """Finish the files that can be finished."""
-        for name, sink in list(self._sinks.items()):
-            self._write(name, lambda sink: sink.close())
-            if name in self._sinks:
-                self.written |= sink.names if isinstance(sink, Films) else {name}
+        """Finish the files.
+
+        :raises OSError: if the disk does not take one.
+        """
+        for name, sink in self._sinks.items():
+            sink.close()
+            self.written |= sink.names if isinstance(sink, Films) else {name}
         self._sinks = {}
 
     def discard(self):
@@ -131,31 +135,8 @@ class Judge:
         if self._options.blur_faces:
             image = drawing.blur_faces(image, [estimate.box for estimate in estimates])
         self.story.add(frame.camera, max(time_s, 0.0), image, faces, lambda: drawing.draw_estimates(image, estimates))
-        self._write('film', lambda sink: sink.add(frame.camera, drawing.draw_estimates(image, estimates), time_s))
-
-    def _write(self, name, action):
-        """Do something with a sink; one that fails is given up, and what it holds so far is kept where it is of use."""
-        sink = self._sinks.get(name)
-        if sink is None:
-            return
-        try:
-            action(sink)
-        except OSError as error:
-            del self._sinks[name]
-            said = f'{name} could not be written, at image {self._frames} ({error.strerror or error})'
-            if not isinstance(sink, CsvTable):
-                sink.discard()
-                self.faults.append(f'{said}; it is deleted')
-                return
-            try:
-                sink.salvage()
-                self.written.add(name)
-                self.faults.append(f'{said}; the rows before are kept')
-            except OSError:
-                sink.discard()
-                self.faults.append(f'{said}; it is deleted')
-            if name == 'frames.csv':
-                self.stopped = said
+        if 'film' in self._sinks:
+            self._sinks['film'].add(frame.camera, drawing.draw_estimates(image, estimates), time_s)
 
 
 def _very(name):

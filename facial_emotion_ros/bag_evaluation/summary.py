@@ -28,7 +28,7 @@ def summary_of(bag, identity, judge, truth, seconds, command):
     told = truth_figures(whole)
     parts = [part for run in runs.values() for _, part in sorted(run.stretches.items())]
     ranges = intervals(parts)
-    faults = bag.faults + losses_of(runs) + judge.faults
+    faults = bag.faults + losses_of(runs)
     if told is not None:
         told = dict(told, source=truth.source, intervals={
             name: ranges[name] for name in ('accuracy', 'macro_f1', 'macro_recall') if name in ranges})
@@ -42,7 +42,7 @@ def summary_of(bag, identity, judge, truth, seconds, command):
                 'topics': {topic.name: {'type': topic.msgtype, 'messages': topic.count}
                            for topic in bag.topics.values()},
                 'faults': faults},
-        'whole': not (bag.faults or judge.faults or any(run.losses for run in runs.values())),
+        'whole': not (bag.faults or any(run.losses for run in runs.values())),
         'cameras': {camera: dict(figures(run.totals().values), seconds=run.time_s, clock_jumps=run.jumps,
                                  persons=len(run.persons) or None)
                     for camera, run in runs.items()},

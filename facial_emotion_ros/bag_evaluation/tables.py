@@ -9,8 +9,6 @@ from facial_emotion_ros.emotions import EMOTIONS
 #: Rows that are written to Parquet at once.
 _GROUP = 4096
 
-_LONGER_THAN_A_ROW = 1 << 16
-
 _FACE = ('face_id', 'x0', 'y0', 'x1', 'y1', 'box_score', 'emotion', 'confidence', 'agreement', 'valence', 'arousal',
          'doubts')
 _RAW = ('raw_emotion', 'raw_confidence', 'raw_agreement', 'raw_valence', 'raw_arousal')
@@ -71,19 +69,9 @@ class CsvTable:
     def close(self):
         """Finish the file.
 
-        :raises OSError: if the disk does not take it; :meth:`salvage` then keeps what it took.
+        :raises OSError: if the disk does not take it.
         """
         self._file.close()
-        finish(self._part, self.path)
-
-    def salvage(self):
-        """Keep what a full disk took, without the row that it did not take in whole."""
-        _close_quietly(self._file)
-        with open(self._part, 'r+b') as file:
-            end = file.seek(0, os.SEEK_END)
-            file.seek(max(0, end - _LONGER_THAN_A_ROW))
-            tail = file.read()
-            file.truncate(end - len(tail) + tail.rfind(b'\n') + 1)
         finish(self._part, self.path)
 
     def discard(self):

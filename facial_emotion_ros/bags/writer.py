@@ -1,7 +1,10 @@
 """Write a recording: whole, or not at all."""
 
+import errno
 import os
 import shutil
+import sqlite3
+from contextlib import contextmanager
 
 from facial_emotion_ros.atomic_file import finish, part_of
 from facial_emotion_ros.bags.message_types import typestore
@@ -59,7 +62,12 @@ class BagWriter:
         :param receive_ns: when it was recorded.
         :param cdr: the message as ROS 2 serializes it.
         :param typestore: rosbags' Typestore that knows its definition; None for ours.
+        :raises OSError: if the disk does not take it.
         """
+        with self._named_errors():
+            self._write(topic, msgtype, receive_ns, cdr, typestore)
+
+    def _write(self, topic, msgtype, receive_ns, cdr, typestore):
         connection = self._topics.get(topic)
         if connection is None:
             qos = self._qos(topic) if self._qos else None
@@ -70,19 +78,34 @@ class BagWriter:
         self.counts[topic] += 1
 
     def __exit__(self, kind, error, trace):
-        """Close it, and give it its name; after an error, leave nothing."""
+        """Close it, and give it its name; after an error, leave nothing.
+
+        :raises OSError: if the disk does not take it.
+        """
         if kind is not None:
             self.discard()
             return
         try:
-            self._writer.close()
-            if os.path.exists(self.path):
-                shutil.rmtree(self.path)
-            finish(os.path.join(self._part, os.path.basename(self.path)), self.path)
-            os.rmdir(self._part)
+            with self._named_errors():
+                self._writer.close()
+                if os.path.exists(self.path):
+                    shutil.rmtree(self.path)
+                finish(os.path.join(self._part, os.path.basename(self.path)), self.path)
+                os.rmdir(self._part)
         except BaseException:
             self.discard()
             raise
+
+    @contextmanager
+    def _named_errors(self):
+        """Name the recording in errors of the disk, which SQLite has a kind of its own for."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            number = errno.ENOSPC if 'full' in str(error) else errno.EIO
+            raise OSError(number, f'{os.strerror(number)} ({error})', self.path) from error
+        except OSError as error:
+            raise OSError(error.errno or errno.EIO, error.strerror or str(error), self.path) from error
 
     def discard(self):
         """Delete what was written."""

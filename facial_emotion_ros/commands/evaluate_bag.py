@@ -31,11 +31,12 @@ def parser():
     arguments = argparse.ArgumentParser(
         prog='evaluate_bag', description='What emotions the faces in recordings (rosbags) show, how steadily they are '
         'read, and how well, where the truth is known. Folders of ROS 2, .mcap, .db3, and .bag of ROS 1; no ROS is '
-        'needed.', epilog='Exit code: 0 done; 1 bad input, or some of many recordings failed; 2 wrong usage; 3 a bound '
+        'needed.', epilog='Exit code: 0 done; 1 bad input, results that cannot be written, or some of many recordings failed; 2 wrong usage; 3 a bound '
         'was missed (--min-..., --max-..., --strict); 130 stopped by Ctrl-C.')
     arguments.add_argument('bags', nargs='+', metavar='BAG', help='recording, or a folder of recordings')
     arguments.add_argument('--output', required=True, metavar='DIR', help='where report.html, summary.json and the '
                            'tables go')
+    arguments.add_argument('--force', action='store_true', help='replace files in DIR that no evaluation wrote')
     arguments.add_argument('--topic', action='append', default=[], help='image topic; may be repeated; default: every '
                            'topic of colour images')
     arguments.add_argument('--truth', default='', metavar='TOPIC|CSV|DIR', help='annotation topic of the recording; a '
@@ -100,11 +101,15 @@ def _one(path, asked, options, command):
     """Evaluate one recording."""
     from facial_emotion_ros.bag_evaluation.evaluate import evaluate_bag, folders_of
     from facial_emotion_ros.bag_evaluation.fleet_truth import options_of_each
+    from facial_emotion_ros.bag_evaluation.results_folder import COMPARISON, former_files, refuse_foreign
 
     if os.path.isdir(path) and os.path.realpath(path) == os.path.realpath(asked.output):
         raise BadParameter(f'--output: a folder beside the recording expected, got the recording itself, {path}')
     other, options = _other(asked), options_of_each(options, [path])[0]
-    found = evaluate_bag(path, asked.output, options, _Progress(), command, _live(options) if asked.live else None)
+    if len(options.bundles) > 1 and not asked.force and not former_files(folders_of(options, asked.output)[0]):
+        refuse_foreign(asked.output, {COMPARISON})
+    found = evaluate_bag(path, asked.output, options, _Progress(), command, _live(options) if asked.live else None,
+                         asked.force)
     summaries = found if isinstance(found, list) else [found]
     _tell(summaries, other, asked)
     for folder in folders_of(options, asked.output):
@@ -180,7 +185,7 @@ def _many(asked, options, command):
     from facial_emotion_ros.bag_evaluation.fleet import evaluate_fleet, fleet_progress, fleet_text
 
     fleet = evaluate_fleet(asked.bags, asked.output, options, workers=asked.workers or 1, ray_address=asked.ray or None,
-                           progress=fleet_progress, command=command)
+                           progress=fleet_progress, command=command, force=asked.force)
     print(f'\n{fleet_text(fleet)}\n{os.path.join(asked.output, "index.html")} shows them all.')
     whole = not any(bag['status'] == 'failed' or bag.get('whole') is False for bag in fleet['bags'])
     missed = [said for pooled in fleet['overall'] for said in _missed(asked, pooled['compared'], whole)]
@@ -263,10 +268,11 @@ class _Progress:
 def _write_comparison(output, summaries):
     from facial_emotion_ros.atomic_file import write_whole
     from facial_emotion_ros.bag_evaluation.compare import compare
+    from facial_emotion_ros.bag_evaluation.results_folder import COMPARISON
 
     told = [{'before': summaries[0]['bundle'], 'now': summary['bundle'],
              'changes': [change._asdict() for change in compare(summaries[0], summary)]} for summary in summaries[1:]]
-    write_whole(os.path.join(output, 'comparison.json'), (json.dumps(told, indent=1) + '\n').encode('utf-8'))
+    write_whole(os.path.join(output, COMPARISON), (json.dumps(told, indent=1) + '\n').encode('utf-8'))
 
 
 if __name__ == '__main__':

@@ -4,6 +4,7 @@ import glob
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ pytest.importorskip('pyarrow', reason='pyarrow is not installed: scripts/setup -
 
 import stand_in_evaluation  # noqa: E402
 from pyarrow import dataset  # noqa: E402
+from small_disk import small_disk  # noqa: E402
 from stand_in_evaluation import is_alive, wait_for, write_bag  # noqa: E402
 
 from facial_emotion_ros.bag_evaluation import bag_places, fleet, fleet_report, fleet_task  # noqa: E402
@@ -26,6 +28,7 @@ from facial_emotion_ros.bag_evaluation.fleet_task import FleetTask, evaluate_tas
 from facial_emotion_ros.bag_evaluation.options import Options  # noqa: E402
 from facial_emotion_ros.bag_evaluation.result_store import LocalStore, open_store  # noqa: E402
 from facial_emotion_ros.bags.sample_bag import write_sample_bag  # noqa: E402
+from facial_emotion_ros.commands import evaluate_bag as command_line  # noqa: E402
 from facial_emotion_ros.errors import BadBag, BadDataset, BadModel, BadParameter, FacialEmotionError  # noqa: E402
 
 VOID = {'meta', 'br', 'img'}
@@ -497,6 +500,56 @@ def test_real_recordings_give_what_they_give_alone_when_they_are_evaluated_toget
     assert frames.column('bag').unique().to_pylist() == [found['bags'][0]['folder'], found['bags'][2]['folder']]
     assert len(frames) == sum(len(dataset.dataset(str(folder / 'out' / 'bags' / bag['folder'] / 'frames.parquet'))
                                   .to_table()) for bag in found['bags'] if bag['results'])
+
+
+def test_a_recording_is_done_by_the_next_run_when_the_disk_was_full(tmp_path, capsys):
+    write_sample_bag(str(tmp_path / 'bags' / 'walk'), 0.4, 10, width=320, height=240)
+    with small_disk(tmp_path / 'disk', 8192) as disk:
+        out, ballast = disk.path / 'out', disk.path / 'ballast'
+        command = [str(tmp_path / 'bags'), '--output', str(out), '--workers', '1']
+        ballast.write_bytes(bytes(shutil.disk_usage(str(disk.path)).free - (36 << 10)))
+        assert command_line.main(command) == 1
+        told = capsys.readouterr()
+        assert 'the results cannot be written' in told.err and '1 failed' in told.out, told
+        assert not any(files for folder, _, files in os.walk(out / 'bags'))
+        ballast.unlink()
+        assert command_line.main(command) == 0 and '1 evaluated' in capsys.readouterr().out
+        before = (out / 'fleet.json').read_bytes()
+        ballast.write_bytes(bytes(shutil.disk_usage(str(disk.path)).free))
+        assert command_line.main(command) == 1
+        told = capsys.readouterr().err.strip().splitlines()
+        assert 'figures of all recordings together cannot be written' in told[-1] and 'same command' in told[-1], told
+        assert (out / 'fleet.json').read_bytes() == before
+
+
+@pytest.mark.parametrize('name', ['index.html', 'fleet.json'])
+def test_a_page_that_no_run_wrote_stays_until_it_is_given_up(bags, tmp_path, name):
+    write_bag(bags, 'a', 'good 1')
+    (tmp_path / 'out').mkdir()
+    (tmp_path / 'out' / name).write_text('mine')
+    with pytest.raises(BadBag, match=f'{name} that no evaluation wrote.*--force'):
+        run(bags, tmp_path / 'out')
+    assert (tmp_path / 'out' / name).read_text() == 'mine' and not (tmp_path / 'out' / 'bags').exists()
+    run(bags, tmp_path / 'out', force=True)
+    run(bags, tmp_path / 'out')
+    assert (tmp_path / 'out' / name).read_text() != 'mine'
+
+
+def test_frames_that_no_run_wrote_stay_when_parts_are_renewed(bags, tmp_path):
+    import pyarrow
+    from pyarrow import parquet
+
+    write_bag(bags, 'a', 'good 1')
+    run(bags, tmp_path / 'out')
+    frames = tmp_path / 'out' / 'frames'
+    (frames / 'notes.txt').write_text('mine')
+    (frames / 'broken.parquet').write_text('mine')
+    parquet.write_table(pyarrow.table({'mine': [1]}), frames / 'mine.parquet')
+    os.remove(bags / 'a.mcap')
+    write_bag(bags, 'b', 'good 2')
+    run(bags, tmp_path / 'out')
+    kept = sorted(os.listdir(frames))
+    assert kept[1:] == ['broken.parquet', 'mine.parquet', 'notes.txt'] and kept[0].startswith('b-')
 
 
 def test_each_bundle_is_told_of_apart_when_several_are_judged(tmp_path):

@@ -2,7 +2,6 @@
 import csv
 import json
 import os
-import resource
 import shutil
 import threading
 
@@ -12,6 +11,8 @@ import pytest
 
 pytest.importorskip('rosbags', reason='rosbags is not installed: scripts/setup --tests does that')
 pytest.importorskip('pyarrow', reason='pyarrow is not installed: scripts/setup --tests does that')
+
+from small_disk import small_disk
 
 from facial_emotion_ros.bag_evaluation import tables
 from facial_emotion_ros.bags.bag_file import BagFile
@@ -268,18 +269,6 @@ def test_nothing_is_left_and_one_line_says_so_when_it_is_stopped(bag, tmp_path, 
     assert os.listdir(out) == [] and capsys.readouterr().err.strip() == 'evaluate_bag: stopped'
 
 
-def test_a_film_that_the_disk_did_not_take_is_deleted_and_named(bag, tmp_path, capsys):
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (60000, limits[1]))
-    try:
-        code = evaluate_bag.main([bag, '--output', str(tmp_path / 'out'), '--video'])
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert 'film could not be written' in capsys.readouterr().err
-    assert not [name for name in os.listdir(tmp_path / 'out') if 'annotated' in name]
-    assert code == 1 or not summary(tmp_path / 'out')['whole']
-
-
 def test_truth_that_holds_for_no_face_is_told(bag, tmp_path, capsys):
     (tmp_path / 'late.csv').write_text('start,end,emotion\n900,909,happy\n')
     assert evaluate_bag.main([bag, '--output', str(tmp_path / 'out'), '--truth', str(tmp_path / 'late.csv')]) == 0
@@ -392,21 +381,76 @@ def test_a_comparison_is_printed_when_a_former_summary_is_named(bag, output, tmp
     assert 'accuracy             1.0000 ->    1.0000' in capsys.readouterr().out
 
 
-def test_what_was_read_is_kept_and_that_is_told_when_the_disk_takes_no_more(bag, tmp_path, capsys):
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (3000, limits[1]))  # as a full disk does, write() fails beyond it
-    try:
-        code = evaluate_bag.main([bag, '--output', str(tmp_path / 'out')])
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    told, kept = capsys.readouterr().err, rows(tmp_path / 'out')
-    assert code == 1 and 'File too large' in told and 'frames.csv' in told and 'Traceback' not in told
-    assert 'the rows before are kept' in told and len(told.strip().splitlines()) == 1
-    assert 0 < len(kept) < COUNT and [int(row['frame']) for row in kept] == list(range(len(kept)))
-    assert not [name for name in os.listdir(tmp_path / 'out') if name.endswith('.part')]
-    assert evaluate_bag.main([bag, '--output', str(tmp_path / 'whole')]) == 0
-    taken = content(str(tmp_path / 'out'), 'frames.csv')
-    assert taken.endswith(b'\n') and content(str(tmp_path / 'whole'), 'frames.csv').startswith(taken)
+def contents(folder):
+    """Read all files below a folder: {path in it: bytes}."""
+    return {os.path.relpath(os.path.join(home, name), folder): content(home, name)
+            for home, _, names in os.walk(folder) for name in names}
+
+
+@pytest.mark.parametrize('more, room', [
+    ([], 8), (['--write-bag'], 60), (['--video'], 60),
+    (['--bundle', 'esr_9_ferplus', '--bundle', 'esr_9_ferplus_int8'], 100)])
+def test_former_results_stay_and_the_same_command_mends_it_when_the_disk_is_full(bag, tmp_path, capsys, more, room):
+    with small_disk(tmp_path / 'disk', 8192) as disk:
+        out, ballast = str(disk.path / 'out'), disk.path / 'ballast'
+        command = [bag, '--output', out, *more]
+        assert evaluate_bag.main([*command, '--blur-faces']) == 0
+        former = contents(out)
+        ballast.write_bytes(bytes(shutil.disk_usage(str(disk.path)).free - 1024 * room))
+        capsys.readouterr()
+        assert evaluate_bag.main(command) == 1
+        told = capsys.readouterr().err.strip().splitlines()
+        assert len(told) == 1 and out in told[0] and 'the same command' in told[0], told
+        assert contents(out) == former
+        ballast.unlink()
+        assert evaluate_bag.main(command) == 0
+        mended = contents(out)
+        assert mended.keys() == former.keys() and mended != former
+        assert all(json.loads(text)['whole'] for name, text in mended.items() if name.endswith('summary.json'))
+
+
+@pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
+def test_the_sample_is_whole_or_absent_when_the_disk_is_full(tmp_path, capsys, storage):
+    with small_disk(tmp_path / storage, 100) as disk:
+        assert make_sample_bag.main([str(disk.path / 'bag'), '--seconds', '2', '--storage', storage]) == 1
+        told = capsys.readouterr().err.strip().splitlines()
+        assert len(told) == 1 and told[0].startswith('make_sample_bag: ') and str(disk.path) in told[0], told
+        assert os.listdir(str(disk.path)) == []
+
+
+@pytest.mark.parametrize('name, more', [
+    ('frames.csv', []), ('summary.json', []), ('annotated', ['--write-bag']), ('annotated.mp4', ['--video']),
+    ('comparison.json', ['--bundle', 'esr_9_ferplus', '--bundle', 'esr_9_ferplus_int8'])])
+def test_a_file_that_no_evaluation_wrote_stays_until_it_is_given_up(bag, tmp_path, capsys, name, more):
+    out = tmp_path / 'out'
+    out.mkdir()
+    (out / name).write_text('{"mine": 1}')
+    command = [bag, '--output', str(out), *more]
+    assert evaluate_bag.main(command) == 1
+    told = capsys.readouterr().err.strip().splitlines()
+    assert len(told) == 1 and name in told[0] and '--force' in told[0]
+    assert os.listdir(out) == [name] and (out / name).read_text() == '{"mine": 1}'
+    assert evaluate_bag.main([*command, '--force']) == 0
+    assert os.path.isdir(out / name) if name == 'annotated' else content(out, name) != b'{"mine": 1}'
+
+
+def test_a_file_of_another_name_or_use_stays_when_an_evaluation_is_made_beside_it(bag, tmp_path):
+    out = tmp_path / 'out'
+    out.mkdir()
+    for name in ('annotated', 'annotated_by_hand.mp4', 'frames.txt'):
+        (out / name).write_text('mine')
+    for _ in range(2):
+        assert evaluate_bag.main([bag, '--output', str(out)]) == 0
+    assert {name for name in os.listdir(out) if content(out, name) == b'mine'} == {
+        'annotated', 'annotated_by_hand.mp4', 'frames.txt'}
+
+
+def test_what_a_killed_evaluation_left_is_cleared_away_when_the_next_one_ends(bag, tmp_path):
+    out = tmp_path / 'out'
+    (out / '.evaluation.part').mkdir(parents=True)
+    (out / '.evaluation.part' / '.frames.csv.part').write_text('half')
+    assert evaluate_bag.main([bag, '--output', str(out)]) == 0
+    assert not [name for name in os.listdir(out) if name.startswith('.')]
 
 
 def test_the_sample_is_made_when_its_command_is_typed(tmp_path, capsys):
