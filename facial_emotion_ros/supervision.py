@@ -1,15 +1,13 @@
 """A few processes that live and die together, in a ROS domain of their own. Nothing of ROS is imported."""
 import ctypes
-import fcntl
 import os
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections import OrderedDict
-from typing import IO, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 from facial_emotion_ros.demo_graph import (
     LOCALHOST_VARIABLES,
@@ -168,7 +166,7 @@ def describe_exit(code: int) -> str:
         return 'killed by signal %d' % -code
 
 
-def take_free_domain() -> Tuple[int, IO[str]]:
+def take_free_domain() -> Tuple[int, socket.socket]:
     """
     Choose a ROS domain in which nobody on this machine speaks.
 
@@ -177,17 +175,15 @@ def take_free_domain() -> Tuple[int, IO[str]]:
     """
     start = os.getpid() % len(DOMAINS)
     for domain in list(DOMAINS[start:]) + list(DOMAINS[:start]):
+        claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         try:
-            claim = open(os.path.join(tempfile.gettempdir(), 'facial_emotion_ros_domain_%d.lock' % domain), 'w')
-        except OSError:
-            continue  # another user's
-        try:
-            # The kernel drops the lock with the process, however that ends. The project's tests take the same locks.
-            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # An abstract name instead of a file: nobody can plant a link there, it holds for all users of this network
+            # and for no other one, as the domain itself does, and the kernel drops it with the process.
+            claim.bind('\0facial_emotion_ros_domain_%d' % domain)
             if _is_silent(domain):
                 return domain, claim
         except OSError:
-            pass
+            pass  # another process has it
         claim.close()
     raise FacialEmotionError('expected a free ROS domain between %d and %d, but all are in use on this machine; '
                              'end some ROS processes' % (DOMAINS[0], DOMAINS[-1]))

@@ -1,12 +1,10 @@
 """Real processes on a real graph: a ROS domain of this test run's own, processes that must end cleanly, a peer node."""
 
-import fcntl
 import os
 import re
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 
 import pytest
@@ -16,7 +14,7 @@ REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__f
 try:
     import rclpy  # noqa: F401
 
-    from facial_emotion_ros.supervision import private_environment
+    from facial_emotion_ros.supervision import private_environment, take_free_domain
     from graph_peer import Peer
     ABSENT = ''
 except ImportError as absent:
@@ -39,17 +37,9 @@ def pytest_pycollect_makemodule(module_path, parent):
 @pytest.fixture(scope='session')
 def ros_domain():
     """Hold a ROS domain that no other test run on this machine uses."""
-    for domain in range(1, 102):
-        lock = open(os.path.join(tempfile.gettempdir(), 'facial_emotion_ros_domain_%d.lock' % domain), 'w')
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            lock.close()
-            continue
+    domain, claim = take_free_domain()
+    with claim:
         yield domain
-        lock.close()
-        return
-    pytest.fail('all ROS domains from 1 to 101 are locked by other test runs')
 
 
 @pytest.fixture(scope='session')

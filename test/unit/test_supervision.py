@@ -1,5 +1,4 @@
 """Processes that live and die together, and the domain they speak in."""
-import fcntl
 import os
 import signal
 import socket
@@ -10,6 +9,8 @@ import time
 
 import pytest
 
+from facial_emotion_ros import supervision
+from facial_emotion_ros.errors import FacialEmotionError
 from facial_emotion_ros.supervision import (
     DOMAINS,
     Child,
@@ -115,11 +116,29 @@ def test_domain_is_passed_over_when_someone_speaks_or_has_locked_it():
         other, claim = take_free_domain()
         claim.close()
     assert other != wanted
-    with open(os.path.join(tempfile.gettempdir(), 'facial_emotion_ros_domain_%d.lock' % wanted), 'w') as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # as the tests of this project do
+    taken, lock = take_free_domain()
+    with lock:
         other, claim = take_free_domain()
         claim.close()
-    assert other != wanted
+    assert other != taken
+
+
+def test_domain_is_taken_without_a_file_and_free_again_when_its_process_dies(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path))
+    code = 'from facial_emotion_ros import supervision as s\ns.DOMAINS = (%d,)\n' \
+           'domain, claim = s.take_free_domain()\nprint(domain, flush=True)\nimport time; time.sleep(60)'
+    domain, claim = take_free_domain()
+    claim.close()
+    monkeypatch.setattr(supervision, 'DOMAINS', (domain,))
+    with subprocess.Popen([sys.executable, '-c', code % domain], stdout=subprocess.PIPE) as holder:
+        try:
+            assert int(holder.stdout.readline()) == domain
+            with pytest.raises(FacialEmotionError, match='expected a free ROS domain'):
+                take_free_domain()
+        finally:
+            holder.kill()
+    take_free_domain()[1].close()
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize('distribution, keeps_local, keeps_profile', [
