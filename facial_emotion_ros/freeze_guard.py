@@ -1,60 +1,165 @@
-"""End a process that stands still for good: a frozen node serves nobody, and one that has ended can be started anew.
+"""End a process that is frozen for good: it serves nobody, and one that has ended can be started anew.
 
-A thread that waits for ever inside a native library, and keeps Python's lock meanwhile, stops every other thread too,
-even the one that hears of signals. The kernel's timer needs no Python: set forward again and again while all is well,
-it goes off when nobody does so any more, writes where each thread stands, and ends the process.
+Native code may block for ever while it holds Python's lock (the GIL), as a middleware in a deadlock does. Then no
+Python runs any more, signal handlers included. So the kernel watches, in two steps:
+
+1. A thread of Python sets a timer of the kernel forward every half second. When nobody has done so for the timeout, a
+   native thread of the C library, which needs no GIL, calls alarm(2) with a grace period.
+2. If Python runs within the grace period, it cancels the alarm, says how long it stood still, and goes on. If not,
+   SIGALRM dumps the stack of each thread to stderr and ends the process.
+
+The timer measures CLOCK_MONOTONIC. That stands still while a machine is suspended, but runs on while a process is
+stopped (SIGSTOP) or starved, its container is paused, or its virtual machine is frozen. Step 1 is then due as soon as
+the process runs again; step 2 begins only there, so that such a process lives on.
+
+A main loop that hangs while other threads of Python run is ended too, much later: see `_PATIENCE`.
 """
 
 import contextlib
+import ctypes
 import faulthandler
+import logging
+import math
+import os
 import signal
 import threading
 import time
 
-#: A beat that comes sooner after the one before changes nothing.
-_BEAT_S = 0.5
+_log = logging.getLogger(__name__)
 
+#: The timer is set forward this often, or four times per timeout where that is shorter.
+_TICK_S = 0.5
+#: The grace period's share of the timeout. alarm(2) counts whole seconds.
+_GRACE = 1 / 3
+#: The main loop may hang for this many timeouts while Python runs: a long turn may still come to an end.
+_PATIENCE = 4
+
+#: Guards what follows: setting the timers, and the reasons not to.
 _lock = threading.Lock()
+_guard = None
 _silences = 0
-_armed = False
-#: What the timer was set to before a silence, and is set to again after it; 0 while no guard counts.
-_interrupted_s = 0.0
 _ending = False
 
 
 class FreezeGuard:
-    """The timer, which is the process's own: one at a time. Steps of the clock and a suspended machine do not count."""
+    """The watch over this process; one at a time."""
 
     def __init__(self, timeout_s: float):
         """Prepare; nothing is timed before the first beat. Takes over SIGALRM.
 
-        :param timeout_s: the process ends, with tracebacks on stderr, when no beat comes for so long; 0 never ends it.
+        :param timeout_s: Python may stand still for this long, and for the grace period, a third of it but at least
+            1 s; 0 never ends the process.
         """
         self._timeout_s = timeout_s
-        self._due_s = 0.0
+        self._tick_s = min(_TICK_S, timeout_s / 4)
+        self._timer = self._thread = None
+        self._closed = threading.Event()
+        self._hung_s = self._ran_at_s = 0.0
         if timeout_s > 0:
+            faulthandler.unregister(signal.SIGALRM)  # of a former guard: registering twice does nothing
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
             faulthandler.register(signal.SIGALRM, all_threads=True, chain=True)
+            self._timer = _Timer(max(1, math.ceil(timeout_s * _GRACE)))
 
     def beat(self):
-        """Tell that all is well; cheap enough for every turn of a loop."""
-        global _armed, _interrupted_s
-        now_s = time.monotonic()
-        if self._timeout_s <= 0 or now_s < self._due_s:
-            return
-        with _lock:
-            if not _silences and not _ending:
-                signal.setitimer(signal.ITIMER_REAL, self._timeout_s)
-                _armed, _interrupted_s = True, self._timeout_s
-        self._due_s = now_s + _BEAT_S
+        """Report that the main loop turns; cheap enough for every turn."""
+        global _guard
+        self._hung_s = 0.0
+        if self._thread is None and self._timer is not None and not self._closed.is_set():
+            with _lock:
+                _guard = self
+                _resume()
+            self._thread = threading.Thread(target=self._watch, name='freeze_guard', daemon=True)
+            self._thread.start()
 
     def close(self):
         """Time nothing any more."""
-        global _interrupted_s
-        self._due_s = float('inf')
+        global _guard
+        self._closed.set()
         with _lock:
-            _interrupted_s = 0.0
-            _disarm()
+            if _guard is self:
+                _pause()
+                _guard = None
+
+    def set_timer(self, timed: bool):
+        """Start the timeout anew, or stop it; the module's lock must be held.
+
+        :param timed: which of the two.
+        """
+        if not timed:
+            self._hung_s = 0.0
+        self._ran_at_s = time.monotonic()
+        self._timer.set(self._timeout_s if timed else 0.0)
+
+    def _watch(self):
+        while not self._closed.wait(self._tick_s):
+            with _lock:
+                if _guard is not self or _silences or _ending:
+                    continue
+                stood_s = time.monotonic() - self._ran_at_s
+                self.set_timer(True)
+            if stood_s > self._timeout_s:
+                _log.warning('The process stood still for %.0f s and goes on: it was stopped, paused or starved of '
+                             'processor time, or native code held the GIL.', stood_s)
+            # Time in which the process did not run is no time in which the main loop could have turned.
+            self._hung_s += min(stood_s, 2 * self._tick_s)
+            if self._hung_s > _PATIENCE * self._timeout_s:
+                os.kill(os.getpid(), signal.SIGALRM)
+
+
+class _Timer:
+    """A timer that calls alarm(grace) in a native thread; where the system has none, it goes without a grace period."""
+
+    def __init__(self, grace_s: int):
+        self._grace_s = grace_s
+        self._library = _library_with('timer_create')
+        self._id = ctypes.c_void_p()
+        if self._library is not None:
+            alarm = ctypes.cast(ctypes.CDLL(None).alarm, ctypes.c_void_p)
+            event = _Sigevent(value=grace_s, notify=_SIGEV_THREAD, function=alarm)
+            if self._library.timer_create(_CLOCK_MONOTONIC, ctypes.byref(event), ctypes.byref(self._id)) != 0:
+                self._library = None
+
+    def set(self, timeout_s: float):
+        """Start anew, or stop if 0; cancels an alarm that is due."""
+        if self._library is None:
+            signal.setitimer(signal.ITIMER_REAL, timeout_s + self._grace_s if timeout_s else 0.0)
+            return
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        fraction_s, whole_s = math.modf(timeout_s)
+        setting = _Itimerspec(seconds=int(whole_s), nanoseconds=int(fraction_s * 1e9))
+        self._library.timer_settime(self._id, 0, ctypes.byref(setting), None)
+
+
+#: Constants of Linux's <time.h> and <signal.h>, the same on every processor.
+_CLOCK_MONOTONIC = 1
+_SIGEV_THREAD = 2
+
+
+class _Sigevent(ctypes.Structure):
+    """struct sigevent of Linux: 64 bytes, padded generously."""
+
+    _fields_ = [('value', ctypes.c_size_t), ('signal', ctypes.c_int), ('notify', ctypes.c_int),
+                ('function', ctypes.c_void_p), ('attributes', ctypes.c_void_p), ('padding', ctypes.c_char * 64)]
+
+
+class _Itimerspec(ctypes.Structure):
+    """struct itimerspec; without an interval the timer goes off once."""
+
+    _fields_ = [('interval_seconds', ctypes.c_long), ('interval_nanoseconds', ctypes.c_long),
+                ('seconds', ctypes.c_long), ('nanoseconds', ctypes.c_long)]
+
+
+def _library_with(function):
+    """Find a function of the C library, which glibc before 2.34 keeps in librt; None where there is none."""
+    for name in (None, 'librt.so.1'):
+        try:
+            library = ctypes.CDLL(name)
+            getattr(library, function)
+            return library
+        except (OSError, AttributeError):
+            pass
+    return None
 
 
 def end_within(timeout_s: float):
@@ -64,30 +169,32 @@ def end_within(timeout_s: float):
     """
     global _ending
     with _lock:
+        _pause()
         _ending = True
         signal.setitimer(signal.ITIMER_REAL, timeout_s)
 
 
 @contextlib.contextmanager
 def long_silence():
-    """Let a block stand still for as long as it takes: loading a model may keep Python's lock for minutes."""
-    global _silences, _armed
+    """Let a block stand still for as long as it takes: loading a model may hold the GIL for minutes."""
+    global _silences
     with _lock:
         _silences += 1
-        _disarm()
+        _pause()
     try:
         yield
     finally:
         with _lock:
             _silences -= 1
-            # At once, not at the next beat: a process may stand still before that.
-            if not _silences and not _ending and _interrupted_s > 0:
-                signal.setitimer(signal.ITIMER_REAL, _interrupted_s)
-                _armed = True
+            # At once, not at the next tick: the process may freeze before that.
+            _resume()
 
 
-def _disarm():
-    global _armed
-    if _armed and not _ending:
-        signal.setitimer(signal.ITIMER_REAL, 0.0)
-        _armed = False
+def _pause():
+    if _guard is not None and not _ending:
+        _guard.set_timer(False)
+
+
+def _resume():
+    if _guard is not None and not _silences and not _ending:
+        _guard.set_timer(True)

@@ -169,9 +169,10 @@ TABLE = (
               'Diagnostics report an error when one image is in work for longer than this.',
               low=0.1, high=3600.0, unit='s', live=True),
     Parameter('diagnostics.freeze_timeout_s', 30.0,
-              'A process that stands still for longer, in the middleware for example, writes tracebacks and ends, so '
-              'that launch can start another one (respawn). Loading models does not count; 0.0 turns that off, for a '
-              'debugger.', low=0.0, high=3600.0, unit='s'),
+              'A process in which native code holds the GIL for longer, a deadlock of the middleware for example, '
+              'dumps its stacks and exits after a grace period of a third of this, at least 1 s; launch starts it '
+              'again (respawn). Loading models does not count, nor does a process that was stopped, paused or '
+              'suspended and runs again. 0.0 turns that off, for a debugger.', low=0.0, high=3600.0, unit='s'),
 )
 
 _BY_NAME = dict((parameter.name, parameter) for parameter in TABLE)

@@ -81,7 +81,7 @@ def test_a_hung_frame_is_abandoned_when_the_node_is_deactivated_under_it(faulty_
 
 def test_the_process_ends_and_says_where_it_stood_when_it_is_frozen(faulty_node, peer):
     # Long enough for what is asserted of a guard whose last beat is half a second old, and an answer heard late.
-    node = faulty_node('2:freeze', '-p', 'diagnostics.freeze_timeout_s:=6.0', status=-signal.SIGALRM)
+    node = faulty_node('2:freeze', '-p', 'diagnostics.freeze_timeout_s:=4.0', status=-signal.SIGALRM)
     camera, heard = peer.camera(), peer.listen(Detection2DArray, 'detections')
     peer.wait(lambda: heard, 'an answer', each=camera.shoot, every_s=0.3)
     began = time.monotonic()
@@ -89,6 +89,19 @@ def test_the_process_ends_and_says_where_it_stood_when_it_is_frozen(faulty_node,
     assert node.process.returncode == -signal.SIGALRM and time.monotonic() - began > 2.0
     # It stood in the fault that was put in, which the tracebacks name.
     assert re.search(r'in estimate\n(.*\n)*.*in spin_once', node.output()), node.output()
+
+
+def test_the_node_answers_again_when_it_was_stopped_for_longer_than_it_may_stand_still(start_node, peer):
+    node = start_node(diagnostics__freeze_timeout_s=2.0)
+    camera, heard = peer.camera(), peer.listen(Detection2DArray, 'detections')
+    peer.wait(lambda: heard, 'an answer', each=camera.shoot)
+    node.process.send_signal(signal.SIGSTOP)
+    time.sleep(3.5)  # a node that is frozen has ended by then, after 2 + 1 s
+    node.process.send_signal(signal.SIGCONT)
+    node.wait_for(r'\[WARN\].*stood still for [34] s and goes on')
+    del heard[:]
+    peer.wait(lambda: heard, 'an answer', each=camera.shoot)
+    assert peer.state() == 'active'
 
 
 def test_the_process_ends_in_time_when_it_freezes_after_it_was_told_to_end(faulty_node, peer, long_form):
