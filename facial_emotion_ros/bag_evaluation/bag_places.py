@@ -15,7 +15,7 @@ _RESULTS = ({'finished.json'}, {'summary.json', 'frames.csv'})
 #: Where the results of many recordings lie in their output, and a recording that was written as a result.
 _MANY, _WRITTEN = 'bags', 'annotated'
 
-_ALONE = re.compile(r'\.(mcap|db3|bag)$')
+_ALONE = re.compile(r'\.(mcap|db3|bag)(\.zstd)?$')
 _UNSAFE = re.compile(r'[^A-Za-z0-9._-]+')
 
 
@@ -38,7 +38,7 @@ def find_bags(places, without=''):
         listed = _in_url(place, without) if is_url(place) else _in_folder(local_path(place), without)
         if not listed:
             raise BadBag(f'expected recordings in {place}, found none: a recording has {METADATA}, or is a file '
-                         'that ends in .mcap, .db3 or .bag')
+                         'that ends in .mcap, .db3 or .bag (or in one of these and .zstd)')
         found += listed
     return list(dict.fromkeys(found))
 

@@ -53,6 +53,8 @@ def evaluate_bag(path, output, options, progress=None, command='', measure_live=
             seconds = time.perf_counter() - began_s
             summaries = [summary_of(bag, identity, judge, truth, None if len(judges) > 1 else seconds, command)
                          for judge in judges]
+            for summary in summaries:
+                summary['run']['notes'] += filter(None, [not options.topics and _left_out(bag, cameras)])
             if measure_live is not None:
                 try:
                     summaries[0]['run']['live'] = measure_live(path, cameras[0])
@@ -121,11 +123,21 @@ def choose_cameras(bag, named=()):
     if missing or not cameras:
         there = ', '.join(f'{topic.name} ({topic.msgtype})' for topic in bag.topics.values()) or 'no topic at all'
         wanted = f'the image topic {missing[0]}' if missing else 'an image topic'
-        raise BadBag(f'{bag.name}: expected {wanted}, the recording has {there}')
+        hint = '' if missing else _left_out(bag, cameras)
+        raise BadBag(f'{bag.name}: expected {wanted}, the recording has {there}{hint and "; " + hint}')
     wrong = [topic for topic in cameras if bag.topics[topic].msgtype not in (IMAGE, COMPRESSED_IMAGE)]
     if wrong:
         raise BadBag(f'{bag.name}: expected images on {wrong[0]}, it holds {bag.topics[wrong[0]].msgtype}')
     return cameras
+
+
+def _left_out(bag, cameras):
+    """Say which images are not evaluated, and what evaluates them; '' where all are."""
+    names = [name for name in bag.left_out() if name not in cameras]
+    if not names:
+        return ''
+    listed = ', '.join(names[:3]) + (f' and {len(names) - 3} more' if len(names) > 3 else '')
+    return f'left out by name, as no colour images of a scene: {listed}; --topic {names[0]} evaluates that'
 
 
 def _play(bag, cameras, truth, judges, look, progress):

@@ -5,11 +5,14 @@ import re
 from typing import NamedTuple
 
 from facial_emotion_ros.bags.message_types import COMPRESSED_IMAGE, IMAGE, require_rosbags, typestore
-from facial_emotion_ros.bags.storages import FAULTS, open_storage
+from facial_emotion_ros.bags.scratch import unpacked
+from facial_emotion_ros.bags.storage import FAULTS, words_of
+from facial_emotion_ros.bags.storages import open_storage
 
 #: Images that show no colours of a scene, by words in their topics.
 _NO_CAMERA = re.compile(r'(?:^|[/_])(depth|disparity|mask|masks|segmentation|thermal|label|labels|heatmap|debug|'
-                        r'compressedDepth|theora|cropped|annotated|confidence)(?:[/_]|$)', re.IGNORECASE)
+                        r'compressedDepth|theora|cropped|annotated|confidence|infrared|infra\d*|ir\d*|nir)(?:[/_]|$)',
+                        re.IGNORECASE)
 
 
 class Topic(NamedTuple):
@@ -39,8 +42,8 @@ class BagMessage:
 
         :raises BadBag: a message of ROS 1 that ROS 2 has no counterpart of.
         """
-        if not self._reader.is_ros1:
-            return bytes(self._raw)
+        if not self._reader.is_ros1(self.msgtype):
+            return bytes(unpacked(self._raw))
         return bytes(typestore().serialize_cdr(self.read(), self.msgtype))
 
     def read(self):
@@ -49,7 +52,8 @@ class BagMessage:
         :returns: a message of rosbags, its fields named as in ROS.
         :raises BadBag: if its bytes are no such message.
         """
-        return self._reader.decode(self._raw, self.msgtype, self.topic)
+        is_ros1 = self._reader.is_ros1(self.msgtype)
+        return self._reader.decode(self._raw if is_ros1 else unpacked(self._raw), self.msgtype, self.topic)
 
 
 class BagFile:
@@ -72,7 +76,7 @@ class BagFile:
         require_rosbags()
         self.path = os.path.abspath(path)
         name = os.path.basename(self.path)
-        name = os.path.splitext(name)[0] if os.path.isfile(self.path) else name
+        name = os.path.splitext(name.removesuffix('.zstd'))[0] if os.path.isfile(self.path) else name
         self.name = name.encode('utf-8', 'backslashreplace').decode('utf-8')
         self.topics, self.faults, self._ends = {}, [], {}
         self.start_ns, self.duration_s = 0, 0.0
@@ -110,13 +114,20 @@ class BagFile:
     def cameras(self):
         """List the topics that show what a camera saw: colour images; where one is there raw and compressed, raw.
 
-        :returns: list of str, in the order of their names.
+        :returns: list of str, in the order of their names; topics without a message only where none has any.
         """
-        images = [topic for topic in self.topics.values() if topic.msgtype in (IMAGE, COMPRESSED_IMAGE)
-                  and not _NO_CAMERA.search(topic.name)]
+        images = [topic for topic in self._images() if not _NO_CAMERA.search(topic.name)]
+        images = [topic for topic in images if topic.count] or images
         raw = {topic.name for topic in images if topic.msgtype == IMAGE}
         return sorted(topic.name for topic in images
                       if topic.msgtype == IMAGE or os.path.dirname(topic.name) not in raw)
+
+    def left_out(self):
+        """List the topics of images that are no cameras, as far as their names tell, and have messages: sorted str."""
+        return sorted(topic.name for topic in self._images() if topic.count and _NO_CAMERA.search(topic.name))
+
+    def _images(self):
+        return [topic for topic in self.topics.values() if topic.msgtype in (IMAGE, COMPRESSED_IMAGE)]
 
     def messages(self, topics=(), start_s=0.0):
         """Read messages in the order of recording.
@@ -139,7 +150,6 @@ class BagFile:
             except FAULTS as fault:
                 self._tell_end(storage, last, fault)
 
-
     def _tell_end(self, storage, last_ns, fault):
         """Say how far a file can be read: once, however often and for whichever topics that is tried."""
         reached_s = max(((last_ns or self.start_ns) - self.start_ns) / 1e9, 0.0)
@@ -148,4 +158,4 @@ class BagFile:
             self._ends[storage.path] = reached_s, place
             self.faults[place:place + 1] = [
                 f'{os.path.basename(storage.path)}: it cannot be read beyond {reached_s:.1f} s after its begin; what '
-                f'lies behind is lost ({storage.words(fault)})']
+                f'lies behind is lost ({words_of(fault)})']

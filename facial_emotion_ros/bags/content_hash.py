@@ -4,13 +4,16 @@ import hashlib
 import os
 import re
 
+from facial_emotion_ros.bags.scratch import LOGS, is_unfinished
 from facial_emotion_ros.errors import BadBag
 
 _PIECE = 1 << 20
 
-#: What a folder of ROS 2 holds: a file about the others, and those of messages.
+#: What a folder of ROS 2 holds: a file about the others, those of messages, and the logs of databases that were not
+#: closed.
 METADATA = 'metadata.yaml'
 MESSAGES = re.compile(r'\.(mcap|db3|bag)(\.zstd)?$')
+_LOG = re.compile(r'\.db3-(wal|journal)$')
 
 
 def hash_of(path):
@@ -18,20 +21,25 @@ def hash_of(path):
 
     :param path: folder or file.
     :returns: sha256 in hex: of the file, or of the names and sha256 of the folder's metadata and files of messages, in
-        the order of names; what else lies there is not the recording.
+        the order of names; what else lies there is not the recording. A database with a log counts as such a folder.
     :raises BadBag: if it is not there or cannot be read.
     """
     try:
+        folder, names = path, []
         if os.path.isfile(path):
-            return _hash_file(path)
-        names = sorted(name for name in os.listdir(path) if name == METADATA or MESSAGES.search(name)
-                       ) if os.path.isdir(path) else []
+            if not is_unfinished(path):
+                return _hash_file(path)
+            folder, name = os.path.split(os.path.abspath(path))
+            names = [name, *(name + log for log in LOGS if os.path.isfile(os.path.join(folder, name + log)))]
+        elif os.path.isdir(path):
+            names = sorted(name for name in os.listdir(path) if name == METADATA or MESSAGES.search(name)
+                           or _LOG.search(name) and os.path.getsize(os.path.join(path, name)))
         if not names:
             state = 'holds none of its files' if os.path.isdir(path) else 'is not there'
             raise BadBag(f'expected a recording, got {path!r}, which {state}')
         whole = hashlib.sha256()
         for name in names:
-            whole.update(f'{name}\0{_hash_file(os.path.join(path, name))}\n'.encode('utf-8', 'surrogateescape'))
+            whole.update(f'{name}\0{_hash_file(os.path.join(folder, name))}\n'.encode('utf-8', 'surrogateescape'))
         return whole.hexdigest()
     except OSError as error:
         raise BadBag(f'expected a recording that can be read, got {path!r}: {error}') from error

@@ -31,8 +31,8 @@ def parser():
     arguments = argparse.ArgumentParser(
         prog='evaluate_bag', description='What emotions the faces in recordings (rosbags) show, how steadily they are '
         'read, and how well, where the truth is known. Folders of ROS 2, .mcap, .db3, and .bag of ROS 1; no ROS is '
-        'needed.', epilog='Exit code: 0 done; 1 bad input, results that cannot be written, or some of many recordings failed; 2 wrong usage; 3 a bound '
-        'was missed (--min-..., --max-..., --strict); 130 stopped by Ctrl-C.')
+        'needed.', epilog='Exit code: 0 done; 1 bad input, results that cannot be written, or some of many recordings '
+        'failed; 2 wrong usage; 3 a bound was missed (--min-..., --max-..., --strict); 130 stopped by Ctrl-C.')
     arguments.add_argument('bags', nargs='+', metavar='BAG', help='recording, or a folder of recordings')
     arguments.add_argument('--output', required=True, metavar='DIR', help='where report.html, summary.json and the '
                            'tables go')

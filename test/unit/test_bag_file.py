@@ -187,6 +187,184 @@ def test_only_cameras_are_listed_when_depth_masks_and_crops_are_recorded_too(tmp
         assert bag.cameras() == ['/a/image_raw', '/b/image/compressed']
 
 
+def write_topics(path, counts):
+    """Write a recording with topics of images: {name: number of messages}."""
+    from rosbags.rosbag2 import StoragePlugin, Writer
+
+    with Writer(path, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        for name, count in counts.items():
+            kind = COMPRESSED_IMAGE if name.endswith('compressed') else IMAGE
+            connection = writer.add_connection(name, kind, typestore=typestore())
+            for number in range(count):
+                writer.write(connection, START_NS + number, typestore().serialize_cdr(make(kind), kind))
+    return path
+
+
+def test_a_raw_topic_without_images_does_not_hide_the_compressed_one(tmp_path):
+    with BagFile(write_topics(tmp_path / 'bag', {'/a/image': 0, '/a/image/compressed': 2, '/b/image': 1})) as bag:
+        assert bag.cameras() == ['/a/image/compressed', '/b/image']
+    with BagFile(write_topics(tmp_path / 'empty', {'/a/image': 0, '/a/image/compressed': 0})) as bag:
+        assert bag.cameras() == ['/a/image']
+
+
+def test_topics_that_are_left_out_by_name_can_be_listed_when_they_hold_images(tmp_path):
+    odd = ('/cam/infra1/image_rect_raw', '/cam/ir/image', '/cam/depth_registered/image', '/thermal/image', '/debug')
+    with BagFile(write_topics(tmp_path / 'bag', dict.fromkeys((*odd, '/cam/color/image', '/first/image'), 1))) as bag:
+        assert bag.cameras() == ['/cam/color/image', '/first/image'] and bag.left_out() == sorted(odd)
+
+
+def images_of(path, faults=()):
+    """Read all images of the first camera: their brightness, and the faults that were told."""
+    with BagFile(path) as bag:
+        frames = list(read_frames(bag, bag.cameras()))
+        assert len(frames) == sum(bag.topics[name].count for name in bag.cameras())
+        return [frame.image if frame.image is None else int(frame.image[0, 0, 0]) for frame in frames], bag.faults
+
+
+@pytest.fixture
+def unclosed(tmp_path):
+    """A sqlite3 recording as a power cut leaves it: ten images, of which the last six lie in the write-ahead log."""
+    path = write_images(tmp_path / 'bag', range(10), storage='sqlite3')
+    name = the_file(path)
+    database = sqlite3.connect(name)
+    rows = database.execute('SELECT topic_id, timestamp, data FROM messages ORDER BY id').fetchall()
+    database.execute('DELETE FROM messages WHERE id > 4')
+    database.commit()
+    database.execute('PRAGMA journal_mode=WAL')
+    database.execute('PRAGMA wal_autocheckpoint=0')
+    database.executemany('INSERT INTO messages (topic_id, timestamp, data) VALUES (?, ?, ?)', rows[4:])
+    database.commit()
+    cut = tmp_path / 'cut' / 'walk_0.db3'
+    cut.parent.mkdir()
+    for log in ('', '-wal'):
+        shutil.copyfile(name + log, str(cut) + log)
+    database.close()
+    return cut
+
+
+@pytest.mark.parametrize('as_file', [False, True])
+def test_images_in_the_log_are_read_and_nothing_is_written_when_a_database_was_not_closed(unclosed, as_file):
+    def state():
+        return {each.name: (each.read_bytes(), each.stat().st_mtime_ns) for each in unclosed.parent.iterdir()}
+
+    before = state()
+    images, faults = images_of(unclosed if as_file else unclosed.parent)
+    assert images == list(range(10)) and any('was not closed' in fault for fault in faults)
+    assert state() == before
+    with BagFile(unclosed) as bag:
+        scratch = bag._storages[0].scratch.name
+        assert os.path.isdir(scratch)
+    assert not os.path.exists(scratch)
+
+
+def test_a_recording_has_another_hash_when_its_log_has(unclosed):
+    before = [hash_of(unclosed), hash_of(unclosed.parent)]
+    log = unclosed.parent / 'walk_0.db3-wal'
+    log.write_bytes(log.read_bytes()[:-1])
+    assert not set(before) & {hash_of(unclosed), hash_of(unclosed.parent)}
+
+
+def test_the_rest_is_read_when_the_log_is_damaged(unclosed):
+    log = unclosed.parent / 'walk_0.db3-wal'
+    log.write_bytes(b'x' * len(log.read_bytes()))
+    images, faults = images_of(unclosed)
+    assert images == [0, 1, 2, 3] and any('was not closed' in fault for fault in faults)
+
+
+@pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
+@pytest.mark.parametrize('mode', ['FILE', 'MESSAGE'])
+@pytest.mark.parametrize('with_metadata', [False, True])
+def test_compressed_recordings_are_read_with_and_without_metadata(tmp_path, storage, mode, with_metadata):
+    from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
+
+    plain, path = write_images(tmp_path / 'plain', range(6), storage=storage), tmp_path / 'walk'
+    writer = Writer(path, version=9, storage_plugin=StoragePlugin[storage.upper()])
+    writer.set_compression(CompressionMode[mode], CompressionFormat.ZSTD)
+    with BagFile(plain) as bag, writer:
+        connection = writer.add_connection(CAMERA, IMAGE, typestore=typestore())
+        for message in bag.messages():
+            writer.write(connection, message.receive_ns, message.cdr)
+    if not with_metadata:
+        os.remove(path / 'metadata.yaml')
+    for each in [path] if with_metadata else [path, the_file(path)]:
+        images, faults = images_of(each)
+        assert images == list(range(6))
+        assert faults == ([] if with_metadata or each != path else [
+            'metadata.yaml is missing; 1 file is read in the order of their names'])
+
+
+def test_the_begin_is_read_when_a_compressed_file_was_cut(tmp_path):
+    from backports import zstd
+
+    big = [make(IMAGE, header=header(START_NS), height=600, width=800, encoding='bgr8', step=2400,
+                data=np.random.default_rng(number).integers(0, 255, 600 * 2400, np.uint8)) for number in range(8)]
+    with open(the_file(write_images(tmp_path / 'bag', big)), 'rb') as file:
+        packed = zstd.compress(file.read())
+    (tmp_path / 'cut.mcap.zstd').write_bytes(packed[:len(packed) // 2])
+    with BagFile(tmp_path / 'cut.mcap.zstd') as bag:
+        assert bag.name == 'cut' and 1 <= len(list(read_frames(bag, [CAMERA]))) < 8
+        assert any('decompressed as far as it goes' in fault for fault in bag.faults), bag.faults
+
+
+@pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
+def test_types_are_known_when_they_are_written_without_msg(tmp_path, storage):
+    path = write_images(tmp_path / 'bag', [7, 8], storage=storage)
+    name = the_file(path)
+    if storage == 'mcap':
+        rewrite_schema(name, 'sensor_msgs/Image')
+    else:
+        database = sqlite3.connect(name)
+        for table, column in (('topics', 'type'), ('message_definitions', 'topic_type')):
+            database.execute(f"UPDATE {table} SET {column} = 'sensor_msgs/Image'")
+        database.commit()
+        database.close()
+    os.remove(path / 'metadata.yaml')
+    images, faults = images_of(path)
+    assert images == [7, 8] and len(faults) == 1
+    with BagFile(path) as bag:
+        assert bag.topics[CAMERA].msgtype == IMAGE
+
+
+def rewrite_schema(path, name, encoding='ros2msg', message_encoding='cdr', serialize=None, text=None):
+    """Write an mcap file anew with another spelling of its type, as tools other than rosbag2 do."""
+    from mcap.writer import Writer
+
+    with BagFile(path) as bag:
+        messages = [(message.receive_ns, message.cdr if serialize is None else serialize(message.read()))
+                    for message in bag.messages()]
+        text = text or bag._storages[0]._definitions[IMAGE][1]
+    with open(path, 'wb') as file:
+        writer = Writer(file)
+        writer.start()
+        schema = writer.register_schema(name, encoding, text.encode())
+        channel = writer.register_channel(CAMERA, message_encoding, schema)
+        for receive_ns, content in messages:
+            writer.add_message(channel, receive_ns, content, receive_ns)
+        writer.finish()
+
+
+def test_images_of_ros_1_are_read_when_they_lie_in_an_mcap_file(tmp_path):
+    from rosbags.typesys import Stores, get_typestore
+
+    store = get_typestore(Stores.ROS1_NOETIC)
+
+    def of_ros1(image):
+        stamp = store.types['builtin_interfaces/msg/Time'](sec=image.header.stamp.sec, nanosec=7)
+        head = store.types['std_msgs/msg/Header'](seq=1, stamp=stamp, frame_id='eye')
+        return bytes(store.serialize_ros1(store.types[IMAGE](
+            header=head, height=4, width=4, encoding='bgr8', is_bigendian=0, step=12, data=image.data), IMAGE))
+
+    path = write_images(tmp_path / 'bag', [5, 6])
+    name = the_file(path)
+    rewrite_schema(name, 'sensor_msgs/Image', 'ros1msg', 'ros1', of_ros1, store.generate_msgdef(IMAGE)[0])
+    images, faults = images_of(name)
+    assert images == [5, 6] and faults == []
+    with BagFile(name) as bag:
+        message = next(iter(bag.messages()))
+        assert message.read().header.frame_id == 'eye'
+        assert typestore().deserialize_cdr(message.cdr, IMAGE).header.stamp.nanosec == 7
+
+
 def test_the_serialized_bytes_are_those_that_were_recorded_when_a_message_is_played_again(samples):
     with BagFile(samples['sqlite3', 'compressed']) as bag:
         message = next(iter(bag.messages([ANNOTATION])))

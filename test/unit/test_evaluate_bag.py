@@ -310,6 +310,25 @@ def test_what_was_lost_is_counted_and_the_rest_is_read_when_images_are_bad(bag, 
     assert evaluate_bag.main([path, '--output', str(tmp_path / 'out'), '--strict']) == evaluate_bag.MISSED
 
 
+def test_what_is_left_out_by_name_is_named_with_what_evaluates_it(bag, tmp_path, capsys):
+    path = str(tmp_path / 'infrared')
+    with BagWriter(path) as writer, BagFile(bag) as part:
+        for message in part.messages([JPEG]):
+            for topic in (JPEG, '/camera/infra1/image_rect_raw/compressed'):
+                writer.write(topic, message.msgtype, message.receive_ns, message.cdr)
+    assert evaluate_bag.main([path, '--output', str(tmp_path / 'out')]) == 0
+    told = capsys.readouterr().out
+    assert '/camera/infra1/image_rect_raw/compressed; --topic /camera/infra1/image_rect_raw/compressed' in told
+    assert list(summary(tmp_path / 'out')['cameras']) == [JPEG] and summary(tmp_path / 'out')['whole']
+    assert evaluate_bag.main([path, '--output', str(tmp_path / 'out'), '--topic', JPEG]) == 0
+    assert 'left out' not in capsys.readouterr().out
+    with BagWriter(tmp_path / 'thermal') as writer, BagFile(bag) as part:
+        for message in part.messages([JPEG]):
+            writer.write('/thermal/image', message.msgtype, message.receive_ns, message.cdr)
+    assert evaluate_bag.main([str(tmp_path / 'thermal'), '--output', str(tmp_path / 'none')]) == 1
+    assert '--topic /thermal/image evaluates' in capsys.readouterr().err
+
+
 def test_images_of_several_sizes_are_read_when_the_camera_changed_its_mode(tmp_path):
     path = str(tmp_path / 'sizes')
     with BagWriter(path) as writer:
