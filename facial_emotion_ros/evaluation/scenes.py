@@ -170,7 +170,7 @@ def _read_labels(folder):
             rows = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise BadDataset(f'{path}: a table of photographs expected, it cannot be read ({error})') from error
-    missing = [column for column in _COLUMNS if not rows or rows[0].get(column) is None]
+    missing = [column for column in _COLUMNS if not rows or any(row.get(column) is None for row in rows)]
     if missing:
         raise BadDataset(f'{path}: columns {", ".join(_COLUMNS)} and a row for each picture expected, '
                          f'{", ".join(missing)} missing')

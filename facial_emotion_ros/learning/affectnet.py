@@ -134,7 +134,7 @@ def _list(folder):
     if not os.path.isdir(folder):
         raise BadDataset(f'{folder}: a folder of AffectNet expected, there is none; make it by prepare_affectnet')
     _refuse_unfinished(folder)
-    parts = sorted((name for name in os.listdir(folder) if name.isdigit()), key=int)
+    parts = sorted((name for name in os.listdir(folder) if name.isdecimal()), key=int)
     with ThreadPoolExecutor(8) as pool:
         listings = list(pool.map(lambda part: sorted(os.listdir(os.path.join(folder, part))), parts))
     names, labels, damaged = [], [], []

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import math
 import os
 from typing import NamedTuple
 
@@ -127,12 +128,15 @@ def _header(path, fields):
 def _sort_in(where, row, kept, left_out, damaged):
     """Put one row where it belongs: kept, left out with its reason, or damaged."""
     try:
-        expression = int(float(row['expression']))
-        valence, arousal = float(row['valence']), float(row['arousal'])
-    except (ValueError, OverflowError):
+        expression, valence, arousal = (float(row[name]) for name in ('expression', 'valence', 'arousal'))
+        is_number = math.isfinite(expression + valence + arousal) and expression.is_integer()
+    except ValueError:
+        is_number = False
+    if not is_number:
         labels = ', '.join(str(row[name]) for name in ('expression', 'valence', 'arousal'))
         damaged.append(DamagedPicture(where, f'numbers for expression, valence and arousal expected, got {labels}'))
         return
+    expression = int(expression)
     is_rated = all(abs(value) <= 1 for value in (valence, arousal))
     if not 0 <= expression <= 10:
         damaged.append(DamagedPicture(where, f'an expression from 0 to 10 expected, got {expression}'))
@@ -164,7 +168,7 @@ def _read_arrays(folder, root):
         for name, ending in (('expression', 'exp'), ('valence', 'val'), ('arousal', 'aro')):
             try:
                 row[name] = str(np.load(os.path.join(folder, f'{stem}_{ending}.npy'), allow_pickle=False)[()])
-            except (OSError, ValueError, IndexError):
+            except Exception:  # NumPy's parser has errors of many kinds for damaged bytes
                 row[name] = 'nothing'
         sha256.update(repr(row).encode())
         _sort_in(row[COLUMNS[0]], row, kept, left_out, damaged)

@@ -108,6 +108,15 @@ class FaceSet(abc.ABC):
             came = getattr(self, name).shape
             if came != shape:
                 raise BadDataset(f'{self.name}: {name} of shape {shape} expected for {count} names, got {came}')
+        holes = np.isnan(self.distributions)
+        wrong = np.flatnonzero(holes.any(1) & ~holes.all(1))
+        if len(wrong):
+            raise BadDataset(f'{self.name}: {self.names[wrong[0]]}: eight shares, or none where the category is unknown, '
+                             f'expected, got {self.distributions[wrong[0]].tolist()}')
+        wrong = np.flatnonzero((self.labels < -1) | (self.labels >= len(EMOTIONS)))
+        if len(wrong):
+            raise BadDataset(f'{self.name}: {self.names[wrong[0]]}: a class from 0 to {len(EMOTIONS) - 1}, or -1 for '
+                             f'none, expected, got {self.labels[wrong[0]]}')
         known = self.distributions[self.where_category()]
         wrong = np.flatnonzero(~((known >= 0).all(1) & (np.abs(known.sum(1) - 1) < 1e-3)))
         if len(wrong):
@@ -115,13 +124,11 @@ class FaceSet(abc.ABC):
             raise BadDataset(
                 f'{self.name}: {name}: eight shares from 0 on that sum to 1 expected, got {known[wrong[0]].tolist()}'
             )
-        rated = self.affect[self.where_affect()]
-        wrong = np.flatnonzero((np.abs(rated) > 1).any(1))
+        wrong = np.flatnonzero((np.abs(self.affect) > 1).any(1))
         if len(wrong):
-            name = self.names[self.where_affect()[wrong[0]]]
             raise BadDataset(
-                f'{self.name}: {name}: valence and arousal in [-1, 1] expected, got {rated[wrong[0]].tolist()}; scale '
-                'them, or leave them empty where they are unknown'
+                f'{self.name}: {self.names[wrong[0]]}: valence and arousal in [-1, 1] expected, got '
+                f'{self.affect[wrong[0]].tolist()}; scale them, or leave them empty where they are unknown'
             )
 
 

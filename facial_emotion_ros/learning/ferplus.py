@@ -32,14 +32,14 @@ class FerPlus(FaceSet):
         """Take pictures and votes.
 
         :param pictures: (N, 48, 48) uint8, gray.
-        :param votes: (N, 10) integers.
+        :param votes: (N, 10) whole numbers from 0 on.
         :param names: (N,) str, file names.
         :param name: what the split is called.
         :param damaged: DamagedPicture of the pictures that were left out.
-        :raises BadDataset: if shapes do not fit.
+        :raises BadDataset: if shapes do not fit, or a vote is no number of people.
         """
         self.pictures = np.asarray(pictures, np.uint8)
-        self.votes = np.asarray(votes, np.int64)
+        self.votes = _whole_votes(votes, names, name)
         if self.votes.shape != (len(names), _VOTE_COLUMNS) or len(self.pictures) != len(names):
             raise BadDataset(
                 f'{name}: a picture and {_VOTE_COLUMNS} votes expected for each of {len(names)} names, got '
@@ -89,3 +89,18 @@ class FerPlus(FaceSet):
     def with_any_votes(self):
         """Tell where any emotion has more than one vote, however many voters did not know: (M,) int64 indices."""
         return np.flatnonzero((self.votes[:, : len(EMOTIONS)] > 1).any(1))
+
+
+def _whole_votes(votes, names, where):
+    """Take votes as int64, and refuse those that count nobody."""
+    votes = np.asarray(votes)
+    if votes.dtype.kind not in 'iufb':
+        raise BadDataset(f'{where}: whole numbers of votes expected, got {votes.dtype}')
+    with np.errstate(invalid='ignore'):
+        wrong = np.argwhere(~((votes >= 0) & (votes < 2 ** 31) & (votes % 1 == 0)))
+    if len(wrong):
+        row = wrong[0][0]
+        name = names[row] if row < len(names) else f'row {row}'
+        raise BadDataset(f'{where}: {name}: whole numbers of votes from 0 on expected, got '
+                         f'{", ".join(f"{vote:g}" for vote in np.atleast_1d(votes[row]))}')
+    return votes.astype(np.int64)

@@ -121,17 +121,35 @@ def _read_npz(path, new_votes):
             missing = [key for key in keys if key not in archive]
             if missing:
                 raise BadDataset(f'{path}: arrays {", ".join(keys)} expected, {", ".join(missing)} missing')
-            png, offsets, votes, names = (archive[key] for key in keys)
-    except (OSError, ValueError) as error:
-        raise BadDataset(f'{path}: a FER+ npz file expected, it cannot be read ({error})') from error
-    if votes.shape != (len(names), 10) or offsets.shape != (len(names) + 1,):
+            png, offsets, votes, names = (np.asarray(archive[key]) for key in keys)
+    except BadDataset:
+        raise
+    except Exception as error:  # damaged bytes lead zip, zlib and NumPy's own parser into errors of many kinds
+        raise BadDataset(f'{path}: a FER+ npz file expected, it cannot be read ({_kind_of(error)}); get it again, or '
+                         'write it anew from the pictures (docs/datasets.md)') from error
+    _check_arrays(path, png, offsets, votes, names)
+    names = np.char.decode(names, 'utf-8', 'backslashreplace') if names.dtype.kind == 'S' else names
+    contents = (png[offsets[row]:offsets[row + 1]].tobytes() for row in range(len(names)))
+    return _collect(path, contents, votes, names)
+
+
+def _check_arrays(path, png, offsets, votes, names):
+    """Refuse arrays that do not belong together, or hold what they cannot."""
+    if votes.ndim != 2 or votes.shape != (len(names), 10) or offsets.shape != (len(names) + 1,):
         raise BadDataset(
             f'{path}: votes (N, 10) and offsets (N + 1,) expected for {len(names)} names, '
             f'got {votes.shape} and {offsets.shape}'
         )
-    names = np.char.decode(names) if names.dtype.kind == 'S' else names
-    contents = (png[offsets[row]:offsets[row + 1]].tobytes() for row in range(len(names)))
-    return _collect(path, contents, votes, names)
+    for name, array, kinds, words in (('png', png, 'u', 'uint8'), ('offsets', offsets, 'iu', 'whole numbers'),
+                                      ('votes', votes, 'iuf', 'numbers'), ('names', names, 'SU', 'text')):
+        if array.dtype.kind not in kinds or name == 'png' and (array.dtype.itemsize, array.ndim) != (1, 1):
+            raise BadDataset(f'{path}: {words} expected as {name}, got {array.dtype} of shape {array.shape}')
+    if (offsets > len(png)).any() or (offsets < 0).any() or (offsets[1:] < offsets[:-1]).any():
+        raise BadDataset(f'{path}: offsets expected that rise from 0 to the {len(png)} bytes of png, got others')
+
+
+def _kind_of(error):
+    return ' '.join(f'{type(error).__name__}: {error}'.split())[:160]
 
 
 def _read_label_csv(path):
@@ -206,7 +224,7 @@ def _lines(path):
 
 
 def _votes(path, line, fields):
-    if not all(field.isdigit() for field in fields):
+    if not all(field.isdecimal() and len(field) < 10 for field in fields):
         raise BadDataset(f'{path}: line {line}: ten whole numbers of votes expected, got {", ".join(fields)}')
     return [int(field) for field in fields]
 

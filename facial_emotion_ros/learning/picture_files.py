@@ -89,7 +89,7 @@ def check_pictures(root, names, threads=None):
         try:
             with open(kept, encoding='utf-8') as file:
                 return dict(json.load(file))
-        except (OSError, ValueError):
+        except (OSError, ValueError, TypeError):
             reasons = _in_chunks(pool, lambda name: _reason(os.path.join(root, name)), names)
             damaged = {name: reason for name, reason in zip(names, reasons) if reason}
     try:

@@ -93,15 +93,15 @@ def test_rows_are_kept_left_out_or_damaged_when_they_have_other_labels(tree, tmp
     tree.add(10, (-2, -2))
     tree.add(2, (-2, -2))
     damaged = [tree.add(11), tree.add(1, (1.5, 0)), tree.add(1, (0.5, -2)), tree.add('happy'), tree.add(1, ('', '')),
-               tree.add(1, box=('NULL', 'NULL', 'NULL', 'NULL'))]
+               tree.add(1, box=('NULL', 'NULL', 'NULL', 'NULL')), tree.add(2.5), tree.add(8, ('nan', 0.1))]
     preparation = prepare(tree, tmp_path)
     assert preparation.left_out == {'none without rated affect': 1, 'uncertain': 1, 'no face': 1}
     assert preparation.written == 802
     assert '1/0000800_8_100_200.jpg' in pictures_in(preparation.folder)
     assert '1/0000801_2_-2000_-2000.jpg' in pictures_in(preparation.folder)
-    assert [name in each.name for name, each in zip(damaged, preparation.damaged)] == [True] * 6
+    assert [name in each.name for name, each in zip(damaged, preparation.damaged)] == [True] * 8
     listed = capfd.readouterr().err
-    assert '6 of 808' in listed and all(name in listed for name in damaged)
+    assert '8 of 810' in listed and all(name in listed for name in damaged)
 
 
 def test_damaged_pictures_are_listed_and_shift_no_number_when_there_are_few(tree, tmp_path):

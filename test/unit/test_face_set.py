@@ -53,6 +53,11 @@ def test_rows_with_something_to_learn_are_told_apart_when_some_have_nothing():
     ({'affect': np.zeros((4, 3))}, r'affect of shape \(4, 2\)'),
     ({'distributions': np.ones((4, 8))}, 'plain: 0: eight shares'),
     ({'distributions': np.array([[2, -1, 0, 0, 0, 0, 0, 0]] * 4)}, 'eight shares'),
+    ({'distributions': np.array([[np.nan] + [1 / 7] * 7] * 4)}, 'plain: 0: eight shares, or none'),
+    ({'distributions': np.array([[1, 0, 0, 0, 0, 0, 0, np.nan]] * 4)}, 'plain: 0: eight shares, or none'),
+    ({'labels': [0, 1, 2, 8]}, 'plain: 3: a class from 0 to 7'), ({'labels': [0, -2, 2, 3]}, 'plain: 1: a class'),
+    ({'affect': [[0, 0], [np.nan, 7.0], [0, 0], [0, 0]]}, r'plain: 1: valence and arousal in'),
+    ({'affect': [[0, 0], [0, np.inf], [0, 0], [0, 0]]}, r'plain: 1: valence and arousal in'),
     ({'affect': [[0, 0], [0, 0], [0.5, -1.5], [0, 0]]}, r'plain: 2: valence and arousal in \[-1, 1\]'),
 ])
 def test_labels_are_refused_when_no_face_can_have_them(wrong, text):

@@ -147,6 +147,55 @@ def test_a_file_is_refused_when_it_is_absent_no_archive_or_of_other_pictures(tmp
         read_ferplus(write_npz(tmp_path / 'large.npz', np.zeros((2, 32, 64), np.uint8)))
 
 
+def damaged(content, generator):
+    """Cut a file, or turn some of its bytes, near its end (where an archive lists itself) as often as anywhere."""
+    content = bytearray(content)
+    if generator.random() < 0.2:
+        return bytes(content[:generator.integers(0, len(content))])
+    for _ in range(generator.integers(1, 9)):
+        begin = generator.choice([0, max(0, len(content) - 600)])
+        content[generator.integers(begin, len(content))] = generator.integers(0, 256)
+    return bytes(content)
+
+
+def test_a_damaged_npz_file_is_refused_by_a_sentence_or_read(tmp_path, long_form, capsys):
+    votes = np.tile(np.array([0, 9, 1, 0, 0, 0, 0, 0, 0, 0], np.uint8), (4, 1))
+    with open(write_npz(tmp_path / 'whole.npz', random_pictures(4) // 64 * 64, votes=votes), 'rb') as file:
+        content = file.read()
+    path, refused, count = tmp_path / 'damaged.npz', 0, 3000 if long_form else 300
+    for seed in range(count):
+        path.write_bytes(damaged(content, np.random.default_rng(seed)))
+        try:
+            read_ferplus(str(path))
+        except BadDataset as error:
+            refused += 1
+            assert len(str(error).splitlines()) == 1 and str(path) in str(error), seed
+    assert refused > count / 4
+
+
+@pytest.mark.parametrize('others, text', [
+    ({'votes': np.full((2, 10), np.nan)}, 'votes from 0 on expected, got nan'),
+    ({'votes': np.array([[0, 9] + [0] * 8, [-3, 9] + [0] * 8])}, '1.png: whole numbers.*got -3, 9'),
+    ({'votes': np.full((2, 10), 0.5)}, 'got 0.5'), ({'votes': np.full((2, 10), np.inf)}, 'got inf'),
+    ({'votes': np.full((2, 10), 2 ** 62)}, 'votes from 0 on'), ({'votes': np.full((2, 10), 'x')}, 'numbers expected'),
+    ({'votes': np.full((2, 10), 1j)}, 'numbers expected'), ({'votes': np.array(3)}, r'got \(\)'),
+    ({'offsets': np.array([0, 1e9, 2e9])}, 'whole numbers expected as offsets'),
+    ({'offsets': np.array([0, -7, 5])}, 'offsets expected that rise'),
+    ({'offsets': np.array([0, 5, 10 ** 9])}, 'offsets expected that rise'),
+    ({'png': np.zeros((10, 10), np.uint8)}, 'uint8 expected as png'),
+    ({'png': np.zeros(10, np.float32)}, 'uint8 expected as png'), ({'names': np.zeros(2)}, 'text expected as names')])
+def test_arrays_that_cannot_be_are_refused_by_a_sentence(tmp_path, others, text):
+    path = write_npz(tmp_path / 'split.npz', np.zeros((2, 48, 48), np.uint8), **others)
+    with pytest.raises(BadDataset, match=text):
+        read_ferplus(path)
+
+
+@pytest.mark.parametrize('vote', [-1, np.nan, 0.5])
+def test_votes_that_count_nobody_are_refused_when_a_set_is_made_of_arrays(vote):
+    with pytest.raises(BadDataset, match='a.png: whole numbers of votes'):
+        FerPlus(np.zeros((1, 48, 48), np.uint8), np.full((1, 10), vote), ['a.png'])
+
+
 @pytest.mark.parametrize('count, is_refused', [(100, False), (99, True)])
 def test_damaged_pictures_are_left_out_and_listed_until_they_are_too_many(tmp_path, capsys, count, is_refused):
     pictures = random_pictures(count)
