@@ -12,12 +12,12 @@ from launch.events import matches_action
 from launch.events.process import ShutdownProcess
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
-from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
 from facial_emotion_ros.camera_list import read_cameras
 from facial_emotion_ros.demo_graph import transport_environment
 from facial_emotion_ros.installed_files import expect_file
+from facial_emotion_ros.launch_arguments import BOOLEANS, OPTIONAL_BOOLEANS, given_booleans, is_true
 
 
 def generate_launch_description():
@@ -30,12 +30,14 @@ def generate_launch_description():
         DeclareLaunchArgument('params_file', default_value=defaults,
                               description="Parameter file of every node in place of the package's own "
                                           'config/emotion_node.yaml.'),
-        DeclareLaunchArgument('use_sim_time', default_value='false', choices=['true', 'false'],
-                              description='Whether the time comes from /clock.'),
-        DeclareLaunchArgument('autostart', default_value='true', choices=['true', 'false'],
+        DeclareLaunchArgument('use_sim_time', default_value='', choices=OPTIONAL_BOOLEANS,
+                              description='Whether the time comes from /clock; empty leaves that to the parameter file '
+                                          'and to SetParameter.'),
+        DeclareLaunchArgument('autostart', default_value='', choices=OPTIONAL_BOOLEANS,
                               description='Whether the nodes configure and activate themselves; false where a '
-                                          'lifecycle manager does that.'),
-        DeclareLaunchArgument('respawn', default_value='true', choices=['true', 'false'],
+                                          'lifecycle manager does that. Empty leaves it to the parameter file, which '
+                                          'is true by default.'),
+        DeclareLaunchArgument('respawn', default_value='true', choices=BOOLEANS,
                               description="Whether a node's process that crashed or froze is started again after 2 s; "
                                           'one that was told to end, or that refused its parameters, is not.'),
         DeclareLaunchArgument('log_level', default_value='info',
@@ -46,25 +48,28 @@ def generate_launch_description():
 
 def _nodes(context):
     expect_file(LaunchConfiguration('params_file').perform(context), 'params_file')
-    return [_node(camera) for camera in read_cameras(LaunchConfiguration('cameras').perform(context))]
+    parameters = given_booleans({
+        'use_sim_time': LaunchConfiguration('use_sim_time').perform(context),
+        'autostart': LaunchConfiguration('autostart').perform(context),
+    })
+    respawn = is_true(LaunchConfiguration('respawn').perform(context))
+    cameras = read_cameras(LaunchConfiguration('cameras').perform(context))
+    return [_node(camera, parameters, respawn) for camera in cameras]
 
 
-def _node(camera):
+def _node(camera, parameters, respawn):
     return Node(
         package='facial_emotion_ros',
         executable='emotion_node',
         name='emotion_node',
         namespace=camera.name,
-        parameters=[
-            LaunchConfiguration('params_file'),
-            {'use_sim_time': ParameterValue(LaunchConfiguration('use_sim_time'), value_type=bool),
-             'autostart': ParameterValue(LaunchConfiguration('autostart'), value_type=bool),
-             'output.humans_prefix': camera.humans_prefix},
-        ],
+        parameters=[LaunchConfiguration('params_file'), dict(parameters, **{
+            'output.humans_prefix': camera.humans_prefix,
+        })],
         remappings=[('image', camera.image_topic)],
         ros_arguments=['--log-level', LaunchConfiguration('log_level')],
         additional_env=transport_environment(),
-        respawn=LaunchConfiguration('respawn'),
+        respawn=respawn,
         respawn_delay=2.0,
         on_exit=_stay_down,
         output='screen',

@@ -6,11 +6,11 @@ from launch.events import matches_action
 from launch.events.process import ShutdownProcess
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
-from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
 from facial_emotion_ros.demo_graph import transport_environment
 from facial_emotion_ros.installed_files import expect_file
+from facial_emotion_ros.launch_arguments import BOOLEANS, OPTIONAL_BOOLEANS, given_booleans, is_true
 
 
 def generate_launch_description():
@@ -27,18 +27,20 @@ def generate_launch_description():
         DeclareLaunchArgument('mode', default_value='', choices=['', 'image', 'humans'],
                               description="What is worked on, in place of the parameter file's input.mode: a camera's "
                                           'image, or the faces that another ROS4HRI node finds.'),
-        DeclareLaunchArgument('transport', default_value='', choices=['', 'raw', 'compressed'],
+        DeclareLaunchArgument('transport', default_value='', choices=['', 'auto', 'raw', 'compressed'],
                               description="Which images are subscribed to, in place of the parameter file's "
                                           'input.transport; compressed is image_topic with /compressed behind it.'),
         DeclareLaunchArgument('humans_prefix', default_value='',
                               description="Prefix of the ROS4HRI topics in place of the parameter file's "
                                           'output.humans_prefix, such as /front/humans; none: no such topics.'),
-        DeclareLaunchArgument('use_sim_time', default_value='false', choices=['true', 'false'],
-                              description='Whether the time comes from /clock.'),
-        DeclareLaunchArgument('autostart', default_value='true', choices=['true', 'false'],
+        DeclareLaunchArgument('use_sim_time', default_value='', choices=OPTIONAL_BOOLEANS,
+                              description='Whether the time comes from /clock; empty leaves that to the parameter file '
+                                          'and to SetParameter.'),
+        DeclareLaunchArgument('autostart', default_value='', choices=OPTIONAL_BOOLEANS,
                               description='Whether the node configures and activates itself; false where a lifecycle '
-                                          'manager does that.'),
-        DeclareLaunchArgument('respawn', default_value='true', choices=['true', 'false'],
+                                          'manager does that. Empty leaves it to the parameter file, which is true '
+                                          'by default.'),
+        DeclareLaunchArgument('respawn', default_value='true', choices=BOOLEANS,
                               description='Whether a process that crashed or froze is started again after 2 s; one '
                                           'that was told to end, or that refused its parameters, is not.'),
         DeclareLaunchArgument('log_level', default_value='info',
@@ -50,10 +52,10 @@ def generate_launch_description():
 def _node(context):
     """Make the node, now that the arguments are known: those that are left empty leave the file's parameters alone."""
     expect_file(LaunchConfiguration('params_file').perform(context), 'params_file')
-    parameters = {
-        'use_sim_time': ParameterValue(LaunchConfiguration('use_sim_time'), value_type=bool),
-        'autostart': ParameterValue(LaunchConfiguration('autostart'), value_type=bool),
-    }
+    parameters = given_booleans({
+        'use_sim_time': LaunchConfiguration('use_sim_time').perform(context),
+        'autostart': LaunchConfiguration('autostart').perform(context),
+    })
     given = {
         'input.mode': LaunchConfiguration('mode').perform(context),
         'input.transport': LaunchConfiguration('transport').perform(context),
@@ -65,11 +67,11 @@ def _node(context):
         executable='emotion_node',
         name='emotion_node',
         namespace=LaunchConfiguration('namespace'),
-        parameters=[LaunchConfiguration('params_file'), parameters],
+        parameters=[LaunchConfiguration('params_file')] + [parameters] * bool(parameters),
         remappings=[('image', LaunchConfiguration('image_topic'))],
         ros_arguments=['--log-level', LaunchConfiguration('log_level')],
         additional_env=transport_environment(),
-        respawn=LaunchConfiguration('respawn'),
+        respawn=is_true(LaunchConfiguration('respawn').perform(context)),
         respawn_delay=2.0,
         on_exit=_stay_down,
         output='screen',

@@ -22,6 +22,7 @@ from launch_ros.substitutions import FindPackageShare
 
 from facial_emotion_ros.demo_graph import transport_environment
 from facial_emotion_ros.installed_files import expect_file
+from facial_emotion_ros.launch_arguments import BOOLEANS, is_true
 from facial_emotion_ros.ros.replay_graph import make_replay, player_words, plays_with_ros2_bag, recorder_words
 
 #: What the last image may still take after the recording has ended.
@@ -40,7 +41,7 @@ def generate_launch_description():
         DeclareLaunchArgument('topics', default_value='',
                               description='Topics that are played beside that one, separated by spaces.'),
         DeclareLaunchArgument('rate', default_value='1.0', description='How many times faster it is played.'),
-        DeclareLaunchArgument('loop', default_value='false', choices=['true', 'false'],
+        DeclareLaunchArgument('loop', default_value='false', choices=BOOLEANS,
                               description='Whether to begin again at the end.'),
         DeclareLaunchArgument('start', default_value='0.0', description='Seconds that are left out at the beginning.'),
         DeclareLaunchArgument('clock', default_value='40.0',
@@ -71,7 +72,7 @@ def _start(context):
     replay = make_replay(text(LaunchConfiguration('bag')), text(LaunchConfiguration('image_topic')), {
         'topics': tuple(text(LaunchConfiguration('topics')).split()),
         'rate': text(LaunchConfiguration('rate')),
-        'loop': text(LaunchConfiguration('loop')) == 'true',
+        'loop': is_true(text(LaunchConfiguration('loop'))),
         'start_s': text(LaunchConfiguration('start')),
         'clock_hz': text(LaunchConfiguration('clock')),
         'output': text(LaunchConfiguration('output')),

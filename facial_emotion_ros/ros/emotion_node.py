@@ -19,7 +19,14 @@ def main(args=None):
     # Half a second of imports, in which a signal would end Python with a traceback.
     from facial_emotion_ros.ros import node_process
     from facial_emotion_ros.ros.node import EmotionNode
-    return node_process.serve(EmotionNode, args, signals)
+    from facial_emotion_ros.ros.parameter_sections import warn_unused_files
+
+    def make_node():
+        node = EmotionNode()
+        warn_unused_files(node, sys.argv if args is None else args)
+        return node
+
+    return node_process.serve(make_node, args, signals)
 
 
 if __name__ == '__main__':

@@ -11,25 +11,25 @@ from facial_emotion_ros.ros.parameters import TABLE, expected
 
 
 def as_yaml():
-    """Print the table as a parameter file that holds every default.
+    """Print the table as a parameter file that sets nothing: every line that would is commented out.
+
+    A launch loads it after what SetParameter gives, so a default that it set would win over that.
 
     :returns: text of config/emotion_node.yaml.
     """
-    lines = ['# Every parameter of emotion_node, with its default. Made from the table in',
-             '# facial_emotion_ros/ros/parameters.py by: python3 -m facial_emotion_ros.ros.parameter_files yaml',
-             '/**:', '  ros__parameters:']
-    group = ''
+    lines = textwrap.wrap(
+        'Every parameter of emotion_node with its default, to copy from. Nothing is set here, so that SetParameter of '
+        'a launch file holds: take away the # before what you set otherwise, and before the two lines that begin it. '
+        'Made from the table in facial_emotion_ros/ros/parameters.py by: '
+        'python3 -m facial_emotion_ros.ros.parameter_files yaml', 116, initial_indent='# ', subsequent_indent='# ',
+        break_on_hyphens=False)
+    lines += ['#/**:', '#  ros__parameters:']
     for parameter in TABLE:
-        head, _, leaf = parameter.name.rpartition('.')
-        if head != group:
-            lines.append('    %s:' % head)
-            group = head
-        indent = '      ' if head else '    '
         note = '%s Must be %s%s.' % (
             parameter.description, expected(parameter), '' if parameter.live else '; read-only')
-        lines += textwrap.wrap(note, 116, initial_indent=indent + '# ', subsequent_indent=indent + '# ',
+        lines += textwrap.wrap(note, 116, initial_indent='#    # ', subsequent_indent='#    # ',
                                break_on_hyphens=False)
-        lines.append('%s%s: %s' % (indent, leaf, _literal(parameter.default)))
+        lines.append('#    %s: %s' % (parameter.name, _literal(parameter.default)))
     return '\n'.join(lines) + '\n'
 
 

@@ -20,12 +20,15 @@ from launch import LaunchDescription, LaunchService
 from launch.actions import IncludeLaunchDescription
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import PathJoinSubstitution
+from launch_ros.actions import SetParameter
 from launch_ros.substitutions import FindPackageShare
 
 path = PathJoinSubstitution([FindPackageShare('facial_emotion_ros'), 'launch', sys.argv[1]])
 arguments = [word.split(':=') for word in sys.argv[2:]]
+before = [SetParameter(name[4:], value == 'true') for name, value in arguments if name.startswith('set:')]
+arguments = [pair for pair in arguments if not pair[0].startswith('set:')]
 service = LaunchService(noninteractive=True)
-service.include_launch_description(LaunchDescription([
+service.include_launch_description(LaunchDescription(before + [
     IncludeLaunchDescription(PythonLaunchDescriptionSource(path), launch_arguments=arguments)]))
 sys.exit(service.run())
 """
@@ -68,6 +71,34 @@ def test_node_waits_for_a_manager_when_launched_without_autostart(launch, peer):
     assert peer.state() == 'unconfigured'
     [sim_time] = peer.get_parameters(['use_sim_time'])
     assert sim_time.bool_value is True
+
+
+@pytest.mark.parametrize('name, node', [('node.launch.py', '/emotion_node'),
+                                        ('cameras.launch.py', '/camera/emotion_node')])
+def test_the_parameter_file_holds_when_no_argument_is_given(launch, peer, tmp_path, name, node):
+    file = tmp_path / 'parameters.yaml'
+    file.write_text('/**: {ros__parameters: {autostart: false, use_sim_time: true}}')
+    launch(name, 'params_file:=%s' % file)
+    values = peer.get_parameters(['autostart', 'use_sim_time'], node)
+    assert [value.bool_value for value in values] == [False, True]
+    assert peer.state(node) == 'unconfigured'
+
+
+@pytest.mark.parametrize('name, node', [('node.launch.py', '/emotion_node'),
+                                        ('cameras.launch.py', '/camera/emotion_node'),
+                                        ('jetson_tx2.launch.py', '/emotion_node')])
+def test_what_the_robot_sets_for_all_holds_when_no_argument_is_given(launch, peer, name, node):
+    launch(name, 'set:use_sim_time:=true', 'set:autostart:=false')
+    values = peer.get_parameters(['autostart', 'use_sim_time'], node)
+    assert [value.bool_value for value in values] == [False, True]
+
+
+def test_arguments_win_when_python_spells_them(launch, peer, tmp_path):
+    file = tmp_path / 'parameters.yaml'
+    file.write_text('/**: {ros__parameters: {autostart: true, use_sim_time: false}}')
+    launch('node.launch.py', 'params_file:=%s' % file, 'use_sim_time:=True', 'autostart:=False', 'respawn:=False')
+    values = peer.get_parameters(['autostart', 'use_sim_time'])
+    assert [value.bool_value for value in values] == [False, True]
 
 
 def test_arguments_come_before_the_parameter_file_when_given(launch, peer):

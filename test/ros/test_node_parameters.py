@@ -36,6 +36,15 @@ def test_the_shipped_file_is_taken_without_a_warning_when_given(start_node, peer
     assert '[WARN]' not in node.output() and '[ERROR]' not in node.output()
 
 
+def test_a_parameter_file_is_warned_of_when_all_of_it_is_for_other_nodes(start_node, tmp_path):
+    ours, others = tmp_path / 'ours.yaml', tmp_path / 'nav2_params.yaml'
+    ours.write_text('/**/emotion_node: {ros__parameters: {input.timeout_s: 4.0}}')
+    others.write_text('amcl: {ros__parameters: {alpha1: 0.2}}\nrobot: {bt: {ros__parameters: {a: 1}}}')
+    node = start_node('-r', '__ns:=/robot', '--params-file', ours, '--params-file', others, autostart=False)
+    node.wait_for(r"\[WARN\].*Parameter file %s sets nothing .*/\*\*/emotion_node, got /amcl, /robot/bt\. " % others)
+    assert node.output().count('[WARN]') == 1, node.output()
+
+
 def test_an_unknown_name_is_warned_of_and_a_whole_number_is_taken_for_a_float_when_given(start_node, peer):
     node = start_node(input__max_age=3, input__timeout_s=4, autostart=False)
     node.wait_for(r'\[WARN\].*input.max_age is unknown.*did you mean input.max_age_s\?')

@@ -10,13 +10,16 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+from launch_stand_in import nodes_of
 
+from facial_emotion_ros import launch_arguments
 from facial_emotion_ros.demo_graph import (
     PROFILE_VARIABLES,
     demo_processes,
     localhost_environment,
     transport_environment,
 )
+from facial_emotion_ros.errors import FacialEmotionError
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 LAUNCH_FILES = sorted(name for name in os.listdir(os.path.join(ROOT, 'launch')) if name.endswith('.launch.py'))
@@ -81,7 +84,8 @@ def test_every_default_is_a_choice_when_choices_are_given(name):
     for call in calls(tree_of(name), 'DeclareLaunchArgument'):
         given = keywords(call)
         if 'choices' in given:
-            assert ast.literal_eval(given['default_value']) in ast.literal_eval(given['choices'])
+            choices = getattr(launch_arguments, getattr(given['choices'], 'id', ''), None)
+            assert ast.literal_eval(given['default_value']) in (choices or ast.literal_eval(given['choices']))
 
 
 def test_arguments_are_the_same_when_both_files_have_them():
@@ -124,6 +128,51 @@ def test_a_process_is_started_again_when_it_crashed_and_stays_down_when_that_wou
     kept_down = [status for status in (0, 1, 2, -signal.SIGALRM, -signal.SIGSEGV)
                  if names[on_exit.name](SimpleNamespace(returncode=status, action='it'), None) == ['it']]
     assert kept_down == [0, 2]
+
+
+def parameters_given(node):
+    """Return the parameters that a launch gives a node besides its files, and the files."""
+    files = [each for each in node['parameters'] if isinstance(each, str)]
+    return {name: value for each in node['parameters'] if isinstance(each, dict) for name, value in each.items()}, files
+
+
+@pytest.mark.parametrize('name, own', [
+    ('node.launch.py', {}), ('cameras.launch.py', {'output.humans_prefix': '/camera/humans'}),
+    ('demo.launch.py', {})])
+def test_a_launch_leaves_parameters_to_the_file_when_no_argument_is_given(monkeypatch, name, own):
+    [node] = [node for node in nodes_of(monkeypatch, name) if node['name'] == 'emotion_node']
+    given, [file] = parameters_given(node)
+    assert given == own, 'what stands here wins over the parameter file and over SetParameter'
+    assert {} not in node['parameters'], 'launch_ros would write a file for it'
+    assert os.path.samefile(file, os.path.join(ROOT, 'config', 'emotion_node.yaml'))
+    assert node.get('respawn', True) is True
+
+
+@pytest.mark.parametrize('text, value', [('true', True), ('True', True), ('1', True), ('false', False),
+                                         ('False', False), ('0', False)])
+@pytest.mark.parametrize('name', ['node.launch.py', 'cameras.launch.py'])
+def test_a_launch_takes_every_spelling_when_it_is_true_or_false(monkeypatch, name, text, value):
+    [node] = nodes_of(monkeypatch, name, use_sim_time=text, autostart=text, respawn=text)
+    given, _ = parameters_given(node)
+    assert (given['use_sim_time'], given['autostart'], node['respawn']) == (value, value, value)
+
+
+def test_the_demo_takes_every_spelling_when_it_is_true_or_false(monkeypatch):
+    nodes = nodes_of(monkeypatch, 'demo.launch.py', use_sim_time='True', loop='1')
+    assert [parameters_given(node)[0]['use_sim_time'] for node in nodes] == [True] * 3
+    assert parameters_given(nodes[0])[0]['loop'] is True
+
+
+@pytest.mark.parametrize('name', ['node.launch.py', 'cameras.launch.py', 'demo.launch.py'])
+def test_a_launch_refuses_an_argument_when_it_is_neither_true_nor_false(monkeypatch, name):
+    with pytest.raises(RuntimeError, match='"use_sim_time" provided value "maybe"'):
+        nodes_of(monkeypatch, name, use_sim_time='maybe')
+
+
+@pytest.mark.parametrize('name', ['node.launch.py', 'cameras.launch.py', 'demo.launch.py', 'replay.launch.py'])
+def test_a_launch_refuses_a_parameter_file_when_it_is_not_there(monkeypatch, name):
+    with pytest.raises(FacialEmotionError, match='params_file: expected a file of parameters'):
+        nodes_of(monkeypatch, name, params_file='/nowhere.yaml')
 
 
 @pytest.mark.parametrize('name', LAUNCH_FILES)

@@ -3,11 +3,13 @@
 import ast
 import glob
 import os
+import re
 
 import pytest
 
 from facial_emotion_ros.errors import BadParameter
 from facial_emotion_ros.ros import parameter_files, parameters
+from facial_emotion_ros.ros.parameter_sections import unused_files
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -96,15 +98,36 @@ def test_the_shipped_yaml_is_the_table_when_compared():
             'write it anew: python3 -m facial_emotion_ros.ros.parameter_files yaml > config/emotion_node.yaml')
 
 
-def test_the_shipped_yaml_holds_every_default_when_parsed():
+def test_the_shipped_yaml_sets_nothing_and_holds_every_default_when_its_comments_are_taken_away():
     yaml = pytest.importorskip('yaml', reason='PyYAML is not installed')
     with open(os.path.join(REPOSITORY, 'config', 'emotion_node.yaml')) as stream:
-        tree = yaml.safe_load(stream)['/**']['ros__parameters']
-    flat = {}
-    for name, value in tree.items():
-        flat.update({'%s.%s' % (name, leaf): inner for leaf, inner in value.items()} if isinstance(value, dict)
-                    else {name: value})
-    assert flat == {parameter.name: parameter.default for parameter in parameters.TABLE}
+        text = stream.read()
+    assert yaml.safe_load(text) is None, 'what it sets wins over SetParameter of a launch file'
+    told = yaml.safe_load(re.sub('(?m)^#(?=/|  )', '', text))
+    assert told == {'/**': {'ros__parameters': {row.name: row.default for row in parameters.TABLE}}}
+
+
+@pytest.mark.parametrize('content, node, unused', [
+    ('/**: {ros__parameters: {a: 1}}', '/robot/emotion_node', None),
+    ('emotion_node: {ros__parameters: {a: 1}}', '/emotion_node', None),
+    ('emotion_node: {ros__parameters: {a: 1}}', '/robot/emotion_node', ['/emotion_node']),
+    ('/**/emotion_node: {ros__parameters: {a: 1}}', '/emotion_node', None),
+    ('/**/emotion_node: {ros__parameters: {a: 1}}', '/a/robot/emotion_node', None),
+    ('/*/emotion_node: {ros__parameters: {a: 1}}', '/robot/emotion_node', None),
+    ('/*/emotion_node: {ros__parameters: {a: 1}}', '/emotion_node', ['/*/emotion_node']),
+    ('/robot/**: {ros__parameters: {a: 1}}', '/robot/emotion_node', None),
+    ('robot: {emotion_node: {ros__parameters: {a: 1}}}', '/robot/emotion_node', None),
+    ('{amcl: {ros__parameters: {a: 1}}, emotion_node: {ros__parameters: {a: 1}}}', '/emotion_node', None),
+    ('{amcl: {ros__parameters: {a: 1}}, robot: {amcl: {ros__parameters: {a: 1}}}}', '/emotion_node',
+     ['/amcl', '/robot/amcl']),
+    ('# nothing', '/emotion_node', None), ('[1]', '/emotion_node', None), ('{:', '/emotion_node', None),
+])
+def test_a_parameter_file_is_unused_when_no_section_is_for_the_node(tmp_path, content, node, unused):
+    pytest.importorskip('yaml', reason='PyYAML is not installed')
+    path = tmp_path / 'parameters.yaml'
+    path.write_text(content)
+    found = unused_files(['emotion_node', '--ros-args', '--params-file', str(path), '-p', 'a:=1'], node)
+    assert found == ([(str(path), unused)] if unused else [])
 
 
 def test_the_documentation_holds_the_table_when_compared():
