@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from facial_emotion_ros.emotions import EMOTIONS
+from facial_emotion_ros.emotions import EMOTIONS, UNKNOWN
 from facial_emotion_ros.errors import BadBag
 from facial_emotion_ros.face_tracker import intersection_over_union
 
@@ -160,3 +160,19 @@ def hypotheses_of(detection):
     """Give (class, score) of each hypothesis of a vision_msgs/Detection2D, of today's or an older vision_msgs."""
     rows = (getattr(each, 'hypothesis', each) for each in detection.results)
     return [(str(getattr(each, 'class_id', getattr(each, 'id', ''))), float(each.score)) for each in rows]
+
+
+def meant_of(hypotheses):
+    """Tell which hypothesis of a face is its answer.
+
+    It is the first one, as our node writes them: with hysteresis that need not be the one of the highest score. Others
+    may list all classes in an order of their own, which is seen by scores that do not fall: then it is the highest.
+
+    :param hypotheses: list of (word, score), without affect.
+    :returns: (word, score); ('', 0.0) where there is none.
+    """
+    if not hypotheses:
+        return '', 0.0
+    first, scores = hypotheses[0], [score for _, score in hypotheses[1:]]
+    falls = all(one >= other for one, other in zip(scores, scores[1:]))
+    return first if first[0] == UNKNOWN or (falls and first[1] > 0) else max(hypotheses, key=lambda each: each[1])

@@ -4,7 +4,15 @@ from array import array
 
 import numpy as np
 
-from facial_emotion_ros.bag_evaluation.face_log import FaceLog, LoggedFace, box_of, hypotheses_of, match, readable
+from facial_emotion_ros.bag_evaluation.face_log import (
+    FaceLog,
+    LoggedFace,
+    box_of,
+    hypotheses_of,
+    match,
+    meant_of,
+    readable,
+)
 from facial_emotion_ros.bags.message_types import DETECTIONS, stamp_of
 from facial_emotion_ros.emotions import EMOTIONS, UNKNOWN
 from facial_emotion_ros.errors import BadBag
@@ -96,7 +104,5 @@ def _tells_emotions(bag, topic):
 
 
 def _told(detection):
-    """Give the first hypothesis of a detection: that is the one which is meant."""
-    for word, score in hypotheses_of(detection)[:1]:
-        return (word if word in EMOTIONS else ''), score
-    return '', 0.0
+    word, score = meant_of(hypotheses_of(detection))
+    return (word if word in EMOTIONS else ''), score

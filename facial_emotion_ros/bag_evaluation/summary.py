@@ -35,6 +35,10 @@ def summary_of(bag, identity, judge, truth, seconds, command):
     elif truth.source:
         faults.append(f'{truth.source}: it holds for none of the faces; the recording goes from 0 to {length_s:.1f} s, '
                       f'its first faces are {", ".join(_first_faces(judge)) or "none"}')
+    if told is not None and truth.unused():
+        # One file may be the truth of several recordings, if its times are stamps.
+        told_in = faults if truth.counts_from_an_image else judge.notes
+        told_in.append(f'{truth.unused()}; the recording goes from 0 to {length_s:.1f} s')
     overall = dict(figures(whole), persons=len(set().union(*(run.persons for run in runs.values()))) or None)
     return {
         'format': FORMAT,

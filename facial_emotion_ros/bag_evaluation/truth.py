@@ -5,7 +5,15 @@ import math
 import os
 from typing import NamedTuple
 
-from facial_emotion_ros.bag_evaluation.face_log import FaceLog, LoggedFace, box_of, hypotheses_of, match, readable
+from facial_emotion_ros.bag_evaluation.face_log import (
+    FaceLog,
+    LoggedFace,
+    box_of,
+    hypotheses_of,
+    match,
+    meant_of,
+    readable,
+)
 from facial_emotion_ros.bags.message_types import DETECTIONS, EXPRESSION, stamp_of
 from facial_emotion_ros.emotions import EMOTIONS, EXPRESSION_WORDS, UNKNOWN
 from facial_emotion_ros.errors import BadBag, BadDataset
@@ -16,6 +24,10 @@ WORDS = dict({emotion: emotion for emotion in EMOTIONS}, **{word: emotion for em
 
 #: Times above this are stamps (seconds since 1970), those below count from the recording's first image.
 _STAMPS_FROM_S = 1e8
+
+#: Times above this are no seconds, but stamps in another unit: the year 5138 is far away.
+_SECONDS_TO_S = 1e11
+_UNITS = {'milliseconds': 1000, 'microseconds': 1000000, 'nanoseconds': 1000000000}
 
 #: An annotation of single images belongs to an image whose stamp is no further away than this.
 NEAR_S = 0.05
@@ -58,6 +70,10 @@ class NoTruth:
         """
         return [None] * len(faces), 0
 
+    def unused(self):
+        """Say what of it held for no image that was asked for; '' where all did, or that is not known."""
+        return ''
+
 
 class Intervals(NoTruth):
     """Truth of a CSV file: from when to when a face, or any, shows what."""
@@ -70,7 +86,7 @@ class Intervals(NoTruth):
             seconds since 1970.
         :raises BadDataset: if a line cannot be read, with its number.
         """
-        self.source, self._rows = os.path.basename(path), []
+        self.source, self._rows, self._used = os.path.basename(path), [], set()
         try:
             with open(path, newline='', encoding='utf-8-sig') as file:
                 rows = csv.DictReader(file)
@@ -98,16 +114,42 @@ class Intervals(NoTruth):
     def of(self, frame, time_s, faces):
         """As NoTruth does; of several intervals that hold, one that names the face comes first, then the first."""
         stamp_s = frame.stamp_ns / 1e9
-        holding = [row for row in self._rows if row[0] <= (stamp_s if row[0] > _STAMPS_FROM_S else time_s) < row[1]]
-        found = []
+        places = [place for place, row in enumerate(self._rows)
+                  if row[0] <= (stamp_s if row[0] > _STAMPS_FROM_S else time_s) < row[1]]
+        self._used.update(places)
+        holding, found = [self._rows[place] for place in places], []
         for face in faces:
             named = [row for row in holding if row[2] == face.face_id] or [row for row in holding if not row[2]]
             found.append(named[0][3] if named else None)
         return found, 0
 
+    def unused(self):
+        """As NoTruth does."""
+        rest = [row for place, row in enumerate(self._rows) if place not in self._used]
+        if not rest:
+            return ''
+        return (f'{self.source}: {len(rest)} of {len(self._rows)} intervals hold for no image, the first of them from '
+                f'{rest[0][0]:.12g} to {rest[0][1]:.12g} s')
+
+    def refuse_milliseconds(self, length_s):
+        """Refuse times that count from the first image and are, as it looks, no seconds.
+
+        :param length_s: of the recording; 0 where that is not known.
+        :raises BadDataset: with what to do.
+        """
+        last_s = max(row[1] for row in self._rows)
+        begins = any(length_s < row[0] <= _STAMPS_FROM_S for row in self._rows)
+        if length_s > 0 and begins and 50 * length_s < last_s <= 1100 * length_s + 1000:
+            raise BadDataset(f'{self.source}: expected times in seconds, got some up to {last_s:.12g} for a recording '
+                             f'of {length_s:.1f} s, which look like milliseconds; divide them by 1000 (if they are '
+                             'seconds, leave out what lies beyond the end)')
+
     def _row(self, row, where):
         values = {name: (row.get(name) or '').strip() for name in _COLUMNS}
         start, end = (_number(values[name], f'{where}: {name}', 'a time in seconds') for name in ('start', 'end'))
+        if end > _SECONDS_TO_S:
+            raise BadDataset(f'{where}: expected times in seconds, got {values["end"]}, which looks like a stamp in '
+                             f'{_unit_of(end)}; divide all times by {_UNITS[_unit_of(end)]:,}')
         if end <= start:
             raise BadDataset(f'{where}: expected an end after the start, got {values["start"]} to {values["end"]}')
         face = '' if values['face'].lower() in ('', 'any', '*') else values['face']
@@ -177,7 +219,9 @@ def open_truth(text, bag, several_cameras=False):
         return NoTruth()
     if text in bag.topics or not text.lower().endswith('.csv'):
         return Annotations(bag, text, several_cameras)
-    return Intervals(text)
+    truth = Intervals(text)
+    truth.refuse_milliseconds(bag.duration_s)
+    return truth
 
 
 def _boxes(message, topic):
@@ -185,13 +229,11 @@ def _boxes(message, topic):
     for detection in message.detections:
         hypotheses = hypotheses_of(detection)
         told = dict(hypotheses)
-        words = [word for word in told if word not in ('valence', 'arousal', 'agreement')]
-        # Our own messages put first what they mean: with hysteresis that need not have the best score.
-        word = UNKNOWN if words[:1] == [UNKNOWN] else max(words, key=told.get) if words else ''
+        word, score = meant_of([each for each in hypotheses if each[0] not in ('valence', 'arousal', 'agreement')])
         emotion = _emotion(word, topic) if word and word != UNKNOWN else ''
         affect = (_checked(told.get(side), f'{topic}: {side}') for side in ('valence', 'arousal'))
         person = str(getattr(detection, 'id', ''))
-        found.append(LoggedFace(box_of(detection), emotion, told.get(word, 0.0), *affect, person))
+        found.append(LoggedFace(box_of(detection), emotion, score, *affect, person))
     return found
 
 
@@ -219,6 +261,10 @@ def _checked(number, where):
     if number is not None and not -1 <= number <= 1:
         raise BadDataset(f'{where}: expected a number in [-1, 1], got {number}')
     return None if number is None else float(number)
+
+
+def _unit_of(stamp):
+    return 'milliseconds' if stamp < 1e14 else 'microseconds' if stamp < 1e17 else 'nanoseconds'
 
 
 def _number(text, where, expected):

@@ -111,8 +111,8 @@ class FaceSet(abc.ABC):
         holes = np.isnan(self.distributions)
         wrong = np.flatnonzero(holes.any(1) & ~holes.all(1))
         if len(wrong):
-            raise BadDataset(f'{self.name}: {self.names[wrong[0]]}: eight shares, or none where the category is unknown, '
-                             f'expected, got {self.distributions[wrong[0]].tolist()}')
+            raise BadDataset(f'{self.name}: {self.names[wrong[0]]}: eight shares, or none where the category is '
+                             f'unknown, expected, got {self.distributions[wrong[0]].tolist()}')
         wrong = np.flatnonzero((self.labels < -1) | (self.labels >= len(EMOTIONS)))
         if len(wrong):
             raise BadDataset(f'{self.name}: {self.names[wrong[0]]}: a class from 0 to {len(EMOTIONS) - 1}, or -1 for '

@@ -5,6 +5,7 @@ pytest.importorskip('rosbags', reason='rosbags is not installed: scripts/setup -
 
 from bag_faces import face, frame
 
+from facial_emotion_ros.bag_evaluation.face_log import meant_of
 from facial_emotion_ros.bag_evaluation.recorded import Recorded, find_recorded
 from facial_emotion_ros.bag_evaluation.truth import Annotations, Intervals, NoTruth, open_truth
 from facial_emotion_ros.bags.bag_file import BagFile
@@ -151,6 +152,15 @@ def test_our_own_unknown_is_no_truth_when_detections_put_it_first(tmp_path):
     message.detections[0].results += detections(0.0, ('happy', 0.9, (0, 0, 1, 1), '')).detections[0].results
     with BagFile(write(tmp_path / 'bag', '/truth', [message])) as bag:
         assert emotions(Annotations(bag, '/truth'), 0.0, face(box=(0.0, 0.0, 10.0, 10.0))) == ['']
+
+
+@pytest.mark.parametrize('told, meant', [
+    ([('sad', 0.3), ('happy', 0.45), ('fear', 0.25)], 'sad'),  # ours, while another class leads for a moment
+    ([('unknown', 0.0), ('happy', 0.9), ('sad', 0.1)], 'unknown'), ([('happy', 0.9), ('sad', 0.1)], 'happy'),
+    ([('neutral', 0.0), ('happy', 1.0), ('sad', 0.0)], 'happy'),  # others, in an order of their own
+    ([('neutral', 0.1), ('happy', 0.2), ('sad', 0.7)], 'sad'), ([('happy', 0.0)], 'happy'), ([], '')])
+def test_the_meant_hypothesis_is_found_whoever_wrote_the_list(told, meant):
+    assert meant_of(told)[0] == meant
 
 
 def test_what_cannot_be_read_is_told_and_the_rest_is_used_when_annotations_are_damaged(tmp_path):

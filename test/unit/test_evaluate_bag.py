@@ -2,6 +2,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import threading
 
@@ -270,10 +271,47 @@ def test_nothing_is_left_and_one_line_says_so_when_it_is_stopped(bag, tmp_path, 
 
 
 def test_truth_that_holds_for_no_face_is_told(bag, tmp_path, capsys):
-    (tmp_path / 'late.csv').write_text('start,end,emotion\n900,909,happy\n')
+    (tmp_path / 'late.csv').write_text('start,end,emotion\n20,29,happy\n')
     assert evaluate_bag.main([bag, '--output', str(tmp_path / 'out'), '--truth', str(tmp_path / 'late.csv')]) == 0
     told = capsys.readouterr().err
     assert 'late.csv: it holds for none of the faces' in told and rows(tmp_path / 'out')[0]['face_id'] in told
+
+
+def test_truth_in_milliseconds_is_refused_with_what_to_do(bag, tmp_path, capsys):
+    for text, said in (('0,500,happy\n500,1200,sad\n', 'look like milliseconds; divide them by 1000'),
+                       (f'{START_NS // 10 ** 6},{START_NS // 10 ** 6 + 900},happy\n', 'line 2.*a stamp in milliseconds'),
+                       (f'{START_NS},{START_NS + 10 ** 9},happy\n', 'nanoseconds; divide all times by 1,000,000,000')):
+        (tmp_path / 'truth.csv').write_text('start,end,emotion\n' + text)
+        assert evaluate_bag.main([bag, '--output', str(tmp_path / 'out'), '--truth', str(tmp_path / 'truth.csv')]) == 1
+        told = capsys.readouterr().err
+        assert re.search(said, told) and len(told.strip().splitlines()) == 1
+
+
+def test_truth_beyond_the_end_is_told_when_the_rest_holds(bag, tmp_path, capsys):
+    (tmp_path / 'truth.csv').write_text('start,end,emotion\n0,0.6,happy\n0.6,9999,sad\n20,30,fear\n')
+    assert evaluate_bag.main([bag, '--output', str(tmp_path / 'out'), '--truth', str(tmp_path / 'truth.csv')]) == 0
+    told = capsys.readouterr().err
+    assert '1 of 3 intervals hold for no image, the first of them from 20 to 30 s' in told
+    assert summary(tmp_path / 'out')['truth']['n'] == COUNT
+
+
+def test_our_own_answers_are_right_when_they_are_the_truth(bag, output, tmp_path):
+    own = str(tmp_path / 'own')
+    with BagWriter(own) as writer:
+        for path in (bag, os.path.join(output, 'annotated')):
+            with BagFile(path) as part:
+                for message in part.messages():
+                    cdr = message.cdr
+                    if message.topic == '/detections':  # a moment later than the best score, as hysteresis gives it
+                        fields = message.read()
+                        rows = fields.detections[0].results
+                        rows[0].hypothesis.score, rows[1].hypothesis.score = (
+                            rows[1].hypothesis.score, rows[0].hypothesis.score)
+                        cdr = typestore().serialize_cdr(fields, DETECTIONS)
+                    writer.write(message.topic, message.msgtype, message.receive_ns, cdr)
+    assert evaluate_bag.main([own, '--output', str(tmp_path / 'out'), '--truth', '/detections']) == 0
+    found = summary(tmp_path / 'out')['truth']
+    assert (found['accuracy'], found['n'], found['answered']) == (1.0, COUNT, 1.0)
 
 
 def test_recorded_numbers_that_are_none_do_no_harm_when_they_are_compared(bag, tmp_path):
