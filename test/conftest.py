@@ -24,6 +24,20 @@ def pytest_addoption(parser):
     group.addoption('--figures', metavar='FILE', help='append what was measured to this file, one JSON object a line')
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config):
+    """Take one process more than there are cores, for tests of ROS wait; none where that does not pay or shows nothing.
+
+    A few tests that are named, or chosen by a word, have run before further processes have found them. The long form
+    has bounds of time.
+    """
+    option = config.option
+    files = [name for name in config.args if not os.path.isdir(name)]
+    if files or option.keyword or option.capture == 'no' or option.long:
+        return 0
+    return cores() + 1
+
+
 @pytest.fixture(scope='session')
 def long_form(request):
     """Return whether the promises are tested in their long form; bounds of time are asserted there alone."""
@@ -69,5 +83,9 @@ def machine():
             model = [line.split(':')[1].strip() for line in file if line.startswith('model name')][0]
     except (OSError, IndexError):  # boards of ARM have no such line
         pass
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
-    return '%s, %d cores' % (model, cores)
+    return '%s, %d cores' % (model, cores())
+
+
+def cores():
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
