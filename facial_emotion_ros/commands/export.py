@@ -104,12 +104,16 @@ def _check(options):
 def _read_weights(options):
     """Read the weights, and what a bundle of them says of its input and its origin."""
     from facial_emotion_ros.face_crop import CropGeometry
+    from facial_emotion_ros.learning.published import AFFECT_OF_LOGITS, BASE_FILE
     from facial_emotion_ros.learning.warm_start import read_start
     from facial_emotion_ros.model_bundle import ModelBundle, resolve_bundle
 
-    weights, geometry = read_start(options.weights)
+    lacks = []
+    weights, geometry = read_start(options.weights, lacks.append)
     description = dict(_UNKNOWN)
-    if geometry is not None:
+    if lacks:
+        description['affect_derived_from'] = AFFECT_OF_LOGITS
+    if geometry is not None and not os.path.isfile(os.path.join(options.weights, BASE_FILE)):
         manifest = ModelBundle.open(resolve_bundle(options.weights), expect='esr').manifest
         description.update({key: manifest[key] for key in _SAID_OF_WEIGHTS if key in manifest})
         description['affect_derived_from'] = manifest['outputs']['affect'].get('derived_from', 'unknown')

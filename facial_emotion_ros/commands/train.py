@@ -28,8 +28,8 @@ def parser():
                            'names in --data, or a data set of its own')
     arguments.add_argument('--output', required=True, metavar='DIR', help='folder for state, weights and curves')
     # torchrun takes --start for one of its own options, even here.
-    arguments.add_argument('--start', '--start-from', metavar='WEIGHTS', help='safetensors or bundle to start from; '
-                           'fewer branches are widened')
+    arguments.add_argument('--start', '--start-from', metavar='WEIGHTS', help='safetensors, bundle, or folder '
+                           "of OpenDR's or the authors' layout to start from; fewer branches are widened")
     arguments.add_argument('--teacher', action='append', metavar='WEIGHTS', help='safetensors or bundle whose '
                            'probabilities are mixed into the labels; may be given again')
     arguments.add_argument('--set', action='append', default=[], metavar='NAME=VALUE', help='change a field of the '
@@ -105,7 +105,7 @@ def _train(options, recipe, processes, precision, sentence):
         progress.note(f'held out: {held_out.describe()}')
     together = f', {processes.count} processes' if processes.count > 1 else ''
     progress.note(sentence + together)
-    start = read_start(options.start)[0] if options.start else None
+    start = read_start(options.start, progress.note)[0] if options.start else None
     teachers = [(network_of(weights), geometry) for weights, geometry in map(read_start, recipe.teachers)]
     workers = options.workers
     if workers is None:

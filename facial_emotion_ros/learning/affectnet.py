@@ -52,11 +52,12 @@ class AffectNet(PictureFiles):
         """
         own = _split_of(root)
         split = split or own or 'train'
-        if split not in SPLITS or own not in (None, split) or kind not in ('categorical', 'dimensional'):
-            raise BadDataset(
-                f'{root}: split {own or ", ".join(SPLITS)} and kind categorical or dimensional expected, got {split!r} '
-                f'and {kind!r}'
-            )
+        if own not in (None, split) and split in SPLITS:
+            raise BadDataset(f'{root}: the folder that holds {SPLITS[own]} and {SPLITS[split]} expected, got the '
+                             f'former alone; give {os.path.dirname(os.path.abspath(root))}')
+        if split not in SPLITS or kind not in ('categorical', 'dimensional'):
+            raise BadDataset(f'{root}: split {", ".join(SPLITS)} and kind categorical or dimensional expected, got '
+                             f'{split!r} and {kind!r}')
         folder = root if own else os.path.join(root, SPLITS[split])
         names, labels, damaged = _list(folder)
         expressions, affect = labels[:, 0].astype(np.int64), (labels[:, 1:] / 1000).astype(np.float32)
@@ -111,6 +112,15 @@ def _split_of(folder):
     return next((split for split, own in SPLITS.items() if own == name and os.path.isdir(folder)), None)
 
 
+def _nearest(root):
+    """Name the folder that was probably meant: one above or below that holds splits."""
+    root = os.path.abspath(root)
+    above = [os.path.dirname(root), os.path.dirname(os.path.dirname(root))]
+    below = sorted(os.path.join(root, name) for name in os.listdir(root)) if os.path.isdir(root) else []
+    found = next((folder for folder in above + below if is_affectnet(folder) and not _split_of(folder)), None)
+    return f'give {found}' if found else 'make it by prepare_affectnet'
+
+
 def _refuse_unfinished(folder):
     """Refuse a folder whose preparation has not come to its end; one without a record is OpenDR's, and is taken."""
     try:
@@ -132,7 +142,8 @@ def _is_label(expression, valence, arousal):
 def _list(folder):
     """List the pictures of a split in the order of their folders and names, and read the labels from the names."""
     if not os.path.isdir(folder):
-        raise BadDataset(f'{folder}: a folder of AffectNet expected, there is none; make it by prepare_affectnet')
+        raise BadDataset(f'{folder}: a folder of AffectNet expected, there is none; '
+                         + _nearest(os.path.dirname(folder)))
     _refuse_unfinished(folder)
     parts = sorted((name for name in os.listdir(folder) if name.isdecimal()), key=int)
     with ThreadPoolExecutor(8) as pool:

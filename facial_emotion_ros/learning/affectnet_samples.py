@@ -7,14 +7,18 @@ from facial_emotion_ros.emotions import EMOTIONS
 from facial_emotion_ros.errors import BadDataset, BadParameter
 from facial_emotion_ros.learning.affectnet import AffectNet
 
-#: Mean and spread of each colour, blue first as our faces have them, in 0 to 255.
+#: Mean and standard deviation of each colour, blue first as our faces have them, in 0 to 255.
 #: Source: the published code of ESR, which gives them red first.
-_MEAN = np.float32([102.67609, 117.06477, 149.35457])
-_SPREAD = np.float32([60.435623, 61.907074, 69.18084])
+_MEAN = 102.67609, 117.06477, 149.35457
+_STD = 60.435623, 61.907074, 69.18084
 
 
 class _Samples(AffectNet):
-    """A part of AffectNet with as many faces of each kind as were asked for."""
+    """A part of AffectNet with as many faces of each kind as were asked for.
+
+    mean, std: what is subtracted from each colour and divided by, blue first, in [0, 1]; zeros and ones without
+    is_norm_by_mean_std. num_labels: 8 classes, or 4 quadrants of valence and arousal.
+    """
 
     def __init__(
         self,
@@ -31,7 +35,8 @@ class _Samples(AffectNet):
             pre_process_affect_net counts 0 automatic, 1 training, 2 validation, as in OpenDR.
         :param max_loaded_images_per_label: at most so many faces of each class, or of each quadrant of valence and
             arousal: drawn by `seed` from the training sets, the first ones of the validation set.
-        :param transforms: called with each face, (96, 96, 3) uint8 BGR; returns such an array.
+        :param transforms: called with each face as a PIL image of 96x96, blue first, as torchvision's transforms want
+            it; returns such an image or an (H, W, 3) uint8 array. None for none.
         :param is_norm_by_mean_std: subtract the colours' mean and divide by their spread. ESR wants False: 0 to 1.
         :param base_path_to_affectnet: folder that holds Training_Labeled, Training_Unlabeled, Validation.
         :raises BadParameter: if idx_set is another number.
@@ -43,26 +48,56 @@ class _Samples(AffectNet):
             raise BadDataset('base_path_to_affectnet: the folder of Training_Labeled and Validation expected, got None')
         super().__init__(base_path_to_affectnet, ('train', 'unlabelled', 'valid')[idx_set], self.kind)
         self.transforms = transforms
-        self.is_norm_by_mean_std = is_norm_by_mean_std
+        self.mean = [mean / 255 for mean in _MEAN] if is_norm_by_mean_std else [0.0] * 3
+        self.std = [std / 255 for std in _STD] if is_norm_by_mean_std else [1.0] * 3
         order = np.arange(len(self)) if idx_set == 2 else np.random.default_rng(seed).permutation(len(self))
         groups = self._groups()[order]
         chosen = [order[groups == group][:max_loaded_images_per_label] for group in np.unique(groups)]
         self._keep(np.sort(np.concatenate(chosen)) if chosen else order)
 
-    def _sample(self, row):
+    @property
+    def loaded_data(self):
+        """All faces and their labels, read now: [(N, 96, 96, 3) uint8 BGR, (N,) int64 or (N, 2) float32]."""
+        faces = [_in_color(face) for face in self.faces(np.arange(len(self)))]
+        return [np.stack(faces) if faces else np.zeros((0, 96, 96, 3), np.uint8), self._targets().copy()]
+
+    def online_normalization(self, x):
+        """Turn a face into what the network takes.
+
+        :param x: (H, W, 3) uint8 array or PIL image, blue first.
+        :returns: (3, H, W) float32 tensor: in [0, 1], less `mean`, over `std`.
+        """
         import torch
 
-        face = self.faces([row])[0]
-        face = cv2.cvtColor(face, cv2.COLOR_GRAY2BGR) if face.ndim == 2 else face
-        face = np.asarray(self.transforms(face) if self.transforms else face, np.float32)
-        face = (face - _MEAN) / _SPREAD if self.is_norm_by_mean_std else face / np.float32(255)
+        face = (np.asarray(x, np.float32) / np.float32(255) - np.float32(self.mean)) / np.float32(self.std)
         return torch.from_numpy(np.ascontiguousarray(face.transpose(2, 0, 1)))
+
+    def norm_input_to_orig_input(self, x):
+        """Undo :meth:`online_normalization`, for people to look at.
+
+        :param x: (3, H, W) tensor, blue first.
+        :returns: (3, H, W) float32 tensor in [0, 1], red first.
+        """
+        return (x.float() * x.new_tensor(self.std)[:, None, None] + x.new_tensor(self.mean)[:, None, None]).flip(0)
+
+    def _sample(self, row):
+        face = _in_color(self.faces([row])[0])
+        if self.transforms:
+            from PIL import Image
+
+            face = self.transforms(Image.fromarray(face))
+        return self.online_normalization(face)
+
+
+def _in_color(face):
+    return cv2.cvtColor(face, cv2.COLOR_GRAY2BGR) if face.ndim == 2 else face
 
 
 class AffectNetCategorical(_Samples):
     """Faces with their class: `samples[row]` is ((3, 96, 96) float32 tensor, blue first; class as int)."""
 
     kind = 'categorical'
+    num_labels = len(EMOTIONS)
 
     def __getitem__(self, row):
         return self._sample(row), int(self.labels[row])
@@ -72,6 +107,9 @@ class AffectNetCategorical(_Samples):
         """Name a class: 'Neutral' to 'Contempt'."""
         return EMOTIONS[idx].capitalize()
 
+    def _targets(self):
+        return self.labels
+
     def _groups(self):
         return self.labels
 
@@ -80,6 +118,7 @@ class AffectNetDimensional(_Samples):
     """Faces with their affect: `samples[row]` is ((3, 96, 96) float32 tensor, blue first; (2,) float32 array)."""
 
     kind = 'dimensional'
+    num_labels = 4
 
     def __getitem__(self, row):
         return self._sample(row), self.affect[row].copy()
@@ -88,6 +127,9 @@ class AffectNetDimensional(_Samples):
     def get_class(idx):
         """Return what it is given: affect has no classes."""
         return idx
+
+    def _targets(self):
+        return self.affect
 
     def _groups(self):
         """Give the quadrant of each face."""

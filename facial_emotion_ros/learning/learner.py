@@ -97,6 +97,24 @@ class FacialEmotionLearner(LearnerSettings):
             raise Misuse('ort_session: None, or what optimize() and load() set, expected; load() your ONNX file')
         self._optimized = None
 
+    @property
+    def criterion_cat(self):
+        """The loss of categories that fit() uses; it cannot be replaced."""
+        return torch.nn.CrossEntropyLoss()
+
+    @property
+    def criterion_dim(self):
+        """The loss of valence and arousal that fit() uses; it cannot be replaced."""
+        return torch.nn.MSELoss()
+
+    @criterion_cat.setter
+    def criterion_cat(self, _criterion):
+        raise _no_criterion('criterion_cat')
+
+    @criterion_dim.setter
+    def criterion_dim(self, _criterion):
+        raise _no_criterion('criterion_dim')
+
     def init_model(self, num_branches):
         """Make a network with random weights; it reads faces as the published one does.
 
@@ -110,9 +128,10 @@ class FacialEmotionLearner(LearnerSettings):
     def fit(self, verbose=True, dataset=None, val_dataset=None):
         """Train as `categorical_train` and `dimensional_finetune` say, and take the best weights.
 
-        Interrupted, the same call goes on where it was. The folder `base_path_experiment`/`name_experiment` holds the
-        curves and, in trained_models, the weights. Without categorical training, valence and arousal are trained for
-        the network that load() or fit() brought, else for the one in trained_models.
+        Interrupted, by Ctrl-C too, the same call goes on where it was. The folder
+        `base_path_experiment`/`name_experiment` holds the curves and, in trained_models, the weights. Without
+        categorical training, valence and arousal are trained for the network that load() or fit() brought, else for the
+        one in trained_models.
 
         :param verbose: show progress.
         :param dataset: FaceSet to learn from instead of the training set in `base_path_to_dataset`.
@@ -122,9 +141,12 @@ class FacialEmotionLearner(LearnerSettings):
         :raises BadParameter: if a setting cannot be, or an interrupted training had other settings.
         :raises BadDataset: if the data cannot be used.
         :raises BadModel: if there are no weights to fine-tune.
+        :raises KeyboardInterrupt: after Ctrl-C, when the step under way is done and saved.
         """
         if not (self.categorical_train or self.dimensional_finetune):
             raise Misuse('fit: categorical_train or dimensional_finetune expected, both are False: nothing to train')
+        if os.path.exists(self.base_path_experiment) and not os.path.isdir(self.base_path_experiment):
+            raise BadParameter(f'base_path_experiment: a folder expected, {self.base_path_experiment} is a file')
         start = None
         if not self.categorical_train:
             if self._optimized and self.model is None:
@@ -171,7 +193,7 @@ class FacialEmotionLearner(LearnerSettings):
         estimates = combine(*self._outputs(crops_of(input_batch, self.reading.geometry)), self.reading.temperature,
                             self.reading.offsets)
         categories = [
-            Category(int(row.argmax()), torch.tensor(row.max()), EMOTIONS[row.argmax()].capitalize())
+            Category(int(row.argmax()), EMOTIONS[row.argmax()].capitalize(), torch.tensor(row.max()))
             for row in estimates.scores
         ]
         return categories, torch.from_numpy(np.stack([estimates.valence, estimates.arousal], 1))
@@ -222,8 +244,11 @@ class FacialEmotionLearner(LearnerSettings):
         :returns: True.
         :raises BadModel: saying what was expected where.
         """
+        lacks = []
         saved = saved_network.load(path_to_saved_network, ensemble_size, self.name_experiment, file_name_base_network,
-                                   file_name_conv_branch)
+                                   file_name_conv_branch, lacks.append)
+        for line in lacks:
+            warnings.warn(line, RuntimeWarning, stacklevel=2)
         optimized = saved.model_bytes and OptimizedNetwork(saved.model_bytes, self.name_experiment, self.device)
         self._take(saved.weights, saved.reading)
         self._optimized = optimized or None
@@ -296,3 +321,8 @@ class FacialEmotionLearner(LearnerSettings):
         self.diversify = any('.cbam' in name for name in weights)
         self.model = OpenDrEsr(self._torch_device(), saved_network.branches_of(weights), self.diversify)
         self.model.load_state_dict(weights)
+
+
+def _no_criterion(name):
+    return Misuse(f'{name}: fit() has its own loss, which cannot be replaced; `train` has more settings '
+                  '(docs/training.md)')

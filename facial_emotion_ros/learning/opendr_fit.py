@@ -1,6 +1,9 @@
 """FacialEmotionLearner.fit() as recipes of our own training."""
 
+import contextlib
 import os
+import signal
+import threading
 
 import numpy as np
 import torch
@@ -139,10 +142,36 @@ def train(learner, faces, judged, start, folder, stream):
 
 def _run(fit, progress):
     try:
-        return fit.run(progress=progress)
+        with _interruptible(fit):
+            weights = fit.run(progress=progress)
     except BadParameter as error:
         raise BadParameter(f'{error}. An interrupted fit() goes on with the same settings only; to begin anew, remove '
                            f'{fit.output}, or set another name_experiment') from error
+    if weights is None:
+        raise KeyboardInterrupt(f'fit() is saved behind step {fit.total}; call it again to go on')
+    return weights
+
+
+@contextlib.contextmanager
+def _interruptible(fit):
+    """Let the first Ctrl-C end the training behind the step under way, and a second one at once.
+
+    Processes that train together could not stop behind the same step; and only the main thread hears of signals.
+    """
+    if fit.processes.count > 1 or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    former = signal.getsignal(signal.SIGINT)
+
+    def stop(_number, _frame):
+        signal.signal(signal.SIGINT, former)
+        fit.stop()
+
+    signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, former)
 
 
 def _same_everywhere(weights, processes):

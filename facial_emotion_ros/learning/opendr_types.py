@@ -113,17 +113,23 @@ class Category:
     description: the class's name, 'Neutral' to 'Contempt'; or None.
     """
 
-    def __init__(self, data=None, confidence=None, description=None, prediction=None):
-        """Take the fields.
+    def __init__(self, prediction=None, description=None, confidence=None, data=None):
+        """Take the fields, by position in OpenDR's order.
 
-        :param prediction: what OpenDR's constructor calls data.
-        :raises BadParameter: if data is no whole number, or the description no text.
+        :param prediction: place in EMOTIONS.
+        :param description: the class's name, or None.
+        :param confidence: the class's score, a number or a tensor of one; or None.
+        :param data: another name for `prediction`.
+        :raises BadParameter: if the prediction is no whole number, the description no text or the confidence no number.
         """
         data = prediction if data is None else data
         if isinstance(data, bool) or not isinstance(data, (int, np.integer)):
             raise BadParameter(f'the number of a class expected, got {data!r}')
         if description is not None and not isinstance(description, str):
             raise BadParameter(f"a class's name expected as description, got {description!r}")
+        if isinstance(confidence, str):
+            raise BadParameter(f'a number expected as confidence, got {confidence!r}; the order is prediction, '
+                               'description, confidence')
         self.data = int(data)
         self.confidence = confidence
         self.description = description

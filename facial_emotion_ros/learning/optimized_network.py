@@ -35,7 +35,10 @@ class OptimizedNetwork:
         self.session, self.model_bytes = opened.session, model_bytes
         inputs, outputs = self.session.get_inputs(), self.session.get_outputs()
         self._logits = [node.name for node in outputs if node.shape and node.shape[-1] == len(EMOTIONS)]
-        self._affect = [node.name for node in outputs if node.shape and node.shape[-1] == 2]
+        affect = [node.name for node in outputs if node.shape and node.shape[-1] == 2]
+        # OpenDR's plain ESR returns its affect a second time, where an ESR* returns its attention.
+        is_repeated = len(affect) == 2 * len(self._logits)
+        self._affect = affect[:len(self._logits)] if is_repeated else affect
         if len(inputs) != 1 or not self._logits or len(self._logits) != len(self._affect):
             shapes = ', '.join(f'{node.name} {node.shape}' for node in inputs + outputs)
             raise BadModel(f'{name}: an ESR with one input, logits (..., 8) and affect (..., 2) expected, got {shapes}')

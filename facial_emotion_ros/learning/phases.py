@@ -74,7 +74,8 @@ def learning_rate(phase, step, steps, steps_per_epoch=1):
     :param steps_per_epoch: steps that pass over the faces once.
     :returns: float.
     """
-    warm_up = min(phase.warm_up_steps, steps - 1)
+    # A short stage that only warmed up would end at its highest rate, and leave worse weights than it began with.
+    warm_up = min(phase.warm_up_steps, steps // 10)
     if step < warm_up:
         return phase.learning_rate * (step + 1) / warm_up
     if phase.decay_epochs:

@@ -23,6 +23,10 @@ BASE_FILE = 'Net-Base-Shared_Representations.pt'
 BRANCH_FILE = 'Net-Branch_{}.pt'
 
 _BASE, _BRANCH = 'base.', 'convolutional_branches.'
+
+_AFFECT_LAYER, _AFFECT_FROM = 'fc_dimensional.', 'esr_9_ferplus'
+#: Where valence and arousal come from when a checkpoint has no layer of them.
+AFFECT_OF_LOGITS = f"derived from its category logits by the affect layers of {_AFFECT_FROM}; not trained for it"
 #: So many faults of one file are named, the others counted.
 _MAX_FAULTS = 6
 
@@ -51,7 +55,7 @@ def joined(parts):
     return {prefix + name: tensor for prefix, part in zip(prefixes, parts) for name, tensor in part.items()}
 
 
-def read_published(folder, branches=None, base_file=BASE_FILE, branch_file=BRANCH_FILE):
+def read_published(folder, branches=None, base_file=BASE_FILE, branch_file=BRANCH_FILE, report=lambda line: None):
     """Read a checkpoint of the authors' code or of OpenDR, plain or diversified.
 
     No code that a file might hold is run: only plain tensors are read, and nothing else is tried where that fails.
@@ -60,6 +64,8 @@ def read_published(folder, branches=None, base_file=BASE_FILE, branch_file=BRANC
     :param branches: how many branches to read, the first ones; None for all that are there.
     :param base_file: name of the base's file.
     :param branch_file: name of a branch's file, with {} in place of its number, which starts at 1.
+    :param report: called with a sentence where branches have no layer of valence and arousal, as the authors' training
+        scripts save them; they get that of the embedded network.
     :returns: state dict of an ESR or ESR*, float32, on the CPU.
     :raises BadModel: naming every file that is absent, that cannot be read, or whose tensors are not an ESR's.
     :raises BadParameter: if `branches` is less than 1, or all branches would have the same file name.
@@ -76,6 +82,7 @@ def read_published(folder, branches=None, base_file=BASE_FILE, branch_file=BRANC
         except BadModel as error:
             faults.append(str(error))
     if not faults:
+        _add_affect_layers(folder, parts[1:], report)
         diversified = any(name.startswith('cbam') for name in parts[0])
         with torch.device('meta'):
             wanted = parts_of(ESR(1, diversified).state_dict())
@@ -154,6 +161,22 @@ def _read_part(path):
     if not isinstance(part, dict) or not part or not all(torch.is_tensor(tensor) for tensor in part.values()):
         raise BadModel(f'{name}: a state dict of tensors expected, got a {type(part).__name__} of something else')
     return {key: tensor.float() if tensor.is_floating_point() else tensor for key, tensor in part.items()}
+
+
+def _add_affect_layers(folder, branches, report):
+    """Give branches without `fc_dimensional` the mean of the embedded network's, which reads the same logits."""
+    bare = [branch for branch in branches if not any(name.startswith(_AFFECT_LAYER) for name in branch)]
+    if not bare:
+        return
+    from facial_emotion_ros.learning.export import weights_of
+    from facial_emotion_ros.model_bundle import ModelBundle, embedded_bundle
+    ours = parts_of(weights_of(ModelBundle.open(embedded_bundle(_AFFECT_FROM), expect='esr')))[1:]
+    for name in (name for name in ours[0] if name.startswith(_AFFECT_LAYER)):
+        mean = torch.stack([branch[name].float() for branch in ours]).mean(0)
+        for branch in bare:
+            branch[name] = mean.clone()
+    report(f'{folder}: {len(bare)} of {len(branches)} branches have no fc_dimensional; valence and arousal are '
+           + AFFECT_OF_LOGITS)
 
 
 def _fitted(path, part, like, diversified):

@@ -68,7 +68,8 @@ class Phase(_Checked):
     decay_epochs: float = _is(0.0, 'Epochs after which the learning rate is multiplied by decay, again and again, in '
                                    'place of the cosine; 0: cosine.', 0, 1e4)
     decay: float = _is(0.5, 'See decay_epochs.', 0, 1)
-    warm_up_steps: int = _is(30, 'Steps in which the learning rate rises to its peak.', 0, 10 ** 6)
+    warm_up_steps: int = _is(30, 'Steps in which the learning rate rises to its peak; at most a tenth of the stage.', 0,
+                             10 ** 6)
     base_learning_rate: float = _is(1.0, 'Factor of the learning rate for the base.', 0, 10)
     older_learning_rate: float = _is(0.1, 'Of branches: factor for the base and the branches that were there before.',
                                      0, 10)

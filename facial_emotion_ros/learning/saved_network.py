@@ -105,15 +105,16 @@ def save_optimized(folder, name, model_bytes, branches, reading):
     _write_metadata(folder, name, 'onnx', reading, params)
 
 
-def load(place, branches, name, base_file=BASE_FILE, branch_file=BRANCH_FILE):
+def load(place, branches, name, base_file=BASE_FILE, branch_file=BRANCH_FILE, report=lambda line: None):
     """Read a network.
 
     :param place: folder of OpenDR's, of ours or of the authors' (which has no JSON file), of a training or of a model
         bundle; name of an embedded bundle.
-    :param branches: how many branches to read, the first ones.
+    :param branches: how many branches to read, the first ones; None for all.
     :param name: of the JSON file that is looked at first.
     :param base_file: name of the base's file.
     :param branch_file: name of a branch's file, with {} in place of its number.
+    :param report: called with a sentence about what the weights lack.
     :returns: SavedNetwork.
     :raises BadModel: if it is none of these, or something of it is missing or damaged.
     :raises BadParameter: if `branches` is less than 1.
@@ -137,7 +138,7 @@ def load(place, branches, name, base_file=BASE_FILE, branch_file=BRANCH_FILE):
     if 'file' in metadata['inference_params']:
         single = os.path.join(place, f'{name}.pt')
         return SavedNetwork(_first(_read_single(single), branches, single), reading)
-    return SavedNetwork(read_published(place, branches, base_file, branch_file), reading)
+    return SavedNetwork(read_published(place, branches, base_file, branch_file, report), reading)
 
 
 def _from_bundle(place, branches):
@@ -172,6 +173,7 @@ def _from_onnx(place, name, metadata, reading):
 def _first(weights, branches, place):
     """Keep the first branches."""
     present = branches_of(weights)
+    branches = present if branches is None else branches
     if branches > present:
         raise BadModel(f'{place}: an ensemble of at least {branches} branches expected, got {present}; give '
                        f'ensemble_size={present}')

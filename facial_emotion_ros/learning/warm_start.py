@@ -9,19 +9,25 @@ from facial_emotion_ros.errors import BadModel
 from facial_emotion_ros.face_crop import CropGeometry
 from facial_emotion_ros.learning.checkpoint import load_weights
 from facial_emotion_ros.learning.network import ESR
+from facial_emotion_ros.learning.published import BASE_FILE
 
 _BRANCHES = 'convolutional_branches.'
 
 
-def read_start(path):
-    """Read weights from a safetensors file or a model bundle.
+def read_start(path, report=lambda line: None):
+    """Read weights from a safetensors file, a model bundle, or a folder of OpenDR's or the authors' layout.
 
-    :param path: file, folder of a bundle, or name of an embedded bundle.
-    :returns: state dict of an ESR, float32; and the CropGeometry that the bundle tells of, None for a file.
-    :raises BadModel: if it is neither.
+    :param path: file, folder, or name of an embedded bundle.
+    :param report: called with a sentence about what the weights lack.
+    :returns: state dict of an ESR, float32; and the CropGeometry that the bundle or folder tells of, None for a file.
+    :raises BadModel: if it is none of these.
     """
     if os.path.isfile(path):
         return load_weights(path), None
+    if os.path.isfile(os.path.join(path, BASE_FILE)):
+        from facial_emotion_ros.learning import saved_network
+        saved = saved_network.load(path, None, os.path.basename(os.path.abspath(path)), report=report)
+        return saved.weights, saved.reading.geometry
     if path.endswith('.safetensors'):
         raise BadModel(f'{path}: weights to start from expected, there is no such file')
     from facial_emotion_ros.learning.export import weights_of

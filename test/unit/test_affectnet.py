@@ -311,7 +311,7 @@ def test_categories_and_affect_are_as_annotated_when_the_set_is_opened(faces):
 
 def test_a_split_is_opened_when_its_own_folder_is_given(faces):
     assert open_faces(str(faces / 'Training_Labeled') + '/').names.tolist() == open_faces(str(faces)).names.tolist()
-    with pytest.raises(BadDataset, match="split train and kind .*got 'valid'"):
+    with pytest.raises(BadDataset, match='Training_Labeled and Validation expected.*alone; give'):
         open_faces(str(faces / 'Training_Labeled'), split='valid')
 
 

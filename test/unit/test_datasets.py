@@ -81,6 +81,40 @@ def test_each_colour_is_scaled_by_its_own_mean_when_asked_for(affectnet):
         rtol=1e-5)
 
 
+@pytest.mark.parametrize('kind', [AffectNetCategorical, AffectNetDimensional])
+def test_samples_have_the_attributes_of_opendr_s(affectnet, kind):
+    torch = pytest.importorskip('torch', reason='torch is not installed: it is needed for training only')
+    samples = kind(2, base_path_to_affectnet=affectnet)
+    faces, labels = samples.loaded_data
+    assert faces.shape == (len(samples), 96, 96, 3) and faces.dtype == np.uint8 and len(labels) == len(samples)
+    assert samples.num_labels == (8 if kind is AffectNetCategorical else 4)
+    assert samples.mean == pytest.approx([102.67609 / 255, 117.06477 / 255, 149.35457 / 255])
+    normalized = samples.online_normalization(faces[0])
+    assert torch.equal(normalized, samples[0][0])
+    shown = samples.norm_input_to_orig_input(normalized)
+    np.testing.assert_allclose(255 * shown.numpy().transpose(1, 2, 0)[..., ::-1], faces[0], atol=0.01)
+
+
+def test_transforms_of_pil_images_are_applied_as_opendr_s_are(affectnet):
+    pytest.importorskip('torch', reason='torch is not installed: it is needed for training only')
+    image_ops = pytest.importorskip('PIL.ImageOps', reason='Pillow is not installed: transforms need it')
+    plain = AffectNetCategorical(2, is_norm_by_mean_std=False, base_path_to_affectnet=affectnet)
+    mirrored = AffectNetCategorical(2, transforms=image_ops.mirror, is_norm_by_mean_std=False,
+                                    base_path_to_affectnet=affectnet)
+    for row in range(3):
+        np.testing.assert_array_equal(mirrored[row][0], plain[row][0].flip(-1))
+
+
+def test_the_transforms_of_opendr_s_training_run_when_torchvision_is_there(affectnet):
+    transforms = pytest.importorskip('torchvision.transforms', reason='torchvision is not installed: nothing here '
+                                     'needs it but code written for OpenDR')
+    listed = transforms.Compose([
+        transforms.ColorJitter(brightness=0.5, contrast=0.5), transforms.RandomHorizontalFlip(p=0.5),
+        transforms.RandomAffine(degrees=30, translate=(.1, .1), scale=(1.0, 1.25))])
+    face, _ = AffectNetCategorical(2, transforms=listed, is_norm_by_mean_std=False, base_path_to_affectnet=affectnet)[0]
+    assert face.shape == (3, 96, 96) and 0 <= face.min() and face.max() <= 1
+
+
 def test_the_reason_is_given_when_samples_cannot_be_opened(affectnet):
     with pytest.raises(BadParameter, match='idx_set'):
         AffectNetCategorical(3, base_path_to_affectnet=affectnet)

@@ -155,3 +155,20 @@ def test_the_command_says_so_when_it_cannot_write(bundle, tmp_path, capsys):
     (tmp_path / 'file').write_text('in the way')
     assert explain.main([ASTRONAUT, '--bundle', bundle, '--output', str(tmp_path / 'file')]) == 1
     assert 'cannot be written' in capsys.readouterr().err
+
+
+def test_a_film_is_looked_at_every_so_often(bundle, tmp_path, capsys):
+    image = cv2.resize(cv2.imread(ASTRONAUT), (256, 256))
+    film = str(tmp_path / 'film.avi')
+    writer = cv2.VideoWriter(film, cv2.VideoWriter_fourcc(*'MJPG'), 10, (256, 256))
+    for _ in range(30):
+        writer.write(image)
+    writer.release()
+    assert explain.main(['--video', film, '--bundle', bundle, '--output', str(tmp_path / 'out'), '--every', '0.5',
+                         '--seconds', '1.2']) == 0
+    assert sorted(os.listdir(tmp_path / 'out')) == [f'film_{time_s}s_face_1.png' for time_s in ('0.5', '0', '1')]
+    capsys.readouterr()
+    assert explain.main(['--output', str(tmp_path / 'out')]) == 1
+    assert '--video' in capsys.readouterr().err
+    assert explain.main(['--camera', '63', '--bundle', bundle, '--output', str(tmp_path / 'out')]) == 1
+    assert 'camera 63' in capsys.readouterr().err

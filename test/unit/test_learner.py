@@ -342,13 +342,14 @@ def test_an_image_file_that_is_absent_or_none_is_refused(tmp_path):
 
 
 def test_a_category_is_made_by_its_own_names_and_by_opendr_s():
-    ours = Category(1, 0.75, 'Happy')
+    ours = Category(1, 'Happy', 0.75)
     theirs = Category(prediction=1, confidence=0.75, description='Happy')
     for category in (ours, theirs):
         assert (category.data, category.confidence, category.description) == (1, 0.75, 'Happy')
         assert str(category) == 'Class 1 (Happy) with confidence 0.750'
     assert str(Category(2)) == 'Class 2'
-    for wrong in ({'data': 'Happy'}, {'data': None}, {'data': 1, 'description': 0.75}):
+    for wrong in ({'data': 'Happy'}, {'data': None}, {'data': 1, 'description': 0.75},
+                  {'prediction': 1, 'confidence': 'Happy'}):
         with pytest.raises(ValueError):
             Category(**wrong)
 
@@ -541,17 +542,22 @@ def test_weights_that_come_take_the_session_s_place(optimized, authors):
         assert learner.ort_session is None
 
 
-def test_opendr_s_own_onnx_files_are_loaded(learner, tmp_path, picture):
-    """OpenDR exports a list of outputs for each branch, with a fixed number of faces."""
+@pytest.mark.parametrize('kind', ['plain', 'affect twice', 'diversified'])
+def test_opendr_s_own_onnx_files_are_loaded(learner, tmp_path, picture, kind):
+    """OpenDR exports a list of outputs for each branch, then its affect again or attention, for a number of faces."""
     class Listed(torch.nn.Module):
         def __init__(self, network):
             super().__init__()
             self.network = network
 
         def forward(self, crops):
-            emotions, affect, _ = self.network(crops)
-            return emotions, affect
+            emotions, affect, attention = self.network(crops)
+            return {'plain': (emotions, affect), 'affect twice': (emotions, affect, affect),
+                    'diversified': (emotions, affect, attention)}[kind]
 
+    if kind == 'diversified':
+        learner = FacialEmotionLearner(device='cpu', diversify=True)
+        learner.init_model(2)
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
         torch.onnx.export(Listed(learner.model), (torch.randn(2, 3, 96, 96),), str(tmp_path / 'esr_9.onnx'),

@@ -1,6 +1,10 @@
 """FacialEmotionLearner's fit() and eval() on a few drawn faces in AffectNet's layout."""
 
 import os
+import re
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -173,6 +177,45 @@ def test_an_interrupted_training_goes_on_and_ends_as_if_nothing_had_been(tmp_pat
     learner.fit(False, faces, faces)
     for name, tensor in whole.model.state_dict().items():
         assert torch.equal(tensor, learner.model.state_dict()[name]), name
+
+
+def test_ctrl_c_saves_and_the_same_call_goes_on(tmp_path, affectnet):
+    script = ('import sys; from facial_emotion_ros.learning import FacialEmotionLearner as F\n'
+              "f = F(device='cpu', batch_size=4, lr=.02, max_training_epoch=4000, ensemble_size=1,"
+              'categorical_train=True, dimensional_finetune=False, base_path_to_dataset=sys.argv[1], base_path_experiment=sys.argv[2])\n'
+              'f.size_px = 56; f.fit()')
+    process = subprocess.Popen([sys.executable, '-c', script, affectnet, str(tmp_path)], stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True)
+    assert any(line.startswith('step 3,') for line in process.stdout), process.communicate()
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode != 0 and 'call it again to go on' in errors
+    state = torch.load(tmp_path / 'esr_9' / 'state.pt', weights_only=True)
+    done = int(re.search(r'behind step (\d+)', errors).group(1))
+    assert 3 <= done < 12000 and state['total'] == done
+
+
+@pytest.mark.parametrize('name', ['criterion_cat', 'criterion_dim'])
+def test_a_loss_of_one_s_own_is_refused_rather_than_ignored(name):
+    learner = FacialEmotionLearner(device='cpu')
+    assert isinstance(getattr(learner, name), torch.nn.Module)
+    with pytest.raises(BadParameter, match=name):
+        setattr(learner, name, torch.nn.MSELoss())
+
+
+def test_paths_that_are_one_level_off_are_named_with_the_right_one(tmp_path, affectnet):
+    deep = small(os.path.join(affectnet, 'Training_Labeled'), tmp_path)
+    with pytest.raises(BadDataset, match=re.escape(f'give {affectnet}')):
+        deep.fit(verbose=False)
+    deeper = small(os.path.join(affectnet, 'Training_Labeled', '0'), tmp_path)
+    with pytest.raises(BadDataset, match=re.escape(f'give {affectnet}')):
+        deeper.fit(verbose=False)
+    shallow = small(os.path.dirname(affectnet), tmp_path)
+    with pytest.raises(BadDataset, match='give .*affectnet'):
+        shallow.fit(verbose=False)
+    (tmp_path / 'a_file').write_text('')
+    with pytest.raises(BadParameter, match='base_path_experiment.*a file'):
+        small(affectnet, tmp_path / 'a_file').fit(verbose=False)
 
 
 def test_an_interrupted_tuning_is_refused_when_other_weights_are_to_be_tuned(tmp_path):

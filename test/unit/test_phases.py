@@ -30,6 +30,11 @@ def test_the_learning_rate_rises_then_falls_to_its_floor_when_steps_pass():
     assert learning_rate(Phase(steps=1, warm_up_steps=30), 0, 1) == Phase(steps=1).learning_rate
 
 
+def test_a_short_stage_ends_at_a_low_rate_when_its_warm_up_would_fill_it():
+    rates = [learning_rate(Phase(steps=31, learning_rate=0.1), step, 31) for step in range(31)]
+    assert rates.index(max(rates)) <= 3 and rates[-1] < 0.01
+
+
 def test_branches_come_one_by_one_when_a_phase_adds_them():
     recipe = tiny_recipe({'trains': 'branches', 'epochs': 4, 'further_epochs': 2}, {'trains': 'affect', 'steps': 7},
                          branches=3)

@@ -8,6 +8,7 @@ torch = pytest.importorskip('torch', reason='torch is not installed: it is neede
 
 from torch.nn import functional  # noqa: E402
 
+from facial_emotion_ros.emotions import EMOTIONS  # noqa: E402
 from facial_emotion_ros.errors import BadModel, BadParameter  # noqa: E402
 from facial_emotion_ros.learning.export import network_of  # noqa: E402
 from facial_emotion_ros.learning.network import ESR  # noqa: E402
@@ -171,6 +172,22 @@ def test_the_first_branches_are_read_when_fewer_are_wanted_than_there_are(tmp_pa
     weights = read_published(tmp_path, 2)
     assert len(parts_of(weights)) == 3
     assert torch.equal(weights['convolutional_branches.1.fc.weight'], parts[2]['fc.weight'])
+
+
+def test_branches_without_affect_layers_get_our_projection_and_it_is_reported(tmp_path):
+    checkpoint(tmp_path, 2)
+    path = tmp_path / BRANCH.format(1)
+    bare = {name: tensor for name, tensor in torch.load(path, weights_only=True).items() if 'dimensional' not in name}
+    torch.save(bare, path)
+    told = []
+    weights = read_published(tmp_path, report=told.append)
+    line, = told
+    assert '1 of 2 branches' in line and 'fc_dimensional' in line
+    layer = weights['convolutional_branches.0.fc_dimensional.weight']
+    happy, sad = EMOTIONS.index('happy'), EMOTIONS.index('sad')
+    assert layer.shape == (2, 8) and layer[0, happy] > 0 > layer[0, sad]
+    assert not torch.equal(layer, weights['convolutional_branches.1.fc_dimensional.weight'])
+    network_of(weights)
 
 
 def test_other_file_names_are_read_when_they_are_given(tmp_path):

@@ -7,6 +7,7 @@ torch = pytest.importorskip('torch', reason='torch is not installed: it is neede
 from facial_emotion_ros.errors import BadModel  # noqa: E402
 from facial_emotion_ros.learning.checkpoint import save_weights  # noqa: E402
 from facial_emotion_ros.learning.network import ESR  # noqa: E402
+from facial_emotion_ros.learning.published import write_published  # noqa: E402
 from facial_emotion_ros.learning.warm_start import branches_of, network_from, read_start, widen  # noqa: E402
 
 PREFIX = 'convolutional_branches.'
@@ -66,6 +67,14 @@ def test_weights_are_read_when_they_lie_in_a_file_or_a_bundle(tmp_path):
     pytest.importorskip('onnx', reason='onnx is not installed: it is needed for export only')
     read, geometry = read_start('esr_9_ferplus')
     assert branches_of(read) == 9 and geometry.level_eyes and geometry.size_px == 64
+
+
+def test_a_folder_of_opendr_s_layout_is_a_start(tmp_path):
+    weights = ESR(2).state_dict()
+    write_published(tmp_path, weights)
+    read, geometry = read_start(str(tmp_path))
+    assert branches_of(read) == 2 and (geometry.color, geometry.size_px, geometry.margin) == ('bgr', 96, 1.0)
+    assert torch.equal(read[PREFIX + '1.fc.weight'], weights[PREFIX + '1.fc.weight'])
 
 
 @pytest.mark.parametrize('path', ['absent.safetensors', 'no_such_bundle', 'no/such/folder'])
