@@ -6,6 +6,7 @@ from typing import List, Sequence
 import numpy as np
 
 from facial_emotion_ros.errors import BadParameter
+from facial_emotion_ros.image_stamps import not_before
 
 # Consonants alone spell no words. Consecutive numbers are multiplied apart so that no two ids look alike: the factor
 # shares no divisor with the number of ids, and was searched for: of a thousand ids any two differ in three letters.
@@ -113,7 +114,8 @@ class FaceTracker:
 
         :param boxes: (N, 4) x0 y0 x1 y1 in pixels, finite.
         :param scores: (N,); of two boxes that could get one id equally well, that of higher score gets it.
-        :param stamp_s: when the image was taken, in seconds. One that lies before the latest forgets all faces.
+        :param stamp_s: when the image was taken, in seconds. One that is a little late counts as taken when the latest
+            was; one that lies more than image_stamps.BACK_S before that forgets all faces.
         :param begin_score: a box of lower score is only given to a face that was in sight just before and that no other
             box fits, never to a new one.
         :returns: N ids, one per box, no two alike but ''; '' for boxes of low score that are of no known face. N = 0
@@ -121,6 +123,7 @@ class FaceTracker:
         :raises BadParameter: for boxes, scores or a stamp that are no such numbers.
         """
         boxes, scores = self._checked(boxes, scores, stamp_s)
+        stamp_s = not_before(stamp_s, self._stamp_s)
         self._advance(stamp_s)
         ids = [''] * len(boxes)
         sure = scores >= begin_score

@@ -9,6 +9,7 @@ from facial_emotion_ros.doubts import DOUBTS, IMAGE_DOUBTS
 from facial_emotion_ros.emotions import EMOTIONS, UNKNOWN
 from facial_emotion_ros.errors import BadParameter
 from facial_emotion_ros.face_estimate import Reading
+from facial_emotion_ros.image_stamps import not_before
 
 #: A reading whose image gives reason to doubt counts so much less than a clear one, while there are clear ones.
 _DOUBTFUL_WEIGHT = 0.2
@@ -82,13 +83,15 @@ class FaceSmoothing:
         :param face_id: its id.
         :param raw: what the network says of this image alone.
         :param doubts: why this image's emotion would be unknown; () if it is not.
-        :param stamp_s: when the image was taken, in seconds; earlier than the one before begins anew.
+        :param stamp_s: when the image was taken, in seconds; one of more than BACK_S before the latest begins anew.
         :returns: the smoothed reading and its doubts; what came in if smoothing is off.
         """
         if not self.enabled:
             self._faces.clear()
             return raw, tuple(doubts)
         face = self._faces.get(face_id)
+        if face is not None:
+            stamp_s = not_before(stamp_s, face.stamp_s)
         if face is None or stamp_s < face.stamp_s:
             face = self._faces[face_id] = _SmoothFace(stamp_s)
         elapsed_s, face.stamp_s = stamp_s - face.stamp_s, stamp_s

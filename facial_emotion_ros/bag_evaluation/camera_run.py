@@ -5,6 +5,7 @@ import time
 
 from facial_emotion_ros.bag_evaluation.totals import Totals, add
 from facial_emotion_ros.emotions import UNKNOWN
+from facial_emotion_ros.image_stamps import StreamTime
 
 #: A stretch of time has its own sums; so many stretches at most, then two become one.
 MAX_STRETCHES, FIRST_STRETCH_S = 120, 2.0
@@ -29,8 +30,9 @@ class CameraRun:
     """What is carried from image to image of one camera.
 
     totals(): sums over all of it; stretches: {place: Totals}, each stretch_s long; jumps: times that the stamps went
-    back or leapt; still: images with the stamp of the one before; persons: names of those seen, where the truth has
-    them; losses: {cause: (count, the first of them in words)} of images that could not be read.
+    far back or leapt; still: images with the stamp of the one before; late: images with a stamp a little before that;
+    persons: names of those seen, where the truth has them; losses: {cause: (count, the first of them in words)} of
+    images that could not be read.
     """
 
     def __init__(self, pipeline, first):
@@ -41,8 +43,8 @@ class CameraRun:
         """
         self.pipeline, self._first = pipeline, first._replace(image=None)
         self.stretch_s, self.stretches = FIRST_STRETCH_S, {}
-        self.jumps, self.still, self.losses, self.persons = 0, 0, {}, set()
-        self._last, self.time_s = None, 0.0
+        self.jumps, self.still, self.late, self.losses, self.persons = 0, 0, 0, {}, set()
+        self._stream, self._stream_s, self._last, self.time_s = StreamTime(), 0.0, None, 0.0
         self._told, self._seen_s, self._of_person = {}, {}, {}
 
     def lose(self, frame):
@@ -121,18 +123,21 @@ class CameraRun:
     def _advance(self, frame):
         """Let time pass by the image's stamp; where the clock was set, by when it was recorded."""
         before = self._first if self._last is None else self._last
-        step_s = (frame.stamp_ns - before.stamp_ns) / 1e9
         recorded_s = max((frame.receive_ns - before.receive_ns) / 1e9, 0.0)
-        went_back = step_s < (-_JUMP_S if self._last is None else 0)  # cameras may begin with a stamp before the first
+        image = self._stream.take(frame.stamp_ns, (frame.receive_ns - self._first.receive_ns) / 1e9)
+        if self._last is None:  # cameras may begin with a stamp before the recording's first
+            step_s = (frame.stamp_ns - before.stamp_ns) / 1e9
+            went_back = step_s < -_JUMP_S
+        else:
+            step_s, went_back = image.time_s - self._stream_s, image.begins_anew
         if went_back or step_s > recorded_s + _JUMP_S:
             self.jumps += 1
             self.pipeline.reset()
             step_s = recorded_s
-        elif step_s == 0 and self._last is not None:
-            self.still += 1
-            step_s = recorded_s
+        self.still += image.oddity == 'frozen'
+        self.late += image.oddity == 'backwards' and not image.begins_anew
         self.time_s += step_s
-        self._last = frame._replace(image=None)
+        self._last, self._stream_s = frame._replace(image=None), image.time_s
 
     def _here(self):
         """Give the sums of the stretch that it is now."""

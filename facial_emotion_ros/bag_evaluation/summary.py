@@ -82,6 +82,10 @@ def losses_of(runs):
         if run.still:
             images = f'{run.still} image{"s have" if run.still > 1 else " has"}'
             said.append(f'{camera}: {images} the stamp of the one before; the time of recording counts there')
+        if run.late:
+            images = f'{run.late} image{"s have" if run.late > 1 else " has"}'
+            said.append(f'{camera}: {images} a stamp a little before that of the one before (out of order, or a clock '
+                        'was corrected); each counts as taken when the latest before it was')
     return said
 
 

@@ -11,6 +11,7 @@ from bag_faces import face, frame
 from facial_emotion_ros import metrics
 from facial_emotion_ros.bag_evaluation.camera_run import MAX_STRETCHES, CameraRun
 from facial_emotion_ros.bag_evaluation.compare import ALIKE, BETTER, WORSE, compare, read_summary
+from facial_emotion_ros.bag_evaluation.summary import losses_of
 from facial_emotion_ros.bag_evaluation.totals import Totals, add, compared_figures, figures, intervals, truth_figures
 from facial_emotion_ros.bag_evaluation.truth import Truth
 from facial_emotion_ros.emotions import EMOTIONS, UNKNOWN
@@ -186,6 +187,20 @@ def test_a_face_counts_as_seen_for_no_more_than_a_second_between_two_images():
 def test_time_goes_on_by_the_recording_when_stamps_stand_still():
     run = run_of(*(frame(number, 1.0, receive_s=1.0 + number / 10) for number in range(11)))
     assert run.still == 10 and run.time_s == pytest.approx(1.0) and run.jumps == 0
+
+
+@pytest.mark.parametrize('stamps_s, late', [([0.0, 0.2, 0.1, 0.3], 1), ([0.0, 0.1, 0.099, 0.2, 0.199, 0.3], 2)])
+def test_time_and_faces_go_on_when_images_are_recorded_out_of_order(stamps_s, late):
+    run = run_of(*(frame(number, stamp_s, receive_s=number / 10) for number, stamp_s in enumerate(stamps_s)))
+    assert run.time_s == pytest.approx(0.3), 'the clock of the recording is stretched'
+    assert (run.late, run.jumps, run.still, run.pipeline.resets) == (late, 0, 0, 0)
+    assert losses_of({'/camera': run})[0].startswith('/camera: %d image%s a stamp a little before' % (
+        late, 's have' if late > 1 else ' has'))
+
+
+def test_time_runs_once_when_stamps_are_whole_seconds():
+    run = run_of(*(frame(number, 1.0 + number // 10, receive_s=number / 10) for number in range(40)))
+    assert run.time_s == pytest.approx(3.9, abs=0.11) and run.jumps == 0
 
 
 def test_a_camera_of_another_clock_begins_when_it_was_recorded():

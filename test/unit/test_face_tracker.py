@@ -8,6 +8,7 @@ import pytest
 
 from facial_emotion_ros.errors import BadParameter
 from facial_emotion_ros.face_tracker import FaceTracker, face_id, intersection_over_union
+from facial_emotion_ros.image_stamps import BACK_S
 
 
 def box(x, y, side=100.0):
@@ -124,10 +125,28 @@ def test_id_is_not_used_again_when_cleared_or_lost():
     assert len(set(seen)) == 50
 
 
-def test_faces_are_forgotten_when_the_stamps_go_backwards():
+@pytest.mark.parametrize('back_s', [0.001, 0.033, 0.2, BACK_S - 0.01])
+def test_faces_keep_their_ids_when_a_stamp_goes_back_a_little(back_s):
     tracker = FaceTracker()
     before = update(tracker, [box(100, 100)], 100.0)
-    after = update(tracker, [box(100, 100)], 99.9)
+    assert update(tracker, [box(102, 100)], 100.0 - back_s) == before
+    assert update(tracker, [box(104, 100)], 100.1) == before and tracker.live_ids == before
+
+
+def test_time_does_not_go_back_when_a_stamp_does():
+    tracker = FaceTracker(max_age_s=0.5)
+    [left, right] = update(tracker, [box(100, 100), box(400, 100)], 100.0)
+    update(tracker, [box(100, 100)], 100.45)
+    update(tracker, [box(100, 100)], 100.1)
+    assert tracker.live_ids == [left, right]
+    update(tracker, [box(100, 100)], 100.55)
+    assert tracker.live_ids == [left], 'the late image has made a lost face younger'
+
+
+def test_faces_are_forgotten_when_the_stamps_go_far_back():
+    tracker = FaceTracker()
+    before = update(tracker, [box(100, 100)], 100.0)
+    after = update(tracker, [box(100, 100)], 100.0 - BACK_S - 0.01)
     assert after != before and tracker.live_ids == after
     assert update(tracker, [box(100, 100)], 100.0) == after
 

@@ -189,6 +189,16 @@ def test_nothing_is_remembered_when_the_face_is_gone_or_the_stamps_go_back(forge
     assert smoothing.smooth('b', sure('sad'), (), 10.0)[0].emotion == 'happy'
 
 
+@pytest.mark.parametrize('back_s', [0.001, 0.1, 0.4])
+def test_a_late_image_counts_as_the_latest_when_its_stamp_goes_back_a_little(back_s):
+    late, same = FaceSmoothing(), FaceSmoothing()
+    for smoothing in (late, same):
+        for frame in range(20):
+            smoothing.smooth('a', sure('happy'), (), 9.0 + frame / 20.0)
+    assert late.smooth('a', sure('sad'), (), 9.95 - back_s) == same.smooth('a', sure('sad'), (), 9.95)
+    assert late.smooth('a', sure('happy'), (), 10.0) == same.smooth('a', sure('happy'), (), 10.0)
+
+
 def test_two_faces_do_not_mix_when_they_differ():
     smoothing = FaceSmoothing()
     for frame in range(30):
