@@ -182,7 +182,8 @@ def test_an_interrupted_training_goes_on_and_ends_as_if_nothing_had_been(tmp_pat
 def test_ctrl_c_saves_and_the_same_call_goes_on(tmp_path, affectnet):
     script = ('import sys; from facial_emotion_ros.learning import FacialEmotionLearner as F\n'
               "f = F(device='cpu', batch_size=4, lr=.02, max_training_epoch=4000, ensemble_size=1,"
-              'categorical_train=True, dimensional_finetune=False, base_path_to_dataset=sys.argv[1], base_path_experiment=sys.argv[2])\n'
+              'categorical_train=True, dimensional_finetune=False, base_path_to_dataset=sys.argv[1],'
+              'base_path_experiment=sys.argv[2])\n'
               'f.size_px = 56; f.fit()')
     process = subprocess.Popen([sys.executable, '-c', script, affectnet, str(tmp_path)], stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE, text=True)
