@@ -69,12 +69,38 @@ def macro_recall(matrix):
 
 
 def macro_f1(matrix):
-    """Mean F1 score of the classes that occur.
+    """Mean F1 score of the classes that occur in the labels.
 
     :param matrix: (K, K) counts, row label, column prediction.
     :returns: float in [0, 1]; NaN where no class occurs.
     """
     return _mean_of_numbers(f1_scores(matrix))
+
+
+def macro_f1_all(matrix):
+    """Mean F1 score of all classes that occur in the labels or in the predictions, as scikit-learn takes it.
+
+    A class that is predicted and never right counts as 0 here, which :func:`macro_f1` leaves out.
+
+    :param matrix: (K, K) counts, row label, column prediction.
+    :returns: float in [0, 1]; NaN for no counts.
+    """
+    matrix = np.asarray(matrix, np.float64)
+    return _mean_of_numbers(_shares(2 * np.diag(matrix), matrix.sum(0) + matrix.sum(1)))
+
+
+def cohen_kappa(matrix):
+    """Agreement of labels and predictions beyond what their frequencies alone would give (Cohen's kappa).
+
+    :param matrix: (K, K) counts, row label, column prediction.
+    :returns: float up to 1, 0 for chance; NaN for no counts, and where all labels and predictions are of one class.
+
+    Source: Cohen, Educational and Psychological Measurement 1960.
+    """
+    matrix = np.asarray(matrix, np.float64)
+    count = matrix.sum()
+    by_chance = float(matrix.sum(0) @ matrix.sum(1)) / count ** 2 if count else 1.0
+    return float((np.trace(matrix) / count - by_chance) / (1 - by_chance)) if by_chance < 1 else float('nan')
 
 
 def negative_log_likelihood(scores, labels):

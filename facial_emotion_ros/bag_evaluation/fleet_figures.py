@@ -52,7 +52,8 @@ def headline(path, summary):
     folder = path.rpartition('/')[0]
     found = {key: overall.get(key) for key in ('frames', 'bad_frames', 'faces', 'coverage', 'unknown_share',
                                                'flips_per_minute', 'id_switches')}
-    found.update({key: truth.get(key) for key in ('n', 'accuracy', 'macro_f1', 'macro_recall')})
+    found.update({key: truth.get(key) for key in ('n', 'accuracy', 'macro_f1', 'macro_f1_all', 'macro_recall',
+                                                 'kappa')})
     found.update({f'ccc_{side}': ((truth.get('affect') or {}).get(side) or {}).get('ccc')
                   for side in ('valence', 'arousal')})
     return dict(

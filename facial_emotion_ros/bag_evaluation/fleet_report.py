@@ -137,6 +137,7 @@ def _pooled(pooled, fleet):
              *((words, write(pooled['compared'][key]), _within(pooled['intervals'].get(key), write))
                for key, words, write in (
                    ('accuracy', 'accuracy', percentage), ('macro_f1', 'macro-F1', percentage),
+                   ('macro_f1_all', 'macro-F1, all classes', percentage), ('kappa', 'Cohen’s kappa', number),
                    ('ccc_valence', 'CCC of valence', number), ('ccc_arousal', 'CCC of arousal', number),
                    ('coverage', 'with a face', percentage), ('unknown_share', 'unknown', percentage),
                    ('flips_per_minute', 'changes a minute', number))

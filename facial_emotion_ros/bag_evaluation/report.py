@@ -233,7 +233,9 @@ def _words():
         ('unknown', 'the face was too small, blurred or cut off, or the branches of the network disagreed.'),
         ('valence, arousal', 'how pleasant (−1 to 1) and how excited (−1 to 1) a face looks.'),
         ('changes a minute', 'how often the word of a face changed; much more than people do is restlessness.'),
-        ('macro-F1', 'like accuracy, but each emotion counts the same, however rare it is.'),
+        ('macro-F1', 'like accuracy, but each emotion of the truth counts the same, however rare it is; “all classes” '
+                     'counts those too that were only answered, and never right.'),
+        ('Cohen’s kappa', 'agreement with the truth beyond chance: 0 is chance, 1 is perfect.'),
     )
     rows = ''.join(f'<dt>{word}</dt><dd>{means}</dd>' for word, means in words)
     return ('<section class="card"><h2>The words of this page</h2><p>All of it says what faces look like to a network, '

@@ -30,7 +30,10 @@ def tiles(summary, length_s):
     if truth.get('accuracy') is not None:
         intervals = truth.get('intervals') or {}
         shown += [('accuracy', percentage(truth['accuracy']), _within(intervals.get('accuracy'))),
-                  ('macro-F1', percentage(truth.get('macro_f1')), _within(intervals.get('macro_f1')))]
+                  ('macro-F1', percentage(truth.get('macro_f1')), _within(intervals.get('macro_f1'))),
+                  ('macro-F1, all classes', percentage(truth.get('macro_f1_all')),
+                   _within(intervals.get('macro_f1_all'))),
+                  ('Cohen’s kappa', number(truth.get('kappa')), '')]
     if run.get('times_real_time') is not None:
         shown.append(('speed', f'{run["times_real_time"]:.1f}×', 'real time'))
     made = ''.join(f'<div class="card tile"><span>{word}</span><b>{value}</b>'

@@ -31,7 +31,8 @@ def summary_of(bag, identity, judge, truth, seconds, command):
     faults = bag.faults + losses_of(runs)
     if told is not None:
         told = dict(told, source=truth.source, intervals={
-            name: ranges[name] for name in ('accuracy', 'macro_f1', 'macro_recall') if name in ranges})
+            name: ranges[name] for name in ('accuracy', 'macro_f1', 'macro_f1_all', 'macro_recall', 'kappa')
+            if name in ranges})
     elif truth.source:
         faults.append(f'{truth.source}: it holds for none of the faces; the recording goes from 0 to {length_s:.1f} s, '
                       f'its first faces are {", ".join(_first_faces(judge)) or "none"}')

@@ -67,7 +67,8 @@ def _truth_lines(summary):
     ends = truth['intervals'].get('accuracy')
     ranged = f' ({percent(ends[0])} to {percent(ends[1])})' if ends else ''
     switches = summary['overall']['id_switches']
-    more = [f'macro-F1 {number(truth["macro_f1"])}', f'UAR {number(truth["macro_recall"])}']
+    more = [f'macro-F1 {number(truth["macro_f1"])} (all classes {number(truth["macro_f1_all"])})',
+            f'UAR {number(truth["macro_recall"])}', f'kappa {number(truth["kappa"])}']
     more += [] if truth['found'] is None else [f'{percent(truth["found"])} of the annotated faces found']
     more += [] if switches is None else [f'{switches} id switches']
     lines = [f'  against {truth["source"]}: {percent(truth["accuracy"])} right{ranged} of {truth["n"]} labelled views '

@@ -25,7 +25,8 @@ _AFFECT = _CONFUSION + len(EMOTIONS) * len(WORDS)
 LENGTH = _AFFECT + len(_MOMENTS) * len(_SIDES)
 
 #: Figures that have intervals, and that summaries are compared by: whether more is better.
-COMPARED = {'accuracy': True, 'macro_f1': True, 'macro_recall': True, 'coverage': True, 'unknown_share': False,
+COMPARED = {'accuracy': True, 'macro_f1': True, 'macro_f1_all': True, 'macro_recall': True,
+            'kappa': True, 'coverage': True, 'unknown_share': False,
             'flips_per_minute': False, 'ccc_valence': True, 'ccc_arousal': True, 'rmse_valence': False,
             'rmse_arousal': False}
 
@@ -120,8 +121,9 @@ def truth_figures(values):
     """Compare with the truth.
 
     :param values: (LENGTH,) sums.
-    :returns: dict: n (face frames with a true emotion), answered (share of them that got a word), accuracy, macro_f1,
-        macro_recall (UAR) of those answered, right_of_all (unknown counted as wrong), found (share of annotated faces
+    :returns: dict: n (face frames with a true emotion), answered (share of them that got a word), accuracy, macro_f1
+        (over the classes of the truth), macro_f1_all (and of the answers), macro_recall (UAR), kappa (Cohen's) of those
+        answered, right_of_all (unknown counted as wrong), found (share of annotated faces
         that a face was found for), confusion (8 x 8), recall, affect; None where there is no truth at all.
 
     Source: see :mod:`facial_emotion_ros.metrics`.
@@ -138,7 +140,8 @@ def truth_figures(values):
     return {
         'n': int(counts['labelled']), 'answered': _share(float(matrix.sum()), counts['labelled']),
         'accuracy': _share(right, float(matrix.sum())), 'right_of_all': _share(right, counts['labelled']),
-        'macro_f1': _number(metrics.macro_f1(matrix)), 'macro_recall': _number(metrics.macro_recall(matrix)),
+        'macro_f1': _number(metrics.macro_f1(matrix)), 'macro_f1_all': _number(metrics.macro_f1_all(matrix)),
+        'macro_recall': _number(metrics.macro_recall(matrix)), 'kappa': _number(metrics.cohen_kappa(matrix)),
         'found': _share(counts['matched'], counts['matched'] + counts['missed']), 'missed': int(counts['missed']),
         'confusion': [[int(count) for count in row] for row in matrix],
         'unknown': {emotion: int(row[-1]) for emotion, row in zip(EMOTIONS, whole)},

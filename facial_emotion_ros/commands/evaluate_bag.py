@@ -17,7 +17,7 @@ MISSED, INTERRUPTED = 3, 130
 #: Bounds: (argument, figure, whether it is the least, the range of the figure, what it says).
 _BOUNDS = (
     ('min_accuracy', 'accuracy', True, (0, 1), 'share of the answers that are right'),
-    ('min_macro_f1', 'macro_f1', True, (0, 1), 'mean F1 of the classes'),
+    ('min_macro_f1', 'macro_f1', True, (0, 1), 'mean F1 of the classes of the truth'),
     ('min_ccc_valence', 'ccc_valence', True, (-1, 1), 'concordance of the valence'),
     ('min_ccc_arousal', 'ccc_arousal', True, (-1, 1), 'concordance of the arousal'),
     ('min_coverage', 'coverage', True, (0, 1), 'share of the images with a face'),

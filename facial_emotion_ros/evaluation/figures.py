@@ -56,6 +56,8 @@ def figures(reading, temperature=1.0, offsets=None, resamples=1000):
         'accuracy_vote': metrics.accuracy(labels, votes),
         'macro_recall': metrics.macro_recall(matrix),
         'macro_f1': metrics.macro_f1(matrix),
+        'macro_f1_all': metrics.macro_f1_all(matrix),
+        'kappa': metrics.cohen_kappa(matrix),
         'ece': metrics.expected_calibration_error(confidences, is_right, BINS),
         'nll': metrics.negative_log_likelihood(ensemble.scores, labels),
         'confidence_auroc': metrics.auroc(confidences, is_right),
@@ -120,8 +122,10 @@ def intervals(labels, predictions, votes, confidences, agreement, resamples):
     wanted = {
         'accuracy': (np.mean, [is_right]),
         'accuracy_vote': (np.mean, [votes == labels]),
-        'macro_recall': (_macro_recall, [labels, predictions]),
-        'macro_f1': (_macro_f1, [labels, predictions]),
+        'macro_recall': (_of_matrix(metrics.macro_recall), [labels, predictions]),
+        'macro_f1': (_of_matrix(metrics.macro_f1), [labels, predictions]),
+        'macro_f1_all': (_of_matrix(metrics.macro_f1_all), [labels, predictions]),
+        'kappa': (_of_matrix(metrics.cohen_kappa), [labels, predictions]),
         'confidence_auroc': (metrics.auroc, [confidences, is_right]),
         'agreement_auroc': (metrics.auroc, [agreement, is_right]),
     }
@@ -171,9 +175,6 @@ def _affect_figures(reading):
     return found
 
 
-def _macro_recall(labels, predictions):
-    return metrics.macro_recall(metrics.confusion(labels, predictions))
-
-
-def _macro_f1(labels, predictions):
-    return metrics.macro_f1(metrics.confusion(labels, predictions))
+def _of_matrix(figure):
+    """Turn a figure of a confusion matrix into one of labels and predictions."""
+    return lambda labels, predictions: figure(metrics.confusion(labels, predictions))

@@ -147,8 +147,11 @@ def _class_table(figures):
         (emotion, figures['count'][emotion]) + tuple(percent(figures[key][emotion], 1) for key in _OF_CLASS)
         for emotion in EMOTIONS
     ]
-    rows.append(('mean', figures['n'], percent(figures['macro_recall'], 1), '', percent(figures['macro_f1'], 1)))
-    return _table('Each class in numbers', '', ('class', 'faces', 'recall', 'precision', 'F1'), rows)
+    rows.append(('mean of those with labels', figures['n'], percent(figures['macro_recall'], 1), '',
+                 percent(figures['macro_f1'], 1)))
+    rows.append(('mean of those with labels or answers', '', '', '', percent(figures['macro_f1_all'], 1)))
+    kappa = '' if figures['kappa'] is None else f'Cohen’s kappa: {figures["kappa"]:.3f}.'
+    return _table('Each class in numbers', kappa, ('class', 'faces', 'recall', 'precision', 'F1'), rows)
 
 
 def _affect_table(affect):

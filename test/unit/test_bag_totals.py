@@ -53,6 +53,8 @@ def test_figures_are_those_of_the_faces_when_words_and_truths_are_told():
     labels, answers = [1, 2, 2], [1, 1, 2]
     matrix = metrics.confusion(labels, answers)
     assert truth['macro_f1'] == pytest.approx(metrics.macro_f1(matrix))
+    assert truth['macro_f1_all'] == pytest.approx(metrics.macro_f1_all(matrix))
+    assert truth['kappa'] == pytest.approx(metrics.cohen_kappa(matrix))
     assert truth['macro_recall'] == pytest.approx(metrics.macro_recall(matrix))
 
 

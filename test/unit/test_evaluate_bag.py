@@ -279,7 +279,7 @@ def test_truth_that_holds_for_no_face_is_told(bag, tmp_path, capsys):
 
 def test_truth_in_milliseconds_is_refused_with_what_to_do(bag, tmp_path, capsys):
     for text, said in (('0,500,happy\n500,1200,sad\n', 'look like milliseconds; divide them by 1000'),
-                       (f'{START_NS // 10 ** 6},{START_NS // 10 ** 6 + 900},happy\n', 'line 2.*a stamp in milliseconds'),
+                       (f'{START_NS // 10 ** 6},{START_NS // 10 ** 6 + 9},happy\n', 'line 2.*a stamp in milliseconds'),
                        (f'{START_NS},{START_NS + 10 ** 9},happy\n', 'nanoseconds; divide all times by 1,000,000,000')):
         (tmp_path / 'truth.csv').write_text('start,end,emotion\n' + text)
         assert evaluate_bag.main([bag, '--output', str(tmp_path / 'out'), '--truth', str(tmp_path / 'truth.csv')]) == 1

@@ -10,10 +10,12 @@ from facial_emotion_ros.metrics import (
     auroc,
     bootstrap_interval,
     ccc,
+    cohen_kappa,
     confusion,
     expected_calibration_error,
     f1_scores,
     macro_f1,
+    macro_f1_all,
     macro_recall,
     negative_log_likelihood,
     pcc,
@@ -44,6 +46,18 @@ def test_figures_of_each_class_of_a_small_case():
     assert macro_f1(matrix) == pytest.approx((2 / 3 + 2 / 3 + 0) / 3)
     # A class that nobody shows and somebody is taken for lowers precision elsewhere, and has no recall of its own.
     assert np.isnan(f1_scores(confusion([0, 0], [0, 5]))[5]) and macro_f1(confusion([0, 0], [0, 5])) == 2 / 3
+    # ... and counts as 0 where all classes are asked for.
+    assert macro_f1_all(confusion([0, 0], [0, 5])) == 1 / 3 and macro_f1_all(matrix) == macro_f1(matrix)
+    assert np.isnan(macro_f1_all(np.zeros((8, 8))))
+
+
+def test_kappa_counts_agreement_beyond_chance():
+    # Cohen's own kind of example: 20 + 15 of 50 agree, 0.5 by chance.
+    assert cohen_kappa([[20, 5], [10, 15]]) == pytest.approx((0.7 - 0.5) / 0.5)
+    assert cohen_kappa(confusion([0, 1, 2, 3], [0, 1, 2, 3])) == 1.0
+    assert cohen_kappa(confusion([0, 0, 1, 1], [0, 1, 0, 1])) == 0.0
+    assert cohen_kappa(confusion([0, 1], [1, 0])) == -1.0
+    assert np.isnan(cohen_kappa(confusion([3, 3], [3, 3]))) and np.isnan(cohen_kappa(np.zeros((8, 8))))
 
 
 def test_likelihood_is_the_mean_logarithm_of_the_right_score():
