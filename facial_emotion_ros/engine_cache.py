@@ -23,7 +23,9 @@ def default_root() -> str:
     """Return the folder for engines below the user's cache folder (XDG_CACHE_HOME, else ~/.cache)."""
     caches = os.environ.get('XDG_CACHE_HOME', '')
     if not os.path.isabs(caches):  # the specification says that a relative one is to be ignored
-        caches = os.path.join(os.path.expanduser('~'), '.cache')
+        home = os.path.expanduser('~')
+        # Without HOME, and with a user whom the system does not know, '~' stays: no folder of that name, please.
+        caches = os.path.join(home, '.cache') if os.path.isabs(home) else tempfile.gettempdir()
     return os.path.join(caches, PACKAGE, 'engines')
 
 

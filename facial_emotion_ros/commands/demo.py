@@ -12,6 +12,7 @@ from pathlib import Path
 from facial_emotion_ros.demo_graph import LOCALHOST_VARIABLES, demo_processes, transport_environment
 from facial_emotion_ros.errors import FacialEmotionError
 from facial_emotion_ros.installed_files import PACKAGE, find_executable
+from facial_emotion_ros.startup_checks import check_open_files
 from facial_emotion_ros.supervision import Child, Family, describe_exit, private_environment, take_free_domain
 
 #: After the source's end: what is in work is answered, the console view sees silence, encodes the rest and writes.
@@ -226,6 +227,7 @@ def main(arguments=None):
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGHUP, _interrupt)
     try:
+        check_open_files()
         folder = make_output_folder(options.output)
         domain, claim = take_free_domain()
         with claim, tempfile.TemporaryDirectory(prefix='facial_emotion_ros_') as scratch:

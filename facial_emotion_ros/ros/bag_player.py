@@ -12,6 +12,7 @@ from facial_emotion_ros.errors import FacialEmotionError
 from facial_emotion_ros.process_memory import keep_big_buffers
 from facial_emotion_ros.ros.ros_arguments import count, not_negative, positive, split_arguments
 from facial_emotion_ros.ros.stop_signals import end_at_once
+from facial_emotion_ros.startup_checks import check_startup
 
 #: How often /clock comes where that is not said. Source: `ros2 bag play --help`.
 CLOCK_HZ = 40.0
@@ -68,6 +69,7 @@ def main(args=None):
     from facial_emotion_ros.ros.bag_player_node import BagPlayer
     from facial_emotion_ros.ros.ending_process import run_until_done
     try:
+        check_startup(for_ros)
         from facial_emotion_ros.bags.bag_file import BagFile
         with BagFile(options.bag) as bag:
             return run_until_done('play_bag', lambda: BagPlayer(bag, options), for_ros + rules)

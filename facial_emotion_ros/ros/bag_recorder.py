@@ -12,6 +12,7 @@ from facial_emotion_ros.process_memory import keep_big_buffers
 from facial_emotion_ros.ros.recording_profile import check_entries, read_profile
 from facial_emotion_ros.ros.ros_arguments import not_negative, split_arguments
 from facial_emotion_ros.ros.stop_signals import end_at_once
+from facial_emotion_ros.startup_checks import check_startup
 
 #: Room of the disk that is left to others.
 KEEP_FREE_MB = 256.0
@@ -55,6 +56,7 @@ def main(args=None):
     from facial_emotion_ros.ros.ending_process import run_until_done
     from facial_emotion_ros.ros.recording_file import RecordingFile
     try:
+        check_startup(for_ros)  # before a folder is made that would be left behind
         entries = check_entries(list(options.topics), '--topics') if options.topics else read_profile(
             options.profile or find_shared('config', 'recording.yaml'))
         recording = RecordingFile(options.output, options.keep_free)

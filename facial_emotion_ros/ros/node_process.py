@@ -8,8 +8,10 @@ import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
+from facial_emotion_ros.errors import FacialEmotionError
 from facial_emotion_ros.freeze_guard import FreezeGuard
 from facial_emotion_ros.ros.ros_versions import is_of_ros, sentence_of
+from facial_emotion_ros.startup_checks import check_startup
 
 
 def serve(make_node, args, signals):
@@ -19,11 +21,13 @@ def serve(make_node, args, signals):
         our parameters; some timer of it must come every few seconds.
     :param args: command line, sys.argv if None.
     :param signals: StopSignals that have been installed.
-    :returns: exit status: 0 after a signal, 2 when ROS refuses arguments, names or parameter files, 1 when the node
+    :returns: exit status: 0 after a signal, 2 when the environment lacks something or
+        ROS refuses arguments, names or parameter files, 1 when the node
         could not be made for another reason.
     """
     node = guard = None
     try:
+        check_startup(sys.argv if args is None else args)
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
         node = make_node()
         executor = SingleThreadedExecutor()
@@ -34,6 +38,9 @@ def serve(make_node, args, signals):
         node.close()
         executor.shutdown(timeout_sec=0.5)
         return 0
+    except FacialEmotionError as error:
+        print('emotion_node: %s' % error, file=sys.stderr, flush=True)
+        return 2
     except Exception as error:
         if node is None and is_of_ros(error):
             print('emotion_node: %s' % sentence_of(error), file=sys.stderr, flush=True)
