@@ -6,12 +6,17 @@ import cv2
 import numpy as np
 
 from facial_emotion_ros.emotions import EMOTIONS, UNKNOWN
+from facial_emotion_ros.errors import BadImage
 from facial_emotion_ros.face_crop import cut_planes
 from facial_emotion_ros.face_estimate import FaceEstimate, Reading
 from facial_emotion_ros.image import check_image
 
 #: A border of this share of the crop's longer side is put around it, since a detector wants to see more than a face.
 BORDER = 0.25
+
+#: A crop has no longer side than this, in pixels, and its sides differ by no more than this factor: the border of a
+#: strip would take a hundred thousand times its memory.
+MAX_SIDE_PX, MAX_ASPECT = 4096, 8
 
 #: Where eyes, nose and mouth lie in a crop that is a face and nothing besides, upright, as shares of its sides.
 _LANDMARKS = np.array([[0.3, 0.4], [0.7, 0.4], [0.5, 0.6], [0.35, 0.8], [0.65, 0.8]], np.float32)
@@ -27,13 +32,25 @@ def read_crop(pipeline, crop, face_id, stamp_s):
     :param face_id: whose it is; the smoothing remembers it.
     :param stamp_s: when the image was taken, in seconds.
     :returns: FaceEstimate with the box in pixels of the crop; of several faces that which is nearest to its middle.
-    :raises BadImage: if the crop is no such array.
+    :raises BadImage: if the crop is no such array, larger than MAX_SIDE_PX or narrower than MAX_ASPECT allows.
     :raises BadModel: if a model gives something that is not finite or of another shape.
     """
     crop = check_image(crop)
+    check_size(*crop.shape[:2])
     face = _find(pipeline, crop) or _take_whole(pipeline, crop)
     smooth, doubts = pipeline.smoothing.smooth(face_id, face.raw, face.doubts, stamp_s)
     return replace(face, face_id=face_id, doubts=doubts, **vars(smooth))
+
+
+def check_size(height, width):
+    """Refuse a crop that can be no face, for its size alone.
+
+    :param height, width: px.
+    :raises BadImage: naming what was expected and what came.
+    """
+    if max(height, width) > min(MAX_SIDE_PX, MAX_ASPECT * min(height, width)):
+        raise BadImage(f'expected the crop of a face, of at most {MAX_SIDE_PX} pixels a side and sides in a ratio of '
+                       f'{MAX_ASPECT} at most, got {width} x {height}; correct the node that cuts faces out')
 
 
 def _find(pipeline, crop):
@@ -48,6 +65,7 @@ def _find(pipeline, crop):
 
 
 def _take_whole(pipeline, crop):
+    pipeline.on_stage('reading emotions')
     sides = np.array(crop.shape[1::-1], np.float32)
     box, landmarks = (0.0, 0.0, float(sides[0]), float(sides[1])), _LANDMARKS * sides
     ensemble = pipeline.engine.estimate(cut_planes(crop, np.array([box], np.float32), pipeline.engine.geometry,

@@ -46,6 +46,15 @@ class FrameSlot:
             self._changed.wait_for(lambda: self._frames or self._closed, timeout_s)
             return self._frames.popitem(last=False)[1] if self._frames else None
 
+    def drop(self, key) -> bool:
+        """Drop what waits under a key.
+
+        :param key: as it was put.
+        :returns: whether something waited there.
+        """
+        with self._changed:
+            return self._frames.pop(key, None) is not None
+
     def clear(self) -> int:
         """Drop what waits.
 

@@ -27,6 +27,19 @@ _SUFFERS = {
     'expired': 'An image that was too old was dropped %.1f s ago: %s',
     'unstamped': 'An image without a stamp came %.1f s ago: %s',
     'future': 'An image with a stamp in the future came %.1f s ago: %s',
+    'refused_ids': 'Faces of a list were left out %.1f s ago: %s',
+}
+
+#: The numbers that diagnostics show of the input; see FrameTally.
+_COUNTS = ('received', 'processed', 'replaced', 'bad', 'expired', 'failed', 'waiting', 'in_work', 'unstamped', 'future',
+           'refused_ids', 'refused_requests', 'clock_jumps')
+
+#: What usually keeps an image in a stage, and the next step.
+_SLOW_STAGES = {
+    'decoding': 'it is very large, or made to be slow; look at who publishes it',
+    'detecting faces': 'the detector is slow or hangs; if it goes on, restart the node',
+    'reading emotions': 'the model is slow or hangs; if it goes on, restart the node',
+    'publishing': 'the middleware does not take the answer; if it goes on, restart the node',
 }
 
 #: How a part is: level, a sentence, and values by name.
@@ -79,8 +92,7 @@ def input_health(now_s: float, counts: Mapping[str, Any], topic: str, listening_
     """Judge what comes in.
 
     :param now_s: monotonic time, seconds, as all times here.
-    :param counts: 'received', 'processed', 'replaced', 'bad', 'expired', 'failed', 'waiting', 'in_work', 'unstamped',
-        'future' (numbers) and 'arrivals_s' (times of the latest images, rising).
+    :param counts: the numbers of _COUNTS, and 'arrivals_s' (times of the latest images, rising).
     :param topic: the image topic, for the message.
     :param listening_since_s: when the subscription was made; None while there is none (not active, or nobody looks).
     :param publishers: how many publish on the topic now.
@@ -91,9 +103,7 @@ def input_health(now_s: float, counts: Mapping[str, Any], topic: str, listening_
         too old, or without a stamp that can be right), ERROR (silence although someone listens).
     """
     arrivals_s = counts['arrivals_s']
-    values = {name: counts[name] for name in
-              ('received', 'processed', 'replaced', 'bad', 'expired', 'failed', 'waiting', 'in_work', 'unstamped',
-               'future')}
+    values = {name: counts[name] for name in _COUNTS}
     values['topic'] = topic
     values['publishers'] = publishers
     values['rate_hz'] = rate(arrivals_s, now_s)
@@ -124,11 +134,12 @@ def inference_health(now_s: float, counts: Mapping[str, Any], provider: str, deg
 
     :param now_s: monotonic time, seconds, as all times here.
     :param counts: 'processed' (number), 'ages_s' and 'works_s' (ages of the latest answers and the time that each
-        took), 'taken_s' (since when an image is in work, or None).
+        took), 'taken_s' (since when an image is in work, or None), 'stage' and 'stage_since_s' (what is done with it,
+        since when).
     :param provider: execution provider that really runs; '' while no model is loaded.
     :param degraded: why that is not the one asked for, or ''.
     :param faults: outcome ('failed', ...) -> when it happened last, and why.
-    :param max_work_s: an image in work for longer than this means that the worker hangs.
+    :param max_work_s: an image in work for longer than this is an error.
     :param active: whether images are worked on at all.
     :returns: OK (idle or working), WARN (on another provider than was asked for), ERROR (failed lately, or hangs).
     """
@@ -137,7 +148,9 @@ def inference_health(now_s: float, counts: Mapping[str, Any], provider: str, deg
     values.update(_milliseconds('work', counts['works_s']))
     work_s = 0.0 if counts['taken_s'] is None else now_s - counts['taken_s']
     if work_s > max_work_s:
-        return ERROR, f'One image has been in work for {work_s:.0f} s: the model hangs; restart the node.', values
+        stage, stage_s = counts['stage'], now_s - counts['stage_since_s']
+        return ERROR, (f'One image has been in work for {work_s:.0f} s, for {stage_s:.0f} s in {stage}: '
+                       f'{_SLOW_STAGES[stage]}.'), values
     fault = _latest_fault(now_s, faults, ('failed',))
     if fault:
         return ERROR, f'Work on an image failed {fault[1]:.1f} s ago: {fault[2]}', values

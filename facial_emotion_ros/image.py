@@ -12,6 +12,9 @@ from facial_emotion_ros.errors import BadImage
 #: No camera has more pixels a side; a message that says so is damaged.
 MAX_SIDE_PX = 1 << 15
 
+#: More pixels than any camera has; they would take four times their number in bytes.
+MAX_PIXELS = 1 << 26
+
 
 class _Layout(NamedTuple):
     """How an encoding lays out its pixels."""
@@ -90,6 +93,8 @@ def decode_image(pixels, height: int, width: int, step: int, encoding: str, is_b
     """
     height, width = _side(height, 'height'), _side(width, 'width')
     step = _whole(step, 'step')
+    if height * width > MAX_PIXELS:
+        raise BadImage(f'expected {MAX_PIXELS} pixels at most, got {width} x {height}; correct the driver')
     if not isinstance(encoding, str):
         raise BadImage(f'expected the encoding as text, got {encoding!r}')
     if encoding not in _LAYOUTS:

@@ -85,6 +85,8 @@ class EmotionPipeline:
         self.smoothing = FaceSmoothing() if smoothing is None else smoothing
         self.doubts = DoubtRules() if doubts is None else doubts
         self.reuse_below = reuse_below
+        #: Called with the words 'reading emotions' when `estimate` has its faces and begins to read them.
+        self.on_stage = lambda _stage: None
         self._finding = (max_faces, every_n, continue_score)
         self._memory = CropMemory()
         self.finder = FaceFinder(detector, self.tracker, *self._finding)
@@ -152,6 +154,7 @@ class EmotionPipeline:
             self.smoothing.keep(self.tracker.live_ids)
         if not found.ids:
             return []
+        self.on_stage('reading emotions')
         crops = cut_planes(image, found.boxes, self.engine.geometry, found.landmarks)
         if stamp_s is None:
             ensemble = self.engine.estimate(crops, until_s)

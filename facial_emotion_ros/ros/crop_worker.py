@@ -2,7 +2,7 @@
 
 from collections import namedtuple
 
-from facial_emotion_ros.crop_reading import read_crop
+from facial_emotion_ros.crop_reading import check_size, read_crop
 from facial_emotion_ros.ros.camera_image import image_of
 from facial_emotion_ros.ros.frame_worker import FrameWorker
 
@@ -21,8 +21,17 @@ class CropWorker(FrameWorker):
         """
         self.offer(Crop(message.header, face_id, message), face_id)
 
+    def drop(self, face_id):
+        """Drop the crop of a face that waits, since nobody lists that face any more.
+
+        :param face_id: whose it is.
+        """
+        self._tally.drop(self._slot, face_id)
+
     def _estimate(self, crop):
+        check_size(crop.message.height, crop.message.width)
         image = image_of(crop.message)
+        self._reached('detecting faces')
         self._pipeline.smoothing.keep(self._outputs.face_ids())
         estimate = read_crop(self._pipeline, image, crop.key, self._stamp_s(crop))
         return lambda: self._outputs.publish(crop.header, crop.key, estimate, self._value('output.contempt_as'))

@@ -8,6 +8,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from facial_emotion_ros import health
 from facial_emotion_ros.power import PowerMeter, power_health
 from facial_emotion_ros.ros.image_input import image_topic
+from facial_emotion_ros.ros.log_limits import BurstLimit
 
 
 class Diagnostics:
@@ -20,6 +21,7 @@ class Diagnostics:
         """
         self._node = node
         self.is_silent = False
+        self._lines = BurstLimit()
         self._power = PowerMeter(self._value('power.root')) if self._value('power.report') else None
         self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
 
@@ -58,10 +60,12 @@ class Diagnostics:
         level, sentence, values = reading
         if level == health.ERROR and not self.is_silent:
             self.is_silent = True
-            self._node.get_logger().warning(sentence)
+            if self._lines.allows():
+                self._node.get_logger().warning(sentence)
         elif self.is_silent and values['silence_s'] <= self._value('input.timeout_s'):
             self.is_silent = False
-            self._node.get_logger().info('Images come again.')
+            if self._lines.allows():
+                self._node.get_logger().info('Images come again.')
 
     def _value(self, name):
         return self._node.get_parameter(name).value

@@ -9,6 +9,15 @@ OUTCOMES = ('processed', 'replaced', 'bad', 'expired', 'failed')
 #: What may be odd about the stamp of a frame that is worked on all the same.
 ODD_STAMPS = ('unstamped', 'future')
 
+#: What else happens and is counted: ids of a list that were left out, requests that hold too much, steps of the clock.
+EVENTS = ('refused_ids', 'refused_requests', 'clock_jumps')
+
+#: What is done with a frame, in this order.
+STAGES = ('decoding', 'detecting faces', 'reading emotions', 'publishing')
+
+#: A reason is cut to this length: it may quote what a message holds.
+_REASON_LENGTH = 300
+
 #: Ages and durations of this many answers are kept for the percentiles.
 _KEPT = 300
 
@@ -22,9 +31,10 @@ class FrameTally:
 
     def __init__(self):
         self._lock = threading.Lock()
-        self._counts = dict.fromkeys(('received',) + OUTCOMES + ODD_STAMPS, 0)
+        self._counts = dict.fromkeys(('received',) + OUTCOMES + ODD_STAMPS + EVENTS, 0)
         self._waiting = {}
         self._taken_s = None
+        self._stage, self._stage_since_s = '', None
         self._event_s = None
         self._ages_s = deque(maxlen=_KEPT)
         self._works_s = deque(maxlen=_KEPT)
@@ -59,7 +69,17 @@ class FrameTally:
         with self._lock:
             if self._waiting.get(key) is frame:
                 del self._waiting[key]
-            self._taken_s = now_s
+            self._taken_s = self._stage_since_s = now_s
+            self._stage = STAGES[0]
+
+    def reached(self, stage, now_s):
+        """Book what is done with the frame in work from now on.
+
+        :param stage: one of STAGES.
+        :param now_s: float.
+        """
+        with self._lock:
+            self._stage, self._stage_since_s = stage, now_s
 
     def finished(self, outcome, now_s, age_s=None, reason=''):
         """Book what became of the frame in work.
@@ -77,7 +97,7 @@ class FrameTally:
                     self._ages_s.append(age_s)
                 self._works_s.append(now_s - self._taken_s)
             elif reason:
-                self._faults[outcome] = (now_s, reason)
+                self._faults[outcome] = (now_s, reason[:_REASON_LENGTH])
             self._taken_s = None
             self._event_s = now_s
 
@@ -92,6 +112,19 @@ class FrameTally:
             self._counts[kind] += 1
             self._faults[kind] = (now_s, reason)
 
+    def count(self, event, number=1, now_s=None, reason=''):
+        """Book something else that happened.
+
+        :param event: one of EVENTS.
+        :param number: how often.
+        :param now_s: float; None where `reason` is ''.
+        :param reason: what diagnostics shall say of it for a while; '' for nothing.
+        """
+        with self._lock:
+            self._counts[event] += number
+            if reason:
+                self._faults[event] = (now_s, reason[:_REASON_LENGTH])
+
     def clear(self, slot):
         """Empty the slot; what waited there counts as expired.
 
@@ -102,6 +135,17 @@ class FrameTally:
             self._counts['expired'] += dropped
             if dropped:
                 self._waiting.clear()
+
+    def drop(self, slot, key):
+        """Take out of the slot what waits under a key; it counts as expired.
+
+        :param slot: FrameSlot.
+        :param key: as it was put.
+        """
+        with self._lock:
+            if slot.drop(key):
+                self._counts['expired'] += 1
+                del self._waiting[key]
 
     def silence_s(self, now_s):
         """Return since when there has been nothing to do.
@@ -117,14 +161,16 @@ class FrameTally:
     def snapshot(self):
         """Look at everything at one instant.
 
-        :returns: dict of the counts (`received`, the outcomes, odd stamps, `waiting`, `in_work`), of `ages_s`,
-            `works_s` and `arrivals_s` (lists, the latest last), `taken_s` (since when a frame is in work, or None) and
-            `faults` (outcome or odd stamp -> when a frame had it last, and why).
+        :returns: dict of the counts (`received`, the outcomes, odd stamps, events, `waiting`, `in_work`), of `ages_s`,
+            `works_s` and `arrivals_s` (lists, the latest last), `taken_s` (since when a frame is in work, or None),
+            `stage` and `stage_since_s` (what is done with it, since when), and `faults` (outcome, odd stamp or event ->
+            when it was there last, and why).
         """
         with self._lock:
             view = dict(self._counts)
             view['waiting'] = len(self._waiting)
             view['in_work'] = view['received'] - sum(self._counts[name] for name in OUTCOMES) - view['waiting']
             view.update(ages_s=list(self._ages_s), works_s=list(self._works_s), arrivals_s=list(self._arrivals_s),
-                        taken_s=self._taken_s, faults=dict(self._faults))
+                        taken_s=self._taken_s, stage=self._stage, stage_since_s=self._stage_since_s,
+                        faults=dict(self._faults))
             return view

@@ -4,19 +4,18 @@ import threading
 import time
 import traceback
 
-from rclpy.clock import Clock, ClockType
-
 from facial_emotion_ros.errors import BadImage, FacialEmotionError
 from facial_emotion_ros.frame_slot import FrameSlot
 from facial_emotion_ros.ros.camera_image import image_of
 from facial_emotion_ros.ros.face_rules import FaceRules
+from facial_emotion_ros.ros.log_limits import FAULT
 
 #: The worker looks up from an empty slot this often, to see whether it shall end.
 _TAKE_TIMEOUT_S = 0.5
+#: A frame_id is no longer than this: every answer repeats it, that of each face too.
+_FRAME_ID_LENGTH = 256
 #: A stamp may lie this far ahead of our clock: clocks of two machines differ, and a simulated one goes in steps.
 _AHEAD_S = 0.5
-#: A warning that would come with every image is repeated no sooner than this.
-_REPEAT_S = 5.0
 
 
 class FrameWorker:
@@ -33,6 +32,7 @@ class FrameWorker:
         self._node = node
         self._log = node.get_logger()
         self._pipeline = pipeline
+        pipeline.on_stage = self._reached
         self._rules = FaceRules(self._value)
         self._outputs = outputs
         self._tally = tally
@@ -42,7 +42,6 @@ class FrameWorker:
         # Held while an answer goes out, and to begin stopping: whoever has called `stop` may destroy the publishers.
         self._publishing = threading.Lock()
         self._forget = threading.Event()
-        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._told = set()
         # A daemon, so that a hung inference cannot keep the process from ending.
         self._thread = threading.Thread(target=self._work, name='frame_worker', daemon=True)
@@ -111,6 +110,7 @@ class FrameWorker:
             if self._forget.is_set():
                 self._forget.clear()
                 self._pipeline.reset()
+            _check_frame_id(message.header.frame_id)
             self._look_at_stamp(message)
             age_s, max_age_s = self._age_s(message), self._value('input.max_age_s')
             if age_s is not None and 0.0 < max_age_s < age_s:
@@ -120,15 +120,14 @@ class FrameWorker:
             with self._publishing:
                 if self._stopping.is_set() or self._paused:
                     return 'expired', None, ''  # the node was told to stop meanwhile
+                self._reached('publishing')
                 publish()
             return 'processed', self._age_s(message), ''
         except BadImage as fault:
-            self._log.warning('Dropped an image: %s' % fault, throttle_duration_sec=_REPEAT_S,
-                              throttle_time_source_type=self._steady)
+            self._log.warning('Dropped an image: %s' % fault, **FAULT)
             return 'bad', None, _sentence(fault)
         except FacialEmotionError as fault:
-            self._log.error('Dropped a frame: %s' % fault, throttle_duration_sec=_REPEAT_S,
-                            throttle_time_source_type=self._steady)
+            self._log.error('Dropped a frame: %s' % fault, **FAULT)
             return 'failed', None, _sentence(fault)
         except Exception as fault:
             self._tell_once(fault)
@@ -140,6 +139,7 @@ class FrameWorker:
         :returns: function that publishes what came out.
         """
         image = image_of(message)
+        self._reached('detecting faces')
         estimates = self._pipeline.estimate(image, self._stamp_s(message), self._until_s(message))
         return lambda: self._outputs.publish(message.header, image, estimates, self._pipeline.tracker.live_ids,
                                              self._value('output.contempt_as'))
@@ -158,8 +158,7 @@ class FrameWorker:
             self._log.error('Dropped a frame, since working on it failed (the node goes on; please report this): '
                             '%s\n%s' % (fault, traceback.format_exc()))
         else:
-            self._log.error('Dropped one more frame for a reason logged before: %s' % fault,
-                            throttle_duration_sec=_REPEAT_S, throttle_time_source_type=self._steady)
+            self._log.error('Dropped one more frame for a reason logged before: %s' % fault, **FAULT)
 
     def _stamp_s(self, message):
         """Return when the image was taken; a camera that stamps nothing gets the time of now, as tracks need one."""
@@ -184,8 +183,17 @@ class FrameWorker:
         age_s = (self._node.get_clock().now().nanoseconds - stamp_ns) * 1e-9
         return max(age_s, 0.0) if stamp_ns and age_s >= -_AHEAD_S else None
 
+    def _reached(self, stage):
+        self._tally.reached(stage, time.monotonic())
+
     def _value(self, name):
         return self._node.get_parameter(name).value
+
+
+def _check_frame_id(frame_id):
+    if len(frame_id) > _FRAME_ID_LENGTH:
+        raise BadImage('expected a frame_id of %d characters at most, got %d; correct the driver' % (
+            _FRAME_ID_LENGTH, len(frame_id)))
 
 
 def _sentence(fault):

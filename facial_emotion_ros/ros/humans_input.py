@@ -9,9 +9,12 @@ from sensor_msgs.msg import Image
 
 from facial_emotion_ros.ros import qos
 from facial_emotion_ros.ros.lazy_reading import LazyReading
+from facial_emotion_ros.ros.log_limits import FAULT
 
-#: What may stand in a topic's name.
-_ID = re.compile(r'[A-Za-z_][A-Za-z0-9_]*\Z')
+#: What may stand in a topic's name; a longer one would not fit into the middleware's limit for all of it.
+_ID = re.compile(r'[A-Za-z_][A-Za-z0-9_]{0,31}\Z')
+#: At most this many ids are quoted.
+_QUOTED = 3
 
 
 class _Face:
@@ -26,18 +29,19 @@ class _Face:
 class HumansInput:
     """Follows <prefix>/faces/tracked, and <prefix>/faces/<id>/cropped while someone reads that face's expression."""
 
-    def __init__(self, node, outputs, on_crop):
+    def __init__(self, node, outputs, worker, tally):
         """Subscribe to the list of faces.
 
         :param node: rclpy node, for its graph, parameters and logger.
         :param outputs: CropOutputs.
-        :param on_crop: function that takes a face's id and its crop, a sensor_msgs/Image.
+        :param worker: CropWorker, which takes the crops.
+        :param tally: FrameTally, which counts the ids that are left out.
         """
         self._node = node
         self._outputs = outputs
-        self._on_crop = on_crop
+        self._worker = worker
+        self._tally = tally
         self._faces = {}
-        self._strange = set()
         self._enabled = True
         self._prefix = node.get_parameter('output.humans_prefix').value.rstrip('/')
         #: Full name of the topic that lists the faces.
@@ -66,7 +70,7 @@ class HumansInput:
                 offers = [offer.qos_profile.reliability for offer in self._node.get_publishers_info_by_topic(topic)]
                 reliability = qos.choose_reliability(self._value('input.reliability'), offers)
                 face.subscription = self._node.create_subscription(
-                    Image, topic, functools.partial(self._on_crop, face_id), qos.input_qos(reliability))
+                    Image, topic, functools.partial(self._worker.offer_crop, face_id), qos.input_qos(reliability))
                 face.since_s = now_s
             elif not wanted:
                 self._leave(face)
@@ -84,22 +88,38 @@ class HumansInput:
         """Follow the faces that are listed now, and no other."""
         if not self._enabled:
             return
-        strange = {face_id for face_id in message.ids if not _ID.match(face_id)}
-        if strange - self._strange:
-            self._node.get_logger().warning(
-                'Faces on %s have ids that no topic can have: %s; they are left out.' % (
-                    self.topic, ', '.join(sorted(map(repr, strange - self._strange)))[:200]))
-            self._strange |= strange
-        ids = set(message.ids) - strange
+        ids = self._accepted(message.ids)
         self._forget(set(self._faces) - ids)
         for face_id in ids - set(self._faces):
             self._faces[face_id] = _Face(LazyReading(self._node, functools.partial(self._outputs.readers_of, face_id)))
         self._outputs.follow_faces(ids)
         self.follow(time.monotonic(), self._enabled)
 
+    def _accepted(self, listed):
+        """Choose the faces to follow: those whose ids can stand in a topic, up to input.max_faces.
+
+        :param listed: list of str, as it came.
+        :returns: set of str.
+        """
+        good, strange = [], []
+        for face_id in dict.fromkeys(listed):
+            (good if _ID.match(face_id) else strange).append(face_id)
+        most = self._value('input.max_faces')
+        good.sort(key=lambda face_id: face_id not in self._faces)  # stable: new ones in the order of the list
+        if strange:
+            self._leave_out(len(strange), 'expected ids of up to 32 letters, digits and _, got %s' % _quoted(strange))
+        if len(good) > most:
+            self._leave_out(len(good) - most, 'expected at most %d (input.max_faces), got %d' % (most, len(good)))
+        return set(good[:most])
+
+    def _leave_out(self, count, reason):
+        self._tally.count('refused_ids', count, time.monotonic(), reason)
+        self._node.get_logger().warning('Left out %d of the faces on %s: %s.' % (count, self.topic, reason), **FAULT)
+
     def _forget(self, ids):
         for face_id in list(ids):
             self._leave(self._faces.pop(face_id))
+            self._worker.drop(face_id)
 
     def _leave(self, face):
         if face.subscription is not None:
@@ -108,3 +128,9 @@ class HumansInput:
 
     def _value(self, name):
         return self._node.get_parameter(name).value
+
+
+def _quoted(ids):
+    """Quote a few ids, none of them at length."""
+    more = ', ...' if len(ids) > _QUOTED else ''
+    return ', '.join(repr(face_id[:40]) for face_id in ids[:_QUOTED]) + more

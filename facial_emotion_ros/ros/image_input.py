@@ -4,6 +4,7 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from facial_emotion_ros.ros import qos
 from facial_emotion_ros.ros.lazy_reading import LazyReading
+from facial_emotion_ros.ros.log_limits import BurstLimit
 from facial_emotion_ros.ros.ros_versions import subscription_events
 
 TOPIC = 'image'
@@ -34,6 +35,7 @@ class ImageInput:
         self._on_image = on_image
         self._subscription = None
         self._reliability = ''
+        self._lines, self._mismatches = BurstLimit(), BurstLimit()
         #: Full name of the topic.
         self.topic = image_topic(node)
         #: Monotonic time of the subscription, None while there is none.
@@ -48,7 +50,8 @@ class ImageInput:
         if not self._reading.wanted(now_s, enabled, self._subscription is not None):
             if self._subscription is not None:
                 self.close()
-                self._node.get_logger().info('Left the topic %s, since %s.' % (self.topic, self._reading.reason))
+                if self._lines.allows():
+                    self._node.get_logger().info('Left the topic %s, since %s.' % (self.topic, self._reading.reason))
             return
         wanted = qos.choose_reliability(self._value('input.reliability'), self._offers(), self._reliability)
         if self._subscription is None or wanted != self._reliability:
@@ -79,11 +82,14 @@ class ImageInput:
             qos_overriding_options=qos.INPUT_OVERRIDES, event_callbacks=subscription_events(self._mismatched))
         self._reliability = reliability
         self.since_s = since_s
-        self._node.get_logger().info('Listening to %s (%s).' % (self.topic, reliability.replace('_', ' ')))
+        if self._lines.allows():
+            self._node.get_logger().info('Listening to %s (%s).' % (self.topic, reliability.replace('_', ' ')))
 
     def _mismatched(self, policy):
         if policy == 'RELIABILITY' and self._value('input.reliability') == 'auto':
             return  # `follow` mends that at once
+        if not self._mismatches.allows():
+            return
         self._node.get_logger().warning(
             'A publisher of %s offers less than is asked for (policy %s), so nothing comes from it: %s.' % (
                 self.topic, policy, 'set input.reliability to auto, or let it publish reliably'

@@ -10,6 +10,7 @@ from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.task import Future
 
 from facial_emotion_ros.errors import FacialEmotionError
+from facial_emotion_ros.ros.log_limits import FAULT
 
 
 def told(transition):
@@ -17,7 +18,7 @@ def told(transition):
 
     An error of our own family refuses the transition and leaves the state as it is.
 
-    :param transition: method without arguments of a node that has `tell_fault(sentence)`.
+    :param transition: method without arguments of a node that has `tell_fault(sentence)` and `complain(sentence)`.
     :returns: the callback.
     """
     @functools.wraps(transition)
@@ -25,11 +26,11 @@ def told(transition):
         try:
             transition(self)
         except FacialEmotionError as fault:
-            self.get_logger().error(str(fault))
+            self.complain(str(fault))
             return TransitionCallbackReturn.FAILURE
         except Exception as fault:
             sentence = '%s failed: %s' % (transition.__name__, fault)
-            self.get_logger().error('%s (please report this)\n%s' % (sentence, traceback.format_exc()))
+            self.complain('%s (please report this)\n%s' % (sentence, traceback.format_exc()))
             self.tell_fault(sentence)
             return TransitionCallbackReturn.ERROR
         return TransitionCallbackReturn.SUCCESS
@@ -46,13 +47,10 @@ class Loading:
         """
         self._node = node
         self._thread = None
+        #: Whether a thread is configuring.
+        self.under_way = False
         #: For callbacks that wait for it; those of the node's default group go on.
         self.callbacks = ReentrantCallbackGroup()
-
-    @property
-    def under_way(self):
-        """Whether a thread is configuring."""
-        return self._thread is not None and self._thread.is_alive()
 
     async def run(self, configure):
         """Configure; to be awaited in the executor's thread, in a callback of the group `callbacks`.
@@ -68,24 +66,35 @@ class Loading:
 
         def work():
             try:
-                done.set_result(configure())
+                outcome = configure()
             except Exception as fault:
+                self.under_way = False
                 done.set_exception(fault)
+            else:
+                self.under_way = False  # before anybody hears of it, and asks for the next transition
+                done.set_result(outcome)
             executor.wake()
 
         self._thread = threading.Thread(target=work, name='loading', daemon=True)
-        self._thread.start()  # the system may refuse
+        self.under_way = True
+        try:
+            self._thread.start()
+        except Exception:  # the system may refuse
+            self.under_way, self._thread = False, None
+            raise
         return await done
 
     def join(self):
         """Wait until nothing is being configured."""
-        if self.under_way:
+        if self._thread is not None:
             self._thread.join()
 
     def take_over_service(self):
-        """Have ~/change_state configure beside the executor, and answer a transition that the state does not allow.
+        """Have ~/change_state configure beside the executor, and refuse a transition that the state does not allow.
 
-        rclpy would block the executor for the one, and let the other end the spin.
+        rclpy would block the executor for the one; the other would end the spin, log a line of rcl for each request,
+        and while a transition is under way, change the state below its callback: the state machine has transitions
+        such as `transition_success` for that.
         """
         service = getattr(self._node, '_service_change_state', None)
         if service is None:
@@ -94,15 +103,32 @@ class Loading:
 
         async def answer(request, response):
             change = functools.partial(change_state, request, response)
-            wanted = request.transition
             try:
-                if wanted.id == Transition.TRANSITION_CONFIGURE or wanted.label == 'configure':
+                if self._allowed(request.transition) == Transition.TRANSITION_CONFIGURE:
                     return await self.run(change)
                 return change()
             except Exception as fault:
-                self._node.get_logger().warning('Refused a change of state: %s' % str(fault).split(', at ')[0])
+                self._node.get_logger().warning('Refused a change of state: %s' % str(fault).split(', at ')[0], **FAULT)
                 response.success = False
                 return response
         service.callback = answer
         service.callback_group = self.callbacks
         self.callbacks.add_entity(service)
+
+    def _allowed(self, wanted):
+        """Check a transition that somebody asks for.
+
+        :param wanted: lifecycle_msgs/Transition; as in rclpy, its label counts where there is one.
+        :returns: its id.
+        :raises FacialEmotionError: if the node is being configured, or its state has no such transition.
+        """
+        if self.under_way:
+            raise FacialEmotionError('the node is being configured; ask again when that has ended')
+        machine = self._node._state_machine  # rclpy has no public way to ask for it without a service
+        available = {row[1]: row[0] for row in machine.available_transitions}
+        number = available.get(wanted.label) if wanted.label else wanted.id
+        if number not in available.values():
+            raise FacialEmotionError('expected %s in the state %s, got %r (id %d)' % (
+                ' or '.join(sorted(available)) or 'no transition', machine.current_state[1], wanted.label[:40],
+                wanted.id))
+        return number

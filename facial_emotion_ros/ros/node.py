@@ -23,7 +23,9 @@ from facial_emotion_ros.ros.frame_tally import FrameTally
 from facial_emotion_ros.ros.humans_input import HumansInput
 from facial_emotion_ros.ros.image_input import ImageInput
 from facial_emotion_ros.ros.loading import Loading, told
+from facial_emotion_ros.ros.log_limits import FAULT, BurstLimit
 from facial_emotion_ros.ros.python_log import NodeLog
+from facial_emotion_ros.ros.request_limits import limit_requests
 
 #: Readers and publishers are looked for this often.
 _TICK_S = 0.2
@@ -48,6 +50,7 @@ class EmotionNode(LifecycleNode):
         super().__init__('emotion_node', **options)
         self._parameter_faults = parameters.declare(self)
         self._python_log = NodeLog(self.get_logger())
+        self._changes, self._complaints = BurstLimit(), BurstLimit()
         self._fault = ''
         self._enabled = True
         self._finalized = False
@@ -65,6 +68,7 @@ class EmotionNode(LifecycleNode):
         self._loading = Loading(self)
         self._loading.take_over_service()
         self.create_service(SetBool, '~/enable', self._enable)
+        limit_requests(self, lambda: self._tally.count('refused_requests'))
         self._autostart = self.create_timer(0.0, self._start_by_itself, self._loading.callbacks, clock=steady)
         if not self._value('autostart'):
             self._autostart.cancel()
@@ -96,30 +100,30 @@ class EmotionNode(LifecycleNode):
         self._worker.pause(not self._enabled)
         self._worker.start()
         if follows:
-            self._input = HumansInput(self, self._outputs, self._worker.offer_crop)
+            self._input = HumansInput(self, self._outputs, self._worker, self._tally)
         else:
             self._input = ImageInput(self, self._outputs.readers, self._worker.offer)
-        self.get_logger().info('Active: waiting for readers of its topics and for images on %s.' % self._input.topic)
+        self._say('Active: waiting for readers of its topics and for images on %s.' % self._input.topic)
         self._follow_readers()
 
     @told
     def on_deactivate(self):
         """Leave the image and end the worker."""
         self._stop_working()
-        self.get_logger().info('Inactive: no image is read until it is activated again.')
+        self._say('Inactive: no image is read until it is activated again.')
 
     @told
     def on_cleanup(self):
         """Close the outputs and drop the models."""
         self._release()
-        self.get_logger().info('Cleaned up: models and topics are released.')
+        self._say('Cleaned up: models and topics are released.')
 
     @told
     def on_shutdown(self):
         """Release everything, from whichever state."""
         self._release()
         self._finalized = True
-        self.get_logger().info('Shut down.')
+        self._say('Shut down.')
 
     @told
     def on_error(self):
@@ -130,15 +134,19 @@ class EmotionNode(LifecycleNode):
                 self._release()
                 break
             except Exception as fault:
-                self.get_logger().error('Releasing failed (please report this): %s\n%s' % (
-                    fault, traceback.format_exc()))
+                self.complain('Releasing failed (please report this): %s\n%s' % (fault, traceback.format_exc()))
         else:
             self._release()
-        self.get_logger().warning('Unconfigured after an error; configure it again.')
+        self._say('Unconfigured after an error; configure it again.')
 
     def tell_fault(self, sentence):
         """Have diagnostics say what failed, until the node is configured anew."""
         self._fault = sentence
+
+    def complain(self, sentence):
+        """Log an error of a transition; many in a row are cut short, for each may be asked for again and again."""
+        if self._complaints.allows():
+            self.get_logger().error(sentence)
 
     def close(self):
         """Tidy up before the process ends, from whichever state."""
@@ -190,14 +198,14 @@ class EmotionNode(LifecycleNode):
         bundle = self._pipeline.esr_bundle
         self._outputs.announce(bundle)
         self._fault = ''
-        self.get_logger().info('Configured: %s %s and %s on %s, ready after %.1f s.' % (
+        self._say('Configured: %s %s and %s on %s, ready after %.1f s.' % (
             bundle.name, bundle.version, self._pipeline.detector_bundle.name, self._pipeline.provider,
             time.monotonic() - started_s))
 
     def _refuse(self, reason):
         self._release()
         self._fault = reason.split('\n')[0]
-        self.get_logger().error(reason)
+        self.complain(reason)
         return TransitionCallbackReturn.FAILURE
 
     def _stop_working(self):
@@ -208,7 +216,7 @@ class EmotionNode(LifecycleNode):
         if self._worker is not None:
             if not self._worker.stop(_JOIN_S):
                 self.get_logger().error('A frame is in work for more than %g s and is left alone; the execution '
-                                        'provider may hang.' % _JOIN_S)
+                                        'provider may hang.' % _JOIN_S, **FAULT)
                 # The frame may come back at any time: what it works in belongs to it from now on.
                 self._pipeline = None
                 self._fault = _HUNG
@@ -267,8 +275,13 @@ class EmotionNode(LifecycleNode):
             '' if self._input is not None else '; the node is not active')
         response.message = response.message[0].upper() + response.message[1:]
         if changed:
-            self.get_logger().info(response.message)
+            self._say(response.message)
         return response
+
+    def _say(self, sentence):
+        """Log a change of state, unless they come in floods."""
+        if self._changes.allows():
+            self.get_logger().info(sentence)
 
     def _state(self):
         if self._finalized:
@@ -291,7 +304,8 @@ class EmotionNode(LifecycleNode):
     def _clock_jumped(self, _jump):
         if self._worker is not None and self._tally.snapshot()['received']:
             self._worker.forget()
-            self.get_logger().warning('The clock has jumped: the faces seen before are forgotten.')
+            self._tally.count('clock_jumps')
+            self.get_logger().warning('The clock has jumped: the faces seen before are forgotten.', **FAULT)
 
     def _publish_diagnostics(self):
         self._diagnostics.publish(self._state(), self._tally.snapshot(), self._input, self._pipeline, self._fault)

@@ -10,6 +10,7 @@ from facial_emotion_ros import drawing
 from facial_emotion_ros.answer_parts import check_finite
 from facial_emotion_ros.ros import messages, qos
 from facial_emotion_ros.ros.humans import HumansOutput
+from facial_emotion_ros.ros.log_limits import BurstLimit
 from facial_emotion_ros.ros.opendr_output import OpenDrOutput
 from facial_emotion_ros.ros.ros_versions import publisher_events
 
@@ -28,6 +29,7 @@ class Outputs:
         self._node = node
         self._on_matched = on_matched
         self._publishers = []
+        self._mismatches = BurstLimit()
         self._humans = self._opendr = self._vision_info = None
         try:
             self._open(humans_prefix, opendr)
@@ -118,5 +120,6 @@ class Outputs:
         return publisher_events(self._on_matched, functools.partial(self._mismatched, topic, cure))
 
     def _mismatched(self, topic, cure, policy):
-        self._node.get_logger().warning('A reader of %s asks for more than is offered (policy %s), so nothing reaches '
-                                        'it: %s.' % (topic, policy, cure))
+        if self._mismatches.allows():
+            self._node.get_logger().warning('A reader of %s asks for more than is offered (policy %s), so nothing '
+                                            'reaches it: %s.' % (topic, policy, cure))

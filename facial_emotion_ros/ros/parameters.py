@@ -64,6 +64,9 @@ TABLE = (
     Parameter('input.timeout_s', 2.0,
               'Diagnostics report an error when no image came for this long although someone reads an output.',
               low=0.1, high=3600.0, unit='s', live=True),
+    Parameter('input.max_faces', 64,
+              'With input.mode humans: at most this many faces of a list are followed, those that are followed already '
+              'before new ones; the others are left out and counted (refused_ids).', low=1, high=1000, live=True),
     Parameter('detector.bundle', 'centerface',
               'Face detector: the name of an embedded model bundle, or the path of a bundle folder.'),
     Parameter('detector.min_score', 0.0,
@@ -177,6 +180,9 @@ TABLE = (
 
 _BY_NAME = dict((parameter.name, parameter) for parameter in TABLE)
 
+#: A value that does not fit is quoted up to this length.
+_QUOTED_LENGTH = 200
+
 #: Parameters that the node has without our table: rclpy's own, and the QoS overrides of its topics.
 _FOREIGN = ('use_sim_time', 'start_type_description_service')
 _FOREIGN_PREFIX = 'qos_overrides.'
@@ -211,8 +217,14 @@ def checked(name, value):
     if fits and parameter.low is not None:
         fits = math.isfinite(value) and parameter.low <= value <= parameter.high
     if not fits:
-        raise BadParameter('Parameter %s must be %s, but is %r.' % (name, expected(parameter), value))
+        raise BadParameter('Parameter %s must be %s, but is %s.' % (name, expected(parameter), _quoted(value)))
     return value
+
+
+def _quoted(value):
+    """Quote a value, which whoever set it sees again; not at any length, for it may have come over the graph."""
+    text = repr(value)
+    return text if len(text) <= _QUOTED_LENGTH else text[:_QUOTED_LENGTH] + '... (%d characters)' % len(text)
 
 
 def expected(parameter):

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 import rclpy
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 from rclpy.executors import SingleThreadedExecutor
 from stand_in_provider import BEGUN
 from vision_msgs.msg import Detection2DArray
@@ -79,6 +81,14 @@ def test_the_node_answers_everybody_when_tensorrt_builds_for_long(tensorrt_node,
         assert peer.state() == 'configuring'
         assert peer.get_parameters(['inference.face_batch'])[0].integer_value == 2
         assert not peer.change_state('configure') and not peer.change_state('activate')
+        # Transitions by which the state machine says how configuring ended, and what they would allow.
+        for wrong in (Transition.TRANSITION_ON_CONFIGURE_SUCCESS, Transition.TRANSITION_ON_CONFIGURE_ERROR,
+                      Transition.TRANSITION_CALLBACK_SUCCESS, 'cleanup', Transition.TRANSITION_UNCONFIGURED_SHUTDOWN):
+            assert not peer.change_state(wrong)
+        for label in ('transition_success', 'cleanup', 'shutdown', 'x' * 100000):
+            request = ChangeState.Request()
+            request.transition.label = label
+            assert not peer.call(ChangeState, '/emotion_node/change_state', request).success
     peer.wait(lambda: health.parts()['input'].message.startswith('Configuring: '), 'diagnostics that say so')
     assert is_alive(builder) and not configured.done()
     build_on = os.open(str(pipe), os.O_RDWR)  # waits for nobody, and stays open for the second engine

@@ -2,8 +2,9 @@
 
 import threading
 
+from facial_emotion_ros import health
 from facial_emotion_ros.frame_slot import FrameSlot
-from facial_emotion_ros.ros.frame_tally import OUTCOMES, FrameTally
+from facial_emotion_ros.ros.frame_tally import OUTCOMES, STAGES, FrameTally
 
 
 def balance(tally):
@@ -42,6 +43,37 @@ def test_silence_is_told_only_when_nothing_waits_or_is_in_work():
     tally.put(slot, 'frame', 124.0)
     tally.clear(slot)
     assert tally.silence_s(125.0) == 1.0
+
+
+def test_the_stage_and_its_time_are_known_while_a_frame_is_in_work():
+    tally, slot = FrameTally(), FrameSlot()
+    tally.put(slot, 'frame', 0.0)
+    tally.taken(slot.take(0), 0.1)
+    assert [tally.snapshot()[name] for name in ('stage', 'stage_since_s')] == ['decoding', 0.1]
+    for at_s, stage in enumerate(STAGES):
+        tally.reached(stage, at_s)
+        assert [tally.snapshot()[name] for name in ('stage', 'stage_since_s')] == [stage, at_s]
+    assert set(STAGES) == set(health._SLOW_STAGES), 'diagnostics have no words for a stage'
+
+
+def test_a_dropped_frame_is_booked_and_others_wait_on_when_its_face_is_lost():
+    tally, slot = FrameTally(), FrameSlot()
+    for key in 'abc':
+        tally.put(slot, 'frame of ' + key, 0.0, key)
+    tally.drop(slot, 'b')
+    tally.drop(slot, 'nobody')
+    view = tally.snapshot()
+    assert (view['received'], view['waiting'], view['expired']) == (3, 2, 1)
+    assert [slot.take(0) for _ in range(3)] == ['frame of a', 'frame of c', None]
+
+
+def test_what_else_happens_is_counted_and_its_reason_kept_short():
+    tally = FrameTally()
+    tally.count('refused_ids', 20000, 1.0, 'x' * 10000)
+    tally.count('clock_jumps')
+    view = tally.snapshot()
+    assert (view['refused_ids'], view['clock_jumps']) == (20000, 1) and list(view['faults']) == ['refused_ids']
+    assert len(view['faults']['refused_ids'][1]) < 1000
 
 
 def test_no_fault_is_told_when_a_frame_was_dropped_on_demand():

@@ -10,8 +10,8 @@ from facial_emotion_ros.health import ERROR, OK, WARN, inference_health, input_h
 def counts(**changes):
     """Return counts of a node that has just begun, with some changes."""
     book = dict.fromkeys(('received', 'processed', 'replaced', 'bad', 'expired', 'failed', 'waiting', 'in_work',
-                          'unstamped', 'future'), 0)
-    book.update(arrivals_s=[], ages_s=[], works_s=[], taken_s=None)
+                          'unstamped', 'future', 'refused_ids', 'refused_requests', 'clock_jumps'), 0)
+    book.update(arrivals_s=[], ages_s=[], works_s=[], taken_s=None, stage='decoding', stage_since_s=None)
     book.update(changes)
     return book
 
@@ -45,6 +45,8 @@ INPUTS = [
     ('no stamp', {'arrivals_s': STEADY, 'faults': {'unstamped': (98.0, 'correct the driver')}}, WARN,
      'without a stamp came 2.0 s ago: correct the driver'),
     ('a stamp ahead', {'arrivals_s': STEADY, 'faults': {'future': (98.0, 'by 3 s')}}, WARN, 'in the future'),
+    ('a list of too many faces', {'arrivals_s': STEADY, 'faults': {'refused_ids': (98.0, 'got 99')}}, WARN,
+     'left out 2.0 s ago: got 99'),
     ('failed work is no fault of the input', {'arrivals_s': STEADY, 'faults': {'failed': (99.0, 'x')}}, OK, 'come'),
 ]
 
@@ -72,8 +74,13 @@ INFERENCES = [
     ('no model', {}, '', '', {}, OK, 'Idle'),
     ('no image yet', {}, 'CPUExecutionProvider', '', {}, OK, 'Ready on CPU'),
     ('working', BUSY, 'CPUExecutionProvider', '', {}, OK, '60 ms an image on CPU'),
-    ('in work', dict(BUSY, taken_s=99.9), 'CPUExecutionProvider', '', {}, OK, '60 ms'),
-    ('hanging', dict(BUSY, taken_s=80.0), 'CPUExecutionProvider', '', {}, ERROR, 'in work for 20 s'),
+    ('in work', dict(BUSY, taken_s=99.9, stage_since_s=99.9), 'CPUExecutionProvider', '', {}, OK, '60 ms'),
+    ('hanging', dict(BUSY, taken_s=80.0, stage='reading emotions', stage_since_s=83.0), 'CPUExecutionProvider', '', {},
+     ERROR, 'in work for 20 s, for 17 s in reading emotions: the model is slow or hangs'),
+    ('a slow picture', dict(BUSY, taken_s=80.0, stage_since_s=80.0), 'CPUExecutionProvider', '', {}, ERROR,
+     'for 20 s in decoding: it is very large, or made to be slow'),
+    ('every stage has its words', dict(BUSY, taken_s=80.0, stage='publishing', stage_since_s=80.0),
+     'CPUExecutionProvider', '', {}, ERROR, 'in publishing: the middleware'),
     ('degraded', BUSY, 'CPUExecutionProvider', DEGRADED, {}, WARN, 'instead of CUDA'),
     ('failed', BUSY, 'CPUExecutionProvider', DEGRADED, FAILED, ERROR, '2.0 s ago: expected finite'),
     ('failed long ago', BUSY, 'CPUExecutionProvider', '', {'failed': (80.0, 'x')}, OK, '60 ms'),

@@ -187,6 +187,7 @@ BAD = [
     ('width negative', {'width': -4}, 'width'),
     ('width huge', {'width': HUGE}, 'width'),
     ('width that lies', {'width': 5}, 'step of at least 15'),
+    ('more pixels than any camera has', {'height': 9000, 'width': 9000, 'step': 27000}, '67108864 pixels at most'),
     ('everything huge', {'height': HUGE, 'width': HUGE, 'step': HUGE}, 'height'),
     ('width, step and bytes overflow 32 bit', {'width': MAX_SIDE_PX, 'step': HUGE}, 'bytes'),
     ('step 0', {'step': 0}, 'step of at least 12'),

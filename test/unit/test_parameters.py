@@ -46,6 +46,7 @@ REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__f
     ('output.humans_prefix', '/2humans', None, "a topic name like '/humans'"),
     ('output.humans_prefix', '/my robot', None, "but is '/my robot'"),
     ('output.humans_prefix', '/', None, 'a topic name'),
+    ('input.reliability', 'x' * 1000, None, 'x... (1002 characters)'),
     ('output.humans_prefix', '//humans', None, 'a topic name'),
     ('output.humans_prefix', '/humans\n', None, 'a topic name'),
 ])
