@@ -44,7 +44,7 @@ class Setup:
         self.venv = venv
         self.wants_tests = wants_tests
         self.python = python
-        self.ros = system.find_sourced_ros(venv)
+        self.ros, self.others = system.find_sourced_ros(venv)
         self.state = state.State(venv)
         self.progress = None
 
@@ -207,11 +207,12 @@ class Setup:
         messages.name_own_headers(self.venv, include_folder, numpy_include_folder)
 
     def _ros_environment(self):
-        """Copy the shell's variables as sourced, less what belongs to this checkout's own environment."""
+        """Copy the shell's variables as sourced, less what scripts/setup has made here or in another checkout."""
         env = clean_environment(drop=('VIRTUAL_ENV', 'PYTHONHOME'))
         for name in ('AMENT_PREFIX_PATH', 'CMAKE_PREFIX_PATH', 'COLCON_PREFIX_PATH', 'PYTHONPATH', 'PATH'):
             kept = [part for part in env.get(name, '').split(os.pathsep)
-                    if part and not os.path.realpath(part).startswith(os.path.realpath(self.venv) + os.sep)]
+                    if part and not os.path.realpath(part).startswith(os.path.realpath(self.venv) + os.sep)
+                    and not system.environment_of(part)]
             if name in env:
                 env[name] = os.pathsep.join(kept)
         return env
@@ -292,6 +293,9 @@ def main(arguments):
     try:
         system.check_processor()
         setup = Setup(venv, options.tests, options.python)
+        for other in setup.others:
+            say('Sourced in this shell: {}, made by scripts/setup of another checkout: left aside, since it is no ROS '
+                'installation.'.format(other))
         if not options.fresh and not setup.stale_stages():
             return 0
         with only_one(os.path.join(ROOT, '.venv.lock')):

@@ -5,6 +5,7 @@ import json
 import os
 
 import messages
+from system import STATE_FILE
 
 #: Value of a stage that began and has not ended.
 BEGUN = 'begun'
@@ -22,7 +23,7 @@ class State:
     """
 
     def __init__(self, venv):
-        self._path = os.path.join(venv, 'facial_emotion_setup.json')
+        self._path = os.path.join(venv, STATE_FILE)
 
     def read(self):
         """Give what is written.

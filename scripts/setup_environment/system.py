@@ -11,6 +11,9 @@ from console import CommandFailed, SetupStopped, clean_environment, say
 #: CPython versions that the ROS wheels exist for.
 WHEEL_PYTHONS = ((3, 10), (3, 11), (3, 12), (3, 13))
 
+#: In each environment that scripts/setup makes: which of its stages are complete.
+STATE_FILE = 'facial_emotion_setup.json'
+
 ROS_WAY = ('Use the ROS way: put this checkout into the src folder of a colcon workspace on a machine with ROS 2, then '
            '`rosdep install --from-paths src --ignore-src`, `pip install onnxruntime`, `colcon build`.')
 
@@ -209,17 +212,35 @@ class SourcedRos:
         return any(os.path.exists(os.path.join(prefix, marker)) for prefix in self.prefixes)
 
 
+def environment_of(path):
+    """Tell which environment a path belongs to that scripts/setup has made, in this checkout or another one.
+
+    :param path: a folder, such as a part of AMENT_PREFIX_PATH.
+    :returns: the environment's folder, '' where the path belongs to none.
+    """
+    folder = os.path.realpath(path)
+    while folder != os.path.dirname(folder):
+        if os.path.isfile(os.path.join(folder, STATE_FILE)):
+            return folder
+        folder = os.path.dirname(folder)
+    return ''
+
+
 def find_sourced_ros(own_folder):
-    """Look whether a ROS 2 installation is sourced, other than what this checkout made itself.
+    """Look whether a ROS 2 installation is sourced, other than what this checkout or another one has made itself.
 
     :param own_folder: .venv of this checkout: sourced or not, it is no foreign installation.
-    :returns: SourcedRos or None.
+    :returns: (SourcedRos or None, list of other checkouts' environments, which are left aside).
     """
     own = os.path.realpath(own_folder)
-    prefixes = []
-    for prefix in os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep):
-        real = os.path.realpath(prefix) if prefix else own
-        if real != own and not real.startswith(own + os.sep):
+    prefixes, others = [], []
+    for prefix in filter(None, os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep)):
+        real, made = os.path.realpath(prefix), environment_of(prefix)
+        if real == own or real.startswith(own + os.sep):
+            continue
+        if not made:
             prefixes.append(prefix)
+        elif made not in others:
+            others.append(made)
     ros = SourcedRos(os.environ.get('ROS_DISTRO', ''), prefixes)
-    return ros if ros.distribution and ros.has_package('rclpy') else None
+    return (ros if ros.distribution and ros.has_package('rclpy') else None), others

@@ -1,4 +1,5 @@
 """The parts of the set-up that need no environment: locks, messages' cache, state, what pip says, what is sourced."""
+import importlib.util
 import io
 import os
 import re
@@ -12,6 +13,10 @@ import python_packages
 import state
 import system
 from conftest import ROOT
+
+_SPEC = importlib.util.spec_from_file_location('setup_main', system.__file__.replace('system.py', '__main__.py'))
+setup_main = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(setup_main)
 
 LOCKS = sorted(name for name in os.listdir(os.path.join(ROOT, 'requirements')) if name.endswith('.lock'))
 
@@ -160,8 +165,29 @@ def test_a_ros_installation_is_found_when_it_is_sourced_and_foreign(tmp_path, mo
     prefix = prefix_with(venv / 'inner' if own else tmp_path / 'opt', *packages)
     monkeypatch.setenv('ROS_DISTRO', distribution)
     monkeypatch.setenv('AMENT_PREFIX_PATH', os.pathsep.join(['', prefix]))
-    found = system.find_sourced_ros(str(venv))
-    assert (found and found.distribution) == expected
+    found, others = system.find_sourced_ros(str(venv))
+    assert (found and found.distribution) == expected and not others
+
+
+@pytest.mark.parametrize('with_ros', [False, True])
+def test_another_checkout_s_environment_is_named_and_left_aside_when_it_is_sourced(tmp_path, monkeypatch, capsys,
+                                                                                   with_ros):
+    other = tmp_path / 'other' / '.venv'
+    prefixes = [prefix_with(other / 'overlay' / 'install' / 'facial_emotion_ros', 'facial_emotion_ros'),
+                prefix_with(other, 'rclpy')] + ([prefix_with(tmp_path / 'opt', 'rclpy')] if with_ros else [])
+    state.State(str(other)).write(base='of another checkout')
+    monkeypatch.setenv('ROS_DISTRO', 'jazzy')
+    monkeypatch.setenv('AMENT_PREFIX_PATH', os.pathsep.join(prefixes))
+    monkeypatch.setenv('PYTHONPATH', os.pathsep.join(prefixes))
+    monkeypatch.setattr(setup_main, 'ROOT', str(tmp_path))
+    monkeypatch.setattr(setup_main.Setup, 'stale_stages', lambda self: [])
+    assert setup_main.main([]) == 0
+    [line] = capsys.readouterr().out.splitlines()
+    assert 'Sourced in this shell: %s, made by scripts/setup of another checkout' % os.path.realpath(str(other)) in line
+    setup = setup_main.Setup(str(tmp_path / '.venv'), False, None)
+    assert (setup.ros and setup.ros.prefixes) == (prefixes[2:] or None)
+    environment = setup._ros_environment()
+    assert environment['AMENT_PREFIX_PATH'] == environment['PYTHONPATH'] == os.pathsep.join(prefixes[2:])
 
 
 def interpreter(**changes):
