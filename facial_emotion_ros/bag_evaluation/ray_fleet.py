@@ -1,10 +1,12 @@
 """Many recordings on a cluster of Ray: one task each, given again when its node or process dies."""
 
+import contextlib
 import logging
 import os
 import re
 import socket
 import sys
+import tempfile
 
 from facial_emotion_ros.bag_evaluation.fleet_task import evaluate_task, failed_record, one_line
 from facial_emotion_ros.errors import FacialEmotionError
@@ -17,6 +19,9 @@ _TRIES_MEMORY = 2
 
 #: How long a cluster may take to answer at all. Ray itself would try for ten minutes without a word.
 _ANSWER_S = 5.0
+
+#: The kernel takes 107 bytes for the name of a socket, and Ray wants some 66 of them below a folder that has 23.
+_LONGEST_FOLDER = 18
 
 #: Tasks in flight for each processor of the cluster: enough that none waits for work.
 _AHEAD = 3
@@ -34,15 +39,13 @@ def run_on_ray(tasks, address, take):
     :raises FacialEmotionError: if Ray is not installed, or there is no cluster at the address.
     """
     ray = _import_ray()
-    began = _join(ray, address)
-    try:
-        _run(ray, tasks, take)
-    except (ray.exceptions.RayError, ConnectionError) as error:
-        raise FacialEmotionError(f'lost the cluster of Ray at {address}: {one_line(error)}; what is done is kept, and '
-                                 'the same command goes on') from error
-    finally:
-        if began:
-            ray.shutdown()
+    with contextlib.ExitStack() as undo:
+        _join(ray, address, undo)
+        try:
+            _run(ray, tasks, take)
+        except (ray.exceptions.RayError, ConnectionError) as error:
+            raise FacialEmotionError(f'lost the cluster of Ray at {address}: {one_line(error)}; what is done is kept, '
+                                     'and the same command goes on') from error
 
 
 def _run(ray, tasks, take):
@@ -108,23 +111,32 @@ def _import_ray():
     return ray
 
 
-def _join(ray, address):
-    """Connect to the cluster.
+def _join(ray, address, undo):
+    """Connect to the cluster, unless this process is connected to one.
 
-    :returns: whether that was done here, and is to be undone.
+    :param undo: contextlib.ExitStack that gets what undoes it.
     """
     if ray.is_initialized():
-        return False
+        return
     _expect_answer(ray, address)
     settings = {'log_to_driver': False, 'logging_level': logging.ERROR}
     if address == 'local':
-        settings['include_dashboard'] = False
+        # Its logs and sockets would stay below /tmp/ray, which everybody may write to.
+        place = undo.enter_context(tempfile.TemporaryDirectory(prefix='facial_emotion_', dir=_short_folder(),
+                                                               ignore_cleanup_errors=True))
+        settings.update(include_dashboard=False, _temp_dir=place)
     try:
         ray.init(address, **settings)
     except Exception as error:  # each way of failing has its own kind
         raise FacialEmotionError(f'expected a cluster of Ray at {address}, got {one_line(error)}; start one by `ray '
                                  'start --head`, or say --ray local') from error
-    return True
+    undo.callback(ray.shutdown)
+
+
+def _short_folder():
+    """Return a folder for temporary files in which the names of Ray's sockets are not too long for the kernel."""
+    folder = tempfile.gettempdir()
+    return folder if len(folder) < _LONGEST_FOLDER else '/tmp'
 
 
 def _expect_answer(ray, address):

@@ -21,6 +21,8 @@ from facial_emotion_ros.errors import FacialEmotionError
 
 _CHUNK_BYTES = 1 << 18
 _TIMEOUT_S = 30.0
+#: Far more than anybody's weights, and far less than a disk.
+MOST_BYTES = 4 << 30
 #: Answers of a server that another try may change.
 _PASSING = (408, 425, 429, 500, 502, 503, 504)
 
@@ -42,7 +44,7 @@ class _Answer(NamedTuple):
     read: object
 
 
-def fetch(url, path, digest=None, report=None, attempts=3, pause_s=1.0):
+def fetch(url, path, digest=None, report=None, attempts=3, pause_s=1.0, most_bytes=MOST_BYTES):
     """Fetch one file, going on with what an earlier, interrupted call left beside it.
 
     The bytes gather in `.NAME.part` and get their name when they are all there and have the right hash. A version that
@@ -54,6 +56,7 @@ def fetch(url, path, digest=None, report=None, attempts=3, pause_s=1.0):
     :param report: called with the bytes that are there and how many there will be (None: unknown).
     :param attempts: tries without a single new byte before it is given up.
     :param pause_s: wait before the second such try; it doubles from then on.
+    :param most_bytes: a larger file is refused, and nothing of it kept.
     :returns: the path.
     :raises DownloadFailed: with the cause, and what to do.
     """
@@ -67,7 +70,7 @@ def fetch(url, path, digest=None, report=None, attempts=3, pause_s=1.0):
             _forget(part)
             return path
         try:
-            _fill(url, path, part, file, digest, report, attempts, pause_s)
+            _fill(url, path, part, file, digest, _bounded(report, url, file, most_bytes), attempts, pause_s)
         except BaseException:
             if not _size(file):
                 _forget(part)
@@ -77,6 +80,18 @@ def fetch(url, path, digest=None, report=None, attempts=3, pause_s=1.0):
         _forget(part)
     settle(os.path.dirname(path))
     return path
+
+
+def _bounded(report, url, file, most_bytes):
+    """Make a report refuse a file that is too large, or says that it will be; nothing of it is kept."""
+    def step(done, total):
+        if max(done, total or 0) > most_bytes:
+            file.truncate(0)
+            offer = 'more' if total is None else f'{total / 1e6:.1f} MB'
+            raise DownloadFailed(f'{url}: at most {most_bytes / 1e6:.1f} MB expected, the server offers {offer}')
+        if report:
+            report(done, total)
+    return step
 
 
 def _locked(part):
@@ -105,10 +120,8 @@ def _fill(url, path, part, file, digest, report, attempts, pause_s):
         if not kept:  # all of it came in one go: the next time it would be the same
             break
     _forget(part)
-    raise DownloadFailed(
-        f'{url}: a file with {digest} expected, got {came}; somebody exchanged or damaged it. Get the right one, and '
-        f'put it there as {path}'
-    )
+    raise DownloadFailed(f'{url}: a file with {digest} expected, got {came}; somebody exchanged or damaged it. Get the '
+                         f'right one, and put it there as {path}')
 
 
 def _gather(url, part, file, digest, report, attempts, pause_s):
@@ -142,6 +155,7 @@ def _pull(url, part, file, digest, report):
             raise _Again('the file on the server has changed')
         file.truncate(answer.start)
         write_whole(_notes(part), json.dumps({'url': url, 'total': answer.total, 'version': answer.version}).encode())
+        report(answer.start, answer.total)
         _check_room(part, answer)
         while True:
             try:
@@ -151,8 +165,7 @@ def _pull(url, part, file, digest, report):
             if not chunk:
                 break
             _write(file, chunk)
-            if report:
-                report(_size(file), answer.total)
+            report(_size(file), answer.total)
     return answer.total is None or _size(file) >= answer.total
 
 
@@ -283,10 +296,8 @@ def _check_room(part, answer):
     free = shutil.disk_usage(os.path.dirname(part)).free
     needed = (answer.total or 0) - answer.start
     if needed > free:
-        raise DownloadFailed(
-            f'{part}: {needed / 1e6:.1f} MB of free disk expected, got {free / 1e6:.1f} MB; make room, or name another '
-            'folder'
-        )
+        raise DownloadFailed(f'{part}: {needed / 1e6:.1f} MB of free disk expected, got {free / 1e6:.1f} MB; make '
+                             'room, or name another folder')
 
 
 def _size(file):

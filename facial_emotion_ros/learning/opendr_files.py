@@ -1,6 +1,7 @@
 """What FacialEmotionLearner.download() can fetch: from where, to where, and how by hand where there is no way."""
 
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -11,7 +12,7 @@ from typing import NamedTuple
 
 from facial_emotion_ros.atomic_file import settle
 from facial_emotion_ros.errors import BadParameter
-from facial_emotion_ros.learning.download import DownloadFailed, fetch
+from facial_emotion_ros.learning.download import DownloadFailed, digest_of, fetch
 
 #: OpenDR's server, the only one that has its small piece of AffectNet.
 OPENDR_URL = 'ftp://opendrdata.csd.auth.gr/perception/facial_emotion_estimation'
@@ -23,6 +24,9 @@ _AUTHORS_REPOSITORY = (
 )
 _AUTHORS_URL = f'https://raw.githubusercontent.com/{_AUTHORS_REPOSITORY}/{_AUTHORS_COMMIT}/'
 _AUTHORS_PAGE = f'https://github.com/{_AUTHORS_REPOSITORY}/tree/{_AUTHORS_COMMIT}/'
+
+#: What a file takes on a disk at least.
+_LEAST_BYTES = 4096
 
 _WEIGHTS_LICENCE = 'The published weights may not be used commercially: their authors say so.'
 
@@ -52,6 +56,7 @@ class Mode(NamedTuple):
     :param file: path of OpenDR's file, below its address and below the folder alike; a zip is unpacked.
     :param pieces: the same in the authors' repository; () where that has none.
     :param notice: what whoever fetches it has to know.
+    :param most_bytes: no file of it is larger, and a zip unpacks to four times as much at most.
     """
 
     what: str
@@ -59,6 +64,7 @@ class Mode(NamedTuple):
     file: str
     pieces: tuple = ()
     notice: str = ''
+    most_bytes: int = 1 << 30
 
 
 MODES = {
@@ -94,8 +100,9 @@ def download(folder, mode='data', url=None, authors_url=_AUTHORS_URL, report=Non
 
     :param folder: where OpenDR's layout of files goes.
     :param mode: a key of MODES.
-    :param url: address with OpenDR's layout below it. None takes the authors' repository where that has the files,
-        since it says their hashes, and OpenDR's server otherwise.
+    :param url: address with OpenDR's layout below it; '#sha256=' and 64 digits behind it are what the file has to have.
+        None takes the authors' repository where that has the files, since it says their hashes, and OpenDR's server
+        otherwise, of whose files nobody knows a hash: the one that came is reported.
     :param authors_url: address of the authors' repository.
     :param report: called with one line of text now and then; None for none.
     :param pause_s: see :func:`~facial_emotion_ros.learning.download.fetch`.
@@ -106,6 +113,7 @@ def download(folder, mode='data', url=None, authors_url=_AUTHORS_URL, report=Non
     if mode not in MODES:
         raise UnknownMode(f'expected a mode of {", ".join(MODES)}, got {mode!r}')
     wanted = MODES[mode]
+    address, digest = _address_and_digest(url or OPENDR_URL)
     report = report or (lambda line: None)
     result = os.path.join(folder, *wanted.result.split('/'))
     if os.path.exists(result):
@@ -125,16 +133,31 @@ def download(folder, mode='data', url=None, authors_url=_AUTHORS_URL, report=Non
             report(f"{error}; trying OpenDR's server")
     try:
         fetch(
-            f'{(url or OPENDR_URL).rstrip("/")}/{wanted.file}', file, report=_progress(os.path.basename(file)),
-            pause_s=pause_s,
+            f'{address}/{wanted.file}', file, digest, _progress(os.path.basename(file)), pause_s=pause_s,
+            most_bytes=wanted.most_bytes,
         )
+        if not digest:
+            came = digest_of(file, 'sha256:').replace(':', '=')
+            report(f'{file}: compared with no hash. Once you trust it, #{came} behind url has others compared.')
         if file != result:
-            _unpack(file, result)
+            _unpack(file, result, 4 * wanted.most_bytes)
             shutil.rmtree(_unfinished(result), ignore_errors=True)
     except DownloadFailed as error:
         failures.append(str(error))
         raise DownloadFailed('; '.join(failures) + '. ' + _by_hand(wanted, folder, result)) from error
     return result
+
+
+def _address_and_digest(url):
+    """Take the hash from an address.
+
+    :returns: (address without a slash at its end, 'sha256:...' or None).
+    :raises BadParameter: if there is something else behind the #.
+    """
+    address, mark, given = url.partition('#')
+    if mark and not re.fullmatch('sha256=[0-9a-fA-F]{64}', given):
+        raise BadParameter(f"expected '#sha256=' and 64 hexadecimal digits behind the address, got '#{given}'")
+    return address.rstrip('/'), given.lower().replace('=', ':') or None
 
 
 def _fetch_pieces(wanted, result, address, pause_s):
@@ -143,7 +166,7 @@ def _fetch_pieces(wanted, result, address, pause_s):
     home = os.path.dirname(result) if is_file else _unfinished(result)
     for piece in wanted.pieces:
         fetch(address + piece.place, os.path.join(home, piece.name), piece.digest, _progress(piece.name),
-              pause_s=pause_s)
+              pause_s=pause_s, most_bytes=wanted.most_bytes)
     if not is_file:
         os.replace(home, result)
         settle(os.path.dirname(result))
@@ -154,15 +177,19 @@ def _unfinished(result):
     return result + '.part'
 
 
-def _unpack(archive, result):
+def _unpack(archive, result, most_bytes):
     """Unpack a zip into a folder that gets its name when all of it is there; a damaged zip does not stay.
 
-    :raises DownloadFailed: if it is no whole zip.
+    :raises DownloadFailed: if it is no whole zip, or holds more than most_bytes.
     """
     home, name = os.path.split(result)
     fresh = tempfile.mkdtemp(prefix=f'.{name}.', dir=home)
     try:
         with zipfile.ZipFile(archive) as zipped:
+            # No file becomes larger than its entry says: zipfile compares.
+            held = sum(max(entry.file_size, _LEAST_BYTES) for entry in zipped.infolist())
+            if held > most_bytes:
+                raise zipfile.BadZipFile(f'it holds {held / 1e6:.1f} MB; at most {most_bytes / 1e6:.1f} are expected')
             zipped.extractall(fresh)  # leaves aside what would lead out of the folder
         os.chmod(fresh, 0o755)
         inner = os.path.join(fresh, name)

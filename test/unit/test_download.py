@@ -311,6 +311,17 @@ def test_it_says_so_when_the_disk_is_too_small(web, path, monkeypatch):
         fetch(f'{web[1]}/file.bin', path, pause_s=0)
 
 
+@pytest.mark.parametrize('is_told', [True, False])
+def test_nothing_stays_of_a_file_that_is_too_large(web, path, is_told):
+    web[0].length_is_told = is_told
+    with pytest.raises(DownloadFailed, match='at most 0.5 MB expected, the server offers %s' % (
+            r'1\.0 MB' if is_told else 'more')):
+        fetch(f'{web[1]}/file.bin', path, SHA256, pause_s=0, most_bytes=HALF)
+    assert names(path.parent) == []
+    fetch(f'{web[1]}/file.bin', path, SHA256, pause_s=0, most_bytes=len(CONTENT))
+    assert path.read_bytes() == CONTENT
+
+
 def test_two_callers_fetch_once_when_they_come_together(web, path):
     shelf, address = web
     shelf.gate = (HALF, threading.Event())
@@ -398,6 +409,38 @@ def test_a_damaged_zip_does_not_stay(web, tmp_path):
     shelf.files['/data/AffectNet_micro.zip'] = zip_of({'AffectNet_micro/x': CONTENT})
     opendr_files.download(tmp_path, 'data', address, pause_s=0)
     assert (tmp_path / 'data/AffectNet_micro/x').read_bytes() == CONTENT
+
+
+def test_a_zip_that_unpacks_to_far_more_does_not_fill_the_disk(web, tmp_path, monkeypatch):
+    shelf, address = web
+    mode = opendr_files.MODES['data']._replace(most_bytes=100_000)
+    monkeypatch.setitem(opendr_files.MODES, 'data', mode)
+    for bomb in ({'AffectNet_micro/zeros': bytes(400_001)}, {f'AffectNet_micro/{n}': b'' for n in range(98)}):
+        shelf.files['/data/AffectNet_micro.zip'] = zip_of(bomb)
+        with pytest.raises(DownloadFailed, match='at most 0.4 are expected'):
+            opendr_files.download(tmp_path, 'data', address, pause_s=0)
+        assert names(tmp_path / 'data') == []
+    shelf.files['/data/AffectNet_micro.zip'] = CONTENT
+    with pytest.raises(DownloadFailed, match='at most 0.1 MB expected'):
+        opendr_files.download(tmp_path, 'data', address, pause_s=0)
+
+
+def test_an_archive_is_compared_with_the_hash_behind_its_address(web, tmp_path):
+    shelf, address = web
+    good = zip_of({'esr_9/Net-Branch_1.pt': b'weights'})
+    shelf.files['/pretrained/esr_9.zip'] = good + b'exchanged'
+    pinned = f'{address}/#sha256={hashlib.sha256(good).hexdigest().upper()}'
+    with pytest.raises(DownloadFailed, match='somebody exchanged or damaged it'):
+        opendr_files.download(tmp_path, 'pretrained', pinned, pause_s=0)
+    assert names(tmp_path / 'pretrained') == []
+    shelf.files['/pretrained/esr_9.zip'] = good
+    lines = []
+    opendr_files.download(tmp_path, 'pretrained', pinned, report=lines.append, pause_s=0)
+    assert names(tmp_path / 'pretrained') == ['esr_9', 'esr_9.zip'] and not any('hash' in line for line in lines)
+    opendr_files.download(tmp_path / 'other', 'pretrained', address, report=lines.append, pause_s=0)
+    assert any(f'#sha256={hashlib.sha256(good).hexdigest()} behind url' in line for line in lines)
+    with pytest.raises(BadParameter, match="got '#md5=0'"):
+        opendr_files.download(tmp_path, 'data', address + '#md5=0', pause_s=0)
 
 
 def test_a_zip_cannot_write_outside_its_folder(web, tmp_path):
