@@ -4,11 +4,12 @@
 # NOT BUILT HERE AND NOT RUN ON A BOARD. It was written from what the base image's and the wheel's pages say, and only
 # its structure is tested. docs/jetson.md says how to use it and what to look at first.
 #
-#     docker build -f docker/jetson_xavier.Dockerfile -t facial_emotion_ros:xavier .
+#     docker build -f docker/jetson_xavier.Dockerfile -t facial_emotion_ros:xavier --build-arg ONNXRUNTIME_SHA256=... .
 #
 # The base image, by github.com/dusty-nv/jetson-containers (packages/ros), has ROS built from source below
 # /opt/ros/humble.
 # The GPU's driver comes from the board itself: run it with `--runtime nvidia`.
+# Its digest is not known here: name what you have checked by `--build-arg BASE_IMAGE=dustynv/ros@sha256:...`.
 ARG BASE_IMAGE=dustynv/ros:humble-ros-base-l4t-r35.4.1
 FROM ${BASE_IMAGE}
 
@@ -16,15 +17,20 @@ SHELL ["/bin/bash", "-e", "-o", "pipefail", "-c"]
 ENV ROS_DISTRO=humble
 
 # No apt: the key of ROS's package source in images of that age has run out, and git, wget and pip are there.
-# NVIDIA's wheel for JetPack 5, from elinux.org/Jetson_Zoo (ONNX Runtime). Give its SHA-256 to have it checked.
+# NVIDIA's wheel for JetPack 5, from elinux.org/Jetson_Zoo (ONNX Runtime). NVIDIA publishes no checksum of it, so none
+# stands here, and nothing is installed without one: docs/jetson.md says where it comes from.
 ARG ONNXRUNTIME_URL=https://nvidia.box.com/shared/static/zostg6agm00fb6t5uisw51qi6kpcuwzd.whl
 ARG ONNXRUNTIME_WHEEL=onnxruntime_gpu-1.17.0-cp38-cp38-linux_aarch64.whl
 ARG ONNXRUNTIME_SHA256=
-RUN wget -q -O "/tmp/${ONNXRUNTIME_WHEEL}" "${ONNXRUNTIME_URL}" \
-    && { [ -z "${ONNXRUNTIME_SHA256}" ] || echo "${ONNXRUNTIME_SHA256}  /tmp/${ONNXRUNTIME_WHEEL}" | sha256sum -c -; } \
+RUN [[ "${ONNXRUNTIME_SHA256}" =~ ^[0-9a-f]{64}$ ]] \
+    || { echo "expected --build-arg ONNXRUNTIME_SHA256=... (64 digits) of ${ONNXRUNTIME_WHEEL}, got" \
+              "'${ONNXRUNTIME_SHA256}'; docs/jetson.md says where it comes from" >&2; exit 1; }
+WORKDIR /opt/wheels
+RUN wget -q -O "${ONNXRUNTIME_WHEEL}" "${ONNXRUNTIME_URL}" \
+    && echo "${ONNXRUNTIME_SHA256}  ${ONNXRUNTIME_WHEEL}" | sha256sum -c - \
     # Its dependencies but numpy are for tools of its own, and would replace the image's numpy.
-    && python3 -m pip install --no-cache-dir --no-deps "/tmp/${ONNXRUNTIME_WHEEL}" \
-    && rm "/tmp/${ONNXRUNTIME_WHEEL}" \
+    && python3 -m pip install --disable-pip-version-check --no-cache-dir --no-deps "./${ONNXRUNTIME_WHEEL}" \
+    && rm "${ONNXRUNTIME_WHEEL}" \
     && python3 -c 'import cv2, numpy; print("OpenCV", cv2.__version__, "numpy", numpy.__version__)'
 
 # Messages that the image may lack: hri_msgs 2.0.0, vision_msgs 4.1.1, common_interfaces 4.2.4, by commit.
@@ -63,6 +69,13 @@ COPY recipes src/facial_emotion_ros/recipes
 RUN . "${ROS_ROOT:-/opt/ros/humble}/install/setup.bash" && . install/local_setup.bash \
     && colcon build --base-paths src --packages-select facial_emotion_ros \
     && rm -rf build log
+
+# Not as root. 1000 is the first user of most hosts, whose shared memory it may open then; for another one: --user.
+# video: cameras, and the GPU of a Jetson. /engines: see docs/jetson.md.
+RUN { getent passwd 1000 || useradd --create-home --uid 1000 robot; } \
+    && usermod --append --groups video "$(id -un 1000)" \
+    && install -d -o 1000 -g "$(id -g 1000)" /engines
+USER 1000
 
 COPY docker/entrypoint.sh /facial_emotion_entrypoint.sh
 ENTRYPOINT ["/facial_emotion_entrypoint.sh"]

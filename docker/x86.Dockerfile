@@ -5,8 +5,9 @@
 #     docker build -f docker/x86.Dockerfile -t facial_emotion_ros:jazzy .
 #     docker run --rm --network host --ipc host facial_emotion_ros:jazzy
 #
-# For an exact base, name it by digest: `--build-arg BASE_IMAGE=ros:jazzy-ros-base-noble@sha256:...`.
-ARG BASE_IMAGE=ros:jazzy-ros-base-noble
+# The base is Docker's official image for all processors as of October 2026. Its digest was compared with what several
+# public projects have pinned, not with the registry. A newer one: `--build-arg BASE_IMAGE=ros:jazzy-ros-base-noble`.
+ARG BASE_IMAGE=ros:jazzy-ros-base-noble@sha256:066420e07f60aa18262f2479981def87ebcfcec42eefb0c0c57c4a46098348ca
 FROM ${BASE_IMAGE}
 
 SHELL ["/bin/bash", "-e", "-o", "pipefail", "-c"]
@@ -20,10 +21,13 @@ RUN apt-get update \
         ros-jazzy-cv-bridge ros-jazzy-hri-msgs ros-jazzy-vision-msgs \
     && rm -rf /var/lib/apt/lists/*
 
-# The container is its own environment, so the system's guard against pip is none of its business. Without dependencies:
-# pip's numpy would take the place of the system's, which OpenCV was built for.
-ARG ONNXRUNTIME_VERSION=1.32.0
-RUN python3 -m pip install --no-cache-dir --no-deps --break-system-packages "onnxruntime==${ONNXRUNTIME_VERSION}" \
+# The container is its own environment, so the system's guard against pip is none of its business. The version and the
+# checksums are those of run.lock. Without dependencies: pip's numpy would take the place of the system's, which OpenCV
+# was built for.
+COPY requirements/run.lock /opt/requirements.lock
+RUN awk '/^[a-z]/ {wanted = /^onnxruntime==/} wanted' /opt/requirements.lock > /opt/onnxruntime.lock \
+    && python3 -m pip install --disable-pip-version-check --no-cache-dir --no-deps --break-system-packages \
+        --require-hashes -r /opt/onnxruntime.lock \
     && python3 -c 'import cv2, numpy, onnxruntime; print("ONNX Runtime", onnxruntime.__version__)'
 
 WORKDIR /opt/facial_emotion_ws
@@ -39,6 +43,13 @@ COPY recipes src/facial_emotion_ros/recipes
 RUN . /opt/ros/jazzy/setup.bash \
     && colcon build --base-paths src --packages-select facial_emotion_ros \
     && rm -rf build log
+
+# Not as root. 1000 is the first user of most hosts, whose shared memory it may open then; for another one: --user.
+# video: cameras, and the GPU of a Jetson. /engines: see docs/jetson.md.
+RUN { getent passwd 1000 || useradd --create-home --uid 1000 robot; } \
+    && usermod --append --groups video "$(id -un 1000)" \
+    && install -d -o 1000 -g "$(id -g 1000)" /engines
+USER 1000
 
 COPY docker/entrypoint.sh /facial_emotion_entrypoint.sh
 ENTRYPOINT ["/facial_emotion_entrypoint.sh"]

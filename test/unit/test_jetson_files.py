@@ -2,6 +2,7 @@
 
 import ast
 import fnmatch
+import hashlib
 import os
 import re
 import subprocess
@@ -92,17 +93,71 @@ def test_everything_from_elsewhere_is_pinned(name):
     defaults = dict(rest.split('=', 1) for word, rest in found if word == 'ARG')
     [base] = [rest for word, rest in found if word == 'FROM']
     assert base == '${BASE_IMAGE}'
-    repository, tag = defaults['BASE_IMAGE'].split(':')
-    assert repository in ('ros', 'dustynv/ros') and tag != 'latest'
-    assert re.match(r'jazzy-ros-base-noble$|humble-ros-base-l4t-r\d+\.\d+\.\d+$', tag)
+    image = defaults['BASE_IMAGE']
+    assert re.match('ros:jazzy-ros-base-noble@sha256:[0-9a-f]{64}$|'
+                    r'dustynv/ros:humble-ros-base-l4t-r\d+\.\d+\.\d+$', image)
+    assert '@sha256:' in image or 'Its digest is not known here' in text_of('docker', name)
     for argument, value in defaults.items():
         if argument.endswith('_COMMIT'):
             assert re.match('[0-9a-f]{40}$', value), argument
         if argument.endswith('_WHEEL'):
             assert re.match(r'onnxruntime_gpu-\d+\.\d+\.\d+-cp3\d+-cp3\d+m?-linux_aarch64\.whl$', value)
-    for package in re.findall(r'pip install (.*?) &&', ' '.join(rest for word, rest in found if word == 'RUN')):
-        wanted = [part.strip('"') for part in package.split() if not part.startswith('-')]
-        assert all('==' in part or part.startswith('/tmp/${ONNXRUNTIME_WHEEL}') for part in wanted), wanted
+    commands = re.findall(r'pip install (.*?) &&', ' '.join(rest for word, rest in found if word == 'RUN'))
+    assert commands
+    for command in commands:
+        # The wheel of a Jetson, whose hash was compared before, or a lock with hashes.
+        assert '--no-deps' in command and ('"./${ONNXRUNTIME_WHEEL}"' in command or '--require-hashes' in command)
+
+
+def run_of(name, part):
+    """Return the one RUN instruction of a Dockerfile that holds a text."""
+    [found] = [rest for word, rest in instructions(name) if word == 'RUN' and part in rest]
+    return found
+
+
+@pytest.mark.parametrize('name', ['jetson_tx2.Dockerfile', 'jetson_xavier.Dockerfile'])
+@pytest.mark.parametrize('given', ['', 'abc', 'A' * 64, '0' * 63 + '\n'])
+def test_a_build_ends_when_nobody_says_what_the_wheel_must_be(name, given):
+    ran = subprocess.run(['bash', '-e', '-o', 'pipefail', '-c', run_of(name, '[[ "${ONNXRUNTIME_SHA256}"')],
+                         env=dict(os.environ, ONNXRUNTIME_SHA256=given, ONNXRUNTIME_WHEEL='x.whl'),
+                         stderr=subprocess.PIPE, universal_newlines=True)
+    assert ran.returncode == 1 and 'expected --build-arg ONNXRUNTIME_SHA256=... (64 digits) of x.whl' in ran.stderr
+
+
+@pytest.mark.parametrize('name', ['jetson_tx2.Dockerfile', 'jetson_xavier.Dockerfile'])
+def test_a_wheel_with_another_hash_is_not_installed(name, tmp_path):
+    (tmp_path / 'served.whl').write_text('exchanged')
+    (tmp_path / 'wget').write_text('#!/bin/sh\ncp served.whl "$3"\n')
+    (tmp_path / 'python3').write_text('#!/bin/sh\necho installed\n')
+    for each in ('wget', 'python3'):
+        (tmp_path / each).chmod(0o755)
+    for digest, installs in (('0' * 64, False), (hashlib.sha256(b'exchanged').hexdigest(), True)):
+        ran = subprocess.run(['bash', '-e', '-o', 'pipefail', '-c', run_of(name, 'wget ')], cwd=str(tmp_path),
+                             env=dict(os.environ, ONNXRUNTIME_SHA256=digest, ONNXRUNTIME_WHEEL='x.whl',
+                                      ONNXRUNTIME_URL='https://wheels.example',
+                                      PATH='%s:%s' % (tmp_path, os.environ['PATH'])),
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
+        assert ('installed' in ran.stdout) is installs, ran.stdout
+
+
+@pytest.mark.parametrize('name, lock, package', [('x86.Dockerfile', 'run.lock', 'onnxruntime'),
+                                                 ('jetson_tx2.Dockerfile', 'floor_3.6.lock', 'dataclasses')])
+def test_what_pip_gets_is_the_entry_of_the_lock_with_all_its_hashes(name, lock, package):
+    assert ('COPY', 'requirements/%s /opt/requirements.lock' % lock) in instructions(name)
+    program = re.search("awk '([^']*)'", run_of(name, 'awk ')).group(1)
+    taken = subprocess.run(['awk', program, os.path.join(ROOT, 'requirements', lock)], stdout=subprocess.PIPE,
+                           check=True, universal_newlines=True).stdout
+    entries = [line for line in taken.splitlines() if not line.startswith(' ')]
+    assert entries and all(line.startswith(package + '==') for line in entries)
+    assert re.search('--hash=sha256:[0-9a-f]{64}', taken)
+
+
+@pytest.mark.parametrize('name', DOCKERFILES)
+def test_a_container_does_not_run_as_root(name):
+    words = [word for word, _ in instructions(name)]
+    assert ('USER', '1000') in instructions(name)
+    assert words.index('USER') < words.index('ENTRYPOINT') and 'RUN' not in words[words.index('USER'):]
+    assert 'install -d -o 1000' in run_of(name, 'useradd'), 'a new volume takes its owner from the image'
 
 
 @pytest.mark.parametrize('name', DOCKERFILES)
