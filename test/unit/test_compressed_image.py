@@ -12,6 +12,7 @@ from facial_emotion_ros import compressed_image
 from facial_emotion_ros.compressed_image import decode_compressed
 from facial_emotion_ros.errors import BadImage
 from facial_emotion_ros.image import MAX_SIDE_PX
+from facial_emotion_ros.picture_headers import check_png
 
 
 def picture(height=24, width=40):
@@ -53,12 +54,33 @@ def test_pixels_are_right_when_a_png_is_read(described):
     assert np.array_equal(decode_compressed(PNG, described), picture())
 
 
-@pytest.mark.parametrize('data', [JPEG, JPEG + bytes(700), encoded(picture(), '.jpg', cv2.IMWRITE_JPEG_PROGRESSIVE, 1)])
+#: With a restart after each two blocks of 16 x 16 pixels: two of them.
+RESTARTS = encoded(picture(), '.jpg', cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_RST_INTERVAL, 2)
+
+
+@pytest.mark.parametrize('data', [
+    JPEG, RESTARTS, encoded(picture(), '.jpg', cv2.IMWRITE_JPEG_PROGRESSIVE, 1),
+    encoded(picture(), '.jpg', cv2.IMWRITE_JPEG_PROGRESSIVE, 1, cv2.IMWRITE_JPEG_RST_INTERVAL, 2),
+    encoded(picture(), '.jpg', cv2.IMWRITE_JPEG_OPTIMIZE, 1), JPEG[:2] + b'\xff' * 9 + JPEG[2:],
+    JPEG[:2] + b'\xff\xe1\0\x08\xff\xd9\xff\xda' + b'\0\0' + JPEG[2:], RESTARTS[:-2] + b'\xff\xd2\xff\xd9'])
 def test_pixels_are_right_within_its_loss_when_a_jpeg_is_read(data):
     image = decode_compressed(data, 'bgr8; jpeg compressed bgr8')
     assert image.shape == (24, 40, 3) and image.dtype == np.uint8 and image.flags.c_contiguous
     assert np.abs(image[8:, 2:17].astype(int) - (0, 0, 220)).max() < 30
     assert np.abs(image[8:, 23:38].astype(int) - (220, 0, 0)).max() < 30
+
+
+@pytest.mark.parametrize('more', [
+    b'\r\n', b'\n', bytes(700), b'\xff' * 64, b'\r\n--frame\r\n', JPEG, JPEG[:100],
+    b'\0\0\0\x18ftypmp42' + b'\xff\xda' * 9, b'\xff\xd9'])
+@pytest.mark.parametrize('whole', [PNG, JPEG], ids=['png', 'jpeg'])
+def test_the_first_picture_is_read_when_something_follows_it(whole, more):
+    assert np.array_equal(decode_compressed(whole + more), decode_compressed(whole))
+
+
+def test_texts_and_animations_are_not_unpacked_when_a_png_brings_them():
+    bomb = chunk(b'zTXt', b'k\0\0' + zlib.compress(bytes(1 << 20), 9)) + chunk(b'acTL', struct.pack('>II', 1 << 30, 0))
+    assert check_png(PNG[:33] + bomb * 9 + PNG[33:]) == check_png(PNG) == (24, 40, PNG)
 
 
 def test_red_and_blue_change_places_when_the_format_says_that_the_file_holds_them_so():
@@ -103,11 +125,21 @@ BAD = [
     ('jpeg: head and end alone', JPEG[:3] + b'\xff\xd9', 'frame header'),
     ('jpeg: cut', JPEG[:-1], 'was cut'),
     ('jpeg: half', JPEG[:len(JPEG) // 2], 'was cut'),
-    ('jpeg: header gone', JPEG[:4] + JPEG[-2:], 'frame header'),
-    ('jpeg: nothing between header and end', JPEG[:JPEG.index(b'\xff\xda')] + JPEG[-2:], 'whole picture'),
+    ('jpeg: header gone', JPEG[:4] + JPEG[-2:], 'was cut'),
+    ('jpeg: nothing between header and end', JPEG[:JPEG.index(b'\xff\xda')] + JPEG[-2:], 'pixels before its end'),
     ('jpeg: no height', jpeg_of_size(40, 0), 'got 40 x 0'),
     ('jpeg: huge', jpeg_of_size(65535, 65535), 'got 65535 x 65535'),
     ('jpeg: many pixels', jpeg_of_size(32000, 32000), 'got 32000 x 32000'),
+    ('jpeg: half and another', JPEG[:-40] + JPEG, 'second picture'),
+    ('jpeg: half, an end and zeros', JPEG[:-40] + bytes(2), 'was cut'),
+    ('jpeg: a stuffed byte turned into a marker', JPEG[:-2] + b'\xff\x04\xff\xd9', 'marker 04'),
+    ('jpeg: a restart lost', RESTARTS.replace(b'\xff\xd0', b''), 'out of turn'),
+    ('jpeg: restarts exchanged', RESTARTS.replace(b'\xff\xd0', b'\xff\xd1'), 'out of turn'),
+    ('jpeg: a restart where there shall be none', JPEG[:-2] + b'\xff\xd0\xff\xd1\xff\xd9', 'with 0 restarts'),
+    ('jpeg: almost no pixels', JPEG[:JPEG.index(b'\xff\xda') + 15] + JPEG[-2:], 'lacks most'),
+    ('jpeg: a scan of a component that is not there',
+     JPEG.replace(b'\xff\xda\0\x0c\x03\x01', b'\xff\xda\0\x0c\x03\x09'), 'components'),
+    ('jpeg: scans without end', JPEG[:-2] + JPEG[JPEG.index(b'\xff\xda'):-2] * 200 + JPEG[-2:], '100 scans'),
     ('png: head alone', PNG[:8], 'from header to end'),
     ('png: cut', PNG[:-1], 'from header to end'),
     ('png: half', PNG[:len(PNG) // 2], 'from header to end'),
@@ -137,7 +169,9 @@ def test_nothing_is_unpacked_when_the_size_is_refused(data, monkeypatch):
         decode_compressed(data)
 
 
-@pytest.mark.parametrize('described', ['16UC1; compressedDepth', '32FC1; compressedDepth png', None, b'jpeg'])
+@pytest.mark.parametrize('described', [
+    '16UC1; compressedDepth', '32FC1; compressedDepth png', '16UC1; jpeg compressed ', '32FC1; png compressed', '16UC1',
+    None, b'jpeg'])
 def test_refused_when_the_format_is_of_depth_or_no_text(described):
     with pytest.raises(BadImage, match='depth|text'):
         decode_compressed(PNG, described)
