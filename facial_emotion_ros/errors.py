@@ -1,8 +1,15 @@
 """The family of errors that the core raises: each text says what was expected, what came, and what to do."""
 
 
+from facial_emotion_ros.plain_text import printable
+
+
 class FacialEmotionError(Exception):
     """Base of every error that this package raises on purpose."""
+
+    def __str__(self):
+        """Return the text as terminals and logs may show it: it may hold names of files and topics."""
+        return printable(super().__str__(), keep='\n')
 
 
 class BadImage(FacialEmotionError, ValueError):

@@ -7,7 +7,9 @@ import cv2
 import numpy as np
 
 from facial_emotion_ros.errors import BadImage, BadParameter
-from facial_emotion_ros.pictures import BACKGROUND, PICTURE_SUFFIXES, fit, read_picture, shrink
+from facial_emotion_ros.picture_kinds import PICTURE_SUFFIXES
+from facial_emotion_ros.pictures import BACKGROUND, fit, list_pictures, read_picture, shrink
+from facial_emotion_ros.plain_text import printable
 from facial_emotion_ros.sample_film import LENGTH_S, SampleFilm
 
 #: What source.kind may say.
@@ -115,21 +117,21 @@ class Pictures(Medium):
         if not os.path.isdir(folder):
             raise BadParameter('expected a folder of pictures, got %r, which is %s; give the path of a folder that '
                                'exists' % (folder, 'a file' if os.path.exists(folder) else 'not there'))
-        names = sorted(name for name in os.listdir(folder)
-                       if name.lower().endswith(PICTURE_SUFFIXES) and not name.startswith('.'))
+        names, left_out = list_pictures(folder)
+        self.skipped = [(printable(name), reason) for name, reason in left_out]
         self._paths: List[str] = []
         for name in names:
             try:
                 read_picture(os.path.join(folder, name))
             except BadImage as error:
-                self.skipped.append((name, str(error)))
+                self.skipped.append((printable(name), str(error)))
             else:
                 self._paths.append(os.path.join(folder, name))
         if not self._paths:
             reasons = '; '.join('%s: %s' % pair for pair in self.skipped[:3]) or 'no file there has such a name'
             raise BadImage('expected readable pictures (%s) in %r, got none (%s); put some there or give another folder'
                            % (' '.join(PICTURE_SUFFIXES), folder, reasons))
-        self.title = '%d picture%s from %s' % (len(self._paths), '' if len(self._paths) == 1 else 's', folder)
+        self.title = '%d picture%s from %s' % (len(self._paths), 's' if len(self._paths) > 1 else '', printable(folder))
         self._shown_frames = max(int(round(seconds_each * self.rate_hz)), 1)
         self._pause_frames = int(np.ceil(PAUSE_S * self.rate_hz))
         self._empty = Frame(np.full((height, width, 3), BACKGROUND, np.uint8))
@@ -145,7 +147,7 @@ class Pictures(Medium):
             return self._empty
         if position == 0:
             picture = read_picture(self._paths[index])
-            self._shown = Frame(fit(picture, *self._size), os.path.basename(self._paths[index]))
+            self._shown = Frame(fit(picture, *self._size), printable(os.path.basename(self._paths[index])))
         return self._shown
 
     def rewind(self):

@@ -1,41 +1,100 @@
-"""Picture files: reading, refusing damaged ones, and fitting them into frames."""
+"""Picture files: listing, reading, refusing damaged or huge ones, and fitting them into frames."""
+import os
+import stat
+from typing import List, NamedTuple, Tuple
+
 import cv2
 import numpy as np
 
 from facial_emotion_ros.errors import BadImage
+from facial_emotion_ros.picture_kinds import CONVERT, PICTURE_SUFFIXES, UNREAD_SUFFIXES, check_picture
 
-#: Names of pictures that are looked at in a folder.
-PICTURE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm')
+#: A picture file of more bytes is none.
+MAX_FILE_BYTES = 1 << 28
 
 #: Gray level around a picture that has another shape than the frame, and of the frames between two pictures.
 BACKGROUND = 64
 
 
+class Listing(NamedTuple):
+    """Names in a folder: pictures that may be read, and (name, reason) of those that are not."""
+
+    names: List[str]
+    left_out: List[Tuple[str, str]]
+
+
+def list_pictures(folder: str) -> Listing:
+    """
+    List the pictures of a folder by their names; hidden files and subfolders do not count.
+
+    :param folder: path.
+    :returns: Listing, sorted.
+    :raises OSError: if the folder cannot be read.
+    """
+    names = sorted(name for name in os.listdir(folder) if not name.startswith('.'))
+    return Listing([name for name in names if name.lower().endswith(PICTURE_SUFFIXES)],
+                   [(name, why_unread(name)) for name in names if why_unread(name)])
+
+
+def why_unread(name: str) -> str:
+    """
+    Say why a picture file of this name is not read.
+
+    :param name: of the file.
+    :returns: the reason; '' for names of pictures that are read, and of no pictures.
+    """
+    suffix = os.path.splitext(name)[1].lower()
+    return 'OpenCV does not read %s files; %s' % (suffix, CONVERT) if suffix in UNREAD_SUFFIXES else ''
+
+
 def read_picture(path: str) -> np.ndarray:
     """
-    Decode a picture file, and refuse one that is cut off, which OpenCV would fill up with gray.
+    Decode a picture file.
 
-    :param path: of the file.
-    :returns: (H, W, 3) uint8 BGR.
-    :raises BadImage: it cannot be read or decoded, or its end is missing.
+    :param path: of the file, whatever bytes its name has.
+    :returns: (H, W, 3) uint8 BGR, turned as its EXIF says.
+    :raises BadImage: as of `read_file` and `decode_picture`.
+    """
+    return decode_picture(read_file(path))
+
+
+def read_file(path: str) -> bytes:
+    """
+    Read a file.
+
+    :param path: of a file; a pipe or a device is refused, since it may never end.
+    :returns: its content.
+    :raises BadImage: it cannot be read, or is larger than any picture.
     """
     try:
+        state = os.stat(path)
+        if not stat.S_ISREG(state.st_mode):
+            raise BadImage('expected a file, got a folder, pipe or device')
+        if state.st_size > MAX_FILE_BYTES:
+            raise BadImage('expected a file of %d bytes at most, got %d' % (MAX_FILE_BYTES, state.st_size))
         with open(path, 'rb') as stream:
-            content = stream.read()
+            return stream.read(MAX_FILE_BYTES)
     except OSError as error:
-        raise BadImage('cannot be read (%s)' % error.strerror) from None
-    if not content:
-        raise BadImage('the file is empty')
-    if content.startswith(b'\xff\xd8') and content.rfind(b'\xff\xd9') <= content.rfind(b'\xff\xda'):
-        raise BadImage('the JPEG file is cut off')
-    if content.startswith(b'\x89PNG') and b'IEND' not in content:
-        raise BadImage('the PNG file is cut off')
+        raise BadImage('cannot be read (%s)' % (error.strerror or error)) from None
+
+
+def decode_picture(content: bytes, flags: int = cv2.IMREAD_COLOR) -> np.ndarray:
+    """
+    Decode the bytes of a picture file, and refuse one that is cut off, which OpenCV would fill up with gray, or huge.
+
+    :param content: of the file.
+    :param flags: of cv2.imdecode.
+    :returns: (H, W, 3) uint8 BGR, or what the flags ask for.
+    :raises BadImage: with the reason.
+    """
+    height, width, content = check_picture(content)
     try:
-        picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+        picture = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
     except cv2.error as error:
         raise BadImage('cannot be decoded (%s)' % str(error).strip().splitlines()[-1]) from None
-    if picture is None:
-        raise BadImage('cannot be decoded as a picture')
+    if picture is None or sorted(picture.shape[:2]) != sorted((height, width)):  # EXIF may turn it
+        raise BadImage('cannot be decoded as a picture of %d x %d: it is damaged, or this OpenCV does not read its '
+                       'kind; %s' % (width, height, CONVERT))
     return picture
 
 

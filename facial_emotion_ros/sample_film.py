@@ -8,6 +8,7 @@ import numpy as np
 
 from facial_emotion_ros.errors import BadImage
 from facial_emotion_ros.installed_files import find_shared
+from facial_emotion_ros.pictures import read_picture
 
 #: Length of the film; its last frame leads back to its first one.
 LENGTH_S = 24.0
@@ -61,10 +62,11 @@ class SampleFilm:
         folder = folder or find_shared('samples')
         for portrait in CAST:
             path = os.path.join(folder, portrait.file)
-            picture = cv2.imread(path, cv2.IMREAD_COLOR)
-            if picture is None:
-                raise BadImage('expected the sample portrait %s, but it is missing or damaged; install the package '
-                               'again or check out its samples folder again' % path)
+            try:
+                picture = read_picture(path)
+            except BadImage as fault:
+                raise BadImage('expected the sample portrait %s, but it is missing or damaged (%s); install the '
+                               'package or check out its samples folder again' % (path, fault)) from None
             self._pictures[portrait.file] = (picture, _blurred(picture))
 
     def frame(self, time_s: float) -> np.ndarray:

@@ -10,6 +10,7 @@ import time
 
 from facial_emotion_ros.emotions import EMOTIONS
 from facial_emotion_ros.errors import BadImage, FacialEmotionError
+from facial_emotion_ros.plain_text import printable
 
 
 def parser():
@@ -64,6 +65,7 @@ def main(argv=None):
     try:
         explainer = Explainer(options.bundle, options.detector)
         for name, stem, read in _images(options):
+            name = printable(name)
             try:
                 readings = explainer.read(read())
             except BadImage as error:
@@ -136,13 +138,15 @@ def _camera_frames(options):
 
 def _pictures(paths):
     """List picture files; folders give theirs, in the order of their names."""
-    from facial_emotion_ros.pictures import PICTURE_SUFFIXES
+    from facial_emotion_ros.pictures import list_pictures
 
     for path in paths:
         if not os.path.isdir(path):
             yield path
             continue
-        names = sorted(name for name in os.listdir(path) if name.lower().endswith(PICTURE_SUFFIXES))
+        names, left_out = list_pictures(path)
+        for name, reason in left_out:
+            print(f'explain: {printable(os.path.join(path, name))} is left out: {reason}', file=sys.stderr)
         if not names:
             raise BadImage(f'{path}: pictures expected in this folder, there is none')
         for name in names:

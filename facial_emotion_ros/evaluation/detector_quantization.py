@@ -1,6 +1,5 @@
 """A face detector in eight bits: what it is calibrated on, and what it finds afterwards."""
 
-import glob
 import os
 
 import numpy as np
@@ -12,7 +11,8 @@ from facial_emotion_ros.evaluation.scenes import pasted_scenes
 from facial_emotion_ros.face_detector import open_detector
 from facial_emotion_ros.learning.quantization import quantize
 from facial_emotion_ros.model_bundle import MAX_IR_VERSION, MAX_OPSET, ModelBundle
-from facial_emotion_ros.pictures import PICTURE_SUFFIXES, read_picture
+from facial_emotion_ros.picture_kinds import PICTURE_SUFFIXES
+from facial_emotion_ros.pictures import list_pictures, read_picture
 
 #: How many convolutions stay floating point at the beginning. Measured on 60 faces: with none, boxes overlap with those
 #: of floating point by 0.947, with three by 0.967, with six by 0.967 and more slowly.
@@ -59,11 +59,14 @@ def calibration_images(face_set, rows, folder):
     images = [scene.image for scene in pasted_scenes(list(face_set.faces(rows)), face_set.names[rows],
                                                      face_set.labels[rows])]
     if folder:
-        paths = sorted(path for path in glob.glob(os.path.join(folder, '*'))
-                       if path.lower().endswith(tuple(PICTURE_SUFFIXES)))
-        if not paths:
-            raise BadDataset(f'{folder}: pictures expected ({", ".join(sorted(PICTURE_SUFFIXES))}), there are none')
-        images += [read_picture(path) for path in paths]
+        try:
+            names, left_out = list_pictures(folder)
+        except OSError as error:
+            raise BadDataset(f'{folder}: a folder of pictures expected, it cannot be read ({error.strerror})') from None
+        if left_out or not names:
+            reasons = '; '.join(f'{name}: {reason}' for name, reason in left_out) or 'there are none'
+            raise BadDataset(f'{folder}: pictures expected ({", ".join(PICTURE_SUFFIXES)}), {reasons}')
+        images += [read_picture(os.path.join(folder, name)) for name in names]
     return images
 
 

@@ -12,7 +12,8 @@ import numpy as np
 from facial_emotion_ros.emotions import EMOTIONS
 from facial_emotion_ros.errors import BadDataset, BadImage
 from facial_emotion_ros.learning.ferplus import SIDE_PX
-from facial_emotion_ros.pictures import PICTURE_SUFFIXES, read_picture
+from facial_emotion_ros.picture_kinds import PICTURE_SUFFIXES
+from facial_emotion_ros.pictures import read_picture
 
 WIDTH_PX, HEIGHT_PX = 640, 480
 
@@ -192,4 +193,4 @@ def _read(path):
     try:
         return read_picture(path)
     except BadImage as error:
-        raise BadDataset(f'{path}: a picture expected, it {error}') from error
+        raise BadDataset(f'{path}: {error}') from error

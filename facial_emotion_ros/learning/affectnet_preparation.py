@@ -17,7 +17,8 @@ from facial_emotion_ros.atomic_file import write_whole
 from facial_emotion_ros.errors import BadDataset, BadImage, BadParameter
 from facial_emotion_ros.learning.affectnet import RECORD, SPLITS, file_name
 from facial_emotion_ros.learning.affectnet_annotations import read_annotations
-from facial_emotion_ros.learning.damage import MAX_SHARE, DamagedPicture, decode_face, read_file, refuse_many
+from facial_emotion_ros.learning.damage import MAX_SHARE, DamagedPicture, decode_face, refuse_many
+from facial_emotion_ros.pictures import read_file
 
 #: Side of the faces that are written.
 SIDE_PX = 96

@@ -4,9 +4,10 @@ import sys
 from typing import NamedTuple
 
 import cv2
-import numpy as np
 
-from facial_emotion_ros.errors import BadDataset, BadImage
+from facial_emotion_ros.errors import BadDataset
+from facial_emotion_ros.pictures import decode_picture
+from facial_emotion_ros.plain_text import printable
 
 #: Share of damaged pictures above which a set is refused.
 MAX_SHARE = 0.01
@@ -29,22 +30,7 @@ def decode_face(content, gray=False):
     :returns: (H, W) uint8 where the picture is gray or is to be, else (H, W, 3) uint8 BGR.
     :raises BadImage: with the reason.
     """
-    content = bytes(content)
-    if not content:
-        raise BadImage('the file is empty')
-    if content.startswith(b'\xff\xd8') and content.rfind(b'\xff\xd9') <= content.rfind(b'\xff\xda'):
-        raise BadImage('the JPEG file is cut off')
-    if content.startswith(b'\x89PNG') and b'IEND' not in content:
-        raise BadImage('the PNG file is cut off')
-    try:
-        picture = cv2.imdecode(
-            np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE if gray else cv2.IMREAD_ANYCOLOR
-        )
-    except cv2.error as error:
-        raise BadImage(f'cannot be decoded ({str(error).strip().splitlines()[-1]})') from None
-    if picture is None:
-        raise BadImage('cannot be decoded as a picture')
-    return picture
+    return decode_picture(bytes(content), cv2.IMREAD_GRAYSCALE if gray else cv2.IMREAD_ANYCOLOR)
 
 
 def refuse_many(damaged, count, where, report=None):
@@ -58,8 +44,8 @@ def refuse_many(damaged, count, where, report=None):
     """
     if not damaged:
         return
-    listed = [f'{each.name}: {each.reason}' for each in damaged]
-    for line in (f'{where}: {len(damaged)} of {count} pictures are damaged and left out:', *listed):
+    listed = [printable(f'{each.name}: {each.reason}') for each in damaged]
+    for line in (f'{printable(str(where))}: {len(damaged)} of {count} pictures are damaged and left out:', *listed):
         if report:
             report(line)
         else:
@@ -70,15 +56,3 @@ def refuse_many(damaged, count, where, report=None):
             f'{where}: at most {MAX_SHARE:.0%} damaged pictures expected, got {len(damaged)} of {count} '
             f'({"; ".join(listed[:_LISTED])}{more}); get them again, or remove them together with their labels'
         )
-
-
-def read_file(path):
-    """Read a file's bytes.
-
-    :raises BadImage: if the system refuses.
-    """
-    try:
-        with open(path, 'rb') as file:
-            return file.read()
-    except OSError as error:
-        raise BadImage(f'cannot be read ({error.strerror or error})') from None

@@ -8,8 +8,9 @@ import numpy as np
 
 from facial_emotion_ros.atomic_file import replace_whole
 from facial_emotion_ros.errors import BadDataset, BadImage
-from facial_emotion_ros.learning.damage import DamagedPicture, decode_face, read_file, refuse_many
+from facial_emotion_ros.learning.damage import DamagedPicture, decode_face, refuse_many
 from facial_emotion_ros.learning.ferplus import SIDE_PX, FerPlus
+from facial_emotion_ros.pictures import read_file
 
 #: Folder and value of the column Usage of each split. Source: Microsoft's FERPlus repository.
 SPLITS = {

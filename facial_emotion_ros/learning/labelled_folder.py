@@ -8,8 +8,10 @@ import numpy as np
 
 from facial_emotion_ros.emotions import EMOTIONS
 from facial_emotion_ros.errors import BadDataset
+from facial_emotion_ros.learning.damage import DamagedPicture
 from facial_emotion_ros.learning.picture_files import PictureFiles
-from facial_emotion_ros.pictures import PICTURE_SUFFIXES
+from facial_emotion_ros.picture_kinds import PICTURE_SUFFIXES
+from facial_emotion_ros.pictures import why_unread
 
 #: The labels' file that is looked for in a folder.
 LABELS_FILE = 'labels.csv'
@@ -56,7 +58,7 @@ def read_labelled_folder(path, labels=None, classes=None, check=True, report=Non
     else:
         rows.list_classes(path)
     name = os.path.basename(os.path.abspath(path))
-    return LabelledFolder(name, path, *rows.columns(), check=check, report=report)
+    return LabelledFolder(name, path, *rows.columns(), damaged=rows.unread, check=check, report=report)
 
 
 def is_labelled_folder(path):
@@ -73,6 +75,7 @@ class _Rows:
     def __init__(self, where, words):
         self.where, self.words = where, words
         self.names, self.distributions, self.labels, self.affect = [], [], [], []
+        self.unread = []
 
     def columns(self):
         """Return names, distributions, labels and affect as FaceSet takes them."""
@@ -112,8 +115,13 @@ class _Rows:
             for below, inner, files in os.walk(os.path.join(path, folder)):
                 inner.sort()
                 for file in sorted(files):
-                    if emotion and file.lower().endswith(PICTURE_SUFFIXES) and not file.startswith('.'):
-                        self.add(os.path.relpath(os.path.join(below, file), path).replace(os.sep, '/'), emotion)
+                    if not emotion or file.startswith('.'):
+                        continue
+                    name = os.path.relpath(os.path.join(below, file), path).replace(os.sep, '/')
+                    if file.lower().endswith(PICTURE_SUFFIXES):
+                        self.add(name, emotion)
+                    elif why_unread(file):
+                        self.unread.append(DamagedPicture(name, why_unread(file)))
 
     def read_table(self):
         """Read the csv file."""

@@ -2,10 +2,10 @@
 
 import os
 
-import cv2
 import numpy as np
 
 from facial_emotion_ros.errors import BadImage, BadParameter
+from facial_emotion_ros.pictures import read_picture
 
 
 class WrongType(BadParameter, TypeError):
@@ -96,10 +96,10 @@ class Image:
         """
         if not os.path.exists(filename):
             raise FileNotFoundError(f'{filename}: a picture expected, there is no such file')
-        pixels = cv2.imread(os.fspath(filename), cv2.IMREAD_COLOR)
-        if pixels is None:
-            raise BadImage(f'{filename}: a picture expected, it cannot be decoded')
-        return cls(pixels)
+        try:
+            return cls(read_picture(os.fspath(filename)))
+        except BadImage as error:
+            raise BadImage(f'{filename}: {error}') from None
 
     def __str__(self):
         return str(self.data)

@@ -9,13 +9,17 @@ import cv2
 
 from facial_emotion_ros.atomic_file import write_whole
 from facial_emotion_ros.errors import BadDataset, BadImage
-from facial_emotion_ros.learning.damage import DamagedPicture, decode_face, read_file, refuse_many
+from facial_emotion_ros.learning.damage import DamagedPicture, decode_face, refuse_many
 from facial_emotion_ros.learning.face_set import FaceSet
+from facial_emotion_ros.pictures import read_file
 
 #: Larger pictures are shrunk to this side when they are read: no network here sees more than 128 px of a face.
 MAX_SIDE_PX = 256
 
 _CHUNK = 4096
+
+#: Changes when pictures are checked in another way, so that what was remembered does not count any more.
+_CHECKED_HOW = b'2 '
 
 
 class PictureFiles(FaceSet):
@@ -55,7 +59,7 @@ class PictureFiles(FaceSet):
             try:
                 faces.append(read_face(os.path.join(self.root, name)))
             except BadImage as error:
-                raise BadDataset(f'{self.root}: {name}: a picture expected, {error}; open the set again') from None
+                raise BadDataset(f'{self.root}: {name}: {error}; open the set again') from None
         return faces
 
 
@@ -121,9 +125,9 @@ def _signature(root, names, pool):
             return f'{name} absent'
         return f'{name} {status.st_size} {status.st_mtime_ns}'
 
-    digest = hashlib.sha256(os.path.realpath(root).encode())
+    digest = hashlib.sha256(_CHECKED_HOW + os.fsencode(os.path.realpath(root)))
     for state in _in_chunks(pool, state_of, names):
-        digest.update(b'\n' + state.encode())
+        digest.update(b'\n' + os.fsencode(state))
     return digest.hexdigest()
 
 

@@ -66,7 +66,7 @@ def test_pictures_arrive_in_order_when_a_folder_is_played(start, peer, images, f
     assert {(message.encoding, message.width, message.height, message.step) for message in images} == {
         ('bgr8', 320, 240, 960)}
     assert images[0].data[120 * 960 + 480] == 40
-    assert 'cut.jpg is left out: the JPEG file is cut off' in process.output()
+    assert 'cut.jpg is left out: expected a JPEG file with its end, got one that was cut off' in process.output()
     assert '1 damaged left out' in process.output()
 
 

@@ -126,13 +126,13 @@ def test_a_picture_comes_for_each_face_when_the_command_runs(bundle, tmp_path, c
 
 
 def test_the_others_are_drawn_when_one_picture_is_damaged(bundle, tmp_path, capsys):
-    (tmp_path / 'damaged.jpg').write_bytes(b'\xff\xd8 cut off')
+    (tmp_path / 'damaged.jpg').write_bytes(b'\xff\xd8\xff\xe0 cut off')
     output = tmp_path / 'out'
     arguments = [str(tmp_path / 'damaged.jpg'), ASTRONAUT, '--bundle', bundle, '--output', str(output)]
     assert explain.main(arguments) == 1
     assert [path.name for path in output.iterdir()] == ['astronaut_face_1.png']
     lines = capsys.readouterr().err.strip().splitlines()
-    assert len(lines) == 1 and 'damaged.jpg: the JPEG file is cut off' in lines[0]
+    assert len(lines) == 1 and 'damaged.jpg: expected a JPEG file with its end, got one that was cut off' in lines[0]
 
 
 @pytest.mark.parametrize('arguments, words', [

@@ -124,8 +124,8 @@ def test_the_list_is_whole_on_the_way_when_the_error_shows_its_beginning(capsys)
 
 
 @pytest.mark.parametrize('content, text', [
-    (b'', 'empty'), (b'\xff\xd8 half a picture', 'JPEG file is cut off'), (b'\x89PNG half', 'PNG file is cut off'),
-    (b'words', 'cannot be decoded')])
+    (b'', 'empty'), (b'\xff\xd8\xff\xe0 half a picture', 'JPEG file with its end'), (b'words', "begins with b'words'"),
+    (b'\x89PNG\r\n\x1a\n half', 'PNG file from header to end')])
 def test_a_picture_is_refused_when_it_is_not_whole(content, text):
     with pytest.raises(ValueError, match=text):
         decode_face(content)

@@ -207,13 +207,13 @@ def test_damaged_pictures_are_left_out_and_listed_until_they_are_too_many(tmp_pa
     np.savez(path, **arrays)
     assert end - begin > 600
     if is_refused:
-        with pytest.raises(BadDataset, match='at most 1%.*1 of 99.*7.png: the PNG file is cut off'):
+        with pytest.raises(BadDataset, match='at most 1%.*1 of 99.*7.png: expected a whole PNG file'):
             read_ferplus(path)
     else:
         read = read_ferplus(path)
         assert len(read) == 99 and '7.png' not in read.names and [each.name for each in read.damaged] == ['7.png']
         np.testing.assert_array_equal(read.faces(), np.delete(pictures, 7, 0))
-    assert '7.png: the PNG file is cut off' in capsys.readouterr().err
+    assert '7.png: expected a whole PNG file' in capsys.readouterr().err
 
 
 # ---- folders and csv files ----

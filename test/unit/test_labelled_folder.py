@@ -30,7 +30,8 @@ def root(tmp_path):
 
 def draw(path, level=100, shape=(60, 60, 3)):
     path.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(path), np.full(shape, level, np.uint8))
+    suffix = '.jpg' if path.suffix == '.jfif' else path.suffix
+    path.write_bytes(cv2.imencode(suffix, np.full(shape, level, np.uint8))[1].tobytes())
 
 
 def labelled(root, *lines, names=('a.png', 'b.png', 'sub/c.jpg')):
@@ -97,6 +98,20 @@ def test_classes_come_from_the_folders_when_there_is_no_csv_file(root):
     with pytest.raises(BadDataset, match='got Bored; say what they mean'):
         open_faces(str(root))
     assert len(open_faces(str(root), 'folder', classes={'bored': None})) == 3
+
+
+def test_pictures_are_named_when_opencv_does_not_read_their_kind(root, capsys):
+    draw(root / 'happy' / os.fsdecode(b'caf\xe9.png'))
+    for number in range(200):
+        draw(root / 'happy' / f'{number}.jfif')
+    (root / 'happy' / 'phone.heic').write_bytes(b'from a phone')
+    faces = open_faces(str(root))
+    assert len(faces) == 201 and [each.name for each in faces.damaged] == ['happy/phone.heic']
+    assert 'phone.heic: OpenCV does not read .heic files; convert it' in capsys.readouterr().err
+    (root / 'happy' / 'more.heic').write_bytes(b'from a phone')
+    (root / 'happy' / 'much.heic').write_bytes(b'from a phone')
+    with pytest.raises(BadDataset, match='at most 1%'):
+        open_faces(str(root))
 
 
 @pytest.mark.parametrize('lines, text', [

@@ -335,7 +335,7 @@ def test_an_image_file_that_is_absent_or_none_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError):
         Image.open(tmp_path / 'absent.png')
     (tmp_path / 'text.png').write_text('no picture')
-    with pytest.raises(BadImage, match='decoded'):
+    with pytest.raises(BadImage, match='text.png: expected a picture file'):
         Image.open(tmp_path / 'text.png')
     with pytest.raises(BadParameter, match='rgb or bgr'):
         Image(np.zeros((4, 4, 3), np.uint8)).convert(channel_order='gray')

@@ -1,5 +1,7 @@
 """Media: what is played as a camera, and how bad input is refused."""
 import os
+import struct
+import zlib
 
 import cv2
 import numpy as np
@@ -105,6 +107,52 @@ def test_damaged_pictures_are_named_when_others_are_good(folder):
     assert 'cut off' in medium.skipped[0][1]
 
 
+def test_nothing_is_left_out_in_silence_when_opencv_does_not_read_a_kind(folder):
+    for name in ('phone.HEIC', 'camera.dng', 'web.jxl'):
+        with open(os.path.join(folder, name), 'wb') as file:
+            file.write(b'a picture')
+    os.mkfifo(os.path.join(folder, 'pipe.jpg'))
+    with open(os.path.join(folder, 'huge.png'), 'wb') as file:
+        header = b'IHDR' + struct.pack('>IIBBBBB', 30000, 30000, 8, 2, 0, 0, 0)
+        file.write(b'\x89PNG\r\n\x1a\n\0\0\0\r' + header + struct.pack('>I', zlib.crc32(header))
+                   + bytes.fromhex('0000000049454e44ae426082'))
+    skipped = dict(open_medium('images', path=folder).skipped)
+    assert set(skipped) == {'cut.jpg', 'noise.png', 'phone.HEIC', 'camera.dng', 'web.jxl', 'pipe.jpg', 'huge.png'}
+    assert skipped['phone.HEIC'] == 'OpenCV does not read .heic files; convert it to JPEG or PNG'
+    assert 'pipe or device' in skipped['pipe.jpg'] and '30000 x 30000' in skipped['huge.png']
+
+
+@pytest.mark.parametrize('suffix', ['jfif', 'jpe', 'webp', 'jp2', 'gif', 'avif', 'tiff', 'bmp', 'ppm'])
+def test_a_picture_is_read_or_named_when_its_kind_is_not_common(tmp_path, suffix):
+    try:
+        coded = cv2.imencode({'jfif': '.jpg'}.get(suffix, '.' + suffix), picture(70))[1].tobytes()
+    except cv2.error:  # this OpenCV has none of the kind
+        coded = {'gif': b'GIF89a\x09\0\x09\0', 'avif': b'\0\0\0\x14ftypavif\0\0\0\0avif'}[suffix] + bytes(50)
+        (tmp_path / 'other.png').write_bytes(cv2.imencode('.png', picture(70))[1].tobytes())
+    (tmp_path / ('it.' + suffix)).write_bytes(coded)
+    medium = open_medium('images', path=str(tmp_path), width=60, height=40)
+    if medium.skipped:
+        assert medium.skipped[0][0] == 'it.' + suffix and suffix in ('gif', 'avif')
+    else:
+        shown = medium.read()
+        assert shown.name == 'it.' + suffix
+        assert np.abs(shown.image.astype(int) - picture(70)).mean() < 20  # GIF has few colours
+
+
+def test_a_picture_is_shown_when_its_name_is_not_utf_8(tmp_path):
+    os.mkdir(os.fsencode(str(tmp_path)) + b'/caf\xe9')
+    folder = os.fsdecode(os.fsencode(str(tmp_path)) + b'/caf\xe9')
+    for name in (b'\xe9t\xe9.png', b'cut\xff\x1b[2J.png'):
+        with open(os.fsencode(folder) + b'/' + name, 'wb') as file:
+            file.write(cv2.imencode('.png', picture(9))[1].tobytes()[:None if name.startswith(b'\xe9') else -9])
+    medium = open_medium('images', path=folder)
+    assert medium.read().name == r'\xe9t\xe9.png' and medium.skipped[0][0] == r'cut\xff\x1b[2J.png'
+    medium.title.encode('ascii')
+    with pytest.raises(BadParameter) as refusal:
+        open_medium('images', path=folder + '/none')
+    str(refusal.value).encode('ascii')
+
+
 @pytest.mark.parametrize('rate_hz, count', [(0.0, 30), (10.0, 30), (5.0, 15), (20.0, 60)])
 def test_video_keeps_its_speed_when_the_rate_differs(video, rate_hz, count):
     medium = open_medium('video', path=video, rate_hz=rate_hz)
@@ -137,7 +185,8 @@ def test_camera_is_told_to_be_gone_when_it_gives_no_more_pictures(video):
     ('images', lambda path: None, BadParameter, 'not there'),
     ('images', lambda path: path.write_text('x'), BadParameter, 'a file'),
     ('images', lambda path: path.mkdir(), BadImage, 'got none'),
-    ('images', lambda path: (path.mkdir(), (path / 'a.png').write_bytes(b'')), BadImage, 'a.png: the file is empty'),
+    ('images', lambda path: (path.mkdir(), (path / 'a.png').write_bytes(b'')), BadImage,
+     'a.png: expected a picture file, got an empty one'),
     ('video', lambda path: None, BadParameter, 'not there'),
     ('video', lambda path: path.mkdir(), BadParameter, 'a folder'),
     ('video', lambda path: path.write_bytes(b'no video' * 100), BadImage, 'gave no frame'),
@@ -153,8 +202,11 @@ def test_bad_input_is_refused_when_opened(tmp_path, kind, make, expected, words)
 
 
 @pytest.mark.parametrize('content, words', [
-    (b'', 'empty'), (b'\xff\xd8\xff\xda' + b'x' * 50, 'cut off'), (b'\x89PNG' + b'x' * 50, 'cut off'),
-    (b'\xff\xd8\xff\xda' + b'x' * 50 + b'\xff\xd9', 'cannot be decoded'), (b'BM' + b'\xff' * 60, 'cannot be decoded'),
+    (b'', 'empty'), (b'\xff\xd8\xff\xda' + b'x' * 50, 'cut off'), (b'\x89PNG\r\n\x1a\n' + b'x' * 50, 'cut off'),
+    (b'\xff\xd8\xff\xda\0\x0c' + b'x' * 50 + b'\xff\xd9', 'frame header'), (b'BM' + b'\xff' * 60, '-1 x 1'),
+    (b'BM' + bytes(12) + b'\x28\0\0\0\x09\0\0\0\x09\0\0\0' + bytes(30), 'cannot be decoded'),
+    (b'BM', 'damaged header'),
+    (b'\0\0\0\x18ftypheic\0\0\0\0mif1heic', 'HEIC'), (b'\0\0\0\x18ftypmp42\0\0\0\0isommp42', 'a film'),
 ])
 def test_damaged_picture_is_refused_when_read(tmp_path, content, words):
     path = tmp_path / 'picture'

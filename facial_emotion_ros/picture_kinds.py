@@ -1,0 +1,141 @@
+"""Kind and size of any picture file that OpenCV may read, by its first bytes; names of those that it may not."""
+
+import re
+import struct
+from typing import Callable, NamedTuple
+
+from facial_emotion_ros.errors import BadImage
+from facial_emotion_ros.picture_headers import JPEG_HEAD, PNG_HEAD, Header, check_jpeg, check_png, check_size
+
+#: Names of picture files that are read. Which of the last three, depends on how OpenCV was built.
+PICTURE_SUFFIXES = ('.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.bmp', '.dib', '.webp', '.tif', '.tiff', '.ppm', '.pgm',
+                    '.pbm', '.pnm', '.jp2', '.gif', '.avif')
+
+#: Names of picture files that OpenCV does not read.
+UNREAD_SUFFIXES = ('.heic', '.heif', '.hif', '.jxl', '.apng', '.svg', '.psd', '.xcf', '.dng', '.cr2', '.cr3', '.nef',
+                   '.arw', '.raf', '.orf', '.rw2')
+
+#: What helps with a file that is not read.
+CONVERT = 'convert it to JPEG or PNG'
+
+#: Brands of the container that HEIC, AVIF and films have in common. Source: ISO/IEC 23008-12, the AVIF specification.
+_AVIF_BRANDS = (b'avif', b'avis')
+_HEIF_BRANDS = (b'heic', b'heix', b'hevc', b'hevx', b'heim', b'heis', b'mif1', b'msf1')
+
+_PNM = re.compile(br'P[1-6](?:\s+|#[^\n]*\n)+(\d{1,9})(?:\s+|#[^\n]*\n)+(\d{1,9})\s')
+
+
+class _Kind(NamedTuple):
+    """name: for messages; size_of: function of the bytes, which gives height and width, None for what is not read."""
+
+    name: str
+    size_of: Callable
+
+
+def check_picture(content: bytes) -> Header:
+    """Read what a picture file says of itself, and refuse it where that costs too much, is damaged, or is not read.
+
+    :param content: of the file.
+    :returns: Header.
+    :raises BadImage: with the reason.
+    """
+    if not content:
+        raise BadImage('expected a picture file, got an empty one')
+    if content.startswith(JPEG_HEAD):
+        return check_jpeg(content)
+    if content.startswith(PNG_HEAD):
+        return check_png(content)
+    kind = _kind_of(content)
+    try:
+        height, width = kind.size_of(content)
+    except (struct.error, ValueError, IndexError):
+        raise BadImage('expected a whole %s file, got one with a damaged header' % kind.name) from None
+    check_size(height, width)
+    return Header(height, width, content)
+
+
+def _kind_of(content):
+    for head, kind in _KINDS.items():
+        if content.startswith(head):
+            return kind
+    if content[8:12] == b'WEBP':
+        return _Kind('WebP', _webp_size)
+    if content[4:8] == b'ftyp':
+        length = struct.unpack_from('>I', content)[0]
+        brands = {content[at:at + 4] for at in range(8, min(length, 256), 4)}
+        if brands.intersection(_AVIF_BRANDS):
+            return _Kind('AVIF', _avif_size)
+        raise BadImage('expected a picture file that OpenCV reads, got %s; %s' % (
+            'a HEIC file' if brands.intersection(_HEIF_BRANDS) else 'a film', CONVERT))
+    if _PNM.match(content):
+        return _Kind('PNM', _pnm_size)
+    raise BadImage('expected a picture file that OpenCV reads, got one that begins with %r; %s'
+                   % (content[:8], CONVERT))
+
+
+def _bmp_size(content):
+    if struct.unpack_from('<I', content, 14)[0] == 12:
+        width, height = struct.unpack_from('<HH', content, 18)
+    else:
+        width, height = struct.unpack_from('<ii', content, 18)
+    return abs(height), width  # a negative one counts from the top
+
+
+def _gif_size(content):
+    width, height = struct.unpack_from('<HH', content, 6)
+    return height, width
+
+
+def _webp_size(content):
+    kind = content[12:16]
+    if kind == b'VP8X':
+        across, across_high, down, down_high = struct.unpack_from('<HBHB', content, 24)
+        return (down_high << 16 | down) + 1, (across_high << 16 | across) + 1
+    if kind == b'VP8L':
+        bits, = struct.unpack_from('<I', content, 21)
+        return (bits >> 14 & 0x3FFF) + 1, (bits & 0x3FFF) + 1
+    if kind != b'VP8 ':
+        raise ValueError
+    width, height = struct.unpack_from('<HH', content, 26)
+    return height & 0x3FFF, width & 0x3FFF
+
+
+def _tiff_size(content):
+    order = '<' if content[:2] == b'II' else '>'
+    place, = struct.unpack_from(order + 'I', content, 4)
+    count, = struct.unpack_from(order + 'H', content, place)
+    found = {}  # type: Dict[int, int]
+    for entry in range(place + 2, place + 2 + 12 * count, 12):
+        tag, kind = struct.unpack_from(order + 'HH', content, entry)
+        if tag in (256, 257):
+            found[tag], = struct.unpack_from(order + {3: 'H', 4: 'I'}.get(kind, 'I'), content, entry + 8)
+    return found.get(257, 0), found.get(256, 0)
+
+
+def _pnm_size(content):
+    width, height = _PNM.match(content).groups()
+    return int(height), int(width)
+
+
+def _jp2_size(content):
+    """Read the SIZ segment, the first one of the codestream. Source: ITU-T T.800, A.5.1."""
+    place = content.index(b'\xff\x4f\xff\x51')
+    right, bottom, left, top = struct.unpack_from('>4I', content, place + 8)
+    return bottom - top, right - left
+
+
+def _avif_size(content):
+    """Take the largest of the sizes that its items have: tiles, previews, and the whole."""
+    sizes = []  # type: List[Tuple[int, int]]
+    for found in re.finditer(b'ispe\0\0\0\0', content[:1 << 20]):
+        width, height = struct.unpack_from('>II', content, found.end())
+        sizes.append((height, width))
+    return max(sizes, key=lambda size: size[0] * size[1])
+
+
+#: By the first bytes.
+_KINDS = {
+    b'BM': _Kind('BMP', _bmp_size), b'GIF8': _Kind('GIF', _gif_size), b'II*\0': _Kind('TIFF', _tiff_size),
+    b'MM\0*': _Kind('TIFF', _tiff_size), b'\0\0\0\x0cjP  \r\n': _Kind('JPEG 2000', _jp2_size),
+    b'\xff\x4f\xff\x51': _Kind('JPEG 2000', _jp2_size),
+}
