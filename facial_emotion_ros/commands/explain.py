@@ -79,7 +79,7 @@ def main(argv=None):
                 target = os.path.join(options.output, f'{stem}_face_{number}.png')
                 title = f'{os.path.basename(name)}, face {number} of {len(readings)}'
                 write_whole(target, draw_explanation(reading, title, options.emotion))
-                print(f'{name}: {_said(reading)}: {target}')
+                print(f'{name}: {_said(reading)}: {printable(target)}')
                 drawn += 1
     except KeyboardInterrupt:
         print(f'explain: ended; {drawn} faces are drawn')
