@@ -313,10 +313,15 @@ def write_bundle(folder, manifest: Mapping[str, Any], model_bytes: bytes,
 
 
 def _swap(fresh: str, folder: str):
-    """Put `fresh` in the place of `folder`; a crash in between leaves either whole, under one name or another."""
+    """Put `fresh` in the place of `folder`; a crash in between leaves both whole, under one name or another."""
     former = fresh + '.former'
     if os.path.lexists(folder):
         os.rename(folder, former)
-    os.rename(fresh, folder)
+    try:
+        os.rename(fresh, folder)
+    except OSError:
+        if os.path.lexists(former):
+            os.rename(former, folder)
+        raise
     settle(os.path.dirname(folder))
     shutil.rmtree(former, ignore_errors=True)

@@ -148,7 +148,8 @@ def start(ros_environment, tmp_path):
 
 def node_command(*ros_arguments, **parameters):
     """Return the command of emotion_node: parameters as keywords with __ for the dot, other words for --ros-args."""
-    settings = {'diagnostics__period_s': 0.1}
+    # On a busy machine two seconds may pass between two images: only tests of silence shall hear of it.
+    settings = {'diagnostics__period_s': 0.1, 'input__timeout_s': 30.0}
     settings.update(parameters)
     words = ['-m', 'facial_emotion_ros.ros.emotion_node', '--ros-args'] + list(ros_arguments)
     for name, value in settings.items():

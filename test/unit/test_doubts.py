@@ -101,6 +101,13 @@ def test_cut_share_grows_when_more_of_a_face_is_beyond_the_edge(detector, astron
     assert told[0] < 1e-9 and told[0] < told[1] < 0.25 < told[2] < 0.6
 
 
+@pytest.mark.parametrize('height, width, x, y', [(512, 1024, 512, 0), (1024, 512, 0, 512)])
+def test_a_face_is_not_cut_when_it_lies_far_along_the_longer_side(detector, astronaut, height, width, x, y):
+    image = np.full((height, width, 3), 90, np.uint8)
+    image[y:y + 512, x:x + 512] = astronaut
+    assert doubts_of(detector, image) == ()
+
+
 @pytest.mark.parametrize('landmarks', [np.zeros((5, 2)), np.full((5, 2), 1e6), np.full((5, 2), -300.0)])
 def test_cut_share_is_within_bounds_when_landmarks_are_odd(landmarks):
     assert 0.0 <= cut_share(landmarks, 640, 480) <= 1.0

@@ -204,6 +204,29 @@ def test_a_hidden_face_is_expected_further_on_and_then_at_rest():
     assert x[1] < x[2] < x[3] < x[4] < 156 + 0.45 * 60 and x[4] - x[3] < 0.5 * 60 * 0.3
 
 
+def test_whoever_is_in_sight_goes_first_when_a_lost_face_overlaps_a_little_more():
+    tracker = FaceTracker()
+    hidden, seen = update(tracker, [box(100, 100), box(140, 100)], 0.0)
+    assert update(tracker, [box(140, 100)], 0.4) == [seen]
+    # It overlaps 0.69 of the place of the face that has been lost for 0.8 s, 0.64 of that of the one in sight.
+    assert update(tracker, [box(118, 100)], 0.8) == [seen]
+    assert tracker.live_ids == [hidden, seen]
+
+
+@pytest.mark.parametrize('x, y, growth', [(1, 0, 1), (-1, 0, 1), (0, 1, 1), (0, 0, 1.2), (0, 0, 1 / 1.2)])
+def test_a_face_is_expected_no_further_than_the_gates_when_it_was_fast(x, y, growth):
+    tracker, side = FaceTracker(), 100.0
+    for step in range(12):  # 6 sides a second, or twice as large in 0.25 s
+        side *= growth
+        last = box(600 + 40 * x * step, 600 + 40 * y * step, side)
+        ids = update(tracker, [last], step / 15)
+    ahead = tracker.predicted(ids, 11 / 15 + 1.0)[0]
+    moved, sides = (ahead[:2] + ahead[2:] - np.array(last[:2]) - last[2:]) / 2, ahead[2:] - ahead[:2]
+    assert moved == pytest.approx([0.75 * side * x, 0.75 * side * y], abs=0.01)
+    factor = 2 ** 0.5 if growth > 1 else 0.5 ** 0.5 if growth < 1 else 1.0  # of each side: the area's is 2
+    assert sides == pytest.approx([factor * side] * 2, abs=0.01)
+
+
 def test_two_stamps_close_together_throw_no_face_away():
     tracker = FaceTracker()
     first = update(tracker, [box(100, 100)], 0.0)

@@ -58,6 +58,13 @@ def test_input_is_judged_when(case, changes, level, words):
     assert values['topic'] == '/image' and 'rate_hz' in values
 
 
+@pytest.mark.parametrize('ago_s, shows', [(0.0, True), (5.1, True), (9.9, True), (10.1, False)])
+def test_a_fault_shows_for_ten_seconds_when_all_is_well_since(ago_s, shows):
+    faults = {'bad': (100.0 - ago_s, 'x'), 'failed': (100.0 - ago_s, 'x')}
+    assert judge_input(arrivals_s=STEADY, faults=faults)[0] == (WARN if shows else OK)
+    assert inference_health(100.0, counts(), 'cpu', '', faults)[0] == (ERROR if shows else OK)
+
+
 def test_counts_are_among_the_values_when_the_input_is_judged():
     values = judge_input(received=7, processed=3, replaced=2, bad=1, in_work=1, arrivals_s=STEADY)[2]
     assert [values[name] for name in ('received', 'processed', 'replaced', 'bad', 'expired', 'failed', 'waiting',

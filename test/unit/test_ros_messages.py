@@ -57,6 +57,18 @@ def test_the_emotion_that_is_told_goes_first_when_another_scores_more_for_a_mome
     assert [name for name, _ in found[:2]] == ['sad', 'happy']
 
 
+@pytest.mark.parametrize('box, inside', [
+    ((10.2, 20.7, 29.1, 40.5), (10, 20, 30, 41)), ((10.0, 20.0, 30.0, 40.0), (10, 20, 30, 40)),
+    ((-3.5, -0.1, 9.9, 1000.0), (0, 0, 10, 48)), ((63.9, 47.5, 64.0, 48.0), (63, 47, 64, 48)),
+    ((70.0, 60.0, 90.0, 80.0), (63, 47, 64, 48)), ((5.0, 5.0, 5.0, 5.0), (5, 5, 6, 6))])
+def test_every_pixel_that_the_box_touches_is_there_when_a_face_is_cropped(box, inside):
+    image = np.arange(48 * 64 * 3, dtype=np.uint32).astype(np.uint8).reshape(48, 64, 3)
+    x0, y0, x1, y1 = inside
+    message = messages.cropped_message(Header(), image, box)
+    assert (message.height, message.width, message.step) == (y1 - y0, x1 - x0, 3 * (x1 - x0))
+    assert bytes(message.data) == image[y0:y1, x0:x1].tobytes()
+
+
 @pytest.mark.parametrize('emotion, contempt_as, word', [
     ('sad', 'drop', 'sad'), ('happy', 'drop', 'happy'), ('contempt', 'annoyed', 'annoyed'),
     ('contempt', 'drop', 'happy')])

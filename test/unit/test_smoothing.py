@@ -107,6 +107,19 @@ def test_means_do_not_depend_on_the_frame_rate_when_the_same_happens():
     assert told[10] == pytest.approx(told[20], abs=0.03) and told[20] == pytest.approx(told[40], abs=0.03)
 
 
+@pytest.mark.parametrize('scores_s, affect_s', [(0.0, 1.0), (1.0, 0.0), (0.5, 2.0)])
+def test_scores_and_affect_take_their_own_time_when_both_change(scores_s, affect_s):
+    def share_of_new(time_s):  # after a second, of two values; the older one's weight fell by e every time_s
+        return 1.0 / (1.0 + (np.exp(-1.0 / time_s) if time_s else 0.0))
+
+    smoothing = FaceSmoothing(scores_s=scores_s, affect_s=affect_s)
+    smoothing.smooth('a', reading([1, 0, 0, 0, 0, 0, 0, 0], -1.0, 0.0, 0.5), (), 5.0)
+    told, _ = smoothing.smooth('a', reading([0, 1, 0, 0, 0, 0, 0, 0], 1.0, 1.0, 1.0), (), 6.0)
+    assert told.scores['happy'] == pytest.approx(share_of_new(scores_s))
+    share = share_of_new(affect_s)
+    assert (told.valence, told.arousal, told.agreement) == pytest.approx((2 * share - 1, share, 0.5 + 0.5 * share))
+
+
 def test_the_first_reading_is_told_as_it_is_when_a_face_is_new():
     known = reading(np.arange(1, 9), 0.3, -0.2, 0.7)
     told, doubts = FaceSmoothing().smooth('a', known, (), 5.0)
@@ -140,6 +153,15 @@ def test_doubts_are_told_when_they_last_and_not_when_one_frame_has_them():
         assert (told.emotion == UNKNOWN) == bool(reasons) and set(reasons) <= {'blurred'}
         words.append(told.emotion)
     assert UNKNOWN not in words[:21] and words[28:35] == [UNKNOWN] * 7 and words[-1] == 'happy'
+
+
+@pytest.mark.parametrize('every, expected', [(2, ('blurred', 'unsure')), (3, ('blurred', 'unsure')), (8, ('blurred',))])
+def test_a_reason_is_told_when_it_holds_in_a_quarter_of_the_images(every, expected):
+    smoothing = FaceSmoothing(scores_s=1.0)
+    for frame in range(240):
+        doubts = ('blurred', 'unsure') if frame % every == 0 else ('blurred',)
+        _, reasons = smoothing.smooth('a', sure('happy'), doubts, frame / 30.0)
+    assert reasons == expected
 
 
 def test_a_new_face_is_unknown_at_once_when_it_is_in_doubt():
