@@ -72,11 +72,10 @@ def _run(stream, parameters, patience_s, environ, folder):
             sys.executable, '-m', 'facial_emotion_ros.ros.emotion_node', '--ros-args', '--params-file',
             find_shared('config', 'emotion_node.yaml'), '--params-file', overrides], environ,
             os.path.join(folder, 'emotion_node.log')))
-        length_s = stream.seconds + WARM_UP_S
         family.add(Child('camera', [
             sys.executable, '-m', _STREAMS, 'camera', '--width', str(stream.width), '--height', str(stream.height),
             '--faces', str(stream.faces), '--rate', str(stream.rate_hz), '--transport', stream.transport,
-            '--seconds', str(length_s + patience_s)], environ, os.path.join(folder, 'camera.log')))
+            '--seconds', 'inf'], environ, os.path.join(folder, 'camera.log')))
         found, cpu_s, memory_mb = _read(stream, patience_s, environ, family)
     finally:
         family.stop()

@@ -57,8 +57,8 @@ def test_every_image_is_answered_and_the_cpu_takes_over_once_when_a_gpu_fails(
     cases, images = (CASES, 30) if long_form else (SHORT, 8)
     for configuration, providers, warnings, works_at_first in cases:
         node = start_faulty(
-            STAND_IN_NODE, '--ros-args', '-p', 'diagnostics.period_s:=0.1', '-p', 'inference.face_batch:=2', '-p',
-            'detector.every_n:=1', '-p',
+            STAND_IN_NODE, '--ros-args', '-p', 'diagnostics.period_s:=0.1', '-p', 'input.timeout_s:=30.0', '-p',
+            'inference.face_batch:=2', '-p', 'detector.every_n:=1', '-p',
             'inference.engine_cache:=%s' % (tmp_path / 'engines'), '-p', 'inference.providers:=%s' % (
                 providers + ['CPUExecutionProvider']), STAND_IN=configuration)
         node.wait_for('Active: ')

@@ -83,7 +83,7 @@ class Process:
         """Return what it has written so far."""
         return self.log.read_text(errors='replace')
 
-    def wait_for(self, pattern, timeout_s=30.0):
+    def wait_for(self, pattern, timeout_s=60.0):
         """Wait until its output matches.
 
         :param pattern: regular expression.
@@ -99,7 +99,7 @@ class Process:
             assert not over, 'no %r in %s s; it wrote:\n%s' % (pattern, timeout_s, self.output())
             time.sleep(0.02)
 
-    def end(self, number=signal.SIGINT, timeout_s=10.0):
+    def end(self, number=signal.SIGINT, timeout_s=30.0):
         """Ask it to end.
 
         :returns: (exit status, seconds that it took).

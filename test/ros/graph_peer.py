@@ -70,7 +70,7 @@ class Peer:
         self._executor.shutdown()
         self.node.destroy_node()
 
-    def wait(self, condition, what, timeout_s=20.0, each=None, every_s=0.1):
+    def wait(self, condition, what, timeout_s=60.0, each=None, every_s=0.1):
         """Spin until a condition holds.
 
         :param condition: function without arguments; its first true value is returned.
@@ -156,7 +156,7 @@ class Peer:
         self.state(name.rpartition('/')[0])
         return client
 
-    def call(self, service_type, name, request, timeout_s=20.0):
+    def call(self, service_type, name, request, timeout_s=60.0):
         """Call a service and wait for its answer."""
         client = self.client(service_type, name)
         future = client.call_async(request)

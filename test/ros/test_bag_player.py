@@ -188,7 +188,7 @@ def test_messages_follow_each_other_when_the_clock_was_set_meanwhile(start, peer
         os.rename(file, path + '/texts_0.mcap')
         os.truncate(path + '/texts_0.mcap', os.path.getsize(path + '/texts_0.mcap') - 8)
     process = start(*MODULE, path, '--wait-for', 1)
-    process.wait_for('to the end, played 4 messages', 10.0)
+    process.wait_for('to the end, played 4 messages')
     peer.wait(lambda: len(heard) == 4, 'all messages')
     assert [message.data for message in heard] == ['0', '1', '2', '3']
     assert told in process.output()

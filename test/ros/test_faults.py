@@ -23,7 +23,7 @@ def faulty_node(start_node, ros_environment, tmp_path):
 
     def launch(faults, *arguments, status=0):
         command = [sys.executable, os.path.join(HERE, 'faulty_node.py'), '--ros-args', '-p',
-                   'diagnostics.period_s:=0.1', *arguments]
+                   'diagnostics.period_s:=0.1', '-p', 'input.timeout_s:=30.0', *arguments]
         environment = dict(ros_environment, FAULTS=faults, WAKE=str(tmp_path / 'wake'))
         node = Process(command, environment, tmp_path / 'faulty.log')
         started.append((node, status))
@@ -125,12 +125,12 @@ def test_a_callback_that_throws_costs_its_own_image_and_one_traceback_when_the_n
 
 
 def test_images_that_come_again_are_told_before_the_next_period_when_silence_was_told(start_node, peer):
-    start_node(input__timeout_s=0.5, diagnostics__period_s=4.0)
+    start_node(input__timeout_s=0.5, diagnostics__period_s=6.0)
     health, camera = peer.health(), peer.camera()
     heard = peer.listen(Detection2DArray, 'detections')
     peer.wait(lambda: heard, 'an answer', each=camera.shoot)
     peer.wait(lambda: health.parts()['input'].level == DiagnosticStatus.ERROR, 'silence to show')
-    peer.wait(lambda: health.parts()['input'].level == DiagnosticStatus.OK, 'OK again', timeout_s=3.0,
+    peer.wait(lambda: health.parts()['input'].level == DiagnosticStatus.OK, 'OK again', timeout_s=5.0,
               each=camera.shoot)
 
 

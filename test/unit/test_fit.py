@@ -56,6 +56,7 @@ def content(*path):
         return file.read()
 
 
+@pytest.mark.timeout(900)
 def test_it_ends_as_if_nothing_had_happened_when_it_is_killed_twenty_times(server, tmp_path):
     whole, killed = tmp_path / 'whole', tmp_path / 'killed'
     server.start(output=str(whole), recipe=plain_of(LONG))

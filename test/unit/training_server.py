@@ -23,7 +23,10 @@ class TrainingServer:
     def start(self, **job):
         """Start a training; `job` is what :func:`_train` takes."""
         self._process.stdin.write(json.dumps(job).encode() + b'\n')
-        self._pid = int(self.line().split()[1])
+        line = self.line()
+        while not line.startswith('pid'):  # what a test that failed has left
+            line = self.line()
+        self._pid = int(line.split()[1])
 
     def line(self, timeout_s=120.0):
         """Read the next line: 'pid N', 'step N', 'note TEXT' or 'ended STATUS'; None where none comes in time."""
