@@ -16,6 +16,9 @@ _ID_LENGTH = 5
 ID_COUNT = len(_LETTERS) ** _ID_LENGTH
 _ID_FACTOR = 1131263
 
+#: Boxes that overlap this much are the same face, unless another share is given.
+MIN_IOU = 0.3
+
 #: Without enough overlap, a face is still the same one if its centre is off by less than this share of its side ...
 MAX_SHIFT = 0.75
 #: ... and this much more for each second that it was lost, for then its place is the less certain ...
@@ -83,7 +86,7 @@ class FaceTracker:
     score continue a face and begin none: Zhang et al., "ByteTrack", ECCV 2022, algorithm 1.
     """
 
-    def __init__(self, max_age_s: float = 1.0, min_iou: float = 0.3, first_face: int = 0):
+    def __init__(self, max_age_s: float = 1.0, min_iou: float = MIN_IOU, first_face: int = 0):
         """Begin without faces.
 
         :param max_age_s: a face that was not seen for longer than this loses its id for good.

@@ -3,6 +3,7 @@
 import re
 import time
 
+from facial_emotion_ros.bag_evaluation.cadence import Cadence
 from facial_emotion_ros.bag_evaluation.totals import Totals, add
 from facial_emotion_ros.emotions import UNKNOWN
 from facial_emotion_ros.image_stamps import StreamTime
@@ -12,12 +13,6 @@ MAX_STRETCHES, FIRST_STRETCH_S = 120, 2.0
 
 #: A stamp that is so much further on than the recording itself is a clock that was set, not time that passed.
 _JUMP_S = 10.0
-
-#: Between two images of a face no more than this counts as time in which it was seen.
-_MOST_S = 1.0
-
-#: Whoever was out of sight for longer may come back under another id: no tracker promises more.
-_AWAY_S = 1.0
 
 #: So many causes of bad images are told apart.
 _MAX_CAUSES = 10
@@ -31,16 +26,19 @@ class CameraRun:
 
     totals(): sums over all of it; stretches: {place: Totals}, each stretch_s long; jumps: times that the stamps went
     far back or leapt; still: images with the stamp of the one before; late: images with a stamp a little before that;
-    persons: names of those seen, where the truth has them; losses: {cause: (count, the first of them in words)} of
-    images that could not be read.
+    cadence: Cadence of all its images; persons: names of those seen, where the truth has them; losses: {cause: (count,
+    the first of them in words)} of images that could not be read.
     """
 
-    def __init__(self, pipeline, first):
+    def __init__(self, pipeline, first, max_age_s=1.0):
         """Begin.
 
         :param pipeline: EmotionPipeline of its own.
         :param first: the recording's first Frame, of whichever camera.
+        :param max_age_s: as the tracker's: whoever is out of sight for longer may come back under another id, and was
+            not seen in between.
         """
+        self._max_age_s, self.cadence = max_age_s, Cadence()
         self.pipeline, self._first = pipeline, first._replace(image=None)
         self.stretch_s, self.stretches = FIRST_STRETCH_S, {}
         self.jumps, self.still, self.late, self.losses, self.persons = 0, 0, 0, {}, set()
@@ -99,7 +97,7 @@ class CameraRun:
         if face_id not in self._seen_s:
             sums.count('tracks')
         else:
-            sums.count('face_s', min(self.time_s - self._seen_s[face_id], _MOST_S))
+            sums.count('face_s', min(self.time_s - self._seen_s[face_id], self._max_age_s))
         self._seen_s[face_id] = self.time_s
         if estimate.emotion != UNKNOWN:
             if self._told.get(face_id, estimate.emotion) != estimate.emotion:
@@ -109,7 +107,7 @@ class CameraRun:
             before, seen_s = self._of_person.get(truth.person, ('', self.time_s))
             if len(self.persons) < _MAX_REMEMBERED:
                 self.persons.add(truth.person)
-            if before and before != face_id and self.time_s - seen_s <= _AWAY_S:
+            if before and before != face_id and self.time_s - seen_s <= self._max_age_s:
                 sums.count('switches')
             self._of_person[truth.person] = (face_id, self.time_s)
 
@@ -118,7 +116,7 @@ class CameraRun:
             del self._seen_s[face_id]
             self._told.pop(face_id, None)
         self._of_person = {person: told for person, told in self._of_person.items()
-                           if self.time_s - told[1] <= _AWAY_S}
+                           if self.time_s - told[1] <= self._max_age_s}
 
     def _advance(self, frame):
         """Let time pass by the image's stamp; where the clock was set, by when it was recorded."""
@@ -137,6 +135,7 @@ class CameraRun:
         self.still += image.oddity == 'frozen'
         self.late += image.oddity == 'backwards' and not image.begins_anew
         self.time_s += step_s
+        self.cadence.add(self.time_s)
         self._last, self._stream_s = frame._replace(image=None), image.time_s
 
     def _here(self):

@@ -12,6 +12,7 @@ from facial_emotion_ros.bag_evaluation.options import DETECTOR, ESR
 from facial_emotion_ros.bag_evaluation.story import Story
 from facial_emotion_ros.bag_evaluation.tables import COLUMNS, TIMING_COLUMNS, CsvTable, ParquetTable, rows_of
 from facial_emotion_ros.execution_providers import ProviderPlan
+from facial_emotion_ros.face_tracker import MIN_IOU, FaceTracker
 from facial_emotion_ros.model_bundle import ModelBundle, resolve_bundle
 from facial_emotion_ros.pipeline import EmotionPipeline
 
@@ -40,11 +41,11 @@ class Judge:
         plan = ProviderPlan(threads=options.threads, engine=options.engine)
         detector = detector or (_very(options.detector) if options.detector else DETECTOR)
         self.pipeline = EmotionPipeline(
-            _very(esr) if esr else ESR, detector, providers=plan, max_faces=options.max_faces,
-            long_side_px=options.long_side_px, every_n=options.every_n)
+            _very(esr) if esr else ESR, detector, tracker=FaceTracker(options.max_age_s), providers=plan,
+            max_faces=options.max_faces, long_side_px=options.long_side_px, every_n=options.every_n)
         self.output, self.story, self.notes = output, Story(), []
         self.runs, self._cameras, self._options = {}, cameras, options
-        self.recorded, self.written = None, set()
+        self.recorded, self.written, self.max_age_s = None, set(), options.max_age_s
         self.times_ms = {step: array('f') for step in STEPS}
         self._sinks = {}
         try:
@@ -80,7 +81,8 @@ class Judge:
         run = self.runs.get(frame.camera)
         if run is None:
             pipeline = self.pipeline if not self.runs else self.pipeline.for_another_stream()
-            run = self.runs[frame.camera] = CameraRun(pipeline, first)
+            pipeline.tracker.adjust(self._options.max_age_s, MIN_IOU)
+            run = self.runs[frame.camera] = CameraRun(pipeline, first, self._options.max_age_s)
         if frame.image is None:
             run.lose(frame)
             return

@@ -27,6 +27,7 @@ class Options:
     :param max_faces: only so many largest faces; 0 for all.
     :param long_side_px: the image's long side as the detector sees it.
     :param every_n: faces are detected in every n-th image and followed in between, as the node does.
+    :param max_age_s: a face that was not seen for longer gets a new id, as the node's tracker.max_age_s.
     :param threads: of one operator.
     """
 
@@ -42,6 +43,7 @@ class Options:
     max_faces: int = 0
     long_side_px: int = 480
     every_n: int = 2
+    max_age_s: float = 1.0
     threads: int = 1
 
     def __post_init__(self):
@@ -50,7 +52,7 @@ class Options:
         :raises BadParameter: naming it.
         """
         for name, low, high in (('max_faces', 0, 1000), ('long_side_px', 32, 4096), ('every_n', 1, 100),
-                                ('threads', 1, 256)):
+                                ('max_age_s', 0, 60), ('threads', 1, 256)):
             if not low <= getattr(self, name) <= high:
                 raise BadParameter(f'expected {name} of {low} to {high}, got {getattr(self, name)}')
         if self.blur_faces and self.max_faces:

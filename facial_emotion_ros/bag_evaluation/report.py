@@ -47,8 +47,9 @@ def report_html(summary, story):
     lead = f'<p class="lead">{escape(" ".join(story_in_words(summary)))}</p>'
     body = (
         f'<p class="eyebrow">{escape(eyebrow)}</p><h1>{escape(said)}</h1>{lead}'
-        f'{numbers.tiles(summary, story.end_s)}{_lost(summary)}{_shares(summary)}{_timelines(story, scale)}'
-        f'{_persons(story, scale)}<div class="cards">{_plane(story)}{numbers.speed(summary)}{numbers.live(summary)}'
+        f'{numbers.tiles(summary, story.end_s)}{_lost(summary)}{_gaps(summary)}{_shares(summary)}'
+        f'{_timelines(story, scale)}{_persons(story, scale)}<div class="cards">{_plane(story)}'
+        f'{numbers.speed(summary)}{numbers.live(summary)}'
         f'{_confusion(summary)}{numbers.affect_table(summary)}{numbers.recorded(summary)}</div>{_moments(story)}'
         f'{numbers.cameras_table(summary)}{_words()}{numbers.provenance(summary)}'
     )
@@ -70,6 +71,22 @@ def _lost(summary):
     shown += f'<li>and {len(losses) - 12} faults more, in summary.json</li>' if len(losses) > 12 else ''
     return ('<section class="card lost"><h2>What was lost</h2><p>The rest of this page shows what could be read.</p>'
             f'<ul>{shown}</ul></section>')
+
+
+def _gaps(summary):
+    """Say when no image came, of each camera."""
+    items = ''
+    for topic, figures in (summary.get('cameras') or {}).items():
+        gaps = figures.get('gaps') or {}
+        if gaps.get('count'):
+            listed = ', '.join(f'{duration(gap["seconds"])} from {clock(gap["start_s"])}' for gap in gaps['longest'])
+            rest = gaps['count'] - len(gaps['longest'])
+            items += f'<li>{escape(topic)}: {listed}{f", and {rest} shorter" if rest else ""}</li>'
+    if not items:
+        return ''
+    return ('<section class="card gaps"><h2>Times without an image</h2><p>The recording holds no image of these times, '
+            f'and faces may have new letters after them; nothing is said of what happened there.</p><ul>{items}</ul>'
+            '</section>')
 
 
 def _shares(summary):

@@ -1,5 +1,6 @@
 """What summary.json holds of one recording and one network."""
 
+import math
 import platform
 import time
 from importlib.metadata import version
@@ -29,6 +30,7 @@ def summary_of(bag, identity, judge, truth, seconds, command):
     parts = [part for run in runs.values() for _, part in sorted(run.stretches.items())]
     ranges = intervals(parts)
     faults = bag.faults + losses_of(runs)
+    judge.notes += low_rates_of(runs, judge.max_age_s)
     if told is not None:
         told = dict(told, source=truth.source, intervals={
             name: ranges[name] for name in ('accuracy', 'macro_f1', 'macro_f1_all', 'macro_recall', 'kappa')
@@ -49,7 +51,7 @@ def summary_of(bag, identity, judge, truth, seconds, command):
                 'faults': faults},
         'whole': not (bag.faults or any(run.losses for run in runs.values())),
         'cameras': {camera: dict(figures(run.totals().values), seconds=run.time_s, clock_jumps=run.jumps,
-                                 persons=len(run.persons) or None)
+                                 persons=len(run.persons) or None, **run.cadence.figures())
                     for camera, run in runs.items()},
         'overall': overall, 'truth': told, 'intervals': ranges,
         'recorded': judge.recorded.figures() if judge.recorded else None,
@@ -87,6 +89,23 @@ def losses_of(runs):
             images = f'{run.late} image{"s have" if run.late > 1 else " has"}'
             said.append(f'{camera}: {images} a stamp a little before that of the one before (out of order, or a clock '
                         'was corrected); each counts as taken when the latest before it was')
+    return said
+
+
+def low_rates_of(runs, max_age_s):
+    """Say of which cameras images come so seldom that no face keeps its id from one to the next, and what to do.
+
+    :param runs: {camera: CameraRun}.
+    :param max_age_s: as the tracker's.
+    :returns: list of str.
+    """
+    said = []
+    for camera, run in runs.items():
+        step_s = run.cadence.step_s
+        if step_s is not None and step_s > max_age_s:
+            longer = f'; --max-age {min(math.ceil(2.5 * step_s), 60)} gives them time' if step_s < 60 else ''
+            said.append(f'{camera}: an image every {step_s:.3g} s, and a face that was not seen for {max_age_s:g} s '
+                        f'gets a new id: each image begins new faces{longer}')
     return said
 
 

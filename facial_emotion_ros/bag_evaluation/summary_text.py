@@ -18,8 +18,8 @@ def summary_text(summary):
         f'{faces}, in {percent(overall["coverage"])} of the images',
         '  ' + (', '.join(f'{word} {percent(share)}' for share, word in words) or 'no face was seen'),
         f'  {number(overall["flips_per_minute"])} changes of the word in a minute of a face',
-        *_truth_lines(summary), *_recorded_lines(summary['recorded']), *_live_lines(run.get('live')),
-        *_speed_lines(run), *(f'  {note}' for note in run.get('notes', ()))]
+        *_gap_lines(summary), *_truth_lines(summary), *_recorded_lines(summary['recorded']),
+        *_live_lines(run.get('live')), *_speed_lines(run), *(f'  {note}' for note in run.get('notes', ()))]
     return '\n'.join(lines)
 
 
@@ -58,6 +58,17 @@ def _speed_lines(run):
         return []
     return [f'  {run["times_real_time"]:.2f} times as fast as real time, '
             f'{run["frames_per_second"]:.1f} images a second']
+
+
+def _gap_lines(summary):
+    lines = []
+    for camera, figures in summary['cameras'].items():
+        gaps = figures['gaps']
+        if gaps['count']:
+            longest, many = gaps['longest'][0], '' if gaps['count'] == 1 else 's'
+            lines.append(f'  {camera}: {gaps["count"]} gap{many} of {gaps["seconds"]:.1f} s '
+                         f'without an image, the longest of {longest["seconds"]:.1f} s from {longest["start_s"]:.1f} s')
+    return lines
 
 
 def _truth_lines(summary):

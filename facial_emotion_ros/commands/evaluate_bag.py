@@ -65,6 +65,8 @@ def parser():
                            '%(default)s')
     arguments.add_argument('--every-n', type=int, default=2, help='detect faces in every n-th image and follow them in '
                            'between; default: %(default)s, as the node does')
+    arguments.add_argument('--max-age', type=float, default=1.0, metavar='S', help='a face that was not seen for '
+                           'longer gets a new id; default: %(default)s, as the node does')
     arguments.add_argument('--threads', type=int, default=1, help='of one operator; default: %(default)s')
     many = arguments.add_argument_group('many recordings')
     many.add_argument('--workers', type=int, default=0, metavar='N', help='processes on this machine')
@@ -152,7 +154,7 @@ def _options(asked):
         topics=tuple(asked.topic), bundles=tuple(asked.bundle), engine=asked.engine, detector=asked.detector,
         truth=asked.truth, recorded=asked.recorded, write_bag=asked.write_bag, video=asked.video,
         blur_faces=asked.blur_faces, max_faces=asked.max_faces, long_side_px=asked.long_side, every_n=asked.every_n,
-        threads=asked.threads)
+        max_age_s=asked.max_age, threads=asked.threads)
 
 
 def _single(asked):
@@ -201,7 +203,7 @@ def _live(options):
                            '/opt/ros/<distribution>/setup.bash, or run scripts/setup and then .venv/bin/python')
     parameters = {'inference.threads': options.threads, 'inference.engine': options.engine,
                   'inference.max_faces': options.max_faces, 'detector.long_side_px': options.long_side_px,
-                  'detector.every_n': options.every_n}
+                  'detector.every_n': options.every_n, 'tracker.max_age_s': options.max_age_s}
     for name, value in (('inference.bundle', options.bundles[:1]), ('detector.bundle', (options.detector,))):
         if any(value):
             parameters[name] = value[0]

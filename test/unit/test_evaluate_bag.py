@@ -367,6 +367,40 @@ def test_what_is_left_out_by_name_is_named_with_what_evaluates_it(bag, tmp_path,
     assert '--topic /thermal/image evaluates' in capsys.readouterr().err
 
 
+def test_gaps_are_told_everywhere_when_images_are_missing(bag, tmp_path, capsys):
+    path, later_ns = str(tmp_path / 'holes'), {0: 0, 4: 3 * 10 ** 9, 8: 5 * 10 ** 9}
+    with BagWriter(path) as writer, BagFile(bag) as part:
+        for number, message in enumerate(part.messages([JPEG])):
+            shift_ns = later_ns[number // 4 * 4]
+            fields = message.read()
+            moved = make(COMPRESSED_IMAGE, header=header(START_NS + number * 10 ** 8 + shift_ns), format='jpeg',
+                         data=fields.data)
+            writer.write(JPEG, message.msgtype, message.receive_ns + shift_ns,
+                         typestore().serialize_cdr(moved, COMPRESSED_IMAGE))
+    assert evaluate_bag.main([path, '--output', str(tmp_path / 'out')]) == 0
+    found = summary(tmp_path / 'out')
+    assert found['cameras'][JPEG]['rate_hz'] == 10.0 and found['whole'] is True
+    assert found['cameras'][JPEG]['gaps'] == {'count': 2, 'seconds': 5.2, 'longest': [
+        {'start_s': 0.3, 'seconds': 3.1}, {'start_s': 3.7, 'seconds': 2.1}]}
+    assert '2 gaps of 5.2 s without an image, the longest of 3.1 s from 0.3 s' in capsys.readouterr().out
+    page = content(str(tmp_path / 'out'), 'report.html').decode()
+    assert 'Times without an image' in page and '3.1\u00a0s from 0:00' in page
+    assert evaluate_bag.main([bag, '--output', str(tmp_path / 'even')]) == 0
+    assert summary(tmp_path / 'even')['cameras'][JPEG]['gaps']['count'] == 0
+    assert 'gap' not in capsys.readouterr().out
+    assert 'Times without' not in content(str(tmp_path / 'even'), 'report.html').decode()
+
+
+def test_faces_last_as_long_as_is_asked_for_and_that_is_said_when_images_come_seldom(tmp_path, capsys):
+    path, out = str(tmp_path / 'slow'), str(tmp_path / 'out')
+    write_sample_bag(path, 25, 0.2, width=320, height=240, people=1)
+    assert evaluate_bag.main([path, '--output', out]) == 0
+    told = capsys.readouterr().out
+    assert 'an image every 5 s' in told and '--max-age 13' in told and summary(out)['overall']['faces'] == 5
+    assert evaluate_bag.main([path, '--output', out, '--max-age', '13']) == 0
+    assert 'max-age' not in capsys.readouterr().out and summary(out)['overall']['faces'] == 1
+
+
 def test_images_of_several_sizes_are_read_when_the_camera_changed_its_mode(tmp_path):
     path = str(tmp_path / 'sizes')
     with BagWriter(path) as writer:
@@ -385,6 +419,7 @@ def test_images_of_several_sizes_are_read_when_the_camera_changed_its_mode(tmp_p
     (['--truth', '/nowhere'], 'annotation topic'), (['--truth', 'none.csv'], 'CSV file of intervals'),
     (['--bundle', 'no_such'], 'no_such'), (['--compare', 'no.json'], 'summary.json'),
     (['--recorded', JPEG], 'compare with'), (['--max-faces', '-1'], 'max_faces'), (['--threads', '0'], 'threads'),
+    (['--max-age', '61'], 'max_age_s'),
     (['--workers', '-1'], '--workers'), (['--blur-faces', '--max-faces', '1'], 'nobody blurs'),
     (['--bundle', 'a/esr', '--bundle', 'b/esr'], 'bundles of different names'),
     (['--min-accuracy', '80'], '--min-accuracy of 0 to 1'), (['--max-flips', 'nan'], '--max-flips of 0 to')])
