@@ -23,8 +23,9 @@ def stand_in_node(start_node, ros_environment, tmp_path):
 
     def launch(configuration, **parameters):
         command = [sys.executable, os.path.join(HERE, 'stand_in_node.py'), '--ros-args', '-p',
-                   'diagnostics.period_s:=0.1', '-p', 'input.timeout_s:=30.0', '-p', 'inference.providers:=%s' % PROVIDERS, '-p',
-                   'inference.face_batch:=2', '-p', 'inference.engine_cache:=%s' % (tmp_path / 'engines')]
+                   'diagnostics.period_s:=0.1', '-p', 'input.timeout_s:=30.0', '-p',
+                   'inference.providers:=%s' % PROVIDERS, '-p', 'inference.face_batch:=2', '-p',
+                   'inference.engine_cache:=%s' % (tmp_path / 'engines')]
         started.append(Process(command, dict(ros_environment, STAND_IN=configuration), tmp_path / 'stand_in.log'))
         return started[0]
 
