@@ -3,6 +3,8 @@
 import math
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
+from facial_emotion_ros.image_stamps import ODD_STAMPS
+
 # The levels of diagnostic_msgs/DiagnosticStatus.
 OK, WARN, ERROR = 0, 1, 2
 
@@ -26,13 +28,16 @@ _SUFFERS = {
     'bad': 'A malformed image was dropped %.1f s ago: %s',
     'expired': 'An image that was too old was dropped %.1f s ago: %s',
     'unstamped': 'An image without a stamp came %.1f s ago: %s',
+    'frozen': 'An image with the stamp of the one before came %.1f s ago: %s',
+    'backwards': 'The stamps of the images went back %.1f s ago: %s',
     'future': 'An image with a stamp in the future came %.1f s ago: %s',
+    'past': 'An image with a stamp far in the past came %.1f s ago: %s',
     'refused_ids': 'Faces of a list were left out %.1f s ago: %s',
 }
 
 #: The numbers that diagnostics show of the input; see FrameTally.
-_COUNTS = ('received', 'processed', 'replaced', 'bad', 'expired', 'failed', 'waiting', 'in_work', 'unstamped', 'future',
-           'refused_ids', 'refused_requests', 'clock_jumps')
+_COUNTS = ('received', 'processed', 'replaced', 'bad', 'expired', 'failed', 'waiting', 'in_work') + ODD_STAMPS + (
+    'refused_ids', 'refused_requests', 'clock_jumps')
 
 #: What usually keeps an image in a stage, and the next step.
 _SLOW_STAGES = {

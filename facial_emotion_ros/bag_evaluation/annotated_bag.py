@@ -68,7 +68,7 @@ class AnnotatedBag:
             topic = f'humans/faces/{estimate.face_id}'
             self._write(frame, f'{topic}/roi', ROI, make(ROI, header=head, **box_parts(estimate, *sides)))
             word = _expression(head, estimate)
-            if rhythm.lets_through(estimate.face_id, word):
+            if rhythm.lets_through(estimate.face_id, word, frame.receive_ns / 1e9):
                 self._write(frame, f'{topic}/expression', EXPRESSION, word)
 
     def close(self):

@@ -1,6 +1,7 @@
 """What the node publishes in input.mode humans: the expression of each face that others have found, nothing else."""
 
 import threading
+import time
 
 from hri_msgs.msg import Expression
 from vision_msgs.msg import VisionInfo
@@ -72,7 +73,7 @@ class CropOutputs:
         word = messages.expression_message(header, estimate, contempt_as)
         with self._lock:
             publisher = self._by_id.get(face_id)
-            if publisher is not None and self._rhythm.lets_through(face_id, word):
+            if publisher is not None and self._rhythm.lets_through(face_id, word, time.monotonic()):
                 publisher.publish(word)
 
     def forget_faces(self):

@@ -28,10 +28,12 @@ class CropWorker(FrameWorker):
         """
         self._tally.drop(self._slot, face_id)
 
-    def _estimate(self, crop):
+    def _estimate(self, crop, checked):
         check_size(crop.message.height, crop.message.width)
         image = image_of(crop.message)
         self._reached('detecting faces')
-        self._pipeline.smoothing.keep(self._outputs.face_ids())
-        estimate = read_crop(self._pipeline, image, crop.key, self._stamp_s(crop))
+        face_ids = self._outputs.face_ids()
+        self._pipeline.smoothing.keep(face_ids)
+        self._stamps.keep(face_ids)
+        estimate = read_crop(self._pipeline, image, crop.key, checked.time_s)
         return lambda: self._outputs.publish(crop.header, crop.key, estimate, self._value('output.contempt_as'))

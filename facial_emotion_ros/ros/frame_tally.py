@@ -3,11 +3,10 @@
 import threading
 from collections import deque
 
+from facial_emotion_ros.image_stamps import ODD_STAMPS
+
 #: What may become of a frame that was received.
 OUTCOMES = ('processed', 'replaced', 'bad', 'expired', 'failed')
-
-#: What may be odd about the stamp of a frame that is worked on all the same.
-ODD_STAMPS = ('unstamped', 'future')
 
 #: What else happens and is counted: ids of a list that were left out, requests that hold too much, steps of the clock.
 EVENTS = ('refused_ids', 'refused_requests', 'clock_jumps')

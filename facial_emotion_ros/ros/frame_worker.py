@@ -9,13 +9,12 @@ from facial_emotion_ros.frame_slot import FrameSlot
 from facial_emotion_ros.ros.camera_image import image_of
 from facial_emotion_ros.ros.face_rules import FaceRules
 from facial_emotion_ros.ros.log_limits import FAULT
+from facial_emotion_ros.ros.stamp_check import StampCheck
 
 #: The worker looks up from an empty slot this often, to see whether it shall end.
 _TAKE_TIMEOUT_S = 0.5
 #: A frame_id is no longer than this: every answer repeats it, that of each face too.
 _FRAME_ID_LENGTH = 256
-#: A stamp may lie this far ahead of our clock: clocks of two machines differ, and a simulated one goes in steps.
-_AHEAD_S = 0.5
 
 
 class FrameWorker:
@@ -36,6 +35,7 @@ class FrameWorker:
         self._rules = FaceRules(self._value)
         self._outputs = outputs
         self._tally = tally
+        self._stamps = StampCheck(node, tally)
         self._slot = FrameSlot()
         self._stopping = threading.Event()
         self._paused = False
@@ -109,20 +109,23 @@ class FrameWorker:
         try:
             if self._forget.is_set():
                 self._forget.clear()
+                self._stamps.keep(())
                 self._pipeline.reset()
             _check_frame_id(message.header.frame_id)
-            self._look_at_stamp(message)
-            age_s, max_age_s = self._age_s(message), self._value('input.max_age_s')
-            if age_s is not None and 0.0 < max_age_s < age_s:
-                return 'expired', None, 'it was %.1f s old, input.max_age_s is %g' % (age_s, max_age_s)
+            checked = self._stamps.take(message.header, getattr(message, 'key', ''))
+            if checked.begins_anew:
+                self._pipeline.reset()
+            max_age_s = self._value('input.max_age_s')
+            if checked.late_s is not None and 0.0 < max_age_s < checked.late_s:
+                return 'expired', None, 'it was %.1f s old, input.max_age_s is %g' % (checked.late_s, max_age_s)
             self._rules.hand_over(self._pipeline)
-            publish = self._estimate(message)
+            publish = self._estimate(message, checked)
             with self._publishing:
                 if self._stopping.is_set() or self._paused:
                     return 'expired', None, ''  # the node was told to stop meanwhile
                 self._reached('publishing')
                 publish()
-            return 'processed', self._age_s(message), ''
+            return 'processed', self._stamps.age_s(checked), ''
         except BadImage as fault:
             self._log.warning('Dropped an image: %s' % fault, **FAULT)
             return 'bad', None, _sentence(fault)
@@ -133,21 +136,23 @@ class FrameWorker:
             self._tell_once(fault)
             return 'failed', None, _sentence(fault)
 
-    def _estimate(self, message):
+    def _estimate(self, message, checked):
         """Work on one image.
 
+        :param message: what was offered.
+        :param checked: CheckedImage.
         :returns: function that publishes what came out.
         """
         image = image_of(message)
         self._reached('detecting faces')
-        estimates = self._pipeline.estimate(image, self._stamp_s(message), self._until_s(message))
+        estimates = self._pipeline.estimate(image, checked.time_s, self._until_s(checked))
         return lambda: self._outputs.publish(message.header, image, estimates, self._pipeline.tracker.live_ids,
                                              self._value('output.contempt_as'))
 
-    def _until_s(self, message):
+    def _until_s(self, checked):
         """Return when the answer shall be there by the steady clock; None where there is no deadline."""
         deadline_s = self._value('inference.deadline_ms') * 1e-3
-        return time.monotonic() + deadline_s - (self._age_s(message) or 0.0) if deadline_s > 0 else None
+        return time.monotonic() + deadline_s - (self._stamps.age_s(checked) or 0.0) if deadline_s > 0 else None
 
     def _tell_once(self, fault):
         """Log a traceback for the first fault of its kind, and one throttled line for those that follow."""
@@ -159,29 +164,6 @@ class FrameWorker:
                             '%s\n%s' % (fault, traceback.format_exc()))
         else:
             self._log.error('Dropped one more frame for a reason logged before: %s' % fault, **FAULT)
-
-    def _stamp_s(self, message):
-        """Return when the image was taken; a camera that stamps nothing gets the time of now, as tracks need one."""
-        return (_stamp_ns(message) or self._node.get_clock().now().nanoseconds) * 1e-9
-
-    def _look_at_stamp(self, message):
-        """Book a stamp that cannot be right; the image is worked on all the same."""
-        stamp_ns = _stamp_ns(message)
-        ahead_s = (stamp_ns - self._node.get_clock().now().nanoseconds) * 1e-9
-        if not stamp_ns:
-            self._tally.odd_stamp('unstamped', time.monotonic(), 'its age is unknown; have the driver stamp images')
-        elif ahead_s > _AHEAD_S:
-            clock = self._node.get_clock()
-            waits = clock.ros_time_is_active and not clock.now().nanoseconds
-            self._tally.odd_stamp('future', time.monotonic(), (
-                'use_sim_time is true, but no time has come on /clock; play it, or set use_sim_time to false' if waits
-                else 'by %.1f s; compare the clocks of camera and node, and use_sim_time' % ahead_s))
-
-    def _age_s(self, message):
-        """Return how long ago the image was taken; None where its stamp does not tell."""
-        stamp_ns = _stamp_ns(message)
-        age_s = (self._node.get_clock().now().nanoseconds - stamp_ns) * 1e-9
-        return max(age_s, 0.0) if stamp_ns and age_s >= -_AHEAD_S else None
 
     def _reached(self, stage):
         self._tally.reached(stage, time.monotonic())
@@ -199,7 +181,3 @@ def _check_frame_id(frame_id):
 def _sentence(fault):
     """Return what an exception says, and its name where it says nothing."""
     return str(fault) or type(fault).__name__
-
-
-def _stamp_ns(message):
-    return message.header.stamp.sec * 1000000000 + message.header.stamp.nanosec

@@ -1,6 +1,7 @@
 """The ROS4HRI side of the outputs: topics that come and go with the faces. Source: REP-155."""
 
 import threading
+import time
 from collections import namedtuple
 
 from hri_msgs.msg import Expression, IdsList, NormalizedRegionOfInterest2D
@@ -68,7 +69,7 @@ class HumansOutput:
                 topics = self._by_id[estimate.face_id]
                 topics.roi.publish(messages.roi_message(header, estimate, height, width))
                 word = messages.expression_message(header, estimate, contempt_as)
-                if self._rhythm.lets_through(estimate.face_id, word):
+                if self._rhythm.lets_through(estimate.face_id, word, time.monotonic()):
                     topics.expression.publish(word)
                 if topics.cropped.get_subscription_count() > 0:
                     topics.cropped.publish(messages.cropped_message(header, image, estimate.box))

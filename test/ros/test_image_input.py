@@ -1,11 +1,13 @@
 """The image subscription: lazy, as reliable as the camera, and hard to kill."""
 
+import functools
 import time
 
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
+from hri_msgs.msg import IdsList
 from rclpy.parameter import Parameter
 from rclpy.qos import ReliabilityPolicy
 from vision_msgs.msg import Detection2DArray
@@ -176,6 +178,62 @@ def test_stamps_of_the_future_are_flagged_and_give_no_age_when_the_cameras_clock
     assert status.level == DiagnosticStatus.WARN and 'in the future' in status.message
     assert int(health.values('input')['future']) == counts['processed'] > 0
     assert health.values('inference')['age_max_ms'] == ''
+
+
+def shoot_with(peer, camera, stamp_of):
+    """Return a function that shoots the next image, stamped with the seconds that `stamp_of` has for its number."""
+    shot = []
+
+    def shoot():
+        stamp_ns = int(stamp_of(len(shot)) * 1e9)
+        shot.append(camera.shoot(stamp=Time(sec=stamp_ns // 10 ** 9, nanosec=stamp_ns % 10 ** 9)))
+
+    return shoot
+
+
+def now_s(peer):
+    """Return the time of day."""
+    return peer.node.get_clock().now().nanoseconds / 1e9
+
+
+def test_odd_stamps_are_counted_and_named_and_give_no_age(start_node, peer):
+    start_node()
+    camera, health, heard = peer.camera(), peer.health(), peer.listen(Detection2DArray, 'detections')
+    processed = 0
+    # A driver that stamps its uptime; one that stamps all alike; one whose clock goes back by a millisecond each time.
+    for kind, words, ages, stamp_of in (('past', 'far in the past', 0, lambda began_s, _: now_s(peer) - 1.7e9),
+                                        ('frozen', 'the stamp of the one before', 1, lambda began_s, _: began_s),
+                                        ('backwards', 'went back', 2, lambda began_s, number: began_s - number * 1e-3)):
+        heard.clear()
+        shoot = shoot_with(peer, camera, functools.partial(stamp_of, now_s(peer)))
+        peer.wait(lambda: len(heard) >= 3, 'answers', each=shoot, every_s=0.2)
+        counts = peer.counts_from_now(health)
+        new, processed = counts['processed'] - processed, counts['processed']
+        status, values = health.parts()['input'], health.values('input')
+        assert status.level == DiagnosticStatus.WARN and words in status.message
+        assert int(values[kind]) == new - (kind != 'past') >= 2, 'the first of them has an ordinary stamp'
+        found = health.values('inference')
+        assert (found['age_max_ms'] == '') is (ages == 0), 'an odd stamp gives an age'
+        assert len({face.id for message in heard for face in message.detections}) == 1, 'a face was forgotten'
+    assert int(values['unstamped']) == int(values['future']) == 0
+
+
+def test_a_face_that_has_left_is_given_up_when_all_stamps_are_alike(start_node, peer):
+    start_node(tracker__max_age_s=0.5)
+    camera, heard, stamp = peer.camera(), peer.listen(IdsList, '/humans/faces/tracked'), Time(sec=5)
+    peer.wait(lambda: heard and heard[-1].ids, 'a face', each=lambda: camera.shoot(stamp=stamp))
+    empty = image_fields(np.zeros((480, 640, 3), np.uint8))
+    # By the stamps alone, no time would pass: neither for the tracker nor for the smoothing.
+    peer.wait(lambda: not heard[-1].ids, 'an empty list', each=lambda: camera.shoot(stamp=stamp, **empty))
+
+
+def test_a_recording_that_begins_again_is_named_and_its_faces_are_new(start_node, peer):
+    start_node()
+    camera, health, heard = peer.camera(), peer.health(), peer.listen(Detection2DArray, 'detections')
+    began_s, length = now_s(peer), 6
+    shoot = shoot_with(peer, camera, lambda number: began_s + number % length * 0.2)
+    peer.wait(lambda: len({face.id for message in heard for face in message.detections}) == 2, 'a new id', each=shoot)
+    peer.wait(lambda: 'the faces before are forgotten' in health.parts()['input'].message, 'a warning')
 
 
 def test_the_log_tells_once_that_images_stay_away_and_once_that_they_come_again(start_node, peer):

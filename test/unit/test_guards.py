@@ -33,8 +33,8 @@ FORBIDDEN_ARROWS = (
 
 #: Modules that the design puts at the left end of the arrows: they import no other module but these.
 LEAVES = {'emotions': set(), 'plain_text': set(), 'errors': {'plain_text'}, 'image': {'errors'},
-          'metrics': {'emotions', 'errors'}, 'frame_slot': {'errors'}, 'health': {'errors'}, 'clock_watch': set(),
-          'image_stamps': set(), 'face_tracker': {'errors', 'image_stamps'},
+          'metrics': {'emotions', 'errors'}, 'frame_slot': {'errors'}, 'health': {'errors', 'image_stamps'},
+          'clock_watch': set(), 'image_stamps': set(), 'face_tracker': {'errors', 'image_stamps'},
           'compressed_image': {'errors', 'picture_headers'}, 'picture_headers': {'errors', 'image'}}
 
 #: A module reads in one sitting.

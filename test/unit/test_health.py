@@ -5,12 +5,13 @@ import math
 import pytest
 
 from facial_emotion_ros.health import ERROR, OK, WARN, inference_health, input_health, percentile, rate
+from facial_emotion_ros.image_stamps import ODD_STAMPS
 
 
 def counts(**changes):
     """Return counts of a node that has just begun, with some changes."""
     book = dict.fromkeys(('received', 'processed', 'replaced', 'bad', 'expired', 'failed', 'waiting', 'in_work',
-                          'unstamped', 'future', 'refused_ids', 'refused_requests', 'clock_jumps'), 0)
+                          *ODD_STAMPS, 'refused_ids', 'refused_requests', 'clock_jumps'), 0)
     book.update(arrivals_s=[], ages_s=[], works_s=[], taken_s=None, stage='decoding', stage_since_s=None)
     book.update(changes)
     return book
@@ -47,6 +48,11 @@ INPUTS = [
     ('a stamp ahead', {'arrivals_s': STEADY, 'faults': {'future': (98.0, 'by 3 s')}}, WARN, 'in the future'),
     ('a list of too many faces', {'arrivals_s': STEADY, 'faults': {'refused_ids': (98.0, 'got 99')}}, WARN,
      'left out 2.0 s ago: got 99'),
+    ('stamps all alike', {'arrivals_s': STEADY, 'faults': {'frozen': (98.0, 'its age is unknown')}}, WARN,
+     'the stamp of the one before came 2.0 s ago: its age is unknown'),
+    ('stamps that go back', {'arrivals_s': STEADY, 'faults': {'backwards': (98.0, 'by 0.001 s')}}, WARN,
+     'stamps of the images went back 2.0 s ago: by 0.001 s'),
+    ('a stamp long past', {'arrivals_s': STEADY, 'faults': {'past': (98.0, 'by 9 s')}}, WARN, 'far in the past'),
     ('failed work is no fault of the input', {'arrivals_s': STEADY, 'faults': {'failed': (99.0, 'x')}}, OK, 'come'),
 ]
 
@@ -63,6 +69,12 @@ def test_a_fault_shows_for_ten_seconds_when_all_is_well_since(ago_s, shows):
     faults = {'bad': (100.0 - ago_s, 'x'), 'failed': (100.0 - ago_s, 'x')}
     assert judge_input(arrivals_s=STEADY, faults=faults)[0] == (WARN if shows else OK)
     assert inference_health(100.0, counts(), 'cpu', '', faults)[0] == (ERROR if shows else OK)
+
+
+def test_every_odd_stamp_is_counted_and_told_when_the_input_is_judged():
+    for kind in ODD_STAMPS:
+        level, message, values = judge_input(arrivals_s=STEADY, faults={kind: (99.0, 'why')}, **{kind: 7})
+        assert (level, values[kind]) == (WARN, 7) and message.endswith('why')
 
 
 def test_counts_are_among_the_values_when_the_input_is_judged():

@@ -87,21 +87,13 @@ def test_an_estimate_is_refused_when_a_number_of_either_reading_is_not_finite(fi
     check_finite([face(reading())])
 
 
-def word_at(stamp_s, text=''):
-    """Return an expression."""
-    message = Expression(expression=text)
-    message.header.stamp.sec, message.header.stamp.nanosec = int(stamp_s), int(round(stamp_s % 1 * 1e9))
-    return message
-
-
 def test_the_unknown_is_told_at_once_and_then_once_a_second_when_it_lasts():
-    rhythm = UnknownRhythm()
-    told = [step / 10 for step in range(35) if rhythm.lets_through('abcde', word_at(100 + step / 10))]
+    rhythm, unknown, happy = UnknownRhythm(), Expression(), Expression(expression='happy')  # all with one stamp
+    told = [step / 10 for step in range(35) if rhythm.lets_through('abcde', unknown, 100 + step / 10)]
     assert told == [0.0, 1.0, 2.0, 3.0]
-    assert rhythm.lets_through('other', word_at(103.4))
-    assert all(rhythm.lets_through('abcde', word_at(104 + step / 10, 'happy')) for step in range(5))
-    assert rhythm.lets_through('abcde', word_at(104.5))
-    assert not rhythm.lets_through('abcde', word_at(104.6))
-    assert rhythm.lets_through('abcde', word_at(3.0)), 'silent since the clock was set back'
+    assert rhythm.lets_through('other', unknown, 103.4)
+    assert all(rhythm.lets_through('abcde', happy, 104 + step / 10) for step in range(5))
+    assert rhythm.lets_through('abcde', unknown, 104.5)
+    assert not rhythm.lets_through('abcde', unknown, 104.6)
     rhythm.forget('abcde')
-    assert rhythm.lets_through('abcde', word_at(3.1))
+    assert rhythm.lets_through('abcde', unknown, 104.7)
