@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import re
+import secrets
 import socket
 import sys
 import tempfile
@@ -120,17 +121,35 @@ def _join(ray, address, undo):
         return
     _expect_answer(ray, address)
     settings = {'log_to_driver': False, 'logging_level': logging.ERROR}
-    if address == 'local':
-        # Its logs and sockets would stay below /tmp/ray, which everybody may write to.
-        place = undo.enter_context(tempfile.TemporaryDirectory(prefix='facial_emotion_', dir=_short_folder(),
-                                                               ignore_cleanup_errors=True))
-        settings.update(include_dashboard=False, _temp_dir=place)
     try:
-        ray.init(address, **settings)
+        with contextlib.ExitStack() as meanwhile:
+            if address == 'local':
+                settings.update(_settings_of_own(undo, meanwhile))
+            ray.init(address, **settings)
     except Exception as error:  # each way of failing has its own kind
         raise FacialEmotionError(f'expected a cluster of Ray at {address}, got {one_line(error)}; start one by `ray '
                                  'start --head`, or say --ray local') from error
     undo.callback(ray.shutdown)
+
+
+def _settings_of_own(undo, meanwhile):
+    """Return settings for a cluster of this process alone, which leaves nothing behind and asks nobody.
+
+    :param undo: ExitStack of the cluster.
+    :param meanwhile: ExitStack of its start.
+    """
+    # Its logs and sockets would stay below /tmp/ray, which everybody may write to, and its password in the home folder.
+    place = undo.enter_context(tempfile.TemporaryDirectory(prefix='facial_emotion_', dir=_short_folder(),
+                                                           ignore_cleanup_errors=True))
+    os.environ.setdefault('RAY_AUTH_TOKEN', secrets.token_hex(32))
+    # Even without usage statistics Ray asks the metadata servers of three clouds where it runs, unless this file in the
+    # home folder says so. Workers have the user's home, where keys for storage may lie.
+    with open(os.path.join(place, 'ray_bootstrap_config.yaml'), 'w') as file:
+        file.write('{}\n')
+    home = os.path.expanduser('~')
+    meanwhile.callback(os.environ.__setitem__, 'HOME', home)
+    os.environ['HOME'] = place
+    return {'include_dashboard': False, '_temp_dir': place, 'runtime_env': {'env_vars': {'HOME': home}}}
 
 
 def _short_folder():
