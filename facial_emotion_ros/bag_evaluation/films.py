@@ -14,7 +14,10 @@ def film_names(cameras):
 
 
 class Films:
-    """Writes what each camera saw, with the faces' estimates drawn. names: of the files that are complete."""
+    """Writes what each camera saw, with the faces' estimates drawn.
+
+    names: of the files that are complete; notes: what there is to say of them.
+    """
 
     def __init__(self, folder, cameras):
         """Begin.
@@ -22,7 +25,7 @@ class Films:
         :param folder: for the films.
         :param cameras: topics.
         """
-        self.names = set()
+        self.names, self.notes = set(), []
         self._films = {camera: AnnotatedFilm(folder, name) for camera, name in film_names(cameras).items()}
 
     def add(self, camera, picture, time_s):
@@ -35,7 +38,9 @@ class Films:
         :raises OSError: if the disk did not take one.
         """
         for film in self._films.values():
-            self.names |= {film.close()} - {''}
+            name = film.close()
+            self.names |= {name} - {''}
+            self.notes += [f'{name}: {film.note}'] if film.note else []
 
     def discard(self):
         """Delete what was begun."""

@@ -116,6 +116,7 @@ class Judge:
         for name, sink in self._sinks.items():
             sink.close()
             self.written |= sink.names if isinstance(sink, Films) else {name}
+            self.notes += sink.notes if isinstance(sink, Films) else []
         self._sinks = {}
 
     def discard(self):

@@ -62,7 +62,7 @@ def unpacked(raw):
     """
     if bytes(raw[:4]) != ZSTD:
         return raw
-    zstd = _zstd()
+    zstd = zstandard()
     unpacker = zstd.ZstdDecompressor()
     try:
         content = unpacker.decompress(bytes(raw), max_length=_MAX_MESSAGE)
@@ -75,7 +75,7 @@ def unpacked(raw):
 
 def _unpack(path, target, faults):
     """Decompress a file, as far as it goes."""
-    zstd = _zstd()
+    zstd = zstandard()
     try:
         with zstd.open(path, 'rb') as packed, open(target, 'wb') as file:
             shutil.copyfileobj(packed, file, 1 << 20)
@@ -106,7 +106,7 @@ def _replay_log(path, target, faults):
             os.remove(target + log)
 
 
-def _zstd():
+def zstandard():
     """Give the module of Zstandard: Python's own from 3.14 on, else the one that rosbags brings along."""
     try:
         from compression import zstd

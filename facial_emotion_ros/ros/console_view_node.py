@@ -98,6 +98,8 @@ class ConsoleView(Node):
 
     def _write_pictures(self):
         files = [self._film.close()]
+        if self._film.note:
+            self.get_logger().warning('%s: %s.' % (files[0], self._film.note))
         if self._best is not None:
             good, jpeg = cv2.imencode('.jpg', self._best, [cv2.IMWRITE_JPEG_QUALITY, 90])
             if good:

@@ -1,11 +1,15 @@
 """The annotated film: it plays at the stream's speed, whatever the encoder, and is whole or absent."""
 import os
+import subprocess
 
 import cv2
 import numpy as np
 import pytest
+from small_disk import small_disk
 
+from facial_emotion_ros import annotated_film, h264
 from facial_emotion_ros.annotated_film import ENCODERS, AnnotatedFilm
+from facial_emotion_ros.h264 import h264_program
 
 
 def frame(value, width=64, height=48):
@@ -24,15 +28,11 @@ def played(path):
         levels.append(int(np.median(image)))
 
 
-def encoder(suffix):
-    """Give one encoder, or skip."""
-    [(_, letters)] = [pair for pair in ENCODERS if pair[0] == suffix]
-    return [(suffix, letters)]
-
-
-@pytest.mark.parametrize('suffix', ['.mp4', '.avi'])
-def test_film_has_the_streams_speed_when_written(tmp_path, suffix):
-    film = AnnotatedFilm(str(tmp_path), encoders=encoder(suffix))
+@pytest.mark.parametrize('suffix, encoder', ENCODERS)
+def test_film_has_the_streams_speed_when_written(tmp_path, suffix, encoder):
+    if encoder == 'h264' and not h264_program():
+        pytest.skip('there is no ffmpeg with libx264: pip install imageio-ffmpeg')
+    film = AnnotatedFilm(str(tmp_path), encoders=[(suffix, encoder)])
     for number in range(24):
         film.add(frame(number * 10), 100.0 + number / 8)
         assert not (tmp_path / ('annotated' + suffix)).exists(), 'not before it is whole'
@@ -81,3 +81,80 @@ def test_former_film_is_replaced_when_written_again(tmp_path):
         film.add(frame(value), 0.0)
         film.close()
     assert cv2.imread(str(tmp_path / 'annotated' / '000001.jpg')).mean() > 200
+
+
+needs_h264 = pytest.mark.skipif(not h264_program(),
+                                reason='there is no ffmpeg with libx264: pip install imageio-ffmpeg')
+
+
+@needs_h264
+@pytest.mark.parametrize('width, height', [(64, 48), (65, 47)])
+def test_film_is_what_browsers_play_when_ffmpeg_is_there(tmp_path, width, height):
+    contents = []
+    for name in ('one', 'two'):
+        film = AnnotatedFilm(str(tmp_path), name)
+        for number in range(15):
+            film.add(frame(number * 16, width, height), number / 10)
+        assert film.close() == name + '.mp4' and film.note == ''
+        contents.append((tmp_path / (name + '.mp4')).read_bytes())
+    assert contents[0] == contents[1]
+    told = subprocess.run([h264_program(), '-hide_banner', '-i', str(tmp_path / 'one.mp4')], stderr=subprocess.PIPE,
+                          stdin=subprocess.DEVNULL).stderr
+    assert b'Video: h264' in told and b'yuv420p' in told
+    assert contents[0].index(b'moov') < contents[0].index(b'mdat'), 'it begins to play before all of it is there'
+
+
+def test_one_sentence_says_what_to_do_when_there_is_no_h264(tmp_path, monkeypatch):
+    monkeypatch.setattr(h264, '_packaged', lambda: None)
+    monkeypatch.setenv('PATH', str(tmp_path))
+    h264_program.cache_clear()
+    try:
+        film = AnnotatedFilm(str(tmp_path))
+        film.add(frame(90), 0.0)
+        assert film.close() in ('annotated.mp4', 'annotated.avi', 'annotated')
+        assert film.note == annotated_film.NO_H264 and 'imageio-ffmpeg' in film.note
+    finally:
+        h264_program.cache_clear()
+
+
+@needs_h264
+def test_nothing_is_left_when_a_film_is_given_up_or_its_encoder_dies(tmp_path):
+    film = AnnotatedFilm(str(tmp_path))
+    for number in range(12):
+        film.add(frame(number), number / 10)
+    film.discard()
+    assert os.listdir(str(tmp_path)) == []
+    film = AnnotatedFilm(str(tmp_path))
+    for number in range(12):
+        film.add(frame(number), number / 10)
+    film._writer._process.kill()
+    with pytest.raises(OSError, match='ffmpeg could not write the film'):
+        film.close()
+    film.discard()
+    assert os.listdir(str(tmp_path)) == []
+
+
+@pytest.mark.parametrize('encoders', [[pair] for pair in ENCODERS] + [[]])
+def test_the_disk_is_named_when_it_takes_no_more(tmp_path, encoders):
+    if encoders == [('.mp4', 'h264')] and not h264_program():
+        pytest.skip('there is no ffmpeg with libx264: pip install imageio-ffmpeg')
+    noise = np.random.RandomState(3)
+    with small_disk(tmp_path / 'disk', 64) as disk:
+        film = AnnotatedFilm(str(disk.path), encoders=encoders)
+        with pytest.raises(OSError, match='full|No space'):
+            for number in range(40):
+                film.add(noise.randint(0, 255, (240, 320, 3)).astype(np.uint8), number / 10)
+            film.close()
+        film.discard()
+        assert os.listdir(str(disk.path)) == []
+
+
+def test_a_folder_of_another_s_stays_when_a_film_of_pictures_has_its_name(tmp_path):
+    (tmp_path / 'annotated').mkdir()
+    (tmp_path / 'annotated' / 'holiday.jpg').write_text('mine')
+    film = AnnotatedFilm(str(tmp_path), encoders=())
+    film.add(frame(10), 0.0)
+    with pytest.raises(OSError, match='what no film is made of'):
+        film.close()
+    film.discard()
+    assert os.listdir(str(tmp_path)) == ['annotated'] and (tmp_path / 'annotated' / 'holiday.jpg').exists()

@@ -13,6 +13,7 @@ from facial_emotion_ros.bags.content_hash import hash_of
 from facial_emotion_ros.bags.frames import read_frames
 from facial_emotion_ros.bags.message_types import COMPRESSED_IMAGE, IMAGE, as_ros2, header, make, typestore
 from facial_emotion_ros.bags.sample_bag import ANNOTATION, CAMERA, START_NS, write_sample_bag
+from facial_emotion_ros.bags.scratch import zstandard
 from facial_emotion_ros.bags.writer import BagWriter
 from facial_emotion_ros.errors import BadBag
 
@@ -294,7 +295,7 @@ def test_compressed_recordings_are_read_with_and_without_metadata(tmp_path, stor
 
 
 def test_the_begin_is_read_when_a_compressed_file_was_cut(tmp_path):
-    from backports import zstd
+    zstd = zstandard()
 
     big = [make(IMAGE, header=header(START_NS), height=600, width=800, encoding='bgr8', step=2400,
                 data=np.random.default_rng(number).integers(0, 255, 600 * 2400, np.uint8)) for number in range(8)]

@@ -7,6 +7,7 @@ import shutil
 import sys
 import threading
 
+import numpy as np
 import pytest
 
 if sys.version_info < (3, 10):
@@ -17,8 +18,10 @@ webdriver = pytest.importorskip('selenium.webdriver', reason='selenium is not in
 from invented_fleet import invented_fleet  # noqa: E402
 from invented_story import invented_story, summary_of, usual_story  # noqa: E402
 
+from facial_emotion_ros.annotated_film import AnnotatedFilm  # noqa: E402
 from facial_emotion_ros.bag_evaluation.fleet_report import fleet_html  # noqa: E402
 from facial_emotion_ros.bag_evaluation.report import report_html  # noqa: E402
+from facial_emotion_ros.h264 import h264_program  # noqa: E402
 
 #: Silence, no first steps, nothing fetched on its own behalf.
 FLAGS = ('--headless=new', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-sync',
@@ -265,3 +268,25 @@ def test_words_stand_out_from_the_ground_when_the_colours_are_dark(browser, repo
         assert abs(sum(ground) - sum(ink)) > 450
         grounds.append(sum(ground))
     assert grounds[0] > 700 and grounds[1] < 200
+
+
+#: Whether the browser decodes a film's first image: its width, or the browser's words.
+FILM = """
+const done = arguments[arguments.length - 1], film = document.createElement('video');
+film.onloadeddata = () => done(film.videoWidth);
+film.onerror = () => done(film.error.message);
+film.muted = true; film.preload = 'auto'; film.src = arguments[0]; document.body.append(film);
+"""
+
+
+def test_the_film_plays_when_ffmpeg_made_it(browser, tmp_path):
+    if not h264_program():
+        pytest.skip('there is no ffmpeg with libx264: pip install imageio-ffmpeg')
+    film = AnnotatedFilm(str(tmp_path))
+    for number in range(20):
+        film.add(np.full((48, 64, 3), 10 * number, np.uint8), number / 10)
+    assert film.close() == 'annotated.mp4'
+    page = tmp_path / 'page.html'
+    page.write_text('<body></body>')
+    browser.get(page.as_uri())
+    assert browser.execute_async_script(FILM, 'annotated.mp4') == 64

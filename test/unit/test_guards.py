@@ -16,7 +16,7 @@ WORKSTATION_ROOMS = ('learning', 'evaluation', 'bags', 'bag_evaluation', 'comman
 #: The only foreign packages that a robot's modules may import anywhere, and those for ros/ alone.
 ROBOT_PACKAGES = {'cv2', 'numpy', 'onnxruntime', 'yaml'}
 #: Packages that a robot may have: imported where they are needed, and told where they are missing.
-OPTIONAL_PACKAGES = {'openvino', 'rosbags'}
+OPTIONAL_PACKAGES = {'imageio_ffmpeg', 'openvino', 'rosbags'}
 ROS_PACKAGES = {'ament_index_python', 'builtin_interfaces', 'cv_bridge', 'diagnostic_msgs', 'geometry_msgs', 'hri_msgs',
                 'launch', 'launch_ros', 'lifecycle_msgs', 'rcl_interfaces', 'rclpy', 'rosgraph_msgs', 'sensor_msgs',
                 'std_msgs', 'std_srvs', 'vision_msgs'}
