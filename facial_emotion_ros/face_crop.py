@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from facial_emotion_ros.errors import BadModel, BadParameter
+from facial_emotion_ros.model_bundle import INPUT_RANGES
 
 _COLORS = ('gray_x3', 'bgr')
 
@@ -72,15 +73,12 @@ class CropGeometry:
 
         :raises BadModel: naming the field, what was expected and what came.
         """
-        rules = (
-            ('size_px', 8 <= self.size_px <= 1024, '8 to 1024'),
+        rules = [
             ('color', self.color in _COLORS, 'one of %s' % (_COLORS,)),
-            ('scale', math.isfinite(self.scale) and self.scale > 0, 'a positive number'),
             ('via_px', self.via_px == 0 or 8 <= self.via_px <= 1024, '0 or 8 to 1024'),
-            ('margin', math.isfinite(self.margin) and 0.1 <= self.margin <= 10, '0.1 to 10'),
-            ('center_x', 0 <= self.center_x <= 1, '0 to 1'),
-            ('center_y', 0 <= self.center_y <= 1, '0 to 1'),
-        )
+        ]
+        rules += [(name, low <= getattr(self, name) <= high, '%g to %g' % (low, high))
+                  for name, (low, high) in sorted(INPUT_RANGES.items())]
         for name, holds, expected in rules:
             if not holds:
                 raise BadModel('manifest: input.%s: expected %s, got %r' % (name, expected, getattr(self, name)))

@@ -2,14 +2,16 @@
 
 import hashlib
 import json
+import logging
 import os
 import re
+import shlex
 import shutil
 import tempfile
 from dataclasses import dataclass, field, replace
-from typing import Any, Dict, Mapping, Optional
+from typing import Any, Dict, Mapping, NamedTuple, Optional
 
-from facial_emotion_ros.atomic_file import settle
+from facial_emotion_ros.atomic_file import settle, write_whole
 from facial_emotion_ros.emotions import EMOTIONS
 from facial_emotion_ros.errors import BadModel, FacialEmotionError
 from facial_emotion_ros.installed_files import find_shared
@@ -25,33 +27,54 @@ MAX_IR_VERSION = 7
 
 MANIFEST_FILE = 'manifest.json'
 MODEL_FILE = 'model.onnx'
+#: The field of `model` that holds the SHA-256 of all the rest of the manifest; see :func:`manifest_digest`.
+DIGEST = 'manifest_sha256'
 _MAX_MANIFEST_BYTES = 1 << 20
 _PLAIN_NAME = re.compile(r'[A-Za-z0-9_][A-Za-z0-9_.-]*\Z')
 
+_log = logging.getLogger(__name__)
+
+
+class Range(NamedTuple):
+    """Least and largest number that a field may hold."""
+
+    low: float
+    high: float
+
+
+#: What the fields of an ESR's `input` may hold: no network has been trained on crops beyond these.
+INPUT_RANGES = {
+    'size_px': Range(8, 1024), 'scale': Range(1e-3, 1.0), 'margin': Range(0.5, 3.0),
+    'center_x': Range(0.3, 0.7), 'center_y': Range(0.3, 0.7),
+}
+
 _NUMBER = (int, float)
-#: (dotted field, type or types, least value or allowed values): what every manifest must say.
+#: Both detectors halve the image five times: sides that are no multiple of 32 shift their boxes.
+_MULTIPLES = (32, 64, 128)
+#: (dotted field, type or types, least value, Range or allowed values): what every manifest must say.
 _COMMON_FIELDS = (
     ('name', str, None), ('version', str, None),
     ('model.file', str, None), ('model.sha256', str, None), ('model.bytes', int, 1), ('model.precision', str, None),
     ('model.opset', int, 1), ('model.ir_version', int, 1),
-    ('input.name', str, None), ('input.scale', _NUMBER, 1e-6), ('outputs', dict, None),
+    ('input.name', str, None), ('input.scale', _NUMBER, INPUT_RANGES['scale']), ('outputs', dict, None),
     ('source', dict, None), ('licence.spdx', str, None),
 )
 #: The same for each architecture alone; its keys are the architectures that exist.
 _FIELDS_BY_ARCHITECTURE = {
     'esr': (
-        ('input.size_px', int, 1), ('input.color', str, ('gray_x3', 'bgr')), ('input.via_px', int, 0),
-        ('input.margin', _NUMBER, 1e-6), ('input.center_x', _NUMBER, 0), ('input.center_y', _NUMBER, 0),
-        ('outputs.logits.name', str, None), ('outputs.logits.branches', int, 1),
+        ('input.size_px', int, INPUT_RANGES['size_px']), ('input.color', str, ('gray_x3', 'bgr')),
+        ('input.via_px', int, Range(0, 1024)), ('input.margin', _NUMBER, INPUT_RANGES['margin']),
+        ('input.center_x', _NUMBER, INPUT_RANGES['center_x']), ('input.center_y', _NUMBER, INPUT_RANGES['center_y']),
+        ('outputs.logits.name', str, None), ('outputs.logits.branches', int, Range(1, 256)),
         ('outputs.logits.labels', list, ([*EMOTIONS],)),
         ('outputs.affect.name', str, None), ('outputs.affect.range', list, ([-1, 1],)),
     ),
     'centerface': (
-        ('input.color', str, ('rgb',)), ('input.multiple', int, 1),
+        ('input.color', str, ('rgb',)), ('input.multiple', int, _MULTIPLES),
         ('outputs.heatmap', str, None), ('outputs.scale', str, None), ('outputs.offset', str, None),
         ('outputs.landmarks', str, None),
     ),
-    'yunet': (('input.color', str, ('bgr',)), ('input.multiple', int, 1)),
+    'yunet': (('input.color', str, ('bgr',)), ('input.multiple', int, _MULTIPLES)),
 }
 
 
@@ -104,6 +127,7 @@ class ModelBundle:
             _check_manifest(manifest, expect)
             model_bytes = _read_model(folder, manifest['model'])
             _check_versions(manifest['model'], read_versions(model_bytes))
+            _check_digest(folder, manifest)
         except BadModel as error:
             raise BadModel(f'Model bundle {folder!r} is refused: {error}') from None
         return cls(folder, manifest, model_bytes)
@@ -151,13 +175,14 @@ def _check_manifest(manifest: Mapping[str, Any], expect: Optional[str]):
         if 'dtype' in manifest['input']:
             _check_field(manifest, 'input.dtype', str, ('float32', 'uint8'))
         _check_calibration(manifest)
+        _check_parts(manifest)
 
 
 def _check_calibration(manifest: Mapping[str, Any]):
     """Refuse what an ESR may say of its logits, and says wrongly."""
     said = manifest['outputs']['logits']
     if 'temperature' in said:
-        _check_field(manifest, 'outputs.logits.temperature', _NUMBER, 1e-3)
+        _check_field(manifest, 'outputs.logits.temperature', _NUMBER, Range(0.01, 100))
     if 'offsets' in said:
         _check_field(manifest, 'outputs.logits.offsets', list, None)
         sound = [isinstance(each, _NUMBER) and not isinstance(each, bool) and -20 <= each <= 20
@@ -165,6 +190,71 @@ def _check_calibration(manifest: Mapping[str, Any]):
         if len(sound) != len(EMOTIONS) or not all(sound):
             raise BadModel(f'expected outputs.logits.offsets to be {len(EMOTIONS)} numbers from -20 to 20, one for '
                            f'each class, got {said["offsets"]!r}')
+
+
+def _check_parts(manifest: Mapping[str, Any]):
+    """Refuse names of the tensors between the parts of an ESR that cannot be one for each branch."""
+    if 'parts' not in manifest:
+        return
+    branches = manifest['outputs']['logits']['branches']
+    for key in ('shared', 'means'):
+        _check_field(manifest, 'parts.' + key, list, None)
+        names = manifest['parts'][key]
+        if not all(isinstance(name, str) and name for name in names) or not len(names) == len(set(names)) == branches:
+            raise BadModel(f'expected parts.{key} to be {branches} different names, one for each branch, got {names!r}')
+
+
+def manifest_digest(manifest: Mapping[str, Any]) -> str:
+    """Compute the SHA-256 of what a manifest says, whatever its layout; its own digest is left out.
+
+    :param manifest: as parsed from JSON, with `model`.
+    :returns: 64 lower-case hexadecimal digits.
+    """
+    model = {key: value for key, value in manifest['model'].items() if key != DIGEST}
+    text = json.dumps(dict(manifest, model=model), sort_keys=True, separators=(',', ':'))
+    return hashlib.sha256(text.encode('ascii')).hexdigest()
+
+
+def _check_digest(folder: str, manifest: Mapping[str, Any]):
+    """Refuse a manifest that was changed after it was written; warn of one that has no digest.
+
+    Bundles of earlier releases have none: a robot must not stop at an update, and their numbers are still in range.
+    """
+    command = f'python3 -m facial_emotion_ros.commands.seal_bundle {shlex.quote(folder)}'
+    expected = manifest['model'].get(DIGEST)
+    if expected is None:
+        _log.warning('Model bundle %r has no %s in its %s, so that a changed number there would pass unseen; '
+                     'add it: %s', folder, DIGEST, MANIFEST_FILE, command)
+        return
+    found = manifest_digest(manifest)
+    if expected != found:
+        raise BadModel(f'expected the contents of {MANIFEST_FILE} to have sha256 {expected!r}, got {found}; it was '
+                       f'changed or damaged: install the bundle anew, or accept your own change with: {command} '
+                       '--accept-changes')
+
+
+def seal_bundle(folder, accept_changes: bool = False) -> ModelBundle:
+    """Write the digest of a bundle's manifest into it.
+
+    :param folder: the bundle's path.
+    :param accept_changes: replace a digest that does not fit any more.
+    :returns: the bundle as it stands.
+    :raises BadModel: when the bundle is refused for another reason, or for its digest and that is not accepted.
+    :raises OSError: when the manifest cannot be written; it is then as it was.
+    """
+    folder = os.fspath(folder)
+    if not accept_changes:
+        ModelBundle.open(folder)
+    manifest = _read_manifest(folder)
+    _check_field(manifest, 'model', dict, None)
+    manifest['model'][DIGEST] = manifest_digest(manifest)
+    # A link, as `colcon build --symlink-install` makes it, stays one.
+    write_whole(os.path.realpath(os.path.join(folder, MANIFEST_FILE)), _manifest_text(manifest))
+    return ModelBundle.open(folder)
+
+
+def _manifest_text(manifest: Mapping[str, Any]) -> bytes:
+    return (json.dumps(manifest, indent=2) + '\n').encode('utf-8')
 
 
 def _check_field(manifest: Mapping[str, Any], dotted: str, kind, limit):
@@ -178,7 +268,10 @@ def _check_field(manifest: Mapping[str, Any], dotted: str, kind, limit):
         raise BadModel(f'expected {dotted} to be {" or ".join(k.__name__ for k in kinds)}, got {value!r}')
     if kind is str and not value:
         raise BadModel(f'expected {dotted} to say something, got an empty string')
-    if isinstance(limit, tuple):
+    if isinstance(limit, Range):
+        if not limit.low <= value <= limit.high:
+            raise BadModel(f'expected {dotted} to be a number from {limit.low:g} to {limit.high:g}, got {value!r}')
+    elif isinstance(limit, tuple):
         if value not in limit:
             raise BadModel(f'expected {dotted} to be {" or ".join(repr(allowed) for allowed in limit)}, got {value!r}')
     elif limit is not None and not limit <= value < float('inf'):  # NaN fails every comparison
@@ -276,7 +369,8 @@ def write_bundle(folder, manifest: Mapping[str, Any], model_bytes: bytes,
     """Write a bundle, check it by opening it, and only then put it in place of what `folder` held.
 
     :param folder: the bundle's path; its parent is made if missing, an older bundle there is replaced as a whole.
-    :param manifest: all that the manifest says but `format` and, in `model`, file, sha256, bytes, opset, ir_version.
+    :param manifest: all that the manifest says but `format` and, in `model`, file, sha256, bytes, opset, ir_version and
+        manifest_sha256.
     :param model_bytes: the serialised ONNX model.
     :param extra_files: plain file name -> content, such as LICENSE; or a function that makes these of the manifest as
         it will stand.
@@ -290,7 +384,9 @@ def write_bundle(folder, manifest: Mapping[str, Any], model_bytes: bytes,
     whole['model'] = {'file': MODEL_FILE, 'sha256': hashlib.sha256(model_bytes).hexdigest(),
                       'bytes': len(model_bytes), **manifest.get('model', {}),
                       'opset': versions.opset, 'ir_version': versions.ir_version}
-    files = {MODEL_FILE: model_bytes, MANIFEST_FILE: (json.dumps(whole, indent=2) + '\n').encode('utf-8')}
+    whole = json.loads(json.dumps(whole))  # as it will be read
+    whole['model'][DIGEST] = manifest_digest(whole)
+    files = {MODEL_FILE: model_bytes, MANIFEST_FILE: _manifest_text(whole)}
     for name, content in (extra_files(whole) if callable(extra_files) else extra_files or {}).items():
         if not _PLAIN_NAME.match(name) or name in files:
             raise BadModel(f'expected a plain name that is not taken yet for a further file, got {name!r}')

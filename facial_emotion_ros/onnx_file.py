@@ -1,7 +1,7 @@
 """What a serialised ONNX model says about itself, read, and in one respect changed, without the onnx package."""
 
 import struct
-from typing import Dict, Iterator, NamedTuple, Tuple, Union
+from typing import Dict, Iterator, List, NamedTuple, Tuple, Union
 
 from facial_emotion_ros.errors import BadModel
 
@@ -9,8 +9,19 @@ from facial_emotion_ros.errors import BadModel
 _MODEL_IR_VERSION, _MODEL_GRAPH, _MODEL_OPSET_IMPORT = 1, 7, 8
 _OPSET_DOMAIN, _OPSET_VERSION = 1, 2
 _GRAPH_INITIALIZER = 5
-_TENSOR_DATA_TYPE, _TENSOR_NAME, _TENSOR_RAW_DATA, _TENSOR_EXTERNAL_DATA = 2, 8, 9, 13
+_TENSOR_DATA_TYPE, _TENSOR_NAME, _TENSOR_RAW_DATA, _TENSOR_EXTERNAL_DATA, _TENSOR_DATA_LOCATION = 2, 8, 9, 13, 14
 _UINT8, _INT8 = 2, 3
+
+#: Every way from a model to its tensors: message -> field -> the message that lies there. Source: onnx.proto.
+_WAYS_TO_TENSORS: Dict[str, Dict[int, str]] = {
+    'model': {_MODEL_GRAPH: 'graph', 20: 'training', 25: 'function'},
+    'training': {1: 'graph', 2: 'graph'},
+    'function': {7: 'node', 11: 'attribute'},
+    'graph': {1: 'node', _GRAPH_INITIALIZER: 'tensor', 15: 'sparse tensor'},
+    'node': {5: 'attribute'},
+    'attribute': {5: 'tensor', 6: 'graph', 10: 'tensor', 11: 'graph', 22: 'sparse tensor', 23: 'sparse tensor'},
+    'sparse tensor': {1: 'tensor', 2: 'tensor'},
+}
 
 #: What quantised models call the scale of a tensor, and the whole number that stands for 0 in it, behind its name.
 SCALE, MIDDLE = '.scale', '.middle'
@@ -34,6 +45,7 @@ def read_versions(model_bytes: bytes) -> OnnxVersions:
         raise BadModel('expected an ONNX model, got an empty file')
     ir_version, opset, graphs = None, None, 0
     try:
+        _refuse_external_data(memoryview(model_bytes))
         for number, value in fields_of(memoryview(model_bytes)):
             if number == _MODEL_IR_VERSION:
                 ir_version = _whole(value)
@@ -44,7 +56,6 @@ def read_versions(model_bytes: bytes) -> OnnxVersions:
                 opset = version
             elif number == _MODEL_GRAPH:
                 graphs += 1
-                _refuse_external_data(_message(value))
     except ValueError as error:
         if isinstance(error, BadModel):
             raise
@@ -101,13 +112,18 @@ def _read_opset(message: memoryview) -> Tuple[str, int]:
     return domain, version
 
 
-def _refuse_external_data(graph: memoryview):
-    for number, tensor in fields_of(graph):
-        if number != _GRAPH_INITIALIZER:
-            continue
-        if any(field == _TENSOR_EXTERNAL_DATA for field, _ in fields_of(_message(tensor))):
-            raise BadModel('expected all weights inside the model file, got some in other files, which no hash covers; '
-                           'save it without external data')
+def _refuse_external_data(model: memoryview):
+    """Refuse a model of which any tensor lies in another file: a weight, an attribute, or one of a graph in a node."""
+    left: List[Tuple[str, memoryview]] = [('model', model)]
+    while left:
+        kind, message = left.pop()
+        ways = _WAYS_TO_TENSORS.get(kind, {})
+        for number, value in fields_of(message):
+            if number in ways:
+                left.append((ways[number], _message(value)))
+            elif kind == 'tensor' and (number == _TENSOR_EXTERNAL_DATA or (number == _TENSOR_DATA_LOCATION and value)):
+                raise BadModel('expected all weights inside the model file, got some in other files, which no hash '
+                               'covers (external data); save it without external data')
 
 
 def fields_of(message: memoryview) -> Iterator[Tuple[int, Union[int, memoryview]]]:

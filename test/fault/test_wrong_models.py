@@ -12,7 +12,7 @@ import pytest
 from facial_emotion_ros.emotions import EMOTIONS
 from facial_emotion_ros.errors import BadModel
 from facial_emotion_ros.esr_engine import EsrEngine
-from facial_emotion_ros.model_bundle import ModelBundle, embedded_bundle
+from facial_emotion_ros.model_bundle import DIGEST, ModelBundle, embedded_bundle, manifest_digest
 
 NAME = 'esr_9_ferplus'
 #: Protobuf of the import of ONNX's own operator set, with and without an empty domain, less its version.
@@ -50,8 +50,8 @@ class Copy:
         """Return the length of the model file."""
         return os.path.getsize(self.model)
 
-    def say(self, dotted, value):
-        """Set a field of the manifest; a value of None takes it out."""
+    def say(self, dotted, value, seal=True):
+        """Set a field of the manifest; a value of None takes it out. The digest then fits again, unless told not to."""
         path = os.path.join(self.folder, 'manifest.json')
         with open(path) as file:
             manifest = json.load(file)
@@ -63,6 +63,8 @@ class Copy:
             del place[last]
         else:
             place[last] = value
+        if seal and isinstance(manifest.get('model'), dict):
+            manifest['model'][DIGEST] = manifest_digest(manifest)
         with open(path, 'w') as file:
             json.dump(manifest, file)
 
@@ -158,6 +160,16 @@ def other_manifest(copy, draw):
     return field
 
 
+def other_number(copy, draw):
+    """Change a number that may well be another one, as one flipped bit or a slip of the finger does."""
+    field, wrong = draw.choice([
+        ('input.margin', 1.67), ('input.margin', 9.17), ('input.center_y', 0.613), ('input.center_y', 0.913),
+        ('input.center_x', 0.61), ('input.level_eyes', False), ('input.via_px', 48), ('input.color', 'bgr'),
+        ('input.scale', 0.0049), ('outputs.logits.temperature', 0.9624), ('outputs.logits.offsets', [0, 9] * 4)])
+    copy.say(field, wrong, seal=False)
+    return r'sha256 .*--accept-changes|from .* to '
+
+
 def other_network(copy, draw):
     """Promise inputs and outputs that the network does not have."""
     field, wrong, words = draw.choice([
@@ -169,9 +181,9 @@ def other_network(copy, draw):
     return words
 
 
-#: kind -> how many of 30 mutants are of it.
+#: kind -> how many of 33 mutants are of it.
 KINDS = {flip_a_bit: 5, zero_a_page: 3, cut_or_lengthen: 4, cut_and_sign: 2, other_labels: 4, other_opset: 3, escape: 3,
-         other_manifest: 3, other_network: 3}
+         other_manifest: 3, other_number: 3, other_network: 3}
 
 
 def load(folder):

@@ -8,17 +8,35 @@ import os
 import pytest
 
 from facial_emotion_ros import installed_files
+from facial_emotion_ros.commands import seal_bundle as seal_command
 from facial_emotion_ros.emotions import EMOTIONS
 from facial_emotion_ros.errors import BadModel
-from facial_emotion_ros.model_bundle import ModelBundle, embedded_bundle, resolve_bundle, write_bundle
+from facial_emotion_ros.model_bundle import (
+    ModelBundle,
+    embedded_bundle,
+    manifest_digest,
+    resolve_bundle,
+    seal_bundle,
+    write_bundle,
+)
 from facial_emotion_ros.onnx_file import read_versions
 
 
-def model(ir_version=7, opset=13, domain=b'', graph=b'\x0a\x00'):
+def model(ir_version=7, opset=13, domain=b'', graph=b'\x0a\x00', besides=b''):
     """Return the least protobuf that reads as an ONNX model."""
     opset_import = (b'\x0a' + bytes([len(domain)]) + domain if domain else b'') + b'\x10' + bytes([opset])
-    return (b'\x08' + bytes([ir_version]) + b'\x3a' + bytes([len(graph)]) + graph
-            + b'\x42' + bytes([len(opset_import)]) + opset_import)
+    return b'\x08' + bytes([ir_version]) + inside(7, graph) + inside(8, opset_import) + besides
+
+
+def inside(field, content):
+    """Return a message as a field of another one; up to 127 bytes, fields up to 31."""
+    key = field << 3 | 2
+    return bytes([key & 0x7F | 0x80, key >> 7] if key > 0x7F else [key]) + bytes([len(content)]) + content
+
+
+#: A tensor that lies in a file 'w', an attribute that holds it, a node that has this.
+EXTERNAL = inside(13, inside(1, b'location') + inside(2, b'w')) + b'\x70\x01'
+CONSTANT = inside(1, inside(5, inside(5, EXTERNAL)))
 
 
 ESR = {
@@ -99,6 +117,15 @@ BAD_FIELDS = [
     ('outputs.logits.offsets', 0.5), ('outputs.logits.offsets', []), ('outputs.logits.offsets', [0.0] * 7),
     ('outputs.logits.offsets', [0.0] * 7 + ['1']), ('outputs.logits.offsets', [0.0] * 7 + [True]),
     ('outputs.logits.offsets', [0.0] * 7 + [21]), ('outputs.logits.offsets', None),
+    ('input.margin', 9.17), ('input.margin', 0.17), ('input.center_x', 0.91), ('input.center_y', 0.913),
+    ('input.scale', 1e-5), ('input.scale', 255), ('input.size_px', 9600), ('input.via_px', 4800),
+    ('outputs.logits.temperature', 1000), ('outputs.logits.branches', 900),
+    ('parts', ['a']), ('parts', None), ('parts', {'shared': list('abcdefghi')}),
+    ('parts', {'shared': 'abcdefghi', 'means': list('abcdefghi')}),
+    ('parts', {'shared': list('abcdefghh'), 'means': list('abcdefghi')}),
+    ('parts', {'shared': list('abcdefgh'), 'means': list('abcdefghi')}),
+    ('parts', {'shared': list('abcdefghi'), 'means': list('abcdefgh') + [9]}),
+    ('parts', {'shared': list('abcdefghi'), 'means': list('abcdefgh') + [['i']]}),
 ]
 
 
@@ -116,7 +143,68 @@ def test_refused_with_folder_and_field_named_when_a_field_is_wrong(bundle, dotte
     ('outputs.logits.temperature', 0.63), ('outputs.logits.temperature', 2), ('outputs.logits.offsets', [0, 1.5] * 4)])
 def test_opens_when_a_calibration_is_stored(bundle, dotted, value):
     rewrite(bundle, assign(dotted, value))
+    seal_bundle(bundle, accept_changes=True)
     assert ModelBundle.open(bundle).manifest['outputs']['logits'][dotted.split('.')[-1]] == value
+
+
+@pytest.mark.parametrize('multiple', [0, 1, 7, 31, 33, 320, 32.0, True, '32', None])
+def test_refused_when_a_detector_names_a_multiple_that_its_network_does_not_have(tmp_path, multiple):
+    manifest = {'name': 'yunet', 'version': '1.0.0', 'architecture': 'yunet', 'model': {'precision': 'fp32'},
+                'input': {'name': 'input', 'color': 'bgr', 'scale': 1.0, 'multiple': 32}, 'outputs': {},
+                'source': {}, 'licence': {'spdx': 'Apache-2.0'}}
+    write_bundle(tmp_path / 'yunet', manifest, model())
+    rewrite(tmp_path / 'yunet', assign('input.multiple', multiple))
+    with pytest.raises(BadModel, match='input.multiple'):
+        ModelBundle.open(tmp_path / 'yunet')
+
+
+@pytest.mark.parametrize('dotted, value', [
+    ('input.margin', 1.27), ('input.center_y', 0.413), ('input.via_px', 0), ('input.color', 'bgr'),
+    ('outputs.logits.branches', 8), ('outputs.logits.temperature', 0.5), ('input.level_eyes', True),
+    ('input.dtype', 'uint8'), ('name', 'esr_tent'), ('licence.note', 'free'), ('model.manifest_sha256', '0' * 64),
+    ('model.manifest_sha256', 7), ('format_', 1)])
+def test_refused_when_anything_of_the_manifest_was_changed(bundle, dotted, value):
+    rewrite(bundle, assign(dotted, value))
+    with pytest.raises(BadModel, match='manifest.json to have sha256 .* --accept-changes'):
+        ModelBundle.open(bundle)
+
+
+def test_opens_when_the_manifest_has_another_layout_alone(bundle):
+    with open(str(bundle / 'manifest.json')) as stream:
+        manifest = json.load(stream)
+    shuffled = {key: dict(reversed(sorted(value.items()))) if isinstance(value, dict) else value
+                for key, value in reversed(sorted(manifest.items()))}
+    (bundle / 'manifest.json').write_text(json.dumps(shuffled, indent=7))
+    assert ModelBundle.open(bundle).manifest == manifest
+
+
+def test_a_bundle_of_an_earlier_release_opens_with_a_warning_that_names_the_command(bundle, caplog):
+    rewrite(bundle, remove('model.manifest_sha256'))
+    assert ModelBundle.open(bundle).name == 'esr_test'
+    assert 'seal_bundle %s' % bundle in caplog.text and len(caplog.records) == 1
+
+
+def test_seal_bundle_adds_the_digest_and_replaces_one_only_when_asked(bundle, capsys):
+    rewrite(bundle, remove('model.manifest_sha256'))
+    assert seal_command.main([str(bundle)]) == 0
+    sealed = ModelBundle.open(bundle)
+    assert sealed.manifest['model']['manifest_sha256'] == manifest_digest(sealed.manifest)
+    assert sealed.manifest['model']['manifest_sha256'] in capsys.readouterr().out
+    rewrite(bundle, assign('input.margin', 1.27))
+    assert seal_command.main([str(bundle)]) == 1 and 'accept' in capsys.readouterr().err
+    with pytest.raises(BadModel):
+        ModelBundle.open(bundle)
+    assert seal_command.main([str(bundle), '--accept-changes']) == 0
+    assert ModelBundle.open(bundle).manifest['input']['margin'] == 1.27
+    rewrite(bundle, assign('input.margin', 9.17))
+    assert seal_command.main([str(bundle), '--accept-changes']) == 1 and 'margin' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('name', ['centerface', 'centerface_int8', 'esr_9_ferplus', 'esr_9_ferplus_int8'])
+def test_every_embedded_bundle_has_the_digest_of_its_manifest(name, caplog):
+    manifest = ModelBundle.open(embedded_bundle(name)).manifest
+    assert manifest['model']['manifest_sha256'] == manifest_digest(manifest)
+    assert not caplog.records
 
 
 @pytest.mark.parametrize('dotted', [
@@ -202,6 +290,35 @@ def test_refused_when_the_manifest_says_other_versions_than_the_file(bundle, dot
 def test_refused_when_the_file_is_no_whole_onnx_model(content, reason):
     with pytest.raises(BadModel, match=reason):
         read_versions(content)
+
+
+@pytest.mark.parametrize('graph', [
+    inside(5, EXTERNAL), inside(5, b'\x70\x01'), inside(5, inside(13, b'')), CONSTANT,
+    inside(1, inside(5, inside(10, EXTERNAL))),
+    inside(1, inside(5, inside(6, inside(5, EXTERNAL)))), inside(1, inside(5, inside(6, CONSTANT))),
+    inside(1, inside(5, inside(11, b'') + inside(11, inside(1, inside(5, inside(6, CONSTANT)))))),
+    inside(15, inside(1, EXTERNAL)), inside(15, inside(2, EXTERNAL)),
+    inside(1, inside(5, inside(22, inside(1, EXTERNAL)))), inside(1, inside(5, inside(23, inside(2, EXTERNAL)))),
+], ids=['initializer', 'location alone', 'entry alone', 'attribute', 'list of tensors', 'subgraph', 'constant in a '
+        'subgraph', 'in a list of graphs', 'sparse values', 'sparse indices', 'sparse attribute', 'list of sparse'])
+def test_refused_when_a_tensor_lies_in_another_file_wherever_it_stands(graph):
+    with pytest.raises(BadModel, match='external data'):
+        read_versions(model(graph=graph))
+
+
+@pytest.mark.parametrize('besides', [
+    inside(25, inside(7, inside(5, inside(5, EXTERNAL)))), inside(25, inside(11, inside(5, EXTERNAL))),
+    inside(20, inside(1, inside(5, EXTERNAL))), inside(20, inside(2, CONSTANT))],
+    ids=['function', "function's attribute", 'training initialization', 'training algorithm'])
+def test_refused_when_a_tensor_beside_the_graph_lies_in_another_file(besides):
+    with pytest.raises(BadModel, match='external data'):
+        read_versions(model(besides=besides))
+
+
+def test_taken_when_every_tensor_lies_inside():
+    tensor = inside(9, b'\0\0\0\0') + b'\x70\x00'
+    attribute = inside(5, tensor) + inside(6, inside(5, tensor))
+    assert read_versions(model(graph=inside(1, inside(5, attribute)))).opset == 13
 
 
 def test_refused_when_another_architecture_is_wanted(bundle):
