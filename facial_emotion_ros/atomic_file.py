@@ -1,5 +1,8 @@
 """Files that are there whole or not at all."""
+import json
 import os
+import shutil
+import tempfile
 
 
 def write_whole(path: str, content: bytes):
@@ -30,6 +33,60 @@ def replace_whole(path: str, write):
     finally:
         if os.path.exists(part):
             os.remove(part)
+
+
+def write_together(folder: str, files, unwanted=()):
+    """
+    Write files that belong together: all of them, or, when one cannot be written, none.
+
+    All are on the disk before the first gets its name, so that a full disk costs nothing. Where the power fails while
+    they get their names, some are new and some are not: let the last one hold digests of the others.
+
+    :param folder: path; made where it is missing.
+    :param files: dict of name to content, bytes; they get their names in this order.
+    :param unwanted: names of files that are removed at the end, if they exist.
+    :raises OSError: when something cannot be written; what was there before is as it was.
+    """
+    os.makedirs(folder, exist_ok=True)
+    aside = tempfile.mkdtemp(prefix='.saving.', dir=folder)
+    moved = []
+    try:
+        for name, content in files.items():
+            with open(os.path.join(aside, name), 'wb') as stream:
+                stream.write(content)
+                stream.flush()
+                os.fsync(stream.fileno())
+        try:
+            for name in list(files) + list(unwanted):
+                place, fresh = os.path.join(folder, name), os.path.join(aside, name)
+                if os.path.lexists(place):
+                    os.rename(place, fresh + '.former')
+                    moved.append((fresh + '.former', place))
+                if name in files:
+                    os.rename(fresh, place)
+                    moved.append((place, fresh))
+        except OSError:
+            for now, before in reversed(moved):
+                os.rename(now, before)
+            raise
+        settle(folder)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def read_cached(path: str):
+    """
+    Read a JSON object that was kept to save time; whatever is wrong with the file, the time is all that is lost.
+
+    :param path: of the file.
+    :returns: dict; None where there is no file, or it is damaged: make it anew.
+    """
+    try:
+        with open(path, encoding='utf-8') as stream:
+            kept = json.load(stream)
+    except (OSError, ValueError, RecursionError):
+        return None
+    return kept if isinstance(kept, dict) else None
 
 
 def part_of(path: str) -> str:

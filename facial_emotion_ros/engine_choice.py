@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import os
 import time
 from statistics import median
@@ -10,7 +11,7 @@ from typing import Any, Callable, Dict, List, NamedTuple
 import numpy as np
 import onnxruntime
 
-from facial_emotion_ros.atomic_file import write_whole
+from facial_emotion_ros.atomic_file import read_cached, write_whole
 from facial_emotion_ros.engine_cache import EngineCache, board, kept_engines
 from facial_emotion_ros.errors import FacialEmotionError
 from facial_emotion_ros.esr_engine import EsrEngine
@@ -116,16 +117,16 @@ def _key(bundle, plan) -> str:
 
 
 def _read(path: str) -> Dict[str, Any]:
-    """Return the choices so far; what cannot be read counts as none."""
-    try:
-        with open(path, encoding='utf-8') as stream:
-            known = json.load(stream)
-    except (OSError, ValueError):
-        return {}
-    if not isinstance(known, dict):
-        return {}
-    return {key: each for key, each in known.items()
-            if isinstance(each, dict) and isinstance(each.get('ms'), dict)}
+    """Return the choices so far; what is damaged counts as none, and is measured anew."""
+    return {key: each for key, each in (read_cached(path) or {}).items() if _is_choice(each)}
+
+
+def _is_choice(kept) -> bool:
+    if not (isinstance(kept, dict) and isinstance(kept.get('choice'), str) and isinstance(kept.get('ms'), dict)):
+        return False
+    return kept['choice'] in kept['ms'] and all(
+        isinstance(each, (int, float)) and not isinstance(each, bool) and math.isfinite(each) and each >= 0
+        for each in kept['ms'].values())
 
 
 def _said(took_ms) -> str:

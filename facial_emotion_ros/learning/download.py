@@ -16,7 +16,7 @@ import urllib.parse
 import urllib.request
 from typing import NamedTuple
 
-from facial_emotion_ros.atomic_file import settle, write_whole
+from facial_emotion_ros.atomic_file import read_cached, settle, write_whole
 from facial_emotion_ros.errors import FacialEmotionError
 
 _CHUNK_BYTES = 1 << 18
@@ -310,12 +310,9 @@ def _notes(part):
 
 def _known(part, url):
     """Read what is known of the file that a part belongs to; of another address nothing is."""
-    try:
-        with open(_notes(part), encoding='utf-8') as file:
-            notes = json.load(file)
-    except (OSError, ValueError):
-        return {}
-    return notes if isinstance(notes, dict) and notes.get('url') == url else {}
+    notes = read_cached(_notes(part)) or {}
+    is_sound = isinstance(notes.get('version'), (str, type(None))) and isinstance(notes.get('total'), (int, type(None)))
+    return notes if is_sound and notes.get('url') == url else {}
 
 
 def _forget(part):

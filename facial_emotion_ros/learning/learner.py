@@ -11,7 +11,6 @@ import warnings
 import numpy as np
 import torch
 
-from facial_emotion_ros.atomic_file import write_whole
 from facial_emotion_ros.emotions import EMOTIONS
 from facial_emotion_ros.ensemble import combine
 from facial_emotion_ros.errors import BadDataset, BadParameter
@@ -211,6 +210,7 @@ class FacialEmotionLearner(LearnerSettings):
         :returns: True.
         :raises BadModel: if the weights are not an ESR's.
         :raises Misuse: if there is nothing to save, or no folder.
+        :raises SaveFailed: if the disk is full, for instance; what was saved there before is whole.
         """
         if isinstance(state_dicts, (str, os.PathLike)):  # save(path, model_name)
             state_dicts, path, base_path_to_save_model, model_name = (
@@ -263,12 +263,14 @@ class FacialEmotionLearner(LearnerSettings):
         :param do_constant_folding: compute what is constant now; the file then holds no weights to train on from.
         :returns: True.
         :raises Misuse: if there is no network, or it is optimized already.
+        :raises SaveFailed: if the file cannot be written; the network then infers by torch as before.
         """
         if self._optimized:
             raise Misuse('optimize: the network is optimized already; set ort_session to None to do it again')
         model_bytes = to_onnx(self._network(), self.reading.geometry.size_px, do_constant_folding, half=False)
-        write_whole(os.path.join(self.temp_path, f'{self.name_experiment}.onnx'), model_bytes)
-        self._optimized = OptimizedNetwork(model_bytes, self.name_experiment, self.device)
+        optimized = OptimizedNetwork(model_bytes, self.name_experiment, self.device)
+        saved_network.save_files(self.temp_path, {f'{self.name_experiment}.onnx': model_bytes})
+        self._optimized = optimized
         return True
 
     def download(self, path=None, mode='data', url=None):

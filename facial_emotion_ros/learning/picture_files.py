@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 
-from facial_emotion_ros.atomic_file import write_whole
+from facial_emotion_ros.atomic_file import read_cached, write_whole
 from facial_emotion_ros.errors import BadDataset, BadImage
 from facial_emotion_ros.learning.damage import DamagedPicture, decode_face, refuse_many
 from facial_emotion_ros.learning.face_set import FaceSet
@@ -90,12 +90,11 @@ def check_pictures(root, names, threads=None):
     """
     with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
         kept = os.path.join(_cache_folder(), f'{_signature(root, names, pool)}.json')
-        try:
-            with open(kept, encoding='utf-8') as file:
-                return dict(json.load(file))
-        except (OSError, ValueError, TypeError):
-            reasons = _in_chunks(pool, lambda name: _reason(os.path.join(root, name)), names)
-            damaged = {name: reason for name, reason in zip(names, reasons) if reason}
+        damaged = read_cached(kept)
+        if damaged is not None and all(isinstance(reason, str) for reason in damaged.values()):
+            return damaged
+        reasons = _in_chunks(pool, lambda name: _reason(os.path.join(root, name)), names)
+        damaged = {name: reason for name, reason in zip(names, reasons) if reason}
     try:
         write_whole(kept, json.dumps(damaged).encode())
     except OSError:

@@ -9,12 +9,13 @@ Sources: the authors' `model/ml/esr_9.py`; `save` and `load` of OpenDR's `facial
 """
 
 import glob
+import io
 import json
 import os
 
 import torch
 
-from facial_emotion_ros.atomic_file import replace_whole, write_whole
+from facial_emotion_ros.atomic_file import write_together
 from facial_emotion_ros.errors import BadModel, BadParameter
 from facial_emotion_ros.learning.network import ESR
 
@@ -94,7 +95,7 @@ def read_published(folder, branches=None, base_file=BASE_FILE, branch_file=BRANC
 
 
 def write_published(folder, weights, base_file=BASE_FILE, branch_file=BRANCH_FILE, name=None):
-    """Write a checkpoint that the authors' code and OpenDR load.
+    """Write a checkpoint that the authors' code and OpenDR load, all of it or, where that fails, nothing.
 
     Files of further branches that lie there from before are not touched.
 
@@ -106,19 +107,40 @@ def write_published(folder, weights, base_file=BASE_FILE, branch_file=BRANCH_FIL
     :returns: paths of the files written, the base first.
     :raises BadParameter: if all branches would have the same file name.
     """
-    parts = parts_of(weights)
-    paths = _paths(folder, len(parts) - 1, base_file, branch_file)
-    for path, part in zip(paths, parts):
-        part = {key: tensor.detach().cpu().contiguous().clone() for key, tensor in part.items()}
-        replace_whole(path, lambda temporary, part=part: torch.save(part, temporary))
+    files = published_files(weights, base_file, branch_file)
     if name is not None:
         metadata = {
             'model_paths': [os.fspath(folder)], 'framework': 'pytorch', 'format': 'pt', 'has_data': False,
             'inference_params': {}, 'optimized': False, 'optimizer_info': {},
         }
-        paths.append(os.path.join(folder, f'{name}.json'))
-        write_whole(paths[-1], json.dumps(metadata).encode())
-    return paths
+        files[f'{name}.json'] = json.dumps(metadata).encode()
+    write_together(os.fspath(folder), files)
+    return [os.path.join(folder, file) for file in files]
+
+
+def published_files(weights, base_file=BASE_FILE, branch_file=BRANCH_FILE):
+    """Serialise a checkpoint that the authors' code and OpenDR load.
+
+    :param weights: state dict of an ESR or ESR*.
+    :param base_file: name of the base's file.
+    :param branch_file: name of a branch's file, with {} in place of its number, which starts at 1.
+    :returns: dict of file name to content, the base first.
+    :raises BadParameter: if all branches would have the same file name.
+    """
+    parts = parts_of(weights)
+    names = _paths('', len(parts) - 1, base_file, branch_file)
+    return {name: serialised(part) for name, part in zip(names, parts)}
+
+
+def serialised(weights):
+    """Serialise weights as torch.save does: in memory, for on a full disk that raises whatever comes to its mind.
+
+    :param weights: dict of name to tensor.
+    :returns: bytes.
+    """
+    stream = io.BytesIO()
+    torch.save({key: tensor.detach().cpu().contiguous().clone() for key, tensor in weights.items()}, stream)
+    return stream.getvalue()
 
 
 def _paths(folder, branches, base_file, branch_file):

@@ -9,13 +9,13 @@ from typing import NamedTuple
 
 import torch
 
-from facial_emotion_ros.atomic_file import replace_whole, write_whole
-from facial_emotion_ros.errors import BadModel
+from facial_emotion_ros.atomic_file import write_together
+from facial_emotion_ros.errors import BadModel, FacialEmotionError
 from facial_emotion_ros.face_crop import CropGeometry
 from facial_emotion_ros.learning.checkpoint import load_weights
 from facial_emotion_ros.learning.export import weights_of
 from facial_emotion_ros.learning.network import ESR
-from facial_emotion_ros.learning.published import BASE_FILE, BRANCH_FILE, read_published, write_published
+from facial_emotion_ros.learning.published import BASE_FILE, BRANCH_FILE, published_files, read_published, serialised
 from facial_emotion_ros.learning.recipe_file import read_recipe
 from facial_emotion_ros.learning.warm_start import branches_of
 from facial_emotion_ros.model_bundle import MANIFEST_FILE, ModelBundle, embedded_bundle
@@ -27,6 +27,10 @@ PUBLISHED = CropGeometry(color='bgr', margin=1.0, center_x=0.5, center_y=0.5)
 
 #: What a training by recipe leaves in its folder.
 _TRAINED_WEIGHTS, _TRAINED_RECIPE = 'weights.safetensors', 'recipe.yaml'
+
+
+class SaveFailed(FacialEmotionError, OSError):
+    """A network could not be saved; what lay in its place is as it was."""
 
 
 class Reading(NamedTuple):
@@ -74,6 +78,7 @@ def save_weights(folder, name, weights, reading, single_file=False):
     :param reading: Reading.
     :param single_file: all of it in NAME.pt, as OpenDR's page says of save(path, model_name).
     :raises BadModel: if the weights are not an ESR's; nothing is written then.
+    :raises SaveFailed: if they cannot be written; what was saved there before is whole.
     """
     params = {'branches': branches_of(weights), 'diversified': any('.cbam' in key for key in weights)}
     with torch.device('meta'):
@@ -83,12 +88,40 @@ def save_weights(folder, name, weights, reading, single_file=False):
     except RuntimeError as error:
         raise BadModel(f'weights of an ESR expected: {error}') from error
     if single_file:
-        tensors = {key: tensor.detach().cpu().contiguous().clone() for key, tensor in weights.items()}
         params['file'] = f'{name}.pt'
-        replace_whole(os.path.join(folder, params['file']), lambda temporary: torch.save(tensors, temporary))
+        files, unwanted = {params['file']: serialised(weights)}, ()
     else:
-        write_published(folder, weights)
-    _write_metadata(folder, name, 'pt', reading, params)
+        files, unwanted = published_files(weights), _further_branches(folder, name, params['branches'])
+    params['files'] = {file: _sha256(content) for file, content in files.items()}
+    files[f'{name}.json'] = _metadata(folder, 'pt', reading, params)
+    save_files(folder, files, unwanted)
+
+
+def save_files(folder, files, unwanted=()):
+    """Write the files of one network, all of them or none.
+
+    :param folder: made where it is missing.
+    :param files: dict of name to content.
+    :param unwanted: names of files that go when these are there.
+    :raises SaveFailed: naming the folder.
+    """
+    try:
+        write_together(os.fspath(folder), files, unwanted)
+    except OSError as error:
+        raise SaveFailed(f'{folder}: the network cannot be saved there ({error.strerror or error}), and what was there '
+                         'is as it was; make room, or name another folder') from error
+
+
+def _further_branches(folder, name, branches):
+    """List the files of branches that the network that is saved over has, and the new one has not."""
+    try:
+        former = _parse(os.path.join(folder, f'{name}.json'))
+    except BadModel:
+        return []
+    count = former['inference_params'].get('branches')
+    if former['optimized'] or 'file' in former['inference_params'] or not isinstance(count, int):
+        return []
+    return [BRANCH_FILE.format(number) for number in range(branches + 1, count + 1)]
 
 
 def save_optimized(folder, name, model_bytes, branches, reading):
@@ -99,10 +132,10 @@ def save_optimized(folder, name, model_bytes, branches, reading):
     :param model_bytes: the ONNX file.
     :param branches: number of branches.
     :param reading: Reading.
+    :raises SaveFailed: if they cannot be written; what was saved there before is whole.
     """
-    write_whole(os.path.join(folder, f'{name}.onnx'), model_bytes)
-    params = {'branches': branches, 'sha256': hashlib.sha256(model_bytes).hexdigest()}
-    _write_metadata(folder, name, 'onnx', reading, params)
+    params = {'branches': branches, 'sha256': _sha256(model_bytes)}
+    save_files(folder, {f'{name}.onnx': model_bytes, f'{name}.json': _metadata(folder, 'onnx', reading, params)})
 
 
 def load(place, branches, name, base_file=BASE_FILE, branch_file=BRANCH_FILE, report=lambda line: None):
@@ -116,7 +149,8 @@ def load(place, branches, name, base_file=BASE_FILE, branch_file=BRANCH_FILE, re
     :param branch_file: name of a branch's file, with {} in place of its number.
     :param report: called with a sentence about what the weights lack.
     :returns: SavedNetwork.
-    :raises BadModel: if it is none of these, or something of it is missing or damaged.
+    :raises BadModel: if it is none of these, something of it is missing, damaged or of another saving, or its
+        metadata say fewer branches.
     :raises BadParameter: if `branches` is less than 1.
     """
     place = os.fspath(place)
@@ -132,10 +166,13 @@ def load(place, branches, name, base_file=BASE_FILE, branch_file=BRANCH_FILE, re
     if all(map(os.path.isfile, trained)):
         return SavedNetwork(_first(load_weights(trained[0]), branches, place), reading_for(read_recipe(trained[1])))
     metadata, name = _read_metadata(place, name)
-    reading = _reading_of(place, metadata)
+    reading, params = _reading_of(place, metadata), metadata['inference_params']
+    if (base_file, branch_file) == (BASE_FILE, BRANCH_FILE):  # other names are not those of the metadata
+        _check_branches(place, name, metadata, branches)
+        _check_files(place, name, params)
     if metadata.get('optimized'):
         return _from_onnx(place, name, metadata, reading)
-    if 'file' in metadata['inference_params']:
+    if 'file' in params:
         single = os.path.join(place, f'{name}.pt')
         return SavedNetwork(_first(_read_single(single), branches, single), reading)
     return SavedNetwork(read_published(place, branches, base_file, branch_file, report), reading)
@@ -158,7 +195,7 @@ def _from_onnx(place, name, metadata, reading):
         raise BadModel(f'{path}: expected, for {name}.json says that it is optimized; it cannot be read '
                        f'({error.strerror})') from error
     params = metadata['inference_params']
-    sha256 = hashlib.sha256(model_bytes).hexdigest()
+    sha256 = _sha256(model_bytes)
     if params.get('sha256', sha256) != sha256:
         raise BadModel(f'{path}: sha256 {params["sha256"]} expected, got {sha256}; it is damaged or of another saving: '
                        'save it again')
@@ -191,13 +228,17 @@ def _read_single(path):
     return weights
 
 
-def _write_metadata(folder, name, kind, reading, params):
+def _metadata(folder, kind, reading, params):
     params = dict(params, input=vars(reading.geometry), temperature=reading.temperature, offsets=reading.offsets)
     metadata = {
         'model_paths': [os.fspath(folder)], 'framework': 'pytorch', 'format': kind, 'has_data': False,
         'inference_params': params, 'optimized': kind == 'onnx', 'optimizer_info': {},
     }
-    write_whole(os.path.join(folder, f'{name}.json'), json.dumps(metadata, indent=1).encode())
+    return json.dumps(metadata, indent=1).encode()
+
+
+def _sha256(content):
+    return hashlib.sha256(content).hexdigest()
 
 
 def _read_metadata(folder, name):
@@ -230,6 +271,34 @@ def _parse(path):
         raise BadModel(f'{path}: what save() writes expected, it cannot be read ({error!r})') from error
     metadata.setdefault('inference_params', {})
     return metadata
+
+
+def _check_branches(folder, name, metadata, branches):
+    """Refuse to read more branches than were saved: what else lies there is of another network."""
+    saved = metadata['inference_params'].get('branches')
+    if saved is None:  # OpenDR's and the authors' do not say
+        return
+    if isinstance(saved, bool) or not isinstance(saved, int) or saved < 1:
+        raise BadModel(f'{folder}: a number of branches of 1 or more expected in {name}.json, got {saved!r}')
+    if branches > saved or (metadata['optimized'] and branches != saved):
+        raise BadModel(f'{folder}: an ensemble of {branches} branches expected, got one of {saved} as {name}.json '
+                       f'says; give ensemble_size={saved}')
+
+
+def _check_files(folder, name, params):
+    """Refuse files that are not those that were saved together; folders of OpenDR and the authors list none."""
+    files = params.get('files', {})
+    if not isinstance(files, dict):
+        raise BadModel(f'{folder}: files with their sha256 expected in {name}.json, got {files!r}')
+    for file, expected in files.items():
+        path = os.path.join(folder, os.path.basename(file))
+        if not os.path.isfile(path):
+            continue  # who reads it says what is absent
+        with open(path, 'rb') as stream:
+            found = _sha256(stream.read())
+        if found != expected:
+            raise BadModel(f'{path}: sha256 {expected} expected as {name}.json says, got {found}; it is damaged or of '
+                           'another saving: save the network again')
 
 
 def _reading_of(folder, metadata):

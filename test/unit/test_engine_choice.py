@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from facial_emotion_ros import engine_choice
 from facial_emotion_ros.engine_build import EngineBuild
 from facial_emotion_ros.engine_cache import EngineCache
 from facial_emotion_ros.engine_choice import CHOICES_FILE, choose
@@ -58,12 +59,27 @@ def test_the_fastest_is_chosen_and_remembered(bundle, tmp_path, monkeypatch, ope
     assert watch.runs > measured, 'another number of threads is another question'
 
 
-@pytest.mark.parametrize('content', [b'', b'[]', b'{"a": 3}', b'\xff', b'{"key": {"choice": "x", "ms": {}}}'])
-def test_it_is_measured_anew_when_what_is_remembered_cannot_be_read(bundle, tmp_path, content):
+@pytest.mark.parametrize('content', [b'', b'[]', b'{"a": 3}', b'\xff', b'[' * 100000,
+                                     b'{"key": {"choice": "x", "ms": {}}}'])
+def test_it_is_measured_anew_when_what_is_remembered_cannot_be_read(bundle, tmp_path, monkeypatch, content):
+    monkeypatch.setattr(engine_choice, '_measure', lambda *arguments: {CPU: 3.0})  # the question is when, not what
     (tmp_path / CHOICES_FILE).write_bytes(content)
     assert 'the fastest' in choose(bundle, PLAN, EngineCache(str(tmp_path))).reason
     known = json.loads((tmp_path / CHOICES_FILE).read_text())
     assert [each['choice'] in each['ms'] for each in known.values() if each.get('ms')] == [True]
+
+
+@pytest.mark.parametrize('damage', [
+    {'choice': [CPU]}, {'choice': {}}, {'choice': None}, {'choice': 'NoSuchEngine'}, {'ms': {CPU: 'fast'}},
+    {'ms': {CPU: None}}, {'ms': {CPU: [1]}}, {'ms': {CPU: True}}, {'ms': {CPU: -1}}, {'ms': {}}, {'ms': [[CPU, 1]]}])
+def test_it_is_measured_anew_when_the_remembered_choice_is_damaged(bundle, tmp_path, monkeypatch, damage):
+    monkeypatch.setattr(engine_choice, '_measure', lambda *arguments: {CPU: 3.0})  # the question is when, not what
+    cache, place = EngineCache(str(tmp_path)), tmp_path / CHOICES_FILE
+    choose(bundle, PLAN, cache)
+    (key, sound), = json.loads(place.read_text()).items()
+    place.write_text(json.dumps({key: dict(sound, **damage)}))
+    assert 'the fastest' in choose(bundle, PLAN, cache).reason
+    assert json.loads(place.read_text())[key]['choice'] in sound['ms']
 
 
 def test_a_folder_that_cannot_be_written_costs_the_memory_alone(bundle, tmp_path, caplog):

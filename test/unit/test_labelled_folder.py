@@ -158,6 +158,10 @@ def test_damaged_and_missing_pictures_are_left_out_when_they_are_few(root):
     faces = open_faces(path, report=said.append)
     assert len(faces) == 198 and {each.name for each in faces.damaged} == {'absent.png', '7.png'}
     assert '2 of 200' in said[0] and len(said) == 3
+    kept = next((root.parent / 'cache').rglob('*.json'))
+    for content in ('', '[]', '5', '[["7.png", "small"]]', '{"7.png": 3}', '[' * 100000):
+        kept.write_text(content)
+        assert {each.name for each in open_faces(path).damaged} == {'absent.png', '7.png'}, content[:20]
     os.remove(root / '8.png')
     with pytest.raises(BadDataset, match='3 of 200'):
         open_faces(path)
