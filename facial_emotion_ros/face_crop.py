@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from facial_emotion_ros.bundle_manifest import INPUT_RANGES
 from facial_emotion_ros.errors import BadModel, BadParameter
-from facial_emotion_ros.model_bundle import INPUT_RANGES
 
 _COLORS = ('gray_x3', 'bgr')
 

@@ -32,12 +32,13 @@ _SUFFERS = {
     'backwards': 'The stamps of the images went back %.1f s ago: %s',
     'future': 'An image with a stamp in the future came %.1f s ago: %s',
     'past': 'An image with a stamp far in the past came %.1f s ago: %s',
+    'flat': 'An image without contrast came %.1f s ago: %s',
     'refused_ids': 'Faces of a list were left out %.1f s ago: %s',
 }
 
 #: The numbers that diagnostics show of the input; see FrameTally.
 _COUNTS = ('received', 'processed', 'replaced', 'bad', 'expired', 'failed', 'waiting', 'in_work') + ODD_STAMPS + (
-    'refused_ids', 'refused_requests', 'clock_jumps')
+    'flat', 'refused_ids', 'refused_requests', 'clock_jumps')
 
 #: What usually keeps an image in a stage, and the next step.
 _SLOW_STAGES = {
@@ -105,7 +106,7 @@ def input_health(now_s: float, counts: Mapping[str, Any], topic: str, listening_
     :param max_silence_s: no image for longer than this is an error.
     :param state: 'active', or a key of _NOT_READING.
     :returns: OK (not active, idle, waiting for the first image, or images come), WARN (images come that are malformed,
-        too old, or without a stamp that can be right), ERROR (silence although someone listens).
+        too old, without contrast, or without a stamp that can be right), ERROR (silence although someone listens).
     """
     arrivals_s = counts['arrivals_s']
     values = {name: counts[name] for name in _COUNTS}

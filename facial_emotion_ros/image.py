@@ -56,10 +56,20 @@ _LAYOUTS = {
     'nv12': _Layout(1, 1, cv2.COLOR_YUV2BGR_NV12, more=0.5, shared=(2, 2)),
     'nv21': _Layout(1, 1, cv2.COLOR_YUV2BGR_NV21, more=0.5, shared=(2, 2)),
     'nv24': _Layout(1, 1, None, more=2.0),
+    'bayer_rggb16': _Layout(1, 2, cv2.COLOR_BayerBG2BGR, least_px=3),
+    'bayer_bggr16': _Layout(1, 2, cv2.COLOR_BayerRG2BGR, least_px=3),
+    'bayer_gbrg16': _Layout(1, 2, cv2.COLOR_BayerGR2BGR, least_px=3),
+    'bayer_grbg16': _Layout(1, 2, cv2.COLOR_BayerGB2BGR, least_px=3),
 }
 
 #: The encodings that `decode_image` reads by itself.
 ENCODINGS = tuple(_LAYOUTS)
+_ENCODINGS_TEXT = ', '.join([each for each in ENCODINGS if 'bayer' not in each] + ['bayer_*8', 'bayer_*16'])
+
+#: So many of 16 bits do cameras use, where they do not use all: those of the sensor's converter.
+_SENSOR_BITS = (10, 12, 14, 16)
+#: A stream uses fewer bits again after so many images that needed no more: 10 s to a minute.
+_FALL_AFTER = 300
 
 #: Y, U, V of limited range -> B, G, R. Source: ITU-R BT.601.
 _BT_601 = np.array([[255 / 219.0, 1.772 * 255 / 224.0, 0.0],
@@ -74,8 +84,49 @@ _MORE_ROWS = re.compile(r'(nv[0-9]{2}|i420|iyuv|yv12|yu12|yuv420)', re.IGNORECAS
 _UNNAMED = re.compile(r'(8|16|32|64)[USF]C[0-9]*\Z')
 
 
+class UsedBits:
+    """How many bits of 16 the images of one stream use, found from their largest values.
+
+    A sensor of 10 bits that fills the low ones gives values up to 1023: taken for 16 bits, its pictures are black.
+    Brighter images raise the number at once, darker ones lower it only when they have lasted: the light may go out.
+    """
+
+    def __init__(self):
+        """Know nothing yet."""
+        self._streams = {}
+
+    def of(self, encoding: str, brightest: int) -> int:
+        """Take an image into account.
+
+        :param encoding: of the image; each has a number of its own.
+        :param brightest: its largest value, 0 to 65535.
+        :returns: 10, 12, 14 or 16.
+        """
+        needed = next(bits for bits in _SENSOR_BITS if brightest < 1 << bits)
+        bits, darker, most = self._streams.get(encoding, (0, 0, 0))
+        if needed >= bits:
+            bits, darker, most = needed, 0, 0
+        else:
+            darker, most = darker + 1, max(most, needed)
+            if darker >= _FALL_AFTER:
+                bits, darker, most = most, 0, 0
+        self._streams[encoding] = bits, darker, most
+        return bits
+
+
+def light_range(image: np.ndarray) -> Tuple[int, int]:
+    """Look at a few hundred pixels for the darkest and the brightest.
+
+    :param image: (H, W, 3) uint8 BGR.
+    :returns: least and largest value of any channel, 0 to 255.
+    """
+    some = image[::max(1, image.shape[0] // 32), ::max(1, image.shape[1] // 32)]
+    return int(some.min()), int(some.max())
+
+
 def decode_image(pixels, height: int, width: int, step: int, encoding: str, is_bigendian: bool = False,
-                 fallback: Optional[Callable[[], np.ndarray]] = None) -> np.ndarray:
+                 fallback: Optional[Callable[[], np.ndarray]] = None,
+                 used_bits: Optional[Callable[[str, int], int]] = None) -> np.ndarray:
     """Read the fields of a sensor_msgs/Image, all of them checked before a pixel is touched.
 
     :param pixels: the rows as bytes, array.array('B') or (M,) uint8: height x step bytes. nv12 and nv21 have half as
@@ -87,8 +138,9 @@ def decode_image(pixels, height: int, width: int, step: int, encoding: str, is_b
     :param is_bigendian: byte order; it matters, and is checked, for channels of 16 bits alone.
     :param fallback: called without arguments for another colour encoding (the ROS side passes cv_bridge); returns
         (H, W, 3) uint8 BGR, which is checked, or raises BadImage. None refuses the encoding.
+    :param used_bits: called for an image of 16 bits with its encoding and its largest value; returns how many of the
+        bits, 8 to 16, make the range that becomes 0 to 255: `of` of the stream's UsedBits. None for all 16.
     :returns: (H, W, 3) uint8 BGR, contiguous and its own memory: a frame outlives the message that brought it.
-        Of 16 bits it is the high byte: such cameras fill the whole range.
     :raises BadImage: naming what was expected and what came.
     """
     height, width = _side(height, 'height'), _side(width, 'width')
@@ -112,7 +164,9 @@ def decode_image(pixels, height: int, width: int, step: int, encoding: str, is_b
         return _decode_nv24(octets, height, width, step)
     rows = octets.reshape(-1, step)[:, :least]
     if layout.depth == 2:
-        rows = np.ascontiguousarray(rows[:, (0 if is_bigendian else 1)::2])
+        values = np.ascontiguousarray(rows).view('>u2' if is_bigendian else '<u2')
+        bits = max(used_bits(encoding, int(values.max())), 8) if used_bits else 16
+        rows = (np.minimum(values, (1 << bits) - 1) >> (bits - 8)).astype(np.uint8)
     channels = rows.reshape(len(rows), width, layout.channels) if layout.channels > 1 else rows
     return channels.copy() if layout.conversion is None else cv2.cvtColor(channels, layout.conversion)
 
@@ -160,7 +214,7 @@ def _decode_elsewhere(pixels, encoding, height, width, step, fallback) -> np.nda
         raise BadImage(f'expected a camera picture, in bgr8 for example, got {encoding[:40]!r}, which does not say '
                        'what its channels mean (depth?); connect the colour image, or name its encoding in the driver')
     if fallback is None:
-        raise BadImage(f'expected one of {", ".join(ENCODINGS)}, got {encoding[:40]!r}; let the driver convert, or '
+        raise BadImage(f'expected one of {_ENCODINGS_TEXT}, got {encoding[:40]!r}; let the driver convert, or '
                        'install cv_bridge')
     if step < width:
         raise BadImage(f'expected a step of at least {width} bytes for {width} pixels of {encoding[:40]!r}, got '

@@ -10,7 +10,7 @@ import numpy as np
 from facial_emotion_ros.bags.message_types import COMPRESSED_IMAGE, stamp_of
 from facial_emotion_ros.compressed_image import decode_compressed
 from facial_emotion_ros.errors import BadBag, BadImage
-from facial_emotion_ros.image import decode_image
+from facial_emotion_ros.image import UsedBits, decode_image
 
 #: Images that are decoded ahead: what a slow one may take does not hold up the others, and memory stays small.
 AHEAD = 3
@@ -97,6 +97,7 @@ def _looker(look):
 
 def _decode(bag, cameras):
     numbers = dict.fromkeys(cameras, 0)
+    used_bits = {camera: UsedBits() for camera in cameras}
     before_s = time.perf_counter()
     for message in bag.messages(cameras):
         read_s = time.perf_counter()
@@ -107,7 +108,7 @@ def _decode(bag, cameras):
             fields = message.read()
             stamp_ns = stamp_of(fields, message.receive_ns)
             frame_id = fields.header.frame_id
-            image = _image_of(fields, message.msgtype)
+            image = _image_of(fields, message.msgtype, used_bits[message.topic].of)
         except (BadBag, BadImage) as error:
             fault = str(error)
         now_s = time.perf_counter()
@@ -116,7 +117,8 @@ def _decode(bag, cameras):
         before_s = time.perf_counter()
 
 
-def _image_of(fields, msgtype):
+def _image_of(fields, msgtype, used_bits):
     if msgtype == COMPRESSED_IMAGE:
         return decode_compressed(fields.data, fields.format)
-    return decode_image(fields.data, fields.height, fields.width, fields.step, fields.encoding, fields.is_bigendian)
+    return decode_image(fields.data, fields.height, fields.width, fields.step, fields.encoding, fields.is_bigendian,
+                        used_bits=used_bits)

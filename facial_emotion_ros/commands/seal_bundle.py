@@ -25,7 +25,8 @@ def main(argv=None):
     :param argv: list of arguments; None for the process's own.
     :returns: exit code: 0 when every bundle has its digest, 1 when one is refused.
     """
-    from facial_emotion_ros.model_bundle import DIGEST, resolve_bundle, seal_bundle
+    from facial_emotion_ros.bundle_manifest import DIGEST
+    from facial_emotion_ros.model_bundle import resolve_bundle, seal_bundle
 
     options = parser().parse_args(argv)
     for each in options.bundles:

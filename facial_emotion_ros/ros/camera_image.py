@@ -9,17 +9,18 @@ from facial_emotion_ros.errors import BadImage
 from facial_emotion_ros.image import decode_image
 
 
-def image_of(message):
+def image_of(message, used_bits=None):
     """Read a camera image.
 
     :param message: sensor_msgs/Image or CompressedImage.
+    :param used_bits: see :func:`facial_emotion_ros.image.decode_image`.
     :returns: (H, W, 3) uint8 BGR, contiguous.
     :raises BadImage: naming what was expected and what came.
     """
     if isinstance(message, CompressedImage):
         return decode_compressed(message.data, message.format)
     return decode_image(message.data, message.height, message.width, message.step, message.encoding,
-                        message.is_bigendian, fallback=_fallback(message))
+                        message.is_bigendian, fallback=_fallback(message), used_bits=used_bits)
 
 
 def _fallback(message):

@@ -20,7 +20,7 @@ from facial_emotion_ros.atomic_file import write_whole
 from facial_emotion_ros.console_text import HEADING, face_line, no_face_line, summary_lines
 from facial_emotion_ros.emotions import EMOTIONS, UNKNOWN
 from facial_emotion_ros.errors import BadParameter, FacialEmotionError
-from facial_emotion_ros.image import decode_image
+from facial_emotion_ros.image import UsedBits, decode_image
 from facial_emotion_ros.pictures import PICTURE_SUFFIXES
 from facial_emotion_ros.ros.demo_parameters import CONSOLE_VIEW, declare
 from facial_emotion_ros.ros.qos import latched_qos, output_qos
@@ -48,6 +48,7 @@ class ConsoleView(Node):
         self._folder = os.path.expanduser(self._settings['output.folder'])
         self._record = StreamRecord()
         self._answers = OrderedDict()  # stamp in ns -> [arrival s, age s, Detection2DArray or None, affect or None]
+        self._used_bits = UsedBits()
         self._pictures = OrderedDict()  # stamp in ns -> annotated image whose answer is not complete yet
         self._faces = OrderedDict()  # stamp in ns -> faces of an answer whose annotated image has not come yet
         self._best, self._best_merit = None, ()
@@ -139,7 +140,7 @@ class ConsoleView(Node):
     def _take_picture(self, message):
         stamp = Time.from_msg(message.header.stamp)
         image = decode_image(message.data, message.height, message.width, message.step, message.encoding,
-                             bool(message.is_bigendian))
+                             bool(message.is_bigendian), used_bits=self._used_bits.of)
         self._film.add(image, stamp.nanoseconds / 1e9)
         self._pictures[stamp.nanoseconds] = image
         if stamp.nanoseconds in self._faces:

@@ -3,7 +3,6 @@
 from collections import namedtuple
 
 from facial_emotion_ros.crop_reading import check_size, read_crop
-from facial_emotion_ros.ros.camera_image import image_of
 from facial_emotion_ros.ros.frame_worker import FrameWorker
 
 #: The crop of a face as it waits for its turn; `key` is the face's id.
@@ -30,7 +29,7 @@ class CropWorker(FrameWorker):
 
     def _estimate(self, crop, checked):
         check_size(crop.message.height, crop.message.width)
-        image = image_of(crop.message)
+        image = self._image_of(crop.message)
         self._reached('detecting faces')
         face_ids = self._outputs.face_ids()
         self._pipeline.smoothing.keep(face_ids)

@@ -8,8 +8,9 @@ from facial_emotion_ros.image_stamps import ODD_STAMPS
 #: What may become of a frame that was received.
 OUTCOMES = ('processed', 'replaced', 'bad', 'expired', 'failed')
 
-#: What else happens and is counted: ids of a list that were left out, requests that hold too much, steps of the clock.
-EVENTS = ('refused_ids', 'refused_requests', 'clock_jumps')
+#: What else happens and is counted: images without contrast, ids of a list that were left out, requests that hold too
+#: much, steps of the clock.
+EVENTS = ('flat', 'refused_ids', 'refused_requests', 'clock_jumps')
 
 #: What is done with a frame, in this order.
 STAGES = ('decoding', 'detecting faces', 'reading emotions', 'publishing')

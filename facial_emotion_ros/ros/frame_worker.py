@@ -6,6 +6,7 @@ import traceback
 
 from facial_emotion_ros.errors import BadImage, FacialEmotionError
 from facial_emotion_ros.frame_slot import FrameSlot
+from facial_emotion_ros.image import UsedBits, light_range
 from facial_emotion_ros.ros.camera_image import image_of
 from facial_emotion_ros.ros.face_rules import FaceRules
 from facial_emotion_ros.ros.log_limits import FAULT
@@ -15,6 +16,10 @@ from facial_emotion_ros.ros.stamp_check import StampCheck
 _TAKE_TIMEOUT_S = 0.5
 #: A frame_id is no longer than this: every answer repeats it, that of each face too.
 _FRAME_ID_LENGTH = 256
+#: An image whose pixels differ by no more than this, of 255, shows nothing: a lens cap, or a light that is off.
+_FLAT = 8
+#: A number of used bits that changes is told no more often than this.
+_REPEAT_S = 5.0
 
 
 class FrameWorker:
@@ -43,6 +48,7 @@ class FrameWorker:
         self._publishing = threading.Lock()
         self._forget = threading.Event()
         self._told = set()
+        self._used_bits, self._bits, self._bits_told_s = UsedBits(), {}, -_REPEAT_S
         # A daemon, so that a hung inference cannot keep the process from ending.
         self._thread = threading.Thread(target=self._work, name='frame_worker', daemon=True)
 
@@ -143,11 +149,33 @@ class FrameWorker:
         :param checked: CheckedImage.
         :returns: function that publishes what came out.
         """
-        image = image_of(message)
+        image = self._image_of(message)
         self._reached('detecting faces')
         estimates = self._pipeline.estimate(image, checked.time_s, self._until_s(checked))
         return lambda: self._outputs.publish(message.header, image, estimates, self._pipeline.tracker.live_ids,
                                              self._value('output.contempt_as'))
+
+    def _image_of(self, message):
+        """Read the pixels, and book an image that shows nothing; it is worked on all the same."""
+        image = image_of(message, self._bits_of)
+        darkest, brightest = light_range(image)
+        if brightest - darkest <= _FLAT:
+            self._tally.count('flat', now_s=time.monotonic(), reason=(
+                'its brightest pixel is %d of 255, its darkest %d; look for a lens cap, at light and exposure' % (
+                    brightest, darkest)))
+        return image
+
+    def _bits_of(self, encoding, brightest):
+        """Return how many of 16 bits a camera uses, as input.used_bits says or as its images show."""
+        bits = self._value('input.used_bits') or self._used_bits.of(encoding, brightest)
+        now_s = time.monotonic()
+        # Not throttled by the logger, which would keep a change to itself for good.
+        if bits != self._bits.get(encoding) and now_s - self._bits_told_s >= _REPEAT_S:
+            self._bits[encoding], self._bits_told_s = bits, now_s
+            self._log.info('%s: the low %d of 16 bits make the picture%s' % (
+                encoding, bits, '' if self._value('input.used_bits') else ', as its brightest pixels show; '
+                'input.used_bits fixes that'))
+        return bits
 
     def _until_s(self, checked):
         """Return when the answer shall be there by the steady clock; None where there is no deadline."""

@@ -61,6 +61,10 @@ TABLE = (
               'An image older than this when its turn comes is dropped and counted as expired; 0.0 keeps all. An image '
               'with a stamp of 0 has no age.',
               low=0.0, high=3600.0, unit='s', live=True),
+    Parameter('input.used_bits', 0,
+              'How many of the 16 bits of mono16, rgb16, bgr16 and bayer_*16 the camera uses: a sensor of 10 bits that '
+              'fills the low ones would give black pictures. 0 finds out from the brightest pixels of the stream '
+              '(10, 12, 14 or 16); 1 to 7 count as 8.', low=0, high=16, live=True),
     Parameter('input.timeout_s', 2.0,
               'Diagnostics report an error when no image came for this long although someone reads an output.',
               low=0.1, high=3600.0, unit='s', live=True),

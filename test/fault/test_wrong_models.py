@@ -9,10 +9,11 @@ import shutil
 import numpy as np
 import pytest
 
+from facial_emotion_ros.bundle_manifest import DIGEST, manifest_digest
 from facial_emotion_ros.emotions import EMOTIONS
 from facial_emotion_ros.errors import BadModel
 from facial_emotion_ros.esr_engine import EsrEngine
-from facial_emotion_ros.model_bundle import DIGEST, ModelBundle, embedded_bundle, manifest_digest
+from facial_emotion_ros.model_bundle import ModelBundle, embedded_bundle
 
 NAME = 'esr_9_ferplus'
 #: Protobuf of the import of ONNX's own operator set, with and without an empty domain, less its version.

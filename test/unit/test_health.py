@@ -11,7 +11,7 @@ from facial_emotion_ros.image_stamps import ODD_STAMPS
 def counts(**changes):
     """Return counts of a node that has just begun, with some changes."""
     book = dict.fromkeys(('received', 'processed', 'replaced', 'bad', 'expired', 'failed', 'waiting', 'in_work',
-                          *ODD_STAMPS, 'refused_ids', 'refused_requests', 'clock_jumps'), 0)
+                          *ODD_STAMPS, 'flat', 'refused_ids', 'refused_requests', 'clock_jumps'), 0)
     book.update(arrivals_s=[], ages_s=[], works_s=[], taken_s=None, stage='decoding', stage_since_s=None)
     book.update(changes)
     return book
@@ -46,6 +46,8 @@ INPUTS = [
     ('no stamp', {'arrivals_s': STEADY, 'faults': {'unstamped': (98.0, 'correct the driver')}}, WARN,
      'without a stamp came 2.0 s ago: correct the driver'),
     ('a stamp ahead', {'arrivals_s': STEADY, 'faults': {'future': (98.0, 'by 3 s')}}, WARN, 'in the future'),
+    ('nothing to see', {'arrivals_s': STEADY, 'faults': {'flat': (98.0, 'its brightest pixel is 3 of 255')}}, WARN,
+     'without contrast came 2.0 s ago: its brightest pixel is 3 of 255'),
     ('a list of too many faces', {'arrivals_s': STEADY, 'faults': {'refused_ids': (98.0, 'got 99')}}, WARN,
      'left out 2.0 s ago: got 99'),
     ('stamps all alike', {'arrivals_s': STEADY, 'faults': {'frozen': (98.0, 'its age is unknown')}}, WARN,

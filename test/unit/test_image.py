@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from facial_emotion_ros.errors import BadImage
-from facial_emotion_ros.image import ENCODINGS, MAX_SIDE_PX, check_image, decode_image
+from facial_emotion_ros.image import ENCODINGS, MAX_SIDE_PX, UsedBits, check_image, decode_image, light_range
 
 try:
     from hypothesis import given, settings
@@ -37,6 +37,7 @@ PIXELS = {
 #: Site of each colour in the first two rows of a Bayer pattern.
 BAYER = {'bayer_rggb8': ('RG', 'GB'), 'bayer_bggr8': ('BG', 'GR'), 'bayer_gbrg8': ('GB', 'RG'),
          'bayer_grbg8': ('GR', 'BG')}
+BAYER_16 = [encoding.replace('8', '16') for encoding in BAYER]
 
 #: Encodings with rows of colour behind those of brightness, and how many bytes those are beside them.
 PLANES = {'nv12': 0.5, 'nv21': 0.5, 'nv24': 2.0}
@@ -48,7 +49,7 @@ def padded(row, padding):
 
 
 def test_every_encoding_has_an_example_when_one_is_added():
-    assert set(PIXELS) | set(BAYER) | set(PLANES) == set(ENCODINGS)
+    assert set(PIXELS) | set(BAYER) | set(BAYER_16) | set(PLANES) == set(ENCODINGS)
 
 
 @pytest.mark.parametrize('padding', [0, 1, 3, 64])
@@ -70,6 +71,52 @@ def test_high_byte_is_taken_when_sixteen_bits_have_either_byte_order(order, is_b
     assert image.ravel().tolist() == high
     image = decode_image(values.astype(order).tobytes(), 1, 2, 12, 'rgb16', is_bigendian)
     assert image.ravel().tolist() == [0x80, 1, 0, 0x7F, 0x12, 0xFF]
+
+
+@pytest.mark.parametrize('order, is_bigendian', [('<u2', False), ('>u2', True)])
+@pytest.mark.parametrize('bits', [10, 12, 14, 16])
+@pytest.mark.parametrize('encoding, channels', [('mono16', 1), ('rgb16', 3), ('bgr16', 3)])
+def test_the_bits_that_a_camera_uses_make_the_picture(bits, encoding, channels, order, is_bigendian):
+    values = np.linspace(0, (1 << bits) - 1, 8 * channels).astype(order)
+    image = decode_image(values.tobytes(), 2, 4, 8 * channels, encoding, is_bigendian, used_bits=UsedBits().of)
+    if encoding == 'rgb16':
+        image = image[:, :, ::-1]
+    expected = np.linspace(0, 255, 8 * channels)
+    assert np.abs((image[:, :, 0] if channels == 1 else image).ravel() - expected).max() <= 1
+
+
+@pytest.mark.parametrize('pattern', ['rggb', 'bggr', 'gbrg', 'grbg'])
+def test_bayer_of_ten_bits_gives_what_eight_bits_give(pattern):
+    mosaic = np.random.default_rng(1).integers(0, 256, (6, 8), np.uint8)
+    values = mosaic.astype('<u2') << 2 | 3
+    values[0, 0], mosaic[0, 0] = 1023, 255
+    image = decode_image(values.tobytes(), 6, 8, 16, 'bayer_%s16' % pattern, used_bits=UsedBits().of)
+    assert (image == decode_image(mosaic.tobytes(), 6, 8, 8, 'bayer_%s8' % pattern)).all()
+
+
+@pytest.mark.parametrize('bits, shown', [(8, 255), (10, 255), (11, 127), (16, 3), (3, 255)])
+def test_a_given_number_of_bits_decides_and_what_is_brighter_is_white(bits, shown):
+    values = np.array([[0, 1023]], '<u2')
+    image = decode_image(values.tobytes(), 1, 2, 4, 'mono16', used_bits=lambda *arguments: bits)
+    assert image[0, :, 0].tolist() == [0, shown]
+
+
+def test_used_bits_rise_at_once_and_fall_when_darkness_lasts():
+    used = UsedBits()
+    assert [used.of('mono16', brightest) for brightest in (0, 1023, 1024, 4095, 4096, 20000)] == [
+        10, 10, 12, 12, 14, 16]
+    assert used.of('rgb16', 900) == 10, 'each encoding has its own'
+    assert {used.of('mono16', 700) for _ in range(200)} == {16}, 'a light that goes out'
+    assert used.of('mono16', 40000) == 16
+    assert [used.of('mono16', 700 if count else 3000) for count in range(300)] == 299 * [16] + [12]
+    assert used.of('mono16', 65535) == 16
+
+
+def test_light_range_finds_the_darkest_and_the_brightest_pixel():
+    image = np.full((480, 640, 3), 7, np.uint8)
+    assert light_range(image) == (7, 7)
+    image[:, 320:, 1] = 90
+    assert light_range(image) == (7, 90) and light_range(image[:1, 319:321]) == (7, 90)
 
 
 def bt_601(y, u, v):
@@ -165,7 +212,7 @@ def test_image_is_its_own_memory_when_the_driver_reuses_its_buffer(encoding):
 def test_shape_is_right_when_the_size_is_unusual(encoding, height, width):
     if encoding not in PIXELS or encoding in ('uyvy', 'yuyv', 'yuv422', 'yuv422_yuy2'):
         height, width = height + height % 2 + 2, width + width % 2 + (2 if width < MAX_SIDE_PX else 0)
-    step = width * len(PIXELS.get(encoding, b'12')[0]) // 2 if encoding in PIXELS else width
+    step = width * len(PIXELS[encoding][0]) // 2 if encoding in PIXELS else width * (1 + (encoding in BAYER_16))
     pixels = bytes(int(height * step * (1 + PLANES.get(encoding, 0))))
     assert decode_image(pixels, height, width, step, encoding).shape == (height, width, 3)
 
@@ -262,12 +309,12 @@ def test_refused_with_the_reason_when(wrong, changes, words):
 
 def test_converter_of_the_caller_is_asked_when_a_color_encoding_is_not_known():
     picture = np.full((2, 4, 3), 9, np.uint8)
-    image = decode_image(fallback=lambda: picture, **dict(GOOD, encoding='bayer_rggb16', step=8, pixels=bytes(16)))
+    image = decode_image(fallback=lambda: picture, **dict(GOOD, encoding='yuv444', step=8, pixels=bytes(16)))
     assert np.array_equal(image, picture) and not np.shares_memory(image, picture)
 
 
 @pytest.mark.parametrize('encoding, changes', [
-    ('yuv444', {'step': 8, 'pixels': bytes(16)}), ('bayer_grbg16', {'step': 8, 'pixels': bytes(16)}),
+    ('yuv444', {'step': 8, 'pixels': bytes(16)}),
     # Half as many rows again, twice as many, or none besides, according to the driver.
     ('nv16', {'step': 4, 'pixels': bytes(12)}), ('NV21', {'step': 4, 'pixels': bytes(12)}),
     ('i420', {'step': 4, 'pixels': bytes(24)}), ('nv42', {'step': 4, 'pixels': bytes(8)}),
@@ -282,7 +329,7 @@ def test_converter_of_the_caller_is_asked_when_step_and_length_can_be_right(enco
     ('yuv444', {'step': -8}, 'step of at least 4'), ('yuv444', {'step': 8, 'pixels': b''}, 'got 0'),
     ('yuv444', {'step': 8, 'pixels': bytes(15)}, 'got 15'), ('yuv444', {'step': 8, 'pixels': bytes(17)}, 'got 17'),
     ('yuv444', {'step': HUGE}, 'bytes'), ('yuv444', {'pixels': None}, 'buffer of bytes'),
-    ('bayer_grbg16', {'step': 4, 'pixels': bytes(12)}, 'got 12'),
+    ('yuv411', {'step': 4, 'pixels': bytes(12)}, 'got 12'),
     ('nv16', {'step': 4, 'pixels': bytes(7)}, 'expected 8 bytes or more'), ('nv16', {'step': 3}, 'got 3'),
     ('x' * 1000, {'step': 3}, 'got 3'),
 ])

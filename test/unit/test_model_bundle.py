@@ -8,17 +8,11 @@ import os
 import pytest
 
 from facial_emotion_ros import installed_files
+from facial_emotion_ros.bundle_manifest import manifest_digest
 from facial_emotion_ros.commands import seal_bundle as seal_command
 from facial_emotion_ros.emotions import EMOTIONS
 from facial_emotion_ros.errors import BadModel
-from facial_emotion_ros.model_bundle import (
-    ModelBundle,
-    embedded_bundle,
-    manifest_digest,
-    resolve_bundle,
-    seal_bundle,
-    write_bundle,
-)
+from facial_emotion_ros.model_bundle import ModelBundle, embedded_bundle, resolve_bundle, seal_bundle, write_bundle
 from facial_emotion_ros.onnx_file import read_versions
 
 
@@ -119,7 +113,7 @@ BAD_FIELDS = [
     ('outputs.logits.offsets', [0.0] * 7 + [21]), ('outputs.logits.offsets', None),
     ('input.margin', 9.17), ('input.margin', 0.17), ('input.center_x', 0.91), ('input.center_y', 0.913),
     ('input.scale', 1e-5), ('input.scale', 255), ('input.size_px', 9600), ('input.via_px', 4800),
-    ('outputs.logits.temperature', 1000), ('outputs.logits.branches', 900),
+    ('outputs.logits.temperature', 1e9), ('outputs.logits.branches', 900),
     ('parts', ['a']), ('parts', None), ('parts', {'shared': list('abcdefghi')}),
     ('parts', {'shared': 'abcdefghi', 'means': list('abcdefghi')}),
     ('parts', {'shared': list('abcdefghh'), 'means': list('abcdefghi')}),
