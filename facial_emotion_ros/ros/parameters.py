@@ -9,6 +9,7 @@ import re
 from typing import Any, NamedTuple, Optional, Tuple
 
 from facial_emotion_ros.errors import BadParameter
+from facial_emotion_ros.ros.qos_overrides import PREFIX, qos_faults
 
 #: Words that a face of contempt may be published as: hri_msgs/Expression has none for it. Source: hri_msgs, REP-155.
 HRI_WORDS = ('neutral', 'angry', 'sad', 'happy', 'surprised', 'disgusted', 'scared', 'pleading', 'vulnerable',
@@ -189,14 +190,6 @@ _QUOTED_LENGTH = 200
 
 #: Parameters that the node has without our table: rclpy's own, and the QoS overrides of its topics.
 _FOREIGN = ('use_sim_time', 'start_type_description_service')
-_FOREIGN_PREFIX = 'qos_overrides.'
-
-#: What a QoS override may say; of other words rclpy makes an error that names no parameter.
-_POLICIES = {'reliability': ('reliable', 'best_effort', 'best_available', 'system_default'),
-             'durability': ('volatile', 'transient_local', 'best_available', 'system_default'),
-             'history': ('keep_last', 'keep_all', 'system_default')}
-
-
 def checked(name, value):
     """Check one value against the table.
 
@@ -256,33 +249,14 @@ def unknown_names(names):
     """
     strangers = []
     for name in sorted(names):
-        if name.startswith(_FOREIGN_PREFIX) and name.endswith('.subscription.reliability'):
+        if name.startswith(PREFIX) and name.endswith('.subscription.reliability'):
             strangers.append((name, 'input.reliability'))
             continue
-        if name in _BY_NAME or name in _FOREIGN or name.startswith(_FOREIGN_PREFIX):
+        if name in _BY_NAME or name in _FOREIGN or name.startswith(PREFIX):
             continue
         near = difflib.get_close_matches(name, _BY_NAME, n=1)
         strangers.append((name, near[0] if near else ''))
     return strangers
-
-
-def qos_faults(given):
-    """Find QoS overrides that no topic can have.
-
-    :param given: dict of what a file or a command line sets: name -> value.
-    :returns: list of BadParameter, in order of name.
-    """
-    faults = []
-    for name in sorted(given):
-        policy, value = name.rpartition('.')[2], given[name]
-        words = _POLICIES.get(policy)
-        if not name.startswith(_FOREIGN_PREFIX) or not words and policy != 'depth':
-            continue
-        fits = type(value) is int and value >= 0 if not words else isinstance(value, str) and value.lower() in words
-        if not fits:
-            faults.append(BadParameter('Parameter %s must be %s, but is %r.' % (
-                name, 'one of ' + ', '.join(words) if words else 'an integer of 0 or more', value)))
-    return faults
 
 
 def declare(node):
