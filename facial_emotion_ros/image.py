@@ -165,10 +165,21 @@ def decode_image(pixels, height: int, width: int, step: int, encoding: str, is_b
     rows = octets.reshape(-1, step)[:, :least]
     if layout.depth == 2:
         values = np.ascontiguousarray(rows).view('>u2' if is_bigendian else '<u2')
-        bits = max(used_bits(encoding, int(values.max())), 8) if used_bits else 16
-        rows = (np.minimum(values, (1 << bits) - 1) >> (bits - 8)).astype(np.uint8)
+        rows = in_eight_bits(values, encoding, used_bits)
     channels = rows.reshape(len(rows), width, layout.channels) if layout.channels > 1 else rows
     return channels.copy() if layout.conversion is None else cv2.cvtColor(channels, layout.conversion)
+
+
+def in_eight_bits(values: np.ndarray, encoding: str, used_bits: Optional[Callable[[str, int], int]] = None):
+    """Bring values of 16 bits into the range from 0 to 255.
+
+    :param values: array of uint16 in either byte order, one value at least.
+    :param encoding: what `used_bits` is told.
+    :param used_bits: see :func:`decode_image`.
+    :returns: array of uint8, of the same shape.
+    """
+    bits = max(used_bits(encoding, int(values.max())), 8) if used_bits else 16
+    return (np.minimum(values, (1 << bits) - 1) >> (bits - 8)).astype(np.uint8)
 
 
 def _check_size(layout, encoding, height, width):

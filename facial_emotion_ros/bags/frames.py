@@ -119,6 +119,6 @@ def _decode(bag, cameras):
 
 def _image_of(fields, msgtype, used_bits):
     if msgtype == COMPRESSED_IMAGE:
-        return decode_compressed(fields.data, fields.format)
+        return decode_compressed(fields.data, fields.format, used_bits)
     return decode_image(fields.data, fields.height, fields.width, fields.step, fields.encoding, fields.is_bigendian,
                         used_bits=used_bits)

@@ -18,7 +18,7 @@ def image_of(message, used_bits=None):
     :raises BadImage: naming what was expected and what came.
     """
     if isinstance(message, CompressedImage):
-        return decode_compressed(message.data, message.format)
+        return decode_compressed(message.data, message.format, used_bits)
     return decode_image(message.data, message.height, message.width, message.step, message.encoding,
                         message.is_bigendian, fallback=_fallback(message), used_bits=used_bits)
 

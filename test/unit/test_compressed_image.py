@@ -11,7 +11,7 @@ import pytest
 from facial_emotion_ros import compressed_image
 from facial_emotion_ros.compressed_image import decode_compressed
 from facial_emotion_ros.errors import BadImage
-from facial_emotion_ros.image import MAX_SIDE_PX
+from facial_emotion_ros.image import MAX_SIDE_PX, UsedBits
 from facial_emotion_ros.picture_headers import check_png
 
 
@@ -94,6 +94,14 @@ def test_three_channels_of_a_byte_come_out_when_a_png_holds_others(image):
     found = decode_compressed(encoded(image, '.png'))
     assert found.shape == (24, 40, 3) and found.dtype == np.uint8
     assert found[20, 5, 2] == 220 and found[0, 0, 2] == 0
+
+
+@pytest.mark.parametrize('bits', [10, 12, 16])
+def test_the_bits_that_a_camera_uses_make_the_picture_when_a_png_holds_sixteen(bits):
+    values = np.linspace(0, (1 << bits) - 1, 48).astype(np.uint16).reshape(6, 8)
+    image = decode_compressed(cv2.imencode('.png', values)[1].tobytes(), 'mono16; png compressed', UsedBits().of)
+    assert image.dtype == np.uint8 and image.shape == (6, 8, 3)
+    assert np.abs(image[:, :, 0].ravel() - np.linspace(0, 255, 48)).max() <= 1
 
 
 def test_the_picture_stays_as_it_lies_when_exif_asks_to_turn_it():
