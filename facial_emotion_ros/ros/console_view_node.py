@@ -26,6 +26,9 @@ from facial_emotion_ros.ros.demo_parameters import CONSOLE_VIEW, declare
 from facial_emotion_ros.ros.qos import latched_qos, output_qos
 from facial_emotion_ros.stream_record import SeenFace, StreamRecord, picture_merit
 
+#: What may be written into the output folder.
+OUTPUTS = ('annotated.mp4', 'annotated.avi', 'annotated', 'annotated.jpg', 'summary.json')
+
 #: Answers and pictures that wait for their other half; more than this means that it will not come.
 MAX_WAITING = 64
 
@@ -91,22 +94,42 @@ class ConsoleView(Node):
         if self._folder:
             summary['files'] = self._write_pictures() + ['summary.json']
             text = json.dumps(summary, indent=2) + '\n'
-            write_whole(os.path.join(self._folder, 'summary.json'), text.encode('utf-8'))
+            self._try(lambda: write_whole(os.path.join(self._folder, 'summary.json'), text.encode('utf-8')))
         print('\n'.join(summary_lines(summary)), flush=True)
         if self._fault is not None:
             raise self._fault
         return 0 if self._record.frames or interrupted else 1
 
     def _write_pictures(self):
-        files = [self._film.close()]
-        if self._film.note:
+        files = [self._of_film(lambda film: film.close())]
+        if self._film is not None and self._film.note:
             self.get_logger().warning('%s: %s.' % (files[0], self._film.note))
         if self._best is not None:
             good, jpeg = cv2.imencode('.jpg', self._best, [cv2.IMWRITE_JPEG_QUALITY, 90])
-            if good:
-                write_whole(os.path.join(self._folder, 'annotated.jpg'), jpeg.tobytes())
+            if good and self._try(lambda: write_whole(os.path.join(self._folder, 'annotated.jpg'), jpeg.tobytes())):
                 files.append('annotated.jpg')
         return [name for name in files if name]
+
+    def _of_film(self, action):
+        """Do something with the film; one that the disk does not take is given up, and all else goes on."""
+        answers = []
+        if self._film is not None and not self._try(lambda: answers.append(action(self._film))):
+            self._film.discard()
+            self._film = None
+        return answers[0] if answers else ''
+
+    def _try(self, write):
+        """Write; tell whether the disk took it. The first time that it does not is told now and in the end."""
+        try:
+            write()
+            return True
+        except OSError as error:
+            if self._fault is None:
+                self._fault = FacialEmotionError(
+                    '%s does not take what is written (%s); free some space, or name another folder'
+                    % (os.path.abspath(self._folder), error.strerror or error))
+                self.get_logger().error('%s. It goes on without.' % self._fault)
+            return False
 
     def _take(self, half, message):
         """Keep one half of an answer until its other half is there."""
@@ -141,7 +164,7 @@ class ConsoleView(Node):
         stamp = Time.from_msg(message.header.stamp)
         image = decode_image(message.data, message.height, message.width, message.step, message.encoding,
                              bool(message.is_bigendian), used_bits=self._used_bits.of)
-        self._film.add(image, stamp.nanoseconds / 1e9)
+        self._of_film(lambda film: film.add(image, stamp.nanoseconds / 1e9))
         self._pictures[stamp.nanoseconds] = image
         if stamp.nanoseconds in self._faces:
             self._judge(stamp.nanoseconds)
@@ -210,7 +233,7 @@ class ConsoleView(Node):
 
 
 def _make_folder(folder):
-    """Make the output folder, or say why that cannot be."""
+    """Make the output folder, or say why that cannot be; what others wrote there is not to be replaced."""
     try:
         os.makedirs(folder, exist_ok=True)
     except OSError as error:
@@ -218,6 +241,19 @@ def _make_folder(folder):
                            % (folder, error.strerror)) from None
     if not os.access(folder, os.W_OK):
         raise BadParameter('expected output.folder to be writable, but %r is not; name another' % folder)
+    there = [name for name in OUTPUTS if os.path.lexists(os.path.join(folder, name))]
+    if there and not _is_ours(os.path.join(folder, 'summary.json')):
+        raise BadParameter('expected output.folder to be new, empty, or of an earlier stream, but %r holds %s of '
+                           'another origin; name another, or move them' % (folder, ', '.join(there)))
+
+
+def _is_ours(path):
+    """Tell whether a file is the summary of a stream."""
+    try:
+        with open(path, encoding='utf-8') as stream:
+            return {'folder', 'files', 'diagnostics'} <= set(json.load(stream))
+    except (OSError, ValueError, TypeError):
+        return False
 
 
 def _picture_name(frame_id):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -10,8 +11,10 @@ import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from sensor_msgs.msg import Image
+from small_disk import small_disk
 from vision_msgs.msg import Detection2D, Detection2DArray, ObjectHypothesisWithPose, VisionInfo
 
+from conftest import Process
 from graph_peer import REPOSITORY, quality
 
 MODULE = ('-m', 'facial_emotion_ros.ros.console_view', '--ros-args')
@@ -144,6 +147,33 @@ def test_reason_is_told_when_nothing_will_come(ros_environment, peer, publisher,
     text = (tmp_path / 'log').read_text()
     assert process.returncode == 2, text
     assert words in text and 'Traceback' not in text
+
+
+def test_one_line_names_the_folder_and_all_else_goes_on_when_the_disk_is_full(ros_environment, peer, publisher,
+                                                                             tmp_path):
+    with small_disk(tmp_path / 'disk', 64) as disk:
+        (disk.path / 'ballast').write_bytes(bytes(shutil.disk_usage(str(disk.path)).free))
+        process = Process([sys.executable, *MODULE, '-p', 'period_s:=0.1', '-p', 'output.folder:=%s' % disk.path],
+                          ros_environment, tmp_path / 'log')
+        peer.wait(publisher.ready, 'the console view')
+        for word in ('happy', 'sad'):
+            peer.wait(lambda word=word: 'abcde  ' + word in process.output(), 'a line',
+                      each=lambda word=word: publisher.answer({'abcde': (word, 0.9)}))
+        status, _ = process.end()
+        text = process.output()
+        assert status == 2 and 'Traceback' not in text and 'Summary: ' in text, text
+        assert '%s does not take what is written' % disk.path in text.strip().splitlines()[-1], text
+        assert os.listdir(str(disk.path)) == ['ballast']
+
+
+@pytest.mark.parametrize('name', ['annotated.mp4', 'summary.json'])
+def test_a_folder_with_others_files_is_refused_when_they_would_be_replaced(ros_environment, tmp_path, name):
+    (tmp_path / 'out').mkdir()
+    (tmp_path / 'out' / name).write_text('{"mine": 1}')
+    process = Process([sys.executable, *MODULE, '-p', 'output.folder:=%s' % (tmp_path / 'out')], ros_environment,
+                      tmp_path / 'log')
+    process.wait_for('holds %s of another origin; name another, or move them' % name)
+    assert process.process.wait(30) == 2 and (tmp_path / 'out' / name).read_text() == '{"mine": 1}'
 
 
 def test_a_camera_that_starts_late_is_waited_for_and_named_when_it_never_comes(start, peer, publisher, tmp_path):
