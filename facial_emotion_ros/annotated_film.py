@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from facial_emotion_ros.atomic_file import finish
+from facial_emotion_ros.captures import OpenCvPath
 from facial_emotion_ros.h264 import H264Writer, h264_program
 from facial_emotion_ros.pictures import fit
 
@@ -46,7 +47,8 @@ class AnnotatedFilm:
         :param name: name of the film without suffix.
         :param encoders: what to try; an empty sequence writes pictures.
         """
-        self._folder, self._name, self._encoders = folder, name, encoders
+        self._opened = OpenCvPath(folder)
+        self._folder, self._name, self._encoders = self._opened.name, name, encoders
         self._first: List[Tuple[float, np.ndarray]] = []
         self._writer = None
         self._part, self._suffix, self.note = '', '', ''
@@ -78,6 +80,7 @@ class AnnotatedFilm:
         if not self._part and self._first:
             self._open()
         if not self._part:
+            self._opened.close()
             return ''
         if self._writer is not None:
             self._writer.release()
@@ -90,6 +93,7 @@ class AnnotatedFilm:
                 raise OSError(errno.EEXIST, 'a folder of that name holds what no film is made of', path)
             shutil.rmtree(path)
         finish(self._part, path)
+        self._opened.close()
         return os.path.basename(path)
 
     def discard(self):
@@ -103,6 +107,7 @@ class AnnotatedFilm:
         elif self._part and os.path.exists(self._part):
             os.remove(self._part)
         self._part = ''
+        self._opened.close()
 
     def _open(self):
         """Choose rate and encoder, and write what waits."""

@@ -1,67 +1,22 @@
 """Frames to play as a camera: the embedded sample, a folder of pictures, a video file, a webcam. Nothing of ROS."""
 import os
-from abc import ABC, abstractmethod
-from typing import List, NamedTuple, Optional, Tuple
+from typing import List, Optional
 
-import cv2
 import numpy as np
 
+from facial_emotion_ros.captures import Camera, Video
 from facial_emotion_ros.errors import BadImage, BadParameter
+from facial_emotion_ros.medium import DRAWN_RATE_HZ, Frame, Medium
 from facial_emotion_ros.picture_kinds import PICTURE_SUFFIXES
-from facial_emotion_ros.pictures import BACKGROUND, fit, list_pictures, read_picture, shrink
+from facial_emotion_ros.pictures import BACKGROUND, fit, list_pictures, read_picture
 from facial_emotion_ros.plain_text import printable
 from facial_emotion_ros.sample_film import LENGTH_S, SampleFilm
 
 #: What source.kind may say.
 KINDS = ('sample', 'images', 'video', 'camera')
 
-#: Frames per second of drawn media: what two cores answer one by one with three faces in view.
-DRAWN_RATE_HZ = 10.0
-
-#: Assumed for a file that does not say its rate, or says a senseless one.
-VIDEO_RATE_HZ = 25.0
-
 #: Empty time between two pictures: longer than the tracker remembers a face, so that no id passes from one to the next.
 PAUSE_S = 1.2
-
-
-class Frame(NamedTuple):
-    """One frame: image (H, W, 3) uint8 BGR; name of the picture that it shows, '' where it is no particular one."""
-
-    image: np.ndarray
-    name: str = ''
-
-
-class Medium(ABC):
-    """
-    A sequence of frames.
-
-    title: what plays, in words; rate_hz: frames per second at which it is to be played; skipped: (name, reason) of
-    every input that had to be left out.
-    """
-
-    title = ''
-    rate_hz = DRAWN_RATE_HZ
-
-    def __init__(self):
-        """Start with nothing skipped."""
-        self.skipped: List[Tuple[str, str]] = []
-
-    @abstractmethod
-    def read(self) -> Optional[Frame]:
-        """
-        Take the next frame.
-
-        :returns: the frame, or None at the end.
-        :raises BadImage: the medium broke off.
-        """
-
-    @abstractmethod
-    def rewind(self):
-        """Start again from the first frame."""
-
-    def close(self):  # noqa: B027, most media hold nothing open
-        """Release what was opened."""
 
 
 class Sample(Medium):
@@ -154,119 +109,6 @@ class Pictures(Medium):
         """Start again from the first picture."""
         self._count = 0
         self._shown = self._empty
-
-
-class Video(Medium):
-    """A video file, played at its own speed whatever the rate: frames are left out or shown twice."""
-
-    def __init__(self, path: str, rate_hz: float = 0.0, max_side_px: int = 0):
-        """
-        Open the file and decode its first frame.
-
-        :param path: of the file.
-        :param rate_hz: frames per second that are wanted; 0 takes the file's own.
-        :param max_side_px: larger frames are scaled down to this; 0 leaves them.
-        :raises BadParameter: there is no such file.
-        :raises BadImage: it cannot be decoded.
-        """
-        super().__init__()
-        if not os.path.isfile(path):
-            raise BadParameter('expected a video file, got %r, which is %s; give the path of a file that exists'
-                               % (path, 'a folder' if os.path.isdir(path) else 'not there'))
-        self._path, self._max_side_px = path, max_side_px
-        self._capture = None
-        self.rewind()
-        own_rate_hz = self._capture.get(cv2.CAP_PROP_FPS)
-        self._own_rate_hz = own_rate_hz if 1.0 <= own_rate_hz <= 240.0 else VIDEO_RATE_HZ
-        self.rate_hz = rate_hz or self._own_rate_hz
-        self.title = 'the video %s (%.4g frames per second)' % (path, self._own_rate_hz)
-
-    def read(self) -> Optional[Frame]:
-        """Decode up to the frame whose time has come."""
-        wanted = int(self._count * self._own_rate_hz / self.rate_hz + 1e-6)
-        while self._decoded < wanted:
-            # Every frame on the way has to be decoded; only the conversion of those that are left out is saved.
-            if not self._capture.grab():
-                return None
-            self._decoded += 1
-            if self._decoded == wanted:
-                good, image = self._capture.retrieve()
-                if not good:
-                    return None
-                self._image = image
-        self._count += 1
-        return Frame(shrink(self._image, self._max_side_px))
-
-    def rewind(self):
-        """Start again from the first frame."""
-        self.close()
-        self._capture = cv2.VideoCapture(self._path)
-        good, self._image = self._capture.read()
-        if not good:
-            raise BadImage('expected a video that OpenCV can decode, but %r gave no frame; convert it, for example: '
-                           'ffmpeg -i %s -c:v libx264 converted.mp4' % (self._path, self._path))
-        self._count, self._decoded = 0, 0
-
-    def close(self):
-        """Close the file."""
-        if self._capture is not None:
-            self._capture.release()
-
-
-class Camera(Medium):
-    """A webcam, or a stream that OpenCV opens by its address; it sets the pace itself."""
-
-    #: A camera may drop a frame; this many in a row mean that it is gone.
-    MAX_MISSED = 10
-
-    def __init__(self, number: int = 0, path: str = '', rate_hz: float = 0.0, width: int = 640, height: int = 480):
-        """
-        Open the device and take a first picture.
-
-        :param number: the camera's number as OpenCV counts.
-        :param path: a device or a stream address instead of the number.
-        :param rate_hz: frames per second asked of the camera; 0 leaves its own.
-        :param width: asked of the camera; it may give another.
-        :param height: asked of the camera.
-        :raises BadImage: there is no such camera, or it gives no picture.
-        """
-        super().__init__()
-        self.title = 'camera %s' % (path or number)
-        self._capture = cv2.VideoCapture(path or number)
-        self._capture.set(cv2.CAP_PROP_FRAME_WIDTH, width)
-        self._capture.set(cv2.CAP_PROP_FRAME_HEIGHT, height)
-        if rate_hz:
-            self._capture.set(cv2.CAP_PROP_FPS, rate_hz)
-        self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # the newest picture, not the oldest of four
-        if self._take() is None:
-            raise BadImage('expected a picture from %s, got none; see which cameras exist (ls /dev/video*), whether '
-                           'this user may open them (group video) and whether another program holds it' % self.title)
-        own_rate_hz = self._capture.get(cv2.CAP_PROP_FPS)
-        self.rate_hz = rate_hz or (own_rate_hz if 1.0 <= own_rate_hz <= 240.0 else VIDEO_RATE_HZ)
-
-    def read(self) -> Optional[Frame]:
-        """Wait for the next picture."""
-        image = self._take()
-        if image is None:
-            raise BadImage('expected one more picture from %s, but it gives none any more; see whether it was unplugged'
-                           % self.title)
-        return Frame(image)
-
-    def rewind(self):
-        """Do nothing: a camera has no beginning."""
-
-    def close(self):
-        """Give the camera back."""
-        self._capture.release()
-
-    def _take(self) -> Optional[np.ndarray]:
-        for _ in range(self.MAX_MISSED):
-            good, image = self._capture.read()
-            if good:
-                return image
-            if not self._capture.isOpened():
-                break
-        return None
 
 
 def open_medium(kind: str, path: str = '', camera: int = 0, rate_hz: float = 0.0, seconds_each: float = 2.0,

@@ -62,6 +62,17 @@ def test_every_moment_is_shown_when_the_stream_stutters(tmp_path, stamps, count)
     assert files[0] == '000001.jpg' and cv2.imread(str(tmp_path / name / files[0])).shape == (48, 64, 3)
 
 
+@pytest.mark.parametrize('encoders', [ENCODERS, ()])
+def test_a_film_is_written_when_its_folder_has_a_name_that_is_not_utf_8(tmp_path, encoders):
+    folder = os.fsdecode(os.fsencode(str(tmp_path)) + b'/caf\xe9')
+    os.mkdir(folder)
+    opened = len(os.listdir('/proc/self/fd'))
+    film = AnnotatedFilm(folder, encoders=encoders)
+    film.add(frame(90), 0.0)
+    assert film.close() == os.listdir(folder)[0]
+    assert len(os.listdir('/proc/self/fd')) == opened
+
+
 def test_frame_is_fitted_when_the_size_changes(tmp_path):
     film = AnnotatedFilm(str(tmp_path), encoders=())
     for number in range(12):

@@ -1,5 +1,6 @@
 """Media: what is played as a camera, and how bad input is refused."""
 import os
+import socket
 import struct
 import zlib
 
@@ -168,6 +169,63 @@ def test_video_keeps_its_speed_when_the_rate_differs(video, rate_hz, count):
 
 def test_video_is_scaled_down_when_larger_than_asked(video):
     assert open_medium('video', path=video, max_side_px=32).read().image.shape == (24, 32, 3)
+
+
+def restamped(content, durations):
+    """Return an MP4 file whose frames last as long as is given, in units of its own."""
+    table = struct.pack('>II', 0, len(durations)) + b''.join(struct.pack('>II', 1, each) for each in durations)
+    parts, place = [], 0
+    while place < len(content):
+        size, kind = struct.unpack_from('>I4s', content, place)
+        body = content[place + 8:place + size]
+        if kind in (b'moov', b'trak', b'mdia', b'minf', b'stbl'):
+            body = restamped(body, durations)
+        elif kind == b'stts':
+            body = table
+        if kind != b'edts':  # a list of edits would cut off what lasts longer than before
+            parts.append(struct.pack('>I4s', len(body) + 8, kind) + body)
+        place += size
+    return b''.join(parts)
+
+
+@pytest.mark.parametrize('video', [('.mp4', 'mp4v')], indirect=True)
+def test_video_keeps_its_time_when_its_rate_varies(video):
+    with open(video, 'rb') as file:
+        content = file.read()
+    unit, = struct.unpack_from('>I', content, content.index(b'stts') + 16)
+    with open(video, 'wb') as file:  # ten frames in 1 s, ten in 4 s, ten in 0.5 s
+        file.write(restamped(content, [unit] * 10 + [4 * unit] * 10 + [unit // 2] * 10))
+    levels = [int(np.median(frame.image)) for frame in read_all(open_medium('video', path=video, rate_hz=10.0))]
+    assert abs(len(levels) - 56) <= 2
+    for at, number in ((0, 0), (5, 5), (10, 10), (26, 14), (46, 19), (52, 24), (54, 28)):
+        assert abs(levels[at] - 8 * number) <= 12, (at, levels)
+
+
+def test_a_film_is_played_when_its_name_is_not_utf_8(video):
+    name = os.fsdecode(os.fsencode(os.path.dirname(video)) + b'/caf\xe9' + os.fsencode(os.path.splitext(video)[1]))
+    os.rename(video, name)
+    medium = open_medium('video', path=name)
+    assert len(read_all(medium)) == 30 and r'caf\xe9' in medium.title
+    medium.rewind()
+    medium.close()
+    camera = open_medium('camera', path=name)
+    assert camera.read().image.shape == (48, 64, 3)
+    camera.close()
+
+
+@pytest.mark.skipif(not hasattr(cv2, 'CAP_PROP_OPEN_TIMEOUT_MSEC'), reason='this OpenCV has no time limit for streams')
+def test_a_stream_is_given_up_with_fitting_advice_when_its_server_is_silent(monkeypatch):
+    if cv2.CAP_FFMPEG not in cv2.videoio_registry.getStreamBackends():
+        pytest.skip('this OpenCV was built without FFmpeg')
+    monkeypatch.setattr('facial_emotion_ros.captures.STREAM_TIMEOUT_S', 0.5)
+    with socket.socket() as server:
+        server.bind(('127.0.0.1', 0))
+        server.listen(1)
+        with pytest.raises(BadImage) as refusal:
+            open_medium('camera', path='rtsp://user:secret@127.0.0.1:%d/live' % server.getsockname()[1])
+    words = str(refusal.value)
+    assert 'camera rtsp://127.0.0.1:' in words and 'in 0.5 s; see whether its server runs' in words
+    assert '/dev/video' not in words and 'secret' not in words
 
 
 def test_camera_is_told_to_be_gone_when_it_gives_no_more_pictures(video):
