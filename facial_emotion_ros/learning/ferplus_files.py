@@ -136,10 +136,11 @@ def _read_npz(path, new_votes):
 
 def _check_arrays(path, png, offsets, votes, names):
     """Refuse arrays that do not belong together, or hold what they cannot."""
-    if votes.ndim != 2 or votes.shape != (len(names), 10) or offsets.shape != (len(names) + 1,):
+    count = names.size
+    if (names.shape, votes.shape, offsets.shape) != ((count,), (count, 10), (count + 1,)):
         raise BadDataset(
-            f'{path}: votes (N, 10) and offsets (N + 1,) expected for {len(names)} names, '
-            f'got {votes.shape} and {offsets.shape}'
+            f'{path}: names (N,), votes (N, 10) and offsets (N + 1,) expected, '
+            f'got {names.shape}, {votes.shape} and {offsets.shape}'
         )
     for name, array, kinds, words in (('png', png, 'u', 'uint8'), ('offsets', offsets, 'iu', 'whole numbers'),
                                       ('votes', votes, 'iuf', 'numbers'), ('names', names, 'SU', 'text')):
