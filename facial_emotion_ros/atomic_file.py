@@ -30,6 +30,10 @@ def replace_whole(path: str, write):
     try:
         write(part)
         finish(part, path)
+    except OSError as error:
+        if error.filename is None:
+            error.filename = path  # a full disk names nothing
+        raise
     finally:
         if os.path.exists(part):
             os.remove(part)

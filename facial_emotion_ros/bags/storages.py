@@ -1,5 +1,6 @@
 """The files of a recording, one by one: by rosbags where they are whole, and salvaged where they are not."""
 
+import itertools
 import os
 import re
 
@@ -144,9 +145,19 @@ class _Whole(Storage):
     def messages(self, wanted, start_ns):
         """Read (topic, msgtype, receive_ns, raw) of the wanted topics."""
         connections = [each for each in self._reader.connections if each.topic in wanted]
-        if connections:
-            for connection, receive_ns, raw in self._reader.messages(connections, start=start_ns):
+        taken = 0
+        try:
+            read = self._reader.messages(connections, start=start_ns) if connections else ()
+            for connection, receive_ns, raw in read:
+                taken += 1
                 yield connection.topic, ros2_name(connection.msgtype), receive_ns, raw
+        except FAULTS as fault:
+            # rosbags gives up an mcap file without an index where a message is older than the one before.
+            if 'not in timestamp order' not in str(fault):
+                raise
+            files = getattr(self._reader.storage, 'storages', None) or [self._reader.storage]
+            yield from itertools.islice(itertools.chain.from_iterable(
+                McapStream(str(each.path)).messages(wanted, start_ns) for each in files), taken, None)
 
     def close(self):
         """Close the files."""
