@@ -93,25 +93,28 @@ def _latest_fault(now_s, faults, kinds):
 
 
 def input_health(now_s: float, counts: Mapping[str, Any], topic: str, listening_since_s: Optional[float],
-                 publishers: int, faults: Mapping[str, Tuple[float, str]], max_silence_s: float = 2.0,
-                 state: str = 'active') -> Condition:
+                 publishers: Sequence[str], faults: Mapping[str, Tuple[float, str]], max_silence_s: float = 2.0,
+                 state: str = 'active', unread: str = '', rivals: Sequence[str] = ()) -> Condition:
     """Judge what comes in.
 
     :param now_s: monotonic time, seconds, as all times here.
     :param counts: the numbers of _COUNTS, and 'arrivals_s' (times of the latest images, rising).
     :param topic: the image topic, for the message.
     :param listening_since_s: when the subscription was made; None while there is none (not active, or nobody looks).
-    :param publishers: how many publish on the topic now.
+    :param publishers: names of the nodes that publish on the topic now.
     :param faults: outcome ('bad', 'expired', ...) -> when it happened last, and why.
     :param max_silence_s: no image for longer than this is an error.
     :param state: 'active', or a key of _NOT_READING.
-    :returns: OK (not active, idle, waiting for the first image, or images come), WARN (images come that are malformed,
-        too old, without contrast, or without a stamp that can be right), ERROR (silence although someone listens).
+    :param unread: what is published that is not read, and the cure; ''.
+    :param rivals: names of the nodes of several cameras on the one topic.
+    :returns: OK (not active, idle, waiting for the first image, or images come), WARN (images come from several
+        cameras, or are malformed, too old, without contrast or with an odd stamp), ERROR (silence although someone
+        listens).
     """
     arrivals_s = counts['arrivals_s']
     values = {name: counts[name] for name in _COUNTS}
     values['topic'] = topic
-    values['publishers'] = publishers
+    values['publishers'] = len(publishers)
     values['rate_hz'] = rate(arrivals_s, now_s)
     values['silence_s'] = now_s - arrivals_s[-1] if arrivals_s else float('nan')
     if state in _NOT_READING:
@@ -121,11 +124,16 @@ def input_health(now_s: float, counts: Mapping[str, Any], topic: str, listening_
     heard_s = max([listening_since_s] + list(arrivals_s[-1:]))
     silence_s = now_s - heard_s
     if silence_s > max_silence_s:
-        cause = (f'nothing publishes on {topic}; start the camera or correct the topic' if not publishers else
-                 f'{publishers} publisher{"s" * (publishers > 1)} on {topic}; look at QoS, shared memory and driver')
+        count = len(publishers)
+        cause = unread or (
+            f'nothing publishes on {topic}; start the camera or correct the topic' if not count else
+            f'{count} publisher{"s" * (count > 1)} on {topic}; look at QoS, shared memory and driver')
         return ERROR, f'No image for {silence_s:.1f} s: {cause}.', values
     if heard_s == listening_since_s:
         return OK, 'Waiting for the first image.', values
+    if rivals:
+        return WARN, (f'{len(rivals)} publishers on {topic} ({", ".join(rivals)}): faces are mixed up and get new ids '
+                      'all the time; give each camera a topic and a node of its own.'), values
     fault = _latest_fault(now_s, faults, tuple(_SUFFERS))
     if fault:
         kind, ago_s, reason = fault

@@ -29,7 +29,8 @@ def generate_launch_description():
                                           'image, or the faces that another ROS4HRI node finds.'),
         DeclareLaunchArgument('transport', default_value='', choices=['', 'auto', 'raw', 'compressed'],
                               description="Which images are subscribed to, in place of the parameter file's "
-                                          'input.transport; compressed is image_topic with /compressed behind it.'),
+                                          'input.transport; compressed is image_topic with /compressed behind it, '
+                                          'auto is raw where someone publishes it, else compressed.'),
         DeclareLaunchArgument('humans_prefix', default_value='',
                               description="Prefix of the ROS4HRI topics in place of the parameter file's "
                                           'output.humans_prefix, such as /front/humans; none: no such topics.'),

@@ -8,7 +8,11 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from facial_emotion_ros import health
 from facial_emotion_ros.power import PowerMeter, power_health
 from facial_emotion_ros.ros.image_input import image_topic
-from facial_emotion_ros.ros.log_limits import BurstLimit
+from facial_emotion_ros.ros.image_source import UNKNOWN_NAME
+from facial_emotion_ros.ros.log_limits import RIVALS, BurstLimit
+
+#: Fast DDS lists publishers of a process that was killed for 20 s; two of one name are two cameras when it is longer.
+_LEASE_S = 30.0
 
 
 class Diagnostics:
@@ -22,6 +26,7 @@ class Diagnostics:
         self._node = node
         self.is_silent = False
         self._lines = BurstLimit()
+        self._crowded_since_s = None
         self._power = PowerMeter(self._value('power.root')) if self._value('power.report') else None
         self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
 
@@ -35,11 +40,15 @@ class Diagnostics:
         :param fault: what failed; '' where nothing did.
         """
         now_s = time.monotonic()
+        publishers = image_input.publishers() if image_input else []
+        rivals = self._rivals(publishers, now_s)
         reading = health.input_health(
             now_s, counts, image_input.topic if image_input else image_topic(self._node),
-            image_input.since_s if image_input else None, image_input.publishers() if image_input else 0,
-            counts['faults'], self._value('input.timeout_s'), state)
+            image_input.since_s if image_input else None, publishers, counts['faults'], self._value('input.timeout_s'),
+            state, image_input.why_unread() if image_input else '', rivals)
         self._tell_silence(reading)
+        if rivals and reading[0] == health.WARN:
+            self._node.get_logger().warning(reading[1], **RIVALS)
         thinking = health.inference_health(
             now_s, counts, pipeline.provider if pipeline else '', pipeline.degraded if pipeline else '',
             counts['faults'], self._value('diagnostics.hang_timeout_s'), state == 'active')
@@ -54,6 +63,17 @@ class Diagnostics:
         self._publisher.publish(diagnostics_message(
             self._node.get_clock().now().to_msg(), self._node.get_fully_qualified_name(),
             self._value('inference.bundle'), parts))
+
+    def _rivals(self, names, now_s):
+        """Return who publishes the image where they are several.
+
+        A camera that was killed stays in the graph for a while, beside its successor of the same name.
+        """
+        if len(names) < 2:
+            self._crowded_since_s = None
+            return []
+        self._crowded_since_s = self._crowded_since_s or now_s
+        return names if len(set(names) - {UNKNOWN_NAME}) > 1 or now_s - self._crowded_since_s > _LEASE_S else []
 
     def _tell_silence(self, reading):
         """Log when images stop to come although someone listens, and when they come again; each once."""

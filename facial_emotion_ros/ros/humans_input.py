@@ -8,6 +8,7 @@ from hri_msgs.msg import IdsList
 from sensor_msgs.msg import Image
 
 from facial_emotion_ros.ros import qos
+from facial_emotion_ros.ros.image_source import publisher_names
 from facial_emotion_ros.ros.lazy_reading import LazyReading
 from facial_emotion_ros.ros.log_limits import FAULT
 
@@ -76,8 +77,12 @@ class HumansInput:
                 self._leave(face)
 
     def publishers(self):
-        """Count who lists faces now."""
-        return self._node.count_publishers(self.topic)
+        """Name the nodes that list faces now."""
+        return publisher_names(self._node.get_publishers_info_by_topic(self.topic))
+
+    def why_unread(self):
+        """Return '': the faces come from one topic of one type."""
+        return ''
 
     def close(self):
         """Leave all topics."""

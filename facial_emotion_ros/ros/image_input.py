@@ -1,8 +1,9 @@
-"""The image subscription: there only while someone reads an output, as reliable as the publishers offer."""
+"""The image subscription: there only while someone reads an output, on the topic that is published and as reliably."""
 
 from sensor_msgs.msg import CompressedImage, Image
 
 from facial_emotion_ros.ros import qos
+from facial_emotion_ros.ros.image_source import RAW, choose_source, publisher_names, sources, why_unread
 from facial_emotion_ros.ros.lazy_reading import LazyReading
 from facial_emotion_ros.ros.log_limits import BurstLimit
 from facial_emotion_ros.ros.ros_versions import subscription_events
@@ -11,13 +12,12 @@ TOPIC = 'image'
 
 
 def image_topic(node):
-    """Name the topic that images come from.
+    """Name the topic that images are expected on, before anyone publishes them.
 
     :param node: rclpy node with our parameters.
     :returns: the full name, remapped; for compressed images by image_transport's convention, <image>/compressed.
     """
-    compressed = node.get_parameter('input.transport').value == 'compressed'
-    return node.resolve_topic_name(TOPIC) + ('/compressed' if compressed else '')
+    return sources(node.resolve_topic_name(TOPIC), node.get_parameter('input.transport').value)[0].topic
 
 
 class ImageInput:
@@ -36,10 +36,15 @@ class ImageInput:
         self._subscription = None
         self._reliability = ''
         self._lines, self._mismatches = BurstLimit(), BurstLimit()
-        #: Full name of the topic.
-        self.topic = image_topic(node)
+        self._image_topic = node.resolve_topic_name(TOPIC)
+        self._source = sources(self._image_topic, self._value('input.transport'))[0]
         #: Monotonic time of the subscription, None while there is none.
         self.since_s = None
+
+    @property
+    def topic(self):
+        """Full name of the topic that images are taken from."""
+        return self._source.topic
 
     def follow(self, now_s, enabled=True):
         """Bring the subscription to what readers, publishers and parameters ask for.
@@ -53,13 +58,24 @@ class ImageInput:
                 if self._lines.allows():
                     self._node.get_logger().info('Left the topic %s, since %s.' % (self.topic, self._reading.reason))
             return
-        wanted = qos.choose_reliability(self._value('input.reliability'), self._offers(), self._reliability)
+        source = choose_source(sources(self._image_topic, self._value('input.transport')), self._publishers_of,
+                               self._source)
+        if source != self._source:
+            self.close()
+            self._source = source
+        offers = [offer.qos_profile.reliability for offer in self._offers()]
+        wanted = qos.choose_reliability(self._value('input.reliability'), offers, self._reliability)
         if self._subscription is None or wanted != self._reliability:
             self._subscribe(wanted, now_s)
 
     def publishers(self):
-        """Count who publishes the image now."""
-        return len(self._offers())
+        """Name the nodes that publish the image now."""
+        return publisher_names(self._offers())
+
+    def why_unread(self):
+        """Say what is published instead of the images that are subscribed to; '' where nothing is."""
+        return '' if self._offers() else why_unread(
+            self._image_topic, self._value('input.transport'), self._publishers_of)
 
     def close(self):
         """Leave the topic."""
@@ -70,20 +86,24 @@ class ImageInput:
             self._reliability = ''
 
     def _offers(self):
-        """Return the ReliabilityPolicy of every publisher."""
-        return [offer.qos_profile.reliability for offer in self._node.get_publishers_info_by_topic(self.topic)]
+        """Return what the graph says of everyone who publishes images of this type there."""
+        return [offer for offer in self._publishers_of(self.topic) if offer.topic_type == self._source.type_name]
+
+    def _publishers_of(self, topic):
+        return self._node.get_publishers_info_by_topic(topic)
 
     def _subscribe(self, reliability, now_s):
         since_s = now_s if self._subscription is None else self.since_s
         self.close()
-        message_type = CompressedImage if self._value('input.transport') == 'compressed' else Image
+        message_type = Image if self._source.type_name == RAW else CompressedImage
         self._subscription = self._node.create_subscription(
             message_type, self.topic, self._on_image, qos.input_qos(reliability),
             qos_overriding_options=qos.INPUT_OVERRIDES, event_callbacks=subscription_events(self._mismatched))
         self._reliability = reliability
         self.since_s = since_s
         if self._lines.allows():
-            self._node.get_logger().info('Listening to %s (%s).' % (self.topic, reliability.replace('_', ' ')))
+            self._node.get_logger().info('Listening to %s (%s): %s images.' % (
+                self.topic, reliability.replace('_', ' '), 'raw' if message_type is Image else 'compressed'))
 
     def _mismatched(self, policy):
         if policy == 'RELIABILITY' and self._value('input.reliability') == 'auto':

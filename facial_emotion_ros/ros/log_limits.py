@@ -11,6 +11,9 @@ _STEADY = Clock(clock_type=ClockType.STEADY_TIME)
 #: Keyword arguments of a logger's methods for a line that may come with every message.
 FAULT = {'throttle_duration_sec': 5.0, 'throttle_time_source_type': _STEADY}
 
+#: The same for a line that says what is wrong for as long as it is.
+RIVALS = {'throttle_duration_sec': 60.0, 'throttle_time_source_type': _STEADY}
+
 
 class BurstLimit:
     """Allows a burst of lines, then a few at a time: for changes of state, which are told one by one unless they flood.

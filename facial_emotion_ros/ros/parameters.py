@@ -45,10 +45,11 @@ TABLE = (
               "What is worked on: image finds the faces of a camera's image; humans reads the faces that another "
               'ROS4HRI node finds and cuts out under output.humans_prefix, and publishes their expression only.',
               choices=('image', 'humans')),
-    Parameter('input.transport', 'raw',
-              'Which images are subscribed to: raw (sensor_msgs/Image on image), or compressed '
-              '(sensor_msgs/CompressedImage, JPEG or PNG, on image/compressed, where image_transport puts it).',
-              choices=('raw', 'compressed')),
+    Parameter('input.transport', 'auto',
+              'Which images are subscribed to: raw (sensor_msgs/Image on image), compressed '
+              '(sensor_msgs/CompressedImage, JPEG or PNG, on image/compressed, where image_transport puts it, or on '
+              'image itself), or auto: raw where someone publishes it, else compressed.',
+              choices=('auto', 'raw', 'compressed')),
     Parameter('input.reliability', 'auto',
               'Reliability of the image subscription; auto follows what the publishers offer, since plain best effort '
               'loses most images of VGA size in the default middleware.',

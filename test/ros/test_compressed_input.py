@@ -4,6 +4,7 @@ import array
 
 import numpy as np
 import pytest
+from diagnostic_msgs.msg import DiagnosticStatus
 from vision_msgs.msg import Detection2DArray
 
 from graph_peer import packed, scene
@@ -30,9 +31,40 @@ def test_compressed_pictures_are_answered_and_damaged_ones_counted_when_they_alt
     assert health.values('input')['topic'] == '/front/image_raw/compressed'
 
 
+@pytest.mark.parametrize('topic', ['/front/image_raw', '/front/image_raw/compressed'])
+def test_the_node_follows_what_is_published_when_the_transport_is_auto(start_node, peer, topic):
+    node = start_node('-r', 'image:=' + topic, input__idle_release_s=0.0)
+    heard, health = peer.listen(Detection2DArray, 'detections'), peer.health()
+    packed_camera = peer.compressed_camera('/front/image_raw/compressed')
+    peer.wait(lambda: packed_camera.answers(heard), 'an answer to JPEG', each=packed_camera.shoot)
+    node.wait_for(r'Listening to /front/image_raw/compressed \(.*\): compressed images\.')
+    peer.wait(lambda: health.values('input')['topic'] == '/front/image_raw/compressed', 'the topic')
+    if not topic.endswith('compressed'):
+        camera = peer.camera(topic)
+        peer.wait(lambda: camera.answers(heard), 'an answer to a raw image', each=camera.shoot)
+        node.wait_for(r'Listening to /front/image_raw \(.*\): raw images\.')
+        peer.wait(lambda: not packed_camera.watched(), 'the node to leave the compressed topic')
+        peer.node.destroy_publisher(camera.publisher)
+        heard.clear()
+        peer.wait(lambda: packed_camera.answers(heard), 'an answer to JPEG again', each=packed_camera.shoot)
+
+
+@pytest.mark.parametrize('transport, words', [
+    ('raw', '/image/compressed is of type sensor_msgs/msg/CompressedImage; set input.transport to auto or compressed'),
+    ('compressed', '/image is of type sensor_msgs/msg/Image; set input.transport to auto or raw')])
+def test_the_type_and_the_cure_are_said_when_the_other_transport_is_published(start_node, peer, transport, words):
+    node = start_node(input__transport=transport, input__timeout_s=0.3)
+    camera = peer.compressed_camera() if transport == 'raw' else peer.camera()
+    health = peer.health()
+    peer.listen(Detection2DArray, 'detections')
+    peer.wait(lambda: words in health.parts()['input'].message, 'the cause in the diagnostics', each=camera.shoot)
+    assert health.parts()['input'].level == DiagnosticStatus.ERROR
+    node.wait_for(r'\[WARN\].*No image for .*' + words)
+
+
 def test_a_word_that_is_no_transport_is_refused_when_given(start_node, peer):
     node = start_node(input__transport='theora')
-    node.wait_for(r"\[ERROR\].*input.transport must be one of raw, compressed, but is 'theora'")
+    node.wait_for(r"\[ERROR\].*input.transport must be one of auto, raw, compressed, but is 'theora'")
     assert peer.state() == 'unconfigured'
 
 

@@ -8,11 +8,13 @@ import pytest
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
 from hri_msgs.msg import IdsList
+from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import ReliabilityPolicy
+from sensor_msgs.msg import Image
 from vision_msgs.msg import Detection2DArray
 
-from graph_peer import image_fields, scene
+from graph_peer import image_fields, quality, scene
 
 
 def test_the_subscription_comes_and_goes_when_readers_do(start_node, peer):
@@ -234,6 +236,22 @@ def test_a_recording_that_begins_again_is_named_and_its_faces_are_new(start_node
     shoot = shoot_with(peer, camera, lambda number: began_s + number % length * 0.2)
     peer.wait(lambda: len({face.id for message in heard for face in message.detections}) == 2, 'a new id', each=shoot)
     peer.wait(lambda: 'the faces before are forgotten' in health.parts()['input'].message, 'a warning')
+
+
+def test_two_cameras_on_one_topic_are_named_and_the_warning_goes_with_one_of_them(start_node, peer):
+    node = start_node()
+    camera, health, heard = peer.camera(), peer.health(), peer.listen(Detection2DArray, 'detections')
+    peer.wait(lambda: heard, 'an answer', each=camera.shoot)
+    other = Node('second_camera', namespace='robot', context=peer.node.context)
+    publisher = other.create_publisher(Image, '/image', quality(depth=1))
+    peer.wait(lambda: '2 publishers on /image (/peer, /robot/second_camera)' in health.parts()['input'].message,
+              'a warning', each=camera.shoot)
+    assert health.parts()['input'].level == DiagnosticStatus.WARN
+    node.wait_for(r'\[WARN\].*2 publishers on /image \(/peer, /robot/second_camera\)')
+    other.destroy_publisher(publisher)
+    peer.wait(lambda: health.parts()['input'].level == DiagnosticStatus.OK, 'all to be well', each=camera.shoot)
+    assert node.output().count('publishers on /image') == 1, 'the warning is not throttled'
+    other.destroy_node()
 
 
 def test_the_log_tells_once_that_images_stay_away_and_once_that_they_come_again(start_node, peer):

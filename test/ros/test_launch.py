@@ -132,7 +132,7 @@ def test_humans_topics_are_off_when_launched_with_none(launch, peer):
     launch('node.launch.py', 'humans_prefix:=none')
     peer.wait_state('active')
     values = peer.get_parameters(['output.humans_prefix', 'input.transport'])
-    assert [value.string_value for value in values] == ['', 'raw'], 'an argument that is not given changes something'
+    assert [value.string_value for value in values] == ['', 'auto'], 'an argument that is not given changes something'
 
 
 @pytest.mark.parametrize('board, batch', [('tx2', 2), ('xavier', 4), ('orin', 4)])

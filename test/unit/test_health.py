@@ -17,9 +17,11 @@ def counts(**changes):
     return book
 
 
-def judge_input(now_s=100.0, listening_since_s=90.0, publishers=1, faults=None, state='active', **changes):
+def judge_input(now_s=100.0, listening_since_s=90.0, publishers=1, faults=None, state='active', unread='', rivals=(),
+                **changes):
     """Judge an input on the topic /image."""
-    return input_health(now_s, counts(**changes), '/image', listening_since_s, publishers, faults or {}, state=state)
+    return input_health(now_s, counts(**changes), '/image', listening_since_s, ['/camera'] * publishers, faults or {},
+                        state=state, unread=unread, rivals=rivals)
 
 
 STEADY = [95.0 + 0.1 * step for step in range(50)]
@@ -37,6 +39,11 @@ INPUTS = [
     ('images come', {'arrivals_s': STEADY}, OK, '10.0 Hz'),
     ('never an image, no publisher', {'publishers': 0}, ERROR, 'nothing publishes on /image'),
     ('never an image, a publisher', {'publishers': 2}, ERROR, '2 publishers on /image; look at QoS'),
+    ('another type is published', {'publishers': 0, 'unread': '/image is of another type'}, ERROR,
+     'No image for 10.0 s: /image is of another type.'),
+    ('two cameras', {'arrivals_s': STEADY, 'faults': BAD, 'rivals': ('/front', '/rear')}, WARN,
+     '2 publishers on /image (/front, /rear)'),
+    ('two cameras, silence', {'now_s': 104.0, 'arrivals_s': STEADY, 'rivals': ('/a', '/b')}, ERROR, 'No image'),
     ('images stopped', {'now_s': 104.0, 'arrivals_s': STEADY}, ERROR, 'No image for 4.1 s'),
     ('a malformed image', {'arrivals_s': STEADY, 'faults': BAD}, WARN, '3.0 s ago: expected a step'),
     ('a malformed image long ago', {'now_s': 108.0, 'arrivals_s': [107.5, 107.9], 'faults': BAD}, OK, 'come'),
