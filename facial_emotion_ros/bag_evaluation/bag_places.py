@@ -7,6 +7,7 @@ from collections import Counter
 from contextlib import contextmanager
 
 from facial_emotion_ros.bags.content_hash import MESSAGES, METADATA
+from facial_emotion_ros.bags.scratch import LOGS
 from facial_emotion_ros.errors import BadBag, FacialEmotionError
 
 #: By these files a folder is known to hold results: of one recording of many, and of any.
@@ -105,7 +106,8 @@ def fingerprint_of(place):
         return ''
     files, path = open_url(place)
     try:
-        return ' '.join(files.ukey(each) for each in sorted(files.find(path)))
+        listed = files.find(path)
+        return ' '.join(files.ukey(each) for each in sorted(listed + _logs_of(files, path, listed)))
     except Exception:  # a store that does not tell: the recording is read, which says more
         return ''
 
@@ -221,12 +223,18 @@ def open_url(url):
     return files, path.rstrip('/')
 
 
+def _logs_of(files, path, listed):
+    """List the logs beside a database that was not closed; none for a folder, which holds its own."""
+    return [path + log for log in LOGS if listed == [path] and files.exists(path + log)]
+
+
 def _fetch(place, target):
     files, path = open_url(place)
     listed = files.find(path)
     if not listed:
         raise BadBag(f'expected a recording at {place}, there is nothing')
-    for each in listed:
-        to = target if each == path else os.path.join(target, each[len(path):].lstrip('/'))
+    beside = [path, *_logs_of(files, path, listed)]
+    for each in dict.fromkeys([*listed, *beside[1:]]):
+        to = target + each[len(path):] if each in beside else os.path.join(target, each[len(path):].lstrip('/'))
         os.makedirs(os.path.dirname(to), exist_ok=True)
         files.get_file(each, to)

@@ -408,6 +408,23 @@ def test_results_are_found_again_without_fetching_when_a_url_has_not_changed(bag
     assert 'nothing' in evaluate_task(task)['error'] or 'fetch' in evaluate_task(task)['error']
 
 
+def test_the_log_of_a_database_is_fetched_too_when_it_lies_at_a_url():
+    import fsspec
+
+    files = fsspec.filesystem('memory')
+    files.pipe({'/unclosed/ride.db3': b'begin', '/unclosed/ride.db3-wal': b'end', '/unclosed/other.db3-wal': b'x'})
+    place = 'memory://unclosed/ride.db3'
+    before = bag_places.fingerprint_of(place)
+    with bag_places.local_copy(place) as path:
+        folder = os.path.dirname(path)
+        assert {name: open(os.path.join(folder, name), 'rb').read() for name in os.listdir(folder)} == {
+            'ride.db3': b'begin', 'ride.db3-wal': b'end'}
+    with bag_places.local_copy('memory://unclosed') as path:
+        assert sorted(os.listdir(path)) == ['other.db3-wal', 'ride.db3', 'ride.db3-wal']
+    files.pipe('/unclosed/ride.db3-wal', b'another end')
+    assert bag_places.fingerprint_of(place) != before
+
+
 def test_a_fleet_is_gathered_at_a_url_when_the_output_is_one(bags, monkeypatch):
     fsspec = pytest.importorskip('fsspec', reason='fsspec is not installed: scripts/setup --tests does that')
     files = fsspec.filesystem('memory')
