@@ -16,7 +16,10 @@ _NO_CAMERA = re.compile(r'(?:^|[/_])(depth|disparity|mask|masks|segmentation|the
 
 
 class Topic(NamedTuple):
-    """A topic of a recording: msgtype such as 'sensor_msgs/msg/Image', count of its messages (as far as they can be read), qos: rosbags' Qos of its first publisher, None where none was recorded.
+    """A topic of a recording.
+
+    msgtype: such as 'sensor_msgs/msg/Image'; count: of its messages, as far as they can be read; qos: rosbags' Qos of
+    its first publisher, None where none was recorded.
     """
 
     name: str
