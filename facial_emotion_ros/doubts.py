@@ -1,20 +1,24 @@
 """Reasons not to believe what the network says of a face: "don't know" beats a wrong word."""
 
 import math
-from typing import Tuple
+from typing import NamedTuple, Tuple
 
 import cv2
 import numpy as np
 
 from facial_emotion_ros.errors import BadParameter
 
-#: Every reason, in the order in which they are told; the first three are of the image, the others of the network.
-DOUBTS = ('small', 'blurred', 'cut', 'disagreement', 'unsure')
-IMAGE_DOUBTS = DOUBTS[:3]
+#: Every reason, in the order in which they are told; the first ones are of the image, the last two of the network.
+DOUBTS = ('small', 'blurred', 'cut', 'dark', 'low_contrast', 'overexposed', 'disagreement', 'unsure')
+IMAGE_DOUBTS = DOUBTS[:-2]
 
-#: Faces are brought to this side before their sharpness is measured, so that neither the camera's resolution nor its
-#: noise, which averaging takes away, decides.
+#: Faces are brought to this side before sharpness and exposure are measured, so that neither the camera's resolution
+#: nor its noise, which averaging takes away, decides.
 _SIDE_PX = 32
+#: Where contrast is missing and even the brightest parts of a face stay below this, of 255, light is missing.
+_DARK = 64
+#: From here on a pixel counts as clipped at the upper end of the range, and up to there at the lower end.
+_WHITE, _BLACK = 250, 5
 #: Where five landmarks say that the whole face is: its middle lies so far above the middle of eyes and mouth, it is so
 #: wide and so high, in units of the distance between the eyes or 0.9 of that from eyes to mouth, whichever is more.
 #: Source: medians of 382 held-out faces of FER+ train in scenes, found by CenterFace.
@@ -22,10 +26,10 @@ _UP, _WIDE, _HIGH = 0.17, 2.18, 2.68
 
 
 class DoubtRules:
-    """When an emotion is unknown. Measured defaults: docs/faces_over_time.md; 0 (or a cut of 1) turns a rule off."""
+    """When an emotion is unknown. Measured defaults: docs/faces_over_time.md; 0 (1 of a maximum) turns a rule off."""
 
     def __init__(self, enabled=True, min_face_px=24.0, min_sharpness=0.09, max_cut=0.25, min_confidence=0.45,
-                 min_agreement=0.73):
+                 min_agreement=0.73, min_contrast=24.0, max_clipped=0.35):
         """Set the rules.
 
         :param enabled: False doubts nothing.
@@ -34,16 +38,20 @@ class DoubtRules:
         :param max_cut: a face of which a larger share lies beyond the image's edge is 'cut'.
         :param min_confidence: a lower score of the best class is 'unsure'; in [0, 1].
         :param min_agreement: a lower agreement of the branches is 'disagreement'; in [0, 1].
+        :param min_contrast: a face of lower contrast (see :func:`exposure`) is 'dark' or 'low_contrast'; of 255.
+        :param max_clipped: a face of which a larger share is white is 'overexposed', one that is black is 'dark'.
         :raises BadParameter: for a value outside its range.
         """
         for name, value, most in (('side of a face', min_face_px, math.inf), ('sharpness', min_sharpness, math.inf),
                                   ('cut', max_cut, 1), ('confidence', min_confidence, 1),
-                                  ('agreement', min_agreement, 1)):
+                                  ('agreement', min_agreement, 1), ('contrast', min_contrast, 255),
+                                  ('clipping', max_clipped, 1)):
             if not (math.isfinite(value) and 0 <= value <= most):
                 raise BadParameter('expected a bound of %s from 0 up to %s, got %r' % (name, most, value))
         self._enabled = enabled
         self._min_face_px, self._min_sharpness, self._max_cut = min_face_px, min_sharpness, max_cut
         self._min_confidence, self._min_agreement = min_confidence, min_agreement
+        self._min_contrast, self._max_clipped = min_contrast, max_clipped
 
     def of_face(self, image: np.ndarray, box, landmarks, confidence: float, agreement: float) -> Tuple[str, ...]:
         """Say what speaks against believing a reading.
@@ -58,14 +66,69 @@ class DoubtRules:
         if not self._enabled:
             return ()
         side = math.sqrt(max(box[2] - box[0], 0.0) * max(box[3] - box[1], 0.0))
+        gray = _shrunk(image, box)
+        light = _exposure(gray)
+        is_flat = light.contrast < self._min_contrast
+        is_dim = is_flat and light.brightest < _DARK
         holds = {
             'small': side < self._min_face_px,
-            'blurred': self._min_sharpness > 0 and sharpness(image, box) < self._min_sharpness,
+            'blurred': self._min_sharpness > 0 and _sharpness(gray) < self._min_sharpness,
             'cut': cut_share(landmarks, image.shape[1], image.shape[0]) > self._max_cut,
+            'dark': is_dim or light.black > self._max_clipped,
+            'low_contrast': is_flat and not is_dim,
+            'overexposed': light.white > self._max_clipped,
             'disagreement': agreement < self._min_agreement,
             'unsure': confidence < self._min_confidence,
         }
         return tuple(doubt for doubt in DOUBTS if holds[doubt])
+
+
+class Exposure(NamedTuple):
+    """How the gray values of a face lie in the range from 0 to 255.
+
+    :param contrast: from the 5th to the 95th percentile.
+    :param brightest: the 95th percentile.
+    :param white: share of the face that is clipped at the upper end.
+    :param black: the same of the lower end.
+    """
+
+    contrast: float
+    brightest: float
+    white: float
+    black: float
+
+
+def exposure(image: np.ndarray, box) -> Exposure:
+    """Measure contrast and clipping of a face, shrunk to a side of 32 px: noise is no contrast.
+
+    :param image: (H, W, 3) uint8 BGR.
+    :param box: x0, y0, x1, y1 in pixels.
+    :returns: Exposure; full contrast and no clipping for a box without pixels.
+    """
+    return _exposure(_shrunk(image, box))
+
+
+def _exposure(gray) -> Exposure:
+    if not gray.size:
+        return Exposure(255.0, 255.0, 0.0, 0.0)
+    ordered = np.sort(gray, axis=None)
+    last = ordered.size - 1
+    brightest = float(ordered[int(round(0.95 * last))])
+    return Exposure(brightest - float(ordered[int(round(0.05 * last))]), brightest,
+                    1.0 - np.searchsorted(ordered, _WHITE) / float(ordered.size),
+                    np.searchsorted(ordered, _BLACK, 'right') / float(ordered.size))
+
+
+def _shrunk(image, box):
+    """Return a face in gray values, shrunk to _SIDE_PX; without pixels where the box has hardly any."""
+    x0, y0 = max(int(round(box[0])), 0), max(int(round(box[1])), 0)
+    part = image[y0:max(int(round(box[3])), y0), x0:max(int(round(box[2])), x0)]
+    if min(part.shape[:2]) < 4:
+        return np.empty((0, 0), np.uint8)
+    gray = cv2.cvtColor(np.ascontiguousarray(part), cv2.COLOR_BGR2GRAY)
+    factor = min(_SIDE_PX / math.sqrt(gray.size), 1.0)
+    size = tuple(max(4, int(round(side * factor))) for side in (gray.shape[1], gray.shape[0]))
+    return cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
 
 
 def sharpness(image: np.ndarray, box) -> float:
@@ -78,14 +141,13 @@ def sharpness(image: np.ndarray, box) -> float:
 
     Source: Pech-Pacheco et al., "Diatom autofocusing in brightfield microscopy", ICPR 2000 (variance of the Laplacian).
     """
-    x0, y0 = max(int(round(box[0])), 0), max(int(round(box[1])), 0)
-    part = image[y0:max(int(round(box[3])), y0), x0:max(int(round(box[2])), x0)]
-    if min(part.shape[:2]) < 4:
+    return _sharpness(_shrunk(image, box))
+
+
+def _sharpness(gray) -> float:
+    if not gray.size:
         return 0.0
-    gray = cv2.cvtColor(np.ascontiguousarray(part), cv2.COLOR_BGR2GRAY)
-    factor = min(_SIDE_PX / math.sqrt(gray.size), 1.0)
-    size = tuple(max(4, int(round(side * factor))) for side in (gray.shape[1], gray.shape[0]))
-    gray = cv2.resize(gray, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+    gray = gray.astype(np.float32)
     detail = cv2.Laplacian(gray, cv2.CV_32F)[1:-1, 1:-1]
     contrast = float(gray.var())
     return float((detail * detail).mean()) / contrast if contrast > 1.0 else 0.0

@@ -247,7 +247,7 @@ def _words():
         ('face', 'somebody as the tracker saw them: five letters that stay while the face stays in view. Who leaves '
                  'and comes back may get new letters, so there may be more faces than people.'),
         ('emotion', 'the word, of eight, with the highest score; it changes only when a new word holds for a while.'),
-        ('unknown', 'the face was too small, blurred or cut off, or the branches of the network disagreed.'),
+        ('unknown', 'the face was too small, blurred, cut or in bad light, or the branches of the network disagreed.'),
         ('valence, arousal', 'how pleasant (−1 to 1) and how excited (−1 to 1) a face looks.'),
         ('changes a minute', 'how often the word of a face changed; much more than people do is restlessness.'),
         ('macro-F1', 'like accuracy, but each emotion of the truth counts the same, however rare it is; “all classes” '

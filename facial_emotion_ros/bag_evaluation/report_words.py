@@ -115,7 +115,7 @@ def story_in_words(summary):
                     + (f', then {", ".join(rest)}' if rest else '') + '.')
     if overall.get('unknown_share'):
         said.append(f'In {percentage(overall["unknown_share"])} of the views of a face the network did not commit '
-                    'itself: too small, too blurred, cut off, or unsure.')
+                    'itself: too small, too blurred, cut off, in bad light, or unsure.')
     if truth.get('accuracy') is not None:
         bounds = (truth.get('intervals') or {}).get('accuracy')
         within = f' (95%: {interval(bounds)})' if bounds else ''

@@ -1,4 +1,4 @@
-"""Measure faces over time: `python -m facial_emotion_ros.commands.evaluate_over_time unknown|cadence|ids`."""
+"""Measure faces over time: `python -m facial_emotion_ros.commands.evaluate_over_time WHAT`."""
 
 import argparse
 import os
@@ -20,7 +20,7 @@ def parser():
     arguments.add_argument('--only', metavar='TXT', help='file of picture names, one a line: only these count')
     arguments.add_argument('--scenes', type=int, default=400, metavar='N', help='faces; default: %(default)s')
     arguments.add_argument('--spoiled', type=int, default=100, metavar='N',
-                           help='of these, blurred, shrunk and cut too; default: %(default)s')
+                           help='for unknown: of these, blurred, darkened, covered etc. too; default: %(default)s')
     arguments.add_argument('--bundle', default='esr_9_ferplus', metavar='DIR', help='default: the embedded %(default)s')
     arguments.add_argument('--detector', default='centerface', metavar='DIR', help='default: the embedded %(default)s')
     arguments.add_argument('--seed', type=int, default=0, help='of faces, places, backgrounds; default: %(default)s')
@@ -54,25 +54,36 @@ def measure_unknown(options):
     :param options: what :func:`parser` gives.
     :raises FacialEmotionError: if faces or bundles cannot be used.
     """
+    from facial_emotion_ros.evaluation import doubt_figures
+    from facial_emotion_ros.execution_providers import ProviderPlan
+    from facial_emotion_ros.pipeline import EmotionPipeline
+
+    count, scenes = scenes_of(options)
+    # These very bundles: where int8 is the faster, a node would take those beside them.
+    plan = ProviderPlan(threads=options.threads, precision='fp32')
+    pipeline = EmotionPipeline(options.bundle, options.detector, providers=plan)
+    print(f'{pipeline.esr_bundle.name} {pipeline.esr_bundle.version} on {count} faces in scenes', flush=True)
+    print(doubt_figures.text(doubt_figures.observe(pipeline, scenes, options.spoiled)), flush=True)
+
+
+def scenes_of(options):
+    """Open the faces that a command is about, in drawn scenes.
+
+    :param options: what :func:`parser` gives.
+    :returns: their number, and an iterator of LabelledFace.
+    :raises FacialEmotionError: if they cannot be used.
+    """
     import numpy as np
 
-    from facial_emotion_ros.evaluation import doubt_figures
     from facial_emotion_ros.evaluation.scenes import pasted_scenes
-    from facial_emotion_ros.execution_providers import ProviderPlan
     from facial_emotion_ros.learning.datasets import open_faces
     from facial_emotion_ros.learning.face_set import held_out, read_names
-    from facial_emotion_ros.pipeline import EmotionPipeline
 
     split = open_faces(options.dataset)
     if options.only:
         split = held_out(split, read_names(options.only))[1]
     rows = np.random.default_rng(options.seed).permutation(np.flatnonzero(split.labels >= 0))[:options.scenes]
-    # These very bundles: where int8 is the faster, a node would take those beside them.
-    plan = ProviderPlan(threads=options.threads, precision='fp32')
-    pipeline = EmotionPipeline(options.bundle, options.detector, providers=plan)
-    print(f'{pipeline.esr_bundle.name} {pipeline.esr_bundle.version} on {len(rows)} faces in scenes', flush=True)
-    scenes = pasted_scenes(split.faces(rows), split.names[rows], split.labels[rows], options.seed)
-    print(doubt_figures.text(doubt_figures.observe(pipeline, scenes, options.spoiled)), flush=True)
+    return len(rows), pasted_scenes(split.faces(rows), split.names[rows], split.labels[rows], options.seed)
 
 
 def measure_cadence(options):

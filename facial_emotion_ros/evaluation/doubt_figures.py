@@ -5,22 +5,39 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from facial_emotion_ros.doubts import DOUBTS, cut_share, sharpness
+from facial_emotion_ros.doubts import DOUBTS, cut_share, exposure, sharpness
 from facial_emotion_ros.emotions import EMOTIONS
+from facial_emotion_ros.evaluation.occluders import cover_mouth
 
 #: Shares of clear faces that a bound of confidence or agreement may cover, for which the bound is told.
-SHARES = (0.01, 0.02, 0.03, 0.05)
+SHARES = (0.005, 0.01, 0.02, 0.03, 0.05)
 
-#: Ways to spoil an image: name -> function of (image, box) that gives another image.
+#: Deviation of a camera's noise in little light, of 255.
+_NOISE = 2.0
+
+#: Ways to spoil an image: name -> function of (image, box, landmarks, generator) that gives another image.
 SPOILS = {
-    'blurred by 2% of the face': lambda image, box: _blurred(image, box, 0.02),
-    'blurred by 4%': lambda image, box: _blurred(image, box, 0.04),
-    'blurred by 6%': lambda image, box: _blurred(image, box, 0.06),
-    'face of 20 px': lambda image, box: _shrunk(image, box, 20),
-    'face of 28 px': lambda image, box: _shrunk(image, box, 28),
-    'cut by 20% on the left': lambda image, box: image[:, int(box[0] + 0.2 * (box[2] - box[0])):],
-    'cut by 40% on the left': lambda image, box: image[:, int(box[0] + 0.4 * (box[2] - box[0])):],
-    'cut by 40% below': lambda image, box: image[:int(box[3] - 0.4 * (box[3] - box[1]))],
+    'blurred by 2% of the face': lambda image, box, *_: _blurred(image, box, 0.02),
+    'blurred by 4%': lambda image, box, *_: _blurred(image, box, 0.04),
+    'blurred by 6%': lambda image, box, *_: _blurred(image, box, 0.06),
+    'face of 20 px': lambda image, box, *_: _shrunk(image, box, 20),
+    'face of 28 px': lambda image, box, *_: _shrunk(image, box, 28),
+    'cut by 20% on the left': lambda image, box, *_: image[:, int(box[0] + 0.2 * (box[2] - box[0])):],
+    'cut by 40% on the left': lambda image, box, *_: image[:, int(box[0] + 0.4 * (box[2] - box[0])):],
+    'cut by 40% below': lambda image, box, *_: image[:int(box[3] - 0.4 * (box[3] - box[1]))],
+    '20% of the light, noise': lambda image, box, marks, generator: _lit(image, 0.2, _NOISE, generator),
+    '10% of the light, noise': lambda image, box, marks, generator: _lit(image, 0.1, _NOISE, generator),
+    '5% of the light, noise': lambda image, box, marks, generator: _lit(image, 0.05, _NOISE, generator),
+    'noise of 40': lambda image, box, marks, generator: _lit(image, 1.0, 40.0, generator),
+    'fog, 10% of the contrast': lambda image, *_: np.rint(180 + 0.1 * image.astype(np.float32)).astype(np.uint8),
+    'overexposed 1.5 times': lambda image, box, marks, generator: _lit(image, 1.5, 0.0, generator),
+    'overexposed 2 times': lambda image, box, marks, generator: _lit(image, 2.0, 0.0, generator),
+    'overexposed 4 times': lambda image, box, marks, generator: _lit(image, 4.0, 0.0, generator),
+    'black below 100': lambda image, *_: np.maximum(image, 100) - 100,
+    'mask': lambda image, box, *rest: cover_mouth(image, *rest, shape='mask'),
+    'scarf': lambda image, box, *rest: cover_mouth(image, *rest, shape='below'),
+    'hand': lambda image, box, *rest: cover_mouth(image, *rest, shape='fingers', texture='skin'),
+    'cup': lambda image, box, *rest: cover_mouth(image, *rest, shape='cup'),
 }
 
 
@@ -32,6 +49,8 @@ class Observation(NamedTuple):
     agreement: float
     sharpness: float
     cut: float
+    contrast: float
+    clipped: float
     doubts: tuple
 
 
@@ -46,10 +65,12 @@ def observe(pipeline, faces, spoiled=100, report=None):
     """
     found = {'clear': [], **{name: [] for name in SPOILS}}
     for number, face in enumerate(faces):
-        box = _observe_one(pipeline, face, face.image, found['clear'])
-        if box is not None and number < spoiled:
+        seen = _observe_one(pipeline, face, face.image, found['clear'])
+        if seen is not None and number < spoiled:
+            generator = np.random.default_rng(number)
             for name, spoil in SPOILS.items():
-                _observe_one(pipeline, face, np.ascontiguousarray(spoil(face.image, box)), found[name], anywhere=True)
+                image = np.ascontiguousarray(spoil(face.image, seen.box, seen.landmarks, generator))
+                _observe_one(pipeline, face, image, found[name], anywhere=True)
         if report:
             report(number + 1)
     return found
@@ -61,47 +82,58 @@ def text(found):
     :param found: what :func:`observe` gives.
     :returns: str.
     """
-    lines = ['%-26s %5s %8s %8s %8s  %s' % ('', 'faces', 'right', 'unknown', 'right of', '   '.join(DOUBTS)),
-             '%-26s %5s %8s %8s %8s' % ('', '', '', '', 'the known')]
+    lines = ['%-26s %5s %8s %8s %8s %8s  %s' % ('', 'faces', 'right', 'unknown', 'right of', 'their',
+                                                '   '.join(DOUBTS)),
+             '%-26s %5s %8s %8s %8s %8s' % ('', '', '', '', 'the known', 'confid.')]
     for name, rows in found.items():
         if not rows:
             continue
         known = [row for row in rows if not row.doubts]
-        lines.append('%-26s %5d %7.1f%% %7.1f%% %7.1f%%  %s' % (
+        lines.append('%-26s %5d %7.1f%% %7.1f%% %7.1f%% %7.1f%%  %s' % (
             name, len(rows), 100 * np.mean([row.right for row in rows]), 100 - 100.0 * len(known) / len(rows),
             100 * np.mean([row.right for row in known]) if known else float('nan'),
+            100 * np.mean([row.confidence for row in known]) if known else float('nan'),
             '   '.join('%*.1f%%' % (len(doubt) - 1, 100 * np.mean([doubt in row.doubts for row in rows]))
                        for doubt in DOUBTS)))
     clear = found['clear']
     for field, words in (('confidence', 'unknown.min_confidence'), ('agreement', 'unknown.min_agreement'),
-                         ('sharpness', 'unknown.min_sharpness')):
-        values = np.array([getattr(row, field) for row in clear])
+                         ('sharpness', 'unknown.min_sharpness'), ('contrast', 'unknown.min_contrast'),
+                         ('clipped', 'unknown.max_clipped')):
         is_right = np.array([row.right for row in clear])
+        sign = -1 if '.max_' in words else 1
+        values = sign * np.array([getattr(row, field) for row in clear])
         bounds = np.quantile(values, SHARES)
         lines.append('%-23s to cover %s' % (words, ', '.join(
-            '%.0f%%: %.3f (of these %.0f%% right)' % (100 * share, bound, 100 * is_right[values < bound].mean())
+            '%.1f%%: %.3f (of these %.0f%% right)' % (
+                100 * share, sign * bound, 100 * is_right[values < bound].mean())
             for share, bound in zip(SHARES, bounds) if (values < bound).any())))
     return '\n'.join(lines)
 
 
 def _observe_one(pipeline, face, image, into, anywhere=False):
-    """Read one face; return its box, or None if it is not found."""
+    """Read one face; return its FaceEstimate, or None if it is not found."""
     if min(image.shape[:2]) < 8:
         return None
     for estimate in pipeline.estimate(image):
         x0, y0, x1, y1 = estimate.box
         if anywhere or (x0 < face.middle[0] < x1 and y0 < face.middle[1] < y1):
             best = max(estimate.scores, key=estimate.scores.get)
+            light = exposure(image, estimate.box)
             into.append(Observation(
                 EMOTIONS.index(best) == face.label, estimate.confidence, estimate.agreement,
                 sharpness(image, estimate.box), cut_share(estimate.landmarks, image.shape[1], image.shape[0]),
-                estimate.doubts))
-            return estimate.box
+                light.contrast, max(light.white, light.black), estimate.doubts))
+            return estimate
     return None
 
 
 def _side(box):
     return float(np.sqrt((box[2] - box[0]) * (box[3] - box[1])))
+
+
+def _lit(image, factor, noise, generator):
+    varied = factor * image.astype(np.float32) + generator.normal(0, noise, image.shape)
+    return np.clip(np.rint(varied), 0, 255).astype(np.uint8)
 
 
 def _blurred(image, box, share):

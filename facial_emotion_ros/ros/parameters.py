@@ -118,6 +118,12 @@ TABLE = (
     Parameter('unknown.max_cut', 0.25,
               "A face of which a larger share lies beyond the image's edge is unknown; 1.0 turns that off.",
               low=0.0, high=1.0, live=True),
+    Parameter('unknown.min_contrast', 24.0,
+              'A face of lower contrast (from the 5th to the 95th percentile of its gray values, of 255) is unknown: '
+              'too dark, or foggy; 0.0 turns that off.', low=0.0, high=255.0, live=True),
+    Parameter('unknown.max_clipped', 0.35,
+              'A face of which a larger share is white (overexposed) or black is unknown; 1.0 turns that off.',
+              low=0.0, high=1.0, live=True),
     Parameter('unknown.min_confidence', 0.45,
               'A face whose best score is lower is unknown; 0.0 turns that off.', low=0.0, high=1.0, live=True),
     Parameter('unknown.min_agreement', 0.73,

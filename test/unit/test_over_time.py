@@ -45,6 +45,10 @@ def test_spoiled_faces_are_unknown_and_clear_ones_are_not():
     doubted = {name: rows[0].doubts for name, rows in found.items() if rows}
     assert doubted['blurred by 6%'] == ('blurred',) and doubted['face of 20 px'] == ('small',)
     assert doubted['cut by 40% on the left'] == ('cut',) and doubted['blurred by 2% of the face'] == ()
+    for name, doubt in (('5% of the light, noise', 'dark'), ('fog, 10% of the contrast', 'low_contrast'),
+                        ('overexposed 4 times', 'overexposed')):
+        assert name not in doubted or doubt in doubted[name], name
+    assert {'mask', 'overexposed 4 times'} <= set(doubted)
     told = doubt_figures.text(found)
     assert 'clear' in told and 'unknown.min_agreement' in told and 'blurred by 6%' in told
 
