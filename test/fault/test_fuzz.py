@@ -17,14 +17,13 @@ SHORT_S, LONG_S = 2, 720
 
 @pytest.mark.timeout(LONG_S + 300)
 @pytest.mark.parametrize('target', sorted(TARGETS))
-def test_each_input_is_read_or_refused_when_a_reader_is_fuzzed(target, tmp_path, long_form, promise):
+def test_each_input_is_read_or_refused_when_a_reader_is_fuzzed(target, tmp_path, long_form):
     for name in ('atheris', TARGETS[target]):
         pytest.importorskip(name, reason='%s is not installed: scripts/setup --tests does that' % name)
     seconds = LONG_S if long_form else SHORT_S
     ran = subprocess.run([sys.executable, FUZZ, target, '--seconds', str(seconds), '--findings', str(tmp_path)],
                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True, errors='replace')
     inputs = ran.stdout.partition('stat::number_of_executed_units: ')[2].split('\n')[0]
-    promise('each file is read or refused: ' + target, '%s inputs, nothing else' % inputs, bound='10 s, 2 GB',
-            n='%d s' % seconds)
+    print('%s: %s inputs in %d s' % (target, inputs, seconds))
     assert ran.returncode == 0, ran.stdout[-6000:]
     assert int(inputs) > 0 and not list(tmp_path.iterdir())

@@ -16,10 +16,10 @@ ROSDEP_KEYS = {'numpy': 'python3-numpy', 'cv2': 'python3-opencv', 'yaml': 'pytho
                'onnxruntime': 'python3-onnxruntime-pip', 'pytest': 'python3-pytest'}
 
 #: What tests do without where it is absent: training, making models, set-up, style. scripts/setup --tests installs it.
-WORKSTATION_PACKAGES = {'atheris', 'catkin_pkg', 'colcon_core', 'colcon_package_information', 'colcon_ros',
+WORKSTATION_PACKAGES = {'PIL', 'atheris', 'catkin_pkg', 'colcon_core', 'colcon_package_information', 'colcon_ros',
                         'cyclonedx', 'fsspec', 'hypothesis', 'jsonschema', 'matplotlib', 'mcap', 'onnx', 'pyarrow',
                         'ray', 'referencing', 'rosbags', 'safetensors', 'selenium', 'skimage', 'tensorboardX',
-                        'torch', 'tqdm', 'vermin'}
+                        'torch', 'torchvision', 'tqdm', 'vermin'}
 
 needs_module_names = pytest.mark.skipif(sys.version_info < (3, 10),
                                         reason='sys.stdlib_module_names came with Python 3.10')
