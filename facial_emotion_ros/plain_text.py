@@ -7,6 +7,7 @@ _UNPRINTABLE = re.compile('[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u
 
 #: A cell that begins so is a formula to spreadsheets. Source: OWASP, CSV Injection.
 _FORMULA = ('=', '+', '-', '@', '\t', '\r')
+_NUMBER = re.compile(r'[+-]?[0-9.]+(e[+-]?[0-9]+)?\Z')
 
 
 def printable(text: str, keep: str = '') -> str:
@@ -29,7 +30,17 @@ def cell(value):
     """
     if not isinstance(value, str):
         return value
-    return printable("'" + value if value.startswith(_FORMULA) else value)
+    return printable("'" + value if value.startswith(_FORMULA) and not _NUMBER.match(value) else value)
+
+
+def show(text: str, **options):
+    """
+    Print a text that may hold names of others; line ends and the return of a progress line stay.
+
+    :param text: to print.
+    :param options: as print takes them.
+    """
+    print(printable(text, keep='\n\r'), **options)
 
 
 def _escape(character):

@@ -17,6 +17,7 @@ from facial_emotion_ros.bag_evaluation.ray_fleet import run_on_ray
 from facial_emotion_ros.bag_evaluation.report_words import many
 from facial_emotion_ros.bag_evaluation.result_store import open_store
 from facial_emotion_ros.errors import BadBag, BadParameter
+from facial_emotion_ros.plain_text import show
 
 #: What tells of all recordings together: the page, and the figures.
 INDEX, FLEET = 'index.html', 'fleet.json'
@@ -115,7 +116,7 @@ def _gather(store, records, run, keys):
 def fleet_progress(done, wanted, record):
     """Print a line on stderr for each recording that has ended."""
     said = {'done': f'{record["seconds"]:.1f} s', 'skipped': 'was there'}.get(record['status'], record['error'])
-    print(f'[{done} of {wanted}] {record["title"]}: {said}', file=sys.stderr, flush=True)
+    show(f'[{done} of {wanted}] {record["title"]}: {said}', file=sys.stderr, flush=True)
 
 
 def fleet_text(fleet):

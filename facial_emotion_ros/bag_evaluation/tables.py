@@ -5,6 +5,7 @@ import os
 
 from facial_emotion_ros.atomic_file import finish, part_of
 from facial_emotion_ros.emotions import EMOTIONS
+from facial_emotion_ros.plain_text import cell
 
 #: Rows that are written to Parquet at once.
 _GROUP = 4096
@@ -64,7 +65,7 @@ class CsvTable:
 
     def add(self, rows):
         """Write rows."""
-        self._rows.writerows(rows)
+        self._rows.writerows([cell(value) for value in row] for row in rows)
 
     def close(self):
         """Finish the file.

@@ -4,6 +4,7 @@ import functools
 import sys
 
 from facial_emotion_ros.errors import FacialEmotionError
+from facial_emotion_ros.plain_text import show
 
 
 def tells_errors(command, needs):
@@ -19,9 +20,9 @@ def tells_errors(command, needs):
             try:
                 return main(argv)
             except ImportError as error:
-                print(f'{command}: {error}; {needs}: scripts/setup --tests', file=sys.stderr)
+                show(f'{command}: {error}; {needs}: scripts/setup --tests', file=sys.stderr)
             except (FacialEmotionError, OSError) as error:
-                print(f'{command}: {error}', file=sys.stderr)
+                show(f'{command}: {error}', file=sys.stderr)
             return 1
         return told
     return decorated

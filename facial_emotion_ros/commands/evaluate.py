@@ -13,6 +13,7 @@ from facial_emotion_ros.commands.errors_told import tells_errors
 from facial_emotion_ros.emotions import EMOTIONS
 from facial_emotion_ros.errors import BadParameter
 from facial_emotion_ros.esr_engine import EsrEngine
+from facial_emotion_ros.plain_text import show
 
 #: What the printed table says of each figure: (key, words).
 _LINES = (
@@ -62,7 +63,7 @@ def main(argv=None):
     figures = evaluate(options, command)
     _print_table(figures)
     if options.output:
-        print(f'\n{os.path.join(options.output, "report.html")} shows it.')
+        show(f'\n{os.path.join(options.output, "report.html")} shows it.')
     return 0
 
 
@@ -153,25 +154,25 @@ def _write(options, found, faces, reading):
 def _progress(done, wanted):
     if sys.stderr.isatty():
         end = '\n' if done == wanted else ''
-        print(f'\r{done} of {wanted} faces', end=end, file=sys.stderr, flush=True)
+        show(f'\r{done} of {wanted} faces', end=end, file=sys.stderr, flush=True)
 
 
 def _print_table(figures):
-    print(f'{figures["bundle"]["name"]} {figures["bundle"]["version"]} on {figures["dataset"]["name"]}\n')
+    show(f'{figures["bundle"]["name"]} {figures["bundle"]["version"]} on {figures["dataset"]["name"]}\n')
     parts = [figures] + ([figures['without_left_out']] if 'without_left_out' in figures else [])
     heads = ['all', f'without {parts[-1].get("left_out", "")}']
-    print(f'{"":57}' + ''.join(f'{head:<28}' for head in heads[:len(parts)]))
-    print(f'{"n":18}{"faces with a label":39}' + ''.join(f'{part["n"]:<28}' for part in parts))
+    show(f'{"":57}' + ''.join(f'{head:<28}' for head in heads[:len(parts)]))
+    show(f'{"n":18}{"faces with a label":39}' + ''.join(f'{part["n"]:<28}' for part in parts))
     for key, words in _LINES:
-        print(f'{key:18}{words:39}' + ''.join(f'{_ranged(part, key):<28}' for part in parts))
+        show(f'{key:18}{words:39}' + ''.join(f'{_ranged(part, key):<28}' for part in parts))
     affect = figures['affect']
     for name in ('valence', 'arousal'):
         said = ', '.join(f'{key.upper()} {_number(affect[name][key])}' for key in ('rmse', 'ccc', 'pcc', 'sagr'))
-        print(f'{name:18}{affect["source"]:39}{said}')
-    print('\nlabel (row), prediction (column)  ' + ' '.join(f'{emotion[:8]:>8}' for emotion in EMOTIONS) + '   recall')
+        show(f'{name:18}{affect["source"]:39}{said}')
+    show('\nlabel (row), prediction (column)  ' + ' '.join(f'{emotion[:8]:>8}' for emotion in EMOTIONS) + '   recall')
     for emotion, counts in zip(EMOTIONS, figures['confusion']):
         cells = ' '.join(f'{count:8d}' for count in counts)
-        print(f'{emotion:33} {cells}   {_number(figures["recall"][emotion]):>6}')
+        show(f'{emotion:33} {cells}   {_number(figures["recall"][emotion]):>6}')
 
 
 def _ranged(part, key):

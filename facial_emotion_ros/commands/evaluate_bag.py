@@ -10,6 +10,7 @@ import time
 
 from facial_emotion_ros.commands.errors_told import tells_errors
 from facial_emotion_ros.errors import BadParameter
+from facial_emotion_ros.plain_text import show
 
 #: Exit codes: a bound was missed; stopped by Ctrl-C, as shells count it.
 MISSED, INTERRUPTED = 3, 130
@@ -94,7 +95,7 @@ def main(argv=None):
     try:
         return _one(path, asked, options, command) if path else _many(asked, options, command)
     except KeyboardInterrupt:
-        print('evaluate_bag: stopped' + ('' if path else '; what is done is kept, and the same command goes on'),
+        show('evaluate_bag: stopped' + ('' if path else '; what is done is kept, and the same command goes on'),
               file=sys.stderr)
         return INTERRUPTED
 
@@ -115,7 +116,7 @@ def _one(path, asked, options, command):
     summaries = found if isinstance(found, list) else [found]
     _tell(summaries, other, asked)
     for folder in folders_of(options, asked.output):
-        print(f'\n{os.path.join(folder, "report.html")} shows it.')
+        show(f'\n{os.path.join(folder, "report.html")} shows it.')
     return _judged([said for summary in summaries for said in _missed(asked, _compared(summary), summary['whole'])])
 
 
@@ -125,15 +126,15 @@ def _tell(summaries, other, asked):
 
     first = summaries[0]
     for summary in summaries:
-        print(f'\n{summary_text(summary)}')
+        show(f'\n{summary_text(summary)}')
         for fault in summary['bag']['faults']:
-            print(f'evaluate_bag: {fault}', file=sys.stderr)
+            show(f'evaluate_bag: {fault}', file=sys.stderr)
     for summary in summaries[1:]:
-        print(f'\n{changes_text(first, summary, summary["bundle"]["name"], first["bundle"]["name"])}')
+        show(f'\n{changes_text(first, summary, summary["bundle"]["name"], first["bundle"]["name"])}')
     if len(summaries) > 1:
         _write_comparison(asked.output, summaries)
     for summary in summaries if other is not None else ():
-        print(f'\n{changes_text(other, summary, "now", asked.compare)}')
+        show(f'\n{changes_text(other, summary, "now", asked.compare)}')
 
 
 def _options(asked):
@@ -188,7 +189,7 @@ def _many(asked, options, command):
 
     fleet = evaluate_fleet(asked.bags, asked.output, options, workers=asked.workers or 1, ray_address=asked.ray or None,
                            progress=fleet_progress, command=command, force=asked.force)
-    print(f'\n{fleet_text(fleet)}\n{os.path.join(asked.output, "index.html")} shows them all.')
+    show(f'\n{fleet_text(fleet)}\n{os.path.join(asked.output, "index.html")} shows them all.')
     whole = not any(bag['status'] == 'failed' or bag.get('whole') is False for bag in fleet['bags'])
     missed = [said for pooled in fleet['overall'] for said in _missed(asked, pooled['compared'], whole)]
     return 1 if fleet['counts']['failed'] else _judged(missed)
@@ -213,7 +214,7 @@ def _live(options):
 def _judged(missed):
     """Say which bounds are missed, and give the exit code."""
     for said in missed:
-        print(f'evaluate_bag: {said}', file=sys.stderr)
+        show(f'evaluate_bag: {said}', file=sys.stderr)
     return MISSED if missed else 0
 
 
@@ -262,9 +263,9 @@ class _Progress:
             bar = '#' * int(24 * done / max(wanted, done))
             text = f'[{bar:<24}] {done} of {wanted} images, {rate:.0f} a second, {left_s:.0f} s to go'
         if sys.stderr.isatty():
-            print(f'\r{text:<78}', end='\n' if is_last else '', file=sys.stderr, flush=True)
+            show(f'\r{text:<78}', end='\n' if is_last else '', file=sys.stderr, flush=True)
         else:
-            print(text, file=sys.stderr, flush=True)
+            show(text, file=sys.stderr, flush=True)
 
 
 def _write_comparison(output, summaries):

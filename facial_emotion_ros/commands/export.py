@@ -9,6 +9,7 @@ import tempfile
 from facial_emotion_ros.commands.errors_told import tells_errors
 from facial_emotion_ros.emotions import EMOTIONS
 from facial_emotion_ros.errors import BadModel, BadParameter
+from facial_emotion_ros.plain_text import show
 
 #: What a bundle says of weights that nothing is known of; recipes/esr_9_ferplus.json says more of ours.
 _UNKNOWN = {
@@ -58,7 +59,7 @@ def main(argv=None):
     """
     options = parser().parse_args(argv)
     bundle = export(options, report=print)
-    print(f'{bundle.folder}: {len(bundle.model_bytes) / 1e6:.1f} MB, sha256 {bundle.sha256}')
+    show(f'{bundle.folder}: {len(bundle.model_bytes) / 1e6:.1f} MB, sha256 {bundle.sha256}')
     return 0
 
 

@@ -5,6 +5,7 @@ import os
 import sys
 
 from facial_emotion_ros.commands.errors_told import tells_errors
+from facial_emotion_ros.plain_text import show
 
 
 def parser():
@@ -37,7 +38,7 @@ def main(argv=None):
     face_set = open_faces(options.dataset)
     others = [open_faces(path) for path in options.others]
     held_out = _draw(face_set, others, options)
-    print(held_out.describe())
+    show(held_out.describe())
     return 0
 
 

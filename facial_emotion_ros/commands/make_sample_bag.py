@@ -6,6 +6,7 @@ import sys
 
 from facial_emotion_ros.commands.errors_told import tells_errors
 from facial_emotion_ros.errors import BadParameter
+from facial_emotion_ros.plain_text import show
 from facial_emotion_ros.sample_film import LENGTH_S
 
 
@@ -46,7 +47,7 @@ def main(argv=None):
                            f'{asked.seconds:g} and {asked.rate:g}')
     count = write_sample_bag(asked.bag, asked.seconds, asked.rate, asked.transport, int(width), int(height),
                              asked.storage, asked.people)
-    print(f'{asked.bag}: {count} images. To see what is read in them:\n'
+    show(f'{asked.bag}: {count} images. To see what is read in them:\n'
           f'  python -m facial_emotion_ros.commands.evaluate_bag {asked.bag} --truth {ANNOTATION} --output out')
     return 0
 

@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from facial_emotion_ros.errors import FacialEmotionError
+from facial_emotion_ros.plain_text import show
 
 _SETS = ('automatic', 'training', 'validation')
 
@@ -46,10 +47,10 @@ def main(argv=None):
                 options.images, options.annotations, options.output, _SETS.index(name), options.threads, _show
             )
         except FacialEmotionError as error:
-            print(f'prepare_affectnet: {error}', file=sys.stderr)
+            show(f'prepare_affectnet: {error}', file=sys.stderr)
             return 1
         left_out = ', '.join(f'{count} {reason}' for reason, count in preparation.left_out.items()) or 'none'
-        print(
+        show(
             f'{preparation.folder}: {preparation.written + preparation.found} faces ({preparation.found} of them from '
             f'before), {len(preparation.damaged)} damaged; rows with nothing to learn: {left_out}'
         )
@@ -58,7 +59,7 @@ def main(argv=None):
 
 def _show(done, count):
     if sys.stderr.isatty():
-        print(f'\r{done} of {count} faces', end='' if done < count else '\n', file=sys.stderr, flush=True)
+        show(f'\r{done} of {count} faces', end='' if done < count else '\n', file=sys.stderr, flush=True)
 
 
 if __name__ == '__main__':

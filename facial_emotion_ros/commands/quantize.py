@@ -8,6 +8,7 @@ import numpy as np
 
 from facial_emotion_ros.commands.errors_told import tells_errors
 from facial_emotion_ros.errors import BadModel, BadParameter
+from facial_emotion_ros.plain_text import show
 
 #: What stays true of a model when it is stored in another way.
 _SAID_OF_MODEL = ('version', 'source', 'licence', 'training', 'limits', 'calibration')
@@ -47,7 +48,7 @@ def main(argv=None):
     """
     options = parser().parse_args(argv)
     bundle = quantize(options, report=print)
-    print(f'{bundle.folder}: {len(bundle.model_bytes) / 1e6:.1f} MB, sha256 {bundle.sha256}')
+    show(f'{bundle.folder}: {len(bundle.model_bytes) / 1e6:.1f} MB, sha256 {bundle.sha256}')
     return 0
 
 

@@ -3,6 +3,7 @@
 from html import escape
 
 from facial_emotion_ros.evaluation.svg import RULES, variables
+from facial_emotion_ros.plain_text import printable
 
 _STYLE = '''
 body{margin:0;background:var(--grid);color:var(--ink)}
@@ -31,14 +32,14 @@ def page(title, body, style=''):
     :param title: text.
     :param body: HTML of what it shows; `card`, `cards`, `tiles`, `tile` and `soft` are its style's classes.
     :param style: CSS of this page alone, added to that of all.
-    :returns: str, a whole HTML document that may load nothing from anywhere.
+    :returns: str, a whole HTML document that may load nothing from anywhere, without control characters.
     """
-    return (
+    return printable(
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta http-equiv="Content-Security-Policy" '
         'content="default-src \'none\'; style-src \'unsafe-inline\'; img-src data:">'
         f'<title>{escape(title)}</title><style>:root{{color-scheme:light dark;{variables()}}}'
         f'@media (prefers-color-scheme:dark){{:root{{{variables(dark=True)}}}}}{_STYLE}{RULES}{style}</style></head>'
-        f'<body><main>{body}</main></body></html>\n'
-    )
+        f'<body><main>{body}</main></body></html>\n',
+        keep='\n\t')

@@ -9,6 +9,7 @@ import sys
 
 from facial_emotion_ros.demo_graph import transport_environment
 from facial_emotion_ros.errors import FacialEmotionError
+from facial_emotion_ros.plain_text import show
 from facial_emotion_ros.process_memory import keep_big_buffers
 from facial_emotion_ros.ros.ros_arguments import count, not_negative, positive, split_arguments
 from facial_emotion_ros.ros.stop_signals import end_at_once
@@ -74,7 +75,7 @@ def main(args=None):
         with BagFile(options.bag) as bag:
             return run_until_done('play_bag', lambda: BagPlayer(bag, options), for_ros + rules)
     except (FacialEmotionError, OSError) as error:
-        print('play_bag: %s' % error, file=sys.stderr, flush=True)
+        show('play_bag: %s' % error, file=sys.stderr, flush=True)
         return 1
 
 

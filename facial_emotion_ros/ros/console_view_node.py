@@ -22,6 +22,7 @@ from facial_emotion_ros.emotions import EMOTIONS, UNKNOWN
 from facial_emotion_ros.errors import BadParameter, FacialEmotionError
 from facial_emotion_ros.image import UsedBits, decode_image
 from facial_emotion_ros.pictures import PICTURE_SUFFIXES
+from facial_emotion_ros.plain_text import printable, show
 from facial_emotion_ros.ros.demo_parameters import CONSOLE_VIEW, declare
 from facial_emotion_ros.ros.qos import latched_qos, output_qos
 from facial_emotion_ros.stream_record import SeenFace, StreamRecord, picture_merit
@@ -95,7 +96,7 @@ class ConsoleView(Node):
             summary['files'] = self._write_pictures() + ['summary.json']
             text = json.dumps(summary, indent=2) + '\n'
             self._try(lambda: write_whole(os.path.join(self._folder, 'summary.json'), text.encode('utf-8')))
-        print('\n'.join(summary_lines(summary)), flush=True)
+        show('\n'.join(summary_lines(summary)), flush=True)
         if self._fault is not None:
             raise self._fault
         return 0 if self._record.frames or interrupted else 1
@@ -206,7 +207,7 @@ class ConsoleView(Node):
         time_s = self._record.last_arrival_s - self._record.first_arrival_s
         faces = sorted(faces, key=lambda face: face.box)
         lines = [face_line(time_s, face, age_s, picture, self._color) for face in faces]
-        print('\n'.join(lines or [no_face_line(time_s, picture)]), flush=True)
+        print('\n'.join(lines or [no_face_line(time_s, picture)]), flush=True)  # in colours
 
     def _look_for_end(self):
         now_s = time.monotonic()
@@ -259,7 +260,7 @@ def _is_ours(path):
 def _picture_name(frame_id):
     """Give the file that media_source's name_in_frame_id tells of; a robot's own frames may have slashes too."""
     name = frame_id.rpartition('/')[2]
-    return name if name != frame_id and name.lower().endswith(PICTURE_SUFFIXES) else ''
+    return printable(name) if name != frame_id and name.lower().endswith(PICTURE_SUFFIXES) else ''
 
 
 def _seen_face(detection, affect):
@@ -268,7 +269,8 @@ def _seen_face(detection, affect):
     feelings = {row.hypothesis.class_id: row.hypothesis.score for row in affect.results} if affect is not None else {}
     center, size_x, size_y = detection.bbox.center.position, detection.bbox.size_x, detection.bbox.size_y
     return SeenFace(
-        detection.id, (center.x - size_x / 2, center.y - size_y / 2, center.x + size_x / 2, center.y + size_y / 2),
+        printable(detection.id),
+        (center.x - size_x / 2, center.y - size_y / 2, center.x + size_x / 2, center.y + size_y / 2),
         tuple(scores.get(emotion, 0.0) for emotion in EMOTIONS), feelings.get('valence', float('nan')),
         feelings.get('arousal', float('nan')),
         bool(detection.results) and detection.results[0].hypothesis.class_id != UNKNOWN)

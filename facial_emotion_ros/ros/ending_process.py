@@ -8,6 +8,7 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
 from facial_emotion_ros.errors import FacialEmotionError
+from facial_emotion_ros.plain_text import show
 from facial_emotion_ros.ros.ros_versions import is_of_ros, sentence_of
 from facial_emotion_ros.startup_checks import check_startup
 
@@ -41,12 +42,12 @@ def run_until_done(program, make_node, args=None):
         executor.add_node(node)
         return node.finish(_spin(executor, node, signals))
     except FacialEmotionError as error:
-        print('%s: %s' % (program, error), file=sys.stderr, flush=True)
+        show('%s: %s' % (program, error), file=sys.stderr, flush=True)
         return 2
     except Exception as error:
         if node is not None or not is_of_ros(error):
             raise
-        print('%s: %s' % (program, sentence_of(error)), file=sys.stderr, flush=True)
+        show('%s: %s' % (program, sentence_of(error)), file=sys.stderr, flush=True)
         return 2
     finally:
         if executor is not None:

@@ -10,6 +10,7 @@ from rclpy.signals import SignalHandlerOptions
 
 from facial_emotion_ros.errors import FacialEmotionError
 from facial_emotion_ros.freeze_guard import FreezeGuard
+from facial_emotion_ros.plain_text import show
 from facial_emotion_ros.ros.ros_versions import is_of_ros, sentence_of
 from facial_emotion_ros.startup_checks import check_startup
 
@@ -39,11 +40,11 @@ def serve(make_node, args, signals):
         executor.shutdown(timeout_sec=0.5)
         return 0
     except FacialEmotionError as error:
-        print('emotion_node: %s' % error, file=sys.stderr, flush=True)
+        show('emotion_node: %s' % error, file=sys.stderr, flush=True)
         return 2
     except Exception as error:
         if node is None and is_of_ros(error):
-            print('emotion_node: %s' % sentence_of(error), file=sys.stderr, flush=True)
+            show('emotion_node: %s' % sentence_of(error), file=sys.stderr, flush=True)
             return 2
         traceback.print_exc()
         return 1

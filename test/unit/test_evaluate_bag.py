@@ -570,3 +570,19 @@ def test_a_folder_of_recordings_is_many_and_bounds_hold_for_all_together(bag, tm
     assert evaluate_bag.main(arguments) == 0 and '2 were there' in capsys.readouterr().out
     assert evaluate_bag.main([*arguments, '--min-ccc-arousal', '0.5']) == evaluate_bag.MISSED
     assert os.path.exists(os.path.join(out, 'index.html')) and os.path.exists(os.path.join(out, 'fleet.json'))
+
+
+def test_no_control_character_is_shown_when_topics_and_files_have_names_of_others(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr('facial_emotion_ros.bags.sample_bag.CAMERA', '/\x1b[2Jcamera')
+    bag = os.path.join(tmp_path, os.fsdecode(b'caf\xe9\x1b[31m'))
+    write_sample_bag(bag, 0.2, 10, width=320, height=240)
+    output = str(tmp_path / 'out')
+    assert evaluate_bag.main([bag, '--output', output]) == 0
+    shown = ''.join(capsys.readouterr())
+    page = content(output, 'report.html').decode()
+    for text in (shown, page, content(output, 'frames.csv').decode()):
+        assert '\x1b' not in text and r'\x1b[2J' in text
+    assert r'caf\xe9' in shown + page
+    assert evaluate_bag.main([bag, '--output', output, '--topic', '/\x1b]0;none', '--force']) == 1
+    shown = ''.join(capsys.readouterr())
+    assert '\x1b' not in shown and r'\x1b]0;none' in shown

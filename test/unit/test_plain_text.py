@@ -21,7 +21,8 @@ def test_line_ends_stay_when_they_shall():
 
 
 @pytest.mark.parametrize('value, shown', [
-    ('=1+1', "'=1+1"), ('@sum', "'@sum"), ('+1', "'+1"), ('-x', "'-x"), ('\tx', r"'\x09x"), ('/image', '/image'),
+    ('=1+1', "'=1+1"), ('@sum', "'@sum"), ('+1', '+1'), ('+x', "'+x"), ('-0.25', '-0.25'),
+    ('-x', "'-x"), ('\tx', r"'\x09x"), ('/image', '/image'),
     (-1.5, -1.5), (None, None), ('', ''), ('a=b', 'a=b')])
 def test_a_cell_is_no_formula_when_it_begins_like_one(value, shown):
     assert cell(value) == shown
@@ -29,3 +30,11 @@ def test_a_cell_is_no_formula_when_it_begins_like_one(value, shown):
 
 def test_an_error_shows_no_control_characters_when_it_quotes_a_name():
     assert str(BadImage('\x1b]0;x\x07 is no picture\nnext line')) == r'\x1b]0;x\x07 is no picture' + '\nnext line'
+
+
+def test_a_table_holds_no_formula_when_a_name_is_one(tmp_path):
+    tables = pytest.importorskip('facial_emotion_ros.bag_evaluation.tables')
+    table = tables.CsvTable(str(tmp_path / 'frames.csv'), ('camera', 'valence'))
+    table.add([('=cmd|calc', -0.5), ('@\x1b', '-0.5')])
+    table.close()
+    assert (tmp_path / 'frames.csv').read_text() == "camera,valence\n'=cmd|calc,-0.5\n'@\\x1b,-0.5\n"
