@@ -23,9 +23,11 @@ from facial_emotion_ros.bag_evaluation.fleet_report import fleet_html  # noqa: E
 from facial_emotion_ros.bag_evaluation.report import report_html  # noqa: E402
 from facial_emotion_ros.h264 import h264_program  # noqa: E402
 
-#: Silence, no first steps, nothing fetched on its own behalf.
+#: Silence, no first steps, nothing fetched on its own behalf. It knows no name but this machine's: all the other flags do
+#: not keep it from asking its makers for updates, hints and push messages.
 FLAGS = ('--headless=new', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-sync',
-         '--disable-component-update', '--disable-dev-shm-usage', '--disable-default-apps')
+         '--disable-component-update', '--disable-dev-shm-usage', '--disable-default-apps',
+         '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost')
 
 WIDE, NARROW = 1280, 390
 
@@ -115,10 +117,12 @@ def browser(tmp_path_factory):
     options.binary_location = chromium
     for flag in FLAGS + (('--no-sandbox',) if os.geteuid() == 0 else ()):
         options.add_argument(flag)
-    options.add_argument(f'--user-data-dir={tmp_path_factory.mktemp("profile")}')
+    home = str(tmp_path_factory.mktemp('profile'))
+    options.add_argument(f'--user-data-dir={home}')
     options.set_capability('goog:loggingPrefs', {'browser': 'ALL', 'performance': 'ALL'})
     # The ROS wheels' libraries are not the browser's.
     env = {name: value for name, value in os.environ.items() if name != 'LD_LIBRARY_PATH'}
+    env['HOME'] = home
     started = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver, env=env))
     started.set_page_load_timeout(60)
     yield started
