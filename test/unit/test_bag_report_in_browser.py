@@ -23,7 +23,7 @@ from facial_emotion_ros.bag_evaluation.fleet_report import fleet_html  # noqa: E
 from facial_emotion_ros.bag_evaluation.report import report_html  # noqa: E402
 from facial_emotion_ros.h264 import h264_program  # noqa: E402
 
-#: Silence, no first steps, nothing fetched on its own behalf. It knows no name but this machine's: all the other flags do
+#: Silence, no first steps, nothing fetched on its own behalf. It knows no name but this machine's: the other flags do
 #: not keep it from asking its makers for updates, hints and push messages.
 FLAGS = ('--headless=new', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-sync',
          '--disable-component-update', '--disable-dev-shm-usage', '--disable-default-apps',
