@@ -58,8 +58,9 @@ def test_each_face_that_others_track_gets_its_expression_when_someone_reads_it(s
     peer.wait(lambda: health.settled(), 'balanced counters')
     peer.wait(lambda: health.parts()['input'].level == DiagnosticStatus.ERROR, 'an error when crops stop',
               each=lambda: finder.shoot(*ids, crops=False))
+    # Without the gray crop, whose lack of contrast is a warning of its own.
     peer.wait(lambda: health.parts()['input'].level == DiagnosticStatus.OK, 'health once all ids are good',
-              each=lambda: finder.shoot(*ids[:3]))
+              each=lambda: finder.shoot(ids[0], ids[2]))
     peer.wait(lambda: '/humans/faces/ayqwe/expression' not in peer.topics(), "a lost face's topic to go",
               each=lambda: finder.shoot('cxxxx'))
     peer.wait(lambda: 'Idle' in health.parts()['input'].message, 'idle without a reader')
