@@ -10,6 +10,7 @@ from rclpy.signals import SignalHandlerOptions
 from facial_emotion_ros.errors import FacialEmotionError
 from facial_emotion_ros.plain_text import show
 from facial_emotion_ros.ros.ros_versions import is_of_ros, sentence_of
+from facial_emotion_ros.ros.shared_memory import remove_stale_segments
 from facial_emotion_ros.startup_checks import check_startup
 
 #: The main thread hears of a signal at the latest after this time without a callback.
@@ -36,6 +37,7 @@ def run_until_done(program, make_node, args=None):
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda number, _frame: signals.append(number))
         check_startup(sys.argv if args is None else args)
+        remove_stale_segments()
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
         executor = SingleThreadedExecutor()
         node = make_node()

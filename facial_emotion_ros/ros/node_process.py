@@ -12,6 +12,7 @@ from facial_emotion_ros.errors import FacialEmotionError
 from facial_emotion_ros.freeze_guard import FreezeGuard
 from facial_emotion_ros.plain_text import show
 from facial_emotion_ros.ros.ros_versions import is_of_ros, sentence_of
+from facial_emotion_ros.ros.shared_memory import remove_stale_segments
 from facial_emotion_ros.startup_checks import check_startup
 
 
@@ -29,6 +30,7 @@ def serve(make_node, args, signals):
     node = guard = None
     try:
         check_startup(sys.argv if args is None else args)
+        remove_stale_segments()
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
         node = make_node()
         executor = SingleThreadedExecutor()
