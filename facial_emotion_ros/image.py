@@ -12,7 +12,7 @@ from facial_emotion_ros.errors import BadImage
 #: No camera has more pixels a side; a message that says so is damaged.
 MAX_SIDE_PX = 1 << 15
 
-#: More pixels than any camera has; they would take four times their number in bytes.
+#: More pixels than any robot's camera has; as BGR they take three times their number in bytes.
 MAX_PIXELS = 1 << 26
 
 

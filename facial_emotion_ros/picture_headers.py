@@ -10,10 +10,7 @@ import zlib
 from typing import NamedTuple
 
 from facial_emotion_ros.errors import BadImage
-from facial_emotion_ros.image import MAX_SIDE_PX
-
-#: More pixels than any robot's camera has: a few kilobytes of PNG may claim to hold gigabytes.
-MAX_PIXELS = 1 << 26
+from facial_emotion_ros.image import MAX_PIXELS, MAX_SIDE_PX
 
 #: Passes over a progressive JPEG. Encoders write 6 to 20.
 MAX_SCANS = 100

@@ -11,6 +11,7 @@ from rclpy.signals import SignalHandlerOptions
 from facial_emotion_ros.errors import FacialEmotionError
 from facial_emotion_ros.freeze_guard import FreezeGuard
 from facial_emotion_ros.plain_text import show
+from facial_emotion_ros.ros.log_limits import FAULT
 from facial_emotion_ros.ros.ros_versions import is_of_ros, sentence_of
 from facial_emotion_ros.ros.shared_memory import remove_stale_segments
 from facial_emotion_ros.startup_checks import check_startup
@@ -76,3 +77,5 @@ def _spin(executor, node, signals, guard):
                 told.add((place.filename, place.lineno))
                 node.get_logger().error('A callback failed, the node goes on; please report this: %s\n%s' % (
                     fault, traceback.format_exc()))
+            else:
+                node.get_logger().error('A callback failed once more for a reason logged before: %s' % fault, **FAULT)

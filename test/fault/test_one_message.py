@@ -159,7 +159,7 @@ def test_the_next_image_is_answered_when_one_message_or_request_holds_too_much(l
     if long_form:
         square = image_fields(np.zeros((9000, 9000), np.uint8), 'mono8')
         attacks.run('a huge image', 'bad', 1, lambda: None, each=lambda: camera.shoot(**square))
-    attacks.finish(promise, 'one message: images and requests', long_form)
+    attacks.finish(promise, 'one message never stops the node: images and requests', long_form)
 
 
 def test_the_log_stays_short_and_useful_when_requests_and_clocks_come_in_floods(limited_node, peer, long_form):
@@ -240,7 +240,7 @@ def test_good_faces_are_read_when_a_list_or_a_crop_of_others_is_hostile(limited_
         attacks.run('a crop of %d x %d' % (width, height), 'bad', 1, lambda: None,
                     each=lambda fields=fields: strips.publish(Image(**fields)))
     assert 0 < node.output().count('[WARN]') < 30, node.output()
-    attacks.finish(promise, 'one message: lists and crops of faces', long_form)
+    attacks.finish(promise, 'one message never stops the node: lists and crops of faces', long_form)
 
 
 def set_pace(folder, pace):
