@@ -86,6 +86,10 @@ def bundle(folder):
 
 def bag(folder):
     """Fuzz the reader of recordings."""
+    import numpy as np
+    from rosbags.rosbag1 import Writer
+    from rosbags.typesys import Stores, get_typestore
+
     from facial_emotion_ros.bags.bag_file import BagFile
     from facial_emotion_ros.bags.sample_bag import write_sample_bag
     from facial_emotion_ros.errors import FacialEmotionError
@@ -96,6 +100,16 @@ def bag(folder):
         [path] = [os.path.join(home, name) for name in os.listdir(home) if not name.endswith('.yaml')]
         with open(path, 'rb') as file:
             seeds.append(bytes([place]) + file.read())
+    path = os.path.join(folder, 'first.bag')
+    types = get_typestore(Stores.ROS1_NOETIC)
+    with Writer(path) as writer:
+        kind = types.types['sensor_msgs/msg/CompressedImage']
+        header = types.types['std_msgs/msg/Header'](0, types.types['builtin_interfaces/msg/Time'](1, 2), 'camera')
+        connection = writer.add_connection('/camera/compressed', kind.__msgtype__, typestore=types)
+        message = kind(header, 'jpeg', np.frombuffer(b'\xff\xd8\xff\xd9', np.uint8))
+        writer.write(connection, 1, types.serialize_ros1(message, kind.__msgtype__))
+    with open(path, 'rb') as file:
+        seeds.append(bytes([2]) + file.read())
 
     def read(content):
         path = os.path.join(folder, 'fuzzed' + SUFFIXES[content[0] % len(SUFFIXES) if content else 0])
