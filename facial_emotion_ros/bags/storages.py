@@ -82,8 +82,6 @@ def _open_readable(path, name, faults):
     storage = _by_rosbags(path)
     if not isinstance(storage, str):
         return storage
-    if kind == '.mcap' and _has_its_end(path):
-        return McapStream(path)
     salvage = {'.mcap': McapStream, '.db3': CutSqlite}.get(kind)
     if salvage is None:
         raise BadBag(f'expected a recording, got {name}, which cannot be read ({storage})')
@@ -91,7 +89,8 @@ def _open_readable(path, name, faults):
         salvaged = salvage(path)
     except FAULTS as fault:
         raise BadBag(f'expected a recording, got {name}, of which nothing can be read ({words_of(fault)})') from fault
-    faults.append(f'{name} is not whole ({storage}); it is read as far as it goes')
+    if kind != '.mcap' or not _has_its_end(path):
+        faults.append(f'{name} is not whole ({storage}); it is read as far as it goes')
     return salvaged
 
 

@@ -345,6 +345,21 @@ def rewrite_schema(path, name, encoding='ros2msg', message_encoding='cdr', seria
         writer.finish()
 
 
+def test_an_mcap_file_of_another_tool_is_refused_when_its_types_are_damaged(tmp_path):
+    from mcap.writer import CompressionType, Writer
+
+    path = tmp_path / 'other.mcap'
+    with open(path, 'wb') as file:
+        writer = Writer(file, compression=CompressionType.NONE, enable_crcs=False)
+        writer.start()
+        schema = writer.register_schema('std_msgs/msg/String', 'ros2msg', b'string data')
+        writer.add_message(writer.register_channel('/text', 'cdr', schema), 1, b'\0\1\0\0\1\0\0\0\0', 1)
+        writer.finish()
+    path.write_bytes(path.read_bytes().replace(b'ros2msg', b'\xb0os2msg', 1))  # where messages are; the index is whole
+    with pytest.raises(BadBag, match='other.mcap, of which nothing can be read'), BagFile(path):
+        pass
+
+
 @pytest.mark.parametrize('as_file', [False, True])
 def test_all_images_are_read_when_an_mcap_file_has_no_index_and_is_not_in_order(tmp_path, as_file):
     path = write_images(tmp_path / 'bag', [1, 2, 3, 4, 5])
