@@ -61,7 +61,7 @@ TABLE = (
               low=0.0, high=3600.0, unit='s', live=True),
     Parameter('input.max_age_s', 0.0,
               'An image older than this when its turn comes is dropped and counted as expired; 0.0 keeps all. An image '
-              'with a stamp of 0 has no age.',
+              'whose stamp is 0, that of the image before, or ahead of the clock has no age.',
               low=0.0, high=3600.0, unit='s', live=True),
     Parameter('input.used_bits', 0,
               'How many of the 16 bits of mono16, rgb16, bgr16 and bayer_*16 the camera uses: a sensor of 10 bits that '
