@@ -58,30 +58,30 @@ class Pictures(Medium):
         """
         Read the names, and every picture once, so that a damaged one is known before the first is shown.
 
-        :param folder: the pictures' folder; its subfolders are not looked at.
+        :param folder: the pictures' folder, whose subfolders are not looked at; or one picture file.
         :param rate_hz: frames per second; 0 takes DRAWN_RATE_HZ.
         :param seconds_each: how long each is shown.
         :param width: of the frames in px; every picture is fitted into them, its shape kept.
         :param height: of the frames in px.
-        :raises BadParameter: there is no such folder.
+        :raises BadParameter: there is no such folder or file.
         :raises BadImage: the folder has no readable picture.
         """
         super().__init__()
         self.rate_hz = rate_hz or DRAWN_RATE_HZ
         self._size = (width, height)
-        if not os.path.isdir(folder):
-            raise BadParameter('expected a folder of pictures, got %r, which is %s; give the path of a folder that '
-                               'exists' % (folder, 'a file' if os.path.exists(folder) else 'not there'))
-        names, left_out = list_pictures(folder)
+        if not os.path.isdir(folder) and not os.path.isfile(folder):
+            raise BadParameter('expected a picture file or a folder of them, got %r, which is not there; give the path '
+                               'of one that exists' % folder)
+        paths, left_out = list_pictures(folder)
         self.skipped = [(printable(name), reason) for name, reason in left_out]
         self._paths: List[str] = []
-        for name in names:
+        for path in paths:
             try:
-                read_picture(os.path.join(folder, name))
+                read_picture(path)
             except BadImage as error:
-                self.skipped.append((printable(name), str(error)))
+                self.skipped.append((printable(os.path.basename(path)), str(error)))
             else:
-                self._paths.append(os.path.join(folder, name))
+                self._paths.append(path)
         if not self._paths:
             reasons = '; '.join('%s: %s' % pair for pair in self.skipped[:3]) or 'no file there has such a name'
             raise BadImage('expected readable pictures (%s) in %r, got none (%s); put some there or give another folder'
@@ -117,8 +117,8 @@ def open_medium(kind: str, path: str = '', camera: int = 0, rate_hz: float = 0.0
     Open what is to be played.
 
     :param kind: one of KINDS.
-    :param path: folder of 'images', file of 'video'; device or address of 'camera' in place of its number; for 'sample'
-        another folder with the same portraits.
+    :param path: folder or file of 'images', file of 'video'; device or address of 'camera' in place of its number; for
+        'sample' another folder with the same portraits.
     :param camera: number of 'camera'.
     :param rate_hz: frames per second; 0 takes the medium's own.
     :param seconds_each: how long each picture of 'images' is shown.

@@ -17,22 +17,25 @@ BACKGROUND = 64
 
 
 class Listing(NamedTuple):
-    """Names in a folder: pictures that may be read, and (name, reason) of those that are not."""
+    """Paths of pictures that may be read, and (name, reason) of those that are not."""
 
-    names: List[str]
+    paths: List[str]
     left_out: List[Tuple[str, str]]
 
 
-def list_pictures(folder: str) -> Listing:
+def list_pictures(path: str) -> Listing:
     """
     List the pictures of a folder by their names; hidden files and subfolders do not count.
 
-    :param folder: path.
+    :param path: of the folder; or of one picture file, whatever its name.
     :returns: Listing, sorted.
     :raises OSError: if the folder cannot be read.
     """
-    names = sorted(name for name in os.listdir(folder) if not name.startswith('.'))
-    return Listing([name for name in names if name.lower().endswith(PICTURE_SUFFIXES)],
+    if os.path.isfile(path):
+        reason = why_unread(path)
+        return Listing([] if reason else [path], [(os.path.basename(path), reason)] if reason else [])
+    names = sorted(name for name in os.listdir(path) if not name.startswith('.'))
+    return Listing([os.path.join(path, name) for name in names if name.lower().endswith(PICTURE_SUFFIXES)],
                    [(name, why_unread(name)) for name in names if why_unread(name)])
 
 

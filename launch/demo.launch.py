@@ -57,7 +57,7 @@ def _arguments():
         DeclareLaunchArgument('source', default_value='sample', choices=['sample', 'images', 'video', 'camera'],
                               description='What is played as a camera.'),
         DeclareLaunchArgument('path', default_value='',
-                              description='Folder of images, file of a video, device or address of a camera.'),
+                              description='Folder or file of images, file of a video, device or address of a camera.'),
         DeclareLaunchArgument('camera', default_value='0', description='Number of the camera, where no path is given.'),
         DeclareLaunchArgument('seconds_each', default_value='2.0',
                               description='How long each picture of images is shown.'),

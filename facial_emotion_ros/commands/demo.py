@@ -56,7 +56,8 @@ def parse(arguments=None):
         prog='scripts/demo', description='Show what facial_emotion_ros reads from faces, on a real ROS 2 graph.',
         epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
     source = parser.add_mutually_exclusive_group()
-    source.add_argument('--images', metavar='DIR', help='play the pictures of a folder, in the order of their names')
+    source.add_argument('--images', metavar='PATH',
+                        help='play a picture, or those of a folder in the order of their names')
     source.add_argument('--video', metavar='FILE', help='play a video file, at its own speed')
     source.add_argument('--camera', metavar='N', nargs='?', const='0',
                         help='play a webcam: its number (default 0), or a device or stream address')

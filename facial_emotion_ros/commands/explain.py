@@ -144,13 +144,12 @@ def _pictures(paths):
         if not os.path.isdir(path):
             yield path
             continue
-        names, left_out = list_pictures(path)
+        listed, left_out = list_pictures(path)
         for name, reason in left_out:
             print(f'explain: {printable(os.path.join(path, name))} is left out: {reason}', file=sys.stderr)
-        if not names:
+        if not listed:
             raise BadImage(f'{path}: pictures expected in this folder, there is none')
-        for name in names:
-            yield os.path.join(path, name)
+        yield from listed
 
 
 def _free_name(stem, taken):

@@ -1,6 +1,5 @@
 """A face detector in eight bits: what it is calibrated on, and what it finds afterwards."""
 
-import os
 
 import numpy as np
 import onnx
@@ -60,13 +59,13 @@ def calibration_images(face_set, rows, folder):
                                                      face_set.labels[rows])]
     if folder:
         try:
-            names, left_out = list_pictures(folder)
+            paths, left_out = list_pictures(folder)
         except OSError as error:
             raise BadDataset(f'{folder}: a folder of pictures expected, it cannot be read ({error.strerror})') from None
-        if left_out or not names:
+        if left_out or not paths:
             reasons = '; '.join(f'{name}: {reason}' for name, reason in left_out) or 'there are none'
             raise BadDataset(f'{folder}: pictures expected ({", ".join(PICTURE_SUFFIXES)}), {reasons}')
-        images += [read_picture(os.path.join(folder, name)) for name in names]
+        images += map(read_picture, paths)
     return images
 
 

@@ -6,7 +6,7 @@ from facial_emotion_ros.ros.parameters import Parameter, expected
 
 MEDIA_SOURCE = (
     Parameter('source.kind', 'sample', 'What is played as a camera.', choices=KINDS),
-    Parameter('source.path', '', 'Folder of images, file of a video, device or address of a camera.'),
+    Parameter('source.path', '', 'Folder or file of images, file of a video, device or address of a camera.'),
     Parameter('source.camera', 0, 'Number of the camera, where no path is given.', low=0, high=99),
     Parameter('source.seconds_each', 2.0, 'How long each picture of a folder is shown.', low=0.1, high=3600.0,
               unit='s'),
