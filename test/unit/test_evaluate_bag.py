@@ -401,6 +401,21 @@ def test_faces_last_as_long_as_is_asked_for_and_that_is_said_when_images_come_se
     assert 'max-age' not in capsys.readouterr().out and summary(out)['overall']['faces'] == 1
 
 
+def test_a_pair_of_swapped_images_changes_neither_faces_nor_the_length_of_the_recording(bag, output, tmp_path):
+    with BagFile(bag) as opened, BagWriter(str(tmp_path / 'swapped')) as writer:
+        messages = [(message.receive_ns, message.cdr) for message in opened.messages((JPEG,))]
+        images = [raw for _, raw in messages]
+        images[4:6] = images[5], images[4]
+        for (receive_ns, _), raw in zip(messages, images):
+            writer.write(JPEG, COMPRESSED_IMAGE, receive_ns, raw)
+    assert evaluate_bag.main([str(tmp_path / 'swapped'), '--output', str(tmp_path / 'out')]) == 0
+    found, expected = summary(tmp_path / 'out'), summary(output)
+    assert found['cameras'][JPEG]['seconds'] == pytest.approx(expected['cameras'][JPEG]['seconds'])
+    assert found['overall']['faces'] == expected['overall']['faces'] == 1
+    told = {row['stamp_ns']: row['face_id'] for row in rows(tmp_path / 'out')}
+    assert told == {row['stamp_ns']: row['face_id'] for row in rows(output)}
+
+
 def test_images_of_several_sizes_are_read_when_the_camera_changed_its_mode(tmp_path):
     path = str(tmp_path / 'sizes')
     with BagWriter(path) as writer:
