@@ -10,6 +10,7 @@ import numpy as np
 
 from facial_emotion_ros.errors import BadImage
 from facial_emotion_ros.image import in_eight_bits
+from facial_emotion_ros.jpeg_data import lacks_pixels
 from facial_emotion_ros.picture_headers import JPEG_HEAD, PNG_HEAD, check_jpeg, check_png
 
 #: Formats that tell of depth: as image_transport names them, and encodings that do not say what their numbers mean.
@@ -19,7 +20,7 @@ _DEPTH = re.compile(r'(?s).*depth|\s*(16|32|64)[USF]C[0-9]*\b', re.IGNORECASE)
 def decode_compressed(pixels, described='', used_bits=None) -> np.ndarray:
     """Read the fields of a sensor_msgs/CompressedImage.
 
-    A JPEG whose bits were turned on the way, but whose markers are right, cannot be told from a good one.
+    A JPEG whose bits were turned on the way, but whose markers and length are right, cannot be told from a good one.
 
     :param pixels: the file as bytes, array.array('B') or (M,) uint8. What it is, its first bytes say.
     :param described: the message's format, as image_transport writes it ('rgb8; jpeg compressed bgr8'): it tells of
@@ -41,7 +42,7 @@ def decode_compressed(pixels, described='', used_bits=None) -> np.ndarray:
         header = check_jpeg(octets) if octets.startswith(JPEG_HEAD) else check_png(octets)
     except BadImage as fault:
         raise BadImage(f'{fault}; correct the driver, or look for a transport that cuts or alters messages') from None
-    height, width, content = header
+    height, width, content = header[:3]
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     if octets.startswith(PNG_HEAD):
         flags |= cv2.IMREAD_ANYDEPTH
@@ -53,6 +54,9 @@ def decode_compressed(pixels, described='', used_bits=None) -> np.ndarray:
     if image is None or image.shape != (height, width, 3):
         raise BadImage(f'expected a whole picture of {width} x {height}, got {len(octets)} damaged bytes; look for a '
                        'transport that cuts messages')
+    if header.scan is not None and lacks_pixels(header.scan, image):
+        raise BadImage(f'expected a whole picture of {width} x {height}, got a JPEG file without the data of its last '
+                       'pixels; look for a driver or transport that cuts pictures')
     if image.dtype == np.uint16:
         image = in_eight_bits(image, 'png16', used_bits)
     return cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if 'compressed rgb' in described else image

@@ -7,10 +7,11 @@ the same way as the decoder will walk through it, and its size, passes and end a
 import re
 import struct
 import zlib
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 from facial_emotion_ros.errors import BadImage
 from facial_emotion_ros.image import MAX_PIXELS, MAX_SIDE_PX
+from facial_emotion_ros.jpeg_data import ScanData
 
 #: Passes over a progressive JPEG. Encoders write 6 to 20.
 MAX_SCANS = 100
@@ -35,6 +36,7 @@ _RESTARTS = bytes(range(0xD0, 0xD8))
 
 #: Markers that stand alone or have no meaning in a file. libjpeg gives up at them. Source: ITU-T T.81, table B.1.
 _ALONE, _SECOND_HEAD, _END, _SCAN, _RESTART_INTERVAL = 0x01, 0xD8, 0xD9, 0xDA, 0xDD
+_TABLES, _EXIF = 0xC4, 0xE1
 _NO_SEGMENTS = frozenset(range(0x02, 0xC0)) | frozenset(range(0xF0, 0xFE)) | {0xDE, 0xDF}
 
 #: Frame headers, and those that OpenCV's decoders read: sequential (C0, C1, C9) and progressive (C2, CA).
@@ -47,11 +49,17 @@ _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 
 
 class Header(NamedTuple):
-    """What was found: height and width in pixels; content: the bytes for the decoder, without what it need not see."""
+    """What was found.
+
+    height, width: in pixels; content: the bytes for the decoder, without what it need not see; scan: the data of a
+    sequential JPEG that is one scan without restarts; may_turn: whether EXIF may ask to turn the picture.
+    """
 
     height: int
     width: int
     content: bytes
+    scan: Optional[ScanData] = None
+    may_turn: bool = False
 
 
 class _Frame(NamedTuple):
@@ -92,7 +100,7 @@ def check_jpeg(content: bytes) -> Header:
         raise BadImage('expected a JPEG file of %d segments at most, got more' % MAX_PARTS)
     if not walk.scans:
         raise _damaged('pixels before its end')
-    return Header(walk.frame.height, walk.frame.width, content[:walk.place])
+    return Header(walk.frame.height, walk.frame.width, content[:walk.place], walk.data, walk.may_turn)
 
 
 class _JpegWalk:
@@ -101,6 +109,7 @@ class _JpegWalk:
     def __init__(self, content):
         self.content, self.place = content, 2
         self.frame, self.scans, self.restart_interval = None, 0, 0
+        self.tables, self.data, self.may_turn = [], None, False
 
     def step(self):
         """Go on to behind the next marker and its segment.
@@ -142,6 +151,10 @@ class _JpegWalk:
             if len(body) != 2:
                 raise _damaged('a restart interval of two bytes')
             self.restart_interval, = struct.unpack('>H', body)
+        elif marker == _TABLES:
+            self.tables.append(body)
+        elif marker == _EXIF:
+            self.may_turn = True
         elif marker == _SCAN:
             self.scan(body)
 
@@ -168,6 +181,12 @@ class _JpegWalk:
         if self.frame.kind in _HUFFMAN_SEQUENTIAL and 4 * (end.start() - self.place) < blocks:
             raise BadImage('expected a JPEG file with the data of %d x %d pixels, got one that lacks most of it: '
                            'damaged' % (self.frame.width, self.frame.height))
+        if (self.frame.kind in _HUFFMAN_SEQUENTIAL and self.scans == 1 and not self.restart_interval
+                and count == len(self.frame.components) in (1, 3)):
+            sides = [self.frame.components[each] if count > 1 else (1, 1) for each in identifiers]
+            numbers = [(each >> 4, each & 15) for each in body[2:2 + 2 * count:2]]
+            self.data = ScanData(tuple(first + second for first, second in zip(sides, numbers)), tuple(self.tables),
+                                 self.content[max(self.place, end.start() - 4096):end.start()])
 
     def check_restarts(self, end, units):
         """Count the restarts, which data that was lost or turned on the way lacks or misplaces."""

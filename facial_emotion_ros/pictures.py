@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from facial_emotion_ros.errors import BadImage
+from facial_emotion_ros.jpeg_data import lacks_pixels
 from facial_emotion_ros.picture_kinds import CONVERT, PICTURE_SUFFIXES, UNREAD_SUFFIXES, check_picture
 
 #: A picture file of more bytes is none.
@@ -90,7 +91,8 @@ def decode_picture(content: bytes, flags: int = cv2.IMREAD_COLOR) -> np.ndarray:
     :returns: (H, W, 3) uint8 BGR, or what the flags ask for.
     :raises BadImage: with the reason.
     """
-    height, width, content = check_picture(content)
+    header = check_picture(content)
+    height, width, content = header[:3]
     try:
         picture = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
     except cv2.error as error:
@@ -98,6 +100,9 @@ def decode_picture(content: bytes, flags: int = cv2.IMREAD_COLOR) -> np.ndarray:
     if picture is None or sorted(picture.shape[:2]) != sorted((height, width)):  # EXIF may turn it
         raise BadImage('cannot be decoded as a picture of %d x %d: it is damaged, or this OpenCV does not read its '
                        'kind; %s' % (width, height, CONVERT))
+    if header.scan is not None and not header.may_turn and lacks_pixels(header.scan, picture):
+        raise BadImage('expected a whole picture of %d x %d, got a JPEG file without the data of its last pixels'
+                       % (width, height))
     return picture
 
 

@@ -12,7 +12,7 @@ from facial_emotion_ros import compressed_image
 from facial_emotion_ros.compressed_image import decode_compressed
 from facial_emotion_ros.errors import BadImage
 from facial_emotion_ros.image import MAX_SIDE_PX, UsedBits
-from facial_emotion_ros.picture_headers import check_png
+from facial_emotion_ros.picture_headers import Header, check_png
 
 
 def picture(height=24, width=40):
@@ -80,7 +80,7 @@ def test_the_first_picture_is_read_when_something_follows_it(whole, more):
 
 def test_texts_and_animations_are_not_unpacked_when_a_png_brings_them():
     bomb = chunk(b'zTXt', b'k\0\0' + zlib.compress(bytes(1 << 20), 9)) + chunk(b'acTL', struct.pack('>II', 1 << 30, 0))
-    assert check_png(PNG[:33] + bomb * 9 + PNG[33:]) == check_png(PNG) == (24, 40, PNG)
+    assert check_png(PNG[:33] + bomb * 9 + PNG[33:]) == check_png(PNG) == Header(24, 40, PNG)
 
 
 def test_red_and_blue_change_places_when_the_format_says_that_the_file_holds_them_so():

@@ -35,7 +35,8 @@ FORBIDDEN_ARROWS = (
 LEAVES = {'emotions': set(), 'plain_text': set(), 'errors': {'plain_text'}, 'image': {'errors'},
           'metrics': {'emotions', 'errors'}, 'frame_slot': {'errors'}, 'health': {'errors', 'image_stamps'},
           'clock_watch': set(), 'image_stamps': set(), 'face_tracker': {'errors', 'image_stamps'},
-          'compressed_image': {'errors', 'image', 'picture_headers'}, 'picture_headers': {'errors', 'image'}}
+          'compressed_image': {'errors', 'image', 'jpeg_data', 'picture_headers'}, 'jpeg_data': set(),
+          'picture_headers': {'errors', 'image', 'jpeg_data'}}
 
 #: A module reads in one sitting.
 MAX_LINES = 330
