@@ -7,7 +7,8 @@ HEIGHT, WIDTH = 8, 8
 #: encoding -> (bytes of a pixel in the rows of the image itself, bytes of colour behind those as a share of them)
 LAYOUTS = dict([(name, (3, 0)) for name in ('bgr8', 'rgb8', '8UC3')]
                + [(name, (4, 0)) for name in ('bgra8', 'rgba8')]
-               + [(name, (2, 0)) for name in ('mono16', 'uyvy', 'yuv422', 'yuyv', 'yuv422_yuy2')]
+               + [(name, (2, 0)) for name in ('mono16', 'uyvy', 'yuv422', 'yuyv', 'yuv422_yuy2', 'bayer_rggb16',
+                                              'bayer_bggr16', 'bayer_gbrg16', 'bayer_grbg16')]
                + [(name, (6, 0)) for name in ('bgr16', 'rgb16')]
                + [(name, (1, 0)) for name in ('mono8', 'bayer_rggb8', 'bayer_bggr8', 'bayer_gbrg8', 'bayer_grbg8')]
                + [('nv12', (1, 0.5)), ('nv21', (1, 0.5)), ('nv24', (1, 2))])
@@ -46,7 +47,7 @@ def malformed():
             ('height huge', {'height': HUGE}), ('width huge', {'width': HUGE}),
             ('all huge', {'height': HUGE, 'width': HUGE, 'step': HUGE}),
         ]
-        if encoding in ('mono16', 'bgr16', 'rgb16'):
+        if encoding.endswith('16'):
             wrongs.append(('odd byte order', {'is_bigendian': 2}))
         cases += [('%s: %s' % (encoding, what), dict(good, **wrong)) for what, wrong in wrongs]
     for encoding in ('', 'klingon8', 'BGR8', 'bgr8 ', 'x' * 1000, '32FC1', '16UC1', '8UC4', '64FC12', 'BGR8\n'):
