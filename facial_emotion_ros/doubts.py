@@ -7,9 +7,10 @@ import cv2
 import numpy as np
 
 from facial_emotion_ros.errors import BadParameter
+from facial_emotion_ros.occlusion import mouth_occlusion
 
 #: Every reason, in the order in which they are told; the first ones are of the image, the last two of the network.
-DOUBTS = ('small', 'blurred', 'cut', 'dark', 'low_contrast', 'overexposed', 'disagreement', 'unsure')
+DOUBTS = ('small', 'blurred', 'cut', 'dark', 'low_contrast', 'overexposed', 'occluded', 'disagreement', 'unsure')
 IMAGE_DOUBTS = DOUBTS[:-2]
 
 #: Faces are brought to this side before sharpness and exposure are measured, so that neither the camera's resolution
@@ -29,7 +30,7 @@ class DoubtRules:
     """When an emotion is unknown. Measured defaults: docs/faces_over_time.md; 0 (1 of a maximum) turns a rule off."""
 
     def __init__(self, enabled=True, min_face_px=24.0, min_sharpness=0.09, max_cut=0.25, min_confidence=0.45,
-                 min_agreement=0.73, min_contrast=24.0, max_clipped=0.35):
+                 min_agreement=0.73, min_contrast=24.0, max_clipped=0.35, max_occlusion=0.5):
         """Set the rules.
 
         :param enabled: False doubts nothing.
@@ -40,18 +41,19 @@ class DoubtRules:
         :param min_agreement: a lower agreement of the branches is 'disagreement'; in [0, 1].
         :param min_contrast: a face of lower contrast (see :func:`exposure`) is 'dark' or 'low_contrast'; of 255.
         :param max_clipped: a face of which a larger share is white is 'overexposed', one that is black is 'dark'.
+        :param max_occlusion: a face whose :func:`.occlusion.mouth_occlusion` is higher is 'occluded'; in [0, 1].
         :raises BadParameter: for a value outside its range.
         """
         for name, value, most in (('side of a face', min_face_px, math.inf), ('sharpness', min_sharpness, math.inf),
                                   ('cut', max_cut, 1), ('confidence', min_confidence, 1),
                                   ('agreement', min_agreement, 1), ('contrast', min_contrast, 255),
-                                  ('clipping', max_clipped, 1)):
+                                  ('clipping', max_clipped, 1), ('occlusion', max_occlusion, 1)):
             if not (math.isfinite(value) and 0 <= value <= most):
                 raise BadParameter('expected a bound of %s from 0 up to %s, got %r' % (name, most, value))
         self._enabled = enabled
         self._min_face_px, self._min_sharpness, self._max_cut = min_face_px, min_sharpness, max_cut
         self._min_confidence, self._min_agreement = min_confidence, min_agreement
-        self._min_contrast, self._max_clipped = min_contrast, max_clipped
+        self._min_contrast, self._max_clipped, self._max_occlusion = min_contrast, max_clipped, max_occlusion
 
     def of_face(self, image: np.ndarray, box, landmarks, confidence: float, agreement: float) -> Tuple[str, ...]:
         """Say what speaks against believing a reading.
@@ -80,6 +82,10 @@ class DoubtRules:
             'disagreement': agreement < self._min_agreement,
             'unsure': confidence < self._min_confidence,
         }
+        # Of a face that is too small, blurred, cut or dark to be read, it cannot be said either.
+        is_bad = any(holds.get(doubt) for doubt in IMAGE_DOUBTS)
+        holds['occluded'] = (self._max_occlusion < 1 and not is_bad
+                             and mouth_occlusion(image, box, landmarks) > self._max_occlusion)
         return tuple(doubt for doubt in DOUBTS if holds[doubt])
 
 

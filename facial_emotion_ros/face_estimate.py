@@ -42,7 +42,7 @@ class FaceEstimate:
     :param confidence: the smoothed score of the best class (of `emotion`, where that is a class).
     :param agreement: how far the branches concur, in [0, 1], smoothed; see Reading.
     :param doubts: why the emotion is unknown: some of 'small', 'blurred', 'cut', 'dark', 'low_contrast', 'overexposed',
-        'disagreement', 'unsure'; () while it is known.
+        'occluded', 'disagreement', 'unsure'; () while it is known.
     :param raw: the Reading of this image alone.
     """
 

@@ -12,11 +12,12 @@ def parser():
     arguments = argparse.ArgumentParser(
         prog='evaluate_over_time',
         description='unknown: how many clear and spoiled faces the bounds of unknown cover, and which bounds would '
-                    'cover how many. cadence: time and boxes when faces are detected in every n-th image only. '
+                    'cover how many. occlusion: fit the rule for covered mouths, and print its weights. '
+                    'cadence: time and boxes when faces are detected in every n-th image only. '
                     'ids: how often simulated faces get another id.')
-    arguments.add_argument('what', choices=('unknown', 'cadence', 'ids'))
+    arguments.add_argument('what', choices=('unknown', 'occlusion', 'cadence', 'ids'))
     arguments.add_argument('--dataset', metavar='PATH',
-                           help='for unknown: FER+ npz, or any set of faces framed like it')
+                           help='for unknown and occlusion: FER+ npz, or any set of faces framed like it')
     arguments.add_argument('--only', metavar='TXT', help='file of picture names, one a line: only these count')
     arguments.add_argument('--scenes', type=int, default=400, metavar='N', help='faces; default: %(default)s')
     arguments.add_argument('--spoiled', type=int, default=100, metavar='N',
@@ -37,10 +38,12 @@ def main(argv=None):
     """
     arguments = parser()
     options = arguments.parse_args(argv)
-    if options.what == 'unknown' and not options.dataset:
-        arguments.error('unknown needs --dataset')
+    if options.what in ('unknown', 'occlusion') and not options.dataset:
+        arguments.error(f'{options.what} needs --dataset')
     if options.what == 'unknown':
         measure_unknown(options)
+    elif options.what == 'occlusion':
+        fit_occlusion(options)
     elif options.what == 'cadence':
         measure_cadence(options)
     else:
@@ -64,6 +67,25 @@ def measure_unknown(options):
     pipeline = EmotionPipeline(options.bundle, options.detector, providers=plan)
     print(f'{pipeline.esr_bundle.name} {pipeline.esr_bundle.version} on {count} faces in scenes', flush=True)
     print(doubt_figures.text(doubt_figures.observe(pipeline, scenes, options.spoiled)), flush=True)
+
+
+def fit_occlusion(options):
+    """Fit the rule for covered mouths on half of the faces, say how it does on the others, and print its weights.
+
+    :param options: what :func:`parser` gives.
+    :raises FacialEmotionError: if faces or bundles cannot be used.
+    """
+    from facial_emotion_ros.evaluation import occlusion_fit
+    from facial_emotion_ros.face_detector import open_detector
+    from facial_emotion_ros.model_bundle import ModelBundle, resolve_bundle
+
+    detector = open_detector(ModelBundle.open(resolve_bundle(options.detector)), threads=options.threads)
+    found = occlusion_fit.collect(detector, scenes_of(options)[1], options.seed)
+    fitted, others = occlusion_fit.halves(found)
+    shares = occlusion_fit.covered_shares(others, occlusion_fit.fit(fitted))
+    print('of faces that were not fitted on, so many count as covered: '
+          + ', '.join(f'{name} {100 * share:.1f}%' for name, share in shares.items()))
+    print(occlusion_fit.as_text(occlusion_fit.fit(found)), flush=True)
 
 
 def scenes_of(options):

@@ -8,6 +8,7 @@ import numpy as np
 from facial_emotion_ros.doubts import DOUBTS, cut_share, exposure, sharpness
 from facial_emotion_ros.emotions import EMOTIONS
 from facial_emotion_ros.evaluation.occluders import cover_mouth
+from facial_emotion_ros.occlusion import mouth_occlusion
 
 #: Shares of clear faces that a bound of confidence or agreement may cover, for which the bound is told.
 SHARES = (0.005, 0.01, 0.02, 0.03, 0.05)
@@ -51,6 +52,7 @@ class Observation(NamedTuple):
     cut: float
     contrast: float
     clipped: float
+    occlusion: float
     doubts: tuple
 
 
@@ -98,7 +100,7 @@ def text(found):
     clear = found['clear']
     for field, words in (('confidence', 'unknown.min_confidence'), ('agreement', 'unknown.min_agreement'),
                          ('sharpness', 'unknown.min_sharpness'), ('contrast', 'unknown.min_contrast'),
-                         ('clipped', 'unknown.max_clipped')):
+                         ('clipped', 'unknown.max_clipped'), ('occlusion', 'unknown.max_occlusion')):
         is_right = np.array([row.right for row in clear])
         sign = -1 if '.max_' in words else 1
         values = sign * np.array([getattr(row, field) for row in clear])
@@ -122,7 +124,8 @@ def _observe_one(pipeline, face, image, into, anywhere=False):
             into.append(Observation(
                 EMOTIONS.index(best) == face.label, estimate.confidence, estimate.agreement,
                 sharpness(image, estimate.box), cut_share(estimate.landmarks, image.shape[1], image.shape[0]),
-                light.contrast, max(light.white, light.black), estimate.doubts))
+                light.contrast, max(light.white, light.black),
+                mouth_occlusion(image, estimate.box, estimate.landmarks), estimate.doubts))
             return estimate
     return None
 

@@ -6,7 +6,7 @@ from facial_emotion_ros.doubts import DoubtRules
 NAMES = ('tracker.max_age_s', 'tracker.min_iou', 'tracker.continue_score', 'detector.every_n', 'smoothing.enabled',
          'smoothing.scores_s', 'smoothing.affect_s', 'smoothing.margin', 'unknown.enabled', 'unknown.min_face_px',
          'unknown.min_sharpness', 'unknown.max_cut', 'unknown.min_confidence', 'unknown.min_agreement',
-         'unknown.min_contrast', 'unknown.max_clipped', 'inference.reuse_below')
+         'unknown.min_contrast', 'unknown.max_clipped', 'unknown.max_occlusion', 'inference.reuse_below')
 
 
 class FaceRules:
@@ -31,6 +31,6 @@ class FaceRules:
         pipeline.tracker.adjust(*given[:2])
         pipeline.finder.adjust(every_n=given[3], continue_score=given[2])
         pipeline.smoothing.adjust(*given[4:8])
-        pipeline.doubts = DoubtRules(*given[8:16])
-        pipeline.reuse_below = given[16]
+        pipeline.doubts = DoubtRules(*given[8:17])
+        pipeline.reuse_below = given[17]
         self._given = given

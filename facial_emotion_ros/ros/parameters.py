@@ -124,6 +124,9 @@ TABLE = (
     Parameter('unknown.max_clipped', 0.35,
               'A face of which a larger share is white (overexposed) or black is unknown; 1.0 turns that off.',
               low=0.0, high=1.0, live=True),
+    Parameter('unknown.max_occlusion', 0.5,
+              'A face whose mouth is covered with a higher probability (mask, scarf, hand) is unknown; 1.0 turns that '
+              'off.', low=0.0, high=1.0, live=True),
     Parameter('unknown.min_confidence', 0.45,
               'A face whose best score is lower is unknown; 0.0 turns that off.', low=0.0, high=1.0, live=True),
     Parameter('unknown.min_agreement', 0.73,

@@ -10,6 +10,7 @@ from facial_emotion_ros.doubts import DOUBTS, DoubtRules, cut_share, exposure, s
 from facial_emotion_ros.errors import BadParameter
 from facial_emotion_ros.face_detector import open_detector
 from facial_emotion_ros.model_bundle import ModelBundle, embedded_bundle
+from facial_emotion_ros.occlusion import mouth_occlusion
 
 SAMPLES = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), 'samples')
 
@@ -77,6 +78,47 @@ def test_nothing_is_doubted_when_the_light_is_usual(detector, name, change):
     assert DoubtRules().of_face(change(clear), faces.boxes[0], faces.landmarks[0], 0.9, 0.9) == ()
 
 
+def covered(image, landmarks, color, shape):
+    """Draw something over a mouth."""
+    eyes, mouth = landmarks[:2].mean(axis=0), landmarks[3:].mean(axis=0)
+    down = mouth - eyes
+    side = np.array([down[1], -down[0]])
+    result = image.copy()
+    if shape == 'mask':
+        places = [(-1.0, 0.5), (-0.3, 0.45), (0.3, 0.45), (1.0, 0.5), (0.8, 1.3), (0.0, 1.75), (-0.8, 1.3)]
+        cv2.fillPoly(result, [np.int32([eyes + x * side + y * down for x, y in places])], color, cv2.LINE_AA)
+    elif shape == 'patch':
+        corners = [eyes + x * side + y * down for x, y in ((-1.1, 0.6), (1.1, 0.6), (1.1, 1.8), (-1.1, 1.8))]
+        cv2.fillPoly(result, [np.int32(corners)], color, cv2.LINE_AA)
+    else:
+        radius = int(round(0.62 * np.hypot(*down)))
+        cv2.circle(result, tuple(int(each) for each in np.rint(mouth)), radius, color, -1, cv2.LINE_AA)
+    return result
+
+
+@pytest.mark.parametrize('color', [(210, 190, 150), (240, 240, 240), (35, 35, 40), (120, 150, 200)])
+@pytest.mark.parametrize('shape', ['mask', 'patch', 'disc'])
+@pytest.mark.parametrize('name', ['astronaut.jpg', 'president.jpg', 'vice_president.jpg'])
+def test_a_face_is_occluded_when_its_mouth_is_covered(detector, name, shape, color):
+    clear = cv2.imread(os.path.join(SAMPLES, name))
+    faces = detector.detect(clear)
+    image = covered(clear, faces.landmarks[0], color, shape)
+    assert 'occluded' in DoubtRules().of_face(image, faces.boxes[0], faces.landmarks[0], 0.9, 0.9)
+    rules = DoubtRules(max_occlusion=1.0)
+    assert 'occluded' not in rules.of_face(image, faces.boxes[0], faces.landmarks[0], 0.9, 0.9)
+
+
+@pytest.mark.parametrize('change', [
+    lambda image: image[:, ::-1], lambda image: lit(image, 0.5, 20.0), lambda image: lit(image, 1.2),
+    lambda image: cv2.resize(image, None, fx=0.4, fy=0.4, interpolation=cv2.INTER_AREA),
+    lambda image: cv2.GaussianBlur(image, (0, 0), 1.5), lambda image: lit(image, 1.0, noise=12.0)])
+@pytest.mark.parametrize('name', ['astronaut.jpg', 'president.jpg', 'vice_president.jpg'])
+def test_a_mouth_that_is_seen_is_not_occluded(detector, name, change):
+    image = np.ascontiguousarray(change(cv2.imread(os.path.join(SAMPLES, name))))
+    faces = detector.detect(image)
+    assert mouth_occlusion(image, faces.boxes[0], faces.landmarks[0]) < 0.5
+
+
 def test_exposure_says_how_the_gray_values_lie():
     image = np.zeros((100, 100, 3), np.uint8)
     image[:, 30:] = 100
@@ -88,9 +130,11 @@ def test_exposure_says_how_the_gray_values_lie():
 
 @pytest.mark.parametrize('box', [
     (0, 0, 0, 0), (5, 5, 7, 90), (-50, -50, -10, -10), (600, 400, 900, 700), (10, 10, 5, 5), (0, 0, 160, 120)])
-def test_exposure_is_numbers_when_a_face_is_odd(box):
+@pytest.mark.parametrize('landmarks', [np.zeros((5, 2)), np.full((5, 2), 1e6), np.arange(10.0).reshape(5, 2)])
+def test_exposure_and_occlusion_are_numbers_when_a_face_is_odd(box, landmarks):
     image = np.full((120, 160, 3), 128, np.uint8)
     assert np.isfinite(exposure(image, box)).all()
+    assert 0.0 <= mouth_occlusion(image, box, landmarks) <= 1.0
 
 
 def test_several_reasons_are_told_in_order_when_they_hold_together(detector, astronaut):
@@ -103,7 +147,7 @@ def test_several_reasons_are_told_in_order_when_they_hold_together(detector, ast
 @pytest.mark.parametrize('rules', [
     DoubtRules(enabled=False),
     DoubtRules(min_face_px=0, min_sharpness=0, max_cut=1, min_confidence=0, min_agreement=0, min_contrast=0,
-               max_clipped=1)])
+               max_clipped=1, max_occlusion=1)])
 def test_nothing_is_doubted_when_the_rules_are_turned_off(detector, astronaut, rules):
     image = cv2.GaussianBlur(astronaut[:, 215:], (0, 0), 3)
     assert doubts_of(detector, image, rules, 0.0, 0.0) == ()
@@ -163,7 +207,8 @@ def test_cut_share_is_within_bounds_when_landmarks_are_odd(landmarks):
 @pytest.mark.parametrize('arguments, expected', [
     ({'min_face_px': -1.0}, BadParameter), ({'min_sharpness': float('nan')}, BadParameter),
     ({'max_cut': 1.5}, BadParameter), ({'min_confidence': -0.1}, BadParameter), ({'min_agreement': 2}, BadParameter),
-    ({'min_contrast': 256}, BadParameter), ({'max_clipped': 1.1}, BadParameter)])
+    ({'min_contrast': 256}, BadParameter), ({'max_clipped': 1.1}, BadParameter),
+    ({'max_occlusion': float('nan')}, BadParameter)])
 def test_refused_when_a_bound_is_out_of_range(arguments, expected):
     with pytest.raises(expected, match='expected'):
         DoubtRules(**arguments)

@@ -1,5 +1,6 @@
 """Figures of faces over time: that they measure what they say, on a few images."""
 
+import base64
 import os
 
 import cv2
@@ -10,11 +11,13 @@ pytest.importorskip('torch', reason='torch is not installed: it is needed for tr
 
 from facial_emotion_ros.commands import evaluate_over_time  # noqa: E402
 from facial_emotion_ros.emotions import EMOTIONS  # noqa: E402
-from facial_emotion_ros.evaluation import cadence_figures, doubt_figures, tracking_figures  # noqa: E402
+from facial_emotion_ros.evaluation import cadence_figures, doubt_figures, occlusion_fit, tracking_figures  # noqa: E402
+from facial_emotion_ros.evaluation.occluders import HELD_OUT_SHAPES  # noqa: E402
 from facial_emotion_ros.evaluation.scenes import LabelledFace  # noqa: E402
 from facial_emotion_ros.face_detector import open_detector  # noqa: E402
 from facial_emotion_ros.face_tracker import FaceTracker  # noqa: E402
 from facial_emotion_ros.model_bundle import ModelBundle, embedded_bundle  # noqa: E402
+from facial_emotion_ros.occlusion import FEATURES, WEIGHTS  # noqa: E402
 from facial_emotion_ros.pipeline import EmotionPipeline  # noqa: E402
 
 SAMPLES = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), 'samples')
@@ -46,11 +49,36 @@ def test_spoiled_faces_are_unknown_and_clear_ones_are_not():
     assert doubted['blurred by 6%'] == ('blurred',) and doubted['face of 20 px'] == ('small',)
     assert doubted['cut by 40% on the left'] == ('cut',) and doubted['blurred by 2% of the face'] == ()
     for name, doubt in (('5% of the light, noise', 'dark'), ('fog, 10% of the contrast', 'low_contrast'),
-                        ('overexposed 4 times', 'overexposed')):
+                        ('overexposed 4 times', 'overexposed'), ('mask', 'occluded'), ('scarf', 'occluded')):
         assert name not in doubted or doubt in doubted[name], name
     assert {'mask', 'overexposed 4 times'} <= set(doubted)
     told = doubt_figures.text(found)
     assert 'clear' in told and 'unknown.min_agreement' in told and 'blurred by 6%' in told
+
+
+def test_the_rule_for_covered_mouths_is_fitted_on_what_was_collected():
+    image = cv2.imread(os.path.join(SAMPLES, 'astronaut.jpg'))
+    face = LabelledFace('astronaut', image, EMOTIONS.index('happy'), (224.0, 117.0), 108.0)
+    detector = open_detector(ModelBundle.open(embedded_bundle('centerface')))
+    found = occlusion_fit.collect(detector, [face, face])
+    assert {name: rows.shape[1] for name, rows in found.items()} == dict.fromkeys(
+        ('clear', 'varied', 'covered') + HELD_OUT_SHAPES, FEATURES)
+    assert len(found['clear']) == 2 < len(found['covered'])
+    shares = occlusion_fit.covered_shares(found, WEIGHTS)
+    assert shares['clear'] == 0 and shares['covered'] > 0.7 and shares['fingers'] == 1
+
+
+def test_a_fitted_rule_tells_kinds_apart_and_comes_back_from_its_text():
+    draw = np.random.default_rng(0).normal
+    found = {'clear': draw(0, 1, (600, FEATURES)), 'varied': draw(0, 1, (600, FEATURES)),
+             'covered': draw(0.3, 1, (900, FEATURES))}
+    fitted, others = occlusion_fit.halves(found)
+    weights = occlusion_fit.fit(fitted)
+    shares = occlusion_fit.covered_shares(others, weights)
+    assert shares['clear'] < 0.03 and shares['varied'] < 0.03 and shares['covered'] > 0.9
+    text = ''.join(line.strip(" '") for line in occlusion_fit.as_text(weights).splitlines())
+    again = np.frombuffer(base64.b64decode(text), '<f2')
+    assert again.shape == WEIGHTS.shape and np.abs(again - weights).max() < 0.01
 
 
 def test_boxes_between_detections_are_measured_when_faces_move(monkeypatch):
@@ -62,8 +90,9 @@ def test_boxes_between_detections_are_measured_when_faces_move(monkeypatch):
 
 
 def test_the_command_refuses_what_it_cannot_measure(tmp_path, capsys):
-    with pytest.raises(SystemExit):
-        evaluate_over_time.main(['unknown'])
+    for what in ('unknown', 'occlusion'):
+        with pytest.raises(SystemExit):
+            evaluate_over_time.main([what])
     assert evaluate_over_time.main(['unknown', '--dataset', str(tmp_path / 'absent.npz')]) == 1
     assert 'absent.npz' in capsys.readouterr().err
 
