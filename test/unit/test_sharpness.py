@@ -98,7 +98,12 @@ def test_a_step_goes_down_the_gradient_of_the_worst_place_when_a_radius_is_given
     hand_made._forward(batch)[0].backward()
     decay = {id(parameter): group['weight_decay'] for group in hand_made.optimizer.param_groups
              for parameter in group['params']}
-    stepped = dict(aware.network.named_parameters())
-    for name, parameter in own:
-        expected = before[name] - rate * (parameter.grad + decay[id(parameter)] * before[name])
-        torch.testing.assert_close(stepped[name].detach(), expected, atol=1e-5, rtol=1e-4)
+    expected = torch.cat([(-rate * (parameter.grad + decay[id(parameter)] * before[name])).flatten()
+                          for name, parameter in own])
+    stepped, stepped_plainly = (
+        torch.cat([(network[name].detach() - before[name]).flatten() for name, _ in own])
+        for network in (dict(aware.network.named_parameters()), dict(plain.network.named_parameters())))
+    # Rounding differs between processors, and batch norm over few faces enlarges it: by 4e-5 to 9e-3 of the way, while
+    # the gradient of the weights themselves leads 1.8 of it elsewhere.
+    assert (stepped - expected).norm() < 0.2 * expected.norm()
+    assert (stepped_plainly - expected).norm() > expected.norm(), 'the gradient is that of the weights themselves'
