@@ -11,6 +11,9 @@ import pytest
 # Before any test imports ONNX Runtime, which sends telemetry otherwise; so do the processes that tests start.
 import facial_emotion_ros  # noqa: F401
 
+#: Unit tests that --fast leaves out, beside those of training: each takes more than some seconds.
+SLOW = ('bag_fleet', 'bag_report_in_browser', 'evaluate_bag', 'old_pythons', 'ray_fleet', 'telemetry')
+
 # A shell that starts a program in the background has it ignore SIGINT, and its children inherit that; a program under
 # test is started as if somebody sat at its terminal.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
@@ -21,7 +24,16 @@ def pytest_addoption(parser):
     """Add the options of the promises."""
     group = parser.getgroup('promises', 'what docs/promises.md holds')
     group.addoption('--long', action='store_true', help='run the promises in their long form, bounds of time included')
+    group.addoption('--fast', action='store_true', help='only the unit tests that are quick and need no torch')
     group.addoption('--figures', metavar='FILE', help='append what was measured to this file, one JSON object a line')
+
+
+def pytest_ignore_collect(collection_path, config):
+    """Leave out what is not fast where that is asked for, before anything of it is imported."""
+    if not config.getoption('--fast') or collection_path.suffix != '.py':
+        return None
+    return (collection_path.parent.name != 'unit' or collection_path.stem[len('test_'):] in SLOW
+            or "importorskip('torch'" in collection_path.read_text(encoding='utf-8')) or None
 
 
 @pytest.hookimpl(optionalhook=True)
