@@ -98,6 +98,8 @@ def text(found):
             '   '.join('%*.1f%%' % (len(doubt) - 1, 100 * np.mean([doubt in row.doubts for row in rows]))
                        for doubt in DOUBTS)))
     clear = found['clear']
+    if not clear:
+        return '\n'.join([*lines, 'The detector found none of the faces: no bounds can be given.'])
     for field, words in (('confidence', 'unknown.min_confidence'), ('agreement', 'unknown.min_agreement'),
                          ('sharpness', 'unknown.min_sharpness'), ('contrast', 'unknown.min_contrast'),
                          ('clipped', 'unknown.max_clipped'), ('occlusion', 'unknown.max_occlusion')):

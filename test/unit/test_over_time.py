@@ -81,6 +81,12 @@ def test_a_fitted_rule_tells_kinds_apart_and_comes_back_from_its_text():
     assert again.shape == WEIGHTS.shape and np.abs(again - weights).max() < 0.01
 
 
+def test_it_is_said_when_the_detector_found_no_face():
+    blank = LabelledFace('blank', np.zeros((64, 64, 3), np.uint8), 0, (32.0, 32.0), 20.0)
+    found = doubt_figures.observe(EmotionPipeline(), [blank], spoiled=1)
+    assert 'found none of the faces' in doubt_figures.text(found)
+
+
 def test_boxes_between_detections_are_measured_when_faces_move(monkeypatch):
     monkeypatch.setitem(cadence_figures.STREAMS, 'short', (15, 0.6, 1.0))
     detector = open_detector(ModelBundle.open(embedded_bundle('centerface')))
