@@ -16,8 +16,8 @@ SUMMARY, REPORT, COMPARISON = 'summary.json', 'report.html', 'comparison.json'
 #: Where results lie until they are complete; a killed run leaves it behind, and the next one clears it away.
 _PART = '.evaluation.part'
 
-#: What evaluations wrote before their summaries listed it.
-_FORMERLY = re.compile(r'(frames\.(csv|parquet)|timings\.csv|report\.html|annotated(_.*)?(\.mp4|\.avi)?)$')
+#: What evaluations write: no other file is ever deleted, whatever a summary lists.
+_OURS = re.compile(r'(frames\.(csv|parquet)|timings\.csv|report\.html|summary\.json|annotated(_[^/]*)?(\.mp4|\.avi)?)$')
 
 #: Errors that mean: no room is left.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -76,11 +76,10 @@ def former_files(folder):
             summary = json.load(file)
         if not isinstance(summary['bag'], dict) or not isinstance(summary['stretches'], dict):
             return set()
-        listed = summary.get('files') or [name for name in os.listdir(folder) if _FORMERLY.match(name)]
+        listed = summary.get('files') or os.listdir(folder)  # earlier versions list none
     except (OSError, ValueError, KeyError, TypeError):
         return set()
-    return {name for name in listed if isinstance(name, str) and os.path.basename(name) == name} - {'', '.', '..'} | {
-        SUMMARY}
+    return {name for name in listed if isinstance(name, str) and _OURS.match(name)} | {SUMMARY}
 
 
 def refuse_foreign(folder, names):

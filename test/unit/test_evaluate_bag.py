@@ -552,6 +552,18 @@ def test_a_file_of_another_name_or_use_stays_when_an_evaluation_is_made_beside_i
         'annotated', 'annotated_by_hand.mp4', 'frames.txt'}
 
 
+def test_only_what_evaluations_write_is_deleted_whatever_a_summary_lists(bag, tmp_path):
+    out = tmp_path / 'out'
+    assert evaluate_bag.main([bag, '--output', str(out), '--write-bag']) == 0
+    told = summary(out)
+    told['files'] += ['thesis.txt', '../beside.txt', 7]
+    (out / 'summary.json').write_text(json.dumps(told))
+    for path in (out / 'thesis.txt', tmp_path / 'beside.txt'):
+        path.write_text('mine')
+    assert evaluate_bag.main([bag, '--output', str(out)]) == 0
+    assert (out / 'thesis.txt').exists() and (tmp_path / 'beside.txt').exists() and not (out / 'annotated').exists()
+
+
 def test_what_a_killed_evaluation_left_is_cleared_away_when_the_next_one_ends(bag, tmp_path):
     out = tmp_path / 'out'
     (out / '.evaluation.part').mkdir(parents=True)
