@@ -73,7 +73,7 @@ def _take_whole(pipeline, crop):
     scores = dict((emotion, float(score)) for emotion, score in zip(EMOTIONS, ensemble.scores[0]))
     best = max(scores, key=scores.get)
     agreement = float(ensemble.agreement[0])
-    doubts = pipeline.doubts.of_face(crop, box, landmarks, scores[best], agreement)
+    doubts = pipeline.doubts.of_face(crop, box, landmarks, scores[best], agreement, is_detected=False)
     raw = Reading(emotion=UNKNOWN if doubts else best, scores=scores, valence=float(ensemble.valence[0]),
                   arousal=float(ensemble.arousal[0]), confidence=scores[best], agreement=agreement)
     return FaceEstimate(face_id='', box=box, box_score=0.0, landmarks=landmarks, doubts=doubts, raw=raw, **vars(raw))

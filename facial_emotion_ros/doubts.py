@@ -55,7 +55,8 @@ class DoubtRules:
         self._min_confidence, self._min_agreement = min_confidence, min_agreement
         self._min_contrast, self._max_clipped, self._max_occlusion = min_contrast, max_clipped, max_occlusion
 
-    def of_face(self, image: np.ndarray, box, landmarks, confidence: float, agreement: float) -> Tuple[str, ...]:
+    def of_face(self, image: np.ndarray, box, landmarks, confidence: float, agreement: float,
+                is_detected: bool = True) -> Tuple[str, ...]:
         """Say what speaks against believing a reading.
 
         :param image: (H, W, 3) uint8 BGR.
@@ -63,6 +64,7 @@ class DoubtRules:
         :param landmarks: (5, 2) pixels, as Faces has them.
         :param confidence: the best class's score.
         :param agreement: of the branches.
+        :param is_detected: whether a detector has placed the landmarks; of assumed ones nothing is 'occluded'.
         :returns: some of DOUBTS; () if nothing does.
         """
         if not self._enabled:
@@ -84,7 +86,7 @@ class DoubtRules:
         }
         # Of a face that is too small, blurred, cut or dark to be read, it cannot be said either.
         is_bad = any(holds.get(doubt) for doubt in IMAGE_DOUBTS)
-        holds['occluded'] = (self._max_occlusion < 1 and not is_bad
+        holds['occluded'] = (is_detected and self._max_occlusion < 1 and not is_bad
                              and mouth_occlusion(image, box, landmarks) > self._max_occlusion)
         return tuple(doubt for doubt in DOUBTS if holds[doubt])
 

@@ -106,6 +106,8 @@ def test_a_face_is_occluded_when_its_mouth_is_covered(detector, name, shape, col
     assert 'occluded' in DoubtRules().of_face(image, faces.boxes[0], faces.landmarks[0], 0.9, 0.9)
     rules = DoubtRules(max_occlusion=1.0)
     assert 'occluded' not in rules.of_face(image, faces.boxes[0], faces.landmarks[0], 0.9, 0.9)
+    assumed = DoubtRules().of_face(image, faces.boxes[0], faces.landmarks[0], 0.9, 0.9, is_detected=False)
+    assert 'occluded' not in assumed, 'nothing is known of where the mouth is'
 
 
 @pytest.mark.parametrize('change', [
