@@ -67,7 +67,10 @@ class Draws:
         self._rank, self._processes = rank, processes
         self._rows = rows
         self._distributions = faces.distributions if labels is None else labels
-        self._ends = np.cumsum(_factors(faces.distributions[rows], phase.rare))
+        factors = _factors(faces.distributions[rows], phase.rare)
+        self._ends = np.cumsum(factors)
+        #: (8,) float64: how frequent each class is among the faces as they are drawn; NaN where no category is known.
+        self.prior = _mean_distribution(self._distributions[rows], factors)
         self._per_epoch = int(self._ends[-1])
         masks = np.random.default_rng([_MASKS, seed])
         self._takes_part = masks.random((len(faces), stage.branches)) < phase.bootstrap
@@ -188,3 +191,10 @@ def _factors(distributions, rare):
     factors = np.ones(len(distributions))
     factors[is_known] = distributions[is_known].astype(np.float64) @ by_emotion
     return factors
+
+
+def _mean_distribution(distributions, factors):
+    """Average the known rows, weighted by how often each is drawn."""
+    is_known = ~np.isnan(distributions[:, 0])
+    weights = factors[is_known]
+    return weights @ distributions[is_known].astype(np.float64) / weights.sum() if len(weights) else np.full(8, np.nan)

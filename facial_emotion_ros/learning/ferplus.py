@@ -1,5 +1,7 @@
 """FER+ in memory, with its published protocol."""
 
+import copy
+
 import numpy as np
 
 from facial_emotion_ros.affect_coordinates import affect_of
@@ -90,6 +92,21 @@ class FerPlus(FaceSet):
         """Tell where any emotion has more than one vote, however many voters did not know: (M,) int64 indices."""
         return np.flatnonzero((self.votes[:, : len(EMOTIONS)] > 1).any(1))
 
+    def sharpened(self, labels, weight):
+        """Let a second, single label speak beside the votes, which keep what they rule out.
+
+        :param labels: (N,) int64 in the order of EMOTIONS; -1 for none.
+        :param weight: the share of the label's class is multiplied by 1 + weight, then all are normalised.
+        :returns: FerPlus with these distributions and the affect derived from them; the protocol's labels stay.
+        """
+        factors = np.ones_like(self.distributions)
+        rows = np.flatnonzero(labels >= 0)
+        factors[rows, labels[rows]] += weight
+        changed = copy.copy(self)
+        product = self.distributions * factors
+        changed.distributions = product / product.sum(1, keepdims=True)
+        changed.affect = affect_of(changed.distributions)
+        return changed
 
 def _whole_votes(votes, names, where):
     """Take votes as int64, and refuse those that count nobody."""

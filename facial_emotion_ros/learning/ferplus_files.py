@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from facial_emotion_ros.atomic_file import replace_whole
+from facial_emotion_ros.emotions import EMOTIONS
 from facial_emotion_ros.errors import BadDataset, BadImage
 from facial_emotion_ros.learning.damage import DamagedPicture, decode_face, refuse_many
 from facial_emotion_ros.learning.ferplus import SIDE_PX, FerPlus
@@ -25,7 +26,7 @@ _PIXELS = ('fer2013.csv', 'icml_face_data.csv')
 _VOTE_NAMES = ('neutral', 'happiness', 'surprise', 'sadness', 'anger', 'disgust', 'fear', 'contempt', 'unknown', 'NF')
 
 
-def read_ferplus(path, split='train', new_votes=False):
+def read_ferplus(path, split='train', new_votes=False, fer2013='', fer2013_weight=3.0):
     """Read a split of FER+.
 
     :param path: one of
@@ -36,9 +37,37 @@ def read_ferplus(path, split='train', new_votes=False):
         folder with fer2013new.csv and either these three with pictures, or fer2013.csv (pixels, the same rows).
     :param split: 'train', 'valid' or 'test'; an npz file and a folder with label.csv have one split only.
     :param new_votes: take fer2013new.csv's votes where label.csv's are there too; in an npz file, the array votes_new.
+    :param fer2013: npz with the single labels that FER2013 gave the same pictures: names and label (N,), integers in
+        the order of EMOTIONS, -1 for none; '' learns from the votes alone.
+    :param fer2013_weight: the share of FER2013's class in each distribution is multiplied by 1 and this.
     :returns: FerPlus without the damaged pictures, which are listed.
     :raises BadDataset: if nothing of this is there, labels cannot be read, or more than 1% of the pictures are damaged.
     """
+    faces = _read_votes(path, split, new_votes)
+    if not fer2013:
+        return faces
+    return faces.sharpened(_read_fer2013(fer2013, faces), fer2013_weight)
+
+
+def _read_fer2013(path, faces):
+    """Read FER2013's labels of a FerPlus's pictures: (N,) int64, -1 where there is none."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            names, labels = archive['names'].astype(str), archive['label'].astype(np.int64)
+    except Exception as error:  # as of a damaged FER+ archive
+        raise BadDataset(f'{path}: an npz file with the arrays names and label expected, it cannot be read '
+                         f'({_kind_of(error)})') from error
+    if labels.shape != names.shape or not ((labels >= -1) & (labels < len(EMOTIONS))).all():
+        raise BadDataset(f'{path}: a label from -1 to {len(EMOTIONS) - 1} expected for each of {len(names)} names, got '
+                         f'{labels.shape}')
+    by_name = dict(zip(names.tolist(), labels.tolist()))
+    found = np.array([by_name.get(name, -1) for name in faces.names.tolist()], np.int64)
+    if len(faces) and not (found >= 0).any():
+        raise BadDataset(f'{path}: labels of {faces.name} expected, it has none of its {len(faces)} names')
+    return found
+
+
+def _read_votes(path, split, new_votes):
     if split not in SPLITS:
         raise BadDataset(f'{path}: split {", ".join(SPLITS)} expected, got {split!r}')
     if os.path.isfile(path) and not path.endswith('.csv'):

@@ -1,5 +1,6 @@
 """What a training makes small."""
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
@@ -7,7 +8,7 @@ from torch.nn import functional
 from facial_emotion_ros.learning.diversity import diversity_loss
 
 
-def losses(logits, affect, distributions, targets, category_weights, affect_weights):
+def losses(logits, affect, distributions, targets, category_weights, affect_weights, log_prior=0.0):
     """Cross entropy against the votes and squared error of affect, each summed over the branches.
 
     :param logits: (N, B, 8).
@@ -16,9 +17,12 @@ def losses(logits, affect, distributions, targets, category_weights, affect_weig
     :param targets: (N, 2), valence and arousal; likewise.
     :param category_weights: (N, B), what each face counts for each branch, as :mod:`.draws` makes them.
     :param affect_weights: (N, B), likewise.
+    :param log_prior: (8,), added to all logits: logit adjustment, also called balanced softmax.
     :returns: two scalars: categorical and dimensional loss.
+
+    Source of the logit adjustment: Menon et al., "Long-tail learning via logit adjustment", ICLR 2021, section 5.
     """
-    entropy = -(distributions[:, None] * functional.log_softmax(logits, -1)).sum(-1)
+    entropy = -(distributions[:, None] * functional.log_softmax(logits + log_prior, -1)).sum(-1)
     error = (affect - targets[:, None]).square().mean(-1)
     return (entropy * category_weights).sum(), (error * affect_weights).sum()
 
@@ -29,17 +33,22 @@ class Objective(nn.Module):
     Valence and arousal are learned by the dimensional layers alone: they read the logits, and no gradient goes back.
     """
 
-    def __init__(self, network, phase, precision=torch.float32):
+    def __init__(self, network, phase, precision=torch.float32, prior=None):
         """Take a network.
 
         :param network: ESR.
         :param phase: Phase.
         :param precision: torch.dtype that convolutions are computed in.
+        :param prior: (8,), class frequencies among the drawn faces; needed where the phase has a prior_exponent.
         """
         super().__init__()
         self.network = network
         self.phase = phase
         self.precision = precision
+        self.log_prior = 0.0
+        if phase.prior_exponent:
+            log_prior = phase.prior_exponent * np.log(np.maximum(prior, 1e-6))
+            self.log_prior = torch.as_tensor(log_prior, dtype=torch.float32, device=next(network.parameters()).device)
 
     def train(self, mode=True):
         """Set the mode; where only the dimensional layers learn, the network's batch norm stays as in evaluation."""
@@ -62,7 +71,7 @@ class Objective(nn.Module):
         affect = torch.stack([self.network.convolutional_branches[place].fc_dimensional(inputs[:, column])
                               for column, place in enumerate(places)], 1)
         categorical, dimensional = losses(logits, affect, batch.distributions, batch.affect, batch.category_weights,
-                                          batch.affect_weights)
+                                          batch.affect_weights, self.log_prior)
         if phase.trains == 'affect':
             total = dimensional
         else:

@@ -89,6 +89,9 @@ class Phase(_Checked):
                                   'cheaper, and the base learns as much; 0: all.', 0, 100)
     rare: dict = _is({}, 'How much oftener faces are drawn, by emotion: a factor of 4 for disgust draws a face with '
                          'half its votes there 2.5 times an epoch.')
+    prior_exponent: float = _is(0.0, 'Balanced softmax: the loss takes the logits plus so many times the logarithm of '
+                                     'the class frequencies in training, so that the scores are those of equally '
+                                     'frequent classes; 0: off, 1: fully.', 0, 2)
     affect_weight: float = _is(0.1, 'Weight of the loss of valence and arousal; it never moves the backbone.', 0, 100)
     diversity: float = _is(0.0, 'Weight of the loss of branches that attend to the same (ESR* only).', 0, 100)
     teacher: float = _is(0.0, "Share of the teachers' probabilities in the labels.", 0, 1)

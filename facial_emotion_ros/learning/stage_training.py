@@ -48,7 +48,8 @@ class StageTraining:
         self.network = self._make_network(weights, recipe.network.diversified)
         self.optimizer = torch.optim.SGD(choose_parameters(self.network, stage), lr=phase.learning_rate,
                                          momentum=phase.momentum, nesterov=phase.momentum > 0)
-        objective, partly = Objective(self.network, phase, precision), 0 < phase.branches_a_step < stage.branches
+        objective = Objective(self.network, phase, precision, self._draws.prior)
+        partly = 0 < phase.branches_a_step < stage.branches
         self._forward = processes.share_gradients(objective, partly).train()
         # The usual first scale, 65536, costs the first steps: their gradients are beyond float16.
         self._scaler = torch.amp.GradScaler(processes.device.type, 1024.0, enabled=precision == torch.float16)

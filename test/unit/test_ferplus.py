@@ -115,6 +115,25 @@ def test_pictures_come_back_as_they_were_when_an_npz_file_is_read(tmp_path):
     np.testing.assert_array_equal(open_faces(path, new_votes=True).votes, votes[::-1])
 
 
+def test_fer2013_labels_speak_beside_the_votes_when_they_are_given(tmp_path):
+    votes = np.zeros((3, 10), int)
+    votes[:, 0], votes[:, 6] = 6, 4  # neutral and fear
+    faces = FerPlus(np.zeros((3, 48, 48), np.uint8), votes, ['a.png', 'b.png', 'c.png'])
+    write_ferplus(tmp_path / 'train.npz', faces)
+    neutral, happy, fear = (EMOTIONS.index(emotion) for emotion in ('neutral', 'happy', 'fear'))
+    np.savez(tmp_path / 'labels.npz', names=np.array([b'b.png', b'c.png', b'elsewhere.png']),
+             label=np.array([fear, happy, fear], np.int8))
+    read = open_faces(str(tmp_path / 'train.npz'), fer2013=str(tmp_path / 'labels.npz'), fer2013_weight=2)
+    assert read.distributions[:, [neutral, fear]].tolist() == [
+        pytest.approx([0.6, 0.4]), pytest.approx([0.6 / 1.8, 1.2 / 1.8]), pytest.approx([0.6, 0.4])]
+    assert read.labels.tolist() == faces.labels.tolist() and read.affect[1, 1] > faces.affect[1, 1]
+    np.savez(tmp_path / 'others.npz', names=np.array(['elsewhere.png']), label=np.array([fear]))
+    np.savez(tmp_path / 'wrong.npz', names=np.array(['a.png']), label=np.array([9]))
+    for name, words in (('others', 'none of its 3'), ('wrong', 'from -1 to 7'), ('absent', 'cannot be read')):
+        with pytest.raises(BadDataset, match=words):
+            open_faces(str(tmp_path / 'train.npz'), fer2013=str(tmp_path / f'{name}.npz'))
+
+
 def test_a_split_is_the_same_when_it_was_written_as_an_npz_file(layout):
     layout.write_pictures('FER2013Train')
     layout.write_labels('FER2013Train')

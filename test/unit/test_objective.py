@@ -36,6 +36,29 @@ def test_a_branch_that_does_not_take_part_adds_no_loss_when_its_weights_are_zero
     assert categorical.item() == pytest.approx(np.log(8)) and dimensional.item() == 0
 
 
+def test_the_loss_takes_the_prior_out_of_the_logits_when_it_is_given():
+    """Logits that are the logarithm of p / prior fit targets p without a rest, up to their entropy."""
+    target = torch.tensor([[0.5, 0.2, 0.1, 0.1, 0.04, 0.03, 0.02, 0.01]])
+    log_prior = torch.tensor([0.3, 0.3, 0.1, 0.1, 0.08, 0.02, 0.06, 0.04]).log()
+    weights, affect = torch.ones(1, 1), torch.zeros(1, 1, 2)
+
+    def loss(logits, adjustment):
+        return losses(logits[None], affect, target, affect[:, 0], weights, weights, adjustment)[0].item()
+
+    entropy = -(target * target.log()).sum().item()
+    assert loss(target.log() - log_prior, log_prior) == pytest.approx(entropy, rel=1e-5)
+    assert loss(target.log() - log_prior, 0.0) > entropy + 0.1
+
+
+def test_the_prior_is_that_of_the_drawn_faces_when_a_phase_asks_for_it():
+    stage = stages_of(tiny_recipe({'steps': 1, 'prior_exponent': 0.5, 'rare': {'happy': 3}}))[-1]
+    draws = Draws(two_kinds_of_faces(), stage, CropGeometry(size_px=SIZE_PX), 1, 0)
+    assert draws.prior[:2] == pytest.approx([0.25, 0.75])
+    objective = Objective(ESR(1), stage.phase, prior=draws.prior)
+    assert objective.log_prior[:2].tolist() == pytest.approx([0.5 * np.log(0.25), 0.5 * np.log(0.75)])
+    assert Objective(ESR(1), stages_of(tiny_recipe({'steps': 1}))[-1].phase, prior=draws.prior).log_prior == 0
+
+
 def test_affect_moves_only_its_own_layers_when_it_is_learned_beside_the_categories():
     torch.manual_seed(0)
     network = ESR(2)
