@@ -100,6 +100,6 @@ def test_answers_go_on_when_readers_are_killed_and_the_camera_changes(
     with open(str(tmp_path / 'notes.json')) as file:
         answers = json.load(file)['detections']
     if long_form:
-        promise('a freeze of the middleware heals', '%d freezes; answers at the end' % node.freezes,
+        promise('a freeze of the middleware heals', '%d freezes, healed; answers at the end' % node.freezes,
                 bound='answers go on', n='%d kills' % kills)
     assert answers
