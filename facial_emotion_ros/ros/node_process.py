@@ -24,9 +24,8 @@ def serve(make_node, args, signals):
         our parameters; some timer of it must come every few seconds.
     :param args: command line, sys.argv if None.
     :param signals: StopSignals that have been installed.
-    :returns: exit status: 0 after a signal, 2 when the environment lacks something or
-        ROS refuses arguments, names or parameter files, 1 when the node
-        could not be made for another reason.
+    :returns: exit status: 0 after a signal, 2 when the environment lacks something or ROS refuses arguments, names or
+        parameter files, 1 when the node could not be made for another reason.
     """
     node = guard = None
     try:
