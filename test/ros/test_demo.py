@@ -269,7 +269,7 @@ def test_death_of_a_process_is_told_when_it_happens(run, name):
 
 
 @pytest.mark.parametrize('options, words', [
-    (['--images', '/nowhere'], "expected a folder of pictures, got '/nowhere'"),
+    (['--images', '/nowhere'], "a picture file or a folder of them, got '/nowhere'"),
     (['--video', '/nowhere.mp4'], "expected a video file, got '/nowhere.mp4'"),
     (['--camera', '98'], 'expected a picture from camera 98, got none'),
     (['--params-file', 'refused.yaml'], "no_such_bundle"),

@@ -91,7 +91,7 @@ def test_publisher_offers_what_was_asked_for_when_started(start, peer, reliabili
 
 @pytest.mark.parametrize('parameters, words', [
     ({'source__kind': 'film'}, 'one of sample, images, video, camera'),
-    ({'source__kind': 'images', 'source__path': '/nowhere'}, "expected a folder of pictures, got '/nowhere'"),
+    ({'source__kind': 'images', 'source__path': '/nowhere'}, "a picture file or a folder of them, got '/nowhere'"),
     ({'source__kind': 'video', 'source__path': 'README.md'}, 'README.md'),
     ({'source__kind': 'camera', 'source__camera': 98}, 'expected a picture from camera 98, got none'),
     ({'source__camera': 'front'}, 'an integer from 0 to 99'),
