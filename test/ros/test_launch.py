@@ -189,4 +189,4 @@ def test_answers_are_recorded_when_a_recording_is_replayed(launch, peer, tmp_pat
 def test_launch_ends_when_nothing_can_be_played(launch, peer, tmp_path):
     process = launch('demo.launch.py', 'source:=images', 'path:=/nowhere')
     peer.wait(lambda: process.poll() is not None, 'the end of the launch', 60.0)
-    assert "expected a folder of pictures, got '/nowhere'" in (tmp_path / 'launch.log').read_text()
+    assert "a picture file or a folder of them, got '/nowhere'" in (tmp_path / 'launch.log').read_text()
