@@ -16,8 +16,7 @@ class McapStream(Storage):
         except ImportError as error:
             raise BadBag('to read what is left of an mcap file that was cut needs the Python package mcap: '
                          'pip install mcap') from error
-        counts, self._cut = {}, False
-        times = []
+        counts, times = {}, []
         try:
             for topic, msgtype, receive_ns, _ in self._records():
                 counts[topic, msgtype] = counts.get((topic, msgtype), 0) + 1
