@@ -22,7 +22,11 @@ CONVERT = 'convert it to JPEG or PNG'
 _AVIF_BRANDS = (b'avif', b'avis')
 _HEIF_BRANDS = (b'heic', b'heix', b'hevc', b'hevx', b'heim', b'heis', b'mif1', b'msf1')
 
-_PNM = re.compile(br'P[1-6](?:\s+|#[^\n]*\n)+(\d{1,9})(?:\s+|#[^\n]*\n)+(\d{1,9})\s')
+#: How the codestream of JPEG 2000 begins: its start, and the segment of its size.
+_CODESTREAM = b'\xff\x4f\xff\x51'
+
+#: One white character a time: `\s+` in a repeated group would try every way to divide a long gap.
+_PNM = re.compile(br'P[1-6](?:\s|#[^\n]*\n)+(\d{1,9})(?:\s|#[^\n]*\n)+(\d{1,9})\s')
 
 
 class _Kind(NamedTuple):
@@ -118,8 +122,24 @@ def _pnm_size(content):
 
 
 def _jp2_size(content):
-    """Read the SIZ segment, the first one of the codestream. Source: ITU-T T.800, A.5.1."""
-    place = content.index(b'\xff\x4f\xff\x51')
+    """Read the SIZ segment, the first one of the codestream. Source: ITU-T T.800, A.5.1 and I.4.
+
+    Boxes before the codestream may hold any bytes, those of such a segment too.
+    """
+    place = 0
+    while content[place:place + 4] != _CODESTREAM:
+        length, kind = struct.unpack_from('>I4s', content, place)
+        head = 8
+        if length == 1:
+            length, head = struct.unpack_from('>Q', content, place + 8)[0], 16
+        if kind == b'jp2c':
+            place += head
+            break
+        if length < head:  # 0 is the last box
+            raise ValueError
+        place += length
+    if content[place:place + 4] != _CODESTREAM:
+        raise ValueError
     right, bottom, left, top = struct.unpack_from('>4I', content, place + 8)
     return bottom - top, right - left
 
@@ -137,5 +157,5 @@ def _avif_size(content):
 _KINDS = {
     b'BM': _Kind('BMP', _bmp_size), b'GIF8': _Kind('GIF', _gif_size), b'II*\0': _Kind('TIFF', _tiff_size),
     b'MM\0*': _Kind('TIFF', _tiff_size), b'\0\0\0\x0cjP  \r\n': _Kind('JPEG 2000', _jp2_size),
-    b'\xff\x4f\xff\x51': _Kind('JPEG 2000', _jp2_size),
+    _CODESTREAM: _Kind('JPEG 2000', _jp2_size),
 }

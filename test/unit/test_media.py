@@ -10,6 +10,7 @@ import pytest
 
 from facial_emotion_ros.errors import BadImage, BadParameter
 from facial_emotion_ros.media import PAUSE_S, open_medium
+from facial_emotion_ros.picture_kinds import check_picture
 from facial_emotion_ros.pictures import BACKGROUND, fit, read_picture, shrink
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -145,6 +146,21 @@ def test_a_picture_is_read_or_named_when_its_kind_is_not_common(tmp_path, suffix
         shown = medium.read()
         assert shown.name == 'it.' + suffix
         assert np.abs(shown.image.astype(int) - picture(70)).mean() < 20  # GIF has few colours
+
+
+def test_a_damaged_pnm_file_is_refused_at_once_when_it_has_a_long_gap():
+    with pytest.raises(BadImage, match='begins with'):
+        check_picture(b'P6' + b' ' * 200 + b'x')
+
+
+def test_the_size_of_jpeg_2000_is_that_of_its_codestream_when_a_box_before_it_holds_another():
+    coded = cv2.imencode('.jp2', picture(70))[1].tobytes()
+    codestream = coded.index(b'jp2c') - 4
+    decoy = b'\xff\x4f\xff\x51' + struct.pack('>HH4I', 47, 0, 8, 8, 0, 0)
+    hidden = coded[:codestream] + struct.pack('>I4s', 8 + len(decoy), b'xml ') + decoy + coded[codestream:]
+    assert check_picture(hidden)[:2] == check_picture(coded)[:2] == picture(70).shape[:2]
+    with pytest.raises(BadImage, match='damaged header'):
+        check_picture(coded[:codestream])
 
 
 def test_a_picture_is_shown_when_its_name_is_not_utf_8(tmp_path):
