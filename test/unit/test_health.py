@@ -103,8 +103,11 @@ INFERENCES = [
     ('no image yet', {}, 'CPUExecutionProvider', '', {}, OK, 'Ready on CPU'),
     ('working', BUSY, 'CPUExecutionProvider', '', {}, OK, '60 ms an image on CPU'),
     ('in work', dict(BUSY, taken_s=99.9, stage_since_s=99.9), 'CPUExecutionProvider', '', {}, OK, '60 ms'),
-    ('hanging', dict(BUSY, taken_s=80.0, stage='reading emotions', stage_since_s=83.0), 'CPUExecutionProvider', '', {},
-     ERROR, 'in work for 20 s, for 17 s in reading emotions: the model is slow or hangs'),
+    ('in work for long', dict(BUSY, taken_s=95.1, stage_since_s=95.1), 'CPUExecutionProvider', '', {}, OK, '60 ms'),
+    ('hanging', dict(BUSY, taken_s=94.0, stage_since_s=94.0), 'CPUExecutionProvider', '', {}, ERROR, 'for 6 s'),
+    ('hanging for longer', dict(BUSY, taken_s=80.0, stage='reading emotions', stage_since_s=83.0),
+     'CPUExecutionProvider', '', {}, ERROR,
+     'in work for 20 s, for 17 s in reading emotions: the model is slow or hangs'),
     ('a slow picture', dict(BUSY, taken_s=80.0, stage_since_s=80.0), 'CPUExecutionProvider', '', {}, ERROR,
      'for 20 s in decoding: it is very large, or made to be slow'),
     ('every stage has its words', dict(BUSY, taken_s=80.0, stage='publishing', stage_since_s=80.0),
@@ -121,7 +124,7 @@ INFERENCES = [
 def test_inference_is_judged_when(case, changes, provider, degraded, faults, level, words):
     found, message, values = inference_health(100.0, counts(**changes), provider, degraded, faults)
     assert found == level and words in message
-    assert values['provider'] == (provider or 'none')
+    assert (values['provider'], values['degraded']) == (provider or 'none', degraded or 'no')
 
 
 def test_ages_are_among_the_values_when_answers_were_given():
@@ -142,7 +145,8 @@ def test_percentile_is_not_a_number_when_there_are_no_values():
 
 
 @pytest.mark.parametrize('times_s, now_s, expected', [
-    ([], 10.0, 0.0), ([9.0], 10.0, 0.0), ([8.0, 9.0, 10.0], 10.0, 1.0), ([8.0, 9.0, 10.0], 10.9, 1.0),
-    ([8.0, 9.0, 10.0], 12.0, 2 / 3), ([8.0, 9.0, 10.0], 16.0, 0.0), ([9.0, 9.0], 9.0, 0.0)])
+    ([], 10.0, 0.0), ([9.0], 10.0, 0.0), ([9.0, 10.0], 10.0, 1.0), ([8.0, 9.0, 10.0], 10.0, 1.0),
+    ([8.0, 9.0, 10.0], 10.9, 1.0), ([8.0, 9.0, 10.0], 12.0, 2 / 3), ([8.0, 9.0, 10.0], 16.0, 0.0),
+    ([9.0, 9.0], 9.0, 0.0)])
 def test_rate_falls_when_events_stop(times_s, now_s, expected):
     assert rate(times_s, now_s) == pytest.approx(expected)
