@@ -213,6 +213,15 @@ def test_whoever_is_in_sight_goes_first_when_a_lost_face_overlaps_a_little_more(
     assert tracker.live_ids == [hidden, seen]
 
 
+@pytest.mark.parametrize('x, keeps', [(185, True), (205, False), (2000, False)])
+def test_a_lost_face_is_looked_for_further_away_by_the_time_that_it_was_lost(x, keeps):
+    tracker = FaceTracker()
+    before = update(tracker, [box(100, 100)], 1000.0)
+    assert update(tracker, [], 1000.1) == []
+    # 0.2 s after it was seen: 0.75 of its side and 0.2 more.
+    assert (update(tracker, [box(x, 100)], 1000.2) == before) is keeps
+
+
 @pytest.mark.parametrize('x, y, growth', [(1, 0, 1), (-1, 0, 1), (0, 1, 1), (0, 0, 1.2), (0, 0, 1 / 1.2)])
 def test_a_face_is_expected_no_further_than_the_gates_when_it_was_fast(x, y, growth):
     tracker, side = FaceTracker(), 100.0
