@@ -135,7 +135,7 @@ def _jp2_size(content):
         if kind == b'jp2c':
             place += head
             break
-        if length < head:  # 0 is the last box
+        if not head <= length <= len(content):  # 0 is the last box
             raise ValueError
         place += length
     if content[place:place + 4] != _CODESTREAM:

@@ -28,17 +28,27 @@ SUFFIXES = ('.mcap', '.db3', '.bag', '.mcap.zstd')
 
 
 def picture(folder):
-    """Fuzz the decoder of JPEG and PNG."""
+    """Fuzz the decoder of JPEG and PNG, and the header check of all picture files."""
     import cv2
     import numpy as np
 
     from facial_emotion_ros.compressed_image import decode_compressed
+    from facial_emotion_ros.errors import BadImage
+    from facial_emotion_ros.picture_kinds import check_picture
     image = np.arange(16 * 24 * 3, dtype=np.uint8).reshape(16, 24, 3)
     seeds = [cv2.imencode(suffix, image, options)[1].tobytes() for suffix, options in (
         ('.jpg', []), ('.jpg', [cv2.IMWRITE_JPEG_PROGRESSIVE, 1]), ('.jpg', [cv2.IMWRITE_JPEG_RST_INTERVAL, 1]),
-        ('.png', []))]
+        ('.png', []), ('.ppm', []), ('.bmp', []), ('.tiff', []), ('.webp', []))]
+    # JPEG 2000 halves the sides five times.
+    seeds.append(cv2.imencode('.jp2', np.kron(image, np.ones((4, 4, 1), np.uint8)))[1].tobytes())
 
     def read(content):
+        try:  # only the header: of the other kinds the rest is OpenCV's own code
+            check_picture(content)
+        except BadImage:
+            pass
+        if not content.startswith((b'\xff\xd8', b'\x89PNG')):
+            return
         pixels = decode_compressed(content)
         assert pixels.ndim == 3 and pixels.shape[2] == 3 and pixels.dtype == np.uint8
 
