@@ -9,9 +9,9 @@ import os
 import re
 import time
 
-#: A segment, and beside it a file that its owner keeps locked. Source: Fast DDS's SharedMemSegment and
-#: RobustExclusiveLock; `fastdds shm clean` goes by the same lock.
-_LOCK_FILE = re.compile(r'(fastrtps_[0-9a-f]{16})_el\Z')
+#: A segment, and beside it a file that its owner keeps locked; Fast DDS 3 (from Kilted on) has another word in front.
+#: Source: Fast DDS's SharedMemSegment and RobustExclusiveLock; `fastdds shm clean` goes by the same lock.
+_LOCK_FILE = re.compile(r'(fast(?:rtps|dds)_[0-9a-f]{16})_el\Z')
 
 #: Younger files are left: their owner may be about to lock them.
 _MIN_AGE_S = 10.0

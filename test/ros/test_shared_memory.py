@@ -7,6 +7,8 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 from facial_emotion_ros.ros.shared_memory import remove_stale_segments
 
 FOLDER = '/dev/shm'
@@ -51,9 +53,10 @@ def test_the_next_node_frees_what_a_killed_one_left(start_node, peer, ros_enviro
     assert os.path.exists(os.path.join(FOLDER, own))
 
 
-def test_only_old_segments_without_an_owner_go(tmp_path):
-    names = ['fastrtps_%016x' % number for number in range(3)]
-    for name in names + ['fastrtps_port7411', 'something']:
+@pytest.mark.parametrize('library', ['fastrtps', 'fastdds'])  # Fast DDS 2 and 3
+def test_only_old_segments_without_an_owner_go(tmp_path, library):
+    names = ['%s_%016x' % (library, number) for number in range(3)]
+    for name in names + [library + '_port7411', 'something']:
         (tmp_path / name).write_bytes(bytes(100))
         (tmp_path / (name + '_el')).write_bytes(b'')
         os.utime(str(tmp_path / (name + '_el')), (0, 0))
@@ -61,6 +64,6 @@ def test_only_old_segments_without_an_owner_go(tmp_path):
     with open(str(tmp_path / (names[2] + '_el'))) as owned:
         fcntl.flock(owned, fcntl.LOCK_EX)
         assert remove_stale_segments(str(tmp_path)) == 100
-    kept = names[1:] + ['fastrtps_port7411', 'something']
+    kept = names[1:] + [library + '_port7411', 'something']
     assert set(os.listdir(str(tmp_path))) == set(kept) | {name + '_el' for name in kept}
     assert remove_stale_segments(str(tmp_path / 'absent')) == 0
