@@ -9,6 +9,7 @@ import shutil
 from contextlib import contextmanager
 
 from facial_emotion_ros.atomic_file import finish
+from facial_emotion_ros.bag_evaluation.films import film_names
 from facial_emotion_ros.errors import BadBag
 
 SUMMARY, REPORT, COMPARISON = 'summary.json', 'report.html', 'comparison.json'
@@ -76,10 +77,20 @@ def former_files(folder):
             summary = json.load(file)
         if not isinstance(summary['bag'], dict) or not isinstance(summary['stretches'], dict):
             return set()
-        listed = summary.get('files') or os.listdir(folder)  # earlier versions list none
-    except (OSError, ValueError, KeyError, TypeError):
+        listed = summary['files'] if 'files' in summary else _unlisted_files(folder, summary)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return set()
     return {name for name in listed if isinstance(name, str) and _OURS.match(name)} | {SUMMARY}
+
+
+def _unlisted_files(folder, summary):
+    """Give what earlier versions wrote, whose summaries list no files: a file of the user's may be called alike."""
+    films = film_names(summary['cameras']).values()
+    found = {'frames.csv', 'frames.parquet', 'timings.csv', REPORT, *(film + '.mp4' for film in films),
+             *(film + '.avi' for film in films)}
+    if os.path.isfile(os.path.join(folder, 'annotated', 'metadata.yaml')):
+        found.add('annotated')
+    return {name for name in found if os.path.lexists(os.path.join(folder, name))}
 
 
 def refuse_foreign(folder, names):

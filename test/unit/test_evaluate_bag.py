@@ -564,6 +564,19 @@ def test_only_what_evaluations_write_is_deleted_whatever_a_summary_lists(bag, tm
     assert (out / 'thesis.txt').exists() and (tmp_path / 'beside.txt').exists() and not (out / 'annotated').exists()
 
 
+def test_only_what_an_earlier_version_wrote_is_deleted_when_its_summary_lists_no_files(bag, output, tmp_path):
+    out = tmp_path / 'out'
+    shutil.copytree(output, out)
+    told = summary(out)
+    del told['files']
+    (out / 'summary.json').write_text(json.dumps(told))
+    for name in ('annotated_by_hand.mp4', 'annotated_notes'):
+        (out / name).write_text('mine')
+    assert evaluate_bag.main([bag, '--output', str(out)]) == 0
+    assert set(os.listdir(out)) == {'annotated_by_hand.mp4', 'annotated_notes', 'frames.csv', 'frames.parquet',
+                                    'timings.csv', 'report.html', 'summary.json'}
+
+
 def test_what_a_killed_evaluation_left_is_cleared_away_when_the_next_one_ends(bag, tmp_path):
     out = tmp_path / 'out'
     (out / '.evaluation.part').mkdir(parents=True)
