@@ -17,7 +17,6 @@ RUNS_A_TURN = 10
 _PAUSE_S = 0.05
 #: A power sensor is read while an engine works for so long, and before while all rest.
 _POWER_S = 4.0
-_OPEN_TIMEOUT_S = 900
 
 
 class Subject(NamedTuple):
