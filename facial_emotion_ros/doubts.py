@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from facial_emotion_ros.errors import BadParameter
-from facial_emotion_ros.occlusion import mouth_occlusion
+from facial_emotion_ros.occlusion import mouth_occlusion, shrunk_face
 
 #: Every reason, in the order in which they are told; the first ones are of the image, the last two of the network.
 DOUBTS = ('small', 'blurred', 'cut', 'dark', 'low_contrast', 'overexposed', 'occluded', 'disagreement', 'unsure')
@@ -129,14 +129,8 @@ def _exposure(gray) -> Exposure:
 
 def _shrunk(image, box):
     """Return a face in gray values, shrunk to _SIDE_PX; without pixels where the box has hardly any."""
-    x0, y0 = max(int(round(box[0])), 0), max(int(round(box[1])), 0)
-    part = image[y0:max(int(round(box[3])), y0), x0:max(int(round(box[2])), x0)]
-    if min(part.shape[:2]) < 4:
-        return np.empty((0, 0), np.uint8)
-    gray = cv2.cvtColor(np.ascontiguousarray(part), cv2.COLOR_BGR2GRAY)
-    factor = min(_SIDE_PX / math.sqrt(gray.size), 1.0)
-    size = tuple(max(4, int(round(side * factor))) for side in (gray.shape[1], gray.shape[0]))
-    return cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
+    found = shrunk_face(image, box, _SIDE_PX)
+    return np.empty((0, 0), np.uint8) if found is None else found[0]
 
 
 def sharpness(image: np.ndarray, box) -> float:

@@ -2,7 +2,7 @@
 
 import base64
 import math
-from typing import Optional
+from typing import Optional, Tuple
 
 import cv2
 import numpy as np
@@ -24,6 +24,26 @@ FEATURES = (_CELLS - _FIRST_ROW) * _CELLS * (_DIRECTIONS + 1)
 _FLOOR, _LEAST_SPREAD = 10.0, 5.0
 
 
+def shrunk_face(image: np.ndarray, box, side_px: int) -> Optional[Tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Shrink a face in gray values, by averaging; a smaller one stays as it is.
+
+    :param image: (H, W, 3) uint8 BGR.
+    :param box: x0, y0, x1, y1 of the face in pixels.
+    :param side_px: square root of the area that it is shrunk to.
+    :returns: (h, w) uint8; the pixel of the image that is its corner, x and y; and the factors of the two sides. None
+        where the box has hardly a pixel.
+    """
+    x0, y0 = max(int(round(box[0])), 0), max(int(round(box[1])), 0)
+    part = image[y0:max(int(round(box[3])), y0), x0:max(int(round(box[2])), x0)]
+    if min(part.shape[:2]) < 4:
+        return None
+    gray = cv2.cvtColor(np.ascontiguousarray(part), cv2.COLOR_BGR2GRAY)
+    factor = min(side_px / math.sqrt(gray.size), 1.0)
+    size = tuple(max(4, int(round(side * factor))) for side in (gray.shape[1], gray.shape[0]))
+    return (cv2.resize(gray, size, interpolation=cv2.INTER_AREA), np.array([x0, y0]),
+            np.array(size, np.float64) / gray.shape[1::-1])
+
+
 def lower_face_features(image: np.ndarray, box, landmarks) -> Optional[np.ndarray]:
     """Describe the lower face by its edges and its brightness, cell by cell, as compared with those of the whole face.
 
@@ -35,17 +55,13 @@ def lower_face_features(image: np.ndarray, box, landmarks) -> Optional[np.ndarra
     Source: Dalal and Triggs, "Histograms of Oriented Gradients for Human Detection", CVPR 2005; square roots as in
     RootSIFT (Arandjelovic and Zisserman, CVPR 2012).
     """
-    x0, y0 = max(int(round(box[0])), 0), max(int(round(box[1])), 0)
-    part = image[y0:max(int(round(box[3])), y0), x0:max(int(round(box[2])), x0)]
-    if min(part.shape[:2]) < 4:
+    found = shrunk_face(image, box, _BEFORE_PX)
+    if found is None:
         return None
-    gray = cv2.cvtColor(np.ascontiguousarray(part), cv2.COLOR_BGR2GRAY)
-    factor = min(_BEFORE_PX / math.sqrt(gray.size), 1.0)
-    size = tuple(max(4, int(round(side * factor))) for side in (gray.shape[1], gray.shape[0]))
-    scale = np.array(size, np.float64) / gray.shape[1::-1]
-    points = (np.asarray(landmarks, np.float64) - [x0, y0]) * scale - 0.5
-    face = cv2.warpAffine(cv2.resize(gray, size, interpolation=cv2.INTER_AREA), _similarity(points, _PLACES),
-                          (_SIDE_PX, _SIDE_PX), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    gray, corner, scale = found
+    points = (np.asarray(landmarks, np.float64) - corner) * scale - 0.5
+    face = cv2.warpAffine(gray, _similarity(points, _PLACES), (_SIDE_PX, _SIDE_PX), flags=cv2.INTER_LINEAR,
+                          borderMode=cv2.BORDER_REPLICATE)
     strength, angle = cv2.cartToPolar(cv2.Sobel(face, cv2.CV_32F, 1, 0), cv2.Sobel(face, cv2.CV_32F, 0, 1))
     direction = (angle * (_DIRECTIONS / (2 * math.pi))).astype(np.int32) % _DIRECTIONS
     edges = np.bincount((_PLACES_OF_CELLS + direction).ravel(), strength.ravel(), _DIRECTIONS * _CELLS ** 2)
