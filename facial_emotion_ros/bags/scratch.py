@@ -1,5 +1,6 @@
 """Files of a recording that cannot be read where they lie: compressed ones, and databases with an unfinished log."""
 
+import errno
 import os
 import shutil
 import sqlite3
@@ -12,6 +13,9 @@ LOGS = ('-wal', '-journal')
 
 #: How Zstandard's data begin; no message of ROS 2 does, whose first byte is 0.
 ZSTD = b'\x28\xb5\x2f\xfd'
+
+#: What SQLite puts beside a log to find its way in it, and a page more.
+_SHARED_BYTES = 40 << 10
 
 #: No message is larger than this.
 _MAX_MESSAGE = 1 << 29
@@ -88,6 +92,10 @@ def _replay_log(path, target, faults):
     for ending in ('', *LOGS):
         if os.path.isfile(path + ending):
             shutil.copyfile(path + ending, target + ending)
+    # SQLite says "disk I/O error" where there is no room, as of a log that is damaged.
+    logged = sum(os.path.getsize(target + log) for log in LOGS if os.path.isfile(target + log))
+    if shutil.disk_usage(os.path.dirname(target)).free < logged + _SHARED_BYTES:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     name = os.path.basename(path)
     try:
         connection = sqlite3.connect(target)

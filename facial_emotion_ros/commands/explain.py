@@ -46,12 +46,9 @@ def main(argv=None):
     """
     options = parser().parse_args(argv)
     if not (options.pictures or options.video or options.camera is not None):
-        print('explain: pictures, --video or --camera expected, got none of them', file=sys.stderr)
-        return 1
+        parser().error('pictures, --video or --camera expected, got none of them')
     if not (0 < options.every < math.inf and options.seconds > 0):
-        print(f'explain: --every and --seconds above 0 expected, got {options.every} and {options.seconds}',
-              file=sys.stderr)
-        return 1
+        parser().error(f'--every and --seconds above 0 expected, got {options.every} and {options.seconds}')
     try:
         from facial_emotion_ros.learning.explanation import Explainer
         from facial_emotion_ros.learning.explanation_picture import draw_explanation

@@ -50,7 +50,7 @@ def choose_source(candidates, publishers, present):
 
 
 def why_unread(topic, transport, publishers):
-    """Say what is published instead, where nobody publishes what is subscribed to.
+    """Say what is published instead, where nobody publishes what is subscribed to, or that nothing is.
 
     :param topic: the image topic.
     :param transport: parameter input.transport.
@@ -67,6 +67,9 @@ def why_unread(topic, transport, publishers):
             if known in types:
                 cure = 'set input.transport to auto or %s (transport:=%s)' % (_WORDS[known], _WORDS[known])
         return 'input.transport is %s, but %s is of type %s; %s' % (transport, name, ', '.join(types), cure)
+    names = list(dict.fromkeys(source.topic for source in wanted))
+    if len(names) > 1 and not any(publishers(name) for name in names):
+        return 'nothing publishes on %s; start the camera or correct the topic' % ' or '.join(names)
     return ''
 
 

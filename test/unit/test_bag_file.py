@@ -2,9 +2,11 @@
 import os
 import shutil
 import sqlite3
+import tempfile
 
 import numpy as np
 import pytest
+from small_disk import small_disk
 
 pytest.importorskip('rosbags', reason='rosbags is not installed: scripts/setup --tests does that')
 
@@ -256,6 +258,14 @@ def test_images_in_the_log_are_read_and_nothing_is_written_when_a_database_was_n
         scratch = bag._storages[0].scratch.name
         assert os.path.isdir(scratch)
     assert not os.path.exists(scratch)
+
+
+def test_the_folder_for_copies_is_named_when_the_log_finds_no_room_there(unclosed, tmp_path, monkeypatch):
+    size = sum(each.stat().st_size for each in unclosed.parent.iterdir())
+    with small_disk(tmp_path / 'small', size // 1024 + 8) as disk:  # both files, but not what SQLite keeps beside them
+        monkeypatch.setattr(tempfile, 'tempdir', str(disk.path))
+        with pytest.raises(BadBag, match='TMPDIR'):
+            images_of(unclosed)
 
 
 def test_a_recording_has_another_hash_when_its_log_has(unclosed):

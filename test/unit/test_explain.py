@@ -168,7 +168,9 @@ def test_a_film_is_looked_at_every_so_often(bundle, tmp_path, capsys):
                          '--seconds', '1.2']) == 0
     assert sorted(os.listdir(tmp_path / 'out')) == [f'film_{time_s}s_face_1.png' for time_s in ('0.5', '0', '1')]
     capsys.readouterr()
-    assert explain.main(['--output', str(tmp_path / 'out')]) == 1
-    assert '--video' in capsys.readouterr().err
+    for wrong, words in (([], '--video'), ([ASTRONAUT, '--every', '0'], '--every')):
+        with pytest.raises(SystemExit, match='2'):
+            explain.main([*wrong, '--output', str(tmp_path / 'out')])
+        assert words in capsys.readouterr().err
     assert explain.main(['--camera', '63', '--bundle', bundle, '--output', str(tmp_path / 'out')]) == 1
     assert 'camera 63' in capsys.readouterr().err

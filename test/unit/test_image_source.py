@@ -62,6 +62,8 @@ def test_the_source_stays_when_nobody_publishes_for_a_while():
     ('raw', JPEG, {'jpeg': [COMPRESSED]}, 'is raw, but %s is of type' % JPEG),
     ('compressed', CAMERA, {'raw': [RAW]}, '%s is of type %s; set input.transport to auto or raw (transport:=raw)' % (
         CAMERA, RAW)),
+    ('auto', CAMERA, {}, 'nothing publishes on %s or %s; start the camera' % (CAMERA, JPEG)),
+    ('auto', CAMERA, {'jpeg': [COMPRESSED]}, ''),
     ('auto', CAMERA, {'raw': ['stereo_msgs/msg/DisparityImage']}, 'DisparityImage; expected %s or' % RAW),
 ])
 def test_what_is_published_instead_is_said_when_nobody_publishes_what_is_read(transport, topic, published, words):
