@@ -11,8 +11,8 @@ from graph_peer import REPOSITORY
 FUZZ = os.path.join(REPOSITORY, 'fuzz', 'fuzz.py')
 #: What each needs besides the robot's packages.
 TARGETS = {'bag': 'rosbags', 'bundle': 'onnx', 'ferplus': 'numpy', 'picture': 'cv2', 'truth': 'rosbags'}
-#: In the short form they have some 15 s together, in the long one an hour.
-SHORT_S, LONG_S = 2, 720
+#: In the short form they have a minute together, in the long one an hour.
+SHORT_S, LONG_S = 12, 720
 
 
 @pytest.mark.timeout(LONG_S + 300)
