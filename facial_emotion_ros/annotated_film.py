@@ -17,7 +17,7 @@ from facial_emotion_ros.pictures import fit
 #: a robot's maybe only the second.
 ENCODERS = (('.mp4', 'h264'), ('.mp4', 'mp4v'), ('.avi', 'MJPG'))
 
-#: What is told of a film that has another encoder than the first.
+#: The log line for a film that another encoder than the first one writes.
 NO_H264 = ('the film is not H.264, so browsers do not play it: no ffmpeg with libx264 was found (pip install '
            'imageio-ffmpeg, or install the package ffmpeg)')
 

@@ -39,11 +39,11 @@ def read_ferplus(path, split='train', new_votes=False, fer2013='', fer2013_weigh
     :param new_votes: take fer2013new.csv's votes where label.csv's are there too; in an npz file, the array votes_new.
     :param fer2013: npz with the single labels that FER2013 gave the same pictures: names and label (N,), integers in
         the order of EMOTIONS, -1 for none; '' learns from the votes alone.
-    :param fer2013_weight: the share of FER2013's class in each distribution is multiplied by 1 and this.
+    :param fer2013_weight: the share of FER2013's class in each distribution is multiplied by 1 plus this.
     :returns: FerPlus without the damaged pictures, which are listed.
     :raises BadDataset: if nothing of this is there, labels cannot be read, or more than 1% of the pictures are damaged.
     """
-    faces = _read_votes(path, split, new_votes)
+    faces = _read_split(path, split, new_votes)
     if not fer2013:
         return faces
     return faces.sharpened(_read_fer2013(fer2013, faces), fer2013_weight)
@@ -67,7 +67,7 @@ def _read_fer2013(path, faces):
     return found
 
 
-def _read_votes(path, split, new_votes):
+def _read_split(path, split, new_votes):
     if split not in SPLITS:
         raise BadDataset(f'{path}: split {", ".join(SPLITS)} expected, got {split!r}')
     if os.path.isfile(path) and not path.endswith('.csv'):
