@@ -1,9 +1,47 @@
 """Installs the package the way ROS 2 expects it; `colcon build` calls this."""
+
 import os
 
 from setuptools import find_packages, setup
 
 PACKAGE = 'facial_emotion_ros'
+
+#: What `pip install` brings. On robots rosdep does, by package.xml: apt's OpenCV is no distribution that Python knows,
+#: and on Pythons before 3.10 the scripts that setuptools writes refuse to start without one.
+DEPENDENCIES = ['numpy', 'onnxruntime', 'opencv-python-headless<5', 'PyYAML']
+
+#: What `pip install '.[name]'` adds.
+EXTRAS = {
+    'train': [
+        'jinja2',
+        'matplotlib',
+        'onnx',
+        'pillow',
+        'plotly',
+        'pydantic',
+        'rich',
+        'safetensors',
+        'scipy',
+        'tensorboardX',
+        'torch',
+        'tqdm',
+    ],
+    'recordings': [
+        'backports.zstd; python_version < "3.14"',
+        'imageio-ffmpeg',
+        'jinja2',
+        'mcap',
+        'plotly',
+        'pyarrow',
+        'rich',
+        'rosbags',
+        'scipy',
+    ],
+    'fleet': ['facial_emotion_ros[recordings]', 'fsspec', 'ray'],
+    'openvino': ['openvino'],
+    'synthetic': ['anny==0.6.2'],
+    'test': ['pytest'],
+}
 
 
 def share_files(*folders):
@@ -24,40 +62,51 @@ def share_files(*folders):
 
 setup(
     name=PACKAGE,
-    version='0.1.0',
+    version='0.2.0',
     packages=find_packages(include=[PACKAGE, PACKAGE + '.*']),
+    package_data={
+        PACKAGE: ['py.typed'],
+        PACKAGE + '.evaluation': ['templates/*'],
+        PACKAGE + '.recordings.report': ['templates/*'],
+    },
     data_files=[
         ('share/ament_index/resource_index/packages', ['resource/' + PACKAGE]),
         ('share/' + PACKAGE, ['package.xml']),
-    ] + share_files('launch', 'config', 'messages', 'models', 'samples', 'recipes'),
+    ]
+    + share_files('launch', 'config', 'messages', 'models', 'samples', 'recipes', 'examples'),
     python_requires='>=3.6',
-    install_requires=['setuptools', 'dataclasses; python_version < "3.7"'],
+    install_requires=['setuptools', 'dataclasses; python_version < "3.7"']
+    + [name + '; python_version >= "3.10"' for name in DEPENDENCIES],
     zip_safe=True,
     maintainer='facial_emotion_ros maintainers',
     maintainer_email='maintainers@facial-emotion-ros.example',
-    description='Reads the emotions that faces show in a robot\'s camera image.',
+    description="Reads the emotions that faces show in a robot's camera image.",
     license='Apache-2.0',
-    extras_require={'test': ['pytest']},
+    url='https://facial-emotion-ros.example',  # see package.xml
+    extras_require=EXTRAS,
     entry_points={
         'console_scripts': [
             'emotion_node = facial_emotion_ros.ros.emotion_node:main',
-            'media_source = facial_emotion_ros.ros.media_source:main',
-            'play_bag = facial_emotion_ros.ros.bag_player:main',
-            'record_bag = facial_emotion_ros.ros.bag_recorder:main',
-            'console_view = facial_emotion_ros.ros.console_view:main',
-            'train = facial_emotion_ros.commands.train:main',
-            'export = facial_emotion_ros.commands.export:main',
-            'evaluate = facial_emotion_ros.commands.evaluate:main',
-            'evaluate_camera = facial_emotion_ros.commands.evaluate_camera:main',
-            'evaluate_over_time = facial_emotion_ros.commands.evaluate_over_time:main',
-            'evaluate_bag = facial_emotion_ros.commands.evaluate_bag:main',
-            'make_sample_bag = facial_emotion_ros.commands.make_sample_bag:main',
-            'benchmark = facial_emotion_ros.commands.benchmark:main',
-            'quantize = facial_emotion_ros.commands.quantize:main',
-            'explain = facial_emotion_ros.commands.explain:main',
-            'hold_out = facial_emotion_ros.commands.hold_out:main',
-            'prepare_affectnet = facial_emotion_ros.commands.prepare_affectnet:main',
-            'demo = facial_emotion_ros.commands.demo:main',
+            'media_source = facial_emotion_ros.ros.demo.media_source:main',
+            'play_bag = facial_emotion_ros.ros.recordings.bag_player:main',
+            'record_bag = facial_emotion_ros.ros.recordings.bag_recorder:main',
+            'console_view = facial_emotion_ros.ros.demo.console_view:main',
+            'adapt = facial_emotion_ros.cli.adapt:main',
+            'collect_faces = facial_emotion_ros.cli.collect_faces:main',
+            'train = facial_emotion_ros.cli.train:main',
+            'export = facial_emotion_ros.cli.export:main',
+            'evaluate = facial_emotion_ros.cli.evaluate:main',
+            'evaluate_camera = facial_emotion_ros.cli.evaluate_camera:main',
+            'evaluate_over_time = facial_emotion_ros.cli.evaluate_over_time:main',
+            'evaluate_bag = facial_emotion_ros.cli.evaluate_bag:main',
+            'make_sample_bag = facial_emotion_ros.cli.make_sample_bag:main',
+            'benchmark = facial_emotion_ros.cli.benchmark:main',
+            'quantize = facial_emotion_ros.cli.quantize:main',
+            'explain = facial_emotion_ros.cli.explain:main',
+            'hold_out = facial_emotion_ros.cli.hold_out:main',
+            'prepare_affectnet = facial_emotion_ros.cli.prepare_affectnet:main',
+            'render_faces = facial_emotion_ros.cli.render_faces:main',
+            'demo = facial_emotion_ros.cli.demo:main',
         ],
     },
 )

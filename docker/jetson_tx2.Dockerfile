@@ -1,25 +1,25 @@
 # facial_emotion_ros for Jetson TX2: JetPack 4.6 (L4T r32.7), Python 3.6, ROS 2 Humble, TensorRT 8.2, ONNX Runtime
 # 1.11.
 #
-# NOT BUILT HERE AND NOT RUN ON A BOARD. It was written from what the base image's and the wheel's pages say, and only
-# its structure is tested. docs/jetson.md says how to use it and what to look at first.
+# NEITHER BUILT NOR RUN ON A BOARD YET: written from the documentation of base image and wheel, and only its structure is
+# tested. docs/jetson.md says how to use it and what to check first.
 #
 #     docker build -f docker/jetson_tx2.Dockerfile -t facial_emotion_ros:tx2 --build-arg ONNXRUNTIME_SHA256=... .
 #
 # The base image, by github.com/dusty-nv/jetson-containers (packages/ros), has ROS built from source below
 # /opt/ros/humble.
 # TensorRT, CUDA and cuDNN come from the board itself: run it with `--runtime nvidia`.
-# Its digest is not known here: name what you have checked by `--build-arg BASE_IMAGE=dustynv/ros@sha256:...`.
+# It is not pinned: name a digest that you have checked by `--build-arg BASE_IMAGE=dustynv/ros@sha256:...`.
 ARG BASE_IMAGE=dustynv/ros:humble-ros-base-l4t-r32.7.1
 FROM ${BASE_IMAGE}
 
 SHELL ["/bin/bash", "-e", "-o", "pipefail", "-c"]
-# Without it numpy 1.19.5 ends with an illegal instruction on these cores.
+# Otherwise numpy 1.19.5 crashes with an illegal instruction on these cores.
 ENV ROS_DISTRO=humble OPENBLAS_CORETYPE=ARMV8
 
-# No apt: the key of ROS's package source in images of that age has run out, and git, wget and pip are there.
-# NVIDIA's wheel for JetPack 4.6, from elinux.org/Jetson_Zoo (ONNX Runtime). NVIDIA publishes no checksum of it, so none
-# stands here, and nothing is installed without one: docs/jetson.md says where it comes from.
+# No apt: the key of ROS's package source in images of that age has expired. git, wget and pip are there.
+# NVIDIA's wheel for JetPack 4.6, from elinux.org/Jetson_Zoo (ONNX Runtime). NVIDIA publishes no checksum of it, so it
+# has to be given; docs/jetson.md says where it comes from.
 ARG ONNXRUNTIME_URL=https://nvidia.box.com/shared/static/pmsqsiaw4pg9qrbeckcbymho6c01jj4z.whl
 ARG ONNXRUNTIME_WHEEL=onnxruntime_gpu-1.11.0-cp36-cp36m-linux_aarch64.whl
 ARG ONNXRUNTIME_SHA256=
@@ -30,7 +30,7 @@ RUN [[ "${ONNXRUNTIME_SHA256}" =~ ^[0-9a-f]{64}$ ]] \
 WORKDIR /opt/wheels
 RUN wget -q -O "${ONNXRUNTIME_WHEEL}" "${ONNXRUNTIME_URL}" \
     && echo "${ONNXRUNTIME_SHA256}  ${ONNXRUNTIME_WHEEL}" | sha256sum -c - \
-    # Its dependencies but numpy are for tools of its own, and would replace the image's numpy.
+    # Without dependencies: they are for tools of its own, and would replace the image's numpy.
     && python3 -m pip install --disable-pip-version-check --no-cache-dir --no-deps "./${ONNXRUNTIME_WHEEL}" \
     && rm "${ONNXRUNTIME_WHEEL}" \
     && awk '/^[a-z]/ {wanted = /^dataclasses==/} wanted' /opt/requirements.lock > dataclasses.lock \
@@ -73,12 +73,13 @@ COPY messages src/facial_emotion_ros/messages
 COPY models src/facial_emotion_ros/models
 COPY samples src/facial_emotion_ros/samples
 COPY recipes src/facial_emotion_ros/recipes
+COPY examples src/facial_emotion_ros/examples
 RUN . "${ROS_ROOT:-/opt/ros/humble}/install/setup.bash" && . install/local_setup.bash \
     && colcon build --base-paths src --packages-select facial_emotion_ros \
     && rm -rf build log
 
-# Not as root. 1000 is the first user of most hosts, whose shared memory it may open then; for another one: --user.
-# video: cameras, and the GPU of a Jetson. /engines: see docs/jetson.md.
+# Not as root. 1000 is the first user of most hosts, whose shared memory it can then open; --user sets another. The group
+# video opens cameras, and the GPU of a Jetson. /engines: see docs/jetson.md.
 RUN { getent passwd 1000 || useradd --create-home --uid 1000 robot; } \
     && usermod --append --groups video "$(id -un 1000)" \
     && install -d -o 1000 -g "$(id -g 1000)" /engines

@@ -1,23 +1,14 @@
 """
 Start emotion_node for Jetson AGX Xavier and Xavier NX: `ros2 launch facial_emotion_ros jetson_xavier.launch.py`.
 
-Everything is node.launch.py but the parameter file. Not run on a board yet: see docs/jetson.md.
+node.launch.py with another parameter file. Not run on a board yet: see docs/jetson.md.
 """
 
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
-from launch.launch_description_sources import PythonLaunchDescriptionSource
-from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
-from launch_ros.substitutions import FindPackageShare
+
+from facial_emotion_ros.ros.launch_actions import board
 
 
 def generate_launch_description():
-    """Give the parameter file another default and include node.launch.py, whose arguments are arguments here too."""
-    board = PathJoinSubstitution([FindPackageShare('facial_emotion_ros'), 'config', 'jetson_xavier.yaml'])
-    node = PathJoinSubstitution([FindPackageShare('facial_emotion_ros'), 'launch', 'node.launch.py'])
-    return LaunchDescription([
-        DeclareLaunchArgument('params_file', default_value=board,
-                              description="Parameter file in place of the package's own config/jetson_xavier.yaml."),
-        IncludeLaunchDescription(PythonLaunchDescriptionSource(node),
-                                 launch_arguments=[('params_file', LaunchConfiguration('params_file'))]),
-    ])
+    """Include node.launch.py, whose arguments apply here too, with another default parameter file."""
+    return LaunchDescription(board('jetson_xavier'))

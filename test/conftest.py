@@ -5,14 +5,24 @@ import json
 import os
 import platform
 import signal
+import sys
 
 import pytest
 
+# Before any test imports torch: as many threads as cores in each of several processes spin while they wait for each
+# other, and three quarters of all work was that. The processes that tests start inherit it.
+os.environ.update(OMP_NUM_THREADS='1', OMP_WAIT_POLICY='passive')
+# Images of containers set it; each process that tests start would then compile again what it imports.
+if os.environ.pop('PYTHONDONTWRITEBYTECODE', ''):
+    sys.dont_write_bytecode = False
 # Before any test imports ONNX Runtime, which sends telemetry otherwise; so do the processes that tests start.
 import facial_emotion_ros  # noqa: F401
 
+#: The processes of test/ros, test/fault and test/soak.
+pytest_plugins = ['ros_processes']
+
 #: Unit tests that --fast leaves out, beside those of training: each takes more than some seconds.
-SLOW = ('bag_fleet', 'bag_report_in_browser', 'evaluate_bag', 'old_pythons', 'ray_fleet', 'telemetry')
+SLOW = ('bag_fleet', 'bag_report_in_browser', 'evaluate_bag', 'old_pythons', 'ray_runner', 'render_faces', 'telemetry')
 
 # A shell that starts a program in the background has it ignore SIGINT, and its children inherit that; a program under
 # test is started as if somebody sat at its terminal.
@@ -32,13 +42,16 @@ def pytest_ignore_collect(collection_path, config):
     """Leave out what is not fast where that is asked for, before anything of it is imported."""
     if not config.getoption('--fast') or collection_path.suffix != '.py':
         return None
-    return (collection_path.parent.name != 'unit' or collection_path.stem[len('test_'):] in SLOW
-            or "importorskip('torch'" in collection_path.read_text(encoding='utf-8')) or None
+    return (
+        collection_path.parent.name != 'unit'
+        or collection_path.stem[len('test_') :] in SLOW
+        or "importorskip('torch'" in collection_path.read_text(encoding='utf-8')
+    ) or None
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config):
-    """Take one process more than there are cores, for tests of ROS wait; none where that does not pay or shows nothing.
+    """Take two processes more than cores, for tests of ROS wait; none where that does not pay or shows nothing.
 
     A few tests that are named, or chosen by a word, have run before further processes have found them. The long form
     has bounds of time.
@@ -47,7 +60,7 @@ def pytest_xdist_auto_num_workers(config):
     files = [name for name in config.args if not os.path.isdir(name)]
     if files or option.keyword or option.capture == 'no' or option.long:
         return 0
-    return cores() + 1
+    return cores() + 2
 
 
 @pytest.fixture(scope='session')
@@ -62,6 +75,12 @@ def pytest_runtest_makereport(item, call):
     made = yield
     if made.get_result().failed:
         item.promise_broken = True
+
+
+@pytest.fixture
+def own_cache(tmp_path, monkeypatch):
+    """Keep what is remembered of checked pictures out of the user's cache."""
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
 
 
 @pytest.fixture
@@ -83,8 +102,18 @@ def promise(request):
         kept = not getattr(request.node, 'promise_broken', False)
         with open(path, 'a') as file:
             for each in notes:
-                file.write(json.dumps(dict({'kept': kept}, **each, test=request.node.nodeid, machine=machine(),
-                                           date=datetime.date.today().isoformat())) + '\n')
+                file.write(
+                    json.dumps(
+                        dict(
+                            {'kept': kept},
+                            **each,
+                            test=request.node.nodeid,
+                            machine=machine(),
+                            date=datetime.date.today().isoformat(),
+                        )
+                    )
+                    + '\n'
+                )
 
 
 def machine():

@@ -35,7 +35,7 @@ def with_figures(text, notes):
         raise ValueError('expected one table between %r and %r' % (BEGIN, END))
     before, rest = text.split(BEGIN)
     table, after = rest.split(END)
-    lines = dict((line.split('|')[1].strip(), line) for line in table.strip().splitlines()[len(HEAD):])
+    lines = dict((line.split('|')[1].strip(), line) for line in table.strip().splitlines()[len(HEAD) :])
     for note in notes:
         lines[cell(note['row'])] = line_of(note)
     return before + '\n'.join([BEGIN] + HEAD + list(lines.values()) + [END]) + after

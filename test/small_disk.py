@@ -1,4 +1,5 @@
 """A disk that really is full: a small file system in memory, of a size that can be changed."""
+
 import contextlib
 import subprocess
 
@@ -20,18 +21,22 @@ class SmallDisk:
         subprocess.run(['umount', '--lazy', str(self.path)], check=True)
 
     def _mount(self, options):
-        subprocess.run(['mount', '-t', 'tmpfs', '-o', options, 'tmpfs', str(self.path)], check=True,
-                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        subprocess.run(
+            ['mount', '-t', 'tmpfs', '-o', options, 'tmpfs', str(self.path)],
+            check=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
 
 
 @contextlib.contextmanager
 def small_disk(path, kilobytes):
     """Mount one, or skip with the reason.
 
-    :param path: folder to make for it.
+    :param path: folder for it, made where it is missing.
     :param kilobytes: how much it holds.
     """
-    path.mkdir()
+    path.mkdir(exist_ok=True)
     try:
         disk = SmallDisk(path, kilobytes)
     except (OSError, subprocess.CalledProcessError) as error:

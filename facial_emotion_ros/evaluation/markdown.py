@@ -1,12 +1,28 @@
-"""Tables in Markdown, for the model card and for what commands print."""
+"""Tables in Markdown, percentages and numbers, for the model card and the output of commands."""
+
+import math
+from collections.abc import Iterable, Sequence
 
 
-def table(heads, rows):
+def table(heads: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
     """Write a table.
 
-    :param heads: what stands above each column.
-    :param rows: list of rows of as many cells, each written by `str`.
-    :returns: str, without a newline at its end.
+    :param heads: of the columns.
+    :param rows: of as many cells, each written by `str`.
+    :returns: without a newline at its end.
     """
     lines = [f'| {" | ".join(str(cell) for cell in row)} |' for row in (heads, ['---'] * len(heads), *rows)]
     return '\n'.join(lines)
+
+
+def percent(share: float | None, digits: int = 0) -> str:
+    """Write a share as a percentage; a dash where there is none."""
+    return '–' if share is None or not math.isfinite(share) else f'{100 * share:.{digits}f}%'
+
+
+def number(value: float | None, form: str = '.3g') -> str:
+    """Write a number; a dash where there is none.
+
+    :param form: as of :func:`format`.
+    """
+    return '–' if value is None or not math.isfinite(value) else format(value, form)

@@ -1,37 +1,41 @@
-"""The model card of a bundle, made from its manifest alone, so that the two cannot say different things.
+"""The model card of a bundle, made from its manifest alone, so that the two agree.
 
-Source: Mitchell et al., "Model Cards for Model Reporting", FAT* 2019, for what a card tells.
+Source: Mitchell et al., "Model Cards for Model Reporting", FAT* 2019, for the sections of a card.
 """
 
-from facial_emotion_ros.emotions import EMOTIONS
-from facial_emotion_ros.evaluation.markdown import table
-from facial_emotion_ros.evaluation.plots import confusion_plot, reliability_plot
-from facial_emotion_ros.evaluation.svg import percent, standalone
+from collections.abc import Mapping
+from typing import Any
+
+from facial_emotion_ros.core.emotions import EMOTIONS
+from facial_emotion_ros.emotion.operating_points import operating_points
+from facial_emotion_ros.evaluation.adaptation_metrics import comparison_table
+from facial_emotion_ros.evaluation.markdown import number, percent, table
+from facial_emotion_ros.evaluation.prediction_metrics import operating_points_rows
 
 CARD_FILE = 'MODEL_CARD.md'
-CALIBRATION_FILE = 'calibration.svg'
-CONFUSION_FILE = 'confusion.svg'
+CALIBRATION_FILE = 'calibration.png'
+CONFUSION_FILE = 'confusion.png'
 
-_USES = '''Reading which of eight expressions a face shows, for robots that react to people who know of it: greeting,
+_USES = """Reading which of eight expressions a face shows, for robots that react to people who know of it: greeting,
 tutoring, assistance, games, research. Not for decisions about a person (employment, credit, health, police, admission),
 and not for finding out what somebody feels: a face shows less than that, and what it shows depends on person, culture,
 light and angle. In the European Union, inferring emotions at the workplace and in education is prohibited save for
 medical or safety reasons (Regulation (EU) 2024/1689, Art. 5(1)(f)); elsewhere there it is high-risk, and people must be
-told of it (Art. 50(3)).'''
+informed of it (Art. 50(3))."""
 
 _LIMITS = (
     'Scores are the mean of the branches; the best of eight classes always comes first, even where none fits.',
     'Figures were measured on pictures of the kind that it was trained on. On a camera, detector and light add errors; '
     '`evaluate_camera` measures those.',
-    'Nobody has measured how errors differ with age, sex or skin colour: the data has no such labels. Measure for your '
-    'users before you rely on it.',
+    'How errors on photographs differ with age, sex or skin colour is unknown: the data has no such labels. Measure '
+    'with your users before you rely on it.',
 )
 
 #: Classes with fewer faces than this are named in the limits.
 _FEW_FACES = 100
 
 _FIGURES = (
-    ('accuracy', 'accuracy, mean of the branches\' scores', True),
+    ('accuracy', "accuracy, mean of the branches' scores", True),
     ('accuracy_vote', 'accuracy, plurality vote of the branches', True),
     ('macro_recall', 'mean recall of the classes', True),
     ('macro_f1', 'mean F1 of the classes', True),
@@ -41,31 +45,34 @@ _FIGURES = (
 )
 
 
-def card_files(manifest):
-    """Make the card and its plots.
+def card_files(manifest: Mapping[str, Any]) -> dict[str, bytes]:
+    """Make the card and its pictures; these alone need matplotlib.
 
-    :param manifest: a bundle's manifest of architecture 'esr', complete as it stands in the bundle.
-    :returns: dict of file name to bytes: MODEL_CARD.md, and where the manifest holds figures two plots.
+    :param manifest: of a bundle of architecture 'esr', complete.
+    :returns: file name -> content: MODEL_CARD.md, and two pictures where the manifest holds figures.
     """
     files = {CARD_FILE: model_card(manifest).encode('utf-8')}
     valid = manifest.get('metrics', {}).get('valid')
     if valid:
-        plot = reliability_plot(valid['uncalibrated']['reliability'], valid['reliability'],
-                                valid['uncalibrated']['ece'], valid['ece'])
-        files[CALIBRATION_FILE] = standalone(plot).encode('utf-8')
-        files[CONFUSION_FILE] = standalone(confusion_plot(valid['confusion'])).encode('utf-8')
+        from facial_emotion_ros.evaluation.png_charts import confusion_picture, reliability_picture
+
+        before = valid['uncalibrated']
+        files[CALIBRATION_FILE] = reliability_picture(
+            before['reliability'], valid['reliability'], (before['ece'], valid['ece'])
+        )
+        files[CONFUSION_FILE] = confusion_picture(valid['confusion'])
     return files
 
 
-def model_card(manifest):
-    """Write the card.
-
-    :param manifest: see :func:`card_files`.
-    :returns: str, Markdown.
-    """
+def model_card(manifest: Mapping[str, Any]) -> str:
+    """Write the card in Markdown."""
     metrics = manifest.get('metrics', {})
     parts = [_head(manifest), '## Intended use\n\n' + _USES, _training(manifest)]
-    if metrics.get('valid'):
+    if 'operating_points' in manifest['outputs']['logits']:
+        parts.append(_points(manifest))
+    if 'adaptation' in manifest:
+        parts.append(_adaptation(manifest['adaptation']))
+    elif metrics.get('valid'):
         parts += [_figures(metrics), _classes(metrics['valid']), _calibration(manifest), _affect(manifest)]
     else:
         parts += ['## Figures\n\nNobody has measured this bundle: `export --valid` does that.', _calibration(manifest)]
@@ -91,15 +98,27 @@ def _head(manifest):
 
 def _training(manifest):
     lines = ['## Training data and training', '']
-    for key, said in manifest.get('training', {}).items():
+    for key, value in manifest.get('training', {}).items():
         words = key.replace('_', ' ')
-        if isinstance(said, (list, tuple)):
-            lines += [f'- {words}:'] + [f'  {place}. {each}' for place, each in enumerate(said, 1)]
+        if isinstance(value, (list, tuple)):
+            lines += [f'- {words}:'] + [f'  {place}. {each}' for place, each in enumerate(value, 1)]
         else:
-            lines.append(f'- {words}: {said}')
+            lines.append(f'- {words}: {value}')
     if len(lines) == 2:
-        lines.append('Nobody has said how these weights came about.')
+        lines.append('The manifest does not describe the training.')
     return '\n'.join(lines)
+
+
+def _adaptation(section):
+    of = section['of']
+    return (
+        f'## Adaptation\n\nMade by `adapt` of {of["name"]} {of["version"]} (sha256 `{of["sha256"]}`): a linear '
+        f"correction of each branch's logits (ridge strength {section['strength']:g}), temperature and bounds fitted "
+        f'to {section["faces"]} faces of {section["persons"]} persons; valence and arousal as before. Figures below '
+        'are of persons that the correction was not fitted on (cross-validation over persons, which also chose the '
+        'strength); intervals are from person to person. Nobody has measured it on other persons, cameras and '
+        'light.\n\n' + comparison_table(section)
+    )
 
 
 def _figures(metrics):
@@ -109,12 +128,15 @@ def _figures(metrics):
         heads.append(f'without copies of training pictures ({rest["n"]} faces)')
     rows = []
     for key, words, is_share in _FIGURES:
+
         def write(value, is_share=is_share):
-            return '–' if value is None else percent(value, 2) if is_share else f'{value:.3f}'
+            return percent(value, 2) if is_share else number(value, '.3f')
+
         ends = whole.get('intervals', {}).get(key)
         row = [words, write(whole[key]), f'{write(ends[0])} to {write(ends[1])}' if ends else '']
         rows.append(row + [write(rest[key])] if rest else row)
-    return f'## Figures\n\nProtocol: {metrics["protocol"]}.\n\n' + table(heads, rows)
+    at = f' Operating point `{next(iter(metrics["operating_points"]))}`.' if 'operating_points' in metrics else ''
+    return f'## Figures\n\nProtocol: {metrics["protocol"]}.{at}\n\n' + table(heads, rows)
 
 
 def _classes(valid):
@@ -123,62 +145,91 @@ def _classes(valid):
         for emotion in EMOTIONS
     ]
     return (
-        '### Each class\n\n' + table(('class', 'faces', 'recall', 'precision', 'F1'), rows)
+        '### Each class\n\n'
+        + table(('class', 'faces', 'recall', 'precision', 'F1'), rows)
         + f'\n\n![Which class is taken for which]({CONFUSION_FILE})'
     )
 
 
-def _calibration(manifest):
-    logits, fitted = manifest['outputs']['logits'], manifest.get('calibration')
-    temperature, offsets = logits.get('temperature', 1.0), logits.get('offsets')
-    said = ['## Calibration', '']
-    if not fitted:
-        said.append(f'Not fitted: temperature {temperature:g}.')
-    else:
-        before, after = fitted['before'], fitted['after']
-        said.append(
-            f'Temperature {temperature:g}, {fitted["fitted_on"]} ({fitted["n"]} faces with a label), by the least '
-            f'{fitted["minimised"]}. There, the calibration error went from {before["ece"]:.3f} to {after["ece"]:.3f}.'
+def _points(manifest):
+    """Compare the operating points: their settings and figures."""
+    points, metrics = operating_points(manifest), manifest.get('metrics', {})
+    prior = manifest['outputs']['logits']['class_prior']
+    words = ', '.join(f'{emotion} {share:.4f}' for emotion, share in zip(EMOTIONS, prior))
+    default = next(iter(points))
+    facts = [
+        (words, *(f'{getattr(point, key):g}' for point in points.values()))
+        for key, words in (
+            ('prior_exponent', 'prior_exponent'),
+            ('temperature', 'temperature'),
+            ('min_confidence', 'a lower confidence is `unknown`'),
+            ('min_agreement', 'a lower agreement is `unknown`'),
         )
-    if offsets:
-        words = ', '.join(f'{emotion} {offset:+.2f}' for emotion, offset in zip(EMOTIONS, offsets))
-        said += ['', f'Offsets in favour of rare classes: {words}.']
-        if fitted:
-            said.append(
-                f'They are {fitted["strength"]:g} x -log(frequency in training), and moved accuracy on the held-out '
-                f'faces from {percent(before["accuracy"], 2)} to {percent(after["accuracy"], 2)}, mean recall from '
-                f'{percent(before["macro_recall"], 2)} to {percent(after["macro_recall"], 2)}.'
-            )
+    ]
+    if 'operating_points' in metrics:
+        facts += operating_points_rows({name: metrics['operating_points'][name] for name in points})[1]
+    return (
+        f'## Operating points\n\nThe network expects these class frequencies: {words}. Scores are divided by '
+        f'them to the power `prior_exponent`, and made to sum to 1. `{default}` is the default; '
+        '`inference.operating_point` names another one, and `inference.prior` gives other frequencies.'
+        + (' Figures are of the faces of the next table.' if 'operating_points' in metrics else '')
+        + '\n\n'
+        + table(('', *(f'`{name}`' for name in points)), facts)
+    )
+
+
+def _calibration(manifest):
+    points, fitted = operating_points(manifest), manifest.get('calibration')
+    default, point = next(iter(points.items()))
+    lines = ['## Calibration', '']
+    if not fitted:
+        lines.append(f'Not fitted: temperature {point.temperature:g}.')
+    else:
+        after = fitted['after'].get(default, fitted['after'])
+        lines.append(
+            f'Temperature {point.temperature:g}, {fitted["fitted_on"]} ({fitted["n"]} faces with a label), by the '
+            f'least {fitted["minimised"]}. There, the calibration error went from {fitted["before"]["ece"]:.3f} to '
+            f'{after["ece"]:.3f}.'
+        )
+    if point.offsets:
+        words = ', '.join(f'{emotion} {offset:+.2f}' for emotion, offset in zip(EMOTIONS, point.offsets))
+        lines += ['', f'Offsets of the logits: {words}.']
     valid = manifest.get('metrics', {}).get('valid')
     if valid:
-        said += ['', f'On the faces of the table above: {valid["uncalibrated"]["ece"]:.3f} without, {valid["ece"]:.3f} '
-                 f'with calibration.', '', f'![How often predictions of each confidence are right]({CALIBRATION_FILE})']
-    return '\n'.join(said)
+        lines += [
+            '',
+            f'On the faces of the table above: {valid["uncalibrated"]["ece"]:.3f} without, {valid["ece"]:.3f} '
+            f'with calibration.',
+            '',
+            f'![How often predictions of each confidence are right]({CALIBRATION_FILE})',
+        ]
+    return '\n'.join(lines)
 
 
 def _affect(manifest):
     affect = manifest['metrics']['valid']['affect']
     derived_from = manifest['outputs']['affect'].get('derived_from', 'unknown')
     keys = ('rmse', 'ccc', 'pcc', 'sagr')
-    rows = [
-        (name, *('–' if affect[name][key] is None else f'{affect[name][key]:.3f}' for key in keys))
-        for name in ('valence', 'arousal')
-    ]
+    rows = [(name, *(number(affect[name][key], '.3f') for key in keys)) for name in ('valence', 'arousal')]
     return (
         f'## Valence and arousal\n\nLearned from: {derived_from}. Compared here with affect that is '
         f'**{affect["source"]}** ({affect["n"]} faces).\n\n' + table(('', 'RMSE', 'CCC', 'PCC', 'SAGR'), rows)
     )
 
 
-def _quantization(said):
-    of = said['of']
-    text = (f'## Eight bits\n\nMade of {of["name"]} {of["version"]} (sha256 `{of["sha256"]}`): {said["how"]}. The '
-            f'ranges are those of {said["looked_at"]}.')
-    if 'accuracy' in said:
-        text += (f' On {said["faces"]} faces of {said["on"]}, accuracy is {percent(said["accuracy"], 2)} where that of '
-                 f'the other is {percent(said["accuracy_before"], 2)}; {percent(said["categories_changed"], 2)} of the '
-                 f'categories are others; valence differs by {said["rmse_valence"]:.4f}, arousal by '
-                 f'{said["rmse_arousal"]:.4f} (root of the mean square).')
+def _quantization(section):
+    of = section['of']
+    text = (
+        f'## Eight bits\n\nMade of {of["name"]} {of["version"]} (sha256 `{of["sha256"]}`): {section["how"]}. The '
+        f'ranges are those of {section["looked_at"]}.'
+    )
+    if 'accuracy' in section:
+        text += (
+            f' On {section["faces"]} faces of {section["on"]}, accuracy is {percent(section["accuracy"], 2)} where '
+            f'that of the other is {percent(section["accuracy_before"], 2)}; '
+            f'{percent(section["categories_changed"], 2)} of the categories are others; valence differs by '
+            f'{section["rmse_valence"]:.4f}, arousal by {section["rmse_arousal"]:.4f} (root of the mean square).'
+        )
     return text
 
 
@@ -187,8 +238,9 @@ def _limits(manifest):
     counts = manifest.get('metrics', {}).get('valid', {}).get('count', {})
     few = [f'{emotion} ({count})' for emotion, count in counts.items() if count < _FEW_FACES]
     if few:
-        lines.insert(1, f'Few faces were there to measure {", ".join(few)}: their recall is uncertain by ten points '
-                     'and more.')
+        lines.insert(
+            1, f'Few faces were there to measure {", ".join(few)}: their recall is uncertain by ten points and more.'
+        )
     return '## Limits\n\n' + '\n'.join(f'- {line}' for line in lines)
 
 

@@ -1,45 +1,155 @@
-"""One page that needs no other file and asks no other host: style and frame of all our reports."""
+"""HTML pages from jinja2 templates with interactive plotly charts; a page needs no network."""
 
+import base64
+import functools
+import hashlib
+import json
 from html import escape
+from typing import Any
 
-from facial_emotion_ros.evaluation.svg import RULES, variables
-from facial_emotion_ros.plain_text import printable
+import jinja2
+import plotly.graph_objects as go
+from plotly.offline import get_plotlyjs
 
-_STYLE = '''
-body{margin:0;background:var(--grid);color:var(--ink)}
-body{font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",sans-serif}
-main{max-width:1180px;margin:0 auto;padding:28px 20px 60px} h1{font-size:26px;line-height:1.25;margin:0 0 4px}
-h2{font-size:16px;margin:0 0 2px} p{margin:0 0 10px} .soft{color:var(--soft)}
-.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(170px,1fr));gap:12px;margin:22px 0 12px}
-.cards{columns:2 460px;column-gap:12px;margin-bottom:12px} .cards>.card{break-inside:avoid}
-.card{background:var(--paper);border-radius:10px;padding:16px 18px;overflow-x:auto;margin:0 0 12px}
-.tile{margin:0} .tile span{display:block;font-size:13px}
-.tile b{display:block;font-size:28px;line-height:1.2;font-weight:600}
-figure p{font-size:13px;color:var(--soft)} svg{display:block;width:100%;height:auto;margin:0 auto}
-table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums} th{font-weight:600;text-align:right}
-td{text-align:right} td,th{padding:5px 8px;border-bottom:1px solid var(--grid);white-space:nowrap}
-td:first-child,th:first-child{text-align:left} code{font-size:13px;overflow-wrap:anywhere}
-dl{display:grid;grid-template-columns:max-content 1fr;gap:2px 16px;margin:0} dt{color:var(--soft)} dd{margin:0}
-.faces{display:flex;flex-wrap:wrap;gap:14px} .faces figure{margin:0;width:112px;font-size:12px;line-height:1.3}
-.faces img{width:112px;height:112px;border-radius:6px;image-rendering:auto;object-fit:cover}
-@media print{body{background:none}.card{break-inside:avoid}}
-'''
+from facial_emotion_ros.core.emotions import EMOTIONS
+from facial_emotion_ros.core.text import printable
+
+_PACKAGE = 'facial_emotion_ros.evaluation'
+
+#: The file that the pages of a folder share; a page that stands alone holds its text.
+PLOTLY_FILE = 'plotly.min.js'
+
+#: Colour of each emotion. No chart relies on the colour alone.
+EMOTION_COLORS = dict(
+    zip(EMOTIONS, ('#868e96', '#d99a00', '#3f74c4', '#0f9d98', '#7f58c9', '#5b9b34', '#d0432d', '#b9558d'))
+)
+
+#: The first series of a chart is blue, the second orange: the same two as --one and --two of the pages.
+ONE, TWO = '#2a66b1', '#c65d12'
+
+_NAMES = ('ink', 'soft', 'grid', 'paper', 'one', 'two')
+_LIGHT = dict(zip(_NAMES, ('#1b2430', '#5d6975', '#e3e7eb', '#ffffff', ONE, TWO)))
+_DARK = dict(zip(_NAMES, ('#e8ecf0', '#9aa6b2', '#2f3944', '#171d24', '#6ea8ec', '#f0935a')))
+
+#: For guides and histograms: a gray that shows on light and on dark ground.
+GRAY = '#8a95a1'
 
 
-def page(title, body, style=''):
-    """Make a page.
+def render(package: str, template: str, plotly_src: str = '', **values: Any) -> str:
+    """Render a page.
 
-    :param title: text.
-    :param body: HTML of what it shows; `card`, `cards`, `tiles`, `tile` and `soft` are its style's classes.
-    :param style: CSS of this page alone, added to that of all.
-    :returns: str, a whole HTML document that may load nothing from anywhere, without control characters.
+    :param package: whose folder templates/ holds the template.
+    :param template: its file name; it extends base.html, which is in this package.
+    :param plotly_src: relative address of PLOTLY_FILE, which pages share; '' puts it into the page (4.8 MB).
+    :param values: for the template. Text is escaped, control characters are shown as their codes.
+    :returns: a whole HTML document.
     """
-    return printable(
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<meta http-equiv="Content-Security-Policy" '
-        'content="default-src \'none\'; style-src \'unsafe-inline\'; img-src data:">'
-        f'<title>{escape(title)}</title><style>:root{{color-scheme:light dark;{variables()}}}'
-        f'@media (prefers-color-scheme:dark){{:root{{{variables(dark=True)}}}}}{_STYLE}{RULES}{style}</style></head>'
-        f'<body><main>{body}</main></body></html>\n',
-        keep='\n\t')
+    scripts = [_source(_PACKAGE, 'charts.js')] + ([] if plotly_src else [plotly_script()])
+    allowed = [_digest(each) for each in scripts] + (["'self'", 'file:'] if plotly_src else [])
+    return (
+        _environment(package)
+        .get_template(template)
+        .render(
+            values,
+            plotly_src=plotly_src,
+            script_sources=' '.join(allowed),
+            charts_script=scripts[0],
+            plotly_script=scripts[-1],
+            style=_source(_PACKAGE, 'style.css'),
+        )
+    )
+
+
+def plotly_script() -> str:
+    """Give the text of PLOTLY_FILE, which comes with plotly's wheel."""
+    return get_plotlyjs()
+
+
+def chart(height: int, **layout: Any) -> go.Figure:
+    """Begin a chart without title, whose colours the page chooses.
+
+    :param height: in px; the width is that of the card.
+    :param layout: of plotly.
+    """
+    usual = {'margin': {'l': 56, 'r': 16, 't': 12, 'b': 48}, 'showlegend': False}
+    return go.Figure(layout={'height': height, **usual, **layout})
+
+
+def plain(text: Any) -> str:
+    """Make a text harmless where plotly shows it: it reads a few HTML elements."""
+    return escape(printable(str(text)))
+
+
+def data_uri(content: bytes, kind: str = 'jpeg') -> str:
+    """Give the address of a picture that is in the page itself."""
+    return f'data:image/{kind};base64,' + base64.b64encode(content).decode()
+
+
+def contrast(one: str, other: str) -> float:
+    """Give the contrast of two colours, 1 to 21. Source: WCAG 2.2, definition of contrast ratio."""
+    bright, dark = sorted((_luminance(one), _luminance(other)), reverse=True)
+    return (bright + 0.05) / (dark + 0.05)
+
+
+def ink_on(color: str) -> str:
+    """Choose white or black for words on a colour: the one that is read more easily."""
+    return max('#ffffff', '#14181d', key=lambda ink: contrast(ink, color))
+
+
+def _luminance(color: str) -> float:
+    """Give the relative luminance of '#rrggbb'. Source: WCAG 2.2, definition of relative luminance."""
+    parts = [int(color[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@functools.cache
+def _environment(package: str) -> jinja2.Environment:
+    loaders = [jinja2.PackageLoader(name) for name in dict.fromkeys((package, _PACKAGE))]
+    environment = jinja2.Environment(
+        loader=jinja2.ChoiceLoader(loaders),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: printable(value, keep='\n\t') if type(value) is str else value,
+    )
+    environment.filters.update(figure=_figure, data_uri=data_uri)
+    environment.globals.update(
+        light=_LIGHT,
+        dark=_DARK,
+        themes={'light': _theme(_LIGHT), 'dark': _theme(_DARK)},
+        inks={emotion: ink_on(color) for emotion, color in EMOTION_COLORS.items()},
+        colors=EMOTION_COLORS,
+    )
+    return environment
+
+
+def _source(package: str, name: str) -> str:
+    return _environment(package).loader.get_source(_environment(package), name)[0]  # type: ignore[union-attr]
+
+
+def _digest(script: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+
+
+def _figure(figure: go.Figure) -> dict[str, Any]:
+    """Turn a figure into what JSON holds, without plotly's own theme: the page sets a light or a dark one."""
+    found = json.loads(figure.to_json())
+    found['layout'].pop('template', None)
+    return found
+
+
+def _theme(of: dict[str, str]) -> dict[str, Any]:
+    axis = {'gridcolor': of['grid'], 'linecolor': of['soft'], 'zerolinecolor': of['grid'], 'automargin': True}
+    layout = {
+        'font': {'family': 'system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",sans-serif', 'color': of['ink']},
+        'paper_bgcolor': 'rgba(0,0,0,0)',
+        'plot_bgcolor': 'rgba(0,0,0,0)',
+        'colorway': [of['one'], of['two']],
+        'xaxis': axis,
+        'yaxis': axis,
+        'hoverlabel': {'bgcolor': of['paper'], 'bordercolor': of['soft'], 'font': {'color': of['ink']}},
+        'modebar': {'bgcolor': 'rgba(0,0,0,0)', 'color': of['soft'], 'activecolor': of['ink']},
+    }
+    return go.layout.Template(layout=layout).to_plotly_json()

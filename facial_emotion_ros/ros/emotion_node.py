@@ -1,32 +1,44 @@
-"""The executable emotion_node. Importing it takes no time, so that even the first signal finds a handler."""
+"""The executable emotion_node: installs its signal handlers before node.py is imported, which takes half a second."""
 
 import sys
+from typing import List, Optional
 
-from facial_emotion_ros.process_memory import keep_big_buffers
 from facial_emotion_ros.ros.stop_signals import StopSignals
+from facial_emotion_ros.system.memory import keep_big_buffers
 
 
-def main(args=None):
+def main(args: Optional[List[str]] = None) -> int:
     """Run the node until SIGINT or SIGTERM.
 
     :param args: command line, sys.argv if None.
-    :returns: exit code.
+    :returns: exit status.
     """
     signals = StopSignals()
     signals.install()
     keep_big_buffers()
     signals.listen()
-    # Half a second of imports, in which a signal would end Python with a traceback.
-    from facial_emotion_ros.ros import node_process
+    from facial_emotion_ros.core.text import show
+    from facial_emotion_ros.ros.command_line import opendr_advice, printed_help
+
+    if printed_help('emotion_node', args):
+        return 0
+    advice = opendr_advice(args)
+    if advice:
+        show(
+            "emotion_node: expected arguments of ROS, got options of OpenDR's node; type this instead:\n    " + advice,
+            file=sys.stderr,
+        )
+        return 2
+    from facial_emotion_ros.ros import process
     from facial_emotion_ros.ros.node import EmotionNode
-    from facial_emotion_ros.ros.parameter_sections import warn_unused_files
+    from facial_emotion_ros.ros.parameter_checks import warn_unused_files
 
     def make_node():
         node = EmotionNode()
         warn_unused_files(node, sys.argv if args is None else args)
         return node
 
-    return node_process.serve(make_node, args, signals)
+    return process.serve('emotion_node', make_node, args, signals)
 
 
 if __name__ == '__main__':

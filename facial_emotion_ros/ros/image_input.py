@@ -1,119 +1,160 @@
-"""The image subscription: there only while someone reads an output, on the topic that is published and as reliably."""
+"""The image subscription: exists only while someone reads an output; follows the publishers' transport and QoS."""
+
+from typing import Any, Callable, List, Optional
 
 from sensor_msgs.msg import CompressedImage, Image
 
 from facial_emotion_ros.ros import qos
 from facial_emotion_ros.ros.image_source import RAW, choose_source, publisher_names, sources, why_unread
-from facial_emotion_ros.ros.lazy_reading import LazyReading
-from facial_emotion_ros.ros.log_limits import BurstLimit
-from facial_emotion_ros.ros.ros_versions import subscription_events
+from facial_emotion_ros.ros.logs import BurstLog
 
 TOPIC = 'image'
 
 
-def image_topic(node):
-    """Name the topic that images are expected on, before anyone publishes them.
+def image_topic(node: Any) -> str:
+    """Return the full name of the topic where images are expected before anyone publishes them.
 
-    :param node: rclpy node with our parameters.
-    :returns: the full name, remapped; for compressed images by image_transport's convention, <image>/compressed.
+    :param node: EmotionNode.
     """
-    return sources(node.resolve_topic_name(TOPIC), node.get_parameter('input.transport').value)[0].topic
+    return sources(node.resolve_topic_name(TOPIC), node.value('input.transport'))[0].topic
+
+
+class SubscriberDemand:
+    """Decides whether images are needed: while someone reads our outputs, and input.idle_release_s longer."""
+
+    def __init__(self, node: Any, count_readers: Callable[[], int]):
+        """Start without a reader.
+
+        :param node: EmotionNode.
+        :param count_readers: counts the subscriptions to our outputs.
+        """
+        self._node, self._count_readers = node, count_readers
+        self._unread_since_s: Optional[float] = None
+        #: Why images are not needed.
+        self.reason = ''
+
+    def wanted(self, now_s: float, enabled: bool, subscribed: bool) -> bool:
+        """Decide.
+
+        :param now_s: monotonic time.
+        :param enabled: False after ~/enable has switched everything off.
+        :param subscribed: whether images are subscribed to now.
+        """
+        if not enabled:
+            self._unread_since_s, self.reason = None, 'this node was disabled'
+            return False
+        if not self._node.value('input.lazy') or self._count_readers() > 0:
+            self._unread_since_s = None
+            return True
+        self.reason = 'nobody reads an output of this node'
+        if not subscribed:
+            return False
+        if self._unread_since_s is None:
+            self._unread_since_s = now_s
+        if now_s - self._unread_since_s <= self._node.value('input.idle_release_s'):
+            return True
+        self._unread_since_s = None
+        return False
 
 
 class ImageInput:
-    """Subscribes and unsubscribes. All on the executor's thread: `follow` is called several times a second."""
+    """Subscribes and unsubscribes. Used by the executor's thread, which calls `follow` several times a second."""
 
-    def __init__(self, node, readers, on_image):
-        """Subscribe to nothing yet.
+    def __init__(self, node: Any, count_readers: Callable[[], int], on_image: Callable[[Any], Any]):
+        """Create it without a subscription.
 
-        :param node: rclpy node, for its graph, parameters and logger.
-        :param readers: function that counts who reads our outputs.
-        :param on_image: function that takes each sensor_msgs/Image, or CompressedImage.
+        :param node: EmotionNode.
+        :param count_readers: counts the subscriptions to our outputs.
+        :param on_image: called with each sensor_msgs/Image or CompressedImage.
         """
-        self._node = node
-        self._reading = LazyReading(node, readers)
-        self._on_image = on_image
+        self._node, self._on_image = node, on_image
+        self._demand = SubscriberDemand(node, count_readers)
         self._subscription = None
         self._reliability = ''
-        self._lines, self._mismatches = BurstLimit(), BurstLimit()
+        self._changes, self._mismatches = BurstLog(node.get_logger()), BurstLog(node.get_logger())
         self._image_topic = node.resolve_topic_name(TOPIC)
-        self._source = sources(self._image_topic, self._value('input.transport'))[0]
+        self._source = sources(self._image_topic, node.value('input.transport'))[0]
         #: Monotonic time of the subscription, None while there is none.
-        self.since_s = None
+        self.since_s: Optional[float] = None
 
     @property
-    def topic(self):
+    def topic(self) -> str:
         """Full name of the topic that images are taken from."""
         return self._source.topic
 
-    def follow(self, now_s, enabled=True):
-        """Bring the subscription to what readers, publishers and parameters ask for.
+    def follow(self, now_s: float, enabled: bool = True) -> None:
+        """Adapt the subscription to readers, publishers and parameters.
 
         :param now_s: monotonic time.
         :param enabled: whether images are wanted at all.
         """
-        if not self._reading.wanted(now_s, enabled, self._subscription is not None):
+        if not self._demand.wanted(now_s, enabled, self._subscription is not None):
             if self._subscription is not None:
                 self.close()
-                if self._lines.allows():
-                    self._node.get_logger().info('Left the topic %s, since %s.' % (self.topic, self._reading.reason))
+                self._changes.info('Unsubscribed from %s: %s.' % (self.topic, self._demand.reason))
             return
-        source = choose_source(sources(self._image_topic, self._value('input.transport')), self._publishers_of,
-                               self._source)
+        candidates = sources(self._image_topic, self._node.value('input.transport'))
+        source = choose_source(candidates, self._publishers_of, self._source)
         if source != self._source:
             self.close()
             self._source = source
-        offers = [offer.qos_profile.reliability for offer in self._offers()]
-        wanted = qos.choose_reliability(self._value('input.reliability'), offers, self._reliability)
+        offers = [each.qos_profile.reliability for each in self._publishers()]
+        wanted = qos.choose_reliability(self._node.value('input.reliability'), offers, self._reliability)
         if self._subscription is None or wanted != self._reliability:
             self._subscribe(wanted, now_s)
 
-    def publishers(self):
-        """Name the nodes that publish the image now."""
-        return publisher_names(self._offers())
+    def publishers(self) -> List[str]:
+        """Return the names of the nodes that publish the image now."""
+        return publisher_names(self._publishers())
 
-    def why_unread(self):
+    def why_unread(self) -> str:
         """Say what is published instead of the images that are subscribed to; '' where nothing is."""
-        return '' if self._offers() else why_unread(
-            self._image_topic, self._value('input.transport'), self._publishers_of)
+        if self._publishers():
+            return ''
+        return why_unread(self._image_topic, self._node.value('input.transport'), self._publishers_of)
 
-    def close(self):
-        """Leave the topic."""
+    def close(self) -> None:
+        """Unsubscribe."""
         if self._subscription is not None:
             self._node.destroy_subscription(self._subscription)
-            self._subscription = None
-            self.since_s = None
+            self._subscription = self.since_s = None
             self._reliability = ''
 
-    def _offers(self):
-        """Return what the graph says of everyone who publishes images of this type there."""
-        return [offer for offer in self._publishers_of(self.topic) if offer.topic_type == self._source.type_name]
+    def _publishers(self):
+        """Return what the graph knows of the publishers of this type on the topic."""
+        return [each for each in self._publishers_of(self.topic) if each.topic_type == self._source.type_name]
 
     def _publishers_of(self, topic):
-        return self._node.get_publishers_info_by_topic(topic)
+        return self._node.get_publishers_info_by_topic(self._given_name(topic))
+
+    def _given_name(self, topic):
+        """Return the name by which rclpy, which applies the remappings to every name, comes to this topic."""
+        return TOPIC if topic == self._image_topic else topic
 
     def _subscribe(self, reliability, now_s):
         since_s = now_s if self._subscription is None else self.since_s
         self.close()
-        message_type = Image if self._source.type_name == RAW else CompressedImage
+        raw = self._source.type_name == RAW
         self._subscription = self._node.create_subscription(
-            message_type, self.topic, self._on_image, qos.input_qos(reliability),
-            qos_overriding_options=qos.INPUT_OVERRIDES, event_callbacks=subscription_events(self._mismatched))
-        self._reliability = reliability
-        self.since_s = since_s
-        if self._lines.allows():
-            self._node.get_logger().info('Listening to %s (%s): %s images.' % (
-                self.topic, reliability.replace('_', ' '), 'raw' if message_type is Image else 'compressed'))
+            Image if raw else CompressedImage,
+            self._given_name(self.topic),
+            self._on_image,
+            qos.input_qos(reliability),
+            qos_overriding_options=qos.INPUT_OVERRIDES,
+            event_callbacks=qos.subscription_events(self._warn_incompatible),
+        )
+        self._reliability, self.since_s = reliability, since_s
+        words = reliability.replace('_', ' '), 'raw' if raw else 'compressed'
+        self._changes.info('Subscribed to %s (%s): %s images.' % ((self.topic,) + words))
 
-    def _mismatched(self, policy):
-        if policy == 'RELIABILITY' and self._value('input.reliability') == 'auto':
-            return  # `follow` mends that at once
-        if not self._mismatches.allows():
-            return
-        self._node.get_logger().warning(
-            'A publisher of %s offers less than is asked for (policy %s), so nothing comes from it: %s.' % (
-                self.topic, policy, 'set input.reliability to auto, or let it publish reliably'
-                if policy == 'RELIABILITY' else 'correct its QoS, or qos_overrides.%s' % self.topic))
-
-    def _value(self, name):
-        return self._node.get_parameter(name).value
+    def _warn_incompatible(self, policy):
+        if policy != 'RELIABILITY':
+            cure = 'correct its QoS, or qos_overrides.%s' % self.topic
+        elif self._node.value('input.reliability') != 'auto':
+            cure = 'set input.reliability to auto, or let it publish reliably'
+        else:
+            return  # the next `follow` corrects that
+        self._mismatches.warning(
+            'A publisher of %s offers less than this node requests (policy %s), so no image arrives from it: %s.'
+            % (self.topic, policy, cure)
+        )

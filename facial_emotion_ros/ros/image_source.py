@@ -1,15 +1,18 @@
-"""Which topic images are taken from, by what the graph says of its publishers. Nothing of ROS is imported."""
+"""Which topic images are taken from, as the graph names its publishers. Imports nothing of ROS."""
 
-from typing import NamedTuple
+from typing import Any, Callable, Iterable, List, NamedTuple, Sequence
 
 #: Types as the graph names them.
 RAW, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
-#: Where image_transport puts compressed images.
+#: image_transport appends this to the topic of compressed images.
 SUFFIX = '/compressed'
-#: Stands for the name of a node that the graph does not know: an end of DDS alone, or one that has just come.
+#: In place of the name of a node that the graph does not know: a plain DDS participant, or a node that just started.
 UNKNOWN_NAME = 'a node without a name'
 
 _WORDS = {RAW: 'raw', COMPRESSED: 'compressed'}
+
+#: Returns objects with `topic_type` for the publishers of a topic, as Node.get_publishers_info_by_topic.
+PublishersOf = Callable[[str], Sequence[Any]]
 
 
 class ImageSource(NamedTuple):
@@ -19,29 +22,26 @@ class ImageSource(NamedTuple):
     type_name: str
 
 
-def sources(topic, transport):
+def sources(topic: str, transport: str) -> List[ImageSource]:
     """List where images may come from.
 
-    :param topic: the image topic, or that of its compressed sibling.
+    :param topic: the image topic, or its compressed sibling.
     :param transport: parameter input.transport: 'auto', 'raw' or 'compressed'.
-    :returns: list of ImageSource, the preferred one first.
+    :returns: the preferred one first.
     """
+    raw = [ImageSource(topic, RAW)] if transport != 'compressed' else []
     compressed = [ImageSource(topic + SUFFIX, COMPRESSED), ImageSource(topic, COMPRESSED)]
     if transport == 'raw':
-        return [ImageSource(topic, RAW)]
-    if topic.endswith(SUFFIX):
-        compressed.reverse()
-        return compressed + [ImageSource(topic, RAW)] * (transport == 'auto')
-    return [ImageSource(topic, RAW)] * (transport == 'auto') + compressed
+        return raw
+    return compressed[::-1] + raw if topic.endswith(SUFFIX) else raw + compressed
 
 
-def choose_source(candidates, publishers, present):
+def choose_source(candidates: Iterable[ImageSource], publishers: PublishersOf, present: ImageSource) -> ImageSource:
     """Choose the first source that someone publishes.
 
     :param candidates: of `sources`.
-    :param publishers: function of a topic: objects with `topic_type`, one for each of its publishers.
-    :param present: ImageSource so far.
-    :returns: ImageSource; `present` where nobody publishes any.
+    :param publishers: of a topic.
+    :param present: the source so far, which stays where nobody publishes any.
     """
     for source in candidates:
         if any(each.topic_type == source.type_name for each in publishers(source.topic)):
@@ -49,13 +49,13 @@ def choose_source(candidates, publishers, present):
     return present
 
 
-def why_unread(topic, transport, publishers):
-    """Say what is published instead, where nobody publishes what is subscribed to, or that nothing is.
+def why_unread(topic: str, transport: str, publishers: PublishersOf) -> str:
+    """Say why no image arrives although somebody may publish: only other types, or nothing, on several topics.
 
     :param topic: the image topic.
     :param transport: parameter input.transport.
-    :param publishers: function of a topic: objects with `topic_type`, one for each of its publishers.
-    :returns: a sentence without its end, with the cure; '' where there is nothing to say.
+    :param publishers: of a topic.
+    :returns: cause and cure without a final dot; '' where there is nothing to say.
     """
     wanted = sources(topic, transport)
     for name in (topic, topic + SUFFIX):
@@ -73,11 +73,10 @@ def why_unread(topic, transport, publishers):
     return ''
 
 
-def publisher_names(publishers):
-    """Name the nodes of publishers.
+def publisher_names(publishers: Iterable[Any]) -> List[str]:
+    """Return the full names of publishers' nodes, sorted; UNKNOWN_NAME for one that the graph does not name (yet).
 
     :param publishers: objects with `node_name` and `node_namespace`.
-    :returns: list of full names, in order; UNKNOWN_NAME for a node that the graph does not name (yet).
     """
     names = ['%s/%s' % (each.node_namespace.rstrip('/'), each.node_name) for each in publishers]
     return sorted(UNKNOWN_NAME if 'NODE_NAME_UNKNOWN' in name else name for name in names)

@@ -1,58 +1,107 @@
-"""Face estimates as ROS messages: pure conversion, nothing is published here.
+"""ROS messages from and to what the package works with: face estimates into messages, images both ways.
 
 Every message carries the header of the image that it answers.
 """
 
 import array
+import functools
 import math
+from typing import Any, Callable, Iterable, Optional, Sequence, Tuple, Union
 
+import cv2
 import numpy as np
 from hri_msgs.msg import Expression, IdsList, NormalizedRegionOfInterest2D
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
 from vision_msgs.msg import Detection2D, Detection2DArray, ObjectHypothesisWithPose, VisionInfo
 
-from facial_emotion_ros.answer_parts import affect_hypotheses, box_parts, emotion_hypotheses, network_words, within
-from facial_emotion_ros.emotions import UNKNOWN
-from facial_emotion_ros.expression_words import expression_word
+from facial_emotion_ros.core.emotions import UNKNOWN
+from facial_emotion_ros.core.errors import BadImage
+from facial_emotion_ros.core.estimates import FaceEstimate
+from facial_emotion_ros.core.hri_expression import expression_word
+from facial_emotion_ros.emotion.message_fields import (
+    affect_hypotheses,
+    box_parts,
+    emotion_hypotheses,
+    network_words,
+    within,
+)
+from facial_emotion_ros.perception.compressed_image import decode_compressed
+from facial_emotion_ros.perception.image_decoding import decode_image
 
 
-def detections_message(header, estimates):
-    """Tell every face with its emotion scores; where the emotion is unknown, a hypothesis that says so goes first.
+def image_of(
+    message: Union[Image, CompressedImage],
+    used_bits: Optional[Callable[[str, int], int]] = None,
+    on_damage: Optional[Callable[[str], Any]] = None,
+) -> np.ndarray:
+    """Decode a camera image; encodings that we do not decode ourselves go to cv_bridge, if that is installed.
 
-    :param header: std_msgs/Header of the image.
-    :param estimates: list of FaceEstimate.
-    :returns: Detection2DArray; without faces, an empty one.
+    :param message: from the camera.
+    :param used_bits: see :func:`facial_emotion_ros.perception.image_decoding.decode_image`.
+    :param on_damage: see :func:`facial_emotion_ros.perception.compressed_image.decode_compressed`.
+    :returns: (H, W, 3) uint8 BGR, contiguous.
+    :raises BadImage: naming what was expected and what came.
+    """
+    if isinstance(message, CompressedImage):
+        return decode_compressed(message.data, message.format, used_bits, on_damage)
+    return decode_image(
+        message.data,
+        message.height,
+        message.width,
+        message.step,
+        message.encoding,
+        message.is_bigendian,
+        fallback=functools.partial(_decode_by_cv_bridge, message) if _cv_bridge() is not None else None,
+        used_bits=used_bits,
+    )
+
+
+def _decode_by_cv_bridge(message):
+    try:
+        return _cv_bridge().imgmsg_to_cv2(message, desired_encoding='bgr8')
+    except Exception as error:  # besides CvBridgeError: TypeError and cv2.error
+        raise BadImage(
+            'cv_bridge cannot decode the encoding %r (%s); let the camera publish bgr8 or rgb8'
+            % (message.encoding, error)
+        ) from None
+
+
+@functools.lru_cache(maxsize=None)
+def _cv_bridge():
+    try:
+        from cv_bridge import CvBridge
+    except Exception:  # one that was built for another numpy or OpenCV fails in many ways
+        return None
+    return CvBridge()
+
+
+def detections_message(header: Header, estimates: Sequence[FaceEstimate]) -> Detection2DArray:
+    """Give every face with its emotion scores, best first; `unknown` comes before them where the emotion is unknown.
+
+    :param header: of the image.
+    :param estimates: none gives an empty array.
     """
     return _faces_message(header, estimates, emotion_hypotheses)
 
 
-def raw_detections_message(header, estimates):
-    """Tell every face with what this image alone says of it.
-
-    :param header: std_msgs/Header of the image.
-    :param estimates: list of FaceEstimate.
-    :returns: Detection2DArray with the same ids and boxes as `detections_message`.
-    """
+def raw_detections_message(header: Header, estimates: Sequence[FaceEstimate]) -> Detection2DArray:
+    """Give every face with the scores of this image alone; ids and boxes as in :func:`detections_message`."""
     return _faces_message(header, estimates, lambda estimate: emotion_hypotheses(estimate.raw))
 
 
-def affect_message(header, estimates):
-    """Tell every face with valence, arousal (both in [-1, 1]) and agreement (in [0, 1]) in place of scores.
-
-    :param header: std_msgs/Header of the image.
-    :param estimates: list of FaceEstimate.
-    :returns: Detection2DArray with the same ids and boxes as `detections_message`.
-    """
+def affect_message(header: Header, estimates: Sequence[FaceEstimate]) -> Detection2DArray:
+    """Give every face with valence and arousal in [-1, 1] and agreement in [0, 1] in place of scores."""
     return _faces_message(header, estimates, affect_hypotheses)
 
 
-def expression_message(header, estimate, contempt_as):
-    """Tell one face in ROS4HRI's words, which lack contempt.
+def expression_message(header: Header, estimate: Optional[FaceEstimate], contempt_as: str) -> Expression:
+    """Give one face in the words of ROS4HRI, which have none for contempt.
 
-    :param header: std_msgs/Header of the image.
-    :param estimate: FaceEstimate, or None where there is no face.
-    :param contempt_as: word that contempt counts as, or 'drop': then the other words share out its score.
-    :returns: Expression; the word is empty and all numbers are 0 where nothing can be said.
+    :param header: of the image.
+    :param estimate: None where there is no face.
+    :param contempt_as: the word for contempt, or 'drop': then its score is shared out to the other words.
+    :returns: with an empty word and zeros where nothing is known.
     """
     message = Expression(header=header)
     if estimate is None:
@@ -60,75 +109,77 @@ def expression_message(header, estimate, contempt_as):
     message.valence = within(estimate.valence, -1.0, 1.0)
     message.arousal = within(estimate.arousal, -1.0, 1.0)
     if estimate.emotion != UNKNOWN:
-        message.expression, message.confidence = expression_word(
-            estimate.scores, contempt_as, estimate.emotion)
+        message.expression, message.confidence = expression_word(estimate.scores, contempt_as, estimate.emotion)
     return message
 
 
-def ids_message(header, ids):
-    """List the faces that are tracked.
-
-    :param header: std_msgs/Header of the image.
-    :param ids: iterable of str.
-    :returns: IdsList.
-    """
+def ids_message(header: Header, ids: Iterable[str]) -> IdsList:
+    """List the ids of the tracked faces."""
     return IdsList(header=header, ids=list(ids))
 
 
-def roi_message(header, estimate, height, width):
-    """Tell a face box as parts of the image's size.
+def roi_message(header: Header, estimate: FaceEstimate, height: int, width: int) -> NormalizedRegionOfInterest2D:
+    """Give a face box as fractions of the image size, in [0, 1], with the score of the box as c.
 
-    :param header: std_msgs/Header of the image.
-    :param estimate: FaceEstimate.
+    :param header: of the image.
+    :param estimate: the face.
     :param height: of the image, px.
     :param width: of the image, px.
-    :returns: NormalizedRegionOfInterest2D, in [0, 1], c the score of the box.
     """
     return NormalizedRegionOfInterest2D(header=header, **box_parts(estimate, height, width))
 
 
-def cropped_message(header, image, box):
-    """Cut a face out of the image.
+def cropped_message(header: Header, image: np.ndarray, box: Sequence[float], size: Tuple[int, int]) -> Image:
+    """Crop a face, and scale it to fit into the size, in its own proportions, centred and padded with zeros.
 
-    :param header: std_msgs/Header of the image.
+    Source: REP-155, faces/<id>/cropped.
+
+    :param header: of the image.
     :param image: (H, W, 3) uint8 BGR.
-    :param box: x0, y0, x1, y1 in px; what lies outside of the image is cut off.
-    :returns: sensor_msgs/Image, bgr8, of at least one pixel.
+    :param box: x0, y0, x1, y1 in px; what lies outside the image is cut off, at least one pixel stays.
+    :param size: width and height of the message, px.
+    :returns: bgr8.
     """
     height, width = image.shape[:2]
     x0 = min(max(int(math.floor(box[0])), 0), width - 1)
     y0 = min(max(int(math.floor(box[1])), 0), height - 1)
     x1 = min(max(int(math.ceil(box[2])), x0 + 1), width)
     y1 = min(max(int(math.ceil(box[3])), y0 + 1), height)
-    return image_message(header, image[y0:y1, x0:x1])
+    scale = min(size[0] / float(x1 - x0), size[1] / float(y1 - y0))
+    scaled_size = max(int(round(scale * (x1 - x0))), 1), max(int(round(scale * (y1 - y0))), 1)
+    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    scaled = cv2.resize(image[y0:y1, x0:x1], scaled_size, interpolation=interpolation)
+    left, top = (size[0] - scaled_size[0]) // 2, (size[1] - scaled_size[1]) // 2
+    padded = np.zeros((size[1], size[0], 3), np.uint8)
+    padded[top : top + scaled_size[1], left : left + scaled_size[0]] = scaled
+    return image_message(header, padded)
 
 
-def image_message(header, image):
-    """Make a message of an image.
+def image_message(header: Header, image: np.ndarray) -> Image:
+    """Convert an image.
 
     :param header: std_msgs/Header.
     :param image: (H, W, 3) uint8 BGR.
-    :returns: sensor_msgs/Image, bgr8.
+    :returns: bgr8.
     """
-    image = np.ascontiguousarray(image)
-    message = Image(header=header, height=image.shape[0], width=image.shape[1], encoding='bgr8', is_bigendian=0,
-                    step=image.shape[1] * 3)
-    # An array.array is handed over as it is; an ndarray or bytes would be checked byte by byte (764 ms for 1080p).
+    height, width = image.shape[:2]
+    message = Image(header=header, height=height, width=width, encoding='bgr8', is_bigendian=0, step=width * 3)
+    # rclpy takes an array.array as it is; an ndarray or bytes would be checked byte by byte (764 ms for 1080p).
     pixels = array.array('B')
-    pixels.frombytes(memoryview(image).cast('B'))
+    pixels.frombytes(np.ascontiguousarray(image).data.cast('B'))
     message.data = pixels
     return message
 
 
-def vision_info_message(stamp, bundle):
-    """Tell which network speaks.
+def vision_info_message(stamp: Any, engine: Any) -> VisionInfo:
+    """Name the network in use.
 
     :param stamp: builtin_interfaces/Time of now.
-    :param bundle: ModelBundle of the emotion network.
-    :returns: VisionInfo: name, version and architecture; where it lies and its hash; the first number of its version.
+    :param engine: EsrEngine.
+    :returns: name, version, architecture and operating point; folder and hash; the first number of the version.
     """
-    words = network_words(bundle)
-    message = VisionInfo(**dict(words, database_location='%s %s' % (bundle.folder, words['database_location'])))
+    words = network_words(engine)
+    message = VisionInfo(**dict(words, database_location='%s %s' % (engine.bundle.folder, words['database_location'])))
     message.header.stamp = stamp
     return message
 

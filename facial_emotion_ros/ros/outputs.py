@@ -1,70 +1,72 @@
-"""All that the node publishes about faces: opened at configure, closed at cleanup."""
+"""Everything that the node publishes about faces: opened at configure, closed at cleanup."""
 
 import functools
+from typing import Any, Callable, List, Optional, Sequence
 
+import numpy as np
 from hri_msgs.msg import Expression
 from sensor_msgs.msg import Image
-from vision_msgs.msg import Detection2DArray, VisionInfo
+from std_msgs.msg import Header, String
+from vision_msgs.msg import Detection2DArray, ObjectHypothesis, VisionInfo
 
-from facial_emotion_ros import drawing
-from facial_emotion_ros.answer_parts import check_finite
+from facial_emotion_ros.core import visualization
+from facial_emotion_ros.core.emotions import EMOTIONS, UNKNOWN
+from facial_emotion_ros.core.estimates import FaceEstimate
+from facial_emotion_ros.emotion.message_fields import check_finite
 from facial_emotion_ros.ros import messages, qos
-from facial_emotion_ros.ros.humans import HumansOutput
-from facial_emotion_ros.ros.log_limits import BurstLimit
-from facial_emotion_ros.ros.opendr_output import OpenDrOutput
-from facial_emotion_ros.ros.ros_versions import publisher_events
+from facial_emotion_ros.ros.hri_output import HriOutput
+from facial_emotion_ros.ros.logs import BurstLog
 
 
 class Outputs:
-    """Publishers of one configured node. `publish` is the worker's; the rest is called on the executor's thread."""
+    """Publishers of a configured node. `publish` is called by the worker thread, everything else by the executor's."""
 
-    def __init__(self, node, humans_prefix, opendr, on_matched):
-        """Create the publishers; readers can connect from now on.
+    def __init__(self, node: Any, humans_prefix: str, opendr: bool, on_matched: Callable[[], Any]):
+        """Create the publishers.
 
-        :param node: rclpy node that owns the publishers.
+        :param node: EmotionNode.
         :param humans_prefix: parameter output.humans_prefix; empty for no ROS4HRI topics.
-        :param opendr: parameter output.opendr: whether OpenDR's topics are there too.
-        :param on_matched: function without arguments, called when a reader comes or goes, where rclpy tells that.
+        :param opendr: parameter output.opendr.
+        :param on_matched: called when a reader appears or disappears, where rclpy reports that.
         """
-        self._node = node
-        self._on_matched = on_matched
-        self._publishers = []
-        self._mismatches = BurstLimit()
-        self._humans = self._opendr = self._vision_info = None
+        self._node, self._on_matched = node, on_matched
+        self._publishers: List[Any] = []
+        self._mismatches = BurstLog(node.get_logger())
+        self._humans: Optional[HriOutput] = None
+        self._opendr: Optional[_OpenDrOutput] = None
         try:
-            self._open(humans_prefix, opendr)
+            self._detections = self._publisher(Detection2DArray, 'detections', overrides=qos.WATCHED_OVERRIDES)
+            # Fast DDS logs an error for each assertion that the offer does not need.
+            self._asserts_liveliness = qos.is_liveliness_manual(self._detections.qos_profile)
+            self._raw = self._publisher(Detection2DArray, 'detections/raw')
+            self._affect = self._publisher(Detection2DArray, 'affect')
+            self._expression = self._publisher(Expression, 'expression')
+            self._pictures = [self._publisher(Image, '~/debug/image', depth=1)]
+            if opendr:
+                self._opendr = _OpenDrOutput(self._publisher)
+                self._pictures.append(self._opendr.picture)
+            if humans_prefix:
+                self._humans = HriOutput(node, humans_prefix, self._events)
         except Exception:  # a QoS override that is no policy, for example
             self.close()
             raise
 
-    def _open(self, humans_prefix, opendr):
-        self._detections = self._publisher(Detection2DArray, 'detections')
-        self._raw = self._publisher(Detection2DArray, 'detections/raw')
-        self._affect = self._publisher(Detection2DArray, 'affect')
-        self._expression = self._publisher(Expression, 'expression')
-        self._debug = self._publisher(Image, '~/debug/image', depth=1)
-        self._opendr = OpenDrOutput(self._publisher) if opendr else None
-        self._vision_info = self._node.create_publisher(VisionInfo, 'vision_info', qos.latched_qos())
-        if humans_prefix:
-            self._humans = HumansOutput(self._node, humans_prefix, self._events)
+    def publish(
+        self,
+        header: Header,
+        image: np.ndarray,
+        estimates: Sequence[FaceEstimate],
+        live_ids: Sequence[str],
+        contempt_as: str,
+    ) -> None:
+        """Publish the result of one image, also when it has no faces.
 
-    def announce(self, bundle):
-        """Say once which network speaks; whoever subscribes later hears it too.
-
-        :param bundle: ModelBundle of the emotion network.
-        """
-        stamp = self._node.get_clock().now().to_msg()
-        self._vision_info.publish(messages.vision_info_message(stamp, bundle))
-
-    def publish(self, header, image, estimates, live_ids, contempt_as):
-        """Answer one image: each topic at most once, and without faces too.
-
-        :param header: std_msgs/Header of the image; every message carries it.
+        :param header: of the image; every message carries it.
         :param image: (H, W, 3) uint8 BGR.
-        :param estimates: list of FaceEstimate, the largest face first.
-        :param live_ids: ids that the tracker has not given up.
+        :param estimates: the largest face first.
+        :param live_ids: ids of all tracks.
         :param contempt_as: parameter output.contempt_as.
-        :raises ValueError: if an estimate is not finite; then nothing was published.
+        :raises ValueError: if an estimate is not finite; nothing is published then.
         """
         check_finite(estimates)
         largest = estimates[0] if estimates else None
@@ -75,51 +77,105 @@ class Outputs:
         self._expression.publish(messages.expression_message(header, largest, contempt_as))
         if self._humans is not None:
             self._humans.publish(header, image, estimates, live_ids, contempt_as)
-        pictures = [self._debug] + ([self._opendr.picture] if self._opendr is not None else [])
-        pictures = [publisher for publisher in pictures if publisher.get_subscription_count() > 0]
+        pictures = [publisher for publisher in self._pictures if publisher.get_subscription_count() > 0]
         if pictures:
-            drawn = messages.image_message(header, drawing.draw_estimates(image, estimates))
+            drawn = messages.image_message(header, visualization.draw_estimates(image, estimates))
             for publisher in pictures:
                 publisher.publish(drawn)
         if self._opendr is not None and largest is not None:
             self._opendr.publish(largest)
 
-    def readers(self):
-        """Count the subscriptions that need images to be worked on."""
+    def count_readers(self) -> int:
+        """Count the subscriptions that need images to be processed."""
         readers = sum(publisher.get_subscription_count() for publisher in self._publishers)
-        return readers + (self._humans.readers() if self._humans is not None else 0)
+        return readers + (self._humans.count_readers() if self._humans is not None else 0)
 
-    def warn_of_rivals(self):
+    def assert_liveliness(self) -> None:
+        """Tell readers of detections that the node lives, where manual liveliness is offered; images do not matter."""
+        if self._asserts_liveliness:
+            self._detections.assert_liveliness()
+
+    def warn_duplicate_publishers(self) -> None:
         """Warn, once, if another node publishes under the same ROS4HRI prefix."""
         if self._humans is not None:
-            self._humans.warn_of_rivals()
+            self._humans.warn_duplicate_publishers()
 
-    def forget_faces(self):
-        """Take back the topics of single faces, since no more images will be worked on for now."""
+    def forget_faces(self) -> None:
+        """Close the topics of single faces, since no more images will be processed for now."""
         if self._humans is not None:
             self._humans.forget_faces()
 
-    def close(self):
+    def close(self) -> None:
         """Destroy every publisher. The worker must have ended."""
         if self._humans is not None:
             self._humans.close()
-        for publisher in self._publishers + [self._vision_info]:
-            if publisher is not None:
-                self._node.destroy_publisher(publisher)
+        for publisher in self._publishers:
+            self._node.destroy_publisher(publisher)
         self._publishers = []
 
-    def _publisher(self, message_type, topic, depth=10):
-        topic = self._node.resolve_topic_name(topic)
+    def _publisher(self, message_type, topic, depth=10, overrides=qos.OUTPUT_OVERRIDES):
+        full_name = self._node.resolve_topic_name(topic)
         publisher = self._node.create_publisher(
-            message_type, topic, qos.output_qos(depth), qos_overriding_options=qos.OUTPUT_OVERRIDES,
-            event_callbacks=self._events(topic, 'correct its QoS, or qos_overrides.%s.publisher' % topic))
+            message_type,
+            topic,
+            qos.output_qos(depth),
+            qos_overriding_options=overrides,
+            event_callbacks=self._events(full_name, 'correct its QoS, or qos_overrides.%s.publisher' % full_name),
+        )
         self._publishers.append(publisher)
         return publisher
 
     def _events(self, topic, cure):
-        return publisher_events(self._on_matched, functools.partial(self._mismatched, topic, cure))
+        return qos.publisher_events(self._on_matched, functools.partial(self._warn_incompatible, topic, cure))
 
-    def _mismatched(self, topic, cure, policy):
-        if self._mismatches.allows():
-            self._node.get_logger().warning('A reader of %s asks for more than is offered (policy %s), so nothing '
-                                            'reaches it: %s.' % (topic, policy, cure))
+    def _warn_incompatible(self, topic, cure, policy):
+        self._mismatches.warning(
+            'A reader of %s requests more than is offered (policy %s), so nothing reaches it: %s.'
+            % (topic, policy, cure)
+        )
+
+
+class VisionInfoOutput:
+    """The topic vision_info, kept for later readers: which network is in use, at which operating point."""
+
+    def __init__(self, node: Any):
+        """Create the publisher.
+
+        :param node: rclpy node that owns it.
+        """
+        self._node, self._point = node, None
+        self._publisher = node.create_publisher(VisionInfo, 'vision_info', qos.latched_qos())
+
+    def announce(self, engine: Any) -> None:
+        """Publish it, if the operating point has changed since the last call.
+
+        :param engine: EsrEngine.
+        """
+        if engine.point != self._point:
+            self._point = engine.point
+            self._publisher.publish(messages.vision_info_message(self._node.get_clock().now().to_msg(), engine))
+
+    def close(self) -> None:
+        """Destroy the publisher."""
+        self._node.destroy_publisher(self._publisher)
+
+
+class _OpenDrOutput:
+    """The topics of OpenDR's facial emotion node, for its users: the largest face, no header.
+
+    Source: OpenDR's documentation of opendr_perception, facial_emotion_estimation_node: names, types and contents.
+    """
+
+    def __init__(self, create_publisher):
+        self._emotion = create_publisher(ObjectHypothesis, '/opendr/facial_emotion_estimation', 1)
+        self._description = create_publisher(String, '/opendr/facial_emotion_estimation_description', 1)
+        self.picture = create_publisher(Image, '/opendr/image_emotion_estimation_annotated', 1)
+
+    def publish(self, estimate):
+        """Publish class number and score, and the class name; nothing for an unknown emotion, which OpenDR lacks."""
+        if estimate.emotion == UNKNOWN:
+            return
+        self._emotion.publish(
+            ObjectHypothesis(class_id=str(EMOTIONS.index(estimate.emotion)), score=float(estimate.confidence))
+        )
+        self._description.publish(String(data=estimate.emotion.capitalize()))

@@ -1,52 +1,49 @@
-"""The table of parameters as a parameter file and as documentation; a test compares the three.
+"""The table of parameters as a parameter file and as documentation; a test compares them.
 
-`python -m facial_emotion_ros.ros.parameter_files yaml` (or `markdown`) prints what config/emotion_node.yaml and
-docs/parameters.md hold.
+`python -m facial_emotion_ros.ros.parameter_files yaml` (or `markdown`) prints the content of config/emotion_node.yaml
+(or of docs/parameters.md).
 """
 
 import sys
 import textwrap
+from typing import Any
 
 from facial_emotion_ros.ros.parameters import TABLE, expected
 
 
-def as_yaml():
-    """Print the table as a parameter file that sets nothing: every line that would is commented out.
+def as_yaml() -> str:
+    """Return config/emotion_node.yaml: every parameter, commented out.
 
-    A launch loads it after what SetParameter gives, so a default that it set would win over that.
-
-    :returns: text of config/emotion_node.yaml.
+    A launch loads the file after what SetParameter sets, so a default in it would override that.
     """
-    lines = textwrap.wrap(
-        'Every parameter of emotion_node with its default, to copy from. Nothing is set here, so that SetParameter of '
-        'a launch file holds: take away the # before what you set otherwise, and before the two lines that begin it. '
-        'Made from the table in facial_emotion_ros/ros/parameters.py by: '
-        'python3 -m facial_emotion_ros.ros.parameter_files yaml', 116, initial_indent='# ', subsequent_indent='# ',
-        break_on_hyphens=False)
+    lines = _comment(
+        '#',
+        'Every parameter of emotion_node with its default, to copy from. Nothing is set here, so that SetParameter in '
+        'a launch file takes effect: uncomment what you change, and the two lines that begin it. Generated from '
+        'facial_emotion_ros/ros/parameters.py by: python3 -m facial_emotion_ros.ros.parameter_files yaml',
+    )
     lines += ['#/**:', '#  ros__parameters:']
-    for parameter in TABLE:
-        note = '%s Must be %s%s.' % (
-            parameter.description, expected(parameter), '' if parameter.live else '; read-only')
-        lines += textwrap.wrap(note, 116, initial_indent='#    # ', subsequent_indent='#    # ',
-                               break_on_hyphens=False)
-        lines.append('#    %s: %s' % (parameter.name, _literal(parameter.default)))
+    for row in TABLE:
+        note = '%s Must be %s%s.' % (row.description, expected(row), '' if row.live else '; read-only')
+        lines += _comment('#    #', note) + ['#    %s: %s' % (row.name, _literal(row.default))]
     return '\n'.join(lines) + '\n'
 
 
-def as_markdown():
-    """Print the table for the documentation.
-
-    :returns: a Markdown table, one row a parameter.
-    """
+def as_markdown() -> str:
+    """Return the table of docs/parameters.md."""
     lines = ['| Parameter | Default | Values | Live | What it does |', '|---|---|---|---|---|']
-    for parameter in TABLE:
-        lines.append('| `%s` | `%s` | %s | %s | %s |' % (
-            parameter.name, _literal(parameter.default), expected(parameter), 'yes' if parameter.live else 'no',
-            parameter.description))
+    for row in TABLE:
+        cells = '`%s`' % row.name, '`%s`' % _literal(row.default), expected(row), 'yes' if row.live else 'no'
+        lines.append('| %s | %s |' % (' | '.join(cells), row.description))
     return '\n'.join(lines) + '\n'
 
 
-def _literal(value):
+def _comment(mark, text):
+    indent = mark + ' '
+    return textwrap.wrap(text, 116, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
+
+
+def _literal(value: Any) -> str:
     """Write a default as YAML does."""
     if isinstance(value, bool):
         return 'true' if value else 'false'

@@ -1,50 +1,78 @@
-"""Quality of service of every topic, and the choice of the input's reliability."""
+"""Quality of service of every topic, the events that report a mismatch, and the reliability of the image input."""
 
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
+import inspect
+from typing import Any, Callable, Dict, Iterable
+
+from rclpy.duration import Duration, Infinite
+from rclpy.qos import (
+    DurabilityPolicy,
+    HistoryPolicy,
+    LivelinessPolicy,
+    QoSPolicyKind,
+    QoSProfile,
+    ReliabilityPolicy,
+    qos_policy_name_from_kind,
+)
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
-#: Parameters `qos_overrides.<topic>.publisher.<policy>` exist for these policies of our outputs.
-OUTPUT_OVERRIDES = QoSOverridingOptions(
-    (QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY, QoSPolicyKind.DURABILITY))
+try:
+    from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
+except ImportError:  # Humble
+    from rclpy.qos_event import PublisherEventCallbacks, SubscriptionEventCallbacks
 
-#: Of the image subscription the durability alone. Its reliability is the parameter input.reliability, which is live:
-#: an override is read-only once it is declared, and would hold for each later subscription.
+_OUTPUT_POLICIES = (
+    QoSPolicyKind.HISTORY,
+    QoSPolicyKind.DEPTH,
+    QoSPolicyKind.RELIABILITY,
+    QoSPolicyKind.DURABILITY,
+)
+#: Parameters `qos_overrides.<topic>.publisher.<policy>` exist for these policies of our outputs.
+OUTPUT_OVERRIDES = QoSOverridingOptions(_OUTPUT_POLICIES)
+
+#: The same for the topic by which others watch that the node lives; durations are in nanoseconds.
+WATCHED_OVERRIDES = QoSOverridingOptions(
+    _OUTPUT_POLICIES + (QoSPolicyKind.LIVELINESS, QoSPolicyKind.LIVELINESS_LEASE_DURATION, QoSPolicyKind.DEADLINE)
+)
+
+#: Of the image subscription, only the durability: an override is read-only once declared and would apply to every later
+#: subscription, but the reliability has to follow the live parameter input.reliability.
 INPUT_OVERRIDES = QoSOverridingOptions((QoSPolicyKind.DURABILITY,))
 
+#: Iron and later notify a publisher when a subscription appears or disappears; Humble has to be polled.
+HAS_MATCHED_EVENTS = 'matched' in inspect.signature(PublisherEventCallbacks.__init__).parameters
 
-def output_qos(depth=10):
-    """Return the profile of what we publish: reliable, so that readers of either kind are served.
 
-    :param depth: messages kept for a reader that is late; 1 where only the newest one is of use.
-    :returns: a new QoSProfile, since overrides change it in place.
+def output_qos(depth: int = 10) -> QoSProfile:
+    """Return the profile of our publishers: reliable, which serves subscribers of either reliability.
+
+    :param depth: messages kept for a slow subscriber; 1 where only the newest one is useful.
+    :returns: a new QoSProfile, since overrides modify it in place.
     """
     return _profile(depth, ReliabilityPolicy.RELIABLE)
 
 
-def latched_qos():
-    """Return the profile of what is published once and kept for later readers."""
+def latched_qos() -> QoSProfile:
+    """Return the profile of what is published once and kept for later subscribers."""
     return _profile(1, ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL)
 
 
-def input_qos(reliability):
+def input_qos(reliability: str) -> QoSProfile:
     """Return the profile of the image subscription: the newest image only.
 
     :param reliability: 'reliable' or 'best_effort'.
-    :returns: a QoSProfile.
     """
-    policy = ReliabilityPolicy.RELIABLE if reliability == 'reliable' else ReliabilityPolicy.BEST_EFFORT
-    return _profile(1, policy)
+    return _profile(1, ReliabilityPolicy.RELIABLE if reliability == 'reliable' else ReliabilityPolicy.BEST_EFFORT)
 
 
-def choose_reliability(setting, offers, present=''):
+def choose_reliability(setting: str, offers: Iterable[ReliabilityPolicy], present: str = '') -> str:
     """Choose the reliability of the image subscription.
 
-    Reliable is asked for only where every publisher offers it, because a publisher of best effort would not be heard
-    at all; with no publisher yet, best effort hears whichever comes first.
+    Reliable only if every publisher offers it, because a best-effort publisher would not connect at all. Without a
+    publisher, best effort, which connects to whichever comes first.
 
-    :param setting: 'auto', 'reliable' or 'best_effort' (parameter input.reliability).
-    :param offers: ReliabilityPolicy of every publisher of the topic.
-    :param present: what the subscription has now, '' for none: kept while no publisher is there.
+    :param setting: parameter input.reliability: 'auto', 'reliable' or 'best_effort'.
+    :param offers: policy of every publisher of the topic.
+    :param present: reliability of the present subscription, '' for none; kept while there is no publisher.
     :returns: 'reliable' or 'best_effort'.
     """
     if setting != 'auto':
@@ -53,6 +81,41 @@ def choose_reliability(setting, offers, present=''):
     if not offers:
         return present or 'best_effort'
     return 'reliable' if all(offer == ReliabilityPolicy.RELIABLE for offer in offers) else 'best_effort'
+
+
+def publisher_events(on_matched: Callable[[], Any], on_incompatible: Callable[[str], Any]) -> PublisherEventCallbacks:
+    """Create the event callbacks of a publisher.
+
+    :param on_matched: called when a subscription appears or disappears, where rclpy reports that.
+    :param on_incompatible: called with the policy's name when a subscription requests more than is offered.
+    """
+    events: Dict[str, Any] = {'matched': lambda _event: on_matched()} if HAS_MATCHED_EVENTS else {}
+    return PublisherEventCallbacks(incompatible_qos=_with_policy_name(on_incompatible), **events)
+
+
+def subscription_events(on_incompatible: Callable[[str], Any]) -> SubscriptionEventCallbacks:
+    """Create the event callbacks of a subscription.
+
+    :param on_incompatible: called with the policy's name when a publisher offers less than is requested.
+    """
+    return SubscriptionEventCallbacks(incompatible_qos=_with_policy_name(on_incompatible))
+
+
+def is_liveliness_manual(profile: QoSProfile) -> bool:
+    """Tell whether a publisher with this profile has to assert its liveliness; a lease of 0 means an endless one."""
+    return (
+        profile.liveliness == LivelinessPolicy.MANUAL_BY_TOPIC
+        and Duration() < profile.liveliness_lease_duration < Infinite
+    )
+
+
+def no_publisher_events() -> PublisherEventCallbacks:
+    """Create event callbacks that handle nothing: the executor then has nothing to wait for on this publisher."""
+    return PublisherEventCallbacks(use_default_callbacks=False)
+
+
+def _with_policy_name(callback):
+    return lambda event: callback(str(qos_policy_name_from_kind(event.last_policy_kind)).replace('_QOS_POLICY', ''))
 
 
 def _profile(depth, reliability, durability=DurabilityPolicy.VOLATILE):

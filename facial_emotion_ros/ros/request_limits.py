@@ -1,27 +1,35 @@
-"""Refuse requests that hold too much: rclpy's parameter services work on whatever comes, in the executor's thread.
+"""Refuses oversized requests: rclpy's parameter services process any request, in the executor's thread.
 
-A hundred thousand settings stop every other callback for many seconds; no user has so many parameters.
+A hundred thousand settings block every other callback for many seconds; no user has so many parameters.
 """
+
+from typing import Any, Callable
 
 from rcl_interfaces.msg import SetParametersResult
 
-from facial_emotion_ros.ros.log_limits import FAULT
+from facial_emotion_ros.ros.logs import EVERY_5_S
 
-#: A request may hold this many entries: some sixteen times as many as the node has parameters.
+#: Most entries of a request: some sixteen times as many as the node has parameters.
 MAX_ENTRIES = 1000
 
-#: Service -> the field of its request that is a list. Source: rcl_interfaces/srv.
-_LISTS = {'describe_parameters': 'names', 'get_parameters': 'names', 'get_parameter_types': 'names',
-          'list_parameters': 'prefixes', 'set_parameters': 'parameters', 'set_parameters_atomically': 'parameters'}
+#: Service -> the list in its request. Source: rcl_interfaces/srv.
+_LISTS = {
+    'describe_parameters': 'names',
+    'get_parameters': 'names',
+    'get_parameter_types': 'names',
+    'list_parameters': 'prefixes',
+    'set_parameters': 'parameters',
+    'set_parameters_atomically': 'parameters',
+}
 
 
-def limit_requests(node, on_refused):
-    """Have the node's parameter services refuse requests of more than MAX_ENTRIES entries before any work.
+def limit_requests(node: Any, on_refused: Callable[[], Any]) -> None:
+    """Let the node's parameter services refuse requests of more than MAX_ENTRIES entries before any work.
 
-    A refused reading returns nothing, as for unknown names; a refused setting returns one result with the reason.
+    A refused get returns nothing, as for unknown names; a refused set returns one result with the reason.
 
     :param node: rclpy node with parameter services.
-    :param on_refused: function without arguments, called for each refused request.
+    :param on_refused: called for each refused request.
     """
     for service in node.services:
         name = service.srv_name.rpartition('/')[2]
@@ -29,23 +37,19 @@ def limit_requests(node, on_refused):
             service.callback = _limited(service.callback, name, node.get_logger(), on_refused)
 
 
-def _limited(answer, name, logger, on_refused):
-    def callback(request, response):
+def _limited(callback, name, logger, on_refused):
+    def limited(request, response):
         count = len(getattr(request, _LISTS[name]))
         if count <= MAX_ENTRIES:
-            return answer(request, response)
-        reason = 'Refused a request of %s: expected %d entries at most, got %d; ask in parts.' % (
-            name, MAX_ENTRIES, count)
+            return callback(request, response)
+        reason = 'Refused a request of %s: expected %d entries at most, got %d; split it.' % (name, MAX_ENTRIES, count)
         on_refused()
-        logger.warning(reason, **FAULT)
-        return _with_reason(response, reason)
-    return callback
+        logger.warning(reason, **EVERY_5_S)
+        refusal = SetParametersResult(successful=False, reason=reason)
+        if hasattr(response, 'results'):
+            response.results = [refusal]
+        elif isinstance(getattr(response, 'result', None), SetParametersResult):
+            response.result = refusal
+        return response
 
-
-def _with_reason(response, reason):
-    refusal = SetParametersResult(successful=False, reason=reason)
-    if hasattr(response, 'results'):
-        response.results = [refusal]
-    elif hasattr(response, 'result') and isinstance(response.result, SetParametersResult):
-        response.result = refusal
-    return response
+    return limited

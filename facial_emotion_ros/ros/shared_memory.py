@@ -1,7 +1,7 @@
-"""Remove shared memory that dead processes have left: Fast DDS frees it only when a process ends in good order.
+"""Removes shared memory of killed processes: Fast DDS frees it only when a process ends regularly.
 
-A process that is killed leaves its segment in /dev/shm, 64 MiB with our Fast DDS profile; one that launch starts again
-and again would fill the machine's memory.
+A killed process leaves its segment in /dev/shm, 64 MiB with our Fast DDS profile; a node that keeps being respawned
+would fill the machine's memory.
 """
 
 import fcntl
@@ -9,19 +9,19 @@ import os
 import re
 import time
 
-#: A segment, and beside it a file that its owner keeps locked; Fast DDS 3 (from Kilted on) has another word in front.
-#: Source: Fast DDS's SharedMemSegment and RobustExclusiveLock; `fastdds shm clean` goes by the same lock.
+#: The file that a segment's owner keeps locked, beside it; Fast DDS 3 (from Kilted on) has another prefix.
+#: Source: Fast DDS's SharedMemSegment and RobustExclusiveLock; `fastdds shm clean` uses the same lock.
 _LOCK_FILE = re.compile(r'(fast(?:rtps|dds)_[0-9a-f]{16})_el\Z')
 
-#: Younger files are left: their owner may be about to lock them.
+#: Younger files are left alone: their owner may be about to lock them.
 _MIN_AGE_S = 10.0
 
 
 def remove_stale_segments(folder: str = '/dev/shm') -> int:
     """Remove this user's Fast DDS segments that no living process owns.
 
-    :param folder: where POSIX shared memory lies.
-    :returns: bytes that were freed; 0 where there is no such folder.
+    :param folder: of POSIX shared memory.
+    :returns: bytes that were freed; 0 without such a folder.
     """
     freed = 0
     try:

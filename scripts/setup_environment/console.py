@@ -1,4 +1,4 @@
-"""What the set-up says: numbered steps with their seconds, and one paragraph when it has to stop."""
+"""The output of the set-up: numbered steps with their duration, and one paragraph when it has to stop."""
 
 import os
 import queue
@@ -7,15 +7,22 @@ import sys
 import threading
 import time
 
-#: A step that runs longer than this says that it is still at work.
+#: A step that runs longer than this shows a sign of life.
 HEARTBEAT_S = 15.0
 
-#: Other environments' Pythons leave these behind for their children, who would load the wrong libraries.
+#: Variables that the Python of another environment passes to its children, which would then load the wrong libraries.
 LEAKED_VARIABLES = ('LD_LIBRARY_PATH', '_ROS_WHEELS_BOOTSTRAP_COMPLETE', 'PYTHONPATH', 'PYTHONHOME', 'VIRTUAL_ENV')
 
 #: What a sourced ROS installation sets, apart from PATH.
-ROS_VARIABLES = ('AMENT_PREFIX_PATH', 'CMAKE_PREFIX_PATH', 'COLCON_PREFIX_PATH', 'ROS_DISTRO', 'ROS_VERSION',
-                 'ROS_PYTHON_VERSION', 'PKG_CONFIG_PATH')
+ROS_VARIABLES = (
+    'AMENT_PREFIX_PATH',
+    'CMAKE_PREFIX_PATH',
+    'COLCON_PREFIX_PATH',
+    'ROS_DISTRO',
+    'ROS_VERSION',
+    'ROS_PYTHON_VERSION',
+    'PKG_CONFIG_PATH',
+)
 
 
 class SetupStopped(Exception):
@@ -88,9 +95,17 @@ class Progress:
             log.flush()
             try:
                 # With the lock's file open: should this process be killed, the next set-up waits for the child's end.
-                child = subprocess.Popen(command, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                         stderr=subprocess.STDOUT, universal_newlines=True, errors='replace',
-                                         close_fds=False)
+                child = subprocess.Popen(
+                    command,
+                    env=env,
+                    cwd=cwd,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    universal_newlines=True,
+                    errors='replace',
+                    close_fds=False,
+                )
             except OSError as error:
                 raise CommandFailed(command, str(error)) from error
             try:

@@ -9,7 +9,7 @@ import tarfile
 import tempfile
 
 from console import CommandFailed, SetupStopped, clean_environment, say
-from python_packages import read_lock
+from python_packages import read_robot_locks
 from system import last_line
 
 PACKAGES = ('vision_msgs', 'hri_msgs')
@@ -30,16 +30,18 @@ class MessageCache:
     :param distribution: like 'jazzy'.
     :param minor: Python's version, like '3.11'.
     :param messages_folder: the definitions.
-    :param lock_path: run.lock: the generators' and numpy's versions.
+    :param lock_paths: of the distribution: the generators' and numpy's versions.
     """
 
-    def __init__(self, distribution, minor, messages_folder, lock_path):
+    def __init__(self, distribution, minor, messages_folder, lock_paths):
         self._messages_folder = messages_folder
         caches = os.environ.get('XDG_CACHE_HOME') or os.path.join(os.path.expanduser('~'), '.cache')
-        tools = '\n'.join(text for name, text in read_lock(lock_path) if name.startswith('ros-') or name == 'numpy')
+        entries = read_robot_locks(lock_paths)
+        tools = '\n'.join(text for name, text in entries if name.startswith('ros-') or name == 'numpy')
         made_from = hash_files(message_files(messages_folder), messages_folder) + tools
-        name = '{}-cp{}-{}.tar'.format(distribution, minor.replace('.', ''),
-                                       hashlib.sha256(made_from.encode()).hexdigest()[:20])
+        name = '{}-cp{}-{}.tar'.format(
+            distribution, minor.replace('.', ''), hashlib.sha256(made_from.encode()).hexdigest()[:20]
+        )
         self.path = os.path.join(caches, 'facial_emotion_ros', 'messages', name)
 
     def read(self):
@@ -75,8 +77,7 @@ class MessageCache:
 
 def message_files(messages_folder):
     """List everything that the generated packages are made from."""
-    return sorted(os.path.join(folder, name)
-                  for folder, _, names in os.walk(messages_folder) for name in names)
+    return sorted(os.path.join(folder, name) for folder, _, names in os.walk(messages_folder) for name in names)
 
 
 def hash_files(paths, root):
@@ -126,24 +127,42 @@ def generate(venv, messages_folder, progress):
     :raises SetupStopped: CMake, the generators or the compiler failed.
     """
     python = os.path.join(venv, 'bin', 'python')
-    env = clean_environment({'AMENT_PREFIX_PATH': venv, 'CMAKE_PREFIX_PATH': venv,
-                             'PATH': os.path.join(venv, 'bin') + os.pathsep + os.environ.get('PATH', os.defpath)})
+    env = clean_environment(
+        {
+            'AMENT_PREFIX_PATH': venv,
+            'CMAKE_PREFIX_PATH': venv,
+            'PATH': os.path.join(venv, 'bin') + os.pathsep + os.environ.get('PATH', os.defpath),
+        }
+    )
     work = tempfile.mkdtemp(prefix='facial_emotion_messages_')
     try:
         stage = os.path.join(work, 'stage')
         for package in PACKAGES:
             build = os.path.join(work, package)
             say('      {}'.format(package))
-            progress.run(['cmake', '-G', 'Ninja', '-S', os.path.join(messages_folder, package), '-B', build,
-                          '-DCMAKE_BUILD_TYPE=Release', '-DBUILD_TESTING=OFF', '-DCMAKE_INSTALL_PREFIX=' + stage,
-                          '-DPython3_EXECUTABLE=' + python], env)
+            progress.run(
+                [
+                    'cmake',
+                    '-G',
+                    'Ninja',
+                    '-S',
+                    os.path.join(messages_folder, package),
+                    '-B',
+                    build,
+                    '-DCMAKE_BUILD_TYPE=Release',
+                    '-DBUILD_TESTING=OFF',
+                    '-DCMAKE_INSTALL_PREFIX=' + stage,
+                    '-DPython3_EXECUTABLE=' + python,
+                ],
+                env,
+            )
             progress.run(['cmake', '--build', build], env)
             progress.run(['cmake', '--install', build], env)
         return _pack(stage)
     except CommandFailed as error:
         raise SetupStopped(
             'The messages vision_msgs and hri_msgs could not be generated: {}.'.format(last_line(error.output)),
-            'Check that `g++ --version` works; all that CMake and the compiler said: {}'.format(progress.log_path)
+            'Check that `g++ --version` works; all that CMake and the compiler said: {}'.format(progress.log_path),
         ) from error
     finally:
         shutil.rmtree(work, ignore_errors=True)

@@ -68,12 +68,16 @@ def write_setup_files(venv, minor, distribution):
     """
     packages = site_packages_of(venv, minor)
     # The wheels bring libraries of their own beside their packages. In one order, always.
-    folders = [os.path.join(packages, name) for name in sorted(os.listdir(packages), reverse=True)
-               if name.startswith('ros_') and name.endswith('.libs')] + [os.path.join(venv, 'lib')]
+    folders = [
+        os.path.join(packages, name)
+        for name in sorted(os.listdir(packages), reverse=True)
+        if name.startswith('ros_') and name.endswith('.libs')
+    ] + [os.path.join(venv, 'lib')]
     libraries = '\n'.join('_facial_emotion_prepend LD_LIBRARY_PATH "{}"'.format(folder) for folder in folders)
     for shell in ('sh', 'bash'):
-        text = _SETUP_SH.format(distribution=distribution, shell=shell, venv=venv, site_packages=packages,
-                                libraries=libraries)
+        text = _SETUP_SH.format(
+            distribution=distribution, shell=shell, venv=venv, site_packages=packages, libraries=libraries
+        )
         for name in ('setup.', 'local_setup.'):
             with open(os.path.join(venv, name + shell), 'w', encoding='utf-8') as file:
                 file.write(text)
@@ -87,8 +91,10 @@ def write_startup(venv, minor, with_wheels):
     :param with_wheels: whether ROS itself lies in the environment.
     """
     overlay = Overlay(venv)
-    text = _STARTUP.format(prefixes=[overlay.prefix] + ([venv] if with_wheels else []),
-                           package_folder=os.path.join(overlay.build_base, PACKAGE))
+    text = _STARTUP.format(
+        prefixes=[overlay.prefix] + ([venv] if with_wheels else []),
+        package_folder=os.path.join(overlay.build_base, PACKAGE),
+    )
     packages = site_packages_of(venv, minor)
     with open(os.path.join(packages, 'facial_emotion_startup.py'), 'w', encoding='utf-8') as file:
         file.write(text)
@@ -116,16 +122,31 @@ def install_package(root, venv, env, progress):
     overlay = Overlay(venv)
     shutil.rmtree(overlay.folder, ignore_errors=True)
     # This environment's Python runs colcon, so that it stands in the executables' first lines.
-    command = [os.path.join(venv, 'bin', 'python'), '-c',
-               'import sys; from colcon_core.command import main; sys.exit(main())',
-               '--log-base', os.devnull, 'build', '--paths', root, '--build-base', overlay.build_base,
-               '--install-base', overlay.install_base, '--symlink-install']
+    command = [
+        os.path.join(venv, 'bin', 'python'),
+        '-c',
+        'import sys; from colcon_core.command import main; sys.exit(main())',
+        '--log-base',
+        os.devnull,
+        'build',
+        '--paths',
+        root,
+        '--build-base',
+        overlay.build_base,
+        '--install-base',
+        overlay.install_base,
+        '--symlink-install',
+    ]
     try:
         progress.run(command, env, cwd=venv)
     except CommandFailed as error:
         shutil.rmtree(overlay.folder, ignore_errors=True)
-        raise SetupStopped('colcon could not install the package: {}.'.format(last_line(error.output)),
-                           'All that it said: {}'.format(progress.log_path)) from error
+        raise SetupStopped(
+            'colcon could not install the package: {}.'.format(last_line(error.output)),
+            'All that it said: {}'.format(progress.log_path),
+        ) from error
     if not os.path.isdir(os.path.join(overlay.prefix, 'share', PACKAGE)):
-        raise SetupStopped('colcon installed no {}.'.format(PACKAGE),
-                           'Check with `colcon list` that package.xml is read; see {}'.format(progress.log_path))
+        raise SetupStopped(
+            'colcon installed no {}.'.format(PACKAGE),
+            'Check with `colcon list` that package.xml is read; see {}'.format(progress.log_path),
+        )

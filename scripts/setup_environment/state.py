@@ -51,26 +51,29 @@ class State:
         os.replace(temporary, self._path)
 
 
-def base_key(root, venv, ros):
+def base_key(root, lock_paths, venv, ros):
     """Hash what ROS, the robot's packages and the messages in .venv depend on.
 
     :param root: this checkout.
+    :param lock_paths: of the distribution.
     :param venv: where the environment lies: it cannot be moved.
     :param ros: SourcedRos or None.
     :returns: sha256 in hexadecimal.
     """
     code = os.path.dirname(os.path.abspath(__file__))
     paths = sorted(os.path.join(code, name) for name in os.listdir(code) if name.endswith('.py'))
-    paths.append(os.path.join(root, 'requirements', 'run.lock'))
+    paths.extend(lock_paths)
     paths.extend(messages.message_files(os.path.join(root, 'messages')))
     where = [venv] + ([ros.distribution] + ros.prefixes if ros else [])
     return hashlib.sha256('\n'.join(where + [messages.hash_files(paths, root)]).encode()).hexdigest()
 
 
-def tests_key(root):
-    """Hash what the tests' packages depend on."""
-    folder = os.path.join(root, 'requirements')
-    return messages.hash_files([os.path.join(folder, 'test.lock'), os.path.join(folder, 'torch.lock')], root)
+def tests_key(root, names):
+    """Hash what the tests' packages depend on.
+
+    :param names: of their lock files.
+    """
+    return messages.hash_files([os.path.join(root, 'requirements', name) for name in names], root)
 
 
 def package_key(root):

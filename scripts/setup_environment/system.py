@@ -1,4 +1,4 @@
-"""What the machine brings along: processor, Python, compiler, a sourced ROS installation; apt for what is missing."""
+"""What the machine has: processor, Python, compiler, a sourced ROS installation; apt installs what is missing."""
 
 import os
 import platform
@@ -14,8 +14,10 @@ WHEEL_PYTHONS = ((3, 10), (3, 11), (3, 12), (3, 13))
 #: In each environment that scripts/setup makes: which of its stages are complete.
 STATE_FILE = 'facial_emotion_setup.json'
 
-ROS_WAY = ('Use the ROS way: put this checkout into the src folder of a colcon workspace on a machine with ROS 2, then '
-           '`rosdep install --from-paths src --ignore-src`, `pip install onnxruntime`, `colcon build`.')
+ROS_WAY = (
+    'Use the ROS way: put this checkout into the src folder of a colcon workspace on a machine with ROS 2, then '
+    '`rosdep install --from-paths src --ignore-src`, `pip install onnxruntime`, `colcon build`.'
+)
 
 _DESCRIBE = """
 import json, os, sys, sysconfig
@@ -67,6 +69,7 @@ def describe_interpreter(command, env, ask_ros=False):
     :returns: Interpreter, or None where it does not run.
     """
     import json
+
     code = _DESCRIBE.replace('ASK_ROS', str(ask_ros))
     try:
         printed = subprocess.check_output([command, '-c', code], env=env, stderr=subprocess.DEVNULL, timeout=60)
@@ -82,8 +85,12 @@ def check_processor():
     """
     machine = platform.machine()
     if sys.platform != 'linux' or machine != 'x86_64':
-        raise SetupStopped('scripts/setup serves x86_64 Linux alone, for which ROS 2 exists as Python wheels; this is '
-                           '{} {}.'.format(platform.system(), machine), ROS_WAY)
+        raise SetupStopped(
+            'scripts/setup supports only x86_64 Linux, for which ROS 2 exists as Python wheels; this is {} {}.'.format(
+                platform.system(), machine
+            ),
+            ROS_WAY,
+        )
 
 
 def find_interpreter():
@@ -105,7 +112,8 @@ def find_interpreter():
     raise SetupStopped(
         'ROS 2 Jazzy exists as wheels for CPython 3.10 to 3.13; the python3 here is {}, and there is no python3.10 to '
         'python3.13 that runs.'.format(platform.python_version()),
-        'Install one of them together with its venv and dev packages and start again, or go the ROS way. ' + ROS_WAY)
+        'Install one of them together with its venv and dev packages and start again, or go the ROS way. ' + ROS_WAY,
+    )
 
 
 def missing_packages(interpreter, needs_compiler):
@@ -134,12 +142,15 @@ def install_packages(names, progress):
     """
     by_hand = 'sudo apt-get update && sudo apt-get install -y ' + ' '.join(names)
     if not shutil.which('apt-get'):
-        raise SetupStopped('Missing here: {} (names of Debian packages), and there is no '
-                           'apt-get.'.format(' '.join(names)), 'Install them and start again.')
+        raise SetupStopped(
+            'Missing here: {} (names of Debian packages), and there is no apt-get.'.format(' '.join(names)),
+            'Install them and start again.',
+        )
     prefix = _privilege()
     if prefix is None:
-        raise SetupStopped('Missing system packages: {}.'.format(' '.join(names)),
-                           'Type this, then start again:\n    ' + by_hand)
+        raise SetupStopped(
+            'Missing system packages: {}.'.format(' '.join(names)), 'Type this, then start again:\n    ' + by_hand
+        )
     env = clean_environment({'DEBIAN_FRONTEND': 'noninteractive'})
     install = prefix + ['apt-get', 'install', '-y', '--no-install-recommends'] + list(names)
     say('      apt-get install {}'.format(' '.join(names)))
@@ -150,13 +161,14 @@ def install_packages(names, progress):
             progress.run(prefix + ['apt-get', 'update'], env)
             progress.run(install, env)
     except CommandFailed as error:
-        raise SetupStopped('apt-get could not install {}: {}'.format(' '.join(names), last_line(error.output)),
-                           'See {}; put it right with\n    {}\nand start again.'.format(progress.log_path, by_hand)
-                           ) from error
+        raise SetupStopped(
+            'apt-get could not install {}: {}'.format(' '.join(names), last_line(error.output)),
+            'See {}; put it right with\n    {}\nand start again.'.format(progress.log_path, by_hand),
+        ) from error
 
 
 def missing_browser():
-    """List the distribution's packages that the browser for the tests is missing of.
+    """List the distribution's packages that are missing for the browser of the tests.
 
     :returns: names for apt-get; empty when all is there.
     """
@@ -176,15 +188,20 @@ def install_browser(progress):
     try:
         install_packages(missing, progress)
     except SetupStopped as stopped:
-        return 'No Chromium for the test that looks at report pages; it will be skipped. {}'.format(stopped)
+        return 'No Chromium for the test of report pages; it will be skipped. {}'.format(stopped)
     return ''
 
 
 def _privilege():
     if os.geteuid() == 0:
         return []
-    if shutil.which('sudo') and subprocess.call(['sudo', '-n', 'true'], stdin=subprocess.DEVNULL,
-                                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) == 0:
+    if (
+        shutil.which('sudo')
+        and subprocess.call(
+            ['sudo', '-n', 'true'], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        == 0
+    ):
         return ['sudo', '-n']
     return None
 

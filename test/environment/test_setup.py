@@ -1,4 +1,5 @@
 """scripts/setup as a person runs it: quick when nothing changed, clear when it cannot go on, nothing half-installed."""
+
 import fcntl
 import os
 import resource
@@ -9,14 +10,18 @@ import time
 import zipfile
 
 import pytest
-
-from conftest import ROOT
+from checkouts import ROOT
 
 OWN_VENV = os.path.join(ROOT, '.venv')
 
 #: Neither the network nor a place of this machine's own to take packages from.
-NO_PACKAGES = {'PIP_NO_INDEX': '1', 'PIP_CONFIG_FILE': os.devnull, 'PIP_FIND_LINKS': None, 'PIP_INDEX_URL': None,
-               'PIP_EXTRA_INDEX_URL': None}
+NO_PACKAGES = {
+    'PIP_NO_INDEX': '1',
+    'PIP_CONFIG_FILE': os.devnull,
+    'PIP_FIND_LINKS': None,
+    'PIP_INDEX_URL': None,
+    'PIP_EXTRA_INDEX_URL': None,
+}
 
 
 def stopped_with(ran, *words):
@@ -41,8 +46,9 @@ def test_help_is_printed_or_the_head_says_enough_when_a_script_is_looked_at(name
 
 
 def test_help_says_what_it_does_when_asked():
-    ran = subprocess.run([os.path.join(ROOT, 'scripts', 'setup'), '--help'], stdout=subprocess.PIPE,
-                         universal_newlines=True)
+    ran = subprocess.run(
+        [os.path.join(ROOT, 'scripts', 'setup'), '--help'], stdout=subprocess.PIPE, universal_newlines=True
+    )
     assert ran.returncode == 0
     assert '--tests' in ran.stdout and '.venv' in ran.stdout and 'Jazzy' in ran.stdout
 
@@ -78,8 +84,9 @@ def test_it_names_the_network_and_keeps_the_former_environment_when_packages_can
     (checkout.venv / 'facial_emotion_setup.json').write_text('{"base": "of an older checkout", "package": "older"}')
     (checkout.venv / 'still_here').write_text('')
     # Nobody listens on port 9 of this machine.
-    ran = checkout.setup(**dict(NO_PACKAGES, PIP_NO_INDEX=None, PIP_INDEX_URL='http://127.0.0.1:9/simple',
-                                PIP_NO_CACHE_DIR='1'))
+    ran = checkout.setup(
+        **dict(NO_PACKAGES, PIP_NO_INDEX=None, PIP_INDEX_URL='http://127.0.0.1:9/simple', PIP_NO_CACHE_DIR='1')
+    )
     stopped_with(ran, 'package index cannot be reached', 'Check the network', 'start again')
     assert (checkout.venv / 'still_here').exists()
     assert not (checkout.folder / '.venv.previous').exists()
@@ -114,8 +121,13 @@ def test_it_names_what_to_install_when_the_compiler_is_missing(checkout, tmp_pat
 
 
 def test_it_begins_again_when_it_was_killed_in_the_middle(checkout):
-    running = subprocess.Popen([str(checkout.folder / 'scripts' / 'setup')], env=checkout.environment(),
-                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, universal_newlines=True)
+    running = subprocess.Popen(
+        [str(checkout.folder / 'scripts' / 'setup')],
+        env=checkout.environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        universal_newlines=True,
+    )
     for line in running.stdout:
         if line.startswith('[3/'):  # the environment is there, its packages are on their way
             break
@@ -134,8 +146,12 @@ def test_a_second_run_waits_when_the_first_is_at_work(checkout):
         fcntl.flock(lock, fcntl.LOCK_EX)
         second = subprocess.Popen(
             [str(checkout.folder / 'scripts' / 'setup'), '--python', str(checkout.folder / 'no_python')],
-            env=checkout.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            universal_newlines=True)
+            env=checkout.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            universal_newlines=True,
+        )
         assert 'waiting' in second.stdout.readline()
         assert second.poll() is None and not checkout.venv.exists()
     assert 'no_python' in second.communicate()[1]
@@ -147,8 +163,15 @@ def ros_installation(tmp_path):
     if not os.path.exists(os.path.join(OWN_VENV, 'setup.bash')):
         pytest.skip('no .venv/setup.bash to source: this checkout stands on a ROS installation itself')
     folder = str(tmp_path / 'ros')
-    shutil.copytree(OWN_VENV, folder, symlinks=True, copy_function=link_or_copy, ignore=shutil.ignore_patterns(
-        'facial_emotion_setup.json', 'overlay', '__pycache__', 'torch', 'ray', 'pyarrow*', 'openvino', 'onnx'))
+    shutil.copytree(
+        OWN_VENV,
+        folder,
+        symlinks=True,
+        copy_function=link_or_copy,
+        ignore=shutil.ignore_patterns(
+            'facial_emotion_setup.json', 'overlay', '__pycache__', 'torch', 'ray', 'pyarrow*', 'openvino', 'onnx'
+        ),
+    )
     for name in ('setup.bash', 'setup.sh', 'local_setup.bash', 'local_setup.sh'):
         with open(os.path.join(OWN_VENV, name)) as file:
             text = file.read().replace(OWN_VENV, folder)
@@ -169,13 +192,21 @@ def link_or_copy(source, target):
 @pytest.mark.timeout(300)
 def test_a_sourced_ros_is_used_when_its_setup_file_was_sourced(checkout, ros_installation):
     setup_file = os.path.join(ros_installation, 'setup.bash')
-    script = ('set -e; . "{}"; cd "{}"; scripts/setup; . .venv/overlay/install/setup.bash; .venv/bin/python -c "'
-              'import rclpy, onnxruntime, cv2, vision_msgs.msg, hri_msgs.msg, facial_emotion_ros; '
-              'from ament_index_python.packages import get_package_prefix; '
-              'print(rclpy.__file__, get_package_prefix(\'{}\'), facial_emotion_ros.__file__, sep=\'\\n\')"; '
-              'scripts/setup').format(setup_file, checkout.folder, 'facial_emotion_ros')
-    ran = subprocess.run(['bash', '-c', script], env=checkout.environment(**NO_PACKAGES), stdin=subprocess.DEVNULL,
-                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
+    script = (
+        'set -e; . "{}"; cd "{}"; scripts/setup; . .venv/overlay/install/setup.bash; .venv/bin/python -c "'
+        'import rclpy, onnxruntime, cv2, vision_msgs.msg, hri_msgs.msg, facial_emotion_ros; '
+        'from ament_index_python.packages import get_package_prefix; '
+        "print(rclpy.__file__, get_package_prefix('{}'), facial_emotion_ros.__file__, sep='\\n')\"; "
+        'scripts/setup'
+    ).format(setup_file, checkout.folder, 'facial_emotion_ros')
+    ran = subprocess.run(
+        ['bash', '-c', script],
+        env=checkout.environment(**NO_PACKAGES),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        universal_newlines=True,
+    )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     rclpy_file, prefix, package_file = ran.stdout.strip().splitlines()[-3:]
     assert 'Using ROS 2 jazzy' in ran.stdout and 'wheels' not in ran.stdout

@@ -1,18 +1,20 @@
 """The parts of the set-up that need no environment: locks, messages' cache, state, what pip says, what is sourced."""
+
 import importlib.util
 import io
 import os
 import re
+import shutil
 import tarfile
 
 import pytest
+from checkouts import ROOT
 
 import console
 import messages
 import python_packages
 import state
 import system
-from conftest import ROOT
 
 _SPEC = importlib.util.spec_from_file_location('setup_main', system.__file__.replace('system.py', '__main__.py'))
 setup_main = importlib.util.module_from_spec(_SPEC)
@@ -41,18 +43,23 @@ def test_no_registry_is_named_when_a_lock_is_read(name):
 
 
 def test_the_robots_lock_is_free_of_test_and_training_packages_when_read():
-    names = {name for name, _ in python_packages.read_lock(os.path.join(ROOT, 'requirements', 'run.lock'))}
-    assert {'ros-rclpy', 'onnxruntime', 'numpy', 'opencv-python-headless'} <= names
-    assert not names & {'torch', 'pytest', 'coverage', 'ruff', 'onnx', 'scikit-image', 'scipy', 'hypothesis', 'pillow'}
+    folder = os.path.join(ROOT, 'requirements')
+    for locks in setup_main.DISTRIBUTIONS.values():
+        entries = python_packages.read_robot_locks([os.path.join(folder, name) for name in locks])
+        names = {name for name, _ in entries}
+        assert {'ros-rclpy', 'onnxruntime', 'numpy', 'opencv-python-headless'} <= names
+        assert len({text.partition(' ')[0] for name, text in entries if name == 'ros-rclpy'}) == 1
+    assert not names & {'torch', 'pytest', 'coverage', 'ruff', 'onnx', 'scikit-image', 'scipy', 'pillow'}
 
 
-@pytest.mark.parametrize('name', ['run', 'test', 'floor'])
+@pytest.mark.parametrize('name', ['run', 'test', 'docs', 'floor'])
 def test_each_wanted_package_says_what_for_when_the_list_is_read(name):
     lines = [line for line in lock_text(name + '.in').splitlines() if line and not line.startswith('-c')]
     wanted = [position for position, line in enumerate(lines) if not line.startswith('#')]
     torch_own = next((position for position, line in enumerate(lines) if "torch's own" in line), len(lines))
-    assert wanted and not [lines[position] for position in wanted
-                           if position < torch_own and not lines[position - 1].startswith('#')]
+    assert wanted and not [
+        lines[position] for position in wanted if position < torch_own and not lines[position - 1].startswith('#')
+    ]
 
 
 @pytest.mark.parametrize('module, packages', sorted(python_packages.PACKAGES_OF_MODULE.items()))
@@ -61,15 +68,22 @@ def test_what_a_sourced_ros_may_lack_is_locked_when_it_would_be_installed(module
     assert set(packages) <= names
 
 
-@pytest.mark.parametrize('printed, expected', [
-    ("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.\n    six==1.17.0 from https://x:\n",
-     r'six==1\.17\.0.*Do not use it'),
-    ('NewConnectionError: Failed to establish\nERROR: No matching distribution found for catkin-pkg==1.1.1',
-     r'cannot be reached.*catkin-pkg==1\.1\.1.*Check the network'),
-    ('ERROR: No matching distribution found for numpy==2.2.6', r'does not offer.*numpy==2\.2\.6'),
-    ('ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device', r'disk is full'),
-    ('something new', r'pip failed: something new.*some/log'),
-])
+@pytest.mark.parametrize(
+    'printed, expected',
+    [
+        (
+            'ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.\n    six==1.17.0 from https://x:\n',
+            r'six==1\.17\.0.*Do not use it',
+        ),
+        (
+            'NewConnectionError: Failed to establish\nERROR: No matching distribution found for catkin-pkg==1.1.1',
+            r'cannot be reached.*catkin-pkg==1\.1\.1.*Check the network',
+        ),
+        ('ERROR: No matching distribution found for numpy==2.2.6', r'does not offer.*numpy==2\.2\.6'),
+        ('ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device', r'disk is full'),
+        ('something new', r'pip failed: something new.*some/log'),
+    ],
+)
 def test_the_cause_and_the_next_step_are_told_when_pip_fails(printed, expected):
     assert re.search(expected, str(python_packages.explain_pip_failure(printed, 'some/log')), re.DOTALL)
 
@@ -88,8 +102,9 @@ def packed(text):
 def cache(tmp_path, monkeypatch):
     """A cache in a folder of the test's own."""
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
-    return messages.MessageCache('jazzy', '3.11', os.path.join(ROOT, 'messages'),
-                                 os.path.join(ROOT, 'requirements', 'run.lock'))
+    return messages.MessageCache(
+        'jazzy', '3.11', os.path.join(ROOT, 'messages'), [os.path.join(ROOT, 'requirements', 'run.lock')]
+    )
 
 
 def test_an_archive_comes_back_when_it_was_cached(cache, tmp_path):
@@ -100,8 +115,15 @@ def test_an_archive_comes_back_when_it_was_cached(cache, tmp_path):
     assert os.listdir(os.path.dirname(cache.path)) == [os.path.basename(cache.path)]
 
 
-@pytest.mark.parametrize('damage', [lambda content: content[:-100], lambda content: b'', lambda content: content[:64],
-                                    lambda content: content[:700] + b'X' + content[701:]])
+@pytest.mark.parametrize(
+    'damage',
+    [
+        lambda content: content[:-100],
+        lambda content: b'',
+        lambda content: content[:64],
+        lambda content: content[:700] + b'X' + content[701:],
+    ],
+)
 def test_an_archive_is_made_anew_when_the_cached_one_is_damaged(cache, damage):
     cache.write(packed(b'whole'))
     with open(cache.path, 'rb') as file:
@@ -116,21 +138,25 @@ def test_an_archive_is_made_anew_when_the_cached_one_is_damaged(cache, damage):
 def test_the_set_up_goes_on_when_the_cache_cannot_be_written(tmp_path, monkeypatch, capsys):
     (tmp_path / 'file').write_text('')
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'file'))
-    cache = messages.MessageCache('jazzy', '3.11', os.path.join(ROOT, 'messages'),
-                                  os.path.join(ROOT, 'requirements', 'run.lock'))
+    cache = messages.MessageCache(
+        'jazzy', '3.11', os.path.join(ROOT, 'messages'), [os.path.join(ROOT, 'requirements', 'run.lock')]
+    )
     cache.write(packed(b'whole'))
     assert cache.read() is None and 'not cached' in capsys.readouterr().out
 
 
 def test_the_archive_has_another_name_when_python_or_a_definition_differs(cache, tmp_path):
     import shutil
-    lock = os.path.join(ROOT, 'requirements', 'run.lock')
+
+    lock = [os.path.join(ROOT, 'requirements', 'run.lock')]
     shutil.copytree(os.path.join(ROOT, 'messages'), str(tmp_path / 'messages'))
     with open(str(tmp_path / 'messages/hri_msgs/msg/IdsList.msg'), 'a') as file:
         file.write('uint8 more\n')
-    others = [messages.MessageCache('jazzy', '3.12', os.path.join(ROOT, 'messages'), lock).path,
-              messages.MessageCache('kilted', '3.11', os.path.join(ROOT, 'messages'), lock).path,
-              messages.MessageCache('jazzy', '3.11', str(tmp_path / 'messages'), lock).path]
+    others = [
+        messages.MessageCache('jazzy', '3.12', os.path.join(ROOT, 'messages'), lock).path,
+        messages.MessageCache('kilted', '3.11', os.path.join(ROOT, 'messages'), lock).path,
+        messages.MessageCache('jazzy', '3.11', str(tmp_path / 'messages'), lock).path,
+    ]
     assert len({cache.path, *others}) == 4
 
 
@@ -153,14 +179,18 @@ def prefix_with(folder, *names):
     return str(folder)
 
 
-@pytest.mark.parametrize('distribution, packages, own, expected', [
-    ('jazzy', ['rclpy'], False, 'jazzy'),
-    ('', ['rclpy'], False, None),
-    ('jazzy', ['std_msgs'], False, None),
-    ('jazzy', ['rclpy'], True, None),
-])
-def test_a_ros_installation_is_found_when_it_is_sourced_and_foreign(tmp_path, monkeypatch, distribution, packages, own,
-                                                                    expected):
+@pytest.mark.parametrize(
+    'distribution, packages, own, expected',
+    [
+        ('jazzy', ['rclpy'], False, 'jazzy'),
+        ('', ['rclpy'], False, None),
+        ('jazzy', ['std_msgs'], False, None),
+        ('jazzy', ['rclpy'], True, None),
+    ],
+)
+def test_a_ros_installation_is_found_when_it_is_sourced_and_foreign(
+    tmp_path, monkeypatch, distribution, packages, own, expected
+):
     venv = tmp_path / '.venv'
     prefix = prefix_with(venv / 'inner' if own else tmp_path / 'opt', *packages)
     monkeypatch.setenv('ROS_DISTRO', distribution)
@@ -170,11 +200,14 @@ def test_a_ros_installation_is_found_when_it_is_sourced_and_foreign(tmp_path, mo
 
 
 @pytest.mark.parametrize('with_ros', [False, True])
-def test_another_checkout_s_environment_is_named_and_left_aside_when_it_is_sourced(tmp_path, monkeypatch, capsys,
-                                                                                   with_ros):
+def test_another_checkout_s_environment_is_named_and_left_aside_when_it_is_sourced(
+    tmp_path, monkeypatch, capsys, with_ros
+):
     other = tmp_path / 'other' / '.venv'
-    prefixes = [prefix_with(other / 'overlay' / 'install' / 'facial_emotion_ros', 'facial_emotion_ros'),
-                prefix_with(other, 'rclpy')] + ([prefix_with(tmp_path / 'opt', 'rclpy')] if with_ros else [])
+    prefixes = [
+        prefix_with(other / 'overlay' / 'install' / 'facial_emotion_ros', 'facial_emotion_ros'),
+        prefix_with(other, 'rclpy'),
+    ] + ([prefix_with(tmp_path / 'opt', 'rclpy')] if with_ros else [])
     state.State(str(other)).write(base='of another checkout')
     monkeypatch.setenv('ROS_DISTRO', 'jazzy')
     monkeypatch.setenv('AMENT_PREFIX_PATH', os.pathsep.join(prefixes))
@@ -192,17 +225,31 @@ def test_another_checkout_s_environment_is_named_and_left_aside_when_it_is_sourc
 
 def interpreter(**changes):
     """Describe a Python that has everything, with changes."""
-    return system.Interpreter(dict(dict(executable='/usr/bin/python3.11', version=[3, 11, 2], venv=True, headers=True,
-                                        implementation='cpython', rclpy=None), **changes))
+    return system.Interpreter(
+        dict(
+            dict(
+                executable='/usr/bin/python3.11',
+                version=[3, 11, 2],
+                venv=True,
+                headers=True,
+                implementation='cpython',
+                rclpy=None,
+            ),
+            **changes,
+        )
+    )
 
 
-@pytest.mark.parametrize('changes, needs_compiler, expected', [
-    ({}, False, []),
-    ({'venv': False}, False, ['python3.11-venv']),
-    ({'headers': False}, False, []),
-    ({'headers': False}, True, ['g++', 'python3.11-dev']),
-    ({}, True, ['g++']),
-])
+@pytest.mark.parametrize(
+    'changes, needs_compiler, expected',
+    [
+        ({}, False, []),
+        ({'venv': False}, False, ['python3.11-venv']),
+        ({'headers': False}, False, []),
+        ({'headers': False}, True, ['g++', 'python3.11-dev']),
+        ({}, True, ['g++']),
+    ],
+)
 def test_missing_packages_are_named_when_something_is_absent(monkeypatch, tmp_path, changes, needs_compiler, expected):
     monkeypatch.setenv('PATH', str(tmp_path))
     monkeypatch.delenv('CXX', raising=False)
@@ -215,11 +262,14 @@ def script(folder, name, text='exit 0'):
     (folder / name).chmod(0o755)
 
 
-@pytest.mark.parametrize('there, expected', [
-    ((), ['chromium', 'chromium-driver']),
-    (('chromium',), ['chromium-driver']),
-    (('google-chrome', 'chromedriver'), []),
-])
+@pytest.mark.parametrize(
+    'there, expected',
+    [
+        ((), ['chromium', 'chromium-driver']),
+        (('chromium',), ['chromium-driver']),
+        (('google-chrome', 'chromedriver'), []),
+    ],
+)
 def test_the_browsers_packages_are_named_when_they_are_absent(monkeypatch, tmp_path, there, expected):
     for name in there:
         script(tmp_path, name)
@@ -247,4 +297,35 @@ def test_the_browser_is_installed_without_a_question_when_apt_is_there(monkeypat
     monkeypatch.setattr(system.os, 'geteuid', lambda: 0)
     assert system.install_browser(console.Progress(str(tmp_path / 'log'), 1)) == ''
     assert (tmp_path / 'asked').read_text().split() == [
-        'noninteractive', 'install', '-y', '--no-install-recommends', 'chromium', 'chromium-driver']
+        'noninteractive',
+        'install',
+        '-y',
+        '--no-install-recommends',
+        'chromium',
+        'chromium-driver',
+    ]
+
+
+def test_the_tests_packages_are_installed_again_when_their_lock_changed_meanwhile(tmp_path, monkeypatch):
+    shutil.copytree(os.path.join(ROOT, 'requirements'), str(tmp_path / 'requirements'))
+
+    class Pip:
+        """Somebody pulls another lock while it is at work."""
+
+        def __init__(self, *_):
+            pass
+
+        def install_entries(self, path, **_):
+            with open(path, 'a') as lock:
+                lock.write('\n')
+
+        def install_torch(self, _):
+            return ''
+
+    monkeypatch.setattr(setup_main, 'ROOT', str(tmp_path))
+    monkeypatch.setattr(setup_main, 'Installer', Pip)
+    monkeypatch.setattr(system, 'install_browser', lambda progress: '')
+    setup = setup_main.Setup(str(tmp_path), True, None)
+    setup.progress = console.Progress(str(tmp_path / 'log'), 3)
+    setup._install_tests()
+    assert setup.state.read()['tests'] not in (state.BEGUN, state.tests_key(str(tmp_path), setup_main.TEST_LOCKS))

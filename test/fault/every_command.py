@@ -1,7 +1,7 @@
 """Run workstation commands one after the other in this process, then stay until interrupted, as a library might wait.
 
-python every_command.py DONE.txt COMMANDS.json: a list of [module of facial_emotion_ros.commands, its arguments].
-The exit status is 0 if that of each command was; DONE.txt is written when the last one is over.
+python every_command.py COMMANDS.json: a list of [module of facial_emotion_ros.cli, its arguments].
+The exit status is 0 if that of each command was; it says when the last one is over.
 """
 
 import importlib
@@ -20,7 +20,7 @@ def run(name, arguments):
     """
     began = time.monotonic()
     try:
-        status = importlib.import_module('facial_emotion_ros.commands.' + name).main(arguments)
+        status = importlib.import_module('facial_emotion_ros.cli.' + name).main(arguments)
     except Exception:
         traceback.print_exc()
         status = 1
@@ -29,22 +29,21 @@ def run(name, arguments):
 
 
 def evaluate_and_stay(*arguments):
-    """Evaluate a recording, say so by a file, and keep the process for good."""
-    from facial_emotion_ros.bag_evaluation.evaluate import evaluate_bag
+    """Evaluate a recording, say so in the log that RAY_LOG names, and keep the process for good."""
+    from facial_emotion_ros.recordings.evaluation.evaluate import evaluate_bag
+
     evaluate_bag(*arguments)
-    with open(os.environ['DONE'], 'w'):
-        pass
+    with open(os.environ['RAY_LOG'], 'a') as log:
+        log.write('evaluated\n')
     while True:
         time.sleep(1)
 
 
 if __name__ == '__main__':
-    done, plan = sys.argv[1:]
-    with open(plan) as file:
+    with open(sys.argv[1]) as file:
         statuses = [run(name, arguments) for name, arguments in json.load(file)]
     # Commands have handlers of their own.
     signal.signal(signal.SIGINT, lambda *_: sys.exit(any(statuses)))
-    with open(done, 'w'):
-        pass
+    print('all are over', flush=True)
     while True:
         signal.pause()

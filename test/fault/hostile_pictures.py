@@ -30,20 +30,20 @@ def progressive(width, height, scans, subsampled=True):
     sampling = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420 if subsampled else cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444
     small = sized(jpeg(cv2.IMWRITE_JPEG_PROGRESSIVE, 1, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, sampling), width, height)
     start = small.index(b'\xff\xda')
-    first = small[:re.compile(b'\xff[\x01-\xfe]').search(small, start + 14).start()]
+    first = small[: re.compile(b'\xff[\x01-\xfe]').search(small, start + 14).start()]
     return first + EMPTY_CODE + EMPTY_SCAN * (scans - 1) + END
 
 
 def sized(data, width, height):
     """Return a JPEG file whose frame header claims another size."""
     place = re.search(b'\xff[\xc0\xc1\xc2]', data).start()
-    return data[:place + 5] + struct.pack('>HH', height, width) + data[place + 9:]
+    return data[: place + 5] + struct.pack('>HH', height, width) + data[place + 9 :]
 
 
 def frame_of(data):
     """Return the frame header of a JPEG file, with its marker."""
     place = re.search(b'\xff[\xc0\xc1\xc2]', data).start()
-    return data[place:place + 2 + struct.unpack('>H', data[place + 2:place + 4])[0]]
+    return data[place : place + 2 + struct.unpack('>H', data[place + 2 : place + 4])[0]]
 
 
 def hidden(width, height, marker=0x00):
@@ -53,7 +53,7 @@ def hidden(width, height, marker=0x00):
     place = small.index(frame_of(small))
     comment = b'\xff\xfe' + struct.pack('>H', len(decoy) + 2)  # for libjpeg the decoy is a comment's text
     wrapped = bytes([0xFF, marker]) + struct.pack('>H', len(real) + len(comment) + 2) + real + comment
-    return small[:place] + wrapped + decoy + small[place + len(decoy):]
+    return small[:place] + wrapped + decoy + small[place + len(decoy) :]
 
 
 def chunk(kind, content):
@@ -81,8 +81,7 @@ def png(width, height, depth=8, colours=2, interlaced=False, more=b'', whole=Tru
             left -= 1 << 20
     packed.append(packer.flush())
     header = struct.pack('>IIBBBBB', width, height, depth, colours, 0, 0, interlaced)
-    return (b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', header) + more + chunk(b'IDAT', b''.join(packed))
-            + chunk(b'IEND', b''))
+    return b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', header) + more + chunk(b'IDAT', b''.join(packed)) + chunk(b'IEND', b'')
 
 
 def text_bomb(count, length=7900000):

@@ -5,13 +5,27 @@ import array
 HUGE = (1 << 32) - 1
 HEIGHT, WIDTH = 8, 8
 #: encoding -> (bytes of a pixel in the rows of the image itself, bytes of colour behind those as a share of them)
-LAYOUTS = dict([(name, (3, 0)) for name in ('bgr8', 'rgb8', '8UC3')]
-               + [(name, (4, 0)) for name in ('bgra8', 'rgba8')]
-               + [(name, (2, 0)) for name in ('mono16', 'uyvy', 'yuv422', 'yuyv', 'yuv422_yuy2', 'bayer_rggb16',
-                                              'bayer_bggr16', 'bayer_gbrg16', 'bayer_grbg16')]
-               + [(name, (6, 0)) for name in ('bgr16', 'rgb16')]
-               + [(name, (1, 0)) for name in ('mono8', 'bayer_rggb8', 'bayer_bggr8', 'bayer_gbrg8', 'bayer_grbg8')]
-               + [('nv12', (1, 0.5)), ('nv21', (1, 0.5)), ('nv24', (1, 2))])
+LAYOUTS = dict(
+    [(name, (3, 0)) for name in ('bgr8', 'rgb8', '8UC3')]
+    + [(name, (4, 0)) for name in ('bgra8', 'rgba8')]
+    + [
+        (name, (2, 0))
+        for name in (
+            'mono16',
+            'uyvy',
+            'yuv422',
+            'yuyv',
+            'yuv422_yuy2',
+            'bayer_rggb16',
+            'bayer_bggr16',
+            'bayer_gbrg16',
+            'bayer_grbg16',
+        )
+    ]
+    + [(name, (6, 0)) for name in ('bgr16', 'rgb16')]
+    + [(name, (1, 0)) for name in ('mono8', '8UC1', 'bayer_rggb8', 'bayer_bggr8', 'bayer_gbrg8', 'bayer_grbg8')]
+    + [('nv12', (1, 0.5)), ('nv21', (1, 0.5)), ('nv24', (1, 2))]
+)
 
 
 def fields(encoding, height=HEIGHT, width=WIDTH, padding=0):
@@ -21,8 +35,14 @@ def fields(encoding, height=HEIGHT, width=WIDTH, padding=0):
     """
     octets, more = LAYOUTS[encoding]
     step = width * octets + padding
-    return {'encoding': encoding, 'height': height, 'width': width, 'step': step, 'is_bigendian': 0,
-            'data': array.array('B', b'\x80' * int(height * step * (1 + more)))}
+    return {
+        'encoding': encoding,
+        'height': height,
+        'width': width,
+        'step': step,
+        'is_bigendian': 0,
+        'data': array.array('B', b'\x80' * int(height * step * (1 + more))),
+    }
 
 
 def malformed():
@@ -35,16 +55,23 @@ def malformed():
         good = fields(encoding)
         data, step = good['data'], good['step']
         wrongs = [
-            ('step one too small', {'step': step - 1, 'data': data[:int(HEIGHT * (step - 1) * (1 + more))]}),
-            ('step 0', {'step': 0}), ('step 0 and no bytes', {'step': 0, 'data': data[:0]}),
-            ('step too large for the bytes', {'step': step + 1}), ('step huge', {'step': HUGE}),
+            ('step one too small', {'step': step - 1, 'data': data[: int(HEIGHT * (step - 1) * (1 + more))]}),
+            ('step 0', {'step': 0}),
+            ('step 0 and no bytes', {'step': 0, 'data': data[:0]}),
+            ('step too large for the bytes', {'step': step + 1}),
+            ('step huge', {'step': HUGE}),
             ('step that overflows to the right length', {'step': step + (1 << 32) // HEIGHT}),
-            ('one byte short', {'data': data[:-1]}), ('one byte too many', {'data': data + data[:1]}),
-            ('no bytes', {'data': data[:0]}), ('one row', {'data': data[:step]}),
-            ('height 0', {'height': 0}), ('width 0', {'width': 0}), ('nothing at all', {
-                'height': 0, 'width': 0, 'step': 0, 'data': data[:0]}),
-            ('height one more', {'height': HEIGHT + 1}), ('width one more', {'width': WIDTH + 1}),
-            ('height huge', {'height': HUGE}), ('width huge', {'width': HUGE}),
+            ('one byte short', {'data': data[:-1]}),
+            ('one byte too many', {'data': data + data[:1]}),
+            ('no bytes', {'data': data[:0]}),
+            ('one row', {'data': data[:step]}),
+            ('height 0', {'height': 0}),
+            ('width 0', {'width': 0}),
+            ('nothing at all', {'height': 0, 'width': 0, 'step': 0, 'data': data[:0]}),
+            ('height one more', {'height': HEIGHT + 1}),
+            ('width one more', {'width': WIDTH + 1}),
+            ('height huge', {'height': HUGE}),
+            ('width huge', {'width': HUGE}),
             ('all huge', {'height': HUGE, 'width': HUGE, 'step': HUGE}),
         ]
         if encoding.endswith('16'):

@@ -6,8 +6,8 @@ from functools import partial
 
 import pytest
 
-from facial_emotion_ros.compressed_image import decode_compressed
-from facial_emotion_ros.errors import BadImage
+from facial_emotion_ros.core.errors import BadImage
+from facial_emotion_ros.perception.compressed_image import decode_compressed
 from hostile_pictures import attacks, costly
 
 #: What a node may take besides what it has when it answers small images: a decoder's 0.6 GB, and the picture itself.
@@ -16,7 +16,7 @@ MORE_MEMORY_MIB = 1200
 
 @pytest.mark.parametrize('data', [pytest.param(data, id=what) for what, data in attacks()])
 def test_an_attack_is_refused_before_it_is_decoded(data, monkeypatch):
-    monkeypatch.setattr('facial_emotion_ros.compressed_image.cv2.imdecode', None)
+    monkeypatch.setattr('facial_emotion_ros.perception.compressed_image.cv2.imdecode', None)
     with pytest.raises(BadImage, match='expected .*, got'):
         decode_compressed(data)
 
@@ -47,14 +47,21 @@ def test_the_node_answers_the_next_image_when_a_picture_attacks_it(start_node, p
         last = camera.shoot()
         counts['received'] += 1
         counts['processed'] += 1
-        peer.wait(lambda last=last: heard[-1].header == last, 'the answer to a good image after ' + what,
-                  timeout_s=2.0 if long_form else 20.0)
+        peer.wait(
+            lambda last=last: heard[-1].header == last,
+            'the answer to a good image after ' + what,
+            timeout_s=2.0 if long_form else 20.0,
+        )
         assert [face.results[0].hypothesis.class_id for face in heard[-1].detections] == ['happy'], what
     taken_mib = memory_mib(node.process, 'VmHWM') - held_mib
     assert taken_mib < MORE_MEMORY_MIB
     assert 'Insufficient memory' not in node.output() and 'Traceback' not in node.output()
     assert health.parts()['input'].level in (DiagnosticStatus.OK, DiagnosticStatus.WARN)
     if long_form:
-        promise('a hostile picture never stops the node', '%d refused, %d answered, a good image after each, at most '
-                '%.0f MiB more memory' % (counts['bad'], counts['processed'] - before['processed'], taken_mib),
-                bound='2 s; %d MiB' % MORE_MEMORY_MIB, n='%d pictures' % (counts['received'] - before['received']))
+        promise(
+            'a hostile picture never stops the node',
+            '%d refused, %d answered, a good image after each, at most '
+            '%.0f MiB more memory' % (counts['bad'], counts['processed'] - before['processed'], taken_mib),
+            bound='2 s; %d MiB' % MORE_MEMORY_MIB,
+            n='%d pictures' % (counts['received'] - before['received']),
+        )

@@ -21,14 +21,14 @@ from rcl_interfaces.srv import (
     SetParametersAtomically,
 )
 from rclpy.parameter import Parameter as NodeParameter
+from ros_processes import node_command
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image
 from std_srvs.srv import SetBool
 from vision_msgs.msg import Detection2DArray
 
-from conftest import node_command
 from graph_peer import change_to, image_fields, quality, scene
-from test_humans_input import FaceFinder, face_crop
+from test_hri_input import FaceFinder, face_crop
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 MIB = 2048
@@ -44,7 +44,7 @@ def limited_node(shared_process, start):
 
     def launch(**parameters):
         words = node_command(**parameters)
-        node = start(os.path.join(HERE, 'limited_node.py'), MIB, *words[words.index('--ros-args'):])
+        node = start(os.path.join(HERE, 'limited_node.py'), MIB, *words[words.index('--ros-args') :])
         node.wait_for('Active: ', timeout_s=60.0)
         return node
 
@@ -78,8 +78,9 @@ class Attacks:
         self.peer.wait(lambda: self.value(counter) >= 0, 'counters before ' + what)
         before, began_s = self.value(counter), time.monotonic()
         attack()
-        self.peer.wait(lambda: self.value(counter) >= before + least, '%s to count %s' % (counter, what),
-                       timeout_s=40.0, each=each)
+        self.peer.wait(
+            lambda: self.value(counter) >= before + least, '%s to count %s' % (counter, what), timeout_s=40.0, each=each
+        )
         counted_s = time.monotonic()
         self.longest_s = max(self.longest_s, counted_s - began_s)
         self._answer()
@@ -95,16 +96,21 @@ class Attacks:
         assert len(longest) < 1000, longest[:300]
         assert 'Traceback' not in self.node.output(), self.node.output()[:3000]
         if long_form:
-            promise(row, 'answered at most %.2f s after an attack was counted, which took %.2f s at most; memory at '
-                    'most %d MiB' % (self.slowest_s, self.longest_s, peak_mib), bound='%g s, %d MiB' % (ANSWER_S, MIB),
-                    n='%d attacks' % self.number)
+            promise(
+                row,
+                'answered at most %.2f s after an attack was counted, which took %.2f s at most; memory at '
+                'most %d MiB' % (self.slowest_s, self.longest_s, peak_mib),
+                bound='%g s, %d MiB' % (ANSWER_S, MIB),
+                n='%d attacks' % self.number,
+            )
             assert self.slowest_s < ANSWER_S
 
 
 def requests(count):
     """Return what is asked of each parameter service: (type, name, request with so many entries)."""
-    settings = [Parameter(name='input.timeout_s', value=ParameterValue(type=ParameterType.PARAMETER_DOUBLE,
-                                                                       double_value=2.0))] * count
+    settings = [
+        Parameter(name='input.timeout_s', value=ParameterValue(type=ParameterType.PARAMETER_DOUBLE, double_value=2.0))
+    ] * count
     names = ['inference.precision'] * count
     return [
         (SetParameters, 'set_parameters', SetParameters.Request(parameters=settings)),
@@ -112,7 +118,8 @@ def requests(count):
         (GetParameters, 'get_parameters', GetParameters.Request(names=names)),
         (GetParameterTypes, 'get_parameter_types', GetParameterTypes.Request(names=names)),
         (DescribeParameters, 'describe_parameters', DescribeParameters.Request(names=names)),
-        (ListParameters, 'list_parameters', ListParameters.Request(prefixes=names))]
+        (ListParameters, 'list_parameters', ListParameters.Request(prefixes=names)),
+    ]
 
 
 def entries(response):
@@ -130,16 +137,22 @@ def test_the_next_image_is_answered_when_one_message_or_request_holds_too_much(l
 
     def answer():
         shot = []
-        peer.wait(lambda: [message for message in heard if message.header in shot], 'an answer', timeout_s=40.0,
-                  each=lambda: shot.append(camera.shoot()))
+        peer.wait(
+            lambda: [message for message in heard if message.header in shot],
+            'an answer',
+            timeout_s=40.0,
+            each=lambda: shot.append(camera.shoot()),
+        )
         heard.clear()
 
     attacks = Attacks(node, peer, answer)
     for service, name, request in requests(100000 if long_form else 5000):
-        future = peer.client(service, '/emotion_node/' + name).call_async(request)
-        attacks.run(name, 'refused_requests', 1, lambda: None)
-        told = entries(peer.wait(future.result, 'an answer of ' + name, timeout_s=40.0))
-        assert not told or [result.successful for result in told] == [False] and 'at most' in told[0].reason, told
+        client, futures = peer.client(service, '/emotion_node/' + name), []
+        attacks.run(name, 'refused_requests', 1, lambda: futures.append(client.call_async(request)))  # noqa: B023
+        reported = entries(peer.wait(futures[0].result, 'an answer of ' + name, timeout_s=40.0))
+        assert (
+            not reported or [result.successful for result in reported] == [False] and 'at most' in reported[0].reason
+        ), reported
     assert 'Refused a request of set_parameters: expected 1000 entries at most' in node.output()
     assert peer.set_parameter(NodeParameter('input.timeout_s', value=2.5)).successful, 'a modest request is refused'
     many = 10000000 if long_form else 1000000
@@ -170,12 +183,16 @@ def test_the_log_stays_short_and_useful_when_requests_and_clocks_come_in_floods(
         heard.clear()
         peer.wait(lambda: camera.answers(heard), 'an answer after a bad image', each=camera.shoot)
         assert peer.change_state('deactivate') and peer.change_state('activate')
-        told = health.told()
-        peer.wait(lambda told=told: health.told() > told + 1, 'new counters')
+        reported = health.reported()
+        peer.wait(lambda reported=reported: health.reported() > reported + 1, 'new counters')
     assert 'Dropped an image: expected a step' in node.output()
     peer.first_answer(camera, heard, health)
-    flood(peer, SetBool, '/emotion_node/enable',
-          [SetBool.Request(data=bool(turn % 2)) for turn in range(5000 if long_form else 300)])
+    flood(
+        peer,
+        SetBool,
+        '/emotion_node/enable',
+        [SetBool.Request(data=bool(turn % 2)) for turn in range(5000 if long_form else 300)],
+    )
     for wrong in ('configure', 10, 99):
         flood(peer, ChangeState, '/emotion_node/change_state', [change_to(wrong)] * (1000 if long_form else 60))
     assert peer.state() == 'active'
@@ -190,8 +207,9 @@ def test_the_log_stays_short_and_useful_when_requests_and_clocks_come_in_floods(
         clock.publish(message)
 
     least = 1000 if long_form else 50
-    peer.wait(lambda: int(health.values('input')['clock_jumps']) >= least, 'jumps', timeout_s=120.0, each=jump,
-              every_s=0.005)
+    peer.wait(
+        lambda: int(health.values('input')['clock_jumps']) >= least, 'jumps', timeout_s=120.0, each=jump, every_s=0.005
+    )
     assert peer.set_parameter(NodeParameter('use_sim_time', value=False)).successful
     heard.clear()
     peer.wait(lambda: camera.answers(heard), 'an answer after the jumps', each=camera.shoot)
@@ -206,9 +224,10 @@ def flood(peer, service_type, name, requests_in_turn):
     """Send requests and wait for the answers, a few at a time: the middleware keeps ten of a client, and drops more."""
     client = peer.client(service_type, name)
     for begin in range(0, len(requests_in_turn), 8):
-        futures = [client.call_async(request) for request in requests_in_turn[begin:begin + 8]]
-        peer.wait(lambda futures=futures: all(future.done() for future in futures), 'the answers of ' + name,
-                  timeout_s=60.0)
+        futures = [client.call_async(request) for request in requests_in_turn[begin : begin + 8]]
+        peer.wait(
+            lambda futures=futures: all(future.done() for future in futures), 'the answers of ' + name, timeout_s=60.0
+        )
     peer.node.destroy_client(client)
 
 
@@ -221,23 +240,49 @@ def test_good_faces_are_read_when_a_list_or_a_crop_of_others_is_hostile(limited_
 
     def answer():
         heard.clear()
-        peer.wait(lambda: heard and heard[-1].expression == 'happy', 'an expression', timeout_s=40.0,
-                  each=lambda: finder.shoot('ayqwe'))
+        peer.wait(
+            lambda: heard and heard[-1].expression == 'happy',
+            'an expression',
+            timeout_s=40.0,
+            each=lambda: finder.shoot('ayqwe'),
+        )
 
     attacks = Attacks(node, peer, answer)
     many = ['f%d' % number for number in range(20000 if long_form else 1500)]
-    attacks.run('a long list', 'refused_ids', len(many) - 7, lambda: peer.wait(
-        lambda: followed(peer) == 7, 'as many faces as are allowed', each=lambda: finder.shoot(
-            'ayqwe', *many, crops=False), every_s=1.0))
-    attacks.run('ids beside good ones', 'refused_ids', 3, lambda: peer.wait(
-        lambda: newcomer, 'a new face', each=lambda: finder.shoot('n' * 300, 'bnewq', 'ü', '')))
+    attacks.run(
+        'a long list',
+        'refused_ids',
+        len(many) - 7,
+        lambda: peer.wait(
+            lambda: followed(peer) == 7,
+            'as many faces as are allowed',
+            each=lambda: finder.shoot('ayqwe', *many, crops=False),
+            every_s=1.0,
+        ),
+    )
+    attacks.run(
+        'ids beside good ones',
+        'refused_ids',
+        3,
+        lambda: peer.wait(lambda: newcomer, 'a new face', each=lambda: finder.shoot('n' * 300, 'bnewq', 'ü', '')),
+    )
     odd = 500 if long_form else 30
-    attacks.run('odd lists', 'refused_ids', odd, lambda: None, each=lambda: [
-        finder.shoot('ayqwe', '%d %s' % (turn, 'x' * 1000), crops=False) for turn in range(odd)])
+    attacks.run(
+        'odd lists',
+        'refused_ids',
+        odd,
+        lambda: None,
+        each=lambda: [finder.shoot('ayqwe', '%d %s' % (turn, 'x' * 1000), crops=False) for turn in range(odd)],
+    )
     for height, width in ((1, 20000), (20000, 1), (8, 4097)) + (((4500, 4500),) if long_form else ()):
         fields = image_fields(np.zeros((height, width, 3), np.uint8))
-        attacks.run('a crop of %d x %d' % (width, height), 'bad', 1, lambda: None,
-                    each=lambda fields=fields: strips.publish(Image(**fields)))
+        attacks.run(
+            'a crop of %d x %d' % (width, height),
+            'bad',
+            1,
+            lambda: None,
+            each=lambda fields=fields: strips.publish(Image(**fields)),
+        )
     assert 0 < node.output().count('[WARN]') < 30, node.output()
     attacks.finish(promise, 'one message never stops the node: lists and crops of faces', long_form)
 
@@ -257,19 +302,29 @@ def test_crops_do_not_pile_up_when_each_list_has_other_faces(shared_process, sta
     shared_process[1]()
     set_pace(tmp_path, 'real')
     words = node_command(input__mode='humans', input__lazy=False)
-    node = start(os.path.join(os.path.dirname(HERE), 'soak', 'paced_node.py'), tmp_path,
-                 *words[words.index('--ros-args'):])
+    node = start(
+        os.path.join(os.path.dirname(HERE), 'soak', 'paced_node.py'), tmp_path, *words[words.index('--ros-args') :]
+    )
     node.wait_for('Active: ', timeout_s=60.0)
     health, ids = peer.health(), ['f%d' % number for number in range(6)]
     finder = FaceFinder(peer.node, **dict.fromkeys(ids, face_crop()))
-    peer.wait(lambda: health.counts() and all(each.get_subscription_count() for each in finder.crops.values()),
-              'subscriptions', each=lambda: finder.shoot(*ids, crops=False))
+    peer.wait(
+        lambda: health.counts() and all(each.get_subscription_count() for each in finder.crops.values()),
+        'subscriptions',
+        each=lambda: finder.shoot(*ids, crops=False),
+    )
     set_pace(tmp_path, 'hang')
-    peer.wait(lambda: health.counts()['waiting'] == len(ids) - 1 or health.counts()['waiting'] == len(ids),
-              'crops that wait', each=lambda: finder.shoot(*ids))
+    peer.wait(
+        lambda: health.counts()['waiting'] == len(ids) - 1 or health.counts()['waiting'] == len(ids),
+        'crops that wait',
+        each=lambda: finder.shoot(*ids),
+    )
     before = health.counts()
-    peer.wait(lambda: health.counts()['waiting'] == 0, 'the crops of faces that nobody lists to be dropped',
-              each=lambda: finder.shoot('somebody_else'))
+    peer.wait(
+        lambda: health.counts()['waiting'] == 0,
+        'the crops of faces that nobody lists to be dropped',
+        each=lambda: finder.shoot('somebody_else'),
+    )
     assert health.counts()['expired'] - before['expired'] == before['waiting'], health.counts()
     set_pace(tmp_path, 'real')
     peer.wait(health.settled, 'balanced counters')

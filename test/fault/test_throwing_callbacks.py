@@ -1,4 +1,4 @@
-"""Any callback may throw: it costs its own work and is told by one traceback, and the node goes on."""
+"""Any callback may raise: it costs its own work and one traceback, and the node continues."""
 
 import itertools
 import os
@@ -37,8 +37,10 @@ class Operator:
         for _ in range(8):
             # A transition whose caller got no answer may be under way still.
             states = []
-            self._peer.wait(lambda states=states: states.append(self._peer.state()) or states[-1] in STATES,
-                            'the end of a transition')
+            self._peer.wait(
+                lambda states=states: states.append(self._peer.state()) or states[-1] in STATES,
+                'the end of a transition',
+            )
             now, wanted = STATES.index(states[-1]), STATES.index(state)
             if now == wanted:
                 return
@@ -48,8 +50,9 @@ class Operator:
 
     def cycle(self, transition):
         """Go through a transition until it has thrown."""
-        before = {'configure': 'unconfigured', 'activate': 'inactive', 'deactivate': 'active',
-                  'cleanup': 'inactive'}[transition]
+        before = {'configure': 'unconfigured', 'activate': 'inactive', 'deactivate': 'active', 'cleanup': 'inactive'}[
+            transition
+        ]
         for _ in range(TRIES):
             if self.thrown(transition):
                 return
@@ -69,25 +72,45 @@ class Operator:
 
 
 def check_throwing(node, peer):
-    """Provoke every point, and assert that the node has told each one once and works."""
+    """Provoke every point, and assert that the node logs each once and works."""
     operator, camera, health = Operator(node, peer), peer.camera(), peer.health()
     heard = peer.listen(Detection2DArray, 'detections')
     for transition in TRANSITIONS:
         operator.cycle(transition)
-    operator.call('parameter', SetParameters, '/emotion_node/set_parameters', SetParameters.Request(
-        parameters=[Parameter('input.max_age_s', value=60.0).to_parameter_msg()]))
+    operator.call(
+        'parameter',
+        SetParameters,
+        '/emotion_node/set_parameters',
+        SetParameters.Request(parameters=[Parameter('input.max_age_s', value=60.0).to_parameter_msg()]),
+    )
     operator.bring('active')
     # Each turn of simulated time on or off is a jump of the clock.
-    operator.call('jump', SetParameters, '/emotion_node/set_parameters', *(SetParameters.Request(
-        parameters=[Parameter('use_sim_time', value=value).to_parameter_msg()]) for value in (True, False)))
+    operator.call(
+        'jump',
+        SetParameters,
+        '/emotion_node/set_parameters',
+        *(
+            SetParameters.Request(parameters=[Parameter('use_sim_time', value=value).to_parameter_msg()])
+            for value in (True, False)
+        ),
+    )
     operator.call('enable', SetBool, '/emotion_node/enable', SetBool.Request(data=True))
-    peer.wait(lambda: all(operator.thrown(point) for point in POINTS), 'every point to throw', timeout_s=120.0,
-              each=camera.shoot, every_s=0.05)
-    shot, told = [], health.told()
-    peer.wait(lambda: [message for message in heard if message.header in shot], 'an answer',
-              each=lambda: shot.append(camera.shoot()), every_s=0.5)
+    peer.wait(
+        lambda: all(operator.thrown(point) for point in POINTS),
+        'every point to throw',
+        timeout_s=120.0,
+        each=camera.shoot,
+        every_s=0.05,
+    )
+    shot, reported = [], health.reported()
+    peer.wait(
+        lambda: [message for message in heard if message.header in shot],
+        'an answer',
+        each=lambda: shot.append(camera.shoot()),
+        every_s=0.5,
+    )
     counts = peer.counts_from_now(health)
-    assert health.told() > told and peer.state() == 'active'
+    assert health.reported() > reported and peer.state() == 'active'
     assert counts['failed'] <= len(WORKER) and counts['bad'] == 0
     assert [operator.thrown(point) for point in POINTS] == [1] * len(POINTS), node.output()
     assert node.output().count('Traceback (most') == len(POINTS), node.output()
@@ -95,26 +118,38 @@ def check_throwing(node, peer):
 
 
 @pytest.mark.timeout(3600)
-def test_the_node_goes_on_and_tells_it_once_when_any_callback_throws(start_faulty, peer, long_form, promise):
+def test_the_node_goes_on_and_logs_it_once_when_any_callback_throws(start_faulty, peer, long_form, promise):
     cases = LONG if long_form else [('OSError', 1)]
     for kind, call in cases:
         node = start_faulty(
-            os.path.join(HERE, 'throwing_node.py'), kind, call, '--ros-args', '-p', 'diagnostics.period_s:=0.1', '-p',
-            'autostart:=false', '-p', 'input.lazy:=false')
+            os.path.join(HERE, 'throwing_node.py'),
+            kind,
+            call,
+            *'--ros-args -p diagnostics.period_s:=0.1 -p autostart:=false -p input.lazy:=false'.split(),
+        )
         check_throwing(node, peer)
         status, _ = node.end()
         assert status == 0, node.output()
     if long_form:
-        promise('any callback may throw', '%d faults, each told by one traceback; answers and diagnostics went on' % (
-            len(cases) * len(POINTS)), bound='one traceback each, no death',
-            n='%d points x 3 kinds x first and hundredth call' % len(POINTS))
+        promise(
+            'any callback may throw',
+            '%d faults, each logged with one traceback; answers and diagnostics went on' % (len(cases) * len(POINTS)),
+            bound='one traceback each, no death',
+            n='%d points x 3 kinds x first and hundredth call' % len(POINTS),
+        )
 
 
 def test_the_node_can_be_configured_again_when_releasing_after_an_error_fails_in_several_steps(start_faulty, peer):
-    node = start_faulty(os.path.join(HERE, 'throwing_node.py'), 'RuntimeError', 'activate:1,deactivate:1,cleanup:1',
-                        '--ros-args', '-p', 'autostart:=false')
+    node = start_faulty(
+        os.path.join(HERE, 'throwing_node.py'),
+        'RuntimeError',
+        'activate:1,deactivate:1,cleanup:1',
+        '--ros-args',
+        '-p',
+        'autostart:=false',
+    )
     assert peer.change_state('configure') and not peer.change_state('activate')
     peer.wait_state('unconfigured')
-    told = [node.output().count('File "point_%s"' % point) for point in ('activate', 'deactivate', 'cleanup')]
-    assert told == [1, 1, 1], node.output()
+    reported = [node.output().count('File "point_%s"' % point) for point in ('activate', 'deactivate', 'cleanup')]
+    assert reported == [1, 1, 1], node.output()
     assert peer.change_state('configure') and peer.change_state('activate') and peer.state() == 'active'

@@ -9,11 +9,11 @@ import shutil
 import numpy as np
 import pytest
 
-from facial_emotion_ros.bundle_manifest import DIGEST, manifest_digest
-from facial_emotion_ros.emotions import EMOTIONS
-from facial_emotion_ros.errors import BadModel
-from facial_emotion_ros.esr_engine import EsrEngine
-from facial_emotion_ros.model_bundle import ModelBundle, embedded_bundle
+from facial_emotion_ros.core.emotions import EMOTIONS
+from facial_emotion_ros.core.errors import BadModel
+from facial_emotion_ros.emotion.esr import EsrEngine
+from facial_emotion_ros.inference.bundle_manifest import DIGEST, manifest_digest
+from facial_emotion_ros.inference.model_bundle import ModelBundle, embedded_bundle
 
 NAME = 'esr_9_ferplus'
 #: Protobuf of the import of ONNX's own operator set, with and without an empty domain, less its version.
@@ -142,20 +142,50 @@ def escape(copy, draw):
         os.remove(copy.model)
         os.symlink(outside, copy.model)
         return 'link that leaves the bundle'
-    copy.say('model.file', draw.choice([
-        '../%s/model.onnx' % os.path.basename(copy.folder), copy.model, '..', '.', './model.onnx', '/etc/passwd',
-        'a/../model.onnx', '..\\model.onnx', 'model.onnx\0', '~/model.onnx', '$HOME/model.onnx',
-        '../' * draw.randrange(1, 9) + 'model.onnx', 'file:model.onnx']))
+    copy.say(
+        'model.file',
+        draw.choice(
+            [
+                '../%s/model.onnx' % os.path.basename(copy.folder),
+                copy.model,
+                '..',
+                '.',
+                './model.onnx',
+                '/etc/passwd',
+                'a/../model.onnx',
+                '..\\model.onnx',
+                'model.onnx\0',
+                '~/model.onnx',
+                '$HOME/model.onnx',
+                '../' * draw.randrange(1, 9) + 'model.onnx',
+                'file:model.onnx',
+            ]
+        ),
+    )
     return 'plain file name'
 
 
 def other_manifest(copy, draw):
     """Leave out what a manifest must say, or say something impossible."""
-    field, wrong = draw.choice([
-        ('name', 7), ('version', ''), ('architecture', 'resnet'), ('model.sha256', '0' * 64), ('model.bytes', -1),
-        ('model.precision', 16), ('input.color', 'rgb'), ('input.size_px', 0), ('input.scale', 0),
-        ('input.margin', 'wide'), ('input.center_x', -1), ('outputs.logits.branches', 0),
-        ('outputs.affect.range', [0, 1]), ('outputs.logits.temperature', 0), ('licence.spdx', '')])
+    field, wrong = draw.choice(
+        [
+            ('name', 7),
+            ('version', ''),
+            ('architecture', 'resnet'),
+            ('model.sha256', '0' * 64),
+            ('model.bytes', -1),
+            ('model.precision', 16),
+            ('input.color', 'rgb'),
+            ('input.size_px', 0),
+            ('input.scale', 0),
+            ('input.margin', 'wide'),
+            ('input.center_x', -1),
+            ('outputs.logits.branches', 0),
+            ('outputs.affect.range', [0, 1]),
+            ('outputs.logits.temperature', 0),
+            ('licence.spdx', ''),
+        ]
+    )
     required = field != 'outputs.logits.temperature'
     copy.say(field, None if required and draw.random() < 0.5 else wrong)
     return field
@@ -163,28 +193,54 @@ def other_manifest(copy, draw):
 
 def other_number(copy, draw):
     """Change a number that may well be another one, as one flipped bit or a slip of the finger does."""
-    field, wrong = draw.choice([
-        ('input.margin', 1.67), ('input.margin', 9.17), ('input.center_y', 0.613), ('input.center_y', 0.913),
-        ('input.center_x', 0.61), ('input.level_eyes', False), ('input.via_px', 48), ('input.color', 'bgr'),
-        ('input.scale', 0.0049), ('outputs.logits.temperature', 0.9624), ('outputs.logits.offsets', [0, 9] * 4)])
+    field, wrong = draw.choice(
+        [
+            ('input.margin', 1.67),
+            ('input.margin', 9.17),
+            ('input.center_y', 0.613),
+            ('input.center_y', 0.913),
+            ('input.center_x', 0.61),
+            ('input.level_eyes', False),
+            ('input.landmark_weight', 0.25),
+            ('input.via_px', 48),
+            ('input.color', 'bgr'),
+            ('input.scale', 0.0049),
+            ('outputs.logits.temperature', 0.9624),
+            ('outputs.logits.offsets', [0, 9] * 4),
+        ]
+    )
     copy.say(field, wrong, seal=False)
     return r'sha256 .*--accept-changes|from .* to '
 
 
 def other_network(copy, draw):
     """Promise inputs and outputs that the network does not have."""
-    field, wrong, words = draw.choice([
-        ('outputs.logits.branches', draw.choice([1, 3, 8, 10]), 'outputs .* expected'),
-        ('input.size_px', draw.choice([48, 63, 96]), 'failed on|outputs .* expected'),
-        ('input.name', 'faces', 'failed on'), ('outputs.logits.name', 'scores', 'failed on'),
-        ('outputs.affect.name', 'logits', 'outputs .* expected')])
+    field, wrong, words = draw.choice(
+        [
+            ('outputs.logits.branches', draw.choice([1, 3, 8, 10]), 'expected outputs'),
+            ('input.size_px', draw.choice([48, 63, 96]), 'failed on|expected outputs'),
+            ('input.name', 'faces', 'failed on'),
+            ('outputs.logits.name', 'scores', 'failed on'),
+            ('outputs.affect.name', 'logits', 'expected outputs'),
+        ]
+    )
     copy.say(field, wrong)
     return words
 
 
 #: kind -> how many of 33 mutants are of it.
-KINDS = {flip_a_bit: 5, zero_a_page: 3, cut_or_lengthen: 4, cut_and_sign: 2, other_labels: 4, other_opset: 3, escape: 3,
-         other_manifest: 3, other_number: 3, other_network: 3}
+KINDS = {
+    flip_a_bit: 5,
+    zero_a_page: 3,
+    cut_or_lengthen: 4,
+    cut_and_sign: 2,
+    other_labels: 4,
+    other_opset: 3,
+    escape: 3,
+    other_manifest: 3,
+    other_number: 3,
+    other_network: 3,
+}
 
 
 def load(folder):
@@ -211,15 +267,19 @@ def test_every_mutant_of_a_bundle_is_refused_with_the_reason(tmp_path, long_form
             copy.restore()
     load(copy.folder)
     if long_form:
-        promise('a wrong model is refused', '%d refused, each with its reason, no crash' % refused,
-                bound='all of them', n='%d mutants of %d kinds' % (refused, len(KINDS)))
+        promise(
+            'a wrong model is refused',
+            '%d refused, each with its reason, no crash' % refused,
+            bound='all of them',
+            n='%d mutants of %d kinds' % (refused, len(KINDS)),
+        )
 
 
 def test_the_node_names_the_reason_and_works_once_the_bundle_is_whole_again(start_node, peer, tmp_path):
     copy = Copy(tmp_path / NAME)
     copy.write(copy.size() // 2, b'spoilt')
     node = start_node(inference__bundle=copy.folder)
-    node.wait_for(r'\[ERROR\].*sha256.*install the bundle anew')
+    node.wait_for(r'\[ERROR\].*sha256.*reinstall the bundle')
     peer.wait_state('unconfigured')
     copy.restore()
     assert peer.change_state('configure') and peer.change_state('activate')

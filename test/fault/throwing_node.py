@@ -6,23 +6,35 @@ points alone, as activate:1,cleanup:2. Everything else is the real thing.
 
 import sys
 
-from facial_emotion_ros import esr_engine, face_finder, health, pipeline, smoothing
-from facial_emotion_ros.ros import emotion_node, frame_worker, node, outputs
+from facial_emotion_ros.emotion import esr, temporal_filter
+from facial_emotion_ros.perception import face_stream
+from facial_emotion_ros.pipeline import emotion_pipeline
+from facial_emotion_ros.ros import emotion_node, health, node, outputs, worker
 
 #: What is thrown; no path of Linux need be text, and no terminal can print every one.
-KINDS = {'RuntimeError': lambda: RuntimeError('injected fault'), 'MemoryError': MemoryError,
-         'OSError': lambda: OSError(5, 'injected fault', b'/dev/\xff\xfe'.decode('utf-8', 'surrogateescape'))}
+KINDS = {
+    'RuntimeError': lambda: RuntimeError('injected fault'),
+    'MemoryError': MemoryError,
+    'OSError': lambda: OSError(5, 'injected fault', b'/dev/\xff\xfe'.decode('utf-8', 'surrogateescape')),
+}
 
 #: name -> (where it is, what is called there)
 POINTS = {
-    'offer': (frame_worker.FrameWorker, 'offer'), 'decode': (frame_worker, 'image_of'),
-    'detect': (face_finder.FaceFinder, 'find'), 'read': (esr_engine.EsrEngine, 'estimate'),
-    'smooth': (smoothing.FaceSmoothing, 'smooth'), 'publish': (outputs.Outputs, 'publish'),
-    'clock': (node.EmotionNode, '_watch_clock'), 'readers': (node.EmotionNode, '_follow_readers'),
-    'diagnostics': (health, 'input_health'), 'enable': (node.EmotionNode, '_enable'),
+    'offer': (worker.FrameWorker, 'offer'),
+    'decode': (worker, 'image_of'),
+    'detect': (face_stream.FaceFinder, 'find'),
+    'read': (esr.EsrEngine, 'estimate'),
+    'smooth': (temporal_filter.TemporalFilter, 'smooth'),
+    'publish': (outputs.Outputs, 'publish'),
+    'clock': (node.EmotionNode, '_watch_clock'),
+    'readers': (node.EmotionNode, '_follow_readers'),
+    'diagnostics': (health, 'input_health'),
+    'enable': (node.EmotionNode, '_enable'),
     'parameter': (node.EmotionNode, 'add_on_set_parameters_callback'),
-    'configure': (pipeline.EmotionPipeline, 'warm_up'), 'activate': (frame_worker.FrameWorker, 'start'),
-    'deactivate': (frame_worker.FrameWorker, 'stop'), 'cleanup': (outputs.Outputs, 'close'),
+    'configure': (emotion_pipeline.EmotionPipeline, 'warm_up'),
+    'activate': (worker.FrameWorker, 'start'),
+    'deactivate': (worker.FrameWorker, 'stop'),
+    'cleanup': (outputs.Outputs, 'close'),
     'jump': (node.EmotionNode, '_clock_jumped'),
 }
 
@@ -38,6 +50,7 @@ def throwing(point, function, kind, call):
         if len(calls) == call:
             exec(throw, {'fault': KINDS[kind]()})
         return function(*arguments, **named)
+
     return called
 
 

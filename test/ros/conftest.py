@@ -1,208 +1,118 @@
-"""Real processes on a real graph: a ROS domain of this test run's own, processes that must end cleanly, a peer node."""
+"""The shared node with other live parameters, and a node in this process where its process does not matter."""
 
+import gc
+import logging
 import os
-import re
 import signal
-import subprocess
 import sys
-import time
 
 import pytest
+from rcl_interfaces.msg import Parameter as ParameterMessage
+from rcl_interfaces.srv import SetParameters
+from rclpy.parameter import Parameter
+from ros_processes import Process, node_command, parameter_words
 
-REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-
-try:
-    import rclpy  # noqa: F401
-
-    from facial_emotion_ros.supervision import private_environment, take_free_domain
-    from graph_peer import Peer
-    ABSENT = ''
-except ImportError as absent:
-    ABSENT = '%s: run scripts/test, or source a ROS 2 installation with vision_msgs and hri_msgs' % absent
+HERE = os.path.dirname(os.path.abspath(__file__))
 
 
-class ModuleWithoutRos(pytest.Module):
-    """Stands for a test module that cannot even be imported."""
-
-    def collect(self):
-        """Say what is missing."""
-        pytest.skip(ABSENT, allow_module_level=True)
-
-
-def pytest_pycollect_makemodule(module_path, parent):
-    """Skip every module of this folder where ROS is absent."""
-    return ModuleWithoutRos.from_parent(parent, path=module_path) if ABSENT else None
-
-
-@pytest.fixture(scope='session')
-def ros_domain():
-    """Hold a ROS domain that no other test run on this machine uses."""
-    domain, claim = take_free_domain()
-    with claim:
-        yield domain
-
-
-@pytest.fixture(scope='session')
-def ros_environment(ros_domain, tmp_path_factory):
-    """Return the environment of every process of this run: our domain, this machine only."""
-    before = dict(os.environ)
-    ours = private_environment(before, ros_domain)
-    ours.update({'ROS_LOG_DIR': str(tmp_path_factory.mktemp('ros_log')), 'RCUTILS_COLORIZED_OUTPUT': '0',
-                 'PYTHONUNBUFFERED': '1',
-                 'PYTHONPATH': os.pathsep.join([REPOSITORY] + [p for p in [before.get('PYTHONPATH')] if p])})
-    changed = {name for name in set(before) | set(ours) if before.get(name) != ours.get(name)}
-    _set_variables(changed, ours)
-    yield dict(ours)
-    _set_variables(changed, before)
-
-
-def _set_variables(names, values):
-    """Give variables of this process the values that a dict has for them; take out those that it lacks."""
-    for name in names:
-        os.environ.pop(name, None)
-        if name in values:
-            os.environ[name] = values[name]
-
-
-class Process:
-    """A process under test; its output goes to a file, so that it never blocks."""
-
-    def __init__(self, command, environment, log):
-        """Start it.
-
-        :param command: list of str.
-        :param environment: dict.
-        :param log: pathlib.Path of the file for both streams.
-        """
-        self.log = log
-        with open(str(log), 'wb') as stream:
-            self.process = subprocess.Popen(command, env=environment, stdout=stream, stderr=subprocess.STDOUT,
-                                            cwd=REPOSITORY)
-
-    def output(self):
-        """Return what it has written so far."""
-        return self.log.read_text(errors='replace')
-
-    def wait_for(self, pattern, timeout_s=60.0):
-        """Wait until its output matches.
-
-        :param pattern: regular expression.
-        :param timeout_s: float.
-        :returns: the match.
-        """
-        end = time.monotonic() + timeout_s
-        while True:
-            over = self.process.poll() is not None or time.monotonic() > end
-            match = re.search(pattern, self.output())
-            if match:
-                return match
-            assert not over, 'no %r in %s s; it wrote:\n%s' % (pattern, timeout_s, self.output())
-            time.sleep(0.02)
-
-    def end(self, number=signal.SIGINT, timeout_s=30.0):
-        """Ask it to end.
-
-        :returns: (exit status, seconds that it took).
-        """
-        started = time.monotonic()
-        if self.process.poll() is None:
-            self.process.send_signal(number)
-        try:
-            status = self.process.wait(timeout_s)
-        except subprocess.TimeoutExpired:
-            self.process.send_signal(signal.SIGALRM)  # a node that stands still writes where; see freeze_guard.py
-            time.sleep(1.0)
-            self.process.kill()
-            self.process.wait()
-            pytest.fail('it did not end within %g s; it wrote:\n%s' % (timeout_s, self.output()))
-        return status, time.monotonic() - started
-
-
-def check_clean_end(*processes):
-    """End processes one by one, all of them; then fail unless that went well for each."""
-    faults = []
-    for process in processes:
-        try:
-            status, _ = process.end()
-        except pytest.fail.Exception as fault:
-            faults.append(str(fault))
-            continue
-        if status != 0 or 'Traceback' in process.output():
-            faults.append('it ended with status %d; it wrote:\n%s' % (status, process.output()))
-    assert not faults, '\n'.join(faults)
+def pytest_collection_modifyitems(items):
+    """Let the tests of the shared node follow each other: a node of a test's own ends it."""
+    items.sort(key=lambda item: 'shared_node' not in getattr(item, 'fixturenames', ()))
 
 
 @pytest.fixture
-def start(ros_environment, tmp_path):
-    """Start processes that must end with status 0 and without a traceback when the test is over."""
+def tuned_node(shared_node, peer):
+    """Return a function that sets live parameters of the shared node, which begins anew: no counts, no tracks.
+
+    Parameters as keywords with __ for the dot; they are put back after the test.
+    """
+    before = []
+
+    def set_all(parameters):
+        request = SetParameters.Request(parameters=parameters)
+        results = peer.call(SetParameters, '/emotion_node/set_parameters', request).results
+        assert all(result.successful for result in results), results
+
+    def begin(**parameters):
+        values = {name.replace('__', '.'): value for name, value in parameters.items()}
+        found = peer.get_parameters(list(values))
+        before.extend(ParameterMessage(name=name, value=value) for name, value in zip(values, found))
+        set_all([Parameter(name, value=value).to_parameter_msg() for name, value in values.items()])
+        assert peer.change_state('deactivate') and peer.change_state('activate')
+        shared_node.skip_output()
+        return shared_node
+
+    yield begin
+    set_all(before)
+
+
+@pytest.fixture
+def node_here(shared_process, peer):
+    """Make an EmotionNode in this process, spun by whoever waits; arguments as `node_command` takes them.
+
+    For what does not depend on the process: its interpreter and imports cost more than the models.
+    """
+    from facial_emotion_ros.ros.node import EmotionNode
+
+    shared_process[1]()
+    made = []
+
+    def make(*ros_arguments, **parameters):
+        words = node_command(*ros_arguments, **parameters)
+        words = [str(word) for word in words[words.index('--ros-args') :]]
+        # Without /rosout: rcl would warn of an earlier node of this process that had the same name.
+        made.append(EmotionNode(context=peer.node.context, cli_args=words, enable_rosout=False))
+        peer.executor.add_node(made[-1])
+        return made[-1]
+
+    yield make
+    while made:
+        node = made.pop()
+        peer.executor.remove_node(node)
+        node.close()
+        node.destroy_node()
+    node = None
+    gc.collect()  # until then the graph has the node
+
+
+@pytest.fixture
+def start_variant(shared_process, ros_environment, tmp_path):
+    """Start emotion_node by a script of this folder, with variables of the environment; it must end with a status."""
+    shared_process[1]()
     started = []
 
-    def launch(*command):
-        log = tmp_path / ('process_%d.log' % len(started))
-        started.append(Process([sys.executable] + [str(word) for word in command], ros_environment, log))
-        return started[-1]
+    def launch(script, environment, *ros_arguments, status=0, **parameters):
+        words = node_command(*ros_arguments, **parameters)
+        command = [sys.executable, os.path.join(HERE, script)] + words[words.index('--ros-args') :]
+        log = tmp_path / ('variant_%d.log' % len(started))
+        started.append((Process(command, dict(ros_environment, **environment), log), status))
+        return started[-1][0]
 
     yield launch
-    check_clean_end(*reversed(started))
-
-
-def node_command(*ros_arguments, **parameters):
-    """Return the command of emotion_node: parameters as keywords with __ for the dot, other words for --ros-args."""
-    # On a busy machine two seconds may pass between two images: only tests of silence shall hear of it.
-    settings = {'diagnostics__period_s': 0.1, 'input__timeout_s': 30.0}
-    settings.update(parameters)
-    words = ['-m', 'facial_emotion_ros.ros.emotion_node', '--ros-args'] + list(ros_arguments)
-    for name, value in settings.items():
-        words += ['-p', '%s:=%s' % (name.replace('__', '.'), str(value).lower() if isinstance(value, bool) else value)]
-    return words
-
-
-@pytest.fixture(scope='session')
-def shared_process(ros_environment, tmp_path_factory):
-    """Hold the node that tests share which leave it as they found it; never beside a test's own node."""
-    running = []
-
-    def start():
-        if not running:
-            log = tmp_path_factory.mktemp('shared_node') / 'node.log'
-            running.append(Process([sys.executable] + node_command(tracker__max_age_s=3.0), ros_environment, log))
-            running[0].wait_for('Active: ')
-        return running[0]
-
-    def end():
-        if running:
-            check_clean_end(running.pop())
-
-    yield start, end
-    end()
+    for node, status in started:
+        assert node.end()[0] == status, node.output()
 
 
 @pytest.fixture
-def shared_node(shared_process):
-    """Return a node that is active; it keeps ids longer than by default, so that a busy machine does not lose them."""
-    return shared_process[0]()
+def run_here(ros_environment, capfd):
+    """Run an executable of the demo in this process: its main function, words after --ros-args, parameters.
 
+    Returns (exit status, what it wrote).
+    """
 
-@pytest.fixture
-def start_node(shared_process, start):
-    """Start emotion_node; arguments as `node_command` takes them."""
-    shared_process[1]()
-    return lambda *ros_arguments, **parameters: start(*node_command(*ros_arguments, **parameters))
+    def run(main, *words, **parameters):
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        log = logging.getLogger('facial_emotion_ros')
+        logs = list(log.handlers)
+        try:
+            status = main(['--ros-args', *words, *parameter_words(**parameters)])
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+            # A node that was not made to its end would go on to log, and the graph would have it.
+            for handler in set(log.handlers).difference(logs):
+                handler.close()
+            gc.collect()
+        return status, ''.join(capfd.readouterr())
 
-
-@pytest.fixture(scope='session')
-def ros_context(ros_environment):
-    """Return an rclpy context of this process, in the domain of the run."""
-    from rclpy.context import Context
-    context = Context()
-    context.init(domain_id=int(ros_environment['ROS_DOMAIN_ID']))
-    yield context
-    context.try_shutdown()
-
-
-@pytest.fixture
-def peer(ros_context):
-    """Return a node of this process that plays camera, reader and operator."""
-    peer = Peer(ros_context)
-    yield peer
-    peer.close()
+    return run

@@ -11,8 +11,9 @@ import os
 import sys
 import time
 
-from facial_emotion_ros import errors, pipeline
-from facial_emotion_ros.ros import emotion_node, frame_worker, node
+from facial_emotion_ros.core import errors
+from facial_emotion_ros.pipeline import emotion_pipeline
+from facial_emotion_ros.ros import emotion_node, node, worker
 
 FAULTS = dict(item.split(':') for item in os.environ['FAULTS'].split(','))
 
@@ -22,7 +23,7 @@ def fail(name):
     raise getattr(errors, name, getattr(builtins, name, None))('injected fault')
 
 
-class FaultyPipeline(pipeline.EmotionPipeline):
+class FaultyPipeline(emotion_pipeline.EmotionPipeline):
     """Raises what FAULTS names when its frame comes, counted from 1."""
 
     frames = 0
@@ -44,7 +45,7 @@ class FaultyPipeline(pipeline.EmotionPipeline):
         return super().estimate(image, stamp_s, until_s)
 
 
-class FaultyWorker(frame_worker.FrameWorker):
+class FaultyWorker(worker.FrameWorker):
     """Raises what FAULTS names when its image arrives."""
 
     arrived = 0
@@ -69,6 +70,6 @@ class FaultyNode(node.EmotionNode):
 
 
 node.EmotionNode = FaultyNode
-pipeline.EmotionPipeline = FaultyPipeline
-frame_worker.FrameWorker = FaultyWorker
+emotion_pipeline.EmotionPipeline = FaultyPipeline
+worker.FrameWorker = FaultyWorker
 sys.exit(emotion_node.main())

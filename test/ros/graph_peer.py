@@ -17,18 +17,24 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 from sensor_msgs.msg import CompressedImage, Image
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-TRANSITIONS = {'configure': Transition.TRANSITION_CONFIGURE, 'activate': Transition.TRANSITION_ACTIVATE,
-               'deactivate': Transition.TRANSITION_DEACTIVATE, 'cleanup': Transition.TRANSITION_CLEANUP}
-#: Source: facial_emotion_ros/ros/frame_tally.py.
+TRANSITIONS = {
+    'configure': Transition.TRANSITION_CONFIGURE,
+    'activate': Transition.TRANSITION_ACTIVATE,
+    'deactivate': Transition.TRANSITION_DEACTIVATE,
+    'cleanup': Transition.TRANSITION_CLEANUP,
+}
+#: Source: facial_emotion_ros/ros/latest_slot.py.
 KEPT = 300
 
 
 def quality(reliable=True, depth=10, latched=False):
     """Return a QoS profile."""
     return QoSProfile(
-        history=HistoryPolicy.KEEP_LAST, depth=depth,
+        history=HistoryPolicy.KEEP_LAST,
+        depth=depth,
         reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
-        durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE)
+        durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
+    )
 
 
 def scene(width=640, height=480, faces=1):
@@ -40,16 +46,20 @@ def scene(width=640, height=480, faces=1):
     portrait = cv2.imread(os.path.join(REPOSITORY, 'samples', 'astronaut.jpg'))
     side, left = height if faces == 1 else min(height, width // 2), 0
     for _ in range(faces):
-        canvas[:side, left:left + side] = cv2.resize(portrait, (side, side), interpolation=cv2.INTER_AREA)
+        canvas[:side, left : left + side] = cv2.resize(portrait, (side, side), interpolation=cv2.INTER_AREA)
         left, side = left + side, min(side * 3 // 4, width - left - side)
     return canvas
 
 
 def image_fields(picture, encoding='bgr8'):
     """Return the fields of a sensor_msgs/Image for an array."""
-    return {'height': picture.shape[0], 'width': picture.shape[1], 'encoding': encoding,
-            'step': picture.shape[1] * picture.itemsize * (picture.shape[2] if picture.ndim == 3 else 1),
-            'data': array.array('B', picture.tobytes())}
+    return {
+        'height': picture.shape[0],
+        'width': picture.shape[1],
+        'encoding': encoding,
+        'step': picture.shape[1] * picture.itemsize * (picture.shape[2] if picture.ndim == 3 else 1),
+        'data': array.array('B', picture.tobytes()),
+    }
 
 
 class Peer:
@@ -61,13 +71,13 @@ class Peer:
         :param context: rclpy context that has been initialised.
         """
         self.node = Node('peer', context=context, start_parameter_services=False, enable_rosout=False)
-        self._executor = SingleThreadedExecutor(context=context)
-        self._executor.add_node(self.node)
+        self.executor = SingleThreadedExecutor(context=context)
+        self.executor.add_node(self.node)
 
     def close(self):
         """Destroy the node."""
-        self._executor.remove_node(self.node)
-        self._executor.shutdown()
+        self.executor.remove_node(self.node)
+        self.executor.shutdown()
         self.node.destroy_node()
 
     def wait(self, condition, what, timeout_s=60.0, each=None, every_s=0.1):
@@ -87,13 +97,13 @@ class Peer:
             if each is not None and time.monotonic() >= due:
                 each()
                 due = time.monotonic() + every_s
-            self._executor.spin_once(timeout_sec=0.02)
+            self.executor.spin_once(timeout_sec=0.02)
 
     def spin(self, seconds):
         """Spin for a time: only where something must not happen."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            self._executor.spin_once(timeout_sec=0.02)
+            self.executor.spin_once(timeout_sec=0.02)
 
     def listen(self, message_type, topic, **qos):
         """Subscribe.
@@ -107,9 +117,9 @@ class Peer:
     def camera(self, topic='image', reliable=True, picture=None):
         """Open a camera.
 
-        :param picture: (H, W, 3) BGR; the astronaut if None.
+        :param picture: (H, W, 3) BGR; the astronaut in 320x240 if None.
         """
-        return Camera(self.node, topic, reliable, scene() if picture is None else picture)
+        return Camera(self.node, topic, reliable, scene(320, 240) if picture is None else picture)
 
     def compressed_camera(self, topic='image/compressed'):
         """Open a camera that publishes the astronaut as JPEG."""
@@ -133,8 +143,8 @@ class Peer:
 
         The next diagnostics may have been on their way already; those after them were not.
         """
-        told = health.told()
-        return self.wait(lambda: health.told() > told + 1 and health.settled(), 'the counters')
+        reported = health.reported()
+        return self.wait(lambda: health.reported() > reported + 1 and health.settled(), 'the counters')
 
     def health(self):
         """Listen to the node's diagnostics."""
@@ -183,8 +193,12 @@ class Peer:
         name, asked = node + '/get_state', []
         client = self.node.create_client(GetState, name)
         self.wait(client.service_is_ready, 'the service ' + name)
-        [future] = self.wait(lambda: [future for future in asked if future.done()][:1], 'an answer of ' + name,
-                             each=lambda: asked.append(client.call_async(GetState.Request())), every_s=3.0)
+        [future] = self.wait(
+            lambda: [future for future in asked if future.done()][:1],
+            'an answer of ' + name,
+            each=lambda: asked.append(client.call_async(GetState.Request())),
+            every_s=3.0,
+        )
         self.node.destroy_client(client)
         return future.result().current_state.label
 
@@ -265,7 +279,9 @@ class CompressedCamera(Camera):
     """Publishes files of pictures."""
 
     def __init__(self, node, topic):
-        self._open(node, {'format': 'bgr8; jpeg compressed bgr8', 'data': packed(scene(), '.jpg')}, CompressedImage)
+        self._open(
+            node, {'format': 'bgr8; jpeg compressed bgr8', 'data': packed(scene(320, 240), '.jpg')}, CompressedImage
+        )
         self.publisher = node.create_publisher(CompressedImage, topic, quality(depth=1))
 
 
@@ -281,9 +297,9 @@ def work_p99_s(diagnostics):
 
     :param diagnostics: what plain_reader.py noted of them, in order.
     """
-    told = [message['/emotion_node: inference'] for message in diagnostics]
-    told = [values for values in told if int(values['processed']) >= KEPT] or told[-1:]
-    return max(float(values['work_p99_ms']) for values in told) / 1e3
+    reported = [message['/emotion_node: inference'] for message in diagnostics]
+    reported = [values for values in reported if int(values['processed']) >= KEPT] or reported[-1:]
+    return max(float(values['work_p99_ms']) for values in reported) / 1e3
 
 
 class _Parts(OrderedDict):
@@ -299,7 +315,7 @@ class Health:
     def __init__(self, heard):
         self._heard = heard
 
-    def told(self):
+    def reported(self):
         """Return how many messages came."""
         return len(self._heard)
 

@@ -10,6 +10,7 @@ import sys
 
 import numpy as np
 import rclpy
+from rclpy.duration import Duration
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
@@ -18,7 +19,7 @@ from sensor_msgs.msg import Image
 
 
 def main():
-    """Publish until told to end."""
+    """Publish until a signal."""
     picture = np.load(sys.argv[1])
     pixels = array.array('B', picture.tobytes())
     ended = []
@@ -42,7 +43,10 @@ def main():
     executor.add_node(node)
     while not ended:
         executor.spin_once(timeout_sec=0.1)
+    # Else the last image may have reached one reader and not the other.
+    publisher.wait_for_all_acked(Duration(seconds=5))
     executor.shutdown()
+    node.destroy_node()
     rclpy.shutdown()
     if len(sys.argv) > 3:
         with open(sys.argv[3], 'w') as stream:

@@ -1,7 +1,7 @@
 """A reader that shares no code with the package: listens to camera and node, writes what it heard.
 
 Usage: plain_reader.py SECONDS OUTPUT.json
-The time runs from the first detections on; SIGINT ends it early.
+The time runs from the first detections and image on; SIGINT ends it early.
 Ages are now minus the stamp, in seconds, at the moment of receipt.
 """
 
@@ -25,21 +25,34 @@ class Reader(Node):
 
     def __init__(self):
         super().__init__('plain_reader')
-        self.notes = {'image': [], 'detections': [], 'affect': [], 'expression': [], 'tracked': [], 'faces': {},
-                      'diagnostics': []}
+        self.notes = {
+            'image': [],
+            'detections': [],
+            'affect': [],
+            'expression': [],
+            'tracked': [],
+            'faces': {},
+            'diagnostics': [],
+        }
         self._open = {}
         for kind, topic, note, depth in (
-                (Image, 'image', self._image, 1), (Detection2DArray, 'detections', self._detections, 10),
-                (Detection2DArray, 'affect', self._affect, 10), (Expression, 'expression', self._expression, 10),
-                (IdsList, '/humans/faces/tracked', self._tracked, 10),
-                (DiagnosticArray, '/diagnostics', self._diagnostics, 10)):
+            (Image, 'image', self._image, 1),
+            (Detection2DArray, 'detections', self._detections, 10),
+            (Detection2DArray, 'affect', self._affect, 10),
+            (Expression, 'expression', self._expression, 10),
+            (IdsList, '/humans/faces/tracked', self._tracked, 10),
+            (DiagnosticArray, '/diagnostics', self._diagnostics, 10),
+        ):
             self.create_subscription(kind, topic, note, QoSProfile(depth=depth))
 
     def _head(self, message):
         stamp = message.header.stamp
         age_ns = self.get_clock().now().nanoseconds - stamp.sec * 1000000000 - stamp.nanosec
-        return {'stamp': '%d.%09d' % (stamp.sec, stamp.nanosec), 'frame': message.header.frame_id,
-                'age_s': age_ns * 1e-9}
+        return {
+            'stamp': '%d.%09d' % (stamp.sec, stamp.nanosec),
+            'frame': message.header.frame_id,
+            'age_s': age_ns * 1e-9,
+        }
 
     def _image(self, message):
         self.notes['image'].append(self._head(message))
@@ -47,13 +60,19 @@ class Reader(Node):
     def _faces(self, topic, message):
         note = self._head(message)
         note['faces'] = [
-            {'id': face.id, 'same_header': face.header == message.header,
-             'box': [face.bbox.center.position.x - face.bbox.size_x / 2,
-                     face.bbox.center.position.y - face.bbox.size_y / 2,
-                     face.bbox.center.position.x + face.bbox.size_x / 2,
-                     face.bbox.center.position.y + face.bbox.size_y / 2],
-             'results': [[row.hypothesis.class_id, row.hypothesis.score] for row in face.results]}
-            for face in message.detections]
+            {
+                'id': face.id,
+                'same_header': face.header == message.header,
+                'box': [
+                    face.bbox.center.position.x - face.bbox.size_x / 2,
+                    face.bbox.center.position.y - face.bbox.size_y / 2,
+                    face.bbox.center.position.x + face.bbox.size_x / 2,
+                    face.bbox.center.position.y + face.bbox.size_y / 2,
+                ],
+                'results': [[row.hypothesis.class_id, row.hypothesis.score] for row in face.results],
+            }
+            for face in message.detections
+        ]
         self.notes[topic].append(note)
 
     def _detections(self, message):
@@ -64,8 +83,9 @@ class Reader(Node):
 
     def _word(self, message):
         note = self._head(message)
-        note.update(word=message.expression, confidence=message.confidence, valence=message.valence,
-                    arousal=message.arousal)
+        note.update(
+            word=message.expression, confidence=message.confidence, valence=message.valence, arousal=message.arousal
+        )
         return note
 
     def _expression(self, message):
@@ -78,12 +98,16 @@ class Reader(Node):
         for face in set(message.ids) - set(self._open):
             heard = self.notes['faces'].setdefault(face, [])
             self._open[face] = self.create_subscription(
-                Expression, '/humans/faces/%s/expression' % face,
-                lambda word, heard=heard: heard.append(self._word(word)), QoSProfile(depth=10))
+                Expression,
+                '/humans/faces/%s/expression' % face,
+                lambda word, heard=heard: heard.append(self._word(word)),
+                QoSProfile(depth=10),
+            )
 
     def _diagnostics(self, message):
-        self.notes['diagnostics'].append({status.name: {pair.key: pair.value for pair in status.values}
-                                          for status in message.status})
+        self.notes['diagnostics'].append(
+            {status.name: {pair.key: pair.value for pair in status.values} for status in message.status}
+        )
 
 
 def main():
@@ -98,11 +122,12 @@ def main():
     started = False
     while not ended and time.monotonic() < end:
         rclpy.spin_once(reader, timeout_sec=0.1)
-        if reader.notes['detections'] and not started:
+        if reader.notes['detections'] and reader.notes['image'] and not started:
             started, end = True, time.monotonic() + seconds
             print('the first answer came', flush=True)
     with open(path, 'w') as stream:
         json.dump(reader.notes, stream)
+    reader.destroy_node()  # else the node it listened to may freeze: docs/topics.md
     rclpy.shutdown()
 
 

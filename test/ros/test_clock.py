@@ -7,10 +7,19 @@ from vision_msgs.msg import Detection2DArray
 from graph_peer import quality
 
 
-def test_faces_are_forgotten_and_images_answered_when_simulated_time_jumps(start_node, peer):
+def test_simulated_time_that_is_missing_is_named_and_faces_are_forgotten_when_it_jumps(start_node, peer):
     node = start_node(use_sim_time=True)
-    clock = peer.node.create_publisher(Clock, '/clock', quality())
     camera, heard, health = peer.camera(), peer.listen(Detection2DArray, 'detections'), peer.health()
+    peer.wait(
+        lambda: heard and 'no time has come on /clock' in health.parts()['input'].message,
+        'a warning while there is no clock',
+        each=camera.shoot,
+    )
+    clock = peer.node.create_publisher(Clock, '/clock', quality())
+    node.wait_for('Active: ')
+    peer.wait(clock.get_subscription_count, 'the node to hear of the clock')
+    assert 'jumped' not in node.output()
+    heard.clear()
     now = {'clock': 1000.0, 'stamp': 1000.0}
 
     def shoot():
@@ -31,17 +40,6 @@ def test_faces_are_forgotten_and_images_answered_when_simulated_time_jumps(start
         heard.clear()
     node.wait_for('The clock has jumped')
     peer.wait(lambda: health.counts().get('processed', 0) >= 4, 'the counters')
-
-
-def test_diagnostics_name_the_clock_when_simulated_time_never_comes(start_node, peer):
-    node = start_node(use_sim_time=True)
-    camera, heard, health = peer.camera(), peer.listen(Detection2DArray, 'detections'), peer.health()
-    peer.wait(lambda: heard and 'no time has come on /clock' in health.parts()['input'].message, 'a warning',
-              each=camera.shoot)
-    clock = peer.node.create_publisher(Clock, '/clock', quality())
-    node.wait_for('Active: ')
-    peer.wait(lambda: clock.get_subscription_count(), 'the node to hear of the clock')
-    assert 'jumped' not in node.output()
 
 
 def time_of(seconds):

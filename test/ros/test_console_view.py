@@ -3,21 +3,22 @@
 import json
 import os
 import shutil
-import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from ros_processes import Process, parameter_words
 from sensor_msgs.msg import Image
 from small_disk import small_disk
 from vision_msgs.msg import Detection2D, Detection2DArray, ObjectHypothesisWithPose, VisionInfo
 
-from conftest import Process
-from graph_peer import REPOSITORY, quality
+from facial_emotion_ros.ros.demo import console_view
+from graph_peer import quality
 
-MODULE = ('-m', 'facial_emotion_ros.ros.console_view', '--ros-args')
+MODULE = ('-m', 'facial_emotion_ros.ros.demo.console_view', '--ros-args')
 
 
 def hypothesis(class_id, score):
@@ -77,13 +78,16 @@ def ended(process):
 
 
 def test_answers_are_summed_up_when_the_source_goes(start, peer, publisher, tmp_path, long_form):
-    process = start(*MODULE, '-p', 'end_with_source:=true', '-p', 'quiet_s:=0.5', '-p', 'period_s:=0.1',
-                    '-p', 'output.folder:=%s' % (tmp_path / 'out'))
+    settings = {'end_with_source': True, 'quiet_s': 0.5, 'period_s': 0.1, 'output__folder': tmp_path / 'out'}
+    process = start(*MODULE, *parameter_words(**settings))
     publisher.model.publish(VisionInfo(method='net 1.0 (esr)', database_location='/x sha256:abc'))
     peer.wait(publisher.ready, 'the console view')
-    answers = [({'abcde': ('happy', 0.9)}, 'camera/a.jpg', True), ({'abcde': ('happy', 0.8)}, 'camera/a.jpg', False),
-               ({}, 'robot/front_camera', True),
-               ({'fghij': ('anger', 0.7), 'klmno': ('sad', 0.6)}, 'camera/b.jpg', True)]
+    answers = [
+        ({'abcde': ('happy', 0.9)}, 'camera/a.jpg', True),
+        ({'abcde': ('happy', 0.8)}, 'camera/a.jpg', False),
+        ({}, 'robot/front_camera', True),
+        ({'fghij': ('anger', 0.7), 'klmno': ('sad', 0.6)}, 'camera/b.jpg', True),
+    ]
     began_s = time.monotonic()
     # Of answers that come while nothing was printed, the newest gets the line; one without affect is no whole answer.
     for answer, words in zip(answers, ('abcde  happy', '', 'no face', 'klmno')):
@@ -109,103 +113,102 @@ def test_answers_are_summed_up_when_the_source_goes(start, peer, publisher, tmp_
     assert 'abcde  happy' in text and 'no face' in text and 'Summary: 4 frames' in text and '\033' not in text
 
 
-def test_nothing_is_written_when_no_folder_is_named(start, peer, publisher):
-    process = start(*MODULE, '-p', 'period_s:=0.1')
+def test_it_writes_nothing_and_goes_on_when_the_source_goes_unless_asked(start, peer, publisher, tmp_path):
+    process = start(*MODULE, *parameter_words(quiet_s=0.1, period_s=0.1))
     peer.wait(publisher.ready, 'the console view')
-    peer.wait(lambda: 'abcde  happy' in process.output(), 'a line',
-              each=lambda: publisher.answer({'abcde': ('happy', 0.9)}))
+    peer.wait(
+        lambda: 'abcde  happy' in process.output(), 'a line', each=lambda: publisher.answer({'abcde': ('happy', 0.9)})
+    )
     assert publisher.annotated.get_subscription_count() == 0, 'pictures are not even asked for'
+    peer.node.destroy_publisher(publisher.image)
+    peer.spin(1.0)
+    assert process.process.poll() is None
     status, _ = process.end()
     assert status == 0 and 'Summary: ' in process.output() and 'Written' not in process.output()
 
 
-def test_it_goes_on_when_the_source_goes_unless_asked(start, peer, publisher):
-    process = start(*MODULE, '-p', 'quiet_s:=0.1', '-p', 'period_s:=0.1')
-    peer.wait(publisher.ready, 'the console view')
-    peer.wait(lambda: 'abcde' in process.output(), 'a line', each=lambda: publisher.answer({'abcde': ('happy', 0.9)}))
-    peer.node.destroy_publisher(publisher.image)
-    peer.spin(1.0)
-    assert process.process.poll() is None
+@pytest.mark.parametrize(
+    'settings, words',
+    [
+        ({'give_up_s': 0.5}, 'expected a first answer within 0 s, but none came'),
+        ({'give_up_s': 8.0}, '/emotion_node: input says: no such bundle'),
+        ({'give_up_s': 60.0}, '/emotion_node: inference says: no such bundle'),
+        ({'give_up_s': 60.0}, '/robot/emotion_node: inference says: no such bundle'),
+        ({'output__folder': '/proc/nowhere'}, 'name another'),
+        ({'color': 'pink'}, 'one of auto, always, never'),
+    ],
+)
+def test_the_reason_is_reported_when_nothing_will_come(run_here, publisher, settings, words):
+    node, _, message = words.partition(' says: ')
+    status = DiagnosticStatus(level=DiagnosticStatus.ERROR, name=node, message=message)
+    over = threading.Event()
+    namespace = ('-r', '__ns:=/robot') if words.startswith('/robot') else ()
+
+    def report():
+        while message and not over.wait(0.1):
+            publisher.diagnostics.publish(DiagnosticArray(status=[status]))
+
+    reporter = threading.Thread(target=report)
+    reporter.start()
+    try:
+        status_code, text = run_here(console_view.main, *namespace, **settings)
+    finally:
+        over.set()
+        reporter.join()
+    assert status_code == 2 and words in text and 'Traceback' not in text, text
 
 
-@pytest.mark.parametrize('settings, words', [
-    (['-p', 'give_up_s:=0.5'], 'expected a first answer within 0 s, but none came'),
-    (['-p', 'give_up_s:=3.0'], '/emotion_node: input says: no such bundle'),
-    (['-p', 'give_up_s:=60.0'], '/emotion_node: inference says: no such bundle'),
-    (['-p', 'give_up_s:=60.0', '-r', '__ns:=/robot'], '/robot/emotion_node: inference says: no such bundle'),
-    (['-p', 'output.folder:=/proc/nowhere'], 'name another'),
-    (['-p', 'color:=pink'], 'one of auto, always, never'),
-])
-def test_reason_is_told_when_nothing_will_come(ros_environment, peer, publisher, tmp_path, settings, words):
-    with open(tmp_path / 'log', 'wb') as log:
-        process = subprocess.Popen([sys.executable, *MODULE, *settings], env=ros_environment, cwd=REPOSITORY,
-                                   stdout=log, stderr=subprocess.STDOUT)
-    status = DiagnosticStatus(level=DiagnosticStatus.ERROR, name=words.partition(' says')[0], message='no such bundle')
-    wanted = 'says' in words
-    peer.wait(lambda: process.poll() is not None, 'its end',
-              each=lambda: wanted and publisher.diagnostics.publish(DiagnosticArray(status=[status])))
-    text = (tmp_path / 'log').read_text()
-    assert process.returncode == 2, text
-    assert words in text and 'Traceback' not in text
-
-
-def test_one_line_names_the_folder_and_all_else_goes_on_when_the_disk_is_full(ros_environment, peer, publisher,
-                                                                             tmp_path):
+def test_one_line_names_the_folder_and_all_else_goes_on_when_the_disk_is_full(
+    ros_environment, peer, publisher, tmp_path
+):
     with small_disk(tmp_path / 'disk', 64) as disk:
         (disk.path / 'ballast').write_bytes(bytes(shutil.disk_usage(str(disk.path)).free))
-        process = Process([sys.executable, *MODULE, '-p', 'period_s:=0.1', '-p', 'output.folder:=%s' % disk.path],
-                          ros_environment, tmp_path / 'log')
+        process = Process(
+            [sys.executable, *MODULE, '-p', 'period_s:=0.1', '-p', 'output.folder:=%s' % disk.path],
+            ros_environment,
+            tmp_path / 'log',
+        )
         peer.wait(publisher.ready, 'the console view')
         for word in ('happy', 'sad'):
-            peer.wait(lambda word=word: 'abcde  ' + word in process.output(), 'a line',
-                      each=lambda word=word: publisher.answer({'abcde': (word, 0.9)}))
+            peer.wait(
+                lambda word=word: 'abcde  ' + word in process.output(),
+                'a line',
+                each=lambda word=word: publisher.answer({'abcde': (word, 0.9)}),
+            )
         status, _ = process.end()
         text = process.output()
         assert status == 2 and 'Traceback' not in text and 'Summary: ' in text, text
-        assert '%s does not take what is written' % disk.path in text.strip().splitlines()[-1], text
+        assert '%s cannot be written' % disk.path in text.strip().splitlines()[-1], text
         assert os.listdir(str(disk.path)) == ['ballast']
 
 
 @pytest.mark.parametrize('name', ['annotated.mp4', 'summary.json'])
-def test_a_folder_with_others_files_is_refused_when_they_would_be_replaced(ros_environment, tmp_path, name):
-    (tmp_path / 'out').mkdir()
-    (tmp_path / 'out' / name).write_text('{"mine": 1}')
-    process = Process([sys.executable, *MODULE, '-p', 'output.folder:=%s' % (tmp_path / 'out')], ros_environment,
-                      tmp_path / 'log')
-    process.wait_for('holds %s of another origin; name another, or move them' % name)
-    assert process.process.wait(30) == 2 and (tmp_path / 'out' / name).read_text() == '{"mine": 1}'
+def test_a_folder_with_others_files_is_refused_when_they_would_be_replaced(run_here, tmp_path, name):
+    (tmp_path / name).write_text('{"mine": 1}')
+    status, text = run_here(console_view.main, output__folder=tmp_path)
+    assert status == 2 and 'holds %s of another origin; name another, or move them' % name in text
+    assert (tmp_path / name).read_text() == '{"mine": 1}'
 
 
-def test_a_camera_that_starts_late_is_waited_for_and_named_when_it_never_comes(start, peer, publisher, tmp_path):
-    silence = DiagnosticStatus(level=DiagnosticStatus.ERROR, name='/emotion_node: input', message='No image for 2.5 s.')
-
-    def tell():
-        publisher.diagnostics.publish(DiagnosticArray(status=[silence]))
-
-    process = start(*MODULE, '-p', 'give_up_s:=60.0', '-p', 'end_with_source:=true', '-p', 'quiet_s:=0.1')
-    peer.wait(publisher.diagnostics.get_subscription_count, 'the console view')
+def test_a_late_camera_is_waited_for_and_errors_of_others_are_not_ours(start, peer, publisher, tmp_path):
+    settings = {'give_up_s': 60.0, 'end_with_source': True, 'quiet_s': 0.1, 'output__folder': tmp_path / 'out'}
+    names = ('__ns:=/robot', 'detections:=/detections', 'affect:=/affect', 'image:=/image')
+    process = start(*MODULE, *parameter_words(**settings), *[word for name in names for word in ('-r', name)])
+    peer.wait(lambda: publisher.diagnostics.get_subscription_count() and publisher.ready(), 'the console view')
+    others = ['lidar: motor', '/emotion_node: inference', '/robot/emotion_node_2: inference', '/robot/emotion_node']
+    names = others + ['/robot/emotion_node: input']
+    statuses = [DiagnosticStatus(level=DiagnosticStatus.ERROR, name=name, message='No image') for name in names]
     until_s = time.monotonic() + 1.0
-    peer.wait(lambda: time.monotonic() > until_s, 'some diagnostics', each=tell)
+    peer.wait(
+        lambda: time.monotonic() > until_s,
+        'some diagnostics',
+        each=lambda: publisher.diagnostics.publish(DiagnosticArray(status=statuses)),
+    )
     assert process.process.poll() is None, process.output()
     publisher.answer({'abcde': ('happy', 0.9)})
     peer.wait(lambda: 'abcde  happy' in process.output(), 'a line')
     peer.node.destroy_publisher(publisher.image)
     peer.wait(ended(process), 'its end')
     assert process.process.returncode == 0, process.output()
-
-
-def test_errors_of_others_are_not_ours_when_they_are_published(start, peer, publisher, tmp_path):
-    start(*MODULE, '-r', '__ns:=/robot', '-p', 'give_up_s:=60.0', '-p', 'end_with_source:=true', '-p', 'quiet_s:=0.1',
-          '-p', 'output.folder:=%s' % tmp_path, '-r', 'detections:=/detections', '-r', 'image:=/image')
-    peer.wait(lambda: publisher.diagnostics.get_subscription_count() and publisher.detections.get_subscription_count(),
-              'the console view')
-    others = ['lidar: motor', '/emotion_node: inference', '/robot/emotion_node_2: inference', '/robot/emotion_node']
-    statuses = [DiagnosticStatus(level=DiagnosticStatus.ERROR, name=name, message='broken') for name in others]
-    statuses.append(DiagnosticStatus(level=DiagnosticStatus.OK, name='/robot/emotion_node: input', message='good'))
-    publisher.diagnostics.publish(DiagnosticArray(status=statuses))
-    peer.spin(0.5)
-    publisher.answer({'abcde': ('happy', 0.9)})
-    peer.node.destroy_publisher(publisher.image)
-    peer.wait(lambda: (tmp_path / 'summary.json').exists(), 'its end')
-    summary = json.loads((tmp_path / 'summary.json').read_text())
+    summary = json.loads((tmp_path / 'out' / 'summary.json').read_text())
     assert summary['frames'] == 1 and list(summary['diagnostics']) == ['/robot/emotion_node: input']

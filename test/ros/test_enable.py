@@ -10,6 +10,7 @@ from vision_msgs.msg import Detection2DArray
 @pytest.fixture
 def enable(shared_node, peer):
     """Call ~/enable; the node is enabled again after the test."""
+
     def call(on):
         answer = peer.call(SetBool, '/emotion_node/enable', SetBool.Request(data=on))
         assert answer.success
@@ -23,7 +24,7 @@ def test_nothing_is_read_or_published_until_enabled_again_when_disabled(enable, 
     camera, health = peer.camera(), peer.health()
     heard, tracked = peer.listen(Detection2DArray, 'detections'), peer.listen(IdsList, '/humans/faces/tracked')
     peer.wait(lambda: camera.answers(heard) and tracked and tracked[-1].ids, 'a face', each=camera.shoot, every_s=0.5)
-    assert enable(False) == 'Disabled: no image is read.'
+    assert enable(False) == 'Disabled: no image is processed.'
     assert enable(False).startswith('Already disabled')
     peer.wait(lambda: not camera.watched(), 'the image to be left')
     peer.wait(lambda: not tracked[-1].ids, 'an empty list of faces')
@@ -35,16 +36,21 @@ def test_nothing_is_read_or_published_until_enabled_again_when_disabled(enable, 
     assert not heard
     assert enable(True) == 'Enabled.'
     shot = []
-    peer.wait(lambda: [message for message in heard if message.header in shot], 'an answer',
-              each=lambda: shot.append(camera.shoot()), every_s=0.5)
+    peer.wait(
+        lambda: [message for message in heard if message.header in shot],
+        'an answer',
+        each=lambda: shot.append(camera.shoot()),
+        every_s=0.5,
+    )
 
 
-def test_no_image_is_read_when_the_node_was_disabled_before_it_is_activated(start_node, peer):
-    start_node(autostart=False, input__lazy=False)
-    peer.call(SetBool, '/emotion_node/enable', SetBool.Request(data=False))
-    assert peer.change_state('configure') and peer.change_state('activate')
+def test_no_image_is_read_when_the_node_was_disabled_before_it_is_activated(enable, tuned_node, peer):
+    tuned_node(input__lazy=False)
+    assert peer.change_state('deactivate')
+    enable(False)
+    assert peer.change_state('activate')
     camera, health = peer.camera(), peer.health()
     peer.wait(lambda: 'Disabled' in health.parts()['input'].message, 'diagnostics')
     assert not camera.watched()
-    peer.call(SetBool, '/emotion_node/enable', SetBool.Request(data=True))
+    enable(True)
     peer.wait(lambda: health.counts()['processed'], 'a processed image', each=camera.shoot, every_s=0.5)

@@ -12,7 +12,7 @@ import onnxruntime
 import pytest
 from vision_msgs.msg import Detection2DArray
 
-from facial_emotion_ros.installed_files import find_executable
+from facial_emotion_ros.core.resources import find_executable
 
 PROGRAM = """
 import sys
@@ -34,8 +34,10 @@ sys.exit(service.run())
 """
 
 pytestmark = [
-    pytest.mark.skipif(importlib.util.find_spec('launch_ros') is None,
-                       reason='launch_ros is not installed (it is on neither PyPI nor Debian)'),
+    pytest.mark.skipif(
+        importlib.util.find_spec('launch_ros') is None,
+        reason='launch_ros is not installed (it is on neither PyPI nor Debian)',
+    ),
     pytest.mark.skipif(not find_executable('emotion_node'), reason='no installation of the package is sourced'),
 ]
 
@@ -47,8 +49,14 @@ def launch(ros_environment, tmp_path):
 
     def start(name, *arguments):
         with open(tmp_path / 'launch.log', 'wb') as log:
-            launches.append(subprocess.Popen([sys.executable, '-c', PROGRAM, name, *arguments], env=ros_environment,
-                                             stdout=log, stderr=subprocess.STDOUT))
+            launches.append(
+                subprocess.Popen(
+                    [sys.executable, '-c', PROGRAM, name, *arguments],
+                    env=ros_environment,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                )
+            )
         return launches[-1]
 
     yield start
@@ -58,12 +66,13 @@ def launch(ros_environment, tmp_path):
         assert process.wait(30) == 0, (tmp_path / 'launch.log').read_text()
 
 
-def test_node_is_active_in_its_namespace_when_launched(launch, peer):
-    launch('node.launch.py', 'namespace:=robot', 'image_topic:=/front/image_raw')
+def test_node_is_active_in_its_namespace_and_quiet_when_launched_so(launch, peer, tmp_path):
+    launch('node.launch.py', 'namespace:=robot', 'image_topic:=/front/image_raw', 'log_level:=warn')
     peer.wait_state('active', '/robot/emotion_node')
     readings = peer.listen(Detection2DArray, '/robot/detections')
     camera = peer.camera('/front/image_raw')
     peer.wait(lambda: readings, 'an answer', each=camera.shoot)
+    assert not re.search(r'\[INFO\] \[[0-9.]+\] \[robot\.emotion_node\]', (tmp_path / 'launch.log').read_text())
 
 
 def test_node_waits_for_a_manager_when_launched_without_autostart(launch, peer):
@@ -73,8 +82,9 @@ def test_node_waits_for_a_manager_when_launched_without_autostart(launch, peer):
     assert sim_time.bool_value is True
 
 
-@pytest.mark.parametrize('name, node', [('node.launch.py', '/emotion_node'),
-                                        ('cameras.launch.py', '/camera/emotion_node')])
+@pytest.mark.parametrize(
+    'name, node', [('node.launch.py', '/emotion_node'), ('cameras.launch.py', '/camera/emotion_node')]
+)
 def test_the_parameter_file_holds_when_no_argument_is_given(launch, peer, tmp_path, name, node):
     file = tmp_path / 'parameters.yaml'
     file.write_text('/**: {ros__parameters: {autostart: false, use_sim_time: true}}')
@@ -84,9 +94,14 @@ def test_the_parameter_file_holds_when_no_argument_is_given(launch, peer, tmp_pa
     assert peer.state(node) == 'unconfigured'
 
 
-@pytest.mark.parametrize('name, node', [('node.launch.py', '/emotion_node'),
-                                        ('cameras.launch.py', '/camera/emotion_node'),
-                                        ('jetson_tx2.launch.py', '/emotion_node')])
+@pytest.mark.parametrize(
+    'name, node',
+    [
+        ('node.launch.py', '/emotion_node'),
+        ('cameras.launch.py', '/camera/emotion_node'),
+        ('jetson_tx2.launch.py', '/emotion_node'),
+    ],
+)
 def test_what_the_robot_sets_for_all_holds_when_no_argument_is_given(launch, peer, name, node):
     launch(name, 'set:use_sim_time:=true', 'set:autostart:=false')
     values = peer.get_parameters(['autostart', 'use_sim_time'], node)
@@ -102,10 +117,21 @@ def test_arguments_win_when_python_spells_them(launch, peer, tmp_path):
 
 
 def test_arguments_come_before_the_parameter_file_when_given(launch, peer):
-    launch('node.launch.py', 'transport:=compressed', 'humans_prefix:=/front/humans', 'mode:=image')
+    launch(
+        'node.launch.py',
+        'transport:=compressed',
+        'humans_prefix:=/front/humans',
+        'mode:=image',
+        'esr:=esr_9_ferplus_int8',
+    )
     peer.wait_state('active')
-    names = ['input.transport', 'output.humans_prefix', 'input.mode']
-    assert [value.string_value for value in peer.get_parameters(names)] == ['compressed', '/front/humans', 'image']
+    names = ['input.transport', 'output.humans_prefix', 'input.mode', 'inference.bundle']
+    assert [value.string_value for value in peer.get_parameters(names)] == [
+        'compressed',
+        '/front/humans',
+        'image',
+        'esr_9_ferplus_int8',
+    ]
 
 
 def test_another_node_is_started_when_the_process_is_killed(launch, peer, tmp_path):
@@ -115,7 +141,7 @@ def test_another_node_is_started_when_the_process_is_killed(launch, peer, tmp_pa
     log = tmp_path / 'launch.log'
     os.kill(int(re.search(pattern, log.read_text()).group(1)), signal.SIGKILL)
     peer.wait(lambda: len(re.findall(pattern, log.read_text())) == 2, 'another process', 30.0)
-    # That one is told to end, and launch has nothing left to do.
+    # That one gets a signal, and launch has nothing left to do.
     peer.wait(lambda: log.read_text().count('Active: ') == 2, 'an active node', 30.0)
     os.kill(int(re.findall(pattern, log.read_text())[1]), signal.SIGINT)
     peer.wait(lambda: process.poll() is not None, 'the end of the launch', 30.0)
@@ -151,8 +177,13 @@ def test_a_board_s_node_works_on_the_cpu_and_warns_once_when_its_gpu_is_missing(
 
 
 def test_demo_ends_with_a_summary_when_launched(launch, peer, tmp_path):
-    process = launch('demo.launch.py', 'duration_s:=2.0', 'namespace:=robot', 'image_topic:=/front/image_raw',
-                     'output_folder:=%s' % (tmp_path / 'out'))
+    process = launch(
+        'demo.launch.py',
+        'duration_s:=2.0',
+        'namespace:=robot',
+        'image_topic:=/front/image_raw',
+        'output_folder:=%s' % (tmp_path / 'out'),
+    )
     peer.wait(lambda: process.poll() is not None, 'the end of the launch', 60.0)
     text = (tmp_path / 'launch.log').read_text()
     assert process.returncode == 0, text
@@ -160,14 +191,16 @@ def test_demo_ends_with_a_summary_when_launched(launch, peer, tmp_path):
     assert summary['frames'] >= 2 and 'robot' in ''.join(summary['diagnostics']), text
 
 
-@pytest.mark.parametrize('arguments', [(), ('clock:=0', 'namespace:=robot', 'rate:=2')])
+@pytest.mark.parametrize('arguments', [(), ('clock:=0', 'namespace:=robot', 'rate:=0.5')])
 def test_answers_are_recorded_when_a_recording_is_replayed(launch, peer, tmp_path, arguments):
     pytest.importorskip('rosbags', reason='rosbags is not installed: scripts/setup --tests does that')
-    from facial_emotion_ros.bags.bag_file import BagFile
-    from facial_emotion_ros.bags.sample_bag import write_sample_bag
-    write_sample_bag(str(tmp_path / 'film'), seconds=1.5)
-    process = launch('replay.launch.py', 'bag:=%s' % (tmp_path / 'film'), 'output:=%s' % (tmp_path / 'answers'),
-                     *arguments)
+    from facial_emotion_ros.recordings.io.bag_file import BagFile
+    from facial_emotion_ros.recordings.io.sample_bag import write_sample_bag
+
+    write_sample_bag(str(tmp_path / 'film'), seconds=2.0, width=320, height=240)
+    process = launch(
+        'replay.launch.py', 'bag:=%s' % (tmp_path / 'film'), 'output:=%s' % (tmp_path / 'answers'), *arguments
+    )
     peer.wait(lambda: process.poll() is not None, 'the end of the launch', 60.0)
     text = (tmp_path / 'launch.log').read_text()
     assert process.returncode == 0, text
@@ -175,15 +208,15 @@ def test_answers_are_recorded_when_a_recording_is_replayed(launch, peer, tmp_pat
         assert not answers.faults
         topic = answers.topics['/robot/detections' if 'namespace:=robot' in arguments else '/detections']
         assert topic.count >= 10, text
-        told = [message.read() for message in answers.messages((topic.name,))]
+        reported = [message.read() for message in answers.messages((topic.name,))]
         # The sample shows faces from its first image on.
-        assert [len(message.detections) for message in told].count(0) <= 2, 'no face in many answers'
-        face = told[-1].detections[0]
+        assert [len(message.detections) for message in reported].count(0) <= 2, 'no face in many answers'
+        face = reported[-1].detections[0]
         assert face.id and len(face.results) >= 8 and face.bbox.size_x > 20
-        stamps = [message.header.stamp.sec for message in told]
+        stamps = [message.header.stamp.sec for message in reported]
         # Stamps are the recording's; the time of recording is, too, where the clock is.
         assert set(stamps) <= {1767225600, 1767225601}
-        assert (answers.start_ns < 1767225700 * 10 ** 9) is ('clock:=0' not in arguments)
+        assert (answers.start_ns < 1767225700 * 10**9) is ('clock:=0' not in arguments)
 
 
 def test_launch_ends_when_nothing_can_be_played(launch, peer, tmp_path):

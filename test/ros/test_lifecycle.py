@@ -6,138 +6,133 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 from hri_msgs.msg import IdsList
 from lifecycle_msgs.msg import Transition
-from rcl_interfaces.srv import GetParameters
 from vision_msgs.msg import Detection2DArray
 
-from facial_emotion_ros.face_tracker import face_id
 
-
-def test_images_are_answered_only_while_active_when_cycled_by_services(start_node, peer):
-    node = start_node(autostart=False)
-    heard = peer.listen(Detection2DArray, 'detections')
-    camera = peer.camera()
-    faces = 'faces/[a-z]{5}/'
-    assert peer.state() == 'unconfigured'
-    for cycle in range(3):
-        assert peer.change_state('configure') and peer.state() == 'inactive'
-        assert peer.change_state('activate') and peer.state() == 'active'
-        heard.clear()
-        peer.wait(lambda: heard, 'detections in cycle %d' % cycle, each=camera.shoot)
-        peer.wait(lambda: re.search(faces, ' '.join(peer.topics())), 'topics of the face')
-        assert peer.change_state('deactivate') and peer.state() == 'inactive'
-        peer.wait(lambda: not camera.watched(), 'the subscription to end')
-        heard.clear()
-        camera.shoot()
-        peer.spin(0.3)
-        assert not heard
-        peer.wait(lambda: not re.search(faces, ' '.join(peer.topics())), 'topics of the face to go')
-        assert peer.change_state('cleanup') and peer.state() == 'unconfigured'
-    assert node.output().count('Cleaned up') == 3
-
-
-def test_readers_learn_that_no_face_is_followed_when_deactivated(start_node, peer):
-    start_node(autostart=False, tracker__max_age_s=60.0)
-    camera, tracked = peer.camera(), peer.listen(IdsList, '/humans/faces/tracked')
-    assert peer.change_state('configure') and peer.change_state('activate')
-    peer.wait(lambda: tracked and tracked[-1].ids, 'a tracked face', each=camera.shoot, every_s=0.5)
-    assert peer.change_state('deactivate')
-    peer.wait(lambda: not tracked[-1].ids, 'an empty list')
-    assert tracked[-1].header.frame_id == camera.frame
-    assert stamp_ns(tracked[-1]) > stamp_ns(tracked[-2])
-    told = len(tracked)
-    assert peer.change_state('activate') and peer.change_state('deactivate') and peer.change_state('cleanup')
-    peer.spin(0.3)
-    assert len(tracked) == told, 'the empty list was repeated'
-
-
-def test_no_id_is_given_again_when_configured_anew_unless_a_first_one_is_named(start_node, peer):
-    for settings, begins_anew in (({}, False), ({'tracker__first_face': 5}, True)):
-        node = start_node(autostart=False, **settings)
-        camera, tracked = peer.camera(), peer.listen(IdsList, '/humans/faces/tracked')
-        seen = []
-        for _ in range(2):
-            assert peer.change_state('configure') and peer.change_state('activate')
-            peer.wait(lambda tracked=tracked: tracked and tracked[-1].ids, 'a tracked face', each=camera.shoot)
-            seen += tracked[-1].ids
-            assert peer.change_state('deactivate') and peer.change_state('cleanup')
-            tracked.clear()
-        assert seen == [face_id(5)] * 2 if begins_anew else len(set(seen)) == 2
-        assert node.end()[0] == 0
-        peer.wait(lambda: not peer.node.count_publishers('/diagnostics'), 'the node to be gone')
-
-
-@pytest.mark.parametrize('transitions, words', [
-    ([], 'Unconfigured: '), (['configure'], 'Inactive: '), (['configure', 'activate', 'deactivate'], 'Inactive: '),
-    (['configure', 'cleanup'], 'Unconfigured: ')])
-def test_diagnostics_name_the_next_step_when_somebody_listens_to_a_node_that_is_not_active(
-        start_node, peer, transitions, words):
-    start_node(autostart=False)
+@pytest.fixture
+def idle_node(node_here, peer):
+    """Make a node that a lifecycle manager is to configure, and health that says the next step."""
+    node_here(autostart=False, tracker__max_age_s=60.0)
     health = peer.health()
-    peer.listen(Detection2DArray, 'detections')
-    for transition in transitions:
-        assert peer.change_state(transition)
-    told = health.told()
-    peer.wait(lambda: health.told() > told + 1, 'diagnostics')
-    status = health.parts()['input']
-    assert status.message.startswith(words) and 'activated' in status.message
-    assert status.level == DiagnosticStatus.OK
+
+    def names_next_step(state, words):
+        assert peer.state() == state
+        reported = health.reported()
+        peer.wait(lambda: health.reported() > reported + 1, 'diagnostics')
+        status = health.parts()['input']
+        assert status.message.startswith(words) and 'activated' in status.message, status.message
+        assert status.level == DiagnosticStatus.OK
+
+    return names_next_step
 
 
-def test_a_wrong_transition_is_refused_and_the_node_lives_when_asked_by_service(start_node, peer):
-    start_node(autostart=False)
-    peer.wait_state('unconfigured')
+def test_images_are_answered_only_while_active_and_each_state_says_the_next_step(idle_node, peer, capfd):
+    heard, tracked = peer.listen(Detection2DArray, 'detections'), peer.listen(IdsList, '/humans/faces/tracked')
+    camera, faces = peer.camera(), 'faces/[a-z]{5}/'
+    idle_node('unconfigured', 'Unconfigured: ')
     for wrong in ('activate', 'deactivate', 'cleanup', 99):
         assert not peer.change_state(wrong)
-    assert peer.change_state('configure')
-    assert not peer.change_state('configure')
-    assert peer.state() == 'inactive'
+    seen = []
+    for cycle in range(2):
+        assert peer.change_state('configure')
+        idle_node('inactive', 'Inactive: ')
+        assert not peer.change_state('configure')
+        assert peer.change_state('activate') and peer.state() == 'active'
+        heard.clear()
+        peer.wait(
+            lambda: heard and tracked and tracked[-1].ids, 'a face in cycle %d' % cycle, each=camera.shoot, every_s=0.5
+        )
+        seen += tracked[-1].ids
+        peer.wait(lambda: re.search(faces, ' '.join(peer.topics())), 'topics of the face')
+        assert peer.change_state('deactivate')
+        idle_node('inactive', 'Inactive: ')
+        peer.wait(lambda: not camera.watched(), 'the subscription to end')
+        peer.wait(lambda: not tracked[-1].ids, 'an empty list')
+        assert tracked[-1].header.frame_id == camera.frame
+        assert stamp_ns(tracked[-1]) > stamp_ns(tracked[-2])
+        heard.clear()
+        reported = len(tracked)
+        camera.shoot()
+        assert peer.change_state('activate') and peer.change_state('deactivate')
+        peer.spin(0.3)
+        assert not heard and len(tracked) == reported, 'the empty list was repeated'
+        peer.wait(lambda: not re.search(faces, ' '.join(peer.topics())), 'topics of the face to go')
+        assert peer.change_state('cleanup')
+        idle_node('unconfigured', 'Unconfigured: ')
+    assert len(set(seen)) == 2, 'an id was given again'
+    log = ''.join(capfd.readouterr())
+    assert 'liveliness' not in log, 'the middleware has logged that none needs to be asserted'
+    assert log.count('Cleaned up') == 2
+    assert "expected configure or shutdown in the state unconfigured, got '' (id 3)" in log
 
 
-def test_the_node_serves_by_itself_when_started_with_its_defaults(start_node, peer):
-    node = start_node()
+def test_the_node_serves_by_itself_when_started(tuned_node, peer):
+    shared = tuned_node()
     heard = peer.listen(Detection2DArray, 'detections')
     camera = peer.camera()
     peer.wait(lambda: heard, 'detections', each=camera.shoot)
     assert peer.state() == 'active'
-    for sentence in ('Configured: esr_9_ferplus', 'Active: ', r'Listening to /image \(reliable\)'):
-        node.wait_for(sentence)
+    shared.wait_for(r'Subscribed to /image \(')
+    text = shared.log.read_text()
+    assert re.search('(?s)Configured: esr_9_ferplus.*Active: ', text)
 
 
-@pytest.mark.parametrize('settings, cause, step', [
-    ({'inference__bundle': 'no_such_network'}, 'no_such_network', 'models'),
-    ({'detector__bundle': 'esr_9_ferplus'}, 'esr', 'centerface'),
-    ({'tracker__min_iou': '7.0'}, 'tracker.min_iou must be a float from 0.01 to 1.0', 'Correct it'),
-    ({'inference__threads': 'many'}, 'inference.threads must be an integer from 1 to 64', "'many'"),
-    ({'output__contempt_as': 'scorn'}, 'output.contempt_as must be one of drop', "'scorn'"),
-    ({'output__humans_prefix': '/2humans'}, "output.humans_prefix must be a topic name like '/humans'", "'/2humans'"),
-    ({'qos_overrides./expression.publisher.reliability': 'sometimes'},
-     'qos_overrides./expression.publisher.reliability must be one of reliable', "'sometimes'"),
-])
+#: Parameters that the node refuses: name -> (value, what is said).
+REFUSED = {
+    'tracker__min_iou': ('7.0', 'tracker.min_iou must be a float from 0.01 to 1.0'),
+    'inference__threads': ('many', "inference.threads must be an integer from 1 to 64, but is 'many'"),
+    'output__contempt_as': ('scorn', 'output.contempt_as must be one of drop'),
+    'output__humans_prefix': ('/2humans', "output.humans_prefix must be a topic name like '/humans'"),
+    'input__transport': ('theora', "input.transport must be one of auto, raw, compressed, but is 'theora'"),
+    'qos_overrides./expression.publisher.reliability': (
+        'sometimes',
+        'qos_overrides./expression.publisher.reliability must be one of reliable',
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    'settings, causes',
+    [
+        ({'inference__bundle': 'no_such_network'}, ['no_such_network', 'models']),
+        ({'detector__bundle': 'esr_9_ferplus'}, ['esr', 'centerface']),
+        ({'inference__precision': 'fp32', 'inference__deadline_ms': 20.0}, ['`quantize`']),
+        ({'inference__precision': 'bf16'}, ['expected the engine openvino']),
+        (
+            {name: value for name, (value, _) in REFUSED.items()},
+            [cause for _, cause in REFUSED.values()] + ['Correct it'],
+        ),
+    ],
+)
 def test_the_node_lives_unconfigured_and_says_why_when_configuring_is_impossible(
-        start_node, peer, settings, cause, step):
-    node = start_node(**settings)
-    node.wait_for(r'\[ERROR\].*%s.*%s' % (cause, step))
-    peer.wait_state('unconfigured')
-    assert node.output().count('[ERROR]') == 1 and '[WARN]' not in node.output()
+    node_here, peer, capfd, settings, causes
+):
+    node_here(**settings)
     health = peer.health()
     peer.wait(lambda: health.parts()['inference'].level == DiagnosticStatus.ERROR, 'diagnostics')
-    assert cause in health.parts()['inference'].message
+    message = health.parts()['inference'].message
+    peer.wait_state('unconfigured')
+    log = ''.join(capfd.readouterr())
+    assert 'liveliness' not in log, 'the middleware has logged that none needs to be asserted'
+    assert log.count('[ERROR]') == 1 and not re.search('WARN|Traceback', log), log
+    assert all(cause in log and cause in message for cause in causes), log
 
 
 @pytest.mark.parametrize('before', [[], ['configure'], ['configure', 'activate']])
-def test_the_node_tells_that_it_is_done_when_shut_down_from_any_state(start_node, peer, before):
-    node = start_node(autostart=False)
+def test_the_node_reports_that_it_is_finalized_when_shut_down_from_any_state(idle_node, peer, before):
     health = peer.health()
     for transition in before:
         assert peer.change_state(transition)
-    number = {0: Transition.TRANSITION_UNCONFIGURED_SHUTDOWN, 1: Transition.TRANSITION_INACTIVE_SHUTDOWN,
-              2: Transition.TRANSITION_ACTIVE_SHUTDOWN}[len(before)]
+    number = {
+        0: Transition.TRANSITION_UNCONFIGURED_SHUTDOWN,
+        1: Transition.TRANSITION_INACTIVE_SHUTDOWN,
+        2: Transition.TRANSITION_ACTIVE_SHUTDOWN,
+    }[len(before)]
     assert peer.change_state(number) and peer.state() == 'finalized'
     peer.wait(lambda: health.parts()['input'].message.startswith('Finalized: '), 'diagnostics')
     assert not peer.change_state('configure') and peer.state() == 'finalized'
     peer.wait(lambda: not peer.node.count_publishers('/detections'), 'the outputs to be closed')
-    assert peer.call(GetParameters, '/emotion_node/get_parameters', GetParameters.Request(names=['autostart'])).values
-    assert node.process.poll() is None
+    assert peer.get_parameters(['autostart'])
 
 
 def stamp_ns(message):

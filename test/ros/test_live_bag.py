@@ -1,12 +1,12 @@
-"""A recording played live through the node: what is told of ages and drops."""
+"""A recording played live through the node: the measured ages and drops."""
 
 import pytest
 
 pytest.importorskip('rosbags', reason='rosbags is not installed: scripts/setup --tests does that')
 
-from facial_emotion_ros.bag_evaluation.live import measure_live  # noqa: E402
-from facial_emotion_ros.bags.sample_bag import CAMERA, write_sample_bag  # noqa: E402
-from facial_emotion_ros.errors import BadBag, FacialEmotionError  # noqa: E402
+from facial_emotion_ros.core.errors import BadBag, FacialEmotionError  # noqa: E402
+from facial_emotion_ros.recordings.evaluation.real_time_replay import measure_live  # noqa: E402
+from facial_emotion_ros.recordings.io.sample_bag import CAMERA, write_sample_bag  # noqa: E402
 
 
 @pytest.fixture(scope='module')
@@ -19,10 +19,11 @@ def film(tmp_path_factory):
         if not (folder / path).exists():
             write_sample_bag(path, seconds=seconds, rate_hz=rate_hz, transport=transport, width=320, height=240)
         return path
+
     return record
 
 
-def test_ages_and_answers_are_told_when_a_recording_is_played_live(film):
+def test_ages_and_answers_are_measured_when_a_recording_is_played_live(film):
     # The recording is older than that; the images that are played are not.
     record = measure_live(film('raw', 5.0, 2.0), CAMERA, {'input.max_age_s': 5.0}, quiet_s=1.0)
     assert (record['topic'], record['transport'], record['frames']) == (CAMERA, 'raw', 10)
@@ -36,13 +37,17 @@ def test_ages_and_answers_are_told_when_a_recording_is_played_live(film):
 
 def test_drops_are_counted_when_images_come_faster_than_the_node_works(film):
     # Every image goes through the slower detector at full size: the node cannot keep up, and tells no lie about it.
-    record = measure_live(film('compressed', 200.0, 1.0), CAMERA + '/compressed', {
-        'detector.every_n': 1, 'detector.long_side_px': 1280, 'inference.precision': 'fp32'}, quiet_s=1.0)
+    record = measure_live(
+        film('compressed', 200.0, 1.0),
+        CAMERA + '/compressed',
+        {'detector.every_n': 1, 'detector.long_side_px': 1280, 'inference.precision': 'fp32'},
+        quiet_s=1.0,
+    )
     assert (record['transport'], record['frames'], record['answered'] + record['dropped']) == ('compressed', 200, 200)
     assert record['dropped'] > 50 and record['answered'] > 0
 
 
-def test_it_is_told_with_the_node_s_words_when_that_does_not_start(film):
+def test_the_node_s_log_is_shown_when_it_does_not_start(film):
     with pytest.raises(FacialEmotionError, match='(?s)play_bag: .*expected 1 readers.*emotion_node.*no_such_bundle'):
         measure_live(film('raw', 5.0, 2.0), CAMERA, {'detector.bundle': 'no_such_bundle'}, patience_s=4.0)
 

@@ -8,6 +8,7 @@ import sys
 import time
 
 import pytest
+from ros_processes import node_command
 
 from facial_emotion_ros.ros.shared_memory import remove_stale_segments
 
@@ -17,7 +18,7 @@ FOLDER = '/dev/shm'
 def segments_of(pid):
     """Return the names of Fast DDS's own segments that a process maps and owns (it locks the file beside)."""
     with open('/proc/%d/maps' % pid) as file:
-        mapped = set(re.findall(r'/dev/shm/(fastrtps_[0-9a-f]{16})$', file.read(), re.MULTILINE))
+        mapped = set(re.findall(r'/dev/shm/(fast(?:rtps|dds)_[0-9a-f]{16})$', file.read(), re.MULTILINE))
     owned = set()
     for name in os.listdir('/proc/%d/fd' % pid):
         try:
@@ -25,7 +26,7 @@ def segments_of(pid):
         except FileNotFoundError:  # closed meanwhile, such as that of the listing itself
             continue
         if target.endswith('_el'):
-            owned.add(os.path.basename(target)[:-len('_el')])
+            owned.add(os.path.basename(target)[: -len('_el')])
     return mapped & owned
 
 
@@ -36,19 +37,23 @@ def make_old(segment):
 
 
 def test_the_next_node_frees_what_a_killed_one_left(start_node, peer, ros_environment):
-    killed = subprocess.Popen([sys.executable, '-m', 'facial_emotion_ros.ros.emotion_node', '--ros-args',
-                               '-r', '__node:=killed'], env=ros_environment, stderr=subprocess.DEVNULL)
+    killed = subprocess.Popen(
+        [sys.executable] + node_command('-r', '__node:=killed', autostart=False),
+        env=ros_environment,
+        stderr=subprocess.DEVNULL,
+    )
     try:
         peer.wait(lambda: 'killed' in peer.node.get_node_names() and segments_of(killed.pid), 'the node')
-        own, = segments_of(os.getpid())
-        left, = segments_of(killed.pid)
+        (own,) = segments_of(os.getpid())
+        (left,) = segments_of(killed.pid)
     finally:
         killed.kill()
         killed.wait()
     assert os.path.exists(os.path.join(FOLDER, left))
     make_old(left)
     make_old(own)
-    start_node().wait_for('Active: ')
+    start_node(autostart=False)
+    peer.wait_state('unconfigured')
     assert not os.path.exists(os.path.join(FOLDER, left)) and not os.path.exists(os.path.join(FOLDER, left + '_el'))
     assert os.path.exists(os.path.join(FOLDER, own))
 

@@ -14,7 +14,7 @@ import rclpy
 from rclpy.duration import Duration
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.qos import QoSProfile
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image
 
@@ -29,15 +29,27 @@ class BurstCamera(Node):
     def __init__(self, picture, bursts):
         """Begin with a stall."""
         super().__init__('burst_camera')
-        self._message = Image(height=picture.shape[0], width=picture.shape[1], step=picture.shape[1] * 3,
-                              encoding='bgr8', data=array.array('B', picture.tobytes()))
+        self._message = Image(
+            height=picture.shape[0],
+            width=picture.shape[1],
+            step=picture.shape[1] * 3,
+            encoding='bgr8',
+            data=array.array('B', picture.tobytes()),
+        )
         self._publisher = self.create_publisher(Image, 'image', QoSProfile(depth=IMAGES))
         self._bursts, self._burst = bursts, 0
         self._due_s = time.monotonic() + STALL_S
         self.create_timer(0.01, self._look)
 
+    def _is_heard(self):
+        """Return whether all listen; until the node has seen this camera, its subscription may not be reliable."""
+        offers = self.get_subscriptions_info_by_topic(self._publisher.topic_name)
+        return self._publisher.get_subscription_count() >= LISTENERS and all(
+            offer.qos_profile.reliability == ReliabilityPolicy.RELIABLE for offer in offers
+        )
+
     def _look(self):
-        if self._publisher.get_subscription_count() < LISTENERS:
+        if not self._is_heard():
             self._due_s = time.monotonic() + STALL_S
         elif self._burst < self._bursts and time.monotonic() >= self._due_s:
             self._deliver()
@@ -59,10 +71,12 @@ def main():
     signal.signal(signal.SIGINT, lambda _number, _frame: ended.append(True))
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     executor = SingleThreadedExecutor()
-    executor.add_node(BurstCamera(np.load(sys.argv[1]), int(sys.argv[2])))
+    camera = BurstCamera(np.load(sys.argv[1]), int(sys.argv[2]))
+    executor.add_node(camera)
     while not ended:
         executor.spin_once(timeout_sec=0.1)
     executor.shutdown()
+    camera.destroy_node()
     rclpy.shutdown()
 
 

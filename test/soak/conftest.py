@@ -1,25 +1,12 @@
-"""The processes of test/ros, held up for long; what is needed beyond them."""
+"""What the soak tests need beyond the processes of ros_processes."""
 
-import importlib.util
 import os
 import sys
 
 import pytest
+from ros_processes import Process, node_command
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-ROS_TESTS = os.path.join(os.path.dirname(HERE), 'ros')
-
-
-def _ros_tests():
-    """Load the fixtures of test/ros, once for each of the two folders: a conftest serves its own folder alone."""
-    sys.path.insert(0, ROS_TESTS)
-    spec = importlib.util.spec_from_file_location('ros_tests', os.path.join(ROS_TESTS, 'conftest.py'))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-globals().update((name, value) for name, value in vars(_ros_tests()).items() if not name.startswith('__'))
 
 
 @pytest.fixture
@@ -31,8 +18,8 @@ def paced_node(shared_process, start, tmp_path):
         folder = tmp_path / 'pace'
         folder.mkdir()
         set_pace(folder, pace)
-        words = node_command(*ros_arguments, **parameters)  # noqa: F821
-        node = start(os.path.join(HERE, 'paced_node.py'), folder, *words[words.index('--ros-args'):])
+        words = node_command(*ros_arguments, **parameters)
+        node = start(os.path.join(HERE, 'paced_node.py'), folder, *words[words.index('--ros-args') :])
         node.folder, node.set_pace = folder, lambda pace: set_pace(folder, pace)
         node.wait_for('Active: |Unconfigured: |parameter autostart|Shut down', timeout_s=60.0)
         return node
@@ -53,7 +40,7 @@ def start_killed(ros_environment, tmp_path):
 
     def launch(*command):
         log = tmp_path / ('killed_%d.log' % len(started))
-        started.append(Process([sys.executable] + [str(word) for word in command], ros_environment, log))  # noqa: F821
+        started.append(Process([sys.executable] + [str(word) for word in command], ros_environment, log))
         return started[-1]
 
     yield launch

@@ -17,7 +17,7 @@ from sensor_msgs.msg import Image
 
 
 def main():
-    """Publish until told to end."""
+    """Publish until a signal."""
     picture, period_s, every_s = np.load(sys.argv[1]), 1.0 / float(sys.argv[2]), float(sys.argv[3])
     height, width, channels = picture.shape
     pixels = array.array('B', picture.tobytes())
@@ -36,8 +36,10 @@ def main():
             publisher.publish(message)
             time.sleep(period_s)
         node.destroy_publisher(publisher)
-        reliability = ReliabilityPolicy.BEST_EFFORT if reliability == ReliabilityPolicy.RELIABLE \
-            else ReliabilityPolicy.RELIABLE
+        reliability = (
+            ReliabilityPolicy.BEST_EFFORT if reliability == ReliabilityPolicy.RELIABLE else ReliabilityPolicy.RELIABLE
+        )
+    node.destroy_node()
     rclpy.shutdown()
 
 

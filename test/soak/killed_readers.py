@@ -24,9 +24,15 @@ from vision_msgs.msg import Detection2DArray
 
 #: Source: linux/prctl.h.
 _PR_SET_PDEATHSIG = 1
-TOPICS = [(Image, 'image'), (Image, 'emotion_node/debug/image'), (Detection2DArray, 'detections'),
-          (Detection2DArray, 'affect'), (Expression, 'expression'), (IdsList, '/humans/faces/tracked'),
-          (DiagnosticArray, '/diagnostics')]
+TOPICS = [
+    (Image, 'image'),
+    (Image, 'emotion_node/debug/image'),
+    (Detection2DArray, 'detections'),
+    (Detection2DArray, 'affect'),
+    (Expression, 'expression'),
+    (IdsList, '/humans/faces/tracked'),
+    (DiagnosticArray, '/diagnostics'),
+]
 
 
 def read():

@@ -3,12 +3,14 @@
 The faces keep to their thirds of the image: in the middle one that is there all the time; on the left one whose
 expression changes (one picture fades into another in 0.4 s: at once would be another person, and gets another id); on
 the right one that comes in and leaves again. The changing face takes its expressions from FER+ where that is given,
-else from two of the samples. The frame_id of an image is `film_<number>`; what `Film.faces` says of that number is what
-it shows. It begins once all are there to see it. After SECONDS the film stands still, until SIGINT.
+else it is a rendered person (render_faces), neutral and surprised. The frame_id of an image is `film_<number>`; what
+`Film.faces` says of that number is what it shows. It begins once all are there to see it. After SECONDS the film stands
+still, until SIGINT.
 """
 
 import array
 import math
+import os
 import signal
 import sys
 import time
@@ -17,15 +19,17 @@ from typing import NamedTuple, Tuple
 import cv2
 import numpy as np
 
-from facial_emotion_ros.face_detector import open_detector
-from facial_emotion_ros.installed_files import find_shared
-from facial_emotion_ros.model_bundle import ModelBundle, resolve_bundle
-from facial_emotion_ros.sample_film import CAST
+from facial_emotion_ros.core.resources import find_shared
+from facial_emotion_ros.demo.sample_video import CAST
+from facial_emotion_ros.inference.model_bundle import ModelBundle, resolve_bundle
+from facial_emotion_ros.perception.face_detector import FaceDetector
 
 WIDTH, HEIGHT = 640, 480
 RATE_HZ = 30.0
 #: What everybody would call the expressions of the samples.
 SAMPLES = {'astronaut.jpg': 'happy', 'president.jpg': 'neutral', 'vice_president.jpg': 'happy'}
+#: Expressions of one person who does not exist, beside this file.
+RENDERED = 'neutral', 'surprise'
 #: Height of a face from hair line to chin in px, and the share that it changes by.
 FACE_PX, BREATH = 105.0, 0.12
 #: Seconds that the third face takes to come in or to leave.
@@ -82,7 +86,7 @@ class Film:
         self._ground = _ground(random)
         self._noise = [random.normal(0, 2.5, (HEIGHT, WIDTH, 3)).astype(np.int8) for _ in range(4)]
         self._samples = [_sample(portrait) for portrait in CAST]
-        self._changing = _ferplus_faces(ferplus, random) if ferplus else self._samples[1:3]
+        self._changing = _ferplus_faces(ferplus, random) if ferplus else [_rendered(each) for each in RENDERED]
 
     def faces(self, number):
         """Say what an image shows.
@@ -97,8 +101,11 @@ class Film:
         come_s, gone_s = self._length_s / 3, self._length_s * 3 / 4
         way = min((film_s - come_s) / ENTRY_S, (gone_s - film_s) / ENTRY_S, 1.0)
         if way > 0:
-            faces.append(_place('passing', self._samples[1], 2, come_s + ENTRY_S, film_s,
-                                outside=1 - math.sin(way * math.pi / 2)))
+            faces.append(
+                _place(
+                    'passing', self._samples[1], 2, come_s + ENTRY_S, film_s, outside=1 - math.sin(way * math.pi / 2)
+                )
+            )
         return faces
 
     def image(self, number):
@@ -119,8 +126,9 @@ class Film:
         face = _place('changing', now, 0, since_s, film_s)
         # Half of a fade lies before the change, half behind it; there is none at the begin.
         past_s, left_s = film_s - since_s if changes else FADE_S, since_s + EVERY_S - film_s
-        return face._replace(other=before if past_s < left_s else after,
-                             other_share=max(0.0, 0.5 - min(past_s, left_s) / FADE_S))
+        return face._replace(
+            other=before if past_s < left_s else after, other_share=max(0.0, 0.5 - min(past_s, left_s) / FADE_S)
+        )
 
 
 def _place(name, portrait, third, since_s, film_s, outside=0.0):
@@ -134,7 +142,7 @@ def _draw(image, face):
     x, y = face.center
     wide, high = (int(round(extent * face.height_px)) for extent in face.portrait.extent)
     left, top = max(int(x) - wide, 0), max(int(y) - high, 0)
-    window = image[top:int(y) + high, left:int(x) + wide]
+    window = image[top : int(y) + high, left : int(x) + wide]
     if not window.size:
         return
     patch = _patch(face.portrait, face, left, top, window)
@@ -151,34 +159,52 @@ def _patch(portrait, face, left, top, window):
     picture, scale, factor = portrait.picture, face.height_px / portrait.face_px, 1.0
     if scale < 0.5:  # a warp skips pixels
         picture, scale, factor = portrait.half_size, 2 * scale, 0.5
-    matrix = np.array([[scale, 0, face.center[0] - left - scale * factor * portrait.center[0]],
-                       [0, scale, face.center[1] - top - scale * factor * portrait.center[1]]])
+    matrix = np.array(
+        [
+            [scale, 0, face.center[0] - left - scale * factor * portrait.center[0]],
+            [0, scale, face.center[1] - top - scale * factor * portrait.center[1]],
+        ]
+    )
     return cv2.warpAffine(picture, matrix, window.shape[1::-1], borderMode=cv2.BORDER_REPLICATE)
+
+
+def _rendered(expression):
+    picture = cv2.imread(os.path.join(os.path.dirname(__file__), f'rendered_{expression}.jpg'))
+    half_size = cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    return Portrait(picture, half_size, (158.0, 165.0), 200.0, expression, (0.78, 0.78), True)
 
 
 def _sample(portrait):
     picture = cv2.imread(find_shared('samples') + '/' + portrait.file)
     half_size = cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-    return Portrait(picture, half_size, portrait.center_px, portrait.face_px / portrait.enlargement,
-                    SAMPLES[portrait.file], (0.8, 1.05), True)
+    return Portrait(
+        picture,
+        half_size,
+        portrait.center_px,
+        portrait.face_px / portrait.enlargement,
+        SAMPLES[portrait.file],
+        (0.8, 1.05),
+        True,
+    )
 
 
 def _ferplus_faces(path, random):
     """Choose clear expressions by people's votes, and frontal faces by their landmarks; no two alike in a row."""
-    rows, detector = np.load(path), open_detector(ModelBundle.open(resolve_bundle('centerface')))
+    rows, detector = np.load(path), FaceDetector(ModelBundle.open(resolve_bundle('centerface')))
     faces, before = [], ''
     for row in random.permutation(len(rows['votes'])):
         clear = [name for name, column in COLUMNS.items() if rows['votes'][row][column] >= LEAST_VOTES]
         if not clear or clear[0] == before:
             continue
-        png = rows['png'][rows['offsets'][row]:rows['offsets'][row + 1]]
+        png = rows['png'][rows['offsets'][row] : rows['offsets'][row + 1]]
         gray = cv2.resize(cv2.imdecode(png, cv2.IMREAD_GRAYSCALE), (192, 192), interpolation=cv2.INTER_CUBIC)
         picture = cv2.merge([cv2.convertScaleAbs(gray, alpha=alpha) for alpha in (0.85, 0.97, 1.1)])
         if _is_frontal(detector.detect(cv2.copyMakeBorder(picture, 64, 64, 64, 64, cv2.BORDER_CONSTANT))):
             before = clear[0]
             # Source of the numbers: where CenterFace finds the faces of these pictures.
-            faces.append(Portrait(picture, picture, (0.510 * 192, 0.513 * 192), 0.91 * 192, before, (0.54, 0.54),
-                                  False))
+            faces.append(
+                Portrait(picture, picture, (0.510 * 192, 0.513 * 192), 0.91 * 192, before, (0.54, 0.54), False)
+            )
         if len(faces) == FERPLUS_FACES:
             break
     return faces
@@ -201,14 +227,18 @@ def _ground(random):
         ground += cv2.resize(clutter, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
     for _ in range(12):
         corner = random.integers(0, (WIDTH, HEIGHT))
-        cv2.rectangle(ground, tuple(int(edge) for edge in corner),
-                      tuple(int(edge) for edge in corner + random.integers(30, 180, 2)),
-                      tuple(random.uniform(20, 235) + random.normal(0, 15, 3)), -1)
+        cv2.rectangle(
+            ground,
+            tuple(int(edge) for edge in corner),
+            tuple(int(edge) for edge in corner + random.integers(30, 180, 2)),
+            tuple(random.uniform(20, 235) + random.normal(0, 15, 3)),
+            -1,
+        )
     return np.clip(ground, 0, 255).astype(np.uint8)
 
 
 def main():
-    """Publish until told to end."""
+    """Publish until a signal."""
     import rclpy
     from rclpy.executors import SingleThreadedExecutor
     from rclpy.node import Node
@@ -244,6 +274,7 @@ def main():
     while not ended:
         executor.spin_once(timeout_sec=0.1)
     executor.shutdown()
+    node.destroy_node()
     rclpy.shutdown()
 
 

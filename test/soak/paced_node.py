@@ -59,11 +59,11 @@ def count_objects():
 REAL_SESSION = onnxruntime.InferenceSession
 onnxruntime.InferenceSession = RememberingSession
 
-from facial_emotion_ros import pipeline  # noqa: E402
+from facial_emotion_ros.pipeline import emotion_pipeline  # noqa: E402
 from facial_emotion_ros.ros import emotion_node  # noqa: E402
 
 
-class PacedPipeline(pipeline.EmotionPipeline):
+class PacedPipeline(emotion_pipeline.EmotionPipeline):
     """Takes its time."""
 
     def estimate(self, image, stamp_s=None, until_s=None):
@@ -79,5 +79,5 @@ class PacedPipeline(pipeline.EmotionPipeline):
         return super().estimate(image, stamp_s, until_s)
 
 
-pipeline.EmotionPipeline = PacedPipeline
+emotion_pipeline.EmotionPipeline = PacedPipeline
 sys.exit(emotion_node.main())

@@ -18,25 +18,32 @@ PACES = {'slow': '0.3', 'normal': 'real', 'fast': 'fast'}
 ALL = [(pace, rate_hz) for pace in PACES for rate_hz in (30, 60, 120)]
 #: So many answers make a stream; a busy machine takes longer for them.
 ENOUGH = 8
-SHORT = [('slow', 120), ('normal', 60), ('fast', 30)]
+SHORT = [('slow', 120), ('normal', 60)]
 
 
 @pytest.mark.timeout(1500)
 def test_the_newest_image_is_answered_next_when_images_come_faster_than_they_are_read(
-        paced_node, start, peer, tmp_path, long_form, promise):
+    paced_node, start, peer, tmp_path, long_form, promise
+):
     node, health = paced_node('real'), peer.health()
-    np.save(str(tmp_path / 'picture.npy'), scene())
+    np.save(str(tmp_path / 'picture.npy'), scene() if long_form else scene(160, 120))
     figures = []
     for pace, rate_hz in ALL if long_form else SHORT:
         node.set_pace(PACES[pace])
         assert peer.change_state('deactivate') and peer.change_state('activate')  # the counters begin anew
-        notes = stream(start, peer, health, tmp_path, rate_hz, 60.0 if long_form else 3.0)
+        notes = stream(start, peer, health, tmp_path, rate_hz, 60.0 if long_form else 2.0)
         figures.append((pace, rate_hz) + check_stream(notes, 1 / rate_hz, long_form))
     if long_form:
         over = [row for row in figures if row[2] > row[3]]
-        promise('no backlog', '; '.join('%s at %d fps: p99 age %.0f ms of %.0f' % (
-            row[0], row[1], 1e3 * row[2], 1e3 * row[3]) for row in figures),
-            bound='2 T + period + p99 of the transport', n='9 streams of 60 s')
+        promise(
+            'no backlog',
+            '; '.join(
+                '%s at %d fps: p99 age %.0f ms of %.0f' % (row[0], row[1], 1e3 * row[2], 1e3 * row[3])
+                for row in figures
+            ),
+            bound='2 T + period + p99 of the transport',
+            n='9 streams of 60 s',
+        )
         assert not over, over
 
 
@@ -52,13 +59,17 @@ def stream(start, peer, health, folder, rate_hz, seconds):
     peer.spin(seconds)
     peer.wait(lambda: len(heard) >= ENOUGH, '%d answers' % ENOUGH, timeout_s=60.0)
     camera.end()
-    told = health.told()
-    came = peer.wait(lambda: health.told() > told + 2 and health.counts(), 'counters with the last image')
+    peer.spin(0.5)  # diagnostics that came while the camera ended say nothing of its last image
+    reported = health.reported()
+    came = peer.wait(lambda: health.reported() > reported + 2 and health.counts(), 'counters with the last image')
     ended = peer.counts_from_now(health)
-    # One image was in work at most, and the newest one waited.
-    assert ended['processed'] - came['processed'] <= 2, (came, ended)
-    told = health.told()
-    peer.wait(lambda: health.told() > told + 10, 'the reader, which hears of diagnostics too, to have heard all')
+    # One image was in work at most, and the newest one waited. On a busy machine some were still on their way to it.
+    later = ended['received'] - came['received']
+    assert ended['processed'] - came['processed'] <= later + 2, (came, ended)
+    reported = health.reported()
+    peer.wait(
+        lambda: health.reported() > reported + 10, 'the reader, which hears of diagnostics too, to have heard all'
+    )
     # Not SIGTERM: coverage, where it measures, answers that one before the reader can.
     assert reader.end(timeout_s=70.0)[0] == 0, reader.output()
     peer.node.destroy_subscription(list(peer.node.subscriptions)[-1])
@@ -72,8 +83,10 @@ def check_stream(notes, period_s, long_form):
     :returns: p99 of the answers' age, and its bound, in s.
     """
     for message in notes['diagnostics']:
-        counts = {name: int(message['/emotion_node: input'][name]) for name in
-                  ('received', 'processed', 'replaced', 'bad', 'expired', 'failed', 'waiting', 'in_work')}
+        counts = {
+            name: int(message['/emotion_node: input'][name])
+            for name in ('received', 'processed', 'replaced', 'bad', 'expired', 'failed', 'waiting', 'in_work')
+        }
         assert counts['received'] == sum(counts.values()) - counts['received'], counts
         assert counts['waiting'] <= 1 and counts['in_work'] <= 1
     assert counts['waiting'] == counts['in_work'] == counts['bad'] == counts['failed'] == 0, counts
@@ -84,7 +97,8 @@ def check_stream(notes, period_s, long_form):
     # on a busy machine takes more answers after its last image, which have waited for it.
     late = [at_s for at_s in arrivals(answers) if at_s > last_s]
     assert len(late) <= 3 or not long_form, 'answers that came %s after the last image' % [
-        at_s - last_s for at_s in late]
+        at_s - last_s for at_s in late
+    ]
     assert answers[-1]['stamp'] >= images[-1]['stamp'], 'the newest image was never answered'
     transport_s = p99([image['age_s'] for image in images[10:]])
     bound_s = 2 * work_p99_s(notes['diagnostics']) + period_s + transport_s
@@ -116,7 +130,8 @@ def test_the_newest_of_those_that_waited_is_answered_next_when_one_image_takes_l
 
 @pytest.mark.timeout(600)
 def test_the_newest_image_is_answered_second_when_a_camera_delivers_two_seconds_at_once(
-        paced_node, start, peer, tmp_path, long_form, promise):
+    paced_node, start, peer, tmp_path, long_form, promise
+):
     bursts = 20 if long_form else 2
     # Images so small that 60 of them come while one is worked on.
     np.save(str(tmp_path / 'picture.npy'), scene(160, 120))
@@ -138,9 +153,13 @@ def test_the_newest_image_is_answered_second_when_a_camera_delivers_two_seconds_
         work_s = float(health.values('inference')['work_p99_ms']) / 1e3
         transport_s = p99([heard.age_s for heard in images if heard.frame.endswith('_59')])
         bound_s = 2 * work_s + transport_s
-        promise('a burst after a stall is harmless', 'second answer at most %.0f ms old of %.0f allowed (T %.0f ms, '
-                'transport %.0f ms)' % tuple(1e3 * value for value in (max(seconds), bound_s, work_s, transport_s)),
-                bound='2 T + p99 of the transport', n='%d bursts of 60 images' % bursts)
+        promise(
+            'a burst after a stall is harmless',
+            'second answer at most %.0f ms old of %.0f allowed (T %.0f ms, '
+            'transport %.0f ms)' % tuple(1e3 * value for value in (max(seconds), bound_s, work_s, transport_s)),
+            bound='2 T + p99 of the transport',
+            n='%d bursts of 60 images' % bursts,
+        )
         assert max(seconds) <= bound_s
     assert node.process.poll() is None
     assert camera.process.poll() is None

@@ -31,7 +31,7 @@ def shared_memory():
             try:
                 with open(lock) as file:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    os.remove(lock[:-len('_el')])
+                    os.remove(lock[: -len('_el')])
                     os.remove(lock)
             except OSError:  # its process lives, or another test tidies up too
                 pass
@@ -42,7 +42,8 @@ def busy_cores():
     """Keep cores busy: a function that takes how many."""
     started = []
     yield lambda count: started.extend(
-        subprocess.Popen([sys.executable, '-c', 'while True: pass']) for _ in range(count))
+        subprocess.Popen([sys.executable, '-c', 'while True: pass']) for _ in range(count)
+    )
     for process in started:
         process.kill()
         process.wait()
@@ -64,7 +65,10 @@ class Respawned:
         end = time.monotonic() + timeout_s
         while not condition():
             assert time.monotonic() < end, 'waited %g s in vain for %s; the node wrote:\n%s' % (
-                timeout_s, what, self._node.output())
+                timeout_s,
+                what,
+                self._node.output(),
+            )
             status = self._node.process.poll()
             if status is not None:
                 text = self._node.output()
@@ -78,14 +82,23 @@ class Respawned:
 @pytest.mark.skipif(not os.path.isdir('/dev/shm'), reason='no /dev/shm: Fast DDS has no shared memory here')
 @pytest.mark.timeout(900)
 def test_answers_go_on_when_readers_are_killed_and_the_camera_changes(
-        shared_memory, shared_process, start, start_killed, busy_cores, tmp_path, long_form, promise):
+    shared_memory, shared_process, start, start_killed, busy_cores, tmp_path, long_form, promise
+):
     kills, stopped_share = (400, 0.2) if long_form else (8, 0.0)
     shared_process[1]()
     np.save(str(tmp_path / 'picture.npy'), scene(320, 240))
     (tmp_path / 'pace').write_text('fast')
-    node = Respawned(lambda: start_killed(
-        os.path.join(HERE, 'paced_node.py'), tmp_path, '--ros-args', '-p', 'diagnostics.period_s:=0.1',
-        '-p', 'diagnostics.freeze_timeout_s:=6.0'))  # and 2 s of grace
+    node = Respawned(
+        lambda: start_killed(
+            os.path.join(HERE, 'paced_node.py'),
+            tmp_path,
+            '--ros-args',
+            '-p',
+            'diagnostics.period_s:=0.1',
+            '-p',
+            'diagnostics.freeze_timeout_s:=6.0',
+        )
+    )  # and 2 s of grace
     camera = start_killed(os.path.join(HERE, 'fickle_camera.py'), tmp_path / 'picture.npy', 30, 1.5)
     readers = start_killed(os.path.join(HERE, 'killed_readers.py'), 4, stopped_share)
     busy_cores((os.cpu_count() or 2) if long_form else 0)
@@ -100,6 +113,10 @@ def test_answers_go_on_when_readers_are_killed_and_the_camera_changes(
     with open(str(tmp_path / 'notes.json')) as file:
         answers = json.load(file)['detections']
     if long_form:
-        promise('a freeze of the middleware heals', '%d freezes, healed; answers at the end' % node.freezes,
-                bound='answers go on', n='%d kills' % kills)
+        promise(
+            'a freeze of the middleware heals',
+            '%d freezes, healed; answers at the end' % node.freezes,
+            bound='answers go on',
+            n='%d kills' % kills,
+        )
     assert answers

@@ -10,8 +10,11 @@ from process_figures import descriptors, memory_kib, threads
 
 CYCLE = ('configure', 'activate', 'deactivate', 'cleanup')
 #: state -> transitions that it forbids; 99 exists nowhere.
-FORBIDDEN = {'unconfigured': ('activate', 'deactivate', 'cleanup', 99),
-             'inactive': ('configure', 'deactivate', 99), 'active': ('configure', 'activate', 'cleanup', 99)}
+FORBIDDEN = {
+    'unconfigured': ('activate', 'deactivate', 'cleanup', 99),
+    'inactive': ('configure', 'deactivate', 99),
+    'active': ('configure', 'activate', 'cleanup', 99),
+}
 #: Cycles until allocators and middleware have what they keep.
 WARM = 3
 
@@ -25,8 +28,9 @@ def count(node, peer, camera):
 
 @pytest.mark.timeout(1800)
 def test_nothing_is_kept_and_nothing_forbidden_is_done_when_the_lifecycle_is_cycled(
-        paced_node, peer, long_form, promise):
-    cycles = 200 if long_form else 8
+    paced_node, peer, long_form, promise
+):
+    cycles = 200 if long_form else 5
     node = paced_node('real', diagnostics__period_s=1.0)
     assert peer.change_state('deactivate') and peer.change_state('cleanup')
     pid = node.process.pid
@@ -42,9 +46,12 @@ def test_nothing_is_kept_and_nothing_forbidden_is_done_when_the_lifecycle_is_cyc
     def settled():
         """Wait for threads and files of which three looks in a row tell the same; return them."""
         looks = []
-        return peer.wait(lambda: len(looks) >= 3 and looks[-1] == looks[-2] == looks[-3] and looks[-1],
-                         'a number of threads and files that stays',
-                         each=lambda: looks.append((threads(pid), descriptors(pid))), every_s=0.2)
+        return peer.wait(
+            lambda: len(looks) >= 3 and looks[-1] == looks[-2] == looks[-3] and looks[-1],
+            'a number of threads and files that stays',
+            each=lambda: looks.append((threads(pid), descriptors(pid))),
+            every_s=0.2,
+        )
 
     held, objects, refusing = [], [], 2
     for cycle in range(cycles + WARM):
@@ -65,20 +72,28 @@ def test_nothing_is_kept_and_nothing_forbidden_is_done_when_the_lifecycle_is_cyc
         if len(held) < WARM:
             usual = settled()
         else:
-            peer.wait(lambda usual=usual: (threads(pid), descriptors(pid)) == usual,
-                      'the threads and files of cycle %d, %s; now %s' % (
-                          WARM, usual, (threads(pid), descriptors(pid))))
+            peer.wait(
+                lambda usual=usual: (threads(pid), descriptors(pid)) == usual,
+                'the threads and files of cycle %d, %s; now %s' % (WARM, usual, (threads(pid), descriptors(pid))),
+            )
         held.append(usual + (memory_kib(pid),))
     assert len(refused) >= 20
     # rclpy's callback groups keep a weak reference to whatever was in them, and coverage, where it measures, some
     # methods for each thread that there was.
-    grown = dict((name, number - objects[1]['types'].get(name, 0)) for name, number in objects[-1]['types'].items()
-                 if name not in ('weakref.ReferenceType', 'builtins.method'))
+    grown = dict(
+        (name, number - objects[1]['types'].get(name, 0))
+        for name, number in objects[-1]['types'].items()
+        if name not in ('weakref.ReferenceType', 'builtins.method')
+    )
     assert max(grown.values()) < cycles - 1, dict((name, number) for name, number in grown.items() if number > 0)
     growth_kib = held[-1][2] - held[WARM - 1][2]
     assert growth_kib < 10 * 1024, [kib for _, _, kib in held]
     assert 'Traceback' not in node.output() and '[ERROR]' not in node.output()
     if long_form:
-        promise('lifecycle is safe', '%d threads and %d file descriptors before and after, memory grew by %.1f MiB, '
-                '%d forbidden transitions refused' % (held[-1][:2] + (growth_kib / 1024, len(refused))),
-                bound='constant, constant, 10 MiB, 20', n='%d cycles' % cycles)
+        promise(
+            'lifecycle is safe',
+            '%d threads and %d file descriptors before and after, memory grew by %.1f MiB, '
+            '%d forbidden transitions refused' % (held[-1][:2] + (growth_kib / 1024, len(refused))),
+            bound='constant, constant, 10 MiB, 20',
+            n='%d cycles' % cycles,
+        )

@@ -7,14 +7,34 @@ import cv2
 import numpy as np
 
 #: Colour (blue, green, red) of the drawn head of each expression, 0 to 10.
-COLORS = [(200, 200, 200), (40, 200, 240), (220, 90, 30), (240, 40, 200), (90, 30, 90), (40, 140, 40), (30, 30, 220),
-          (140, 140, 60), (20, 90, 160), (100, 10, 10), (10, 60, 10)]
+COLORS = [
+    (200, 200, 200),
+    (40, 200, 240),
+    (220, 90, 30),
+    (240, 40, 200),
+    (90, 30, 90),
+    (40, 140, 40),
+    (30, 30, 220),
+    (140, 140, 60),
+    (20, 90, 160),
+    (100, 10, 10),
+    (10, 60, 10),
+]
 
 #: Around the heads.
 BACKGROUND = (255, 255, 255)
 
-HEADER = ['subDirectory_filePath', 'face_x', 'face_y', 'face_width', 'face_height', 'facial_landmarks', 'expression',
-          'valence', 'arousal']
+HEADER = [
+    'subDirectory_filePath',
+    'face_x',
+    'face_y',
+    'face_width',
+    'face_height',
+    'facial_landmarks',
+    'expression',
+    'valence',
+    'arousal',
+]
 
 
 def draw_scene(expression, box, width=200, height=120, mouth=0.0):

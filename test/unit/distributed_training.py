@@ -6,17 +6,30 @@ import os
 import sys
 
 
+def digest_of(weights):
+    """Hash a state dict."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(weights.items()):
+        digest.update(name.encode() + tensor.contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
 def main():
     """Train together, the first process alone with the folder; print what came out."""
     import numpy as np
+    import pytest
     import torch
-    from tiny_training import tiny_recipe, two_kinds_of_faces
+    from tiny_training import Labelled, make_trainings_quick, one_hot, tiny_recipe, two_kinds_of_faces
 
-    from facial_emotion_ros.learning.distributed import Processes
-    from facial_emotion_ros.learning.fit import Fit
-    from facial_emotion_ros.learning.network import ESR
+    from facial_emotion_ros.training import FacialEmotionLearner
+    from facial_emotion_ros.training.loop.distributed import Processes
+    from facial_emotion_ros.training.loop.fit import Fit
+    from facial_emotion_ros.training.model.network import ESR
 
     torch.set_num_threads(1)
+    import torch._dynamo  # which torch's DistributedDataParallel needs
+
+    make_trainings_quick(pytest.MonkeyPatch())
     processes = Processes.begin(torch.device('cpu'))
     # As on two machines: the second one knows nothing of the first one's folder.
     folder = os.path.join(sys.argv[1], f'machine {processes.rank}')
@@ -26,18 +39,25 @@ def main():
     start = ESR(2).state_dict()
 
     def train(name, *phases):
-        fit = Fit(tiny_recipe(*phases, branches=2), learned, os.path.join(folder, name), held_out, start,
-                  processes=processes)
-        weights = fit.run()
-        digest = hashlib.sha256()
-        for tensor in weights.values():
-            digest.update(tensor.contiguous().numpy().tobytes())
-        return {'steps': fit.total, 'weights': digest.hexdigest()}
+        fit = Fit(
+            tiny_recipe(*phases, branches=2), learned, os.path.join(folder, name), held_out, start, processes=processes
+        )
+        return {'weights': digest_of(fit.run()), 'steps': fit.total}
+
+    def learn():
+        faces = Labelled(one_hot(*['happy', 'sad'] * 6), np.tile([[0.5, 0.1], [-0.5, -0.1]], (6, 1)))
+        settings = {'batch_size': 6, 'lr': 0.02, 'ensemble_size': 1, 'categorical_train': True}
+        learner = FacialEmotionLearner(
+            device='cpu', base_path_experiment=os.path.join(sys.argv[1], 'learner'), **settings
+        )
+        learner.size_px = 56
+        learner.fit(False, faces, faces)
+        return digest_of(learner.model.state_dict())
 
     joint = {'steps': 3, 'bootstrap': 0.7}
     count = 5
     rows = processes.rows_of_mine(count)
-    found = json.dumps({
+    found = {
         'rank': processes.rank,
         'affect': train('affect', {'trains': 'affect', 'steps': 3}),
         'joint': train('joint', joint),
@@ -46,12 +66,13 @@ def main():
         'resumed': train('joint', joint, {'steps': 2}),
         'rows': processes.gather_rows(np.float32(rows)[:, None] * 2, count)[:, 0].tolist(),
         'mean': processes.mean(torch.tensor([1.0 + processes.rank])).item(),
-        'bytes': len(processes.bytes_of_first(b'12345' if processes.is_first else None)),
-        'nothing': processes.bytes_of_first(None) is None,
-    })
-    # In one piece: both processes write to the same pipe, and print may write the end of the line by itself.
-    os.write(1, found.encode() + b'\n')
+        'state': processes.state_of_first(lambda: {'a': torch.tensor([5.0]), 'rank': processes.rank})['a'].item(),
+        'nothing': processes.state_of_first(lambda: None) is None,
+    }
     processes.end()
+    found['learner'] = learn()
+    # In one piece: both processes write to the same pipe, and print may write the end of the line by itself.
+    os.write(1, json.dumps(found).encode() + b'\n')
 
 
 if __name__ == '__main__':

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from facial_emotion_ros.affect_coordinates import affect_of
-from facial_emotion_ros.emotions import EMOTIONS
-from facial_emotion_ros.ensemble import branch_scores
-from facial_emotion_ros.evaluation.dataset import Reading
+from facial_emotion_ros.core.emotions import EMOTIONS
+from facial_emotion_ros.emotion.ensemble import OperatingPoint, branch_scores
+from facial_emotion_ros.evaluation.predictions import DatasetPredictions
+from facial_emotion_ros.training.data.face_set import affect_of
 
 
 def invented_reading(count=3000, branches=3, temperature=1.0, frequencies=None, seed=0, spread=0.5):
@@ -17,7 +17,7 @@ def invented_reading(count=3000, branches=3, temperature=1.0, frequencies=None, 
     :param frequencies: (8,) how often each class occurs; None for all alike.
     :param seed: of the draws.
     :param spread: how far the branches differ.
-    :returns: Reading whose affect is derived from votes.
+    :returns: DatasetPredictions whose affect is derived from votes.
     """
     generator = np.random.default_rng(seed)
     frequencies = np.full(8, 1 / 8) if frequencies is None else np.asarray(frequencies) / np.sum(frequencies)
@@ -25,12 +25,14 @@ def invented_reading(count=3000, branches=3, temperature=1.0, frequencies=None, 
     common = generator.normal(size=(count, 1, 8)) + np.log(frequencies)
     common[np.arange(count), 0, likely] += generator.uniform(0, 6, count)
     logits = (common + spread * generator.normal(size=(count, branches, 8))) * temperature
-    scores = branch_scores(logits, temperature).mean(1)
+    scores = branch_scores(logits, OperatingPoint(temperature=temperature)).mean(1)
     labels = (scores.cumsum(1) > generator.random((count, 1)) * scores.sum(1, keepdims=True)).argmax(1)
     truth = affect_of(np.eye(8, dtype=np.float32)[labels])
     affect = truth[:, None] + 0.2 * generator.normal(size=(count, branches, 2))
     names = np.array([f'{row:05d}.png' for row in range(count)])
-    return Reading(names, labels, truth, 'derived from votes', logits.astype(np.float32), affect.astype(np.float32))
+    return DatasetPredictions(
+        names, labels, truth, 'derived from votes', logits.astype(np.float32), affect.astype(np.float32)
+    )
 
 
 def described(figures, name='esr_3_invented'):
@@ -38,10 +40,17 @@ def described(figures, name='esr_3_invented'):
     return dict(
         figures,
         bundle={'name': name, 'version': '1.2.3', 'sha256': 'ab' * 32},
-        calibration={'temperature': 2.0, 'offsets': None},
-        dataset={'name': 'invented faces', 'file': 'invented.npz', 'faces': figures['n'], 'labelled': figures['n'],
-                 'damaged': 0},
-        command='evaluate --dataset invented.npz', provider='CPUExecutionProvider', made='2026-01-02T03:04:05Z',
+        calibration={'operating_point': '', 'temperature': 2.0, 'offsets': None},
+        dataset={
+            'name': 'invented faces',
+            'file': 'invented.npz',
+            'faces': figures['n'],
+            'labelled': figures['n'],
+            'damaged': 0,
+        },
+        command='evaluate --dataset invented.npz',
+        provider='CPUExecutionProvider',
+        made='2026-01-02T03:04:05Z',
         versions={'python': '3.12', 'numpy': '2.0'},
     )
 

@@ -19,6 +19,7 @@ class LaunchConfiguration:
 
     def perform(self, context):
         """Return it as text."""
+        context.used.add(self.name)
         return context[self.name]
 
 
@@ -31,6 +32,7 @@ class DeclareLaunchArgument:
 
     def visit(self, context):
         """Declare it."""
+        context.declared.append(self)
         context.setdefault(self.name, perform(self.default, context))
         if self.choices is not None and context[self.name] not in self.choices:
             raise RuntimeError('Argument "%s" provided value "%s" is not valid.' % (self.name, context[self.name]))
@@ -46,6 +48,18 @@ class OpaqueFunction:
     def visit(self, context):
         """Call it, and go on with what it returns."""
         return _visit(self._function(context) or [], context)
+
+
+class IncludeLaunchDescription:
+    """Goes on with another file."""
+
+    def __init__(self, source, launch_arguments):
+        self._path, self._arguments = source, launch_arguments
+
+    def visit(self, context):
+        """Pass the arguments on, and do what the file describes."""
+        context.update((name, perform(value, context)) for name, value in self._arguments)
+        return _visit(_load(perform(self._path, context)).generate_launch_description(), context)
 
 
 class Node:
@@ -99,12 +113,19 @@ class ParameterValue:
 
 _MODULES = {
     'launch': {'LaunchDescription': list},
-    'launch.actions': {'DeclareLaunchArgument': DeclareLaunchArgument, 'OpaqueFunction': OpaqueFunction,
-                       'EmitEvent': _Nothing, 'ExecuteProcess': _Nothing, 'RegisterEventHandler': _Nothing,
-                       'TimerAction': _Nothing},
+    'launch.actions': {
+        'DeclareLaunchArgument': DeclareLaunchArgument,
+        'IncludeLaunchDescription': IncludeLaunchDescription,
+        'OpaqueFunction': OpaqueFunction,
+        'EmitEvent': _Nothing,
+        'ExecuteProcess': _Nothing,
+        'RegisterEventHandler': _Nothing,
+        'TimerAction': _Nothing,
+    },
     'launch.event_handlers': {'OnProcessExit': _Nothing, 'OnProcessIO': _Nothing},
     'launch.events': {'Shutdown': _Nothing, 'matches_action': _Nothing},
     'launch.events.process': {'ShutdownProcess': _Nothing},
+    'launch.launch_description_sources': {'PythonLaunchDescriptionSource': lambda path: path},
     'launch.substitutions': {'LaunchConfiguration': LaunchConfiguration, 'PathJoinSubstitution': _Join},
     'launch_ros': {},
     'launch_ros.actions': {'Node': Node},
@@ -124,23 +145,46 @@ def perform(value, context):
     return value
 
 
-def nodes_of(monkeypatch, name, **arguments):
-    """Load a launch file.
+class Context(dict):
+    """The arguments by name; which were declared, and which were read."""
+
+    def __init__(self, arguments):
+        super().__init__(arguments)
+        self.declared, self.used = [], set()
+        self.launch_configurations = self
+
+
+def launched(monkeypatch, name, **arguments):
+    """Launch a file.
 
     :param monkeypatch: of pytest.
     :param name: of the file.
     :param arguments: str each.
-    :returns: the keyword arguments of each Node, in order.
+    :returns: (the keyword arguments of each Node, in order; Context).
     :raises RuntimeError: for an argument that is no choice.
     """
     for module, names in _MODULES.items():
         made = types.ModuleType(module)
         vars(made).update(names)
         monkeypatch.setitem(sys.modules, module, made)
-    spec = importlib.util.spec_from_file_location('launch_file', os.path.join(ROOT, 'launch', name))
-    file = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(file)
-    return _visit(file.generate_launch_description(), dict(arguments))
+    ours = 'facial_emotion_ros.ros.launch_actions'
+    monkeypatch.setitem(sys.modules, ours, _load(os.path.join(ROOT, *ours.split('.')) + '.py'))
+    context = Context(arguments)
+    nodes = _visit(_load(os.path.join(ROOT, 'launch', name)).generate_launch_description(), context)
+    return nodes, context
+
+
+def nodes_of(monkeypatch, name, **arguments):
+    """Return the first of what `launched` returns."""
+    return launched(monkeypatch, name, **arguments)[0]
+
+
+def _load(path):
+    """Run a module anew."""
+    spec = importlib.util.spec_from_file_location('launch_file', path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def _visit(entities, context):

@@ -3,7 +3,7 @@
 import cv2
 from affectnet_tree import draw_scene
 
-from facial_emotion_ros.learning.affectnet import SPLITS, file_name
+from facial_emotion_ros.training.data.affectnet import SPLITS, file_name
 
 
 def prepare(root, count, split='train', expressions=(0, 1), affect=None):

@@ -1,13 +1,19 @@
 """Evaluates recordings in no time: a file ending in .mcap that says what shall happen, such as 'good 12'."""
+
 import json
 import os
 import signal
 import sys
 import time
 
-from facial_emotion_ros.bag_evaluation.totals import Totals, add, figures, truth_figures
-from facial_emotion_ros.bags.content_hash import hash_of
-from facial_emotion_ros.errors import BadBag
+from facial_emotion_ros.core.errors import BadBag
+from facial_emotion_ros.recordings.evaluation.sufficient_statistics import (
+    SufficientStatistics,
+    add,
+    figures,
+    truth_figures,
+)
+from facial_emotion_ros.recordings.io.content_hash import hash_of
 
 #: Nothing takes so long.
 PATIENCE_S = 60.0
@@ -72,14 +78,18 @@ def evaluate(path, output, options, progress=None):
 
 
 def _write(path, output, frames, report):
-    sums = Totals()
+    sums = SufficientStatistics()
     for name in ('frames', 'frames_with_faces'):
         sums.count(name, frames)
-    summary = {'bag': {'sha256': hash_of(path), 'seconds': frames / 10.0, 'faults': []}, 'whole': True,
-               'bundle': {'name': 'stand-in', 'version': '1', 'sha256': '0' * 64},
-               'overall': figures(add([sums]).values), 'truth': truth_figures(sums.values),
-               'stretches': {'/camera': {'seconds': 10, 'sums': {'0': sums.sparse()}}},
-               'run': {'seconds': 0.1, 'times_real_time': frames, 'ms': {'read': {'p50': 1.0}}}}
+    summary = {
+        'bag': {'sha256': hash_of(path), 'seconds': frames / 10.0, 'faults': []},
+        'whole': True,
+        'bundle': {'name': 'stand-in', 'version': '1', 'sha256': '0' * 64},
+        'overall': figures(add([sums]).values),
+        'truth': truth_figures(sums.values),
+        'stretches': {'/camera': {'seconds': 10, 'sums': {'0': sums.sparse()}}},
+        'run': {'seconds': 0.1, 'times_real_time': frames, 'ms': {'read': {'p50': 1.0}}},
+    }
     _write_frames(output, frames)
     with open(os.path.join(output, 'report.html'), 'w') as file:
         file.write(report)
@@ -102,10 +112,10 @@ if __name__ == '__main__':  # the command itself, but for the evaluation of a re
 
     import stand_in_evaluation  # by its name, which the processes import
 
-    from facial_emotion_ros.bag_evaluation import fleet
-    from facial_emotion_ros.commands.evaluate_bag import main
+    from facial_emotion_ros.cli.evaluate_bag import main
+    from facial_emotion_ros.recordings.batch import batch
 
-    fleet.evaluate_fleet = functools.partial(fleet.evaluate_fleet, evaluate=stand_in_evaluation.evaluate)
+    batch.evaluate_fleet = functools.partial(batch.evaluate_fleet, evaluate=stand_in_evaluation.evaluate)
     begin = multiprocessing.util.spawnv_passfds
 
     def begin_and_interrupt(*given):

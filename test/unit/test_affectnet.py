@@ -11,20 +11,17 @@ import numpy as np
 import pytest
 from affectnet_tree import COLORS, AffectNetTree, draw_scene, jpeg
 
-from facial_emotion_ros.commands import prepare_affectnet
-from facial_emotion_ros.emotions import EMOTIONS
-from facial_emotion_ros.errors import BadDataset, BadParameter
-from facial_emotion_ros.learning.affectnet import AffectNet, file_name, labels_of
-from facial_emotion_ros.learning.affectnet_preparation import cut_box, pre_process_affect_net
-from facial_emotion_ros.learning.datasets import open_faces
+from facial_emotion_ros.cli import prepare_affectnet
+from facial_emotion_ros.core.emotions import EMOTIONS
+from facial_emotion_ros.core.errors import BadDataset, BadParameter
+from facial_emotion_ros.training.data.affectnet import AffectNet, file_name, labels_of
+from facial_emotion_ros.training.data.affectnet_preparation import cut_box, pre_process_affect_net
+from facial_emotion_ros.training.data.datasets import open_faces
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    """Keep what is remembered of checked pictures out of the user's cache."""
-    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+pytestmark = pytest.mark.usefixtures('own_cache')
 
 
 @pytest.fixture
@@ -39,8 +36,12 @@ def prepare(tree, tmp_path, set_index=1, **options):
 
 
 def pictures_in(folder):
-    return sorted(os.path.relpath(os.path.join(below, name), folder)
-                  for below, _, names in os.walk(folder) for name in names if name.endswith('.jpg'))
+    return sorted(
+        os.path.relpath(os.path.join(below, name), folder)
+        for below, _, names in os.walk(folder)
+        for name in names
+        if name.endswith('.jpg')
+    )
 
 
 def test_faces_lie_in_folders_of_500_with_their_labels_for_names_when_prepared(tree, tmp_path):
@@ -81,7 +82,7 @@ def test_a_box_is_refused_when_less_than_half_of_it_lies_in_the_picture(tree, tm
     picture = draw_scene(1, (0, 0, 50, 50))
     assert cut_box(picture, (-20, 0, 50, 60)).shape == (60, 50, 3)
     for box in ((-30, 0, 50, 60), (0, 0, 0, 10), (300, 300, 10, 10)):
-        with pytest.raises(ValueError, match='a face box in the picture of 200x120'):
+        with pytest.raises(ValueError, match='a face box inside the 200x120 image'):
             cut_box(picture, box)
 
 
@@ -92,8 +93,16 @@ def test_rows_are_kept_left_out_or_damaged_when_they_have_other_labels(tree, tmp
     tree.add(9, (-2, -2), ('NULL', 'NULL', 'NULL', 'NULL'))
     tree.add(10, (-2, -2))
     tree.add(2, (-2, -2))
-    damaged = [tree.add(11), tree.add(1, (1.5, 0)), tree.add(1, (0.5, -2)), tree.add('happy'), tree.add(1, ('', '')),
-               tree.add(1, box=('NULL', 'NULL', 'NULL', 'NULL')), tree.add(2.5), tree.add(8, ('nan', 0.1))]
+    damaged = [
+        tree.add(11),
+        tree.add(1, (1.5, 0)),
+        tree.add(1, (0.5, -2)),
+        tree.add('happy'),
+        tree.add(1, ('', '')),
+        tree.add(1, box=('NULL', 'NULL', 'NULL', 'NULL')),
+        tree.add(2.5),
+        tree.add(8, ('nan', 0.1)),
+    ]
     preparation = prepare(tree, tmp_path)
     assert preparation.left_out == {'none without rated affect': 1, 'uncertain': 1, 'no face': 1}
     assert preparation.written == 802
@@ -128,7 +137,7 @@ def test_the_work_stops_with_the_list_when_more_than_one_in_a_hundred_is_damaged
         damaged += [tree.add(1, content=b'absent') for _ in range(4)]
         prepare(tree, tmp_path)
     assert all(name in str(raised.value) for name in damaged)
-    with pytest.raises(BadDataset, match='the preparation has not ended'):
+    with pytest.raises(BadDataset, match='the preparation is incomplete'):
         AffectNet(str(tmp_path / 'faces'))
     for name in damaged:
         path = os.path.join(tree.images, name)
@@ -142,17 +151,17 @@ def test_the_work_stops_with_the_list_when_more_than_one_in_a_hundred_is_damaged
 def test_the_work_stops_early_when_the_first_folder_is_damaged(tree, tmp_path):
     for _ in range(20):
         tree.add(1, content=b'absent')
-    tree.add_many(900)
-    with pytest.raises(BadDataset, match='20 of 920'):
+    tree.add_many(500)
+    with pytest.raises(BadDataset, match='20 of 520'):
         prepare(tree, tmp_path)
     assert not os.path.exists(tmp_path / 'faces' / 'Training_Labeled' / '1')
 
 
 def test_the_work_goes_on_with_what_is_not_whole_when_it_was_interrupted(tree, tmp_path):
-    tree.add_many(1200)
+    tree.add_many(520)
 
     def stop(done, count):
-        assert count == 1200
+        assert count == 520
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -163,19 +172,22 @@ def test_the_work_goes_on_with_what_is_not_whole_when_it_was_interrupted(tree, t
     (folder / names[3]).write_bytes(b'')  # what a power cut leaves
     (folder / names[4]).write_bytes((folder / names[4]).read_bytes()[:-9])
     preparation = prepare(tree, tmp_path)
-    assert (preparation.written, preparation.found) == (702, 498)
-    assert len(AffectNet(str(tmp_path / 'faces'))) == 1200
-    assert prepare(tree, tmp_path).found == 1200
+    assert (preparation.written, preparation.found) == (22, 498)
+    assert len(AffectNet(str(tmp_path / 'faces'))) == 520
+    assert prepare(tree, tmp_path).found == 520
 
 
 def test_every_picture_is_whole_when_the_process_was_killed(tree, tmp_path):
-    tree.add_many(900)
+    tree.add_many(520)
     root, faces = tree.write(), tmp_path / 'faces'
     # After the first folder the process waits to be killed, however late the test looks.
-    code = ('import sys\nfrom facial_emotion_ros.learning.affectnet_preparation import pre_process_affect_net\n'
-            'pre_process_affect_net(*sys.argv[1:], 1, threads=2, report=lambda *done: sys.stdin.read())')
-    process = subprocess.Popen([sys.executable, '-c', code, root, root, str(faces)], cwd=REPOSITORY,
-                               stdin=subprocess.PIPE)
+    code = (
+        'import sys\nfrom facial_emotion_ros.training.data.affectnet_preparation import pre_process_affect_net\n'
+        'pre_process_affect_net(*sys.argv[1:], 1, threads=2, report=lambda *done: sys.stdin.read())'
+    )
+    process = subprocess.Popen(
+        [sys.executable, '-c', code, root, root, str(faces)], cwd=REPOSITORY, stdin=subprocess.PIPE
+    )
     first = faces / 'Training_Labeled' / '0'
     while process.poll() is None and not (first.is_dir() and len(os.listdir(first)) > 30):
         pass
@@ -187,8 +199,8 @@ def test_every_picture_is_whole_when_the_process_was_killed(tree, tmp_path):
     for name in written:
         assert (faces / 'Training_Labeled' / name).read_bytes().endswith(b'\xff\xd9')
     preparation = prepare(tree, tmp_path)
-    assert preparation.found == len(written) and preparation.written == 900 - len(written)
-    assert len(AffectNet(str(faces))) == 900
+    assert preparation.found == len(written) and preparation.written == 520 - len(written)
+    assert len(AffectNet(str(faces))) == 520
 
 
 def test_nothing_stays_of_a_picture_when_the_system_refuses_its_end(tree, tmp_path):
@@ -198,7 +210,7 @@ def test_nothing_stays_of_a_picture_when_the_system_refuses_its_end(tree, tmp_pa
     tree.write()
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (700, before[1]))  # as a full disk would, in the middle of a file
-        with pytest.raises(BadDataset, match='.jpg: cannot be written .*start again: it goes on from here'):
+        with pytest.raises(BadDataset, match='.jpg: cannot be written .*run it again to resume'):
             pre_process_affect_net(tree.root, tree.root, str(tmp_path / 'faces'), 1)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
@@ -246,13 +258,19 @@ def test_the_release_of_cut_out_faces_is_read_whole_when_it_lies_there(tmp_path)
     assert preparation.left_out == {'no face': 1}
 
 
-@pytest.mark.parametrize('change, text', [
-    (lambda root: os.remove(root / 'training.csv'), 'training.csv, Manually_training.csv'),
-    (lambda root: (root / 'training.csv').write_text('path,emotion\na.jpg,1\n'), 'the columns subDirectory_filePath'),
-    (lambda root: (root / 'training.csv').write_bytes(b'\xff\xfe\x00broken'), 'cannot be read'),
-    (lambda root: (root / 'training.csv').write_text(''), 'empty'),
-    (lambda root: os.rename(root / 'Manually_Annotated_Images', root / 'Pictures'), 'Manually_Annotated_Images'),
-])
+@pytest.mark.parametrize(
+    'change, text',
+    [
+        (lambda root: os.remove(root / 'training.csv'), 'training.csv, Manually_training.csv'),
+        (
+            lambda root: (root / 'training.csv').write_text('path,emotion\na.jpg,1\n'),
+            'the columns subDirectory_filePath',
+        ),
+        (lambda root: (root / 'training.csv').write_bytes(b'\xff\xfe\x00broken'), 'cannot be read'),
+        (lambda root: (root / 'training.csv').write_text(''), 'empty'),
+        (lambda root: os.rename(root / 'Manually_Annotated_Images', root / 'Pictures'), 'Manually_Annotated_Images'),
+    ],
+)
 def test_the_reason_is_given_when_the_source_is_not_as_expected(tree, tmp_path, change, text):
     tree.add(1)
     root = tree.write()
@@ -270,7 +288,7 @@ def test_the_command_prepares_both_sets_and_says_what_it_did_when_called(tree, t
     places = ['--images', tree.root, '--annotations', tree.write(), '--output', str(tmp_path / 'faces')]
     assert prepare_affectnet.main(places) == 0
     said = capsys.readouterr().out
-    assert said.count('16 faces (0 of them from before), 0 damaged; rows with nothing to learn: 1 uncertain') == 2
+    assert said.count('16 faces (0 from an earlier run), 0 damaged; rows without a usable label: 1 uncertain') == 2
     assert prepare_affectnet.main([*places, '--sets', 'automatic']) == 1
     assert capsys.readouterr().err.startswith('prepare_affectnet: ')
 
@@ -311,7 +329,7 @@ def test_categories_and_affect_are_as_annotated_when_the_set_is_opened(faces):
 
 def test_a_split_is_opened_when_its_own_folder_is_given(faces):
     assert open_faces(str(faces / 'Training_Labeled') + '/').names.tolist() == open_faces(str(faces)).names.tolist()
-    with pytest.raises(BadDataset, match='Training_Labeled and Validation expected.*alone; give'):
+    with pytest.raises(BadDataset, match='parent folder of Training_Labeled and Validation, got the former; use'):
         open_faces(str(faces / 'Training_Labeled'), split='valid')
 
 
@@ -375,12 +393,15 @@ def test_reading_ends_with_the_name_when_a_picture_is_damaged_later(faces):
         face_set.faces([3, 4])
 
 
-@pytest.mark.parametrize('options, text', [
-    ({'split': 'test'}, 'split train, unlabelled, valid and kind'),
-    ({'kind': 'both'}, 'kind categorical or dimensional'),
-    ({'split': 'valid'}, 'prepare_affectnet'),
-    ({'new_votes': True}, 'options of format affectnet'),
-])
+@pytest.mark.parametrize(
+    'options, text',
+    [
+        ({'split': 'test'}, 'split train, unlabelled, valid and kind'),
+        ({'kind': 'both'}, 'kind categorical or dimensional'),
+        ({'split': 'valid'}, 'prepare_affectnet'),
+        ({'new_votes': True}, 'options of format affectnet'),
+    ],
+)
 def test_the_reason_is_given_when_a_set_cannot_be_opened(faces, options, text):
     with pytest.raises(BadDataset, match=text):
         open_faces(str(faces), 'affectnet', **options)

@@ -9,36 +9,51 @@ onnx = pytest.importorskip('onnx', reason='onnx is not installed: it is needed f
 from test_commands import write_faces  # noqa: E402
 from test_export import DESCRIPTION, used  # noqa: E402
 
-from facial_emotion_ros.anytime import AnytimeNetwork  # noqa: E402
-from facial_emotion_ros.commands import quantize  # noqa: E402
-from facial_emotion_ros.ensemble import combine  # noqa: E402
-from facial_emotion_ros.errors import BadModel, BadParameter  # noqa: E402
-from facial_emotion_ros.esr_engine import EsrEngine  # noqa: E402
-from facial_emotion_ros.execution_providers import ProviderPlan  # noqa: E402
-from facial_emotion_ros.face_crop import CropGeometry  # noqa: E402
-from facial_emotion_ros.installed_files import find_shared  # noqa: E402
-from facial_emotion_ros.learning.export import write_esr_bundle  # noqa: E402
-from facial_emotion_ros.model_bundle import ModelBundle, embedded_bundle  # noqa: E402
-from facial_emotion_ros.onnx_parts import extract  # noqa: E402
-from facial_emotion_ros.openvino_model import openvino_version  # noqa: E402
-from facial_emotion_ros.pictures import read_picture  # noqa: E402
-from facial_emotion_ros.pipeline import EmotionPipeline  # noqa: E402
+from facial_emotion_ros.cli import quantize  # noqa: E402
+from facial_emotion_ros.core.errors import BadModel, BadParameter  # noqa: E402
+from facial_emotion_ros.core.resources import find_shared  # noqa: E402
+from facial_emotion_ros.emotion.anytime import AnytimeNetwork  # noqa: E402
+from facial_emotion_ros.emotion.ensemble import combine  # noqa: E402
+from facial_emotion_ros.emotion.esr import EsrEngine  # noqa: E402
+from facial_emotion_ros.evaluation.bundle_quantization import quantize_bundle  # noqa: E402
+from facial_emotion_ros.inference.execution_providers import ProviderPlan  # noqa: E402
+from facial_emotion_ros.inference.model_bundle import ModelBundle, embedded_bundle  # noqa: E402
+from facial_emotion_ros.inference.onnx_proto import extract  # noqa: E402
+from facial_emotion_ros.inference.openvino_backend import openvino_version  # noqa: E402
+from facial_emotion_ros.perception.face_crops import CropGeometry  # noqa: E402
+from facial_emotion_ros.perception.image_files import read_picture  # noqa: E402
+from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline  # noqa: E402
+from facial_emotion_ros.training.model.export import write_esr_bundle  # noqa: E402
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (3, 1, 64, 64)).astype(np.uint8)
 
 
-def make(folder, branches, diversified):
-    """Make a bundle in eight bits of random weights."""
-    master = write_esr_bundle(folder / 'esr', used(branches, diversified, 64), CropGeometry(size_px=64), DESCRIPTION)
-    options = quantize.parser().parse_args(['--bundle', master.folder, '--output', str(folder / 'esr_int8'), '--faces',
-                                            write_faces(folder / 'faces.npz', 12)])
-    return quantize.quantize(options)
+@pytest.fixture(scope='module')
+def diversified(tmp_path_factory):
+    """Return an int8 bundle of an ESR* with two branches of random weights."""
+    folder = tmp_path_factory.mktemp('anytime')
+    fp32 = write_esr_bundle(folder / 'esr', used(2, True, 64), CropGeometry(size_px=64), DESCRIPTION)
+    faces = write_faces(folder / 'faces.npz', 8)
+    arguments = ['--bundle', fp32.folder, '--output', str(folder / 'esr_int8'), '--faces', faces]
+    return quantize_bundle(quantize.parser().parse_args(arguments))
 
 
-@pytest.fixture(scope='module', params=[(5, False), (4, True)], ids=['ESR-5', 'ESR*-4'])
-def bundle(request, tmp_path_factory):
-    """Return a bundle in eight bits."""
-    return make(tmp_path_factory.mktemp('anytime'), *request.param)
+@pytest.fixture(scope='module')
+def embedded():
+    """Return the embedded int8 bundle, of nine branches."""
+    return ModelBundle.open(embedded_bundle('esr_9_ferplus_int8'))
+
+
+@pytest.fixture(params=['embedded', 'diversified'])
+def bundle(request):
+    """Return each int8 bundle."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(scope='module')
+def whole(embedded):
+    """Return what the embedded network says of the pixels."""
+    return EsrEngine(embedded).run(PIXELS)
 
 
 class Clock:
@@ -52,9 +67,10 @@ class Clock:
         return self.now_s
 
 
-def test_all_branches_answer_what_the_whole_model_answers_while_there_is_time(bundle):
+def test_all_branches_give_the_model_s_outputs_while_there_is_time(bundle):
     whole = EsrEngine(bundle)
-    for engine in (EsrEngine(bundle, anytime=True), EsrEngine(bundle, providers=ProviderPlan(threads=2), anytime=True)):
+    for threads in (1, 2):
+        engine = EsrEngine(bundle, threads=threads, anytime=True)
         for pixels in (PIXELS[:0], PIXELS[:1], PIXELS):
             for found, expected in zip(engine.run(pixels), whole.run(pixels)):
                 assert found.shape == expected.shape
@@ -68,48 +84,60 @@ def test_openvino_runs_the_parts_too(bundle):
         np.testing.assert_allclose(found, expected, atol=0.1)
 
 
-@pytest.mark.parametrize('until_s, groups', [(None, 9), (-5.0, 1), (0.0, 1), (3.0, 1), (4.0, 2), (5.9, 2), (6.0, 3),
-                                             (100.0, 9)])
-def test_as_many_groups_run_as_the_time_allows_and_one_always(bundle, until_s, groups):
-    branches = bundle.manifest['outputs']['logits']['branches']
-    network = AnytimeNetwork(bundle, ProviderPlan(), group=1)
+def test_as_many_groups_run_as_the_time_allows_and_one_always(embedded, whole):
+    network = AnytimeNetwork(embedded, ProviderPlan(), group=1)
     # Two looks at the clock a group, a second each: a group begins at 1, 3, 5 s, takes one, and is over a second later.
-    logits, affect = network.run(PIXELS, until_s, Clock(1.0))
-    expected = min(groups, branches)
-    assert logits.shape == (3, expected, 8) and affect.shape == (3, expected, 2)
-    whole = EsrEngine(bundle).run(PIXELS)
-    np.testing.assert_allclose(logits, whole[0][:, :expected], atol=1e-4)
-    np.testing.assert_allclose(affect, whole[1][:, :expected], atol=1e-4)
+    for until_s, groups in (
+        (None, 9),
+        (-5.0, 1),
+        (0.0, 1),
+        (3.0, 1),
+        (4.0, 2),
+        (5.9, 2),
+        (6.0, 3),
+        (100.0, 9),
+    ):
+        logits, affect = network.run(PIXELS, until_s, Clock(1.0))
+        assert logits.shape == (3, groups, 8) and affect.shape == (3, groups, 2), until_s
+        np.testing.assert_allclose(logits, whole[0][:, :groups], atol=1e-4)
+        np.testing.assert_allclose(affect, whole[1][:, :groups], atol=1e-4)
 
 
-def test_estimates_of_fewer_branches_are_theirs(bundle):
-    engine = EsrEngine(bundle, anytime=True)
+def test_estimates_of_fewer_branches_are_theirs(embedded, whole):
+    engine = EsrEngine(embedded, anytime=True)
     estimates = engine.estimate(PIXELS, until_s=0.0)  # long over
-    logits, affect = (each[:, :3] for each in EsrEngine(bundle).run(PIXELS))
-    expected = combine(logits, affect, engine.temperature)
+    logits, affect = (each[:, :3] for each in whole)
+    expected = combine(logits, affect, engine.point)
     np.testing.assert_allclose(estimates.scores, expected.scores, atol=1e-4)
     np.testing.assert_allclose(estimates.agreement, expected.agreement, atol=1e-4)
 
 
 def test_each_part_holds_its_own_weights_alone(bundle):
     parts = bundle.manifest['parts']
-    sizes = [len(extract(bundle.model_bytes, ['pixels'], parts['shared'])),
-             len(extract(bundle.model_bytes, parts['means'], ['logits', 'affect']))]
-    sizes += [len(extract(bundle.model_bytes, [shared], [mean]))
-              for shared, mean in zip(parts['shared'], parts['means'])]
+    sizes = [
+        len(extract(bundle.model_bytes, ['pixels'], parts['shared'])),
+        len(extract(bundle.model_bytes, parts['means'], ['logits', 'affect'])),
+    ]
+    sizes += [
+        len(extract(bundle.model_bytes, [shared], [mean])) for shared, mean in zip(parts['shared'], parts['means'])
+    ]
     assert sum(sizes) == pytest.approx(len(bundle.model_bytes), rel=0.05)
     for size in sizes[2:]:
         assert size > 0.1 * len(bundle.model_bytes)
 
 
-@pytest.mark.parametrize('inputs, outputs, text', [
-    (['pixels'], ['nothing'], 'types of nothing'), (['nothing'], ['logits'], 'types of nothing'),
-    (['MEAN'], ['logits'], 'needs .* too'),
-])
-def test_a_part_that_does_not_follow_is_refused(bundle, inputs, outputs, text):
-    names = [bundle.manifest['parts']['means'][0] if name == 'MEAN' else name for name in inputs]
+@pytest.mark.parametrize(
+    'inputs, outputs, text',
+    [
+        (['pixels'], ['nothing'], 'types of nothing'),
+        (['nothing'], ['logits'], 'types of nothing'),
+        (['MEAN'], ['logits'], 'needs .* too'),
+    ],
+)
+def test_a_part_that_does_not_follow_is_refused(embedded, inputs, outputs, text):
+    names = [embedded.manifest['parts']['means'][0] if name == 'MEAN' else name for name in inputs]
     with pytest.raises(BadModel, match=text):
-        extract(bundle.model_bytes, names, outputs)
+        extract(embedded.model_bytes, names, outputs)
 
 
 def test_a_part_is_a_sound_model(bundle):
@@ -118,19 +146,18 @@ def test_a_part_is_a_sound_model(bundle):
     assert part.ir_version == 7 and [each.version for each in part.opset_import] == [13]
 
 
-def test_a_bundle_that_cannot_be_cut_and_a_gpu_are_refused(bundle):
+def test_a_bundle_that_cannot_be_cut_and_a_gpu_are_refused(embedded):
     with pytest.raises(BadModel, match='quantize'):
         EsrEngine('esr_9_ferplus', anytime=True)
     with pytest.raises(BadParameter, match='deadline'):
-        EsrEngine(bundle, ['CUDAExecutionProvider', 'CPUExecutionProvider'], anytime=True)
+        EsrEngine(embedded, ['CUDAExecutionProvider', 'CPUExecutionProvider'], anytime=True)
 
 
-def test_a_pipeline_answers_with_the_embedded_network_however_late_it_is():
+def test_a_pipeline_answers_with_the_embedded_network_however_late_it_is(embedded):
     image = read_picture(find_shared('samples', 'astronaut.jpg'))
-    embedded = ModelBundle.open(embedded_bundle('esr_9_ferplus_int8'))
     pipeline = EmotionPipeline(esr=embedded, anytime=True)
-    late, = pipeline.estimate(image, 1.0, until_s=0.0)
+    (late,) = pipeline.estimate(image, 1.0, until_s=0.0)
     pipeline.reset()
-    calm, = pipeline.estimate(image, 2.0)
+    (calm,) = pipeline.estimate(image, 2.0)
     assert late.raw.emotion == calm.raw.emotion
     assert late.raw.scores != calm.raw.scores, 'three branches are not nine'

@@ -6,7 +6,7 @@ torch = pytest.importorskip('torch', reason='torch is not installed: it is neede
 
 from torch.nn import functional  # noqa: E402
 
-from facial_emotion_ros.learning.attention import CBAM  # noqa: E402
+from facial_emotion_ros.training.model.attention import CBAM  # noqa: E402
 
 
 @pytest.fixture
@@ -21,9 +21,11 @@ def block():
 
 def plain(weights, features):
     """Compute CBAM by the published names, without any module of ours."""
+
     def mlp(pooled):
         hidden = torch.relu(pooled @ weights['ChannelGate.mlp.1.weight'].T + weights['ChannelGate.mlp.1.bias'])
         return hidden @ weights['ChannelGate.mlp.3.weight'].T + weights['ChannelGate.mlp.3.bias']
+
     channel = torch.sigmoid(mlp(features.mean((2, 3))) + mlp(features.flatten(2).max(2).values))
     weighed = features * channel[:, :, None, None]
     statistics = torch.cat([weighed.max(1, keepdim=True).values, weighed.mean(1, keepdim=True)], 1)

@@ -4,8 +4,8 @@ import pytest
 
 torch = pytest.importorskip('torch', reason='torch is not installed: it is needed for training only')
 
-from facial_emotion_ros.learning.averaging import Average, recalibrate  # noqa: E402
-from facial_emotion_ros.learning.network import ESR  # noqa: E402
+from facial_emotion_ros.training.loop.averaging import Average, recalibrate  # noqa: E402
+from facial_emotion_ros.training.model.network import ESR  # noqa: E402
 
 
 def test_the_average_follows_slowly_when_the_network_moves():

@@ -1,4 +1,5 @@
 """Figures of a recording follow from sums of its stretches; changes are called so only beyond chance."""
+
 import json
 
 import numpy as np
@@ -8,14 +9,28 @@ pytest.importorskip('rosbags', reason='rosbags is not installed: scripts/setup -
 
 from bag_faces import face, frame
 
-from facial_emotion_ros import metrics
-from facial_emotion_ros.bag_evaluation.camera_run import MAX_STRETCHES, CameraRun
-from facial_emotion_ros.bag_evaluation.compare import ALIKE, BETTER, WORSE, compare, read_summary
-from facial_emotion_ros.bag_evaluation.summary import losses_of
-from facial_emotion_ros.bag_evaluation.totals import Totals, add, compared_figures, figures, intervals, truth_figures
-from facial_emotion_ros.bag_evaluation.truth import Truth
-from facial_emotion_ros.emotions import EMOTIONS, UNKNOWN
-from facial_emotion_ros.errors import BadDataset
+from facial_emotion_ros.core import metrics
+from facial_emotion_ros.core.emotions import EMOTIONS, UNKNOWN
+from facial_emotion_ros.core.errors import BadDataset
+from facial_emotion_ros.recordings.evaluation import sufficient_statistics
+from facial_emotion_ros.recordings.evaluation.camera_run import MAX_STRETCHES, CameraRun
+from facial_emotion_ros.recordings.evaluation.compare import ALIKE, BETTER, WORSE, compare, read_summary
+from facial_emotion_ros.recordings.evaluation.ground_truth import GroundTruth
+from facial_emotion_ros.recordings.evaluation.sufficient_statistics import (
+    SufficientStatistics,
+    add,
+    compared_figures,
+    figures,
+    intervals,
+    truth_figures,
+)
+from facial_emotion_ros.recordings.evaluation.summary import losses_of
+
+
+@pytest.fixture(autouse=True)
+def fewer_resamples(monkeypatch):
+    """Resample 200 times: what is compared here is far from chance, or exactly alike."""
+    monkeypatch.setattr(sufficient_statistics, 'RESAMPLES', 200)
 
 
 class StillPipeline:
@@ -34,16 +49,25 @@ class StillPipeline:
 def run_of(*frames):
     run = CameraRun(StillPipeline(), frames[0])
     for each in frames:
-        run.answer(each)
+        run.estimate(each)
         run.count([], 0)
     return run
 
 
+def figures_of(*seen, missed=0, has_boxes=False):
+    """Give the figures, and those against the truth, of images that hold one face: (time in s, estimate, truth)."""
+    run = CameraRun(StillPipeline(), frame())
+    for number, (time_s, estimate, truth) in enumerate(seen):
+        run.estimate(frame(number, time_s))
+        run.count([(estimate, truth)], missed, has_boxes)
+    return figures(run.totals().values), truth_figures(run.totals().values)
+
+
 def test_figures_are_those_of_the_faces_when_words_and_truths_are_told():
-    sums = Totals()
+    sums = SufficientStatistics()
     for told, true in (('happy', 'happy'), ('happy', 'sad'), ('sad', 'sad'), (UNKNOWN, 'sad')):
-        sums.tell(face(told), Truth(true))
-    sums.tell(face('fear'), None)
+        sums.add_face(face(told), GroundTruth(true))
+    sums.add_face(face('fear'), None)
     sums.count('matched', 4)
     sums.count('missed', 1)
     found, truth = figures(sums.values), truth_figures(sums.values)
@@ -61,9 +85,11 @@ def test_figures_are_those_of_the_faces_when_words_and_truths_are_told():
 def test_affect_figures_are_those_of_the_metrics_when_they_are_made_of_sums():
     generator = np.random.default_rng(3)
     true, told = generator.uniform(-1, 1, (2, 200)), generator.uniform(-1, 1, (2, 200))
-    parts = [Totals() for _ in range(4)]
+    parts = [SufficientStatistics() for _ in range(4)]
     for row in range(200):
-        parts[row % 4].tell(face(valence=told[0, row], arousal=told[1, row]), Truth('', true[0, row], true[1, row]))
+        parts[row % 4].add_face(
+            face(valence=told[0, row], arousal=told[1, row]), GroundTruth('', true[0, row], true[1, row])
+        )
     affect = truth_figures(add(parts).values)['affect']
     for side, name in enumerate(('valence', 'arousal')):
         for figure in ('rmse', 'ccc', 'pcc', 'sagr'):
@@ -71,25 +97,25 @@ def test_affect_figures_are_those_of_the_metrics_when_they_are_made_of_sums():
 
 
 def test_nothing_is_said_of_truth_when_there_is_none():
-    sums = Totals()
-    sums.tell(face(), None)
+    sums = SufficientStatistics()
+    sums.add_face(face(), None)
     assert truth_figures(sums.values) is None and compared_figures(sums.values)['accuracy'] is None
 
 
 def test_sums_come_back_the_same_when_they_went_through_json():
-    sums = Totals()
-    sums.tell(face(valence=1 / 3), Truth('sad', 0.25, -0.5))
-    again = Totals(json.loads(json.dumps(sums.sparse())))
+    sums = SufficientStatistics()
+    sums.add_face(face(valence=1 / 3), GroundTruth('sad', 0.25, -0.5))
+    again = SufficientStatistics(json.loads(json.dumps(sums.sparse())))
     assert np.allclose(again.values, sums.values, atol=1e-8) and len(sums.sparse()) < 30
 
 
 def test_an_interval_holds_the_figure_and_is_wider_when_images_are_alike_than_if_each_were_drawn():
     generator = np.random.default_rng(0)
     hard = generator.random(30) < 0.3
-    parts = [Totals() for _ in hard]
+    parts = [SufficientStatistics() for _ in hard]
     for part, is_hard in zip(parts, hard):
         for _ in range(20):
-            part.tell(face('sad' if is_hard else 'happy'), Truth('happy'))
+            part.add_face(face('sad' if is_hard else 'happy'), GroundTruth('happy'))
     low, high = intervals(parts)['accuracy']
     share = 1 - hard.mean()
     if_each_were_drawn = 2 * 1.96 * np.sqrt(share * (1 - share) / 600)
@@ -101,9 +127,9 @@ def summary_of(rights, sha='a', flips=0):
     """A summary of stretches with ten labelled faces each, so many of them right."""
     sums = {}
     for place, right in enumerate(rights):
-        part = Totals()
+        part = SufficientStatistics()
         for row in range(10):
-            part.tell(face('happy' if row < right else 'sad'), Truth('happy'))
+            part.add_face(face('happy' if row < right else 'sad'), GroundTruth('happy'))
         part.count('face_s', 2.0)
         part.count('flips', flips)
         sums[str(place)] = part.sparse()
@@ -128,8 +154,9 @@ def test_fewer_changes_of_the_word_are_better():
     assert verdicts(summary_of([5] * 8, flips=2), summary_of([5] * 8, flips=1))['flips_per_minute'] == BETTER
 
 
-@pytest.mark.parametrize('text', ['', '[]', '{"format": 99, "bag": {}, "stretches": {}}', '{"format": 1}',
-                                  '{"format": 1, "stretches": {}}'])
+@pytest.mark.parametrize(
+    'text', ['', '[]', '{"format": 99, "bag": {}, "stretches": {}}', '{"format": 1}', '{"format": 1, "stretches": {}}']
+)
 def test_a_file_that_is_no_summary_is_refused(tmp_path, text):
     path = tmp_path / 'summary.json'
     path.write_text(text)
@@ -138,52 +165,38 @@ def test_a_file_that_is_no_summary_is_refused(tmp_path, text):
 
 
 def test_a_change_of_mind_is_counted_when_the_word_changes_and_not_when_it_was_unknown_between():
-    run = CameraRun(StillPipeline(), frame())
-    for number, word in enumerate(['happy', 'happy', UNKNOWN, 'happy', 'sad', UNKNOWN, 'happy']):
-        run.answer(frame(number, number / 10))
-        run.count([(face(word), None)], 0)
-    found = figures(run.totals().values)
+    words = ['happy', 'happy', UNKNOWN, 'happy', 'sad', UNKNOWN, 'happy']
+    found, _ = figures_of(*((number / 10, face(word), None) for number, word in enumerate(words)))
     assert found['flips'] == 2 and found['faces'] == 1 and found['flips_per_minute'] == pytest.approx(60 * 2 / 0.6)
     assert found['unknown_share'] == pytest.approx(2 / 7)
 
 
 def test_an_id_switch_is_counted_when_a_person_gets_another_id_and_not_after_an_absence():
-    run = CameraRun(StillPipeline(), frame())
-    for time_s, face_id in ((0.0, 'a'), (0.1, 'a'), (0.2, 'b'), (5.0, 'c')):
-        run.answer(frame(0, time_s))
-        run.count([(face(face_id=face_id), Truth('happy', person='ann'))], 1, has_boxes=True)
-    found = figures(run.totals().values)
-    assert found['id_switches'] == 1 and run.persons == {'ann'} and found['faces'] == 3
-    assert truth_figures(run.totals().values)['found'] == 0.5
+    ann, ids = GroundTruth('happy', person='ann'), ((0.0, 'a'), (0.1, 'a'), (0.2, 'b'), (5.0, 'c'))
+    seen = [(time_s, face(face_id=face_id), ann) for time_s, face_id in ids]
+    found, truth = figures_of(*seen, missed=1, has_boxes=True)
+    assert found['id_switches'] == 1 and found['faces'] == 3 and truth['found'] == 0.5
 
 
 def test_faces_are_found_or_not_only_where_truth_has_boxes():
-    run = CameraRun(StillPipeline(), frame())
-    run.answer(frame())
-    run.count([(face(), Truth('', 0.5, 0.5))], 1, has_boxes=True)
-    assert truth_figures(run.totals().values)['found'] == 0.5
-    run = CameraRun(StillPipeline(), frame())
-    run.answer(frame())
-    run.count([(face(), Truth('happy'))], 0)
-    found = truth_figures(run.totals().values)
-    assert found['found'] is None and figures(run.totals().values)['id_switches'] is None
+    assert figures_of((0.0, face(), GroundTruth('', 0.5, 0.5)), missed=1, has_boxes=True)[1]['found'] == 0.5
+    found, truth = figures_of((0.0, face(), GroundTruth('happy')))
+    assert truth['found'] is None and found['id_switches'] is None
 
 
 def test_what_is_remembered_stays_little_when_many_come_and_go():
     run = CameraRun(StillPipeline(), frame())
     for number in range(3000):
-        run.answer(frame(number, number * 2.0))
-        run.count([(face(face_id=str(number)), Truth('happy', person=str(number)))], 0, has_boxes=True)
-    assert len(run._seen_s) <= 1000 and len(run._told) <= 1000 and len(run._of_person) <= 1001
+        run.estimate(frame(number, number * 2.0))
+        run.count([(face(face_id=str(number)), GroundTruth('happy', person=str(number)))], 0, has_boxes=True)
+    assert len(run.persons) == 1000 and len(run._seen_s) <= 1000 and len(run._emotions) <= 1000
+    assert len(run._of_person) <= 1001
     assert figures(run.totals().values)['faces'] == 3000
 
 
 def test_a_face_counts_as_seen_for_no_more_than_a_second_between_two_images():
-    run = CameraRun(StillPipeline(), frame())
-    for number, (time_s, word) in enumerate(((0.0, 'happy'), (30.0, 'sad'))):
-        run.answer(frame(number, time_s))
-        run.count([(face(word), None)], 0)
-    assert figures(run.totals().values)['flips_per_minute'] == 60
+    found, _ = figures_of((0.0, face('happy'), None), (30.0, face('sad'), None))
+    assert found['flips_per_minute'] == 60
 
 
 def test_time_goes_on_by_the_recording_when_stamps_stand_still():
@@ -196,8 +209,14 @@ def test_time_and_faces_go_on_when_images_are_recorded_out_of_order(stamps_s, la
     run = run_of(*(frame(number, stamp_s, receive_s=number / 10) for number, stamp_s in enumerate(stamps_s)))
     assert run.time_s == pytest.approx(0.3), 'the clock of the recording is stretched'
     assert (run.late, run.jumps, run.still, run.pipeline.resets) == (late, 0, 0, 0)
-    assert losses_of({'/camera': run})[0].startswith('/camera: %d image%s a stamp a little before' % (
-        late, 's have' if late > 1 else ' has'))
+    assert losses_of({'/camera': run})[0].startswith(
+        '/camera: %d image%s a stamp a little before' % (late, 's have' if late > 1 else ' has')
+    )
+
+
+def test_damaged_images_are_named_with_their_number_when_they_were_read():
+    run = run_of(frame(), *(frame(number, number / 10)._replace(damage='fault %d' % number) for number in (1, 2)))
+    assert losses_of({'/camera': run}) == ['/camera: 2 images were read with damaged pixels, the first: fault 1']
 
 
 def test_time_runs_once_when_stamps_are_whole_seconds():
@@ -208,12 +227,12 @@ def test_time_runs_once_when_stamps_are_whole_seconds():
 def test_a_camera_of_another_clock_begins_when_it_was_recorded():
     first = frame(0, 0.0, receive_s=0.0)
     run = CameraRun(StillPipeline(), first)
-    run.answer(frame(0, -1e9, camera='/other', receive_s=2.5))
+    run.estimate(frame(0, -1e9, camera='/other', receive_s=2.5))
     assert run.time_s == pytest.approx(2.5) and run.jumps == 1
     early = CameraRun(StillPipeline(), first)
-    early.answer(frame(0, -0.5, camera='/other', receive_s=0.1))
+    early.estimate(frame(0, -0.5, camera='/other', receive_s=0.1))
     early.count([], 0)
-    early.answer(frame(1, 0.5, camera='/other', receive_s=1.1))
+    early.estimate(frame(1, 0.5, camera='/other', receive_s=1.1))
     assert early.time_s == pytest.approx(0.5) and early.jumps == 0
 
 
@@ -221,16 +240,22 @@ def test_stretches_of_other_lengths_are_brought_together_when_they_are_compared(
     fine = summary_of([9, 2, 8, 3, 9, 1, 7, 4])
     coarse = json.loads(json.dumps(fine))
     told = coarse['stretches']['/camera']
-    parts = [Totals(told['sums'][str(place)]) for place in range(8)]
-    pairs = (add(parts[place:place + 2]) for place in range(0, 8, 2))
+    parts = [SufficientStatistics(told['sums'][str(place)]) for place in range(8)]
+    pairs = (add(parts[place : place + 2]) for place in range(0, 8, 2))
     told['seconds'], told['sums'] = 4.0, {str(place): pair.sparse() for place, pair in enumerate(pairs)}
-    change, = (each for each in compare(fine, coarse) if each.figure == 'accuracy')
+    (change,) = (each for each in compare(fine, coarse) if each.figure == 'accuracy')
     assert (change.low, change.high) == (0, 0) and change.verdict == ALIKE
 
 
 def test_time_goes_on_and_faces_are_forgotten_when_stamps_go_back_or_leap():
-    run = run_of(frame(0, 0.0), frame(1, 0.1, receive_s=0.1), frame(2, -50.0, receive_s=0.2),
-                 frame(3, -49.9, receive_s=0.3), frame(4, 3600.0, receive_s=0.4), frame(5, 3600.1, receive_s=0.5))
+    run = run_of(
+        frame(0, 0.0),
+        frame(1, 0.1, receive_s=0.1),
+        frame(2, -50.0, receive_s=0.2),
+        frame(3, -49.9, receive_s=0.3),
+        frame(4, 3600.0, receive_s=0.4),
+        frame(5, 3600.1, receive_s=0.5),
+    )
     assert run.jumps == 2 and run.pipeline.resets == 2 and run.time_s == pytest.approx(0.5)
 
 
@@ -255,4 +280,4 @@ def test_reasons_are_few_when_every_image_is_bad_in_its_own_way():
 
 
 def test_words_of_summaries_are_the_classes():
-    assert list(figures(Totals().values)['emotions']) == [*EMOTIONS, UNKNOWN]
+    assert list(figures(SufficientStatistics().values)['emotions']) == [*EMOTIONS, UNKNOWN]

@@ -1,46 +1,53 @@
-"""What people said of a recording belongs to the right face at the right time, and what cannot be read is told."""
+"""Annotations go to the right face at the right time, and those that cannot be read are reported."""
+
+import numpy as np
 import pytest
 
 pytest.importorskip('rosbags', reason='rosbags is not installed: scripts/setup --tests does that')
 
 from bag_faces import face, frame
 
-from facial_emotion_ros.bag_evaluation.face_log import meant_of
-from facial_emotion_ros.bag_evaluation.recorded import Recorded, find_recorded
-from facial_emotion_ros.bag_evaluation.truth import Annotations, Intervals, NoTruth, open_truth
-from facial_emotion_ros.bags.bag_file import BagFile
-from facial_emotion_ros.bags.message_types import DETECTIONS, EXPRESSION, header, make, typestore
-from facial_emotion_ros.bags.writer import BagWriter
-from facial_emotion_ros.errors import BadBag, BadDataset
+from facial_emotion_ros.core.errors import BadBag, BadDataset
+from facial_emotion_ros.recordings.evaluation.face_log import best_hypothesis
+from facial_emotion_ros.recordings.evaluation.ground_truth import Annotations, Intervals, NullGroundTruth, open_truth
+from facial_emotion_ros.recordings.evaluation.recorded_detections import Recorded, find_recorded
+from facial_emotion_ros.recordings.io.bag_file import BagFile
+from facial_emotion_ros.recordings.io.message_types import DETECTIONS, EXPRESSION, detection, header, make, typestore
+from facial_emotion_ros.recordings.io.writer import BagWriter
 
-BEGIN_NS = 1767225600 * 10 ** 9
+BEGIN_NS = 1767225600 * 10**9
 
 
 def detections(time_s, *faces):
     """Make a Detection2DArray of (word, score, box, id)."""
-    rows = []
-    for word, score, (x0, y0, x1, y1), name in faces:
-        middle = make('vision_msgs/msg/Point2D', x=(x0 + x1) / 2, y=(y0 + y1) / 2)
-        box = make('vision_msgs/msg/BoundingBox2D', center=make('vision_msgs/msg/Pose2D', position=middle),
-                   size_x=float(x1 - x0), size_y=float(y1 - y0))
-        told = make('vision_msgs/msg/ObjectHypothesis', class_id=word, score=score)
-        rows.append(make('vision_msgs/msg/Detection2D', id=name, bbox=box, results=[
-            make('vision_msgs/msg/ObjectHypothesisWithPose', hypothesis=told)]))
-    return make(DETECTIONS, header=header(BEGIN_NS + round(time_s * 1e9)), detections=rows)
+    head = header(at(time_s))
+    rows = [detection(head, name, np.array(box, float), [(word, score)]) for word, score, box, name in faces]
+    return make(DETECTIONS, header=head, detections=rows)
 
 
 def expression(time_s, word, valence=0.0, arousal=0.0, confidence=1.0):
-    return make(EXPRESSION, header=header(BEGIN_NS + round(time_s * 1e9)), expression=word, valence=valence,
-                arousal=arousal, confidence=confidence)
+    return make(
+        EXPRESSION,
+        header=header(at(time_s)),
+        expression=word,
+        valence=valence,
+        arousal=arousal,
+        confidence=confidence,
+    )
 
 
 def write(path, topic, messages, late_s=0.01):
     with BagWriter(path) as bag:
         for message in messages:
-            stamp_ns = message.header.stamp.sec * 10 ** 9 + message.header.stamp.nanosec
-            kind = message.__msgtype__
-            bag.write(topic, kind, stamp_ns + round(late_s * 1e9), typestore().serialize_cdr(message, kind))
+            stamp_ns = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
+            bag.add(topic, stamp_ns + round(late_s * 1e9), message)
     return path
+
+
+def annotations(tmp_path, *messages):
+    """Read annotations that were recorded."""
+    with BagFile(write(tmp_path / 'bag', '/truth', messages)) as bag:
+        return Annotations(bag, '/truth')
 
 
 def at(time_s):
@@ -65,7 +72,12 @@ def emotions(truth, time_s, *faces, frame_id='eye'):
 def test_an_interval_holds_from_its_start_to_its_end_when_it_is_for_any_face(tmp_path):
     truth = intervals(tmp_path, 'start,end,emotion\n1,2,happy\n2,3.5,angry\n')
     assert [emotions(truth, time_s, face()) for time_s in (0.99, 1.0, 1.99, 2.0, 3.5)] == [
-        [None], ['happy'], ['happy'], ['anger'], [None]]
+        [None],
+        ['happy'],
+        ['happy'],
+        ['anger'],
+        [None],
+    ]
 
 
 def test_an_interval_of_one_face_comes_first_when_another_is_for_any(tmp_path):
@@ -80,14 +92,24 @@ def test_times_may_be_stamps_when_they_are_large(tmp_path):
     assert emotions(truth, 1.5, face()) == ['fear'] and emotions(truth, 2.5, face()) == [None]
 
 
-@pytest.mark.parametrize('text, said', [
-    ('', 'first line'), ('from,to,emotion\n', 'columns start, end'), ('start,end\n1,2\n', 'columns start, end'),
-    ('start,end,emotion\n1,x,happy\n', r'line 2: end.*time in seconds'),
-    ('start,end,emotion\n2,1,happy\n', 'line 2: expected an end after the start'),
-    ('start,end,emotion\n1,2,glad\n', "line 2.*'glad'"), ('start,end,emotion,valence\n1,2,,\n', 'neither'),
-    ('start,end,emotion,valence\n1,2,happy,7\n', r'\[-1, 1\]'), ('start,end,emotion\n1,nan,happy\n', 'nan'),
-    ('start;end;emotion\n1;2;happy\n', 'separate them by commas'), ('start,end,emotion\n', 'a line for each interval'),
-    ('start,end,emotion\n1,"2,5",happy\n', 'as a point'), ('start,end,emotion\n\n\n1,x,happy\n', 'line 4')])
+@pytest.mark.parametrize(
+    'text, said',
+    [
+        ('', 'first line'),
+        ('from,to,emotion\n', 'columns start, end'),
+        ('start,end\n1,2\n', 'columns start, end'),
+        ('start,end,emotion\n1,x,happy\n', r'line 2: end.*time in seconds'),
+        ('start,end,emotion\n2,1,happy\n', 'line 2: expected an end after the start'),
+        ('start,end,emotion\n1,2,glad\n', "line 2.*'glad'"),
+        ('start,end,emotion,valence\n1,2,,\n', 'neither'),
+        ('start,end,emotion,valence\n1,2,happy,7\n', r'\[-1, 1\]'),
+        ('start,end,emotion\n1,nan,happy\n', 'nan'),
+        ('start;end;emotion\n1;2;happy\n', 'separate them by commas'),
+        ('start,end,emotion\n', 'a line for each interval'),
+        ('start,end,emotion\n1,"2,5",happy\n', 'as a point'),
+        ('start,end,emotion\n\n\n1,x,happy\n', 'line 4'),
+    ],
+)
 def test_the_line_is_named_when_a_table_of_intervals_cannot_be_read(tmp_path, text, said):
     with pytest.raises(BadDataset, match=said):
         intervals(tmp_path, text)
@@ -110,11 +132,11 @@ def test_a_missing_table_is_told_when_truth_is_opened(tmp_path):
 
 
 def test_each_face_gets_the_annotation_that_lies_on_it_when_boxes_are_annotated(tmp_path):
-    path = write(tmp_path / 'bag', '/truth', [
+    truth = annotations(
+        tmp_path,
         detections(0.0, ('happy', 1.0, (0, 0, 10, 10), 'ann'), ('sad', 1.0, (50, 0, 60, 10), 'bob')),
-        detections(1.0, ('surprised', 1.0, (0, 0, 10, 10), 'ann'))])
-    with BagFile(path) as bag:
-        truth = Annotations(bag, '/truth')
+        detections(1.0, ('surprised', 1.0, (0, 0, 10, 10), 'ann')),
+    )
     left, right = face(box=(1.0, 0.0, 10.0, 10.0)), face(box=(51.0, 0.0, 60.0, 11.0))
     found, missed = truths(truth, 0.0, right, left)
     assert [(each.emotion, each.person) for each in found] == [('sad', 'bob'), ('happy', 'ann')] and missed == 0
@@ -124,11 +146,16 @@ def test_each_face_gets_the_annotation_that_lies_on_it_when_boxes_are_annotated(
 
 def test_the_closest_box_is_taken_when_two_lie_on_a_face(tmp_path):
     near, far = (0, 0, 10, 10), (3, 0, 13, 10)
-    path = write(tmp_path / 'bag', '/truth', [detections(0.0, ('sad', 1.0, far, 'bob'), ('happy', 1.0, near, 'ann'))])
-    with BagFile(path) as bag:
-        truth = Annotations(bag, '/truth')
+    truth = annotations(tmp_path, detections(0.0, ('sad', 1.0, far, 'bob'), ('happy', 1.0, near, 'ann')))
     assert emotions(truth, 0.0, face(box=(0.5, 0.0, 10.5, 10.0))) == ['happy']
     assert emotions(truth, 0.0, face(box=(0.5, 0.0, 10.5, 10.0)), face(box=(3.0, 0.0, 13.0, 10.0))) == ['happy', 'sad']
+
+
+def test_no_face_is_lost_to_a_better_overlap_when_another_pairing_keeps_both(tmp_path):
+    left, right = (0, 0, 10, 10), (6, 0, 16, 10)
+    truth = annotations(tmp_path, detections(0.0, ('happy', 1.0, left, 'ann'), ('sad', 1.0, right, 'bob')))
+    between, beside = (2.9, 0.0, 12.9, 10.0), (-4.0, 0.0, 6.0, 10.0)  # the first overlaps the left one a little more
+    assert emotions(truth, 0.0, face(box=between), face(box=beside)) == ['sad', 'happy']
 
 
 def test_boxes_belong_to_the_camera_of_their_frame_when_there_are_several(tmp_path):
@@ -150,25 +177,34 @@ def test_boxes_belong_to_the_camera_of_their_frame_when_there_are_several(tmp_pa
 def test_our_own_unknown_is_no_truth_when_detections_put_it_first(tmp_path):
     message = detections(0.0, ('unknown', 0.0, (0, 0, 10, 10), 'x'))
     message.detections[0].results += detections(0.0, ('happy', 0.9, (0, 0, 1, 1), '')).detections[0].results
-    with BagFile(write(tmp_path / 'bag', '/truth', [message])) as bag:
-        assert emotions(Annotations(bag, '/truth'), 0.0, face(box=(0.0, 0.0, 10.0, 10.0))) == ['']
+    assert emotions(annotations(tmp_path, message), 0.0, face(box=(0.0, 0.0, 10.0, 10.0))) == ['']
 
 
-@pytest.mark.parametrize('told, meant', [
-    ([('sad', 0.3), ('happy', 0.45), ('fear', 0.25)], 'sad'),  # ours, while another class leads for a moment
-    ([('unknown', 0.0), ('happy', 0.9), ('sad', 0.1)], 'unknown'), ([('happy', 0.9), ('sad', 0.1)], 'happy'),
-    ([('neutral', 0.0), ('happy', 1.0), ('sad', 0.0)], 'happy'),  # others, in an order of their own
-    ([('neutral', 0.1), ('happy', 0.2), ('sad', 0.7)], 'sad'), ([('happy', 0.0)], 'happy'), ([], '')])
+@pytest.mark.parametrize(
+    'told, meant',
+    [
+        ([('sad', 0.3), ('happy', 0.45), ('fear', 0.25)], 'sad'),  # ours, while another class leads for a moment
+        ([('unknown', 0.0), ('happy', 0.9), ('sad', 0.1)], 'unknown'),
+        ([('happy', 0.9), ('sad', 0.1)], 'happy'),
+        ([('neutral', 0.0), ('happy', 1.0), ('sad', 0.0)], 'happy'),  # others, in an order of their own
+        ([('neutral', 0.1), ('happy', 0.2), ('sad', 0.7)], 'sad'),
+        ([('happy', 0.0)], 'happy'),
+        ([], ''),
+    ],
+)
 def test_the_meant_hypothesis_is_found_whoever_wrote_the_list(told, meant):
-    assert meant_of(told)[0] == meant
+    assert best_hypothesis(told)[0] == meant
 
 
 def test_what_cannot_be_read_is_told_and_the_rest_is_used_when_annotations_are_damaged(tmp_path):
     path = tmp_path / 'bag'
     broken = detections(0.1, ('happy', float('nan'), (0, 0, 10, 10), 'x'), ('sad', 1.0, (0, 0, float('inf'), 10), 'y'))
     with BagWriter(path) as bag:
-        for stamp_ns, cdr in ((1, b'\0\1\0\0\xff'), (2, typestore().serialize_cdr(broken, DETECTIONS)), (
-                3, typestore().serialize_cdr(detections(0.2, ('fear', 1.0, (0, 0, 10, 10), 'z')), DETECTIONS))):
+        for stamp_ns, cdr in (
+            (1, b'\0\1\0\0\xff'),
+            (2, typestore().serialize_cdr(broken, DETECTIONS)),
+            (3, typestore().serialize_cdr(detections(0.2, ('fear', 1.0, (0, 0, 10, 10), 'z')), DETECTIONS)),
+        ):
             bag.write('/truth', DETECTIONS, stamp_ns, cdr)
     with BagFile(path) as bag:
         truth = Annotations(bag, '/truth')
@@ -178,16 +214,14 @@ def test_what_cannot_be_read_is_told_and_the_rest_is_used_when_annotations_are_d
     assert emotions(truth, 0.2, there) == ['fear'] and emotions(truth, 0.1, there) == [None]
 
 
-def test_affect_out_of_its_range_is_told_when_an_annotation_holds_it(tmp_path):
-    with BagFile(write(tmp_path / 'bag', '/truth', [expression(1, 'happy', 7.0)])) as bag:
-        with pytest.raises(BadDataset, match=r'valence.*\[-1, 1\]'):
-            Annotations(bag, '/truth')
+@pytest.mark.parametrize('message, said', [(('happy', 7.0), r'valence.*\[-1, 1\]'), (('hungry', 0.0), 'hungry')])
+def test_what_is_no_emotion_or_no_affect_is_told_when_an_annotation_holds_it(tmp_path, message, said):
+    with pytest.raises(BadDataset, match=said):
+        annotations(tmp_path, expression(1, *message))
 
 
 def test_an_expression_holds_until_the_next_when_it_is_the_annotation(tmp_path):
-    path = write(tmp_path / 'bag', '/truth', [expression(1, 'happy', 0.5, -0.25), expression(3, '', confidence=0.0)])
-    with BagFile(path) as bag:
-        truth = Annotations(bag, '/truth')
+    truth = annotations(tmp_path, expression(1, 'happy', 0.5, -0.25), expression(3, '', confidence=0.0))
     assert emotions(truth, 0.5, face()) == [None] and emotions(truth, 2.9, face(), face()) == ['happy', 'happy']
     assert truths(truth, 2, face())[0][0][1:3] == (0.5, -0.25) and emotions(truth, 3.1, face()) == [None]
 
@@ -197,13 +231,7 @@ def test_a_topic_that_is_no_annotation_is_refused_with_those_that_are(tmp_path):
     with BagFile(path) as bag:
         with pytest.raises(BadBag, match='/nothing, which is not recorded; topics of such a type: /truth'):
             open_truth('/nothing', bag)
-        assert isinstance(open_truth('/truth', bag), Annotations) and type(open_truth('', bag)) is NoTruth
-
-
-def test_an_unknown_word_is_told_when_an_annotation_holds_it(tmp_path):
-    with BagFile(write(tmp_path / 'bag', '/truth', [expression(1, 'hungry')])) as bag:
-        with pytest.raises(BadDataset, match='hungry'):
-            Annotations(bag, '/truth')
+        assert isinstance(open_truth('/truth', bag), Annotations) and type(open_truth('', bag)) is NullGroundTruth
 
 
 def test_recorded_emotions_are_found_and_compared_when_detections_tell_them(tmp_path):
@@ -212,7 +240,7 @@ def test_recorded_emotions_are_found_and_compared_when_detections_tell_them(tmp_
         for topic, word in (('/boxes', 'person'), ('/emotions', 'happy'), ('/emotions/raw', 'sad'), ('/truth', 'fear')):
             for time_s in (0.0, 0.1):
                 message = detections(time_s, (word, 0.7, (10, 10, 50, 60), 'x'))
-                bag.write(topic, DETECTIONS, at(time_s) + 30_000_000, typestore().serialize_cdr(message, DETECTIONS))
+                bag.add(topic, at(time_s) + 30_000_000, message)
     with BagFile(path) as bag:
         assert find_recorded(bag, '', '/truth') == '/emotions' and find_recorded(bag, '/truth') == '/truth'
         with pytest.raises(BadBag, match='/nowhere'):

@@ -8,8 +8,8 @@ import sys
 import pytest
 from test_model_bundle import ESR, model
 
-from facial_emotion_ros.errors import BadModel
-from facial_emotion_ros.model_bundle import ModelBundle, write_bundle
+from facial_emotion_ros.core.errors import BadModel
+from facial_emotion_ros.inference.model_bundle import ModelBundle, write_bundle
 
 NEWER = copy.deepcopy(ESR)
 NEWER['version'] = '0.2.0'
@@ -51,9 +51,11 @@ def test_the_former_bundle_is_in_its_place_when_a_folder_cannot_be_renamed(bundl
 
 @pytest.mark.parametrize('number', [1, 2])
 def test_both_bundles_are_whole_when_the_process_dies_between_two_steps(bundle, number):
-    program = ('import os, sys; sys.path.insert(0, %r); from test_bundle_replacement import *\n'
-               'os.rename = at_call(%d, lambda: os._exit(9))\n'
-               'write_bundle(%r, NEWER, model())' % (os.path.dirname(os.path.abspath(__file__)), number, str(bundle)))
+    program = (
+        'import os, sys; sys.path.insert(0, %r); from test_bundle_replacement import *\n'
+        'os.rename = at_call(%d, lambda: os._exit(9))\n'
+        'write_bundle(%r, NEWER, model())' % (os.path.dirname(os.path.abspath(__file__)), number, str(bundle))
+    )
     assert subprocess.run([sys.executable, '-c', program]).returncode == 9
     versions = []
     for name in os.listdir(str(bundle.parent)):

@@ -1,4 +1,4 @@
-"""Temperature and offsets, on faces whose true scores are known."""
+"""Operating points that are fitted, on faces whose true scores are known."""
 
 import numpy as np
 import pytest
@@ -7,13 +7,14 @@ pytest.importorskip('torch', reason='torch is not installed: it is needed for tr
 
 from invented_reading import FREQUENCIES, invented_reading  # noqa: E402
 
-from facial_emotion_ros import metrics  # noqa: E402
-from facial_emotion_ros.emotions import EMOTIONS  # noqa: E402
-from facial_emotion_ros.ensemble import branch_scores  # noqa: E402
-from facial_emotion_ros.errors import BadDataset, BadParameter  # noqa: E402
+from facial_emotion_ros.core import metrics  # noqa: E402
+from facial_emotion_ros.core.emotions import EMOTIONS  # noqa: E402
+from facial_emotion_ros.core.errors import BadDataset  # noqa: E402
+from facial_emotion_ros.emotion.ensemble import UNCALIBRATED, OperatingPoint, combine  # noqa: E402
 from facial_emotion_ros.evaluation import calibration  # noqa: E402
 
-COUNTS = list(FREQUENCIES.values())
+COUNTS = np.array(list(FREQUENCIES.values()), np.float64)
+PRIOR = COUNTS / COUNTS.sum()
 
 
 @pytest.mark.parametrize('temperature', [0.3, 1.0, 2.5, 8.0])
@@ -24,22 +25,24 @@ def test_the_temperature_is_found_when_scores_are_true_at_one(temperature):
 
 def test_other_faces_are_calibrated_when_the_temperature_was_fitted_on_held_out_ones():
     dev, valid = invented_reading(temperature=2.5), invented_reading(temperature=2.5, seed=1)
-    found = calibration.calibrate(dev.logits, dev.labels)
+    found = calibration.calibrate(dev, np.full(8, 0.125), {'plain': 0})
     errors = []
-    for temperature in (1.0, found.temperature):
-        scores = calibration.pooled_scores(valid.logits, temperature)
-        is_right = scores.argmax(1) == valid.labels
-        errors.append(metrics.expected_calibration_error(scores.max(1), is_right))
-    assert errors[0] > 0.1 and errors[1] <= 0.03
-    assert found.offsets is None and found.strength == 0 and found.n == 3000
-    assert found.after['ece'] < found.before['ece'] and found.after['nll'] < found.before['nll']
+    for point in (UNCALIBRATED, found.points['plain']):
+        scores = calibration.pooled_scores(valid.logits, point)
+        errors.append(metrics.expected_calibration_error(scores.max(1), scores.argmax(1) == valid.labels))
+    assert errors[0] > 0.1 and errors[1] <= 0.03 and found.n == 3000
+    assert found.after['plain']['ece'] < found.before['ece'] and found.after['plain']['nll'] < found.before['nll']
 
 
 def test_no_temperature_does_better_than_the_one_that_is_found():
     reading = invented_reading(count=500, temperature=1.7, seed=2)
     found = calibration.fit_temperature(reading.logits, reading.labels)
-    costs = [metrics.negative_log_likelihood(calibration.pooled_scores(reading.logits, found * factor), reading.labels)
-             for factor in (1.0, 0.5, 0.9, 0.97, 1.03, 1.1, 2.0)]
+    costs = [
+        metrics.negative_log_likelihood(
+            calibration.pooled_scores(reading.logits, OperatingPoint(temperature=found * factor)), reading.labels
+        )
+        for factor in (1.0, 0.5, 0.9, 0.97, 1.03, 1.1, 2.0)
+    ]
     assert min(costs) == costs[0]
 
 
@@ -56,38 +59,28 @@ def test_too_few_faces_are_refused():
         calibration.fit_temperature(reading.logits, reading.labels)
 
 
-def test_offsets_are_the_negative_logarithms_of_frequencies_times_the_strength():
-    offsets = calibration.frequency_offsets(COUNTS, 0.5)
-    assert offsets[0] == 0 and (offsets >= 0).all()
-    assert offsets[EMOTIONS.index('disgust')] == pytest.approx(0.5 * np.log(8733 / 116))
-    assert not calibration.frequency_offsets(COUNTS, 0).any()
+def test_each_point_has_a_temperature_that_is_true_for_the_frequencies_it_stands_for():
+    reading = invented_reading(count=2500, frequencies=COUNTS, temperature=2.0, seed=3)
+    found = calibration.calibrate(reading, PRIOR, {'balanced': 0.5, 'uniform': 1.0, 'trained': 0.0})
+    assert list(found.points) == ['balanced', 'uniform', 'trained']
+    # Scores are true at one temperature, and stay so under Bayes' rule: each point finds that one again.
+    for point in found.points.values():
+        assert point.temperature == pytest.approx(2.0, rel=0.15), point.name
+    np.testing.assert_allclose(found.points['uniform'].class_weights, 1 / PRIOR)
+    assert found.points['trained'].class_weights is None
+    recall = {name: each['macro_recall'] for name, each in found.after.items()}
+    assert recall['trained'] < recall['balanced'] < recall['uniform']
+
+
+def test_bounds_turn_away_the_same_share_of_held_out_faces_at_each_point():
+    reading = invented_reading(count=3000, frequencies=COUNTS, seed=4)
+    for point in calibration.calibrate(reading, PRIOR, {'balanced': 0.5, 'trained': 0.0}).points.values():
+        scores = combine(reading.logits, reading.affect, point)
+        for bound, values in ((point.min_confidence, scores.scores.max(1)), (point.min_agreement, scores.agreement)):
+            assert 0.01 < (values < bound).mean() < 0.04
+
+
+def test_a_class_that_does_not_occur_in_training_is_refused():
+    prior = np.where(np.arange(8) == EMOTIONS.index('contempt'), 0.0, PRIOR)
     with pytest.raises(BadDataset, match='every class'):
-        calibration.frequency_offsets([5, 4, 3, 2, 1, 0, 1, 1], 0.5)
-
-
-@pytest.mark.parametrize('cost', [0.0, 0.005, 0.02])
-def test_rare_classes_gain_and_no_more_accuracy_is_lost_than_allowed(cost):
-    counts = [400, 300, 100, 100, 40, 30, 80, 30]
-    reading = invented_reading(count=3000, frequencies=counts, seed=3)
-    strength = calibration.choose_strength(reading.logits, reading.labels, counts, 1.0, cost)
-    before, after = (
-        calibration.pooled_scores(reading.logits, 1.0, calibration.frequency_offsets(counts, each)).argmax(1)
-        for each in (0.0, strength))
-    assert metrics.accuracy(reading.labels, after) >= metrics.accuracy(reading.labels, before) - cost - 1e-9
-    found = calibration.calibrate(reading.logits, reading.labels, counts, cost)
-    if cost == 0.02:
-        rare = np.isin(reading.labels, [EMOTIONS.index('disgust'), EMOTIONS.index('contempt')])
-        assert (after == reading.labels)[rare].mean() > (before == reading.labels)[rare].mean()
-        assert found.after['macro_recall'] > found.before['macro_recall'] and found.offsets[0] == 0
-    # The last temperature keeps every branch's choice as the strength made it.
-    chosen = branch_scores(reading.logits, found.temperature, found.offsets).argmax(2)
-    first = calibration.fit_temperature(reading.logits, reading.labels)
-    wanted = branch_scores(reading.logits, first, calibration.frequency_offsets(counts, found.strength)).argmax(2)
-    assert (chosen == wanted).mean() > 0.998
-
-
-@pytest.mark.parametrize('cost', [-0.1, 1.0, float('nan')])
-def test_a_cost_that_is_none_is_refused(cost):
-    reading = invented_reading(count=100)
-    with pytest.raises(BadParameter, match='cost'):
-        calibration.calibrate(reading.logits, reading.labels, COUNTS, cost)
+        calibration.calibrate(invented_reading(count=200), prior, {'balanced': 0.5})

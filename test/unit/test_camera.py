@@ -12,14 +12,14 @@ import pytest
 pytest.importorskip('torch', reason='torch is not installed: it is needed for training and evaluation only')
 pytest.importorskip('matplotlib', reason='matplotlib is not installed: it is needed for plots only')
 
-from facial_emotion_ros.emotions import EMOTIONS  # noqa: E402
-from facial_emotion_ros.errors import BadParameter  # noqa: E402
-from facial_emotion_ros.evaluation import camera, crop_sweep, robustness  # noqa: E402
-from facial_emotion_ros.evaluation.camera_plots import plot_robustness, plot_sweep  # noqa: E402
-from facial_emotion_ros.evaluation.camera_text import portraits_text, robustness_text, sweep_text  # noqa: E402
-from facial_emotion_ros.evaluation.scenes import LabelledFace, Portraits, pasted_scenes, read_portraits  # noqa: E402
-from facial_emotion_ros.learning.ferplus_files import read_ferplus  # noqa: E402
-from facial_emotion_ros.pipeline import EmotionPipeline  # noqa: E402
+from facial_emotion_ros.core.emotions import EMOTIONS  # noqa: E402
+from facial_emotion_ros.core.errors import BadParameter  # noqa: E402
+from facial_emotion_ros.evaluation.camera import crop_sweep, end_to_end, robustness  # noqa: E402
+from facial_emotion_ros.evaluation.camera.plots import plot_robustness, plot_sweep  # noqa: E402
+from facial_emotion_ros.evaluation.camera.scenes import LabelledFace, Portraits, pasted_scenes, read_portraits  # noqa: E402
+from facial_emotion_ros.evaluation.camera.text import portraits_text, robustness_text, sweep_text  # noqa: E402
+from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline  # noqa: E402
+from facial_emotion_ros.training.data.ferplus_files import read_ferplus  # noqa: E402
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SAMPLES = os.path.join(REPOSITORY, 'samples')
@@ -35,16 +35,21 @@ def pipeline():
 
 @pytest.fixture(scope='module')
 def astronaut(pipeline):
-    """Return the sample's one face, labelled happy, in an image small enough to be quick."""
-    image = cv2.resize(cv2.imread(os.path.join(SAMPLES, 'astronaut.jpg')), None, fx=0.6, fy=0.6)
+    """Return the one face of a sample that leaves no doubt."""
+    return happy_face(pipeline, 'astronaut.jpg')
+
+
+def happy_face(pipeline, name):
+    """Return a sample's one face, labelled happy, in an image small enough to be quick."""
+    image = cv2.resize(cv2.imread(os.path.join(SAMPLES, name)), None, fx=0.6, fy=0.6)
     x0, y0, x1, y1 = pipeline.estimate(image)[0].box
     middle, box_px = ((x0 + x1) / 2, (y0 + y1) / 2), float(np.sqrt((x1 - x0) * (y1 - y0)))
-    return LabelledFace('astronaut.jpg', image, EMOTIONS.index('happy'), middle, box_px)
+    return LabelledFace(name, image, EMOTIONS.index('happy'), middle, box_px)
 
 
 def read(pipeline, faces, **options):
     """Read faces with a pipeline's models."""
-    return camera.read_through_camera(pipeline.engine, pipeline.detector, faces, **options)
+    return end_to_end.read_through_camera(pipeline.engine, pipeline.detector, faces, **options)
 
 
 def test_a_face_is_read_as_the_pipeline_reads_it(pipeline, astronaut):
@@ -57,8 +62,8 @@ def test_a_face_is_read_as_the_pipeline_reads_it(pipeline, astronaut):
 def test_the_pipeline_levels_eyes_when_the_bundle_s_geometry_does(pipeline, astronaut):
     turned = robustness.turned(25)(astronaut, np.random.default_rng(0))
     own = pipeline.engine.geometry
-    level = camera.Cut(replace(own, level_eyes=True))
-    reading = read(pipeline, [turned], cuts=[level, camera.Cut(replace(own, level_eyes=False))])
+    level = end_to_end.Cut(replace(own, level_eyes=True))
+    reading = read(pipeline, [turned], cuts=[level, end_to_end.Cut(replace(own, level_eyes=False))])
     assert abs(abs(np.degrees(reading.angles[0])) - 25) < 5
     # In logarithms: a clear smile has the same score either way, to six digits.
     assert np.abs(np.log(reading.scores[0] / reading.scores[1])).max() > 0.1
@@ -88,13 +93,13 @@ def test_no_face_gives_empty_arrays(pipeline):
 
 
 def test_all_cuts_are_of_the_same_boxes_and_blur_takes_sharpness(pipeline, astronaut):
-    own = camera.Cut(pipeline.engine.geometry)
-    wide = camera.Cut(replace(pipeline.engine.geometry, margin=2.5))
+    own = end_to_end.Cut(pipeline.engine.geometry)
+    wide = end_to_end.Cut(replace(pipeline.engine.geometry, margin=2.5))
     reading = read(pipeline, [astronaut], cuts=[own, wide, replace(own, blur_px=3.0), own])
     assert reading.scores.shape == (4, 1, 8)
     np.testing.assert_array_equal(reading.scores[0], reading.scores[3])
     for place in (1, 2):
-        assert np.abs(reading.scores[place] - reading.scores[0]).max() > 1e-6
+        assert (reading.scores[place] != reading.scores[0]).any()
 
 
 def reading_of(labels, found, through, direct):
@@ -103,13 +108,20 @@ def reading_of(labels, found, through, direct):
     is_found = np.array(found, bool)
     scores = eye[through][None].copy()
     scores[:, ~is_found] = np.nan
-    return camera.CameraReading(np.array([str(row) for row in range(len(labels))]), np.array(labels), is_found,
-                                np.zeros(len(labels)), scores, eye[direct], 1)
+    return end_to_end.CameraReading(
+        np.array([str(row) for row in range(len(labels))]),
+        np.array(labels),
+        is_found,
+        np.zeros(len(labels)),
+        scores,
+        eye[direct],
+        1,
+    )
 
 
 def test_points_lost_are_those_of_the_faces_that_were_found():
     reading = reading_of(labels=[0, 1, 2, 3, 1], found=[1, 1, 1, 1, 0], through=[0, 1, 2, 0, 0], direct=[0, 1, 2, 3, 1])
-    figures = camera.scene_figures(reading)
+    figures = end_to_end.scene_figures(reading)
     assert (figures['n'], figures['found'], figures['detection_rate']) == (5, 4, 0.8)
     assert figures['accuracy_through_camera'] == 0.75 and figures['accuracy_direct'] == 1.0
     assert figures['points_lost'] == 25 and not figures['holds'] and figures['same_category_as_direct'] == 0.75
@@ -117,24 +129,16 @@ def test_points_lost_are_those_of_the_faces_that_were_found():
     assert low == 0 and 25 < high <= 100
     assert figures['per_class']['happy'] == {'n': 2, 'found': 1, 'right': 1}
     reading = reading_of(labels=[0, 1], found=[1, 1], through=[0, 1], direct=[1, 1])
-    assert camera.scene_figures(reading)['holds']
+    assert end_to_end.scene_figures(reading)['holds']
 
 
 def test_nine_of_ten_portraits_are_enough_and_eight_are_not():
     for right, holds in ((9, True), (8, False)):
         labels = np.zeros(10, int)
         through = np.where(np.arange(10) < right, 0, 4)
-        figures = camera.portrait_figures(reading_of(labels, np.ones(10), through, labels), Portraits([], 8, 0))
+        figures = end_to_end.portrait_figures(reading_of(labels, np.ones(10), through, labels), Portraits([], 8, 0))
         assert (figures['right'], figures['holds']) == (right, holds)
         assert f'{right} of 10 right' in portraits_text(figures)
-
-
-def test_intervals_hold_the_mean_and_are_wider_for_fewer_faces():
-    few, many = np.arange(20) % 4 == 0, np.arange(2000) % 4 == 0
-    for of in (camera.interval, camera.share_interval):
-        assert of(few)[0] < of(many)[0] < 0.25 < of(many)[1] < of(few)[1]
-    assert camera.share_interval(np.ones(10, bool)) == [pytest.approx(0.722, abs=0.001), pytest.approx(1.0)]
-    assert np.isnan(camera.interval([])).all() and np.isnan(camera.share_interval([])).all()
 
 
 @pytest.mark.parametrize('variation', robustness.VARIATIONS, ids=lambda each: each.name)
@@ -167,7 +171,7 @@ def test_a_large_image_is_cut_around_the_face_when_it_stays_larger_than_the_came
     seen = next(robustness.varied([face], robustness.Variation('', robustness._smaller(48))))
     assert seen.image.shape == (480, 640, 3)
     x, y = (int(round(each)) for each in seen.middle)
-    assert seen.image[y - 5:y + 5, x - 5:x + 5].min() == 255
+    assert seen.image[y - 5 : y + 5, x - 5 : x + 5].min() == 255
 
 
 def test_faces_without_a_place_are_passed_on_unvaried(astronaut):
@@ -178,10 +182,10 @@ def test_faces_without_a_place_are_passed_on_unvaried(astronaut):
 def test_robustness_counts_lost_faces_as_not_kept(pipeline, astronaut):
     black = robustness.Variation('black', lambda face, generator: replace(face, image=np.zeros_like(face.image)))
     same = robustness.Variation('same', lambda face, generator: face)
-    told = []
-    faces = [astronaut, replace(astronaut, middle=None)]
-    table = robustness.measure_robustness(pipeline.engine, pipeline.detector, faces, (same, black), report=told.append)
-    assert [row['variation'] for row in table] == told == ['as it is', 'same', 'black']
+    done = []
+    faces, models = [astronaut, replace(astronaut, middle=None)], (pipeline.engine, pipeline.detector)
+    table = robustness.measure_robustness(*models, faces, (same, black), report=lambda *counts: done.append(counts))
+    assert [row['variation'] for row in table] == ['as it is', 'same', 'black'] and done == [(1, 2), (2, 2)]
     assert [row['found'] for row in table] == [1, 1, 0] and [row['keeps'] for row in table] == [1, 1, 0]
     assert table[1]['accuracy'] == 1 and np.isnan(table[2]['accuracy']) and np.isnan(table[2]['same'])
     assert 'black' in robustness_text('scenes', table)
@@ -190,11 +194,12 @@ def test_robustness_counts_lost_faces_as_not_kept(pipeline, astronaut):
 
 def test_a_sweep_compares_every_cut_with_the_bundle_s(pipeline, astronaut):
     values = crop_sweep.parse_values(['margin=1.17,2.0', 'level_eyes=true'])
-    cuts = crop_sweep.cuts_to_try(replace(pipeline.engine.geometry, margin=1.17, level_eyes=False), values)
+    cuts = crop_sweep.cuts_to_try(end_to_end.CropGeometry(size_px=64), values)
     assert list(cuts) == ["the bundle's", 'margin=2.0', 'level_eyes=True']
     table = crop_sweep.sweep(pipeline.engine, pipeline.detector, cuts, [astronaut], [astronaut], [])
     of_bundle, wide = table["the bundle's"], table['margin=2.0']
     assert of_bundle['scenes']['gain'] == 0 and of_bundle['scenes']['accuracy'] == 1 and of_bundle['views']['n'] == 0
+    assert of_bundle['scenes']['macro_recall'] == 1
     gained = wide['scenes']['log_score'] - of_bundle['scenes']['log_score']
     assert wide['scenes']['gain'] == pytest.approx(gained) and wide['turned']['gain'] != 0
     rows = list(csv.DictReader(io.StringIO(crop_sweep.as_csv(table))))
@@ -203,43 +208,82 @@ def test_a_sweep_compares_every_cut_with_the_bundle_s(pipeline, astronaut):
     assert 'margin=2.0' in sweep_text(table) and plot_sweep(table).startswith(PNG)
 
 
-def test_a_photograph_is_read_in_views_that_count_as_one_face(pipeline, astronaut):
+def test_another_weight_of_the_landmarks_comes_with_ferplus_s_own_place_of_the_face_unless_the_sweep_says_one():
+    geometry = end_to_end.CropGeometry()
+    values = crop_sweep.parse_values(['landmark_weight=0.0,0.5,1.0', 'margin=1.17,1.1'])
+    cuts = crop_sweep.cuts_to_try(geometry, values, True)
+    assert [(cut.geometry.landmark_weight, cut.geometry.margin, cut.geometry.center_y) for cut in cuts.values()] == [
+        (0, 1.17, 0.513),
+        (0, 1.1, 0.513),
+        (0.5, 1.17, 0.5465),
+        (0.5, 1.1, 0.5465),
+        (1, 1.17, 0.58),
+        (1, 1.1, 0.58),
+    ]
+    told = crop_sweep.cuts_to_try(geometry, {'landmark_weight': (1.0,), 'center_y': (0.6,)}, True)
+    assert told['landmark_weight=1.0 center_y=0.6'].geometry.center_y == 0.6
+
+
+def test_a_photograph_is_read_in_views_that_count_as_one_face(pipeline, monkeypatch):
+    monkeypatch.setattr(crop_sweep, '_VIEWS', 3)
+    president = happy_face(pipeline, 'president.jpg')  # whose smile is faint: no score is 0 or 1
     cuts = crop_sweep.cuts_to_try(pipeline.engine.geometry, {'blur_px': (1.0,)})
-    other = replace(astronaut, name='the same, called sad', label=EMOTIONS.index('sad'))
-    alone, both = (crop_sweep.sweep(pipeline.engine, pipeline.detector, cuts, portraits=faces)['blur_px=1.0']['views']
-                   for faces in ([astronaut], [astronaut, other]))
-    assert alone['n'] == 8 and alone['gain_low'] == alone['gain_high'] == pytest.approx(alone['gain'])
-    assert both['n'] == 16 and both['gain_low'] < both['gain'] < both['gain_high']
+    other = replace(president, name='the same, called sad', label=EMOTIONS.index('sad'))
+    alone, both = (
+        crop_sweep.sweep(pipeline.engine, pipeline.detector, cuts, portraits=faces)['blur_px=1.0']['views']
+        for faces in ([president], [president, other])
+    )
+    assert alone['n'] == 3 and alone['gain_low'] == alone['gain_high'] == pytest.approx(alone['gain'])
+    assert both['n'] == 6 and both['gain_low'] < both['gain'] < both['gain_high']
     assert alone['gain'] == pytest.approx(both['gain_low']) or alone['gain'] == pytest.approx(both['gain_high'])
 
 
 def test_a_grid_tries_all_combinations():
-    geometry = camera.CropGeometry()
+    geometry = end_to_end.CropGeometry()
     assert len(crop_sweep.cuts_to_try(geometry, crop_sweep.parse_values(['margin=1.0,1.1', 'via_px=40,48']), True)) == 5
     alone = crop_sweep.cuts_to_try(geometry, crop_sweep.parse_values([]))
     assert {'level_eyes=True', 'color=bgr', 'blur_px=1.0'} <= set(alone)
 
 
-@pytest.mark.parametrize('word', ['margin', 'margin=', 'sharpness=1', 'margin=wide', 'level_eyes=1', 'via_px=4.5',
-                                  'margin=99', 'via_px=3', 'blur_px=-1', 'color=rgb'])
+@pytest.mark.parametrize(
+    'word',
+    [
+        'margin',
+        'margin=',
+        'sharpness=1',
+        'margin=wide',
+        'level_eyes=1',
+        'via_px=4.5',
+        'margin=99',
+        'via_px=3',
+        'blur_px=-1',
+        'color=rgb',
+        'landmark_weight=2',
+    ],
+)
 def test_a_sweep_is_refused_when_a_value_cannot_be(word):
     with pytest.raises(BadParameter, match='expected'):
-        crop_sweep.cuts_to_try(camera.CropGeometry(), crop_sweep.parse_values([word]))
+        crop_sweep.cuts_to_try(end_to_end.CropGeometry(), crop_sweep.parse_values([word]))
 
 
-@pytest.mark.skipif(not os.path.isdir(os.path.join(SHARED, 'data')),
-                    reason='FER+ (shared/data beside the checkout) is absent')
+@pytest.mark.skipif(
+    not os.path.isdir(os.path.join(SHARED, 'data')), reason='FER+ (shared/data beside the checkout) is absent'
+)
 def test_most_faces_of_ferplus_are_found_and_read_as_directly(pipeline):
     valid = read_ferplus(os.path.join(SHARED, 'data', 'ferplus_valid.npz'))
-    rows = np.random.default_rng(0).permutation(np.flatnonzero(valid.labels >= 0))[:100]
+    rows = np.random.default_rng(0).permutation(np.flatnonzero(valid.labels >= 0))[:40]
     scenes = pasted_scenes(valid.faces(rows), valid.names[rows], valid.labels[rows])
-    figures = camera.scene_figures(read(pipeline, scenes, direct=True))
+    figures = end_to_end.scene_figures(read(pipeline, scenes, direct=True))
     assert figures['detection_rate'] >= 0.9 and figures['same_category_as_direct'] >= 0.8
 
 
-@pytest.mark.skipif(not os.path.isfile(os.path.join(SHARED, 'portraits', 'labels.csv')),
-                    reason='the labelled photographs (shared/portraits beside the checkout) are absent')
-def test_most_labelled_photographs_are_read_rightly(pipeline):
+@pytest.mark.skipif(
+    not os.path.isfile(os.path.join(SHARED, 'portraits', 'labels.csv')),
+    reason='the labelled photographs (shared/portraits beside the checkout) are absent',
+)
+def test_labelled_photographs_are_read_rightly_but_for_three_that_are_known(pipeline):
     portraits = read_portraits(os.path.join(SHARED, 'portraits'), pipeline.detector)
-    figures = camera.portrait_figures(read(pipeline, portraits.faces), portraits)
-    assert figures['found'] == figures['n'] == 10 and figures['invented'] == 0 and figures['right'] >= 8
+    figures = end_to_end.portrait_figures(read(pipeline, portraits.faces), portraits)
+    assert figures['found'] == figures['n'] == 10 and figures['invented'] == 0
+    wrong = {face['name'] for face in figures['faces'] if not face['right']}
+    assert wrong <= {'president.jpg', 'robot_view_angry.jpg', 'family.jpg (2 of 3)'}

@@ -7,14 +7,14 @@ import pytest
 
 torch = pytest.importorskip('torch', reason='torch is not installed: it is needed for training only')
 
-from facial_emotion_ros.errors import BadModel, FacialEmotionError  # noqa: E402
-from facial_emotion_ros.learning import checkpoint  # noqa: E402
+from facial_emotion_ros.core.errors import BadModel, FacialEmotionError  # noqa: E402
+from facial_emotion_ros.training.loop import checkpoint  # noqa: E402
 
 SAVERS = [(checkpoint.save_weights, checkpoint.load_weights), (checkpoint.save_state, checkpoint.load_state)]
 
 
 @pytest.fixture
-def small_disk():
+def small_files():
     """Let the kernel refuse files beyond 100 kB (RLIMIT_FSIZE), as it does on a full disk."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
@@ -44,14 +44,14 @@ def test_weights_can_be_read_by_others_when_the_mask_allows_it(tmp_path):
 
 
 @pytest.mark.parametrize('save, load', SAVERS)
-def test_the_last_good_file_is_left_when_the_disk_is_full(tmp_path, small_disk, save, load):
+def test_the_last_good_file_is_left_when_the_disk_is_full(tmp_path, small_files, save, load):
     path = str(tmp_path / 'file')
     save(path, {'a': torch.ones(10)})
-    with pytest.raises(checkpoint.CannotSave, match='MiB are free there; the one before is still there. Make room'):
+    with pytest.raises(checkpoint.CannotSave, match=r'MiB free\); the earlier file is intact. Make room'):
         save(path, {'a': torch.zeros(100_000)})
     assert torch.equal(load(path)['a'], torch.ones(10))
     assert [entry.name for entry in tmp_path.iterdir()] == ['file']
-    with pytest.raises(FacialEmotionError, match='there was none before'):
+    with pytest.raises(FacialEmotionError, match='there is no earlier file'):
         save(str(tmp_path / 'other'), {'a': torch.zeros(100_000)})
     assert [entry.name for entry in tmp_path.iterdir()] == ['file']
 
@@ -67,12 +67,12 @@ class Pickled:
 def test_state_is_refused_when_it_would_run_code(tmp_path, capsys):
     path = str(tmp_path / 'state.pt')
     torch.save({'step': Pickled()}, path)
-    with pytest.raises(BadModel, match='training state expected'):
+    with pytest.raises(BadModel, match='expected training state'):
         checkpoint.load_state(path)
     assert capsys.readouterr().out == ''
 
 
 def test_weights_are_refused_when_the_file_is_none(tmp_path):
     (tmp_path / 'weights.safetensors').write_bytes(b'no tensors')
-    with pytest.raises(BadModel, match='safetensors file expected'):
+    with pytest.raises(BadModel, match='expected a safetensors file'):
         checkpoint.load_weights(str(tmp_path / 'weights.safetensors'))

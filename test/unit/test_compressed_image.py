@@ -8,18 +8,18 @@ import cv2
 import numpy as np
 import pytest
 
-from facial_emotion_ros import compressed_image
-from facial_emotion_ros.compressed_image import decode_compressed
-from facial_emotion_ros.errors import BadImage
-from facial_emotion_ros.image import MAX_SIDE_PX, UsedBits
-from facial_emotion_ros.picture_headers import Header, check_png
+from facial_emotion_ros.core.errors import BadImage
+from facial_emotion_ros.perception import compressed_image
+from facial_emotion_ros.perception.compressed_image import decode_compressed
+from facial_emotion_ros.perception.image_decoding import MAX_SIDE_PX, UsedBits
+from facial_emotion_ros.perception.image_headers import Header, check_png
 
 
 def picture(height=24, width=40):
     """Return a picture whose left is red, whose right is blue, and whose first rows are dark."""
     image = np.zeros((height, width, 3), np.uint8)
-    image[height // 4:, :width // 2] = (0, 0, 220)
-    image[height // 4:, width // 2:] = (220, 0, 0)
+    image[height // 4 :, : width // 2] = (0, 0, 220)
+    image[height // 4 :, width // 2 :] = (220, 0, 0)
     return image
 
 
@@ -39,14 +39,18 @@ def chunk(kind, content):
 
 def png_of_size(width, height):
     """Return a small PNG file that claims a size."""
-    return (PNG[:8] + chunk(b'IHDR', struct.pack('>IIBBBBB', width, height, 8, 2, 0, 0, 0))
-            + chunk(b'IDAT', zlib.compress(bytes(1000))) + chunk(b'IEND', b''))
+    return (
+        PNG[:8]
+        + chunk(b'IHDR', struct.pack('>IIBBBBB', width, height, 8, 2, 0, 0, 0))
+        + chunk(b'IDAT', zlib.compress(bytes(1000)))
+        + chunk(b'IEND', b'')
+    )
 
 
 def jpeg_of_size(width, height):
     """Return a small JPEG file that claims a size."""
     place = JPEG.index(b'\xff\xc0')
-    return JPEG[:place + 5] + struct.pack('>HH', height, width) + JPEG[place + 9:]
+    return JPEG[: place + 5] + struct.pack('>HH', height, width) + JPEG[place + 9 :]
 
 
 @pytest.mark.parametrize('described', ['', 'png', 'bgr8; png compressed bgr8', 'rgb8; png compressed bgr8', 'nonsense'])
@@ -58,11 +62,19 @@ def test_pixels_are_right_when_a_png_is_read(described):
 RESTARTS = encoded(picture(), '.jpg', cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_RST_INTERVAL, 2)
 
 
-@pytest.mark.parametrize('data', [
-    JPEG, RESTARTS, encoded(picture(), '.jpg', cv2.IMWRITE_JPEG_PROGRESSIVE, 1),
-    encoded(picture(), '.jpg', cv2.IMWRITE_JPEG_PROGRESSIVE, 1, cv2.IMWRITE_JPEG_RST_INTERVAL, 2),
-    encoded(picture(), '.jpg', cv2.IMWRITE_JPEG_OPTIMIZE, 1), JPEG[:2] + b'\xff' * 9 + JPEG[2:],
-    JPEG[:2] + b'\xff\xe1\0\x08\xff\xd9\xff\xda' + b'\0\0' + JPEG[2:], RESTARTS[:-2] + b'\xff\xd2\xff\xd9'])
+@pytest.mark.parametrize(
+    'data',
+    [
+        JPEG,
+        RESTARTS,
+        encoded(picture(), '.jpg', cv2.IMWRITE_JPEG_PROGRESSIVE, 1),
+        encoded(picture(), '.jpg', cv2.IMWRITE_JPEG_PROGRESSIVE, 1, cv2.IMWRITE_JPEG_RST_INTERVAL, 2),
+        encoded(picture(), '.jpg', cv2.IMWRITE_JPEG_OPTIMIZE, 1),
+        JPEG[:2] + b'\xff' * 9 + JPEG[2:],
+        JPEG[:2] + b'\xff\xe1\0\x08\xff\xd9\xff\xda' + b'\0\0' + JPEG[2:],
+        RESTARTS[:-2] + b'\xff\xd2\xff\xd9',
+    ],
+)
 def test_pixels_are_right_within_its_loss_when_a_jpeg_is_read(data):
     image = decode_compressed(data, 'bgr8; jpeg compressed bgr8')
     assert image.shape == (24, 40, 3) and image.dtype == np.uint8 and image.flags.c_contiguous
@@ -70,9 +82,20 @@ def test_pixels_are_right_within_its_loss_when_a_jpeg_is_read(data):
     assert np.abs(image[8:, 23:38].astype(int) - (220, 0, 0)).max() < 30
 
 
-@pytest.mark.parametrize('more', [
-    b'\r\n', b'\n', bytes(700), b'\xff' * 64, b'\r\n--frame\r\n', JPEG, JPEG[:100],
-    b'\0\0\0\x18ftypmp42' + b'\xff\xda' * 9, b'\xff\xd9'])
+@pytest.mark.parametrize(
+    'more',
+    [
+        b'\r\n',
+        b'\n',
+        bytes(700),
+        b'\xff' * 64,
+        b'\r\n--frame\r\n',
+        JPEG,
+        JPEG[:100],
+        b'\0\0\0\x18ftypmp42' + b'\xff\xda' * 9,
+        b'\xff\xd9',
+    ],
+)
 @pytest.mark.parametrize('whole', [PNG, JPEG], ids=['png', 'jpeg'])
 def test_the_first_picture_is_read_when_something_follows_it(whole, more):
     assert np.array_equal(decode_compressed(whole + more), decode_compressed(whole))
@@ -83,13 +106,14 @@ def test_texts_and_animations_are_not_unpacked_when_a_png_brings_them():
     assert check_png(PNG[:33] + bomb * 9 + PNG[33:]) == check_png(PNG) == Header(24, 40, PNG)
 
 
-def test_red_and_blue_change_places_when_the_format_says_that_the_file_holds_them_so():
+def test_red_and_blue_are_swapped_when_the_format_says_so():
     swapped = encoded(picture()[:, :, ::-1], '.png')
     assert np.array_equal(decode_compressed(swapped, 'bgr8; png compressed rgb8'), picture())
 
 
-@pytest.mark.parametrize('image', [picture()[:, :, 2], np.dstack([picture(), picture()[:, :, 0]]),
-                                   picture().astype(np.uint16) * 257])
+@pytest.mark.parametrize(
+    'image', [picture()[:, :, 2], np.dstack([picture(), picture()[:, :, 0]]), picture().astype(np.uint16) * 257]
+)
 def test_three_channels_of_a_byte_come_out_when_a_png_holds_others(image):
     found = decode_compressed(encoded(image, '.png'))
     assert found.shape == (24, 40, 3) and found.dtype == np.uint8
@@ -111,15 +135,17 @@ def test_the_picture_stays_as_it_lies_when_exif_asks_to_turn_it():
     assert decode_compressed(data).shape == (24, 40, 3)
 
 
-@pytest.mark.parametrize('buffer', [bytes, bytearray, memoryview, lambda data: array.array('B', data),
-                                    lambda data: np.frombuffer(data, np.uint8)])
+@pytest.mark.parametrize(
+    'buffer',
+    [bytes, bytearray, memoryview, lambda data: array.array('B', data), lambda data: np.frombuffer(data, np.uint8)],
+)
 def test_any_buffer_of_bytes_is_read_when_given(buffer):
     assert decode_compressed(buffer(PNG)).shape == (24, 40, 3)
 
 
 def flipped(data, place):
     """Return the data with one bit turned."""
-    return data[:place] + bytes([data[place] ^ 4]) + data[place + 1:]
+    return data[:place] + bytes([data[place] ^ 4]) + data[place + 1 :]
 
 
 BAD = [
@@ -128,13 +154,13 @@ BAD = [
     ('another kind', encoded(picture(), '.bmp'), 'JPEG or PNG'),
     ('no buffer', None, 'buffer of bytes'),
     ('text', 'x', 'buffer of bytes'),
-    ('two bytes an item', array.array('H', [0] * 9), 'items of 2 bytes'),
+    ('two bytes an item', array.array('H', [0] * 9), '2 bytes'),
     ('jpeg: head alone', JPEG[:3], 'was cut'),
     ('jpeg: head and end alone', JPEG[:3] + b'\xff\xd9', 'frame header'),
     ('jpeg: cut', JPEG[:-1], 'was cut'),
-    ('jpeg: half', JPEG[:len(JPEG) // 2], 'was cut'),
+    ('jpeg: half', JPEG[: len(JPEG) // 2], 'was cut'),
     ('jpeg: header gone', JPEG[:4] + JPEG[-2:], 'was cut'),
-    ('jpeg: nothing between header and end', JPEG[:JPEG.index(b'\xff\xda')] + JPEG[-2:], 'pixels before its end'),
+    ('jpeg: nothing between header and end', JPEG[: JPEG.index(b'\xff\xda')] + JPEG[-2:], 'pixels before its end'),
     ('jpeg: no height', jpeg_of_size(40, 0), 'got 40 x 0'),
     ('jpeg: huge', jpeg_of_size(65535, 65535), 'got 65535 x 65535'),
     ('jpeg: many pixels', jpeg_of_size(32000, 32000), 'got 32000 x 32000'),
@@ -144,22 +170,25 @@ BAD = [
     ('jpeg: a restart lost', RESTARTS.replace(b'\xff\xd0', b''), 'out of turn'),
     ('jpeg: restarts exchanged', RESTARTS.replace(b'\xff\xd0', b'\xff\xd1'), 'out of turn'),
     ('jpeg: a restart where there shall be none', JPEG[:-2] + b'\xff\xd0\xff\xd1\xff\xd9', 'with 0 restarts'),
-    ('jpeg: almost no pixels', JPEG[:JPEG.index(b'\xff\xda') + 15] + JPEG[-2:], 'lacks most'),
-    ('jpeg: a scan of a component that is not there',
-     JPEG.replace(b'\xff\xda\0\x0c\x03\x01', b'\xff\xda\0\x0c\x03\x09'), 'components'),
-    ('jpeg: scans without end', JPEG[:-2] + JPEG[JPEG.index(b'\xff\xda'):-2] * 200 + JPEG[-2:], '100 scans'),
+    ('jpeg: almost no pixels', JPEG[: JPEG.index(b'\xff\xda') + 15] + JPEG[-2:], 'lacks most'),
+    (
+        'jpeg: a scan of a component that is not there',
+        JPEG.replace(b'\xff\xda\0\x0c\x03\x01', b'\xff\xda\0\x0c\x03\x09'),
+        'components',
+    ),
+    ('jpeg: scans without end', JPEG[:-2] + JPEG[JPEG.index(b'\xff\xda') : -2] * 200 + JPEG[-2:], '100 scans'),
     ('png: head alone', PNG[:8], 'from header to end'),
     ('png: cut', PNG[:-1], 'from header to end'),
-    ('png: half', PNG[:len(PNG) // 2], 'from header to end'),
+    ('png: half', PNG[: len(PNG) // 2], 'from header to end'),
     ('png: no header', PNG[:8] + PNG[33:], 'from header to end'),
     ('png: a bit of the size', flipped(PNG, 19), 'damaged chunk'),
     ('png: a bit of the pixels', flipped(PNG, 60), 'damaged chunk'),
     ('png: a bit of the end', flipped(PNG, len(PNG) - 1), 'damaged chunk'),
     ('png: a chunk of gigabytes', PNG[:8] + b'\xff\xff\xff\xff' + PNG[12:], 'from header to end'),
     ('png: no pixels', png_of_size(0, 4), 'got 0 x 4'),
-    ('png: huge', png_of_size(2 ** 32 - 1, 2 ** 32 - 1), 'got 4294967295'),
+    ('png: huge', png_of_size(2**32 - 1, 2**32 - 1), 'got 4294967295'),
     ('png: a bomb', png_of_size(MAX_SIDE_PX, MAX_SIDE_PX), 'got 32768 x 32768'),
-    ('png: fewer pixels than it says', png_of_size(300, 200), 'whole picture'),
+    ('png: fewer pixels than it says', png_of_size(300, 200), 'complete picture'),
 ]
 
 
@@ -177,9 +206,18 @@ def test_nothing_is_unpacked_when_the_size_is_refused(data, monkeypatch):
         decode_compressed(data)
 
 
-@pytest.mark.parametrize('described', [
-    '16UC1; compressedDepth', '32FC1; compressedDepth png', '16UC1; jpeg compressed ', '32FC1; png compressed', '16UC1',
-    None, b'jpeg'])
+@pytest.mark.parametrize(
+    'described',
+    [
+        '16UC1; compressedDepth',
+        '32FC1; compressedDepth png',
+        '16UC1; jpeg compressed ',
+        '32FC1; png compressed',
+        '16UC1',
+        None,
+        b'jpeg',
+    ],
+)
 def test_refused_when_the_format_is_of_depth_or_no_text(described):
     with pytest.raises(BadImage, match='depth|text'):
         decode_compressed(PNG, described)
@@ -194,7 +232,7 @@ def test_only_bad_image_is_raised_when_bytes_are_damaged(data):
         for place in random.randint(0, len(data), random.randint(1, 5)):
             damaged[place] = random.randint(256)
         if random.rand() < 0.3:
-            damaged = damaged[:random.randint(len(data))]
+            damaged = damaged[: random.randint(len(data))]
         try:
             assert decode_compressed(bytes(damaged)).ndim == 3
         except BadImage:

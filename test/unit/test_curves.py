@@ -6,14 +6,25 @@ import cv2
 import numpy as np
 import pytest
 
-from facial_emotion_ros.learning.curves import COLUMNS, Curves, picture_of, read_rows
+from facial_emotion_ros.training.loop.curves import COLUMNS, Curves, picture_of, read_rows
 
 
 def add_rows(curves, *steps):
     """Add a row for each step."""
     for step in steps:
-        curves.add({'step': step, 'stage': step // 100, 'phase': 0, 'branches': 1, 'size_px': 64, 'epoch': step / 7,
-                    'learning_rate': 0.1, 'loss': 2.0 / step, 'held_out_accuracy': 1 - 1 / step})
+        curves.add(
+            {
+                'step': step,
+                'stage': step // 100,
+                'phase': 0,
+                'branches': 1,
+                'size_px': 64,
+                'epoch': step / 7,
+                'learning_rate': 0.1,
+                'loss': 2.0 / step,
+                'held_out_accuracy': 1 - 1 / step,
+            }
+        )
 
 
 def test_rows_come_back_when_they_were_added(tmp_path):
@@ -45,8 +56,10 @@ def test_a_picture_is_drawn_when_there_are_rows_or_none(tmp_path):
     add_rows(curves, 10, 20, 110, 120)
     assert curves.draw()
     curves.close()
-    picture, empty = cv2.imread(str(tmp_path / 'curves.png')), cv2.imdecode(
-        np.frombuffer(picture_of([]), np.uint8), cv2.IMREAD_COLOR)
+    picture, empty = (
+        cv2.imread(str(tmp_path / 'curves.png')),
+        cv2.imdecode(np.frombuffer(picture_of([]), np.uint8), cv2.IMREAD_COLOR),
+    )
     assert picture.shape == empty.shape == (700, 1200, 3) and (picture != empty).mean() > 0.005
 
 
@@ -64,10 +77,11 @@ def test_tensorboard_finds_the_curves_when_it_reads_the_events(tmp_path):
         content = (tmp_path / 'tensorboard' / name).read_bytes()
         while content:  # length (8), checksum (4), event, checksum (4)
             length = int.from_bytes(content[:8], 'little')
-            events.append(event_pb2.Event.FromString(content[12:12 + length]))
-            content = content[16 + length:]
-    scalars = [(event.step, value.tag, round(value.simple_value, 4)) for event in events
-               for value in event.summary.value]
+            events.append(event_pb2.Event.FromString(content[12 : 12 + length]))
+            content = content[16 + length :]
+    scalars = [
+        (event.step, value.tag, round(value.simple_value, 4)) for event in events for value in event.summary.value
+    ]
     assert (10, 'training/loss', 0.2) in scalars and (30, 'held_out/accuracy', 0.9667) in scalars
     starts = [event.step for event in events if event.session_log.status == event_pb2.SessionLog.START]
     assert starts == [1, 21]

@@ -4,15 +4,11 @@ import numpy as np
 import pytest
 from affectnet_tree import COLORS, AffectNetTree
 
-from facial_emotion_ros.errors import BadDataset, BadParameter
-from facial_emotion_ros.learning import datasets
-from facial_emotion_ros.learning.datasets import AffectNetCategorical, AffectNetDimensional, open_faces
+from facial_emotion_ros.core.errors import BadDataset, BadParameter
+from facial_emotion_ros.training.data import datasets
+from facial_emotion_ros.training.data.datasets import AffectNetCategorical, AffectNetDimensional, open_faces
 
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    """Keep what is remembered of checked pictures out of the user's cache."""
-    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+pytestmark = pytest.mark.usefixtures('own_cache')
 
 
 @pytest.fixture
@@ -30,18 +26,23 @@ def affectnet(tmp_path):
 def test_nothing_is_guessed_when_nothing_known_lies_there(tmp_path):
     with pytest.raises(BadDataset, match='there is nothing'):
         open_faces(str(tmp_path / 'absent'))
-    with pytest.raises(BadDataset, match='none of them is there; see docs/datasets.md'):
+    with pytest.raises(BadDataset, match='found none of them; see docs/datasets.md'):
         open_faces(str(tmp_path))
     with pytest.raises(BadDataset, match='format ferplus, affectnet, folder'):
         open_faces(str(tmp_path), 'imagenet')
-    with pytest.raises(BadDataset, match='AffectNet expected'):
+    with pytest.raises(BadDataset, match='expected.* AffectNet'):
         open_faces(str(tmp_path), 'affectnet')
 
 
 def test_samples_are_opendrs_when_torch_loads_them(affectnet):
     torch = pytest.importorskip('torch', reason='torch is not installed: it is needed for training only')
-    samples = AffectNetCategorical(idx_set=2, max_loaded_images_per_label=2, transforms=None, is_norm_by_mean_std=False,
-                                   base_path_to_affectnet=affectnet)
+    samples = AffectNetCategorical(
+        idx_set=2,
+        max_loaded_images_per_label=2,
+        transforms=None,
+        is_norm_by_mean_std=False,
+        base_path_to_affectnet=affectnet,
+    )
     assert len(samples) == 16 and np.bincount(samples.labels).tolist() == [2] * 8
     faces, labels = next(iter(torch.utils.data.DataLoader(samples, batch_size=16)))
     assert faces.shape == (16, 3, 96, 96) and faces.dtype == torch.float32 and labels.tolist() == list(samples.labels)
@@ -63,7 +64,8 @@ def test_affect_comes_with_the_faces_when_samples_are_dimensional(affectnet):
 def test_the_same_seed_draws_the_same_samples_when_there_are_more_than_wanted(affectnet):
     first, again, other = (
         AffectNetCategorical(max_loaded_images_per_label=1, base_path_to_affectnet=affectnet, seed=seed)
-        for seed in (0, 0, 1))
+        for seed in (0, 0, 1)
+    )
     assert first.names.tolist() == again.names.tolist() != other.names.tolist()
     assert sorted(first.labels) == sorted(other.labels) == list(range(8))
 
@@ -77,8 +79,10 @@ def test_each_colour_is_scaled_by_its_own_mean_when_asked_for(affectnet):
     samples = AffectNetCategorical(2, transforms=gray, base_path_to_affectnet=affectnet)
     face, _ = samples[0]
     np.testing.assert_allclose(
-        face[:, 0, 0], [(100 - 102.67609) / 60.435623, (100 - 117.06477) / 61.907074, (100 - 149.35457) / 69.18084],
-        rtol=1e-5)
+        face[:, 0, 0],
+        [(100 - 102.67609) / 60.435623, (100 - 117.06477) / 61.907074, (100 - 149.35457) / 69.18084],
+        rtol=1e-5,
+    )
 
 
 @pytest.mark.parametrize('kind', [AffectNetCategorical, AffectNetDimensional])
@@ -99,18 +103,25 @@ def test_transforms_of_pil_images_are_applied_as_opendr_s_are(affectnet):
     pytest.importorskip('torch', reason='torch is not installed: it is needed for training only')
     image_ops = pytest.importorskip('PIL.ImageOps', reason='Pillow is not installed: transforms need it')
     plain = AffectNetCategorical(2, is_norm_by_mean_std=False, base_path_to_affectnet=affectnet)
-    mirrored = AffectNetCategorical(2, transforms=image_ops.mirror, is_norm_by_mean_std=False,
-                                    base_path_to_affectnet=affectnet)
+    mirrored = AffectNetCategorical(
+        2, transforms=image_ops.mirror, is_norm_by_mean_std=False, base_path_to_affectnet=affectnet
+    )
     for row in range(3):
         np.testing.assert_array_equal(mirrored[row][0], plain[row][0].flip(-1))
 
 
 def test_the_transforms_of_opendr_s_training_run_when_torchvision_is_there(affectnet):
-    transforms = pytest.importorskip('torchvision.transforms', reason='torchvision is not installed: nothing here '
-                                     'needs it but code written for OpenDR')
-    listed = transforms.Compose([
-        transforms.ColorJitter(brightness=0.5, contrast=0.5), transforms.RandomHorizontalFlip(p=0.5),
-        transforms.RandomAffine(degrees=30, translate=(.1, .1), scale=(1.0, 1.25))])
+    transforms = pytest.importorskip(
+        'torchvision.transforms',
+        reason='torchvision is not installed: nothing here needs it but code written for OpenDR',
+    )
+    listed = transforms.Compose(
+        [
+            transforms.ColorJitter(brightness=0.5, contrast=0.5),
+            transforms.RandomHorizontalFlip(p=0.5),
+            transforms.RandomAffine(degrees=30, translate=(0.1, 0.1), scale=(1.0, 1.25)),
+        ]
+    )
     face, _ = AffectNetCategorical(2, transforms=listed, is_norm_by_mean_std=False, base_path_to_affectnet=affectnet)[0]
     assert face.shape == (3, 96, 96) and 0 <= face.min() and face.max() <= 1
 

@@ -1,10 +1,11 @@
 """The demo command's own parts; test/ros/test_demo.py runs the whole."""
+
 import os
 import signal
 
 import pytest
 
-from facial_emotion_ros.commands.demo import interrupts_held_back
+from facial_emotion_ros.cli.demo import interrupts_held_back
 
 
 def test_an_interrupt_waits_until_a_child_is_in_the_family():

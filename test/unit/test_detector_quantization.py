@@ -1,5 +1,6 @@
-"""CenterFace in eight bits finds what it found."""
+"""CenterFace in int8 finds what it found."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -8,32 +9,38 @@ onnx = pytest.importorskip('onnx', reason='onnx is not installed: it is needed f
 
 from test_commands import write_faces  # noqa: E402
 
-from facial_emotion_ros.commands import quantize  # noqa: E402
-from facial_emotion_ros.errors import BadModel  # noqa: E402
-from facial_emotion_ros.evaluation.detector_quantization import quantize_detector  # noqa: E402
-from facial_emotion_ros.evaluation.scenes import draw_background  # noqa: E402
-from facial_emotion_ros.face_detector import open_detector  # noqa: E402
-from facial_emotion_ros.installed_files import find_shared  # noqa: E402
-from facial_emotion_ros.model_bundle import ModelBundle, embedded_bundle  # noqa: E402
-from facial_emotion_ros.pictures import read_picture  # noqa: E402
+from facial_emotion_ros.cli import quantize  # noqa: E402
+from facial_emotion_ros.core.errors import BadModel  # noqa: E402
+from facial_emotion_ros.core.resources import find_shared  # noqa: E402
+from facial_emotion_ros.evaluation.bundle_quantization import quantize_bundle  # noqa: E402
+from facial_emotion_ros.evaluation.camera.detector_quantization import quantize_detector  # noqa: E402
+from facial_emotion_ros.evaluation.camera.scenes import draw_background  # noqa: E402
+from facial_emotion_ros.inference.model_bundle import ModelBundle, embedded_bundle  # noqa: E402
+from facial_emotion_ros.perception.face_detector import FaceDetector  # noqa: E402
+from facial_emotion_ros.perception.image_files import read_picture  # noqa: E402
 
 SAMPLES = ('astronaut.jpg', 'president.jpg', 'vice_president.jpg')
 
 
 @pytest.fixture(scope='module')
 def made(tmp_path_factory):
-    """Return the bundle in eight bits, and what was printed."""
+    """Return the int8 bundle, and what was printed."""
     folder = tmp_path_factory.mktemp('int8')
-    samples = find_shared('samples', SAMPLES[0])
     faces, lines = write_faces(folder / 'faces.npz', 12), []
-    options = quantize.parser().parse_args([
-        '--bundle', 'centerface', '--faces', faces, '--count', '6', '--pictures', samples[:-len(SAMPLES[0])], '--valid',
-        faces, '--output', str(folder / 'centerface_int8')])
-    return quantize.quantize(options, lines.append), lines
+    (folder / 'photographs').mkdir()
+    for name in SAMPLES:
+        image = read_picture(find_shared('samples', name))
+        size = [max(1, round(320 * side / max(image.shape))) for side in image.shape[1::-1]]
+        cv2.imwrite(str(folder / 'photographs' / name), cv2.resize(image, size, interpolation=cv2.INTER_AREA))
+    words = (
+        f'--bundle centerface --faces {faces} --count 3 --pictures {folder}/photographs --valid {faces} '
+        f'--output {folder}/centerface_int8'
+    )
+    return quantize_bundle(quantize.parser().parse_args(words.split()), lines.append), lines
 
 
 def test_faces_are_found_where_they_were(made):
-    before, after = open_detector(ModelBundle.open(embedded_bundle('centerface'))), open_detector(made[0])
+    before, after = FaceDetector(ModelBundle.open(embedded_bundle('centerface'))), FaceDetector(made[0])
     for name in SAMPLES:
         image = read_picture(find_shared('samples', name))
         expected, found = before.detect(image), after.detect(image)
@@ -49,8 +56,8 @@ def test_the_bundle_says_what_it_is_and_what_was_compared(made):
     manifest = made[0].manifest
     assert manifest['name'] == 'centerface_int8' and manifest['model']['precision'] == 'int8'
     assert manifest['model']['opset'] == 13 and manifest['licence']['spdx'] == 'MIT'
-    assert manifest['quantization']['of']['name'] == 'centerface' and manifest['quantization']['scenes'] == 6
-    assert 'images give the ranges' in made[1][0] and 'boxes besides' in made[1][1]
+    assert manifest['quantization']['of']['name'] == 'centerface' and manifest['quantization']['scenes'] == 3
+    assert 'images calibrate the ranges' in made[1][0] and 'boxes besides' in made[1][1]
     with open(made[0].folder + '/LICENSE') as licence:
         assert 'MIT License' in licence.read()
     kinds = [node.op_type for node in onnx.load_from_string(made[0].model_bytes).graph.node]
@@ -59,5 +66,5 @@ def test_the_bundle_says_what_it_is_and_what_was_compared(made):
 
 def test_another_architecture_is_refused():
     embedded = ModelBundle.open(embedded_bundle('centerface'))
-    with pytest.raises(BadModel, match="esr or centerface expected, got 'yunet'"):
-        quantize_detector(ModelBundle('some/folder', dict(embedded.manifest, architecture='yunet'), b''), [])
+    with pytest.raises(BadModel, match="esr or centerface, got 'retinaface'"):
+        quantize_detector(ModelBundle('some/folder', dict(embedded.manifest, architecture='retinaface'), b''), [])

@@ -10,13 +10,15 @@ import pytest
 
 torch = pytest.importorskip('torch', reason='torch is not installed: it is needed for training only')
 
-from tiny_training import tiny_recipe, two_kinds_of_faces  # noqa: E402
+from distributed_training import digest_of  # noqa: E402
+from tiny_training import quick_trainings, tiny_recipe, two_kinds_of_faces  # noqa: E402, F401
 
-from facial_emotion_ros.errors import BadParameter  # noqa: E402
-from facial_emotion_ros.learning.checkpoint import load_weights  # noqa: E402
-from facial_emotion_ros.learning.distributed import Processes  # noqa: E402
-from facial_emotion_ros.learning.fit import Fit  # noqa: E402
-from facial_emotion_ros.learning.network import ESR  # noqa: E402
+from facial_emotion_ros.core.errors import BadParameter  # noqa: E402
+from facial_emotion_ros.training import FacialEmotionLearner  # noqa: E402
+from facial_emotion_ros.training.loop.checkpoint import load_weights  # noqa: E402
+from facial_emotion_ros.training.loop.distributed import Processes  # noqa: E402
+from facial_emotion_ros.training.loop.fit import Fit  # noqa: E402
+from facial_emotion_ros.training.model.network import ESR  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -27,9 +29,22 @@ def found(tmp_path_factory):
     folder = tmp_path_factory.mktemp('together')
     environment = dict(os.environ, OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES='')
     ran = subprocess.run(
-        [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2',
-         os.path.join(HERE, 'distributed_training.py'), str(folder)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, env=environment, timeout=250)
+        [
+            sys.executable,
+            '-m',
+            'torch.distributed.run',
+            '--standalone',
+            '--nproc-per-node',
+            '2',
+            os.path.join(HERE, 'distributed_training.py'),
+            str(folder),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        universal_newlines=True,
+        env=environment,
+        timeout=250,
+    )
     assert ran.returncode == 0 and 'Warning' not in ran.stderr, ran.stderr
     lines = [json.loads(line) for line in ran.stdout.splitlines() if line.startswith('{')]
     return folder, sorted(lines, key=lambda line: line['rank'])
@@ -44,13 +59,20 @@ def test_all_processes_have_the_same_weights_when_they_train_together(found):
 
 
 def test_only_the_first_process_writes_when_they_train_together(found):
-    assert sorted(os.listdir(found[0])) == ['machine 0']
+    assert sorted(os.listdir(found[0])) == ['learner', 'machine 0']
 
 
 def test_all_processes_go_on_from_the_state_of_the_first_when_they_resume(found):
     first, second = found[1]
     assert first['resumed'] == second['resumed'] and first['resumed']['steps'] == 5
     assert first['resumed']['weights'] != first['joint']['weights']
+
+
+def test_all_processes_have_the_saved_weights_when_a_learner_trains_in_them(found):
+    folder, (first, second) = found
+    learner = FacialEmotionLearner(device='cpu')
+    learner.load(1, folder / 'learner' / 'esr_9' / 'trained_models')
+    assert first['learner'] == second['learner'] == digest_of(learner.model.state_dict())
 
 
 def test_two_processes_learn_what_one_would_when_batch_norm_is_fixed(found, tmp_path):
@@ -67,13 +89,13 @@ def test_two_processes_learn_what_one_would_when_batch_norm_is_fixed(found, tmp_
 
 def test_what_processes_exchange_arrives_when_there_are_two(found):
     for line in found[1]:
-        assert line['rows'] == [0, 2, 4, 6, 8] and line['mean'] == 1.5 and line['bytes'] == 5 and line['nothing']
+        assert line['rows'] == [0, 2, 4, 6, 8] and line['mean'] == 1.5 and line['state'] == 5 and line['nothing']
 
 
 def test_every_exchange_does_the_obvious_when_a_process_is_alone():
     processes = Processes.begin(torch.device('cpu'))
     assert processes.is_first and processes.count == 1
-    assert processes.bytes_of_first(b'1') == b'1' and processes.state_of_first(lambda: {'a': 1}) == {'a': 1}
+    assert processes.state_of_first(lambda: {'a': 1}) == {'a': 1}
     assert processes.mean(torch.ones(1)).item() == 1
     np.testing.assert_array_equal(processes.gather_rows(np.arange(3.0), 3), np.arange(3.0))
     module = torch.nn.Linear(1, 1)
@@ -85,5 +107,5 @@ def test_a_process_is_refused_when_its_machine_has_no_gpu_for_it(monkeypatch):
     monkeypatch.setenv('WORLD_SIZE', '128')
     monkeypatch.setenv('RANK', '99')
     monkeypatch.setenv('LOCAL_RANK', '99')
-    with pytest.raises(BadParameter, match='one GPU for each process'):
+    with pytest.raises(BadParameter, match='one GPU per process'):
         Processes.begin(torch.device('cuda'))

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from facial_emotion_ros.emotions import EMOTIONS
-from facial_emotion_ros.ensemble import branch_scores, combine, mean_overlap, softmax
-from facial_emotion_ros.errors import BadModel
+from facial_emotion_ros.core.emotions import EMOTIONS
+from facial_emotion_ros.core.errors import BadModel
+from facial_emotion_ros.emotion.ensemble import OperatingPoint, branch_scores, combine, mean_overlap, softmax
 
 
 def one_hot_logits(classes, height=12.0):
@@ -36,13 +36,16 @@ def test_agreement_is_the_mean_overlap_of_all_pairs_when_it_is_summed_pair_by_pa
     np.testing.assert_allclose(mean_overlap(shares), np.mean(pairs, axis=0), rtol=1e-5)
 
 
-@pytest.mark.parametrize('classes, height, expected', [
-    ([2] * 9, 60.0, 1.0),  # all sure of the same
-    ([2] * 9, 0.3, 1.0),  # all unsure in the same way: this is not the confidence
-    ([0, 1], 60.0, 0.0),  # sure of different classes
-    ([0, 1, 2, 3, 4, 5, 6, 7], 60.0, 0.0),
-    ([4], 1.0, 1.0),  # nobody to differ from
-])
+@pytest.mark.parametrize(
+    'classes, height, expected',
+    [
+        ([2] * 9, 60.0, 1.0),  # all sure of the same
+        ([2] * 9, 0.3, 1.0),  # all unsure in the same way: this is not the confidence
+        ([0, 1], 60.0, 0.0),  # sure of different classes
+        ([0, 1, 2, 3, 4, 5, 6, 7], 60.0, 0.0),
+        ([4], 1.0, 1.0),  # nobody to differ from
+    ],
+)
 def test_agreement_has_these_ends(classes, height, expected):
     estimates = combine(one_hot_logits(classes, height), np.zeros((1, len(classes), 2), np.float32))
     assert estimates.agreement[0] == pytest.approx(expected, abs=1e-6)
@@ -57,7 +60,7 @@ def test_agreement_does_not_depend_on_the_number_of_branches_when_they_differ_al
 def test_scores_are_those_of_the_divided_logits_when_there_is_a_temperature():
     generator = np.random.default_rng(4)
     logits, affect = generator.normal(size=(5, 9, 8)), generator.normal(size=(5, 9, 2))
-    hot, divided = combine(logits, affect, temperature=2.5), combine(logits / 2.5, affect)
+    hot, divided = combine(logits, affect, OperatingPoint(temperature=2.5)), combine(logits / 2.5, affect)
     np.testing.assert_allclose(hot.scores, divided.scores, rtol=1e-6)
     np.testing.assert_allclose(hot.agreement, divided.agreement, rtol=1e-6)
     assert (hot.scores.max(1) < combine(logits, affect).scores.max(1)).all()
@@ -66,9 +69,9 @@ def test_scores_are_those_of_the_divided_logits_when_there_is_a_temperature():
 def test_offsets_multiply_the_odds_of_their_class_in_every_branch():
     logits, offsets = np.random.default_rng(5).normal(size=(4, 3, 8)), np.zeros(8)
     offsets[7] = np.log(3.0)
-    before, after = branch_scores(logits, 0.5), branch_scores(logits, 0.5, offsets)
+    before, after = (branch_scores(logits, OperatingPoint(temperature=0.5, offsets=each)) for each in (None, offsets))
     np.testing.assert_allclose(after[..., 7] / after[..., 0], 3 * before[..., 7] / before[..., 0], rtol=1e-4)
-    scores = combine(logits, np.zeros((4, 3, 2)), 0.5, offsets.tolist()).scores
+    scores = combine(logits, np.zeros((4, 3, 2)), OperatingPoint('', 0.5, offsets.tolist())).scores
     np.testing.assert_allclose(scores, after.mean(1), rtol=1e-6)
 
 
@@ -98,13 +101,16 @@ def test_huge_logits_stay_finite():
     assert np.isfinite(softmax(np.array([[1e30, -1e30, 0.0]]))).all()
 
 
-@pytest.mark.parametrize('logits, affect, expected, text', [
-    (np.full((1, 9, 8), np.nan), np.zeros((1, 9, 2)), BadModel, 'finite'),
-    (np.zeros((1, 9, 8)), np.full((1, 9, 2), np.inf), BadModel, 'finite'),
-    (np.zeros((1, 9, 7)), np.zeros((1, 9, 2)), BadModel, r'\(1, 9, 7\)'),
-    (np.zeros((1, 8)), np.zeros((1, 2)), BadModel, r'\(1, 8\)'),
-    (np.zeros((2, 9, 8)), np.zeros((1, 9, 2)), BadModel, r'\(1, 9, 2\)'),
-])
+@pytest.mark.parametrize(
+    'logits, affect, expected, text',
+    [
+        (np.full((1, 9, 8), np.nan), np.zeros((1, 9, 2)), BadModel, 'finite'),
+        (np.zeros((1, 9, 8)), np.full((1, 9, 2), np.inf), BadModel, 'finite'),
+        (np.zeros((1, 9, 7)), np.zeros((1, 9, 2)), BadModel, r'\(1, 9, 7\)'),
+        (np.zeros((1, 8)), np.zeros((1, 2)), BadModel, r'\(1, 8\)'),
+        (np.zeros((2, 9, 8)), np.zeros((1, 9, 2)), BadModel, r'\(1, 9, 2\)'),
+    ],
+)
 def test_outputs_are_refused_when_they_cannot_be_right(logits, affect, expected, text):
     with pytest.raises(expected, match=text):
         combine(logits, affect)

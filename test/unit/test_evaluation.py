@@ -10,13 +10,14 @@ pytest.importorskip('torch', reason='torch is not installed: it is needed for tr
 
 from invented_reading import invented_reading  # noqa: E402
 
-from facial_emotion_ros.emotions import EMOTIONS  # noqa: E402
-from facial_emotion_ros.ensemble import combine  # noqa: E402
-from facial_emotion_ros.errors import BadDataset  # noqa: E402
-from facial_emotion_ros.evaluation.dataset import Reading, read_faces  # noqa: E402
-from facial_emotion_ros.evaluation.figures import figures, plurality  # noqa: E402
-from facial_emotion_ros.face_crop import CropGeometry  # noqa: E402
-from facial_emotion_ros.learning.face_set import ANNOTATED, DERIVED_FROM_VOTES, FaceSet  # noqa: E402
+from facial_emotion_ros.core import metrics  # noqa: E402
+from facial_emotion_ros.core.emotions import EMOTIONS  # noqa: E402
+from facial_emotion_ros.core.errors import BadDataset  # noqa: E402
+from facial_emotion_ros.emotion.ensemble import OperatingPoint, combine  # noqa: E402
+from facial_emotion_ros.evaluation.prediction_metrics import compute_metrics  # noqa: E402
+from facial_emotion_ros.evaluation.predictions import DatasetPredictions, read_faces  # noqa: E402
+from facial_emotion_ros.perception.face_crops import CropGeometry  # noqa: E402
+from facial_emotion_ros.training.data.face_set import ANNOTATED, DERIVED_FROM_VOTES, FaceSet  # noqa: E402
 
 
 class BrightFaces(FaceSet):
@@ -62,7 +63,7 @@ def test_rows_without_a_label_are_read_when_people_rated_their_affect(source, ro
     faces = BrightFaces([2, -1, -1, 5], affect, source)
     reading = read_faces(LevelEngine(), faces)
     assert reading.names.tolist() == [f'{row}.png' for row in rows] and reading.affect_source == source
-    found = figures(reading, resamples=0)
+    found = compute_metrics(reading, resamples=0)
     assert found['n'] == 2 and found['affect']['n'] == len(rows) - 1 and found['affect']['source'] == source
 
 
@@ -73,17 +74,21 @@ def test_a_set_without_labels_is_refused():
 
 def test_figures_agree_with_what_the_robot_would_say():
     reading = invented_reading(count=400, temperature=2.0)
-    found = figures(reading, temperature=2.0, offsets=[0, 0, 0, 0, 0, 1, 0, 1], resamples=50)
-    ensemble = combine(reading.logits, reading.affect, 2.0, [0, 0, 0, 0, 0, 1, 0, 1])
+    point = OperatingPoint(temperature=2.0, class_weights=[1, 1, 1, 1, 1, 3, 1, 3])
+    found = compute_metrics(reading, point, resamples=50)
+    ensemble = combine(reading.logits, reading.affect, point)
     is_right = ensemble.scores.argmax(1) == reading.labels
     assert found['n'] == 400 and found['accuracy'] == is_right.mean()
     assert np.trace(found['confusion']) == is_right.sum() and np.sum(found['confusion']) == 400
     assert found['macro_recall'] == pytest.approx(np.mean(list(found['recall'].values())))
     assert sum(found['count'].values()) == 400
-    assert found['uncalibrated']['accuracy'] == (
-        combine(reading.logits, reading.affect).scores.argmax(1) == reading.labels).mean()
-    low, high = found['intervals']['accuracy']
-    assert low <= found['accuracy'] <= high
+    assert (
+        found['uncalibrated']['accuracy']
+        == (combine(reading.logits, reading.affect).scores.argmax(1) == reading.labels).mean()
+    )
+    assert len(found['intervals']) == 8
+    for name, (low, high) in found['intervals'].items():
+        assert low < found[name] < high, name
     reliability = found['reliability']
     assert sum(reliability['count']) == 400 and len(reliability['accuracy']) == 15
     gaps = [n * abs(a - c) for n, a, c in zip(*(reliability[key] for key in ('count', 'accuracy', 'confidence'))) if n]
@@ -95,7 +100,7 @@ def test_figures_agree_with_what_the_robot_would_say():
 
 
 def test_agreement_and_confidence_tell_errors_when_branches_differ_on_hard_faces():
-    found = figures(invented_reading(), resamples=0)
+    found = compute_metrics(invented_reading(), resamples=0)
     assert found['confidence_auroc'] > 0.75 and found['agreement_auroc'] > 0.7
     for name in ('confidence', 'agreement'):
         errors = found['error_at_coverage'][name]
@@ -109,15 +114,19 @@ def test_the_vote_may_differ_from_the_mean_and_ties_go_to_the_mean():
     scores[1, :, :3] = [[0.6, 0.2, 0.2], [0.2, 0.5, 0.3], [0.2, 0.1, 0.7]]
     pooled = scores.mean(1)
     assert pooled.argmax(1).tolist() == [0, 2]
-    assert plurality(scores, pooled).tolist() == [1, 2]
+    assert metrics.plurality(scores, pooled).tolist() == [1, 2]
 
 
 def test_figures_are_none_when_they_are_not_defined():
     reading = invented_reading(count=20).rows(np.arange(4))
-    only_happy = replace(reading, labels=np.full(4, EMOTIONS.index('happy')),
-                         logits=np.eye(8, dtype=np.float32)[[1] * 4][:, None] * 9,
-                         affect_truth=np.full((4, 2), np.nan, np.float32), affect=np.zeros((4, 1, 2)))
-    found = figures(only_happy, resamples=10)
+    only_happy = replace(
+        reading,
+        labels=np.full(4, EMOTIONS.index('happy')),
+        logits=np.eye(8, dtype=np.float32)[[1] * 4][:, None] * 9,
+        affect_truth=np.full((4, 2), np.nan, np.float32),
+        affect=np.zeros((4, 1, 2)),
+    )
+    found = compute_metrics(only_happy, resamples=10)
     assert found['recall']['happy'] == 1 and found['recall']['sad'] is None and found['count']['sad'] == 0
     assert found['confidence_auroc'] is None and found['affect']['valence']['rmse'] is None
     json.dumps(found, allow_nan=False)
@@ -130,4 +139,4 @@ def test_faces_are_left_out_by_name_and_a_list_for_another_set_is_refused():
     assert (rest.logits[3] == reading.logits[4]).all() and (rest.labels[3] == reading.labels[4])
     with pytest.raises(BadDataset, match='another set'):
         reading.without(['of another split.png'])
-    assert isinstance(rest, Reading)
+    assert isinstance(rest, DatasetPredictions)

@@ -5,11 +5,10 @@ import os
 import numpy as np
 import pytest
 
-from facial_emotion_ros.affect_coordinates import AFFECT_COORDINATES, affect_of
-from facial_emotion_ros.emotions import EMOTIONS
-from facial_emotion_ros.errors import BadDataset
-from facial_emotion_ros.learning.damage import DamagedPicture, decode_face, refuse_many
-from facial_emotion_ros.learning.face_set import FaceSet, held_out, read_names
+from facial_emotion_ros.core.emotions import AFFECT_COORDINATES, EMOTIONS
+from facial_emotion_ros.core.errors import BadDataset
+from facial_emotion_ros.training.data.corrupt_images import CorruptImage, decode_face, refuse_many
+from facial_emotion_ros.training.data.face_set import FaceSet, affect_of, held_out, read_names
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -23,8 +22,11 @@ class Plain(FaceSet):
 
 def plain_set(count=4, **others):
     columns = {
-        'names': [str(row) for row in range(count)], 'distributions': np.eye(8)[np.arange(count) % 8],
-        'labels': np.arange(count) % 8, 'affect': np.zeros((count, 2))}
+        'names': [str(row) for row in range(count)],
+        'distributions': np.eye(8)[np.arange(count) % 8],
+        'labels': np.arange(count) % 8,
+        'affect': np.zeros((count, 2)),
+    }
     return Plain('plain', **{**columns, **others})
 
 
@@ -48,18 +50,25 @@ def test_rows_with_something_to_learn_are_told_apart_when_some_have_nothing():
     assert '4 faces, 3 labelled (neutral 1, happy 0, sad 1, surprise 1' in said and '3 with affect (annotated)' in said
 
 
-@pytest.mark.parametrize('wrong, text', [
-    ({'labels': [0, 1]}, r'labels of shape \(4,\)'),
-    ({'affect': np.zeros((4, 3))}, r'affect of shape \(4, 2\)'),
-    ({'distributions': np.ones((4, 8))}, 'plain: 0: eight shares'),
-    ({'distributions': np.array([[2, -1, 0, 0, 0, 0, 0, 0]] * 4)}, 'eight shares'),
-    ({'distributions': np.array([[np.nan] + [1 / 7] * 7] * 4)}, 'plain: 0: eight shares, or none'),
-    ({'distributions': np.array([[1, 0, 0, 0, 0, 0, 0, np.nan]] * 4)}, 'plain: 0: eight shares, or none'),
-    ({'labels': [0, 1, 2, 8]}, 'plain: 3: a class from 0 to 7'), ({'labels': [0, -2, 2, 3]}, 'plain: 1: a class'),
-    ({'affect': [[0, 0], [np.nan, 7.0], [0, 0], [0, 0]]}, r'plain: 1: valence and arousal in'),
-    ({'affect': [[0, 0], [0, np.inf], [0, 0], [0, 0]]}, r'plain: 1: valence and arousal in'),
-    ({'affect': [[0, 0], [0, 0], [0.5, -1.5], [0, 0]]}, r'plain: 2: valence and arousal in \[-1, 1\]'),
-])
+@pytest.mark.parametrize(
+    'wrong, text',
+    [
+        ({'labels': [0, 1]}, r'labels of shape \(4,\)'),
+        ({'affect': np.zeros((4, 3))}, r'affect of shape \(4, 2\)'),
+        ({'distributions': np.ones((4, 8))}, 'plain: 0: expected eight shares'),
+        ({'distributions': np.array([[2, -1, 0, 0, 0, 0, 0, 0]] * 4)}, 'eight shares'),
+        ({'distributions': np.array([[np.nan] + [1 / 7] * 7] * 4)}, 'plain: 0: expected eight shares, or eight NaN'),
+        (
+            {'distributions': np.array([[1, 0, 0, 0, 0, 0, 0, np.nan]] * 4)},
+            'plain: 0: expected eight shares, or eight NaN',
+        ),
+        ({'labels': [0, 1, 2, 8]}, 'plain: 3: expected a class from 0 to 7'),
+        ({'labels': [0, -2, 2, 3]}, 'plain: 1: expected a class'),
+        ({'affect': [[0, 0], [np.nan, 7.0], [0, 0], [0, 0]]}, r'plain: 1: expected valence and arousal in'),
+        ({'affect': [[0, 0], [0, np.inf], [0, 0], [0, 0]]}, r'plain: 1: expected valence and arousal in'),
+        ({'affect': [[0, 0], [0, 0], [0.5, -1.5], [0, 0]]}, r'plain: 2: expected valence and arousal in \[-1, 1\]'),
+    ],
+)
 def test_labels_are_refused_when_no_face_can_have_them(wrong, text):
     with pytest.raises(BadDataset, match=text):
         plain_set(**wrong)
@@ -83,10 +92,10 @@ def test_votes_project_on_the_published_coordinates():
 
 
 def test_named_pictures_are_split_off_when_they_are_held_out():
-    faces = plain_set(damaged=[DamagedPicture('9', 'cut off')])
+    faces = plain_set(damaged=[CorruptImage('9', 'cut off')])
     rest, kept = held_out(faces, ['3', '0', '9'])
     assert rest.names.tolist() == ['1', '2'] and kept.names.tolist() == ['0', '3']
-    with pytest.raises(BadDataset, match=r'3 names.*1 are not there \(face.png\)'):
+    with pytest.raises(BadDataset, match=r'1 of 3 names to hold out are not in this set \(face.png\)'):
         held_out(faces, ['3', 'face.png', '0'])
 
 
@@ -102,12 +111,12 @@ def test_the_held_out_list_has_its_3000_names_and_says_how_it_was_made():
     names = read_names(path)
     assert len(names) == len(set(names)) == 3000 and all(name.endswith('.png') for name in names)
     with open(path, encoding='utf-8') as file:
-        assert 'commands.hold_out' in file.readline()
+        assert 'cli.hold_out' in file.readline()
 
 
 @pytest.mark.parametrize('damaged, count, is_refused', [(0, 10, False), (1, 100, False), (2, 100, True), (3, 3, True)])
 def test_a_set_is_refused_with_the_list_when_more_than_one_in_a_hundred_is_damaged(damaged, count, is_refused):
-    pictures = [DamagedPicture(f'{row}.png', 'empty') for row in range(damaged)]
+    pictures = [CorruptImage(f'{row}.png', 'empty') for row in range(damaged)]
     said = []
     if is_refused:
         with pytest.raises(BadDataset, match=f'{damaged} of {count}.*0.png: empty; 1.png'):
@@ -119,13 +128,19 @@ def test_a_set_is_refused_with_the_list_when_more_than_one_in_a_hundred_is_damag
 
 def test_the_list_is_whole_on_the_way_when_the_error_shows_its_beginning(capsys):
     with pytest.raises(BadDataset, match='30 more are listed above'):
-        refuse_many([DamagedPicture(f'{row}.png', 'empty') for row in range(50)], 60, 'set')
+        refuse_many([CorruptImage(f'{row}.png', 'empty') for row in range(50)], 60, 'set')
     assert '49.png: empty' in capsys.readouterr().err
 
 
-@pytest.mark.parametrize('content, text', [
-    (b'', 'empty'), (b'\xff\xd8\xff\xe0 half a picture', 'JPEG file with its end'), (b'words', "begins with b'words'"),
-    (b'\x89PNG\r\n\x1a\n half', 'PNG file from header to end')])
+@pytest.mark.parametrize(
+    'content, text',
+    [
+        (b'', 'empty'),
+        (b'\xff\xd8\xff\xe0 half a picture', 'JPEG file with its end'),
+        (b'words', "begins with b'words'"),
+        (b'\x89PNG\r\n\x1a\n half', 'PNG file from header to end'),
+    ],
+)
 def test_a_picture_is_refused_when_it_is_not_whole(content, text):
     with pytest.raises(ValueError, match=text):
         decode_face(content)

@@ -6,9 +6,9 @@ import string
 import numpy as np
 import pytest
 
-from facial_emotion_ros.errors import BadParameter
-from facial_emotion_ros.face_tracker import FaceTracker, face_id, intersection_over_union
-from facial_emotion_ros.image_stamps import BACK_S
+from facial_emotion_ros.core.errors import BadParameter
+from facial_emotion_ros.perception.face_tracker import FaceTracker, face_id, intersection_over_union
+from facial_emotion_ros.perception.image_times import BACK_S
 
 
 def box(x, y, side=100.0):
@@ -32,7 +32,7 @@ def test_ids_differ_visibly_when_many_are_given():
 
 def test_no_id_comes_twice_when_all_are_counted_through():
     # The factor shares no divisor with the count, so that the map is one to one; the ends are looked at.
-    assert face_id(0) == face_id(20 ** 5) and len({face_id(number) for number in range(20000)}) == 20000
+    assert face_id(0) == face_id(20**5) and len({face_id(number) for number in range(20000)}) == 20000
 
 
 def test_ids_are_the_same_when_the_frames_are():
@@ -83,9 +83,20 @@ def test_live_ids_end_when_a_face_is_gone_for_too_long():
     assert tracker.live_ids == []
 
 
-@pytest.mark.parametrize('shift, growth, keeps', [
-    (0, 1, True), (50, 1, True), (74, 1, True), (80, 1, False), (0, 1.7, True), (0, 6, False), (60, 1.3, True),
-    (60, 2.0, False), (300, 1, False)])
+@pytest.mark.parametrize(
+    'shift, growth, keeps',
+    [
+        (0, 1, True),
+        (50, 1, True),
+        (74, 1, True),
+        (80, 1, False),
+        (0, 1.7, True),
+        (0, 6, False),
+        (60, 1.3, True),
+        (60, 2.0, False),
+        (300, 1, False),
+    ],
+)
 def test_id_goes_with_the_face_when_it_moves_within_the_gates(shift, growth, keeps):
     tracker = FaceTracker()
     before = update(tracker, [box(300, 300)], 0.0)
@@ -232,7 +243,7 @@ def test_a_face_is_expected_no_further_than_the_gates_when_it_was_fast(x, y, gro
     ahead = tracker.predicted(ids, 11 / 15 + 1.0)[0]
     moved, sides = (ahead[:2] + ahead[2:] - np.array(last[:2]) - last[2:]) / 2, ahead[2:] - ahead[:2]
     assert moved == pytest.approx([0.75 * side * x, 0.75 * side * y], abs=0.01)
-    factor = 2 ** 0.5 if growth > 1 else 0.5 ** 0.5 if growth < 1 else 1.0  # of each side: the area's is 2
+    factor = 2**0.5 if growth > 1 else 0.5**0.5 if growth < 1 else 1.0  # of each side: the area's is 2
     assert sides == pytest.approx([factor * side] * 2, abs=0.01)
 
 
@@ -280,18 +291,31 @@ def test_settings_act_at_once_when_adjusted():
         tracker.adjust(-1.0, 0.3)
 
 
-@pytest.mark.parametrize('arguments, expected', [
-    ({'max_age_s': -0.1}, BadParameter), ({'max_age_s': math.nan}, BadParameter),
-    ({'max_age_s': math.inf}, BadParameter),
-    ({'min_iou': 0.0}, BadParameter), ({'min_iou': 1.1}, BadParameter), ({'min_iou': math.nan}, BadParameter)])
+@pytest.mark.parametrize(
+    'arguments, expected',
+    [
+        ({'max_age_s': -0.1}, BadParameter),
+        ({'max_age_s': math.nan}, BadParameter),
+        ({'max_age_s': math.inf}, BadParameter),
+        ({'min_iou': 0.0}, BadParameter),
+        ({'min_iou': 1.1}, BadParameter),
+        ({'min_iou': math.nan}, BadParameter),
+    ],
+)
 def test_refused_when_an_option_is_out_of_range(arguments, expected):
     with pytest.raises(expected):
         FaceTracker(**arguments)
 
 
-@pytest.mark.parametrize('boxes, scores, stamp_s, expected', [
-    ([[0, 0, 10, math.nan]], [0.5], 0.0, BadParameter), ([[0, 0, 10, 10]], [], 0.0, BadParameter),
-    ([[0, 0, 10, 10]], [0.5], math.nan, BadParameter), ([[0, 0, 10, 10]], [0.5], math.inf, BadParameter)])
+@pytest.mark.parametrize(
+    'boxes, scores, stamp_s, expected',
+    [
+        ([[0, 0, 10, math.nan]], [0.5], 0.0, BadParameter),
+        ([[0, 0, 10, 10]], [], 0.0, BadParameter),
+        ([[0, 0, 10, 10]], [0.5], math.nan, BadParameter),
+        ([[0, 0, 10, 10]], [0.5], math.inf, BadParameter),
+    ],
+)
 def test_refused_when_the_faces_are_no_numbers(boxes, scores, stamp_s, expected):
     with pytest.raises(expected):
         FaceTracker().update(np.array(boxes, np.float32), np.array(scores, np.float32), stamp_s)

@@ -7,28 +7,44 @@ import pytest
 
 torch = pytest.importorskip('torch', reason='torch is not installed: it is needed for training only')
 
-from tiny_training import Labelled, one_hot, tiny_recipe, two_kinds_of_faces  # noqa: E402
+from tiny_training import (  # noqa: E402
+    Labelled,
+    one_hot,
+    published_channels,  # noqa: F401
+    quick_trainings,  # noqa: F401
+    tiny_recipe,
+    two_kinds_of_faces,
+)
 from training_server import TrainingServer  # noqa: E402
 
-from facial_emotion_ros.errors import BadParameter  # noqa: E402
-from facial_emotion_ros.learning.checkpoint import load_state, load_weights  # noqa: E402
-from facial_emotion_ros.learning.curves import read_rows  # noqa: E402
-from facial_emotion_ros.learning.distributed import Processes  # noqa: E402
-from facial_emotion_ros.learning.fit import Diverged, Fit  # noqa: E402
-from facial_emotion_ros.learning.network import ESR  # noqa: E402
-from facial_emotion_ros.learning.precision import choose_precision  # noqa: E402
-from facial_emotion_ros.learning.progress import Silence  # noqa: E402
-from facial_emotion_ros.learning.recipe_file import plain_of  # noqa: E402
+from facial_emotion_ros.core.errors import BadParameter  # noqa: E402
+from facial_emotion_ros.training.loop.checkpoint import load_state, load_weights  # noqa: E402
+from facial_emotion_ros.training.loop.curves import read_rows  # noqa: E402
+from facial_emotion_ros.training.loop.distributed import Processes  # noqa: E402
+from facial_emotion_ros.training.loop.fit import Diverged, Fit  # noqa: E402
+from facial_emotion_ros.training.loop.precision import choose_precision  # noqa: E402
+from facial_emotion_ros.training.loop.progress import Silence  # noqa: E402
+from facial_emotion_ros.training.loop.recipe import plain_of  # noqa: E402
+from facial_emotion_ros.training.model.network import ESR  # noqa: E402
 
 FACES = two_kinds_of_faces(24)
 LEARNED, HELD_OUT = FACES.rows(range(16)), FACES.rows(range(16, 24))
 
-#: Every kind of phase, and all that is random: 36 steps.
+#: Every kind of phase, and all that is random: so many steps.
+LONG_STEPS = 22
 LONG = tiny_recipe(
     {'trains': 'branches', 'epochs': 1},
-    {'steps': 20, 'mixup': 0.3, 'bootstrap': 0.7, 'rare': {'happy': 1.5}, 'recalibration_faces': 8, 'keeps': 'best',
-     'check_epochs': 2, 'sharpness_radius': 0.05},
-    {'trains': 'affect', 'steps': 8, 'learning_rate': 1e-5},
+    {
+        'steps': 10,
+        'mixup': 0.3,
+        'bootstrap': 0.7,
+        'rare': {'happy': 1.5},
+        'recalibration_faces': 8,
+        'keeps': 'best',
+        'check_epochs': 2,
+        'sharpness_radius': 0.05,
+    },
+    {'trains': 'affect', 'steps': 4, 'learning_rate': 1e-5},
     branches=2,
 )
 
@@ -57,21 +73,21 @@ def content(*path):
 
 
 @pytest.mark.timeout(900)
-def test_it_ends_as_if_nothing_had_happened_when_it_is_killed_twenty_times(server, tmp_path):
+def test_it_ends_as_if_nothing_had_happened_when_it_is_killed_again_and_again(server, tmp_path, long_form):
     whole, killed = tmp_path / 'whole', tmp_path / 'killed'
     server.start(output=str(whole), recipe=plain_of(LONG))
     begun = os.times().elapsed
     lines = server.lines_to_end()
-    pace = (os.times().elapsed - begun) / 36
-    assert lines[-1] == 'ended 0' and sum(line.startswith('step') for line in lines) == 36
+    pace = (os.times().elapsed - begun) / LONG_STEPS
+    assert lines[-1] == 'ended 0' and sum(line.startswith('step') for line in lines) == LONG_STEPS
     generator = np.random.default_rng()
-    for kill in range(20):
+    for kill in range(20 if long_form else 6):
         server.start(output=str(killed), recipe=plain_of(LONG))
         steps, seconds = int(generator.integers(0, 2)), float(generator.uniform(0, 0.9 * pace))
         assert server.kill(steps, seconds)[-1] == 'ended -9', f'kill {kill}, {seconds:.3f} s behind {steps} steps'
     server.start(output=str(killed), recipe=plain_of(LONG))
     lines = server.lines_to_end()
-    assert lines[-1] == 'ended 0' and 'goes on behind' in ' '.join(lines)
+    assert lines[-1] == 'ended 0' and 'resumes after step' in ' '.join(lines)
     for name in ('weights.safetensors', 'best.safetensors', 'curves.csv', 'recipe.yaml'):
         assert content(whole, name) == content(killed, name), name
     assert not [name for name in os.listdir(killed) if name.endswith('.part')]
@@ -83,12 +99,12 @@ def test_the_last_good_state_is_left_when_the_disk_is_full(server, tmp_path):
     assert server.kill(2, 0.0)[-1] == 'ended -9'
     before = load_state(str(tmp_path / 'state.pt'))
     # RLIMIT_FSIZE: the kernel refuses to write more, as it does on a full disk.
-    server.start(output=str(tmp_path), recipe=recipe, file_limit=5_000_000)
+    server.start(output=str(tmp_path), recipe=recipe, file_limit=300_000)
     lines = server.lines_to_end()
     assert lines[-1] == 'ended 1'
     said = lines[-2]
-    assert said.startswith('note CannotSave') and 'state.pt: it cannot be written' in said
-    assert 'the one before is still there' in said and 'MiB are free there' in said and 'Make room' in said
+    assert said.startswith('note CannotSave') and 'state.pt: cannot be written' in said
+    assert 'the earlier file is intact' in said and 'MiB free' in said and 'Make room' in said
     after = load_state(str(tmp_path / 'state.pt'))
     assert after['total'] == before['total'] >= 1
     assert [name for name in os.listdir(tmp_path) if name.endswith('.part')] == []
@@ -101,33 +117,53 @@ def test_a_folder_serves_one_training_when_two_want_it(server, tmp_path):
     server.start(output=str(tmp_path), recipe=plain_of(tiny_recipe({'steps': 1000})))
     while not server.line().startswith('step'):
         pass
-    with pytest.raises(BadParameter, match='another one is at work'):
+    with pytest.raises(BadParameter, match='another training is running'):
         Fit(tiny_recipe({'steps': 1000}), LEARNED, str(tmp_path)).run()
     server.kill(0, 0)
 
 
+@pytest.mark.usefixtures('published_channels')
 def test_it_learns_to_tell_two_kinds_of_faces_when_it_trains_all_at_once(tmp_path):
     # With this rate and number of steps any seed learns: of 8, the last loss was 0.04 to 0.22 of the first, and all
     # faces were told apart; without learning it is 0.95 to 1.07, and half of them at best. Rounding decides as a seed.
-    recipe = tiny_recipe({'epochs': 4, 'learning_rate': 0.005, 'recalibration_faces': 16, 'affect_weight': 1.0,
-                          'averaging': 0.3, 'check_epochs': 1})
+    recipe = tiny_recipe(
+        {
+            'epochs': 4,
+            'learning_rate': 0.005,
+            'recalibration_faces': 16,
+            'affect_weight': 1.0,
+            'averaging': 0.3,
+            'check_epochs': 1,
+        }
+    )
     weights = Fit(recipe, LEARNED, str(tmp_path), HELD_OUT).run()
     rows = read_rows(str(tmp_path / 'curves.csv'))
     losses = [float(row['loss']) for row in rows]
     assert losses[-1] < 0.6 * losses[0]
     assert float(rows[-1]['held_out_accuracy']) >= 0.75 and float(rows[-1]['epoch']) == 4
-    assert set(os.listdir(tmp_path)) == {'.lock', 'best.safetensors', 'curves.csv', 'curves.png', 'recipe.yaml',
-                                         'state.pt', 'tensorboard', 'weights.safetensors'}
+    assert set(os.listdir(tmp_path)) == {
+        '.lock',
+        'best.safetensors',
+        'curves.csv',
+        'curves.png',
+        'recipe.yaml',
+        'state.pt',
+        'tensorboard',
+        'weights.safetensors',
+    }
     saved = load_weights(str(tmp_path / 'weights.safetensors'))
     assert all(torch.equal(saved[name], tensor) for name, tensor in weights.items())
 
 
 def test_branches_come_one_by_one_when_it_trains_as_the_paper_does(tmp_path):
     # Logits of a network that was barely trained are huge: at a usual rate valence and arousal would explode.
-    recipe = tiny_recipe({'trains': 'branches', 'epochs': 1},
-                         {'trains': 'affect', 'steps': 3, 'learning_rate': 1e-5}, branches=2)
+    recipe = tiny_recipe(
+        {'trains': 'branches', 'epochs': 1}, {'trains': 'affect', 'steps': 3, 'learning_rate': 1e-5}, branches=2
+    )
     weights = Fit(recipe, LEARNED, str(tmp_path), HELD_OUT).run()
     ESR(2).load_state_dict(weights)
+    means = [name for name in weights if name.endswith('running_mean')]
+    assert len(means) == 12 and all(weights[name].abs().sum() > 0 for name in means)  # of every branch too
     rows = read_rows(str(tmp_path / 'curves.csv'))
     assert [(row['stage'], row['branches']) for row in rows] == [('0', '1'), ('1', '2'), ('2', '2'), ('2', '2')]
 
@@ -141,20 +177,6 @@ def test_the_backbone_stays_as_it_is_when_affect_is_trained(tmp_path):
         assert is_same == ('fc_dimensional' not in name), name
 
 
-def test_every_branch_reads_a_face_alike_alone_and_among_others_when_it_is_trained(tmp_path):
-    # In the authors' code the branches lie in a plain list: eval() never reaches their batch norm.
-    fit = Fit(tiny_recipe({'steps': 3}, branches=2), LEARNED, str(tmp_path), HELD_OUT)
-    network = ESR(2)
-    network.load_state_dict(fit.run())
-    crops = torch.rand(3, 3, 64, 64)
-    network.eval()
-    assert not any(module.training for module in network.modules())
-    with torch.no_grad():
-        torch.testing.assert_close(network(crops[:1])[0], network(crops)[0][:1])
-    means = [name for name in network.state_dict() if name.endswith('running_mean')]
-    assert len(means) == 12 and all(network.state_dict()[name].abs().sum() > 0 for name in means)
-
-
 def test_further_phases_are_trained_when_they_are_added_to_a_recipe_that_is_done(tmp_path):
     first, second = {'steps': 2}, {'steps': 3, 'learning_rate': 0.001}
     Fit(tiny_recipe(first), LEARNED, str(tmp_path / 'a')).run()
@@ -165,11 +187,15 @@ def test_further_phases_are_trained_when_they_are_added_to_a_recipe_that_is_done
     assert all(torch.equal(weights[name], tensor) for name, tensor in at_once.items())
 
 
-@pytest.mark.parametrize('change, text', [
-    ({'network': {'branches': 2}}, 'network'), ({'seed': 7}, 'expected seed 1'),
-    ({'phases': [{'steps': 5}]}, r'phases\.0\.steps'),
-    ({'phases': [{'steps': 2, 'learning_rate': 0.1}]}, r'phases\.0\.learning_rate 0\.02'),
-])
+@pytest.mark.parametrize(
+    'change, text',
+    [
+        ({'network': {'branches': 2}}, 'network'),
+        ({'seed': 7}, 'started with seed 1, got 7'),
+        ({'phases': [{'steps': 5}]}, r'phases\.0\.steps'),
+        ({'phases': [{'steps': 2, 'learning_rate': 0.1}]}, r'phases\.0\.learning_rate 0\.02'),
+    ],
+)
 def test_it_is_not_resumed_when_the_recipe_is_another_one(tmp_path, change, text):
     Fit(tiny_recipe({'steps': 2}), LEARNED, str(tmp_path)).save()
     state = load_state(str(tmp_path / 'state.pt'))
@@ -183,7 +209,7 @@ def test_it_is_not_resumed_when_the_recipe_is_another_one(tmp_path, change, text
 
 def test_it_is_not_resumed_when_the_faces_are_others(tmp_path):
     Fit(tiny_recipe({'steps': 2}), LEARNED, str(tmp_path)).save()
-    with pytest.raises(BadParameter, match='these are others'):
+    with pytest.raises(BadParameter, match='started with other faces'):
         Fit(tiny_recipe({'steps': 2}), HELD_OUT, str(tmp_path)).resume()
 
 
@@ -200,8 +226,10 @@ def test_it_stops_behind_a_step_and_goes_on_when_it_is_asked_to(tmp_path):
 
 def test_nothing_bad_is_saved_when_the_loss_is_no_number(tmp_path):
     recipe = tiny_recipe({'steps': 30, 'learning_rate': 10.0, 'momentum': 0.99, 'warm_up_steps': 0, 'floor': 10.0})
-    start = {name: tensor * (float('nan') if name.endswith('fc.weight') else 1)
-             for name, tensor in ESR(1).state_dict().items()}
+    start = {
+        name: tensor * (float('nan') if name.endswith('fc.weight') else 1)
+        for name, tensor in ESR(1).state_dict().items()
+    }
     with pytest.raises(Diverged, match='lower learning rate'):
         Fit(recipe, LEARNED, str(tmp_path), start=start).run(save_every_s=0)
     assert not os.path.exists(tmp_path / 'state.pt')
@@ -209,7 +237,7 @@ def test_nothing_bad_is_saved_when_the_loss_is_no_number(tmp_path):
 
 def test_it_ends_when_the_loss_explodes(tmp_path):
     recipe = tiny_recipe({'trains': 'affect', 'steps': 40, 'learning_rate': 10.0, 'floor': 10.0, 'warm_up_steps': 0})
-    with pytest.raises(Diverged, match=r'losses below 1e\+09 expected, got none at step \d'):
+    with pytest.raises(Diverged, match=r'not finite or above 1e\+09 at step \d'):
         Fit(recipe, LEARNED, str(tmp_path)).run()
 
 
@@ -217,7 +245,7 @@ def test_a_student_learns_what_its_teacher_says_when_it_has_one(tmp_path):
     teacher = ESR(1).eval()
     with torch.no_grad():
         teacher.convolutional_branches[0].fc.weight.zero_()
-        teacher.convolutional_branches[0].fc.bias.copy_(torch.tensor([0., 0., 0., 9., 0., 0., 0., 0.]))
+        teacher.convolutional_branches[0].fc.bias.copy_(torch.tensor([0.0, 0.0, 0.0, 9.0, 0.0, 0.0, 0.0, 0.0]))
     recipe = tiny_recipe({'epochs': 5, 'teacher': 1.0}, teachers=['surprised'])
     fit = Fit(recipe, LEARNED, str(tmp_path), HELD_OUT, teachers=[(teacher, None)])
     fit.run()
@@ -235,8 +263,9 @@ def test_unknown_labels_do_no_harm_when_a_set_has_them(tmp_path):
     assert all(torch.isfinite(tensor).all() for tensor in weights.values())
 
 
-@pytest.mark.parametrize('phase, text', [({'keeps': 'best'}, 'held-out faces, got none'),
-                                         ({'teacher': 0.5}, 'expected teachers')])
+@pytest.mark.parametrize(
+    'phase, text', [({'keeps': 'best'}, 'held-out faces, got none'), ({'teacher': 0.5}, 'expected teachers')]
+)
 def test_it_is_refused_when_something_that_the_recipe_needs_is_not_there(tmp_path, phase, text):
     with pytest.raises(BadParameter, match=text):
         Fit(tiny_recipe(dict({'steps': 2}, **phase), teachers=['a']), LEARNED, str(tmp_path))
@@ -247,8 +276,9 @@ def test_it_learns_when_it_computes_in_half_precision(tmp_path, precision):
     start = ESR(1).state_dict()
     weights = Fit(tiny_recipe({'steps': 1}), LEARNED, str(tmp_path), start=start, precision=precision).run()
     assert not torch.equal(weights['base.conv1.weight'], start['base.conv1.weight'])
-    assert all(tensor.dtype in (torch.float32, torch.int64) and torch.isfinite(tensor).all()
-               for tensor in weights.values())
+    assert all(
+        tensor.dtype in (torch.float32, torch.int64) and torch.isfinite(tensor).all() for tensor in weights.values()
+    )
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='torch finds no GPU (CUDA)')
@@ -258,8 +288,15 @@ def test_it_learns_and_resumes_when_there_is_a_gpu(tmp_path, wanted):
     precision, _ = choose_precision(device, wanted)
     first, second = {'steps': 3, 'recalibration_faces': 8}, {'trains': 'affect', 'steps': 2}
     for phases in ((first,), (first, second)):
-        fit = Fit(tiny_recipe(*phases, branches=2), LEARNED, str(tmp_path), HELD_OUT, precision=precision, workers=2,
-                  processes=Processes(device=device))
+        fit = Fit(
+            tiny_recipe(*phases, branches=2),
+            LEARNED,
+            str(tmp_path),
+            HELD_OUT,
+            precision=precision,
+            workers=2,
+            processes=Processes(device=device),
+        )
         weights = fit.run()
     assert fit.total == 5 and all(torch.isfinite(tensor).all() for tensor in weights.values())
 

@@ -15,14 +15,14 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from facial_emotion_ros.engine_cache import EngineCache
-from facial_emotion_ros.ensemble import combine
-from facial_emotion_ros.esr_engine import EsrEngine
-from facial_emotion_ros.execution_providers import CPU, CUDA, TENSORRT, ProviderPlan
-from facial_emotion_ros.face_crop import cut_faces
-from facial_emotion_ros.face_detector import open_detector
-from facial_emotion_ros.installed_files import find_shared
-from facial_emotion_ros.model_bundle import ModelBundle, embedded_bundle
+from facial_emotion_ros.core.resources import find_shared
+from facial_emotion_ros.emotion.ensemble import combine
+from facial_emotion_ros.emotion.esr import EsrEngine
+from facial_emotion_ros.inference.execution_providers import CPU, CUDA, TENSORRT, ProviderPlan
+from facial_emotion_ros.inference.model_bundle import ModelBundle, embedded_bundle
+from facial_emotion_ros.inference.tensorrt_cache import EngineCache
+from facial_emotion_ros.perception.face_crops import cut_faces
+from facial_emotion_ros.perception.face_detector import FaceDetector
 
 #: (provider, what TensorRT computes in)
 CASES = [(CUDA, 'fp32'), (TENSORRT, 'fp32'), (TENSORRT, 'fp16')]
@@ -47,7 +47,7 @@ def portraits():
 @pytest.fixture(scope='session')
 def on_cpu(portraits):
     """Return the engine, the detector and 48 crops of real faces, each cut a little differently."""
-    engine, detector = EsrEngine(), open_detector(ModelBundle.open(embedded_bundle('centerface')))
+    engine, detector = EsrEngine(), FaceDetector(ModelBundle.open(embedded_bundle('centerface')))
     draws, crops = np.random.RandomState(0), []
     while len(crops) < 48:
         for image in portraits:
@@ -68,8 +68,10 @@ def cache(tmp_path_factory):
 def open_on(provider, precision, cache):
     """Open the network on a provider, or skip with the reason why that is impossible here."""
     if provider not in onnxruntime.get_available_providers():
-        pytest.skip('needs %s; this is ONNX Runtime %s with %s' % (
-            MISSING[provider], onnxruntime.__version__, ', '.join(onnxruntime.get_available_providers())))
+        pytest.skip(
+            'needs %s; this is ONNX Runtime %s with %s'
+            % (MISSING[provider], onnxruntime.__version__, ', '.join(onnxruntime.get_available_providers()))
+        )
     plan = ProviderPlan([provider, CPU], precision=precision, face_batch=BATCH, cache=cache)
     engine = EsrEngine(providers=plan)
     if engine.provider != provider:
@@ -85,8 +87,13 @@ def test_gpu_engines_are_taken_from_the_cache_when_they_were_built_before(cache)
         engine.run(np.zeros((1, 3, engine.geometry.size_px, engine.geometry.size_px), np.float32))
         seconds.append(time.monotonic() - started)
         folder = cache.folder(engine.bundle, 'fp16', BATCH)
-        kept.append({name: os.stat(os.path.join(folder, name)).st_mtime_ns for name in os.listdir(folder)
-                     if name.endswith('.engine')})
+        kept.append(
+            {
+                name: os.stat(os.path.join(folder, name)).st_mtime_ns
+                for name in os.listdir(folder)
+                if name.endswith('.engine')
+            }
+        )
     print('TensorRT fp16: %.1f s to build the engine, %.1f s to take it from the cache' % tuple(seconds))
     assert kept[0] and kept[0] == kept[1], 'the engine was built again'
 
@@ -96,12 +103,14 @@ def test_gpu_reads_faces_as_the_cpu_does(request, cache, provider, precision):
     engine, _ = open_on(provider, precision, cache)
     reference, _, crops = request.getfixturevalue('on_cpu')
     for count in (1, BATCH, BATCH + 1, len(crops)):
-        got = combine(*engine.run(crops[:count]), temperature=engine.temperature, offsets=engine.offsets)
+        got = combine(*engine.run(crops[:count]), engine.point)
         wanted = reference.estimate(crops[:count])
         score = np.abs(got.scores - wanted.scores).max()
         affect = max(np.abs(got.valence - wanted.valence).max(), np.abs(got.arousal - wanted.arousal).max())
-        print('%s %s, %d faces: scores differ by %.4f at most, affect by %.4f' % (
-            provider, precision, count, score, affect))
+        print(
+            '%s %s, %d faces: scores differ by %.4f at most, affect by %.4f'
+            % (provider, precision, count, score, affect)
+        )
         assert score <= MAX_SCORE and affect <= MAX_AFFECT
         sure = np.sort(wanted.scores)[:, -1] - np.sort(wanted.scores)[:, -2] > 2 * MAX_SCORE
         assert (got.scores.argmax(1) == wanted.scores.argmax(1))[sure].all()
@@ -112,7 +121,7 @@ def test_gpu_reads_faces_as_the_cpu_does(request, cache, provider, precision):
 def test_gpu_finds_faces_where_the_cpu_does(request, portraits, cache, provider, precision):
     _, plan = open_on(provider, precision, cache)
     _, reference, _ = request.getfixturevalue('on_cpu')
-    detector = open_detector(reference.bundle, providers=plan)
+    detector = FaceDetector(reference.bundle, providers=plan)
     for image in portraits:
         got, wanted = detector.detect(image), reference.detect(image)
         assert len(got) == len(wanted)
@@ -123,7 +132,7 @@ def test_gpu_finds_faces_where_the_cpu_does(request, portraits, cache, provider,
 
 
 @pytest.mark.parametrize('provider, precision', [(CPU, 'fp32')] + CASES)
-def test_gpu_time_for_a_face_is_told(request, cache, provider, precision):
+def test_gpu_time_for_a_face_is_printed(request, cache, provider, precision):
     if provider == CPU and not {CUDA, TENSORRT} & set(onnxruntime.get_available_providers()):
         pytest.skip('needs %s: the CPU alone compares with nothing' % MISSING[CUDA])
     engine, _ = open_on(provider, precision, cache)
@@ -134,6 +143,8 @@ def test_gpu_time_for_a_face_is_told(request, cache, provider, precision):
             started = time.monotonic()
             engine.run(crops[:count])
             took.append(time.monotonic() - started)
-        print('%s %s: %.2f ms for %d faces, median of %d' % (
-            provider, precision, 1e3 * sorted(took)[len(took) // 2], count, len(took)))
+        print(
+            '%s %s: %.2f ms for %d faces, median of %d'
+            % (provider, precision, 1e3 * sorted(took)[len(took) // 2], count, len(took))
+        )
     assert engine.provider == provider, engine.degraded

@@ -4,22 +4,18 @@ import pytest
 
 torch = pytest.importorskip('torch', reason='torch is not installed: it is needed for training only')
 
-from facial_emotion_ros.errors import BadParameter  # noqa: E402
-from facial_emotion_ros.learning.grad_cam import CELL_PX, FIRST_CELL_PX, grad_cam, on_crop  # noqa: E402
-from facial_emotion_ros.learning.network import ESR  # noqa: E402
+from tiny_training import measured, quick_trainings  # noqa: E402, F401
+
+from facial_emotion_ros.core.errors import BadParameter  # noqa: E402
+from facial_emotion_ros.training.model.grad_cam import CELL_PX, FIRST_CELL_PX, grad_cam, on_crop  # noqa: E402
+from facial_emotion_ros.training.model.network import ESR  # noqa: E402
 
 
 @pytest.fixture(scope='module', params=[False, True], ids=['ESR', 'ESR*'])
 def network(request):
     """Return an ensemble of two whose running statistics are those of random pictures."""
     torch.manual_seed(0)
-    network = ESR(2, request.param).train()
-    for module in network.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.momentum = None  # the mean of all batches, not a moving one
-    with torch.no_grad():
-        network(torch.rand(4, 3, 96, 96))
-    return network.eval()
+    return measured(ESR(2, request.param), 96)
 
 
 def test_maps_are_what_the_gradients_say(network):
@@ -31,7 +27,7 @@ def test_maps_are_what_the_gradients_say(network):
         last = branch.maps(network.base(crops))[0].detach().requires_grad_()
         answers = branch.heads(last)[0]
         for emotion in (0, 5):
-            gradient, = torch.autograd.grad(answers[:, emotion].sum(), last, retain_graph=True)
+            (gradient,) = torch.autograd.grad(answers[:, emotion].sum(), last, retain_graph=True)
             expected = (gradient.mean((2, 3), keepdim=True) * last).sum(1).relu().detach()
             torch.testing.assert_close(maps[:, place, emotion], expected, atol=1e-6, rtol=1e-4)
     assert maps.amax((-2, -1)).max() > 0
@@ -51,7 +47,7 @@ def test_a_cell_s_heat_lies_where_it_looks_when_gradients_reach_the_pixels(size_
     last = network.convolutional_branches[0].maps(network.base(crops))[0]
     assert last.shape[-1] == cells
     row, column = cells - 1, 0  # where a map that is stretched over the crop goes most astray
-    gradient, = torch.autograd.grad(last[:, :, row, column].sum(), crops)
+    (gradient,) = torch.autograd.grad(last[:, :, row, column].sum(), crops)
     seen = gradient.square().sum((0, 1))
     maps = torch.zeros(cells, cells)
     maps[row, column] = 1.0

@@ -7,19 +7,16 @@ import cv2
 import numpy as np
 import pytest
 
-from facial_emotion_ros.emotions import EMOTIONS
-from facial_emotion_ros.errors import BadDataset
-from facial_emotion_ros.learning.datasets import open_faces
-from facial_emotion_ros.learning.labelled_folder import LabelledFolder
-from facial_emotion_ros.learning.picture_files import MAX_SIDE_PX
+from facial_emotion_ros.core.emotions import EMOTIONS
+from facial_emotion_ros.core.errors import BadDataset
+from facial_emotion_ros.training.data.datasets import open_faces
+from facial_emotion_ros.training.data.image_set import MAX_SIDE_PX
+from facial_emotion_ros.training.data.labelled_folder import LabelledFolder
 
 SCORES = ','.join(EMOTIONS)
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    """Keep what is remembered of checked pictures out of the user's cache."""
-    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+pytestmark = pytest.mark.usefixtures('own_cache')
 
 
 @pytest.fixture
@@ -61,8 +58,15 @@ def test_affect_comes_from_the_csv_file_when_it_has_the_columns(root):
 
 
 def test_scores_are_a_distribution_when_they_are_given(root):
-    faces = open_faces(labelled(root, f'file,emotion,{SCORES}', 'a.png,,6,3,0,0,0,0,0,1', 'b.png,,.5,.5,0,0,0,0,0,0',
-                                'sub/c.jpg,sad,.6,0,.4,0,0,0,0,0'))
+    faces = open_faces(
+        labelled(
+            root,
+            f'file,emotion,{SCORES}',
+            'a.png,,6,3,0,0,0,0,0,1',
+            'b.png,,.5,.5,0,0,0,0,0,0',
+            'sub/c.jpg,sad,.6,0,.4,0,0,0,0,0',
+        )
+    )
     np.testing.assert_allclose(faces.distributions[0], [0.6, 0.3, 0, 0, 0, 0, 0, 0.1], rtol=1e-6)
     # Of two that are alike none is the label; a class that was given stands beside the scores.
     assert emotions_of(faces) == ['neutral', None, 'sad']
@@ -83,7 +87,7 @@ def test_another_csv_file_is_read_when_it_is_given(root, tmp_path):
     path = labelled(root, 'file,emotion', 'a.png,sad')
     (tmp_path / 'mine.csv').write_text('file,emotion\nb.png,anger\n')
     assert emotions_of(open_faces(path, 'folder', labels=str(tmp_path / 'mine.csv'))) == ['anger']
-    with pytest.raises(BadDataset, match='absent.csv: a csv file expected'):
+    with pytest.raises(BadDataset, match='absent.csv: expected a CSV file'):
         open_faces(path, 'folder', labels=str(tmp_path / 'absent.csv'))
 
 
@@ -95,7 +99,7 @@ def test_classes_come_from_the_folders_when_there_is_no_csv_file(root):
     assert faces.names.tolist() == ['Happy/b.png', 'Happy/deeper/a.JPG', 'anger/1.jpeg']
     assert emotions_of(faces) == ['happy', 'happy', 'anger']
     draw(root / 'Bored' / 'c.png')
-    with pytest.raises(BadDataset, match='got Bored; say what they mean'):
+    with pytest.raises(BadDataset, match='got Bored; map them'):
         open_faces(str(root))
     assert len(open_faces(str(root), 'folder', classes={'bored': None})) == 3
 
@@ -114,24 +118,27 @@ def test_pictures_are_named_when_opencv_does_not_read_their_kind(root, capsys):
         open_faces(str(root))
 
 
-@pytest.mark.parametrize('lines, text', [
-    (['emotion,path', 'sad,a.png'], 'columns file and emotion'),
-    (['file,valence', 'a.png,0'], 'valence and arousal'),
-    ([f'file,{SCORES[:-9]}', 'a.png'], 'all of neutral'),
-    (['file', 'a.png'], 'columns file and emotion'),
-    ([''], 'no header'),
-    (['file,emotion', 'a.png'], 'line 2: as many fields'),
-    (['file,emotion', 'a.png,sad,sad'], 'line 2: as many fields'),
-    (['file,emotion', '../a.png,sad'], 'line 2: a path below'),
-    (['file,emotion', ',sad'], 'line 2: a path below'),
-    (['file,emotion', 'a.png,sad', 'a.png,happy'], '1 lines repeat'),
-    (['file,valence,arousal', 'a.png,1.2,0'], 'line 2: numbers from -1 to 1'),
-    (['file,valence,arousal', 'a.png,0.2,'], 'line 2: numbers'),
-    (['file,valence,arousal', 'a.png,nan,0'], 'line 2: numbers'),
-    ([f'file,{SCORES}', 'a.png,0,0,0,0,0,0,0,0'], 'line 2: eight scores'),
-    ([f'file,{SCORES}', 'a.png,1,0,0,0,0,0,0,-1'], 'line 2: numbers from 0'),
-    (['file,emotion'], 'there are none'),
-])
+@pytest.mark.parametrize(
+    'lines, text',
+    [
+        (['emotion,path', 'sad,a.png'], 'columns file and emotion'),
+        (['file,valence', 'a.png,0'], 'valence and arousal'),
+        ([f'file,{SCORES[:-9]}', 'a.png'], 'all of neutral'),
+        (['file', 'a.png'], 'columns file and emotion'),
+        ([''], 'no header'),
+        (['file,emotion', 'a.png'], 'line 2: expected as many fields'),
+        (['file,emotion', 'a.png,sad,sad'], 'line 2: expected as many fields'),
+        (['file,emotion', '../a.png,sad'], 'line 2: expected a path below'),
+        (['file,emotion', ',sad'], 'line 2: expected a path below'),
+        (['file,emotion', 'a.png,sad', 'a.png,happy'], '1 lines are repeated'),
+        (['file,valence,arousal', 'a.png,1.2,0'], 'line 2: expected numbers from -1 to 1'),
+        (['file,valence,arousal', 'a.png,0.2,'], 'line 2: expected numbers'),
+        (['file,valence,arousal', 'a.png,nan,0'], 'line 2: expected numbers'),
+        ([f'file,{SCORES}', 'a.png,0,0,0,0,0,0,0,0'], 'line 2: expected a score above 0'),
+        ([f'file,{SCORES}', 'a.png,1,0,0,0,0,0,0,-1'], 'line 2: expected numbers from 0'),
+        (['file,emotion'], 'there are none'),
+    ],
+)
 def test_the_line_is_named_when_the_csv_file_is_wrong(root, lines, text):
     with pytest.raises(BadDataset, match=text):
         open_faces(labelled(root, *lines))

@@ -10,16 +10,15 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-from launch_stand_in import nodes_of
+from launch_stand_in import launched, nodes_of
 
-from facial_emotion_ros import launch_arguments
-from facial_emotion_ros.demo_graph import (
+from facial_emotion_ros.core.errors import FacialEmotionError
+from facial_emotion_ros.demo.processes import demo_processes
+from facial_emotion_ros.system.dds_environment import (
     PROFILE_VARIABLES,
-    demo_processes,
     localhost_environment,
     transport_environment,
 )
-from facial_emotion_ros.errors import FacialEmotionError
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 LAUNCH_FILES = sorted(name for name in os.listdir(os.path.join(ROOT, 'launch')) if name.endswith('.launch.py'))
@@ -38,8 +37,11 @@ def tree_of(name):
 
 def calls(tree, function):
     """Find the calls of a function or class by its name."""
-    return [node for node in ast.walk(tree)
-            if isinstance(node, ast.Call) and getattr(node.func, 'id', getattr(node.func, 'attr', '')) == function]
+    return [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and getattr(node.func, 'id', getattr(node.func, 'attr', '')) == function
+    ]
 
 
 def keywords(call):
@@ -55,79 +57,83 @@ def executables():
 
 def parameters_of(name):
     """Return the names of a node's parameters, without importing ROS."""
-    from facial_emotion_ros.ros.demo_parameters import CONSOLE_VIEW, MEDIA_SOURCE
+    from facial_emotion_ros.ros.demo.parameters import CONSOLE_VIEW, MEDIA_SOURCE
     from facial_emotion_ros.ros.parameters import TABLE
+
     table = {'media_source': MEDIA_SOURCE, 'console_view': CONSOLE_VIEW, 'emotion_node': TABLE}[name]
     return {row.name: row for row in table}
 
 
 def test_launch_files_are_those_that_are_documented():
-    assert LAUNCH_FILES == ['cameras.launch.py', 'demo.launch.py', 'jetson_orin.launch.py', 'jetson_tx2.launch.py',
-                            'jetson_xavier.launch.py', 'node.launch.py', 'replay.launch.py']
+    assert LAUNCH_FILES == [
+        'cameras.launch.py',
+        'demo.launch.py',
+        'jetson_orin.launch.py',
+        'jetson_tx2.launch.py',
+        'jetson_xavier.launch.py',
+        'node.launch.py',
+        'replay.launch.py',
+    ]
 
 
-@pytest.mark.parametrize('name', LAUNCH_FILES)
-def test_every_argument_is_described_and_used_when_declared(name):
-    tree = tree_of(name)
-    declared = [call.args[0].value for call in calls(tree, 'DeclareLaunchArgument')]
-    used = {call.args[0].value for call in calls(tree, 'LaunchConfiguration')}
-    assert len(declared) == len(set(declared))
-    assert set(declared) == used
-    for call in calls(tree, 'DeclareLaunchArgument'):
-        given = keywords(call)
-        assert 'default_value' in given, call.args[0].value
-        assert len(ast.literal_eval(given['description'])) > 15, call.args[0].value
+@pytest.mark.parametrize('name', [name for name in LAUNCH_FILES if not name.startswith('replay')])
+def test_every_argument_is_described_once_and_used(monkeypatch, name):
+    _, context = launched(monkeypatch, name)
+    names = [argument.name for argument in context.declared]
+    assert set(names) == context.used
+    assert len(names) - len(set(names)) == name.startswith('jetson'), 'params_file, of both files'
+    assert all(len(argument.description) > 15 for argument in context.declared)
 
 
-@pytest.mark.parametrize('name', LAUNCH_FILES)
-def test_every_default_is_a_choice_when_choices_are_given(name):
-    for call in calls(tree_of(name), 'DeclareLaunchArgument'):
-        given = keywords(call)
-        if 'choices' in given:
-            choices = getattr(launch_arguments, getattr(given['choices'], 'id', ''), None)
-            assert ast.literal_eval(given['default_value']) in (choices or ast.literal_eval(given['choices']))
+def test_node_is_what_the_arguments_say(monkeypatch):
+    arguments = {'namespace': 'robot', 'image_topic': '/front/image', 'esr': 'mine', 'mode': 'humans'}
+    [node] = nodes_of(
+        monkeypatch, 'node.launch.py', transport='raw', humans_prefix='none', log_level='debug', **arguments
+    )
+    assert (node['package'], node['executable'], node['namespace']) == ('facial_emotion_ros', 'emotion_node', 'robot')
+    assert node['remappings'] == [('image', '/front/image')] and node['ros_arguments'] == [
+        '--log-level',
+        'robot.emotion_node:=debug',
+    ]
+    given, _ = parameters_given(node)
+    assert given == {
+        'inference.bundle': 'mine',
+        'input.mode': 'humans',
+        'input.transport': 'raw',
+        'output.humans_prefix': '',
+    }
+    assert set(given) <= set(parameters_of('emotion_node')) and node['executable'] in executables()
 
 
-def test_arguments_are_the_same_when_both_files_have_them():
-    described = {}
-    for name in ('demo.launch.py', 'node.launch.py'):
-        for call in calls(tree_of(name), 'DeclareLaunchArgument'):
-            described.setdefault(call.args[0].value, []).append(ast.dump(keywords(call)['default_value']))
-    for argument in ('namespace', 'image_topic', 'params_file', 'use_sim_time', 'log_level'):
-        assert len(described[argument]) == 2 and len(set(described[argument])) == 1, argument
-
-
-@pytest.mark.parametrize('name', ['node.launch.py', 'cameras.launch.py'])
-def test_node_launch_names_what_exists(name):
-    [call] = calls(tree_of(name), 'Node')
-    given = keywords(call)
-    assert ast.literal_eval(given['executable']) in executables()
-    assert ast.literal_eval(given['package']) == 'facial_emotion_ros'
-    for mapping in [node for node in ast.walk(tree_of(name)) if isinstance(node, ast.Dict)]:
-        names = {key.value for key in mapping.keys}
-        assert names <= set(parameters_of('emotion_node')) | {'use_sim_time'}
-
-
-def test_cameras_launch_gives_each_node_a_place_of_its_own():
-    given = {name: ast.dump(value) for name, value in keywords(calls(tree_of('cameras.launch.py'), 'Node')[0]).items()}
-    assert "attr='name'" in given['namespace'] and "attr='image_topic'" in given['remappings']
-    assert "'output.humans_prefix'" in given['parameters'] and "attr='humans_prefix'" in given['parameters']
+def test_cameras_launch_gives_each_node_a_place_of_its_own(monkeypatch):
+    nodes = nodes_of(monkeypatch, 'cameras.launch.py', cameras='front=/front/image_raw rear')
+    assert [(node['namespace'], node['remappings'], parameters_given(node)[0]) for node in nodes] == [
+        ('front', [('image', '/front/image_raw')], {'output.humans_prefix': '/front/humans'}),
+        ('rear', [('image', 'image_raw')], {'output.humans_prefix': '/rear/humans'}),
+    ]
 
 
 @pytest.mark.parametrize('name', ['node.launch.py', 'cameras.launch.py'])
-def test_a_process_is_started_again_when_it_crashed_and_stays_down_when_that_would_not_help(name):
-    tree = tree_of(name)
-    [respawn] = [keywords(call) for call in calls(tree, 'DeclareLaunchArgument') if call.args[0].value == 'respawn']
-    assert ast.literal_eval(respawn['default_value']) == 'true'
-    [node] = calls(tree, 'Node')
-    [on_exit] = [step for step in tree.body if getattr(step, 'name', '') == keywords(node)['on_exit'].id]
+def test_a_process_is_started_again_when_it_crashed_and_stays_down_when_that_would_not_help(monkeypatch, name):
+    [node] = nodes_of(monkeypatch, name)
+    assert node['respawn'] is True
     # What it does by itself, with stand-ins for launch; test/ros/test_launch.py runs it for real.
-    names = {'EmitEvent': lambda event: event, 'matches_action': lambda action: action,
-             'ShutdownProcess': lambda process_matcher: process_matcher}
-    exec(compile(ast.Module([on_exit], []), name, 'exec'), names)
-    kept_down = [status for status in (0, 1, 2, -signal.SIGALRM, -signal.SIGSEGV)
-                 if names[on_exit.name](SimpleNamespace(returncode=status, action='it'), None) == ['it']]
+    statuses = 0, 1, 2, -signal.SIGALRM, -signal.SIGSEGV
+    kept_down = [
+        status for status in statuses if node['on_exit'](SimpleNamespace(returncode=status, action='it'), None)
+    ]
     assert kept_down == [0, 2]
+
+
+@pytest.mark.parametrize('given, timeout_s', [({}, 4.0), ({'bond_timeout': '0.0'}, 0.0)])
+def test_the_example_leaves_the_node_to_its_manager(monkeypatch, given, timeout_s):
+    example = os.path.join('..', 'examples', 'nav2_manager.launch.py')
+    node, manager = nodes_of(monkeypatch, example, image_topic='/front/image', **given)
+    assert parameters_given(node)[0] == {'autostart': False} and node['remappings'] == [('image', '/front/image')]
+    assert (manager['package'], manager['executable']) == ('nav2_lifecycle_manager', 'lifecycle_manager')
+    given_to_manager, _ = parameters_given(manager)
+    assert given_to_manager == {'autostart': True, 'node_names': [node['name']], 'bond_timeout': timeout_s}
+    assert type(given_to_manager['bond_timeout']) is float, 'Nav2 refuses an integer'
 
 
 def parameters_given(node):
@@ -136,20 +142,27 @@ def parameters_given(node):
     return {name: value for each in node['parameters'] if isinstance(each, dict) for name, value in each.items()}, files
 
 
-@pytest.mark.parametrize('name, own', [
-    ('node.launch.py', {}), ('cameras.launch.py', {'output.humans_prefix': '/camera/humans'}),
-    ('demo.launch.py', {})])
-def test_a_launch_leaves_parameters_to_the_file_when_no_argument_is_given(monkeypatch, name, own):
+@pytest.mark.parametrize(
+    'name, file, own',
+    [
+        ('node.launch.py', 'emotion_node.yaml', {}),
+        ('cameras.launch.py', 'emotion_node.yaml', {'output.humans_prefix': '/camera/humans'}),
+        ('demo.launch.py', 'emotion_node.yaml', {}),
+    ]
+    + [('jetson_%s.launch.py' % board, 'jetson_%s.yaml' % board, {}) for board in ('orin', 'tx2', 'xavier')],
+)
+def test_a_launch_leaves_parameters_to_the_file_when_no_argument_is_given(monkeypatch, name, file, own):
     [node] = [node for node in nodes_of(monkeypatch, name) if node['name'] == 'emotion_node']
-    given, [file] = parameters_given(node)
+    given, [path] = parameters_given(node)
     assert given == own, 'what stands here wins over the parameter file and over SetParameter'
     assert {} not in node['parameters'], 'launch_ros would write a file for it'
-    assert os.path.samefile(file, os.path.join(ROOT, 'config', 'emotion_node.yaml'))
+    assert os.path.samefile(path, os.path.join(ROOT, 'config', file))
     assert node.get('respawn', True) is True
 
 
-@pytest.mark.parametrize('text, value', [('true', True), ('True', True), ('1', True), ('false', False),
-                                         ('False', False), ('0', False)])
+@pytest.mark.parametrize(
+    'text, value', [('true', True), ('True', True), ('1', True), ('false', False), ('False', False), ('0', False)]
+)
 @pytest.mark.parametrize('name', ['node.launch.py', 'cameras.launch.py'])
 def test_a_launch_takes_every_spelling_when_it_is_true_or_false(monkeypatch, name, text, value):
     [node] = nodes_of(monkeypatch, name, use_sim_time=text, autostart=text, respawn=text)
@@ -175,25 +188,14 @@ def test_a_launch_refuses_a_parameter_file_when_it_is_not_there(monkeypatch, nam
         nodes_of(monkeypatch, name, params_file='/nowhere.yaml')
 
 
-@pytest.mark.parametrize('name', LAUNCH_FILES)
-def test_every_file_exists_when_named(name):
-    for call in calls(tree_of(name), 'PathJoinSubstitution'):
-        parts = [part.value for part in call.args[0].elts[1:]]
-        assert os.path.isfile(os.path.join(ROOT, *parts)), parts
-
-
-def test_demo_launch_takes_every_process_from_the_graph():
-    tree = tree_of('demo.launch.py')
-    assert len(calls(tree, 'demo_processes')) == 1
-    [node] = calls(tree, 'Node')
-    for field in ('executable', 'name', 'parameters', 'remappings'):
-        assert 'process' in ast.dump(keywords(node)[field]), 'a process is described in demo_graph.py, not here'
-
-
-def test_demo_launch_gives_parameters_that_exist():
-    [call] = calls(tree_of('demo.launch.py'), 'demo_processes')
-    source = {key.value for key in keywords(call)['source'].keys}
-    assert source <= set(parameters_of('media_source'))
+def test_the_demo_starts_every_process_of_the_graph_on_this_machine(monkeypatch):
+    nodes = nodes_of(monkeypatch, 'demo.launch.py', source='images', path='/pictures', rate_hz='5', namespace='robot')
+    assert [node['executable'] for node in nodes] == ['media_source', 'emotion_node', 'console_view']
+    source, _ = parameters_given(nodes[0])
+    assert (source['source.kind'], source['source.path'], source['rate_hz']) == ('images', '/pictures', 5.0)
+    for node in nodes:
+        assert node['namespace'] == 'robot' and set(parameters_given(node)[0]) <= set(parameters_of(node['name']))
+        assert node['additional_env'] == dict(transport_environment(), **localhost_environment())
 
 
 def test_graph_names_what_exists():
@@ -201,7 +203,7 @@ def test_graph_names_what_exists():
     processes = demo_processes({'source.kind': 'sample'}, '/tmp/out')
     assert [process.name for process in processes] == ['media_source', 'emotion_node', 'console_view']
     for process in processes:
-        assert installed[process.executable] == process.module
+        assert installed[process.name] == process.module
         assert importlib.util.find_spec(process.module.rpartition('.')[0])
         assert os.path.isfile(os.path.join(ROOT, *process.module.split('.')) + '.py')
         assert set(process.parameters) <= set(parameters_of(process.name))
@@ -238,38 +240,40 @@ def test_profile_of_the_user_is_kept_when_there_is_one():
         assert transport_environment({name: '/mine.xml'}) == {}
 
 
-@pytest.mark.parametrize('distribution, has_profile', [('jazzy', True), ('kilted', True), ('humble', False),
-                                                       ('galactic', False), ('foxy', False)])
-def test_profile_is_left_out_when_it_would_open_the_network(distribution, has_profile):
-    assert bool(transport_environment({'ROS_DISTRO': distribution})) is has_profile
+@pytest.mark.parametrize('distribution', ['humble', 'galactic', 'foxy'])
+def test_profile_is_left_out_when_it_would_open_the_network(distribution):
+    assert transport_environment({'ROS_DISTRO': distribution}) == {}
 
 
-@pytest.mark.parametrize('environ, added', [
-    ({}, {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'}),
-    ({'ROS_DISTRO': 'jazzy', 'ROS_LOCALHOST_ONLY': '0'}, {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'}),
-    ({'ROS_DISTRO': 'jazzy', 'ROS_AUTOMATIC_DISCOVERY_RANGE': 'SUBNET'}, {}),
-    ({'ROS_DISTRO': 'humble'}, {'ROS_LOCALHOST_ONLY': '1'}),
-    ({'ROS_DISTRO': 'humble', 'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'}, {'ROS_LOCALHOST_ONLY': '1'}),
-    ({'ROS_DISTRO': 'humble', 'ROS_LOCALHOST_ONLY': '0'}, {}),
-])
+@pytest.mark.parametrize('distribution, name', [('jazzy', PROFILE_VARIABLES[0]), ('kilted', PROFILE_VARIABLES[1])])
+def test_profile_is_named_as_the_distribution_wants_it(distribution, name):
+    assert list(transport_environment({'ROS_DISTRO': distribution})) == [name]
+
+
+@pytest.mark.parametrize(
+    'environ, added',
+    [
+        ({}, {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'}),
+        ({'ROS_DISTRO': 'jazzy', 'ROS_LOCALHOST_ONLY': '0'}, {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'}),
+        ({'ROS_DISTRO': 'jazzy', 'ROS_AUTOMATIC_DISCOVERY_RANGE': 'SUBNET'}, {}),
+        ({'ROS_DISTRO': 'humble'}, {'ROS_LOCALHOST_ONLY': '1'}),
+        ({'ROS_DISTRO': 'humble', 'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'}, {'ROS_LOCALHOST_ONLY': '1'}),
+        ({'ROS_DISTRO': 'humble', 'ROS_LOCALHOST_ONLY': '0'}, {}),
+    ],
+)
 def test_processes_stay_on_this_machine_unless_the_user_has_chosen(environ, added):
     assert localhost_environment(environ) == added
-
-
-def test_demo_launch_keeps_every_process_on_this_machine():
-    [node] = calls(tree_of('demo.launch.py'), 'Node')
-    given = keywords(node)['additional_env']
-    assert {'transport_environment', 'localhost_environment'} <= {
-        getattr(call.func, 'id', '') for call in ast.walk(given) if isinstance(call, ast.Call)}
 
 
 @pytest.mark.skipif(not has_launch(), reason='launch_ros is not installed (it is on neither PyPI nor Debian)')
 @pytest.mark.parametrize('name', LAUNCH_FILES)
 def test_launch_file_loads_when_launch_is_there(name):
-    program = ('import sys; from launch import LaunchContext; from launch.launch_description_sources import *;'
-               'found = PythonLaunchDescriptionSource(sys.argv[1]).get_launch_description(LaunchContext());'
-               'print(len(found.get_launch_arguments()))')
-    shown = subprocess.run([sys.executable, '-c', program, os.path.join(ROOT, 'launch', name)],
-                           stdout=subprocess.PIPE, check=True)
-    # Those of an included file are arguments too.
-    assert int(shown.stdout) >= len(calls(tree_of(name), 'DeclareLaunchArgument'))
+    program = (
+        'import sys; from launch import LaunchContext; from launch.launch_description_sources import *;'
+        'found = PythonLaunchDescriptionSource(sys.argv[1]).get_launch_description(LaunchContext());'
+        'print(len(found.get_launch_arguments()))'
+    )
+    shown = subprocess.run(
+        [sys.executable, '-c', program, os.path.join(ROOT, 'launch', name)], stdout=subprocess.PIPE, check=True
+    )
+    assert int(shown.stdout) >= 6

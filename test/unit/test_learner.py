@@ -16,34 +16,49 @@ import pytest
 torch = pytest.importorskip('torch', reason='torch is not installed: it is needed for training only')
 onnx = pytest.importorskip('onnx', reason='onnx is not installed: it is needed for export only')
 
-from facial_emotion_ros.errors import BadImage, BadModel, BadParameter, FacialEmotionError  # noqa: E402
-from facial_emotion_ros.face_crop import CropGeometry  # noqa: E402
-from facial_emotion_ros.learning import Category, FacialEmotionLearner, Image, saved_network  # noqa: E402
-from facial_emotion_ros.learning.export import write_esr_bundle  # noqa: E402
-from facial_emotion_ros.learning.opendr_inputs import crops_of  # noqa: E402
-from facial_emotion_ros.learning.opendr_network import OpenDrEsr  # noqa: E402
-from facial_emotion_ros.learning.published import write_published  # noqa: E402
+from tiny_training import measured, published_channels, quick_trainings, write_published  # noqa: E402, F401
+
+from facial_emotion_ros.core.errors import BadImage, BadModel, BadParameter, FacialEmotionError  # noqa: E402
+from facial_emotion_ros.inference.model_bundle import write_bundle  # noqa: E402
+from facial_emotion_ros.perception.face_crops import CropGeometry  # noqa: E402
+from facial_emotion_ros.training import Category, FacialEmotionLearner, Image  # noqa: E402
+from facial_emotion_ros.training.loop import saved_network  # noqa: E402
+from facial_emotion_ros.training.model import network  # noqa: E402
+from facial_emotion_ros.training.model.export import write_esr_bundle  # noqa: E402
+from facial_emotion_ros.training.opendr.inputs import crops_of  # noqa: E402
+from facial_emotion_ros.training.opendr.network import OpenDrEsr  # noqa: E402
 
 #: The constructor's parameters and defaults, as OpenDR's page lists them.
 DEFAULTS = {
-    'lr': 0.1, 'batch_size': 32, 'temp_path': 'temp', 'device': 'cuda', 'device_ind': [0], 'validation_interval': 1,
-    'max_training_epoch': 2, 'momentum': 0.9, 'ensemble_size': 9, 'base_path_experiment': './experiments/',
-    'name_experiment': 'esr_9', 'dimensional_finetune': True, 'categorical_train': False,
-    'base_path_to_dataset': './data/AffectNet', 'max_tuning_epoch': 1, 'diversify': False,
+    'lr': 0.1,
+    'batch_size': 32,
+    'temp_path': 'temp',
+    'device': 'cuda',
+    'device_ind': [0],
+    'validation_interval': 1,
+    'max_training_epoch': 2,
+    'momentum': 0.9,
+    'ensemble_size': 9,
+    'base_path_experiment': './experiments/',
+    'name_experiment': 'esr_9',
+    'dimensional_finetune': True,
+    'categorical_train': False,
+    'base_path_to_dataset': './data/AffectNet',
+    'max_tuning_epoch': 1,
+    'diversify': False,
 }
 NAMES = ('Neutral', 'Happy', 'Sad', 'Surprise', 'Fear', 'Disgust', 'Anger', 'Contempt')
 
 
 def used(network):
     """Give a network running statistics and heads that tell faces apart."""
+    measured(network, 96)
     generator = torch.Generator().manual_seed(3)
     with torch.no_grad():
-        network.train()
-        network(torch.rand(4, 3, 96, 96, generator=generator))
         for branch in network.convolutional_branches:
             branch.fc.weight.normal_(0, 0.5, generator=generator)
             branch.fc_dimensional.weight.normal_(0, 0.3, generator=generator)
-    return network.eval()
+    return network
 
 
 @pytest.fixture(scope='module')
@@ -51,6 +66,20 @@ def weights():
     """Return the state dict of an ESR-2."""
     torch.manual_seed(0)
     return used(OpenDrEsr('cpu', 2)).state_dict()
+
+
+def write_bundle_of(weights, folder, **options):
+    """Write a bundle of an ESR-2 for gray crops of 64 px; return its ModelBundle."""
+    network = OpenDrEsr('cpu', 2)
+    network.load_state_dict(weights)
+    description = {
+        'name': 'tiny',
+        'version': '1',
+        'affect_derived_from': 'nothing',
+        'source': {},
+        'licence': {'spdx': 'Apache-2.0'},
+    }
+    return write_esr_bundle(folder, network, CropGeometry(size_px=64), description, half=False, **options)
 
 
 @pytest.fixture(scope='module')
@@ -107,36 +136,60 @@ def test_parameters_and_defaults_are_opendr_s():
         assert getattr(learner, name) == value
     assert list(parameters) == list(DEFAULTS)
     assert learner.model is None and learner.ort_session is None and learner.output_device == 0
-    assert (learner.iters, learner.optimizer, learner.lr_schedule, learner.backbone, learner.network_head,
-            learner.checkpoint_after_iter, learner.checkpoint_load_iter, learner.threshold, learner.scale
-            ) == (10, 'sgd', '', 'default', '', 0, 0, 0.0, 1.0)
+    assert (
+        learner.iters,
+        learner.optimizer,
+        learner.lr_schedule,
+        learner.backbone,
+        learner.network_head,
+        learner.checkpoint_after_iter,
+        learner.checkpoint_load_iter,
+        learner.threshold,
+        learner.scale,
+    ) == (10, 'sgd', '', 'default', '', 0, 0, 0.0, 1.0)
     assert learner.reset() is None
     assert learner.get_hyperparameters() is None and learner.get_objective_function() is None
 
 
-@pytest.mark.parametrize('method, leading', [
-    ('init_model', ['num_branches']), ('fit', ['verbose']), ('infer', ['input_batch']),
-    ('eval', ['eval_type', 'current_branch_on_training']),
-    ('save', ['state_dicts', 'base_path_to_save_model', 'verbose']),
-    ('load', ['ensemble_size', 'path_to_saved_network', 'file_name_base_network', 'file_name_conv_branch',
-              'fix_backbone']),
-    ('optimize', ['do_constant_folding']), ('download', ['path', 'mode', 'url']),
-])
+@pytest.mark.parametrize(
+    'method, leading',
+    [
+        ('init_model', ['num_branches']),
+        ('fit', ['verbose']),
+        ('infer', ['input_batch']),
+        ('eval', ['eval_type', 'current_branch_on_training']),
+        ('save', ['state_dicts', 'base_path_to_save_model', 'verbose']),
+        (
+            'load',
+            [
+                'ensemble_size',
+                'path_to_saved_network',
+                'file_name_base_network',
+                'file_name_conv_branch',
+                'fix_backbone',
+            ],
+        ),
+        ('optimize', ['do_constant_folding']),
+        ('download', ['path', 'mode', 'url']),
+    ],
+)
 def test_methods_take_opendr_s_parameters_in_its_order(method, leading):
     parameters = list(inspect.signature(getattr(FacialEmotionLearner, method)).parameters)
-    assert parameters[1:1 + len(leading)] == leading
+    assert parameters[1 : 1 + len(leading)] == leading
 
 
 def test_torch_stays_unloaded_when_the_package_of_the_learner_is_imported():
-    code = ('import sys, facial_emotion_ros.learning as learning; assert "FacialEmotionLearner" in dir(learning); '
-            'print("torch" in sys.modules)')
+    code = (
+        'import sys, facial_emotion_ros.training as learning; assert "FacialEmotionLearner" in dir(learning); '
+        'print("torch" in sys.modules)'
+    )
     root = pathlib.Path(__file__).parents[2]
     assert subprocess.run([sys.executable, '-c', code], cwd=root, capture_output=True, text=True).stdout == 'False\n'
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='this machine has CUDA: nothing falls back')
 def test_the_cpu_computes_and_one_warning_says_so_when_cuda_is_missing():
-    with pytest.warns(RuntimeWarning, match='no usable CUDA') as caught:
+    with pytest.warns(RuntimeWarning, match='CUDA is not available') as caught:
         learner = FacialEmotionLearner(ensemble_size=1)
     assert len(caught) == 1 and caught[0].filename == __file__
     assert learner.device == 'cpu'
@@ -147,8 +200,9 @@ def test_the_cpu_computes_and_one_warning_says_so_when_cuda_is_missing():
         FacialEmotionLearner(device='cpu')
 
 
-@pytest.mark.parametrize('wrong', [{'lr': 'fast'}, {'batch_size': 2.5}, {'temp_path': 3}, {'device': 7},
-                                   {'batch_size': True}])
+@pytest.mark.parametrize(
+    'wrong', [{'lr': 'fast'}, {'batch_size': 2.5}, {'temp_path': 3}, {'device': 7}, {'batch_size': True}]
+)
 def test_a_setting_of_another_type_is_refused_as_in_opendr(wrong):
     with pytest.raises(TypeError, match=next(iter(wrong))) as caught:
         FacialEmotionLearner(**dict({'device': 'cpu'}, **wrong))
@@ -176,7 +230,7 @@ def test_the_model_answers_as_opendr_s(diversify):
     assert [tuple(each.shape) for each in emotions] == [(2, 8)] * 3
     assert [tuple(each.shape) for each in affect] == [(2, 2)] * 3
     if diversify:
-        assert [tuple(each.shape) for each in attention] == [(3, 2, 6, 6), (3, 2, 512)]
+        assert [tuple(each.shape) for each in attention] == [(3, 2, 6, 6), (3, 2, network.BRANCH_CHANNELS[-1])]
     else:
         assert attention == 0
     parts = model.to_state_dict()
@@ -217,11 +271,21 @@ def test_every_form_of_the_same_face_gives_the_same_crop(picture, color):
     if color == 'bgr':
         np.testing.assert_allclose(expected[0], floats, atol=1e-6)
     forms = {
-        'image': Image(small), 'image of planes': Image(planes[::-1]), 'image of floats': Image(floats),
-        'planes': np.ascontiguousarray(planes), 'whole tensor': torch.from_numpy(planes.copy()), 'tensor': floats,
-        'batch': floats[None], 'array of floats': floats.numpy(), 'batch array': floats[None].numpy(),
-        'pictures': small[None], 'list': [small], 'tuple': (Image(small),), 'list of tensors': [floats],
-        'converted': Image(small).convert('channels_last', 'bgr'), 'long': torch.from_numpy(planes.astype(np.int64)),
+        'image': Image(small),
+        'image of planes': Image(planes[::-1]),
+        'image of floats': Image(floats),
+        'planes': np.ascontiguousarray(planes),
+        'whole tensor': torch.from_numpy(planes.copy()),
+        'tensor': floats,
+        'batch': floats[None],
+        'array of floats': floats.numpy(),
+        'batch array': floats[None].numpy(),
+        'pictures': small[None],
+        'list': [small],
+        'tuple': (Image(small),),
+        'list of tensors': [floats],
+        'converted': Image(small).convert('channels_last', 'bgr'),
+        'long': torch.from_numpy(planes.astype(np.int64)),
     }
     # A gray of whole numbers is rounded, one of floats is not.
     tolerance = 1e-6 if color == 'bgr' else 0.51 / 255
@@ -270,26 +334,38 @@ def test_gray_faces_and_no_face_are_read(learner):
         assert categories == [] and tuple(dimensions.shape) == (0, 2)
 
 
-@pytest.mark.parametrize('wrong, words', [
-    (None, 'NoneType'), ('face.jpg', 'str'), (np.zeros((5, 7, 9), np.uint8), 'one or three planes'),
-    (np.zeros((0, 0, 3), np.uint8), 'shape'), (np.zeros(3, np.uint8), 'shape'),
-    (np.full((3, 96, 96), np.nan), 'NaN'), (np.full((3, 96, 96), 128.0), 'divide by 255'),
-    (np.full((9, 9, 3), 300), '0 to 255'), (np.zeros((9, 9, 3), complex), 'complex'),
-])
+@pytest.mark.parametrize(
+    'wrong, words',
+    [
+        (None, 'NoneType'),
+        ('face.jpg', 'str'),
+        (np.zeros((5, 7, 9), np.uint8), 'one or three channels'),
+        (np.zeros((0, 0, 3), np.uint8), 'shape'),
+        (np.zeros(3, np.uint8), 'shape'),
+        (np.full((3, 96, 96), np.nan), 'NaN'),
+        (np.full((3, 96, 96), 128.0), 'divide by 255'),
+        (np.full((9, 9, 3), 300), '0 to 255'),
+        (np.zeros((9, 9, 3), complex), 'complex'),
+    ],
+)
 def test_what_is_no_face_is_refused(learner, wrong, words):
     with pytest.raises(BadImage, match=words):
         learner.infer(wrong)
 
 
 def test_a_warning_is_given_when_floats_do_not_lie_where_esr_wants_them(learner):
-    with pytest.warns(RuntimeWarning, match='neither centred nor scaled'):
+    with pytest.warns(RuntimeWarning, match='ESR expects no mean'):
         learner.infer(torch.randn(1, 3, 96, 96))
 
 
-@pytest.mark.parametrize('call', [
-    lambda learner: learner.infer(np.zeros((9, 9, 3), np.uint8)), lambda learner: learner.optimize(),
-    lambda learner: learner.save(path='nowhere'),
-])
+@pytest.mark.parametrize(
+    'call',
+    [
+        lambda learner: learner.infer(np.zeros((9, 9, 3), np.uint8)),
+        lambda learner: learner.optimize(),
+        lambda learner: learner.save(path='nowhere'),
+    ],
+)
 def test_it_says_so_when_there_is_no_network(call):
     with pytest.raises(UserWarning, match='init_model') as caught:
         call(FacialEmotionLearner(device='cpu'))
@@ -322,9 +398,15 @@ def test_an_image_of_floats_keeps_them():
     assert Image(floats, dtype=np.float64).data.dtype == np.float64
 
 
-@pytest.mark.parametrize('wrong, words', [
-    (None, 'None'), (np.zeros((4, 4)), 'shape'), (np.full((4, 4, 3), 256), '0 to 255'), (object(), 'shape'),
-])
+@pytest.mark.parametrize(
+    'wrong, words',
+    [
+        (None, 'None'),
+        (np.zeros((4, 4)), 'shape'),
+        (np.full((4, 4, 3), 256), '0 to 255'),
+        (object(), 'shape'),
+    ],
+)
 def test_an_image_of_something_else_is_refused(wrong, words):
     with pytest.raises(ValueError, match=words) as caught:
         Image(wrong)
@@ -348,8 +430,12 @@ def test_a_category_is_made_by_its_own_names_and_by_opendr_s():
         assert (category.data, category.confidence, category.description) == (1, 0.75, 'Happy')
         assert str(category) == 'Class 1 (Happy) with confidence 0.750'
     assert str(Category(2)) == 'Class 2'
-    for wrong in ({'data': 'Happy'}, {'data': None}, {'data': 1, 'description': 0.75},
-                  {'prediction': 1, 'confidence': 'Happy'}):
+    for wrong in (
+        {'data': 'Happy'},
+        {'data': None},
+        {'data': 1, 'description': 0.75},
+        {'prediction': 1, 'confidence': 'Happy'},
+    ):
         with pytest.raises(ValueError):
             Category(**wrong)
 
@@ -380,21 +466,46 @@ def test_metadata_have_opendr_s_keys(learner, optimized, tmp_path, capsys):
     assert capsys.readouterr().out == ''
     for kind, optimized in (('torch', False), ('onnx', True)):
         metadata = json.loads((tmp_path / kind / 'esr_9.json').read_text())
-        assert set(metadata) == {'model_paths', 'framework', 'format', 'has_data', 'inference_params', 'optimized',
-                                 'optimizer_info'}
+        assert set(metadata) == {
+            'model_paths',
+            'framework',
+            'format',
+            'has_data',
+            'inference_params',
+            'optimized',
+            'optimizer_info',
+        }
         assert metadata['optimized'] is optimized and metadata['format'] == ('onnx' if optimized else 'pt')
         assert metadata['model_paths'] == [str(tmp_path / kind)] and metadata['has_data'] is False
 
 
+def test_scores_are_as_trained_unless_an_operating_point_is_asked_for(weights, picture, tmp_path):
+    plain = write_bundle_of(weights, tmp_path / 'plain')
+    manifest = dict(plain.manifest)
+    manifest['outputs']['logits'].update(class_prior=[0.3, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1], operating_point='fair')
+    manifest['outputs']['logits']['operating_points'] = {
+        'fair': {'prior_exponent': 1, 'temperature': 1},
+        'trained': {'prior_exponent': 0, 'temperature': 1},
+    }
+    write_bundle(tmp_path / 'points', manifest, plain.model_bytes)
+    confidences = []
+    for folder, point in (('plain', ''), ('points', ''), ('points', 'fair')):
+        learner = FacialEmotionLearner(device='cpu', ensemble_size=2)
+        learner.operating_point = point
+        learner.load(2, tmp_path / folder)
+        confidences.append(float(learner.infer(picture)[0][0].confidence))
+    assert confidences[0] == confidences[1] != confidences[2]
+    learner.save(path=tmp_path / 'saved', verbose=False)
+    again = FacialEmotionLearner(device='cpu', ensemble_size=2)
+    again.load(2, tmp_path / 'saved')
+    assert same(again.infer(picture), learner.infer(picture))
+
+
 def test_colour_and_calibration_go_with_the_weights(weights, picture, tmp_path):
-    network = OpenDrEsr('cpu', 2)
-    network.load_state_dict(weights)
-    description = {'name': 'tiny', 'version': '1', 'affect_derived_from': 'nothing', 'source': {},
-                   'licence': {'spdx': 'Apache-2.0'}}
-    write_esr_bundle(tmp_path / 'bundle', network, CropGeometry(size_px=64), description, temperature=0.5, half=False)
+    write_bundle_of(weights, tmp_path / 'bundle', temperature=0.5)
     learner = FacialEmotionLearner(device='cpu', ensemble_size=2, temp_path=str(tmp_path / 'temp'))
     learner.load(2, tmp_path / 'bundle')
-    assert learner.reading.geometry == CropGeometry(size_px=64) and learner.reading.temperature == 0.5
+    assert learner.reading.geometry == CropGeometry(size_px=64) and learner.reading.point.temperature == 0.5
     expected = learner.infer(picture)
     assert same(learner.infer(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)), expected)
     learner.save(path=tmp_path / 'torch', verbose=False)
@@ -408,6 +519,7 @@ def test_colour_and_calibration_go_with_the_weights(weights, picture, tmp_path):
         assert same(other.infer(picture), expected, 1e-4)
 
 
+@pytest.mark.usefixtures('published_channels')
 def test_our_embedded_network_is_loaded_by_its_name():
     learner = FacialEmotionLearner(device='cpu', ensemble_size=3)
     learner.load(3, 'esr_9_ferplus')
@@ -466,12 +578,15 @@ def test_a_file_that_would_run_code_is_refused_and_the_network_stays(learner, pi
     assert same(learner.infer(picture), expected)
 
 
-@pytest.mark.parametrize('spoil, words', [
-    (lambda folder: (folder / 'mine.json').write_text('{'), 'mine.json'),
-    (lambda folder: (folder / 'mine.json').write_text('{"optimized": "perhaps"}'), 'neither true nor false'),
-    (lambda folder: (folder / 'mine.onnx').unlink(), 'mine.onnx'),
-    (lambda folder: (folder / 'mine.onnx').write_bytes(b'of another saving'), 'sha256'),
-])
+@pytest.mark.parametrize(
+    'spoil, words',
+    [
+        (lambda folder: (folder / 'mine.json').write_text('{'), 'mine.json'),
+        (lambda folder: (folder / 'mine.json').write_text('{"optimized": "perhaps"}'), 'neither true nor false'),
+        (lambda folder: (folder / 'mine.onnx').unlink(), 'mine.onnx'),
+        (lambda folder: (folder / 'mine.onnx').write_bytes(b'of another saving'), 'sha256'),
+    ],
+)
 def test_a_damaged_saving_is_refused(optimized, tmp_path, spoil, words):
     shutil.copytree(optimized[1], tmp_path / 'saved')
     spoil(tmp_path / 'saved')
@@ -501,7 +616,7 @@ def test_weights_of_something_else_are_not_saved(learner, tmp_path, wrong):
     with pytest.raises(BadModel):
         learner.save(wrong, tmp_path / 'new')
     assert not (tmp_path / 'new').exists()
-    with pytest.raises(UserWarning, match='a folder expected'):
+    with pytest.raises(UserWarning, match='expected a folder'):
         learner.save(learner.model.to_state_dict())
 
 
@@ -545,6 +660,7 @@ def test_weights_that_come_take_the_session_s_place(optimized, authors):
 @pytest.mark.parametrize('kind', ['plain', 'affect twice', 'diversified'])
 def test_opendr_s_own_onnx_files_are_loaded(learner, tmp_path, picture, kind):
     """OpenDR exports a list of outputs for each branch, then its affect again or attention, for a number of faces."""
+
     class Listed(torch.nn.Module):
         def __init__(self, network):
             super().__init__()
@@ -552,19 +668,35 @@ def test_opendr_s_own_onnx_files_are_loaded(learner, tmp_path, picture, kind):
 
         def forward(self, crops):
             emotions, affect, attention = self.network(crops)
-            return {'plain': (emotions, affect), 'affect twice': (emotions, affect, affect),
-                    'diversified': (emotions, affect, attention)}[kind]
+            return {
+                'plain': (emotions, affect),
+                'affect twice': (emotions, affect, affect),
+                'diversified': (emotions, affect, attention),
+            }[kind]
 
     if kind == 'diversified':
         learner = FacialEmotionLearner(device='cpu', diversify=True)
         learner.init_model(2)
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
-        torch.onnx.export(Listed(learner.model), (torch.randn(2, 3, 96, 96),), str(tmp_path / 'esr_9.onnx'),
-                          opset_version=11, input_names=['onnx_input'],
-                          output_names=['onnx_out_emotions', 'onnx_out_va', 'onnx_attn'], dynamo=False)
-    metadata = {'model_paths': [str(tmp_path)], 'framework': 'pytorch', 'format': 'onnx', 'has_data': False,
-                'inference_params': {}, 'optimized': True, 'optimizer_info': {}}
+        torch.onnx.export(
+            Listed(learner.model),
+            (torch.randn(2, 3, 96, 96),),
+            str(tmp_path / 'esr_9.onnx'),
+            opset_version=11,
+            input_names=['onnx_input'],
+            output_names=['onnx_out_emotions', 'onnx_out_va', 'onnx_attn'],
+            dynamo=False,
+        )
+    metadata = {
+        'model_paths': [str(tmp_path)],
+        'framework': 'pytorch',
+        'format': 'onnx',
+        'has_data': False,
+        'inference_params': {},
+        'optimized': True,
+        'optimizer_info': {},
+    }
     (tmp_path / 'esr_9.json').write_text(json.dumps(metadata))
     other = FacialEmotionLearner(device='cpu')
     other.load(2, tmp_path)
@@ -577,15 +709,14 @@ def test_download_fills_opendr_s_layout_and_remembers_the_data(tmp_path, capsys)
     there = tmp_path / 'data' / 'AffectNet_micro'
     there.mkdir(parents=True)
     assert learner.download() == str(there) == learner.dataset_path
-    assert 'there already' in capsys.readouterr().out
+    assert 'exists already' in capsys.readouterr().out
     with pytest.raises(UserWarning, match='demo_video'):
         learner.download(mode='everything')
 
 
 def test_a_training_s_folder_is_loaded(weights, tmp_path, picture, learner):
-    from facial_emotion_ros.learning.checkpoint import save_weights
-    from facial_emotion_ros.learning.recipe import Faces, Phase, Recipe
-    from facial_emotion_ros.learning.recipe_file import write_recipe
+    from facial_emotion_ros.training.loop.checkpoint import save_weights
+    from facial_emotion_ros.training.loop.recipe import Faces, Phase, Recipe, write_recipe
 
     save_weights(str(tmp_path / 'weights.safetensors'), weights)
     recipe = Recipe(faces=Faces(color='bgr'), phases=(Phase(steps=1, size_px=96),))

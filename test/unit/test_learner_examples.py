@@ -15,9 +15,11 @@ torch = pytest.importorskip('torch', reason='torch is not installed: it is neede
 pytest.importorskip('onnx', reason='onnx is not installed: it is needed for export only')
 
 from affectnet_tree import AffectNetTree  # noqa: E402
+from tiny_training import published_channels, quick_trainings  # noqa: E402, F401
 
-from facial_emotion_ros.emotions import EMOTIONS  # noqa: E402
-from facial_emotion_ros.learning import FacialEmotionLearner, datasets  # noqa: E402
+from facial_emotion_ros.core.emotions import EMOTIONS  # noqa: E402
+from facial_emotion_ros.training import FacialEmotionLearner  # noqa: E402
+from facial_emotion_ros.training.data import datasets  # noqa: E402
 
 
 @pytest.fixture(scope='module', autouse=True)
@@ -38,19 +40,35 @@ def workplace(tmp_path_factory):
     os.environ.pop('XDG_CACHE_HOME') if cache is None else os.environ.update(XDG_CACHE_HOME=cache)
 
 
+def example_learner():
+    """Make the learner that both examples begin with."""
+    return FacialEmotionLearner(
+        device='cpu',
+        temp_path='./tmp',
+        batch_size=2,
+        max_training_epoch=1,
+        ensemble_size=1,
+        name_experiment='esr_9',
+        base_path_experiment='./experiments/',
+        lr=1e-1,
+        categorical_train=True,
+        dimensional_finetune=True,
+        base_path_to_dataset='./data',
+        max_tuning_epoch=1,
+    )
+
+
 @pytest.fixture(scope='module')
 def trained(workplace):
     """Run the first example; return its learner."""
-    learner = FacialEmotionLearner(device='cpu', temp_path='./tmp',
-                                   batch_size=2, max_training_epoch=1, ensemble_size=1,
-                                   name_experiment='esr_9', base_path_experiment='./experiments/',
-                                   lr=1e-1, categorical_train=True, dimensional_finetune=True,
-                                   base_path_to_dataset='./data', max_tuning_epoch=1)
+    learner = example_learner()
     learner.fit()
     # Slip: current_branch_save=8 is no parameter of OpenDR's save(), and there is one branch. It has no effect here.
-    learner.save(state_dicts=learner.model.to_state_dict(),
-                 base_path_to_save_model=learner.base_path_experiment,
-                 current_branch_save=8)
+    learner.save(
+        state_dicts=learner.model.to_state_dict(),
+        base_path_to_save_model=learner.base_path_experiment,
+        current_branch_save=8,
+    )
     return learner
 
 
@@ -66,19 +84,17 @@ def test_training_and_saving(trained, workplace):
 def test_inference_on_a_batch_of_images(trained, workplace):
     from torch.utils.data import DataLoader
 
-    learner = FacialEmotionLearner(device='cpu', temp_path='./tmp',
-                                   batch_size=2, max_training_epoch=1, ensemble_size=1,
-                                   name_experiment='esr_9', base_path_experiment='./experiments/',
-                                   lr=1e-1, categorical_train=True, dimensional_finetune=True,
-                                   base_path_to_dataset='./data', max_tuning_epoch=1)
+    learner = example_learner()
 
     # Slip: download(mode='data') brings another AffectNet than the one that the learner was told of, which serves here.
     # Slips: `datasets` is not imported, and OpenDR's learner has no `dataset_path`.
-    val_data = datasets.AffectNetCategorical(idx_set=2,
-                                             max_loaded_images_per_label=2,
-                                             transforms=None,
-                                             is_norm_by_mean_std=False,
-                                             base_path_to_affectnet=learner.dataset_path)
+    val_data = datasets.AffectNetCategorical(
+        idx_set=2,
+        max_loaded_images_per_label=2,
+        transforms=None,
+        is_norm_by_mean_std=False,
+        base_path_to_affectnet=learner.dataset_path,
+    )
 
     val_loader = DataLoader(val_data, batch_size=32, shuffle=False, num_workers=0)
     batch = next(iter(val_loader))[0]
@@ -97,11 +113,7 @@ def test_inference_on_a_batch_of_images(trained, workplace):
 
 
 def test_optimization_of_a_trained_model(trained, workplace):
-    learner = FacialEmotionLearner(device='cpu', temp_path='./tmp',
-                                   batch_size=2, max_training_epoch=1, ensemble_size=1,
-                                   name_experiment='esr_9', base_path_experiment='./experiments/',
-                                   lr=1e-1, categorical_train=True, dimensional_finetune=True,
-                                   base_path_to_dataset='./data', max_tuning_epoch=1)
+    learner = example_learner()
 
     learner.load(learner.ensemble_size, path_to_saved_network=learner.base_path_experiment, fix_backbone=True)
     learner.optimize(do_constant_folding=True)
@@ -117,6 +129,7 @@ def test_optimization_of_a_trained_model(trained, workplace):
     torch.testing.assert_close(again.infer(face)[1], trained.infer(face)[1], atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.usefixtures('published_channels')
 def test_the_example_of_our_own_page_runs(monkeypatch, capsys):
     root = pathlib.Path(__file__).parents[2]
     monkeypatch.chdir(root)

@@ -13,21 +13,21 @@ torch = pytest.importorskip('torch', reason='torch is not installed: it is neede
 pytest.importorskip('onnx', reason='onnx is not installed: it is needed for export only')
 
 from prepared_affectnet import prepare  # noqa: E402
-from tiny_training import Labelled, one_hot, two_kinds_of_faces  # noqa: E402
+from tiny_training import Labelled, one_hot, quick_trainings, two_kinds_of_faces  # noqa: E402, F401
 
-from facial_emotion_ros.ensemble import softmax  # noqa: E402
-from facial_emotion_ros.errors import BadDataset, BadModel, BadParameter  # noqa: E402
-from facial_emotion_ros.face_crop import CropGeometry  # noqa: E402
-from facial_emotion_ros.learning import FacialEmotionLearner  # noqa: E402
-from facial_emotion_ros.learning.affectnet import AffectNet  # noqa: E402
-from facial_emotion_ros.learning.augmentation import plain  # noqa: E402
-from facial_emotion_ros.learning.curves import read_rows  # noqa: E402
-from facial_emotion_ros.learning.fit import Fit  # noqa: E402
-from facial_emotion_ros.learning.opendr_fit import categorical_recipe, dimensional_recipe  # noqa: E402
-from facial_emotion_ros.learning.phases import stages_of  # noqa: E402
-from facial_emotion_ros.learning.published import read_published  # noqa: E402
-from facial_emotion_ros.learning.recipe_file import read_recipe  # noqa: E402
-from facial_emotion_ros.learning.saved_network import PUBLISHED, Reading  # noqa: E402
+from facial_emotion_ros.core.errors import BadDataset, BadModel, BadParameter  # noqa: E402
+from facial_emotion_ros.emotion.ensemble import softmax  # noqa: E402
+from facial_emotion_ros.perception.face_crops import CropGeometry  # noqa: E402
+from facial_emotion_ros.training import FacialEmotionLearner  # noqa: E402
+from facial_emotion_ros.training.data.affectnet import AffectNet  # noqa: E402
+from facial_emotion_ros.training.data.augmentation import plain  # noqa: E402
+from facial_emotion_ros.training.loop.curves import read_rows  # noqa: E402
+from facial_emotion_ros.training.loop.fit import Fit  # noqa: E402
+from facial_emotion_ros.training.loop.phases import stages_of  # noqa: E402
+from facial_emotion_ros.training.loop.recipe import read_recipe  # noqa: E402
+from facial_emotion_ros.training.loop.saved_network import PUBLISHED, InputSpec  # noqa: E402
+from facial_emotion_ros.training.model.author_checkpoints import read_published  # noqa: E402
+from facial_emotion_ros.training.opendr.fit import categorical_recipe, dimensional_recipe  # noqa: E402
 
 
 @pytest.fixture(scope='module', autouse=True)
@@ -48,8 +48,18 @@ def affectnet(tmp_path_factory):
 
 def small(affectnet, folder, **settings):
     """Return a learner whose trainings take seconds."""
-    settings = dict({'device': 'cpu', 'batch_size': 4, 'lr': 0.02, 'max_training_epoch': 1, 'ensemble_size': 2,
-                     'categorical_train': True, 'base_path_to_dataset': affectnet}, **settings)
+    settings = dict(
+        {
+            'device': 'cpu',
+            'batch_size': 4,
+            'lr': 0.02,
+            'max_training_epoch': 1,
+            'ensemble_size': 2,
+            'categorical_train': True,
+            'base_path_to_dataset': affectnet,
+        },
+        **settings,
+    )
     learner = FacialEmotionLearner(base_path_experiment=str(folder), temp_path=str(folder / 'temp'), **settings)
     learner.size_px = 56
     return learner
@@ -67,8 +77,12 @@ def trained(affectnet, tmp_path_factory):
 def test_the_best_weights_are_saved_where_opendr_saves_them(trained):
     learner, figures, folder = trained
     saved = folder / 'trained_models'
-    assert set(os.listdir(saved)) == {'Net-Base-Shared_Representations.pt', 'Net-Branch_1.pt', 'Net-Branch_2.pt',
-                                      'esr_9.json'}
+    assert set(os.listdir(saved)) == {
+        'Net-Base-Shared_Representations.pt',
+        'Net-Branch_1.pt',
+        'Net-Branch_2.pt',
+        'esr_9.json',
+    }
     for name, tensor in read_published(saved).items():
         assert torch.equal(tensor, learner.model.state_dict()[name]), name
     assert figures['steps'] == 3 + 3 + 3 and 0 <= figures['held_out_accuracy'] <= 1
@@ -87,8 +101,18 @@ def test_branches_are_trained_one_by_one_and_curves_are_kept_for_each_kind(train
 
 
 def test_settings_become_a_recipe(affectnet, tmp_path):
-    learner = small(affectnet, tmp_path, lr=0.1, batch_size=8, max_training_epoch=5, max_tuning_epoch=3, momentum=0.8,
-                    validation_interval=2, ensemble_size=3, diversify=True)
+    learner = small(
+        affectnet,
+        tmp_path,
+        lr=0.1,
+        batch_size=8,
+        max_training_epoch=5,
+        max_tuning_epoch=3,
+        momentum=0.8,
+        validation_interval=2,
+        ensemble_size=3,
+        diversify=True,
+    )
     faces = AffectNet(affectnet)
     recipe = categorical_recipe(learner, faces)
     phase = recipe.phases[0]
@@ -97,7 +121,7 @@ def test_settings_become_a_recipe(affectnet, tmp_path):
     assert [(stage.branches, stage.epochs) for stage in stages_of(recipe)] == [(1, 5), (2, 3), (3, 3)]
     assert recipe.faces.color == 'bgr' and not phase.rare and phase.keeps == 'best'
     learner.init_model(3)
-    recipe = dimensional_recipe(learner, faces, learner.model.state_dict(), Reading())
+    recipe = dimensional_recipe(learner, faces, learner.model.state_dict(), InputSpec())
     assert (recipe.phases[0].trains, recipe.phases[0].epochs, recipe.phases[0].size_px) == ('affect', 3, 96)
     assert recipe.phases[0].learning_rate <= 0.01
 
@@ -112,7 +136,7 @@ def test_dimensional_layers_learn_slower_when_logits_are_large(affectnet, tmp_pa
     faces = AffectNet(affectnet)
     learner = small(affectnet, tmp_path, lr=0.1)
     learner.init_model(1)
-    reading = Reading(CropGeometry(size_px=56, color='bgr'))
+    reading = InputSpec(CropGeometry(size_px=56, color='bgr'))
     rates = []
     for scale in (0.0, 100.0):
         with torch.no_grad():
@@ -137,11 +161,11 @@ def test_valence_and_arousal_are_learned_for_weights_that_were_loaded(trained, a
 
 
 def test_it_says_so_when_there_is_nothing_to_train_or_to_tune(affectnet, tmp_path):
-    with pytest.raises(UserWarning, match='nothing to train'):
+    with pytest.raises(UserWarning, match='both are False'):
         small(affectnet, tmp_path, categorical_train=False, dimensional_finetune=False).fit()
     with pytest.raises(BadModel, match='trained_models'):
         small(affectnet, tmp_path, categorical_train=False).fit()
-    with pytest.raises(BadDataset, match='to judge by expected'):
+    with pytest.raises(BadDataset, match='expected faces to validate on'):
         small(affectnet, tmp_path).fit(dataset=two_kinds_of_faces())
     with pytest.raises(BadDataset, match='Training_Labeled'):
         small(str(tmp_path), tmp_path).fit()
@@ -151,7 +175,7 @@ def test_it_says_so_when_there_is_nothing_to_train_or_to_tune(affectnet, tmp_pat
 class Interrupting(Labelled):
     """Faces whose reading ends the program once so many were read."""
 
-    left = 10 ** 9
+    left = 10**9
 
     def faces(self, rows=None):
         """Return pictures, or be interrupted."""
@@ -169,7 +193,7 @@ def test_an_interrupted_training_goes_on_and_ends_as_if_nothing_had_been(tmp_pat
     Interrupting.left = 25
     with pytest.raises(KeyboardInterrupt):
         learner.fit(False, faces, faces)
-    Interrupting.left = 10 ** 9
+    Interrupting.left = 10**9
     assert [row['branches'] for row in read_rows(tmp_path / 'halves' / 'esr_9' / 'curves.csv')] == ['1']
     other = small('', tmp_path / 'halves', dimensional_finetune=False, lr=0.03)
     with pytest.raises(BadParameter, match='learning_rate.*remove'):
@@ -180,19 +204,27 @@ def test_an_interrupted_training_goes_on_and_ends_as_if_nothing_had_been(tmp_pat
 
 
 def test_ctrl_c_saves_and_the_same_call_goes_on(tmp_path, affectnet):
-    script = ('import sys; from facial_emotion_ros.learning import FacialEmotionLearner as F\n'
-              "f = F(device='cpu', batch_size=4, lr=.02, max_training_epoch=4000, ensemble_size=1,"
-              'categorical_train=True, dimensional_finetune=False, base_path_to_dataset=sys.argv[1],'
-              'base_path_experiment=sys.argv[2])\n'
-              'f.size_px = 56; f.fit()')
-    process = subprocess.Popen([sys.executable, '-c', script, affectnet, str(tmp_path)], stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE, text=True)
+    script = (
+        'import sys, pytest, tiny_training; from facial_emotion_ros.training import FacialEmotionLearner as F\n'
+        'tiny_training.make_trainings_quick(pytest.MonkeyPatch())\n'
+        "f = F(device='cpu', batch_size=4, lr=.02, max_training_epoch=4000, ensemble_size=1,"
+        'categorical_train=True, dimensional_finetune=False, base_path_to_dataset=sys.argv[1],'
+        'base_path_experiment=sys.argv[2])\n'
+        'f.size_px = 56; f.fit()'
+    )
+    process = subprocess.Popen(
+        [sys.executable, '-c', script, affectnet, str(tmp_path)],
+        env=dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     assert any(line.startswith('step 3,') for line in process.stdout), process.communicate()
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=120)
-    assert process.returncode != 0 and 'call it again to go on' in errors
+    assert process.returncode != 0 and 'call it again to resume' in errors
     state = torch.load(tmp_path / 'esr_9' / 'state.pt', weights_only=True)
-    done = int(re.search(r'behind step (\d+)', errors).group(1))
+    done = int(re.search(r'after step (\d+)', errors).group(1))
     assert 3 <= done < 12000 and state['total'] == done
 
 
@@ -206,13 +238,13 @@ def test_a_loss_of_one_s_own_is_refused_rather_than_ignored(name):
 
 def test_paths_that_are_one_level_off_are_named_with_the_right_one(tmp_path, affectnet):
     deep = small(os.path.join(affectnet, 'Training_Labeled'), tmp_path)
-    with pytest.raises(BadDataset, match=re.escape(f'give {affectnet}')):
+    with pytest.raises(BadDataset, match=re.escape(f'use {affectnet}')):
         deep.fit(verbose=False)
     deeper = small(os.path.join(affectnet, 'Training_Labeled', '0'), tmp_path)
-    with pytest.raises(BadDataset, match=re.escape(f'give {affectnet}')):
+    with pytest.raises(BadDataset, match=re.escape(f'use {affectnet}')):
         deeper.fit(verbose=False)
     shallow = small(os.path.dirname(affectnet), tmp_path)
-    with pytest.raises(BadDataset, match='give .*affectnet'):
+    with pytest.raises(BadDataset, match='use .*affectnet'):
         shallow.fit(verbose=False)
     (tmp_path / 'a_file').write_text('')
     with pytest.raises(BadParameter, match='base_path_experiment.*a file'):
@@ -231,7 +263,7 @@ def test_an_interrupted_tuning_is_refused_when_other_weights_are_to_be_tuned(tmp
     done = tmp_path / 'esr_9' / 'dimensional' / 'state.pt'
     Fit(read_recipe(done.parent / 'recipe.yaml'), faces, str(done.parent), faces, learner.model.state_dict()).run()
     learner.load(1, tmp_path / str(id(second)))
-    with pytest.raises(BadParameter, match='one of others'):
+    with pytest.raises(BadParameter, match='started from other weights'):
         learner.fit(False, faces, faces)
 
 
@@ -299,8 +331,9 @@ def test_dimensional_figures_are_opendr_s_dictionary_and_more(trained, affectnet
     assert float(first[0]) == float(first[2]) and float(first[1]) == 0 and PUBLISHED.color == 'bgr'
 
 
-@pytest.mark.parametrize('wrong', [{'eval_type': 'both'}, {'current_branch_on_training': 2},
-                                   {'current_branch_on_training': -1}])
+@pytest.mark.parametrize(
+    'wrong', [{'eval_type': 'both'}, {'current_branch_on_training': 2}, {'current_branch_on_training': -1}]
+)
 def test_an_unknown_kind_or_branch_is_refused(trained, wrong):
     with pytest.raises(BadParameter, match=next(iter(wrong))):
         trained[0].eval(**wrong)

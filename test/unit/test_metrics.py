@@ -5,10 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from facial_emotion_ros.metrics import (
+from facial_emotion_ros.core.metrics import (
     accuracy,
     auroc,
-    bootstrap_interval,
     ccc,
     cohen_kappa,
     confusion,
@@ -66,7 +65,7 @@ def test_likelihood_is_the_mean_logarithm_of_the_right_score():
     assert np.isfinite(negative_log_likelihood([[1.0, 0.0]], [1]))
 
 
-def test_reliability_tells_confidence_and_accuracy_of_each_bin():
+def test_reliability_gives_confidence_and_accuracy_of_each_bin():
     counts, means, accuracies = reliability([0.1, 0.2, 0.9, 1.0], [False, True, True, True], bins=2)
     assert counts.tolist() == [2, 2]
     np.testing.assert_allclose(means, [0.15, 0.95])
@@ -79,12 +78,15 @@ def test_calibration_error_is_the_gap_of_each_bin_weighted_by_its_size():
     assert expected_calibration_error(confidences, is_right) == pytest.approx(0.5 * 0.05 + 0.5 * 0.05)
 
 
-@pytest.mark.parametrize('values, is_positive, expected', [
-    ([1, 2, 3, 4], [False, False, True, True], 1.0),
-    ([4, 3, 2, 1], [False, False, True, True], 0.0),
-    ([1, 1, 1, 1], [False, True, False, True], 0.5),
-    ([1, 2, 2, 3], [False, False, True, True], 0.875),
-])
+@pytest.mark.parametrize(
+    'values, is_positive, expected',
+    [
+        ([1, 2, 3, 4], [False, False, True, True], 1.0),
+        ([4, 3, 2, 1], [False, False, True, True], 0.0),
+        ([1, 1, 1, 1], [False, True, False, True], 0.5),
+        ([1, 2, 2, 3], [False, False, True, True], 0.875),
+    ],
+)
 def test_auroc_counts_pairs_in_the_right_order_and_ties_half(values, is_positive, expected):
     assert auroc(values, is_positive) == pytest.approx(expected)
 
@@ -115,19 +117,6 @@ def test_affect_figures_of_a_small_case():
     assert sagr(truth, estimates) == 1 and sagr(truth, [0.5, 0, 0.5]) == 0.5
 
 
-def test_an_interval_holds_the_figure_narrows_with_more_faces_and_repeats():
-    generator = np.random.default_rng(0)
-    widths = []
-    for count in (100, 10000):
-        is_right = generator.random(count) < 0.8
-        low, high = bootstrap_interval(lambda rows: rows.mean(), [is_right], resamples=200)
-        assert low < is_right.mean() < high
-        assert (low, high) == bootstrap_interval(lambda rows: rows.mean(), [is_right], resamples=200)
-        widths.append(high - low)
-    # Standard error of a share: sqrt(p (1 - p) / n), 1.96 of them to each side.
-    assert widths == pytest.approx([2 * 1.96 * math.sqrt(0.16 / 100), 2 * 1.96 * math.sqrt(0.16 / 10000)], rel=0.2)
-
-
 def test_figures_are_not_a_number_when_there_is_nothing_to_measure():
     assert math.isnan(accuracy([], []))
     assert math.isnan(expected_calibration_error([], []))
@@ -137,4 +126,3 @@ def test_figures_are_not_a_number_when_there_is_nothing_to_measure():
         assert math.isnan(figure([], []))
     assert math.isnan(pcc([1, 1], [1, 2]))
     assert math.isnan(negative_log_likelihood(np.zeros((0, 8)), []))
-    assert all(math.isnan(end) for end in bootstrap_interval(lambda rows: rows.mean(), [np.zeros(0)]))

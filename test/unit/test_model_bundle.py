@@ -7,13 +7,19 @@ import os
 
 import pytest
 
-from facial_emotion_ros import installed_files
-from facial_emotion_ros.bundle_manifest import manifest_digest
-from facial_emotion_ros.commands import seal_bundle as seal_command
-from facial_emotion_ros.emotions import EMOTIONS
-from facial_emotion_ros.errors import BadModel
-from facial_emotion_ros.model_bundle import ModelBundle, embedded_bundle, resolve_bundle, seal_bundle, write_bundle
-from facial_emotion_ros.onnx_file import read_versions
+from facial_emotion_ros.cli import seal_bundle as seal_command
+from facial_emotion_ros.core import resources
+from facial_emotion_ros.core.emotions import EMOTIONS
+from facial_emotion_ros.core.errors import BadModel
+from facial_emotion_ros.inference.bundle_manifest import manifest_digest
+from facial_emotion_ros.inference.model_bundle import (
+    ModelBundle,
+    embedded_bundle,
+    resolve_bundle,
+    seal_bundle,
+    write_bundle,
+)
+from facial_emotion_ros.inference.onnx_proto import read_versions
 
 
 def model(ir_version=7, opset=13, domain=b'', graph=b'\x0a\x00', besides=b''):
@@ -34,12 +40,26 @@ CONSTANT = inside(1, inside(5, inside(5, EXTERNAL)))
 
 
 ESR = {
-    'name': 'esr_test', 'version': '0.1.0', 'architecture': 'esr', 'model': {'precision': 'fp32'},
-    'input': {'name': 'crops', 'size_px': 96, 'color': 'gray_x3', 'scale': 1 / 255, 'via_px': 48, 'margin': 1.17,
-              'center_x': 0.51, 'center_y': 0.513},
-    'outputs': {'logits': {'name': 'logits', 'branches': 9, 'labels': list(EMOTIONS)},
-                'affect': {'name': 'affect', 'range': [-1, 1]}},
-    'source': {}, 'licence': {'spdx': 'Apache-2.0'},
+    'name': 'esr_test',
+    'version': '0.1.0',
+    'architecture': 'esr',
+    'model': {'precision': 'fp32'},
+    'input': {
+        'name': 'crops',
+        'size_px': 96,
+        'color': 'gray_x3',
+        'scale': 1 / 255,
+        'via_px': 48,
+        'margin': 1.17,
+        'center_x': 0.51,
+        'center_y': 0.513,
+    },
+    'outputs': {
+        'logits': {'name': 'logits', 'branches': 9, 'labels': list(EMOTIONS)},
+        'affect': {'name': 'affect', 'range': [-1, 1]},
+    },
+    'source': {},
+    'licence': {'spdx': 'Apache-2.0'},
 }
 
 
@@ -54,23 +74,20 @@ def rewrite(folder, change):
 
 
 def assign(dotted, value):
-    """Return a change of a manifest that sets one field."""
+    """Return a change of a manifest that sets one field; removes it, without a value."""
+
     def change(manifest):
         *parents, last = dotted.split('.')
         for key in parents:
             manifest = manifest[key]
         manifest[last] = value
+        if value is REMOVED:
+            del manifest[last]
+
     return change
 
 
-def remove(dotted):
-    """Return a change of a manifest that removes one field."""
-    def change(manifest):
-        *parents, last = dotted.split('.')
-        for key in parents:
-            manifest = manifest[key]
-        del manifest[last]
-    return change
+REMOVED = object()
 
 
 @pytest.fixture
@@ -84,7 +101,11 @@ def bundle(tmp_path):
 def test_opens_with_everything_when_the_bundle_is_sound(bundle):
     opened = ModelBundle.open(bundle, expect='esr')
     assert (opened.folder, opened.name, opened.version, opened.architecture) == (
-        str(bundle), 'esr_test', '0.1.0', 'esr')
+        str(bundle),
+        'esr_test',
+        '0.1.0',
+        'esr',
+    )
     assert opened.model_bytes == model()
     assert opened.sha256 == hashlib.sha256(model()).hexdigest()
     assert opened.manifest['model']['opset'] == 13 and opened.manifest['model']['ir_version'] == 7
@@ -92,29 +113,81 @@ def test_opens_with_everything_when_the_bundle_is_sound(bundle):
 
 
 BAD_FIELDS = [
-    ('format', None), ('format', 2), ('format', True), ('format', '1'),
-    ('name', ''), ('name', 7), ('version', 1.0),
-    ('architecture', 'resnet'), ('architecture', ['esr']),
-    ('model', 'model.onnx'), ('model.bytes', True), ('model.bytes', 0), ('model.bytes', 10 ** 400),
-    ('model.bytes', 12.0), ('model.opset', '13'), ('model.precision', None),
-    ('model.file', '../esr_test/model.onnx'), ('model.file', '/etc/hostname'), ('model.file', '..'),
-    ('model.file', 'sub/model.onnx'), ('model.file', 'model.onnx\n'), ('model.file', 'a\0b'),
-    ('model.file', '\ud800'), ('model.file', 'absent.onnx'), ('model.file', '.'),
+    ('format', None),
+    ('format', 2),
+    ('format', True),
+    ('format', '1'),
+    ('name', ''),
+    ('name', 7),
+    ('version', 1.0),
+    ('architecture', 'resnet'),
+    ('architecture', ['esr']),
+    ('model', 'model.onnx'),
+    ('model.bytes', True),
+    ('model.bytes', 0),
+    ('model.bytes', 10**400),
+    ('model.bytes', 12.0),
+    ('model.opset', '13'),
+    ('model.precision', None),
+    ('model.file', '../esr_test/model.onnx'),
+    ('model.file', '/etc/hostname'),
+    ('model.file', '..'),
+    ('model.file', 'sub/model.onnx'),
+    ('model.file', 'model.onnx\n'),
+    ('model.file', 'a\0b'),
+    ('model.file', '\ud800'),
+    ('model.file', 'absent.onnx'),
+    ('model.file', '.'),
     ('model.sha256', '0' * 64),
-    ('input.size_px', 0), ('input.size_px', 96.5), ('input.color', 'rgb'), ('input.color', ['bgr']),
-    ('input.scale', 0), ('input.scale', True), ('input.margin', -1.0), ('input.via_px', -48), ('input.center_x', '0.5'),
-    ('outputs.logits.labels', list(reversed(EMOTIONS))), ('outputs.logits.labels', list(EMOTIONS[:7])),
-    ('outputs.logits.labels', ' '.join(EMOTIONS)), ('outputs.logits.branches', 0),
-    ('outputs.affect.range', [0, 1]), ('licence', 'Apache-2.0'),
-    ('outputs.logits.temperature', 0), ('outputs.logits.temperature', -1.0), ('outputs.logits.temperature', '1'),
-    ('outputs.logits.temperature', True), ('outputs.logits.temperature', None),
-    ('outputs.logits.offsets', 0.5), ('outputs.logits.offsets', []), ('outputs.logits.offsets', [0.0] * 7),
-    ('outputs.logits.offsets', [0.0] * 7 + ['1']), ('outputs.logits.offsets', [0.0] * 7 + [True]),
-    ('outputs.logits.offsets', [0.0] * 7 + [21]), ('outputs.logits.offsets', None),
-    ('input.margin', 9.17), ('input.margin', 0.17), ('input.center_x', 0.91), ('input.center_y', 0.913),
-    ('input.scale', 1e-5), ('input.scale', 255), ('input.size_px', 9600), ('input.via_px', 4800),
-    ('outputs.logits.temperature', 1e9), ('outputs.logits.branches', 900),
-    ('parts', ['a']), ('parts', None), ('parts', {'shared': list('abcdefghi')}),
+    ('input.size_px', 0),
+    ('input.size_px', 96.5),
+    ('input.color', 'rgb'),
+    ('input.color', ['bgr']),
+    ('input.scale', 0),
+    ('input.scale', True),
+    ('input.margin', -1.0),
+    ('input.via_px', -48),
+    ('input.center_x', '0.5'),
+    ('outputs.logits.labels', list(reversed(EMOTIONS))),
+    ('outputs.logits.labels', list(EMOTIONS[:7])),
+    ('outputs.logits.labels', ' '.join(EMOTIONS)),
+    ('outputs.logits.branches', 0),
+    ('outputs.affect.range', [0, 1]),
+    ('licence', 'Apache-2.0'),
+    ('outputs.logits.temperature', 0),
+    ('outputs.logits.temperature', -1.0),
+    ('outputs.logits.temperature', '1'),
+    ('outputs.logits.temperature', True),
+    ('outputs.logits.temperature', None),
+    ('outputs.logits.offsets', 0.5),
+    ('outputs.logits.offsets', []),
+    ('outputs.logits.offsets', [0.0] * 7),
+    ('outputs.logits.offsets', [0.0] * 7 + ['1']),
+    ('outputs.logits.offsets', [0.0] * 7 + [True]),
+    ('outputs.logits.offsets', [0.0] * 7 + [21]),
+    ('outputs.logits.offsets', None),
+    ('outputs.logits.class_prior', [0.125] * 7),
+    ('outputs.logits.class_prior', [0.125] * 7 + [0.0]),
+    ('outputs.logits.class_prior', [0.2] * 8),
+    ('outputs.logits.class_prior', [-0.5] + [1.5 / 7] * 7),
+    ('outputs.logits.operating_points', {}),
+    ('outputs.logits.operating_points', ['balanced']),
+    ('outputs.logits.operating_points', {'a': 7}),
+    ('outputs.logits.operating_point', 'nobody'),
+    ('input.margin', 9.17),
+    ('input.margin', 0.17),
+    ('input.center_x', 0.91),
+    ('input.center_y', 0.913),
+    ('input.scale', 1e-5),
+    ('input.scale', 255),
+    ('input.size_px', 9600),
+    ('input.via_px', 4800),
+    ('input.via_px', 7),
+    ('outputs.logits.temperature', 1e9),
+    ('outputs.logits.branches', 900),
+    ('parts', ['a']),
+    ('parts', None),
+    ('parts', {'shared': list('abcdefghi')}),
     ('parts', {'shared': 'abcdefghi', 'means': list('abcdefghi')}),
     ('parts', {'shared': list('abcdefghh'), 'means': list('abcdefghi')}),
     ('parts', {'shared': list('abcdefgh'), 'means': list('abcdefghi')}),
@@ -133,30 +206,44 @@ def test_refused_with_folder_and_field_named_when_a_field_is_wrong(bundle, dotte
     assert any(word in str(refusal.value) for word in words)
 
 
-@pytest.mark.parametrize('dotted, value', [
-    ('outputs.logits.temperature', 0.63), ('outputs.logits.temperature', 2), ('outputs.logits.offsets', [0, 1.5] * 4)])
+@pytest.mark.parametrize(
+    'dotted, value',
+    [('outputs.logits.temperature', 0.63), ('outputs.logits.temperature', 2), ('outputs.logits.offsets', [0, 1.5] * 4)],
+)
 def test_opens_when_a_calibration_is_stored(bundle, dotted, value):
     rewrite(bundle, assign(dotted, value))
     seal_bundle(bundle, accept_changes=True)
     assert ModelBundle.open(bundle).manifest['outputs']['logits'][dotted.split('.')[-1]] == value
 
 
-@pytest.mark.parametrize('multiple', [0, 1, 7, 31, 33, 320, 32.0, True, '32', None])
-def test_refused_when_a_detector_names_a_multiple_that_its_network_does_not_have(tmp_path, multiple):
-    manifest = {'name': 'yunet', 'version': '1.0.0', 'architecture': 'yunet', 'model': {'precision': 'fp32'},
-                'input': {'name': 'input', 'color': 'bgr', 'scale': 1.0, 'multiple': 32}, 'outputs': {},
-                'source': {}, 'licence': {'spdx': 'Apache-2.0'}}
-    write_bundle(tmp_path / 'yunet', manifest, model())
-    rewrite(tmp_path / 'yunet', assign('input.multiple', multiple))
-    with pytest.raises(BadModel, match='input.multiple'):
-        ModelBundle.open(tmp_path / 'yunet')
+def test_refused_when_a_detector_names_a_multiple_that_its_network_does_not_have(tmp_path):
+    centerface = ModelBundle.open(embedded_bundle('centerface_int8'))
+    write_bundle(tmp_path / 'detector', centerface.manifest, centerface.model_bytes)
+    for multiple in (0, 1, 7, 31, 33, 320, 32.0, True, '32', None):
+        rewrite(tmp_path / 'detector', assign('input.multiple', multiple))
+        with pytest.raises(BadModel, match='input.multiple'):
+            ModelBundle.open(tmp_path / 'detector')
 
 
-@pytest.mark.parametrize('dotted, value', [
-    ('input.margin', 1.27), ('input.center_y', 0.413), ('input.via_px', 0), ('input.color', 'bgr'),
-    ('outputs.logits.branches', 8), ('outputs.logits.temperature', 0.5), ('input.level_eyes', True),
-    ('input.dtype', 'uint8'), ('name', 'esr_tent'), ('licence.note', 'free'), ('model.manifest_sha256', '0' * 64),
-    ('model.manifest_sha256', 7), ('format_', 1)])
+@pytest.mark.parametrize(
+    'dotted, value',
+    [
+        ('input.margin', 1.27),
+        ('input.center_y', 0.413),
+        ('input.via_px', 0),
+        ('input.color', 'bgr'),
+        ('outputs.logits.branches', 8),
+        ('outputs.logits.temperature', 0.5),
+        ('input.level_eyes', True),
+        ('input.landmark_weight', 0.5),
+        ('input.dtype', 'uint8'),
+        ('name', 'esr_tent'),
+        ('licence.note', 'free'),
+        ('model.manifest_sha256', '0' * 64),
+        ('model.manifest_sha256', 7),
+        ('format_', 1),
+    ],
+)
 def test_refused_when_anything_of_the_manifest_was_changed(bundle, dotted, value):
     rewrite(bundle, assign(dotted, value))
     with pytest.raises(BadModel, match='manifest.json to have sha256 .* --accept-changes'):
@@ -166,20 +253,22 @@ def test_refused_when_anything_of_the_manifest_was_changed(bundle, dotted, value
 def test_opens_when_the_manifest_has_another_layout_alone(bundle):
     with open(str(bundle / 'manifest.json')) as stream:
         manifest = json.load(stream)
-    shuffled = {key: dict(reversed(sorted(value.items()))) if isinstance(value, dict) else value
-                for key, value in reversed(sorted(manifest.items()))}
+    shuffled = {
+        key: dict(reversed(sorted(value.items()))) if isinstance(value, dict) else value
+        for key, value in reversed(sorted(manifest.items()))
+    }
     (bundle / 'manifest.json').write_text(json.dumps(shuffled, indent=7))
     assert ModelBundle.open(bundle).manifest == manifest
 
 
 def test_a_bundle_of_an_earlier_release_opens_with_a_warning_that_names_the_command(bundle, caplog):
-    rewrite(bundle, remove('model.manifest_sha256'))
+    rewrite(bundle, assign('model.manifest_sha256', REMOVED))
     assert ModelBundle.open(bundle).name == 'esr_test'
     assert 'seal_bundle %s' % bundle in caplog.text and len(caplog.records) == 1
 
 
 def test_seal_bundle_adds_the_digest_and_replaces_one_only_when_asked(bundle, capsys):
-    rewrite(bundle, remove('model.manifest_sha256'))
+    rewrite(bundle, assign('model.manifest_sha256', REMOVED))
     assert seal_command.main([str(bundle)]) == 0
     sealed = ModelBundle.open(bundle)
     assert sealed.manifest['model']['manifest_sha256'] == manifest_digest(sealed.manifest)
@@ -201,21 +290,30 @@ def test_every_embedded_bundle_has_the_digest_of_its_manifest(name, caplog):
     assert not caplog.records
 
 
-@pytest.mark.parametrize('dotted', [
-    'format', 'name', 'version', 'architecture', 'model', 'model.file', 'model.sha256', 'model.bytes',
-    'model.precision', 'model.opset', 'model.ir_version', 'input', 'input.name', 'input.size_px', 'input.color',
-    'input.scale', 'input.via_px', 'input.margin', 'input.center_x', 'input.center_y', 'outputs',
-    'outputs.logits.name', 'outputs.logits.labels',
-    'outputs.logits.branches', 'outputs.affect.name', 'outputs.affect.range', 'source', 'licence.spdx'])
+@pytest.mark.parametrize(
+    'dotted',
+    'format name version architecture model model.file model.sha256 model.bytes model.precision model.opset '
+    'model.ir_version input input.name input.size_px input.color input.scale input.via_px input.margin input.center_x '
+    'input.center_y outputs outputs.logits.name outputs.logits.labels outputs.logits.branches outputs.affect.name '
+    'outputs.affect.range source licence.spdx'.split(),
+)
 def test_refused_when_a_field_is_missing(bundle, dotted):
-    rewrite(bundle, remove(dotted))
+    rewrite(bundle, assign(dotted, REMOVED))
     with pytest.raises(BadModel, match=dotted.split('.')[0]):
         ModelBundle.open(bundle)
 
 
-@pytest.mark.parametrize('place, constant', [
-    ('1.17', 'NaN'), ('1.17', 'Infinity'), ('1.17', '-Infinity'), ('1.17', '1e999'),
-    ('{}', '{"accuracy": NaN}'), ('{}', '{"accuracy": -Infinity}')])
+@pytest.mark.parametrize(
+    'place, constant',
+    [
+        ('1.17', 'NaN'),
+        ('1.17', 'Infinity'),
+        ('1.17', '-Infinity'),
+        ('1.17', '1e999'),
+        ('{}', '{"accuracy": NaN}'),
+        ('{}', '{"accuracy": -Infinity}'),
+    ],
+)
 def test_refused_when_a_number_is_not_finite(bundle, place, constant):
     text = (bundle / 'manifest.json').read_text()
     assert place in text
@@ -224,9 +322,19 @@ def test_refused_when_a_number_is_not_finite(bundle, place, constant):
         ModelBundle.open(bundle)
 
 
-@pytest.mark.parametrize('content, reason', [
-    (b'', 'JSON'), (b'{', 'JSON'), (b'[]', 'object'), (b'null', 'object'), (b'\xff\xfe', 'JSON'),
-    (b'[' * 100000, 'JSON'), (b' ' * ((1 << 20) + 1), 'at most'), (b'{}', 'format')])
+@pytest.mark.parametrize(
+    'content, reason',
+    [
+        (b'', 'JSON'),
+        (b'{', 'JSON'),
+        (b'[]', 'object'),
+        (b'null', 'object'),
+        (b'\xff\xfe', 'JSON'),
+        (b'[' * 100000, 'JSON'),
+        (b' ' * ((1 << 20) + 1), 'at most'),
+        (b'{}', 'format'),
+    ],
+)
 def test_refused_when_the_manifest_is_no_manifest(bundle, content, reason):
     (bundle / 'manifest.json').write_bytes(content)
     with pytest.raises(BadModel, match=reason):
@@ -252,8 +360,9 @@ def test_refused_when_the_model_has_another_length(bundle, change):
         ModelBundle.open(bundle)
 
 
-@pytest.mark.parametrize('ir_version, opset, reason', [
-    (7, 14, 'opset'), (7, 18, 'opset'), (8, 13, 'IR version'), (10, 21, 'opset')])
+@pytest.mark.parametrize(
+    'ir_version, opset, reason', [(7, 14, 'opset'), (7, 18, 'opset'), (8, 13, 'IR version'), (10, 21, 'opset')]
+)
 @pytest.mark.parametrize('honest', [True, False])
 def test_refused_when_the_file_is_too_new_for_robots(bundle, ir_version, opset, reason, honest):
     content = model(ir_version, opset)
@@ -266,47 +375,72 @@ def test_refused_when_the_file_is_too_new_for_robots(bundle, ir_version, opset, 
         ModelBundle.open(bundle)
 
 
-@pytest.mark.parametrize('dotted, value, reason', [
-    ('model.opset', 14, 'opset'), ('model.opset', 11, 'opset'), ('model.ir_version', 8, 'IR'),
-    ('model.ir_version', 4, 'IR')])
+@pytest.mark.parametrize(
+    'dotted, value, reason',
+    [
+        ('model.opset', 14, 'opset'),
+        ('model.opset', 11, 'opset'),
+        ('model.ir_version', 8, 'IR'),
+        ('model.ir_version', 4, 'IR'),
+    ],
+)
 def test_refused_when_the_manifest_says_other_versions_than_the_file(bundle, dotted, value, reason):
     rewrite(bundle, assign(dotted, value))
     with pytest.raises(BadModel, match=reason):
         ModelBundle.open(bundle)
 
 
-@pytest.mark.parametrize('content, reason', [
-    (b'', 'empty'), (b'hello, this is no model', 'do not read'), (b'\x08', 'inside a number'),
-    (b'\x08' + b'\xff' * 11, 'ten bytes'), (b'\x0a\x07', 'runs past'), (b'\x0b', 'wire type'),
-    (b'\x08\x07', 'one graph'), (model() + model(), 'one graph'), (b'\x0a\x00', 'a number belongs'),
-    (model(domain=b'com.microsoft'), 'com.microsoft'), (model(graph=b'\x2a\x02\x6a\x00'), 'external data'),
-    (b'\x42\x02\x08\x01' + model(), 'bytes belong')])
+@pytest.mark.parametrize(
+    'content, reason',
+    [
+        (b'', 'empty'),
+        (b'hello, this is no model', 'do not read'),
+        (b'\x08', 'inside a number'),
+        (b'\x08' + b'\xff' * 11, 'ten bytes'),
+        (b'\x0a\x07', 'runs past'),
+        (b'\x0b', 'wire type'),
+        (b'\x08\x07', 'one graph'),
+        (model() + model(), 'one graph'),
+        (b'\x0a\x00', 'bytes instead of a number'),
+        (model(domain=b'com.microsoft'), 'com.microsoft'),
+        (model(graph=b'\x2a\x02\x6a\x00'), 'external data'),
+        (b'\x42\x02\x08\x01' + model(), 'a number instead of bytes'),
+    ],
+)
 def test_refused_when_the_file_is_no_whole_onnx_model(content, reason):
     with pytest.raises(BadModel, match=reason):
         read_versions(content)
 
 
-@pytest.mark.parametrize('graph', [
-    inside(5, EXTERNAL), inside(5, b'\x70\x01'), inside(5, inside(13, b'')), CONSTANT,
-    inside(1, inside(5, inside(10, EXTERNAL))),
-    inside(1, inside(5, inside(6, inside(5, EXTERNAL)))), inside(1, inside(5, inside(6, CONSTANT))),
-    inside(1, inside(5, inside(11, b'') + inside(11, inside(1, inside(5, inside(6, CONSTANT)))))),
-    inside(15, inside(1, EXTERNAL)), inside(15, inside(2, EXTERNAL)),
-    inside(1, inside(5, inside(22, inside(1, EXTERNAL)))), inside(1, inside(5, inside(23, inside(2, EXTERNAL)))),
-], ids=['initializer', 'location alone', 'entry alone', 'attribute', 'list of tensors', 'subgraph', 'constant in a '
-        'subgraph', 'in a list of graphs', 'sparse values', 'sparse indices', 'sparse attribute', 'list of sparse'])
-def test_refused_when_a_tensor_lies_in_another_file_wherever_it_stands(graph):
-    with pytest.raises(BadModel, match='external data'):
-        read_versions(model(graph=graph))
+#: Where a tensor may stand -> what goes into the graph, what beside it.
+EXTERNAL_TENSORS = {
+    'initializer': (inside(5, EXTERNAL), b''),
+    'location alone': (inside(5, b'\x70\x01'), b''),
+    'entry alone': (inside(5, inside(13, b'')), b''),
+    'attribute': (CONSTANT, b''),
+    'list of tensors': (inside(1, inside(5, inside(10, EXTERNAL))), b''),
+    'subgraph': (inside(1, inside(5, inside(6, inside(5, EXTERNAL)))), b''),
+    'constant in a subgraph': (inside(1, inside(5, inside(6, CONSTANT))), b''),
+    'in a list of graphs': (
+        inside(1, inside(5, inside(11, b'') + inside(11, inside(1, inside(5, inside(6, CONSTANT)))))),
+        b'',
+    ),
+    'sparse values': (inside(15, inside(1, EXTERNAL)), b''),
+    'sparse indices': (inside(15, inside(2, EXTERNAL)), b''),
+    'sparse attribute': (inside(1, inside(5, inside(22, inside(1, EXTERNAL)))), b''),
+    'list of sparse': (inside(1, inside(5, inside(23, inside(2, EXTERNAL)))), b''),
+    'function': (b'\x0a\x00', inside(25, inside(7, inside(5, inside(5, EXTERNAL))))),
+    "function's attribute": (b'\x0a\x00', inside(25, inside(11, inside(5, EXTERNAL)))),
+    'training initialization': (b'\x0a\x00', inside(20, inside(1, inside(5, EXTERNAL)))),
+    'training algorithm': (b'\x0a\x00', inside(20, inside(2, CONSTANT))),
+}
 
 
-@pytest.mark.parametrize('besides', [
-    inside(25, inside(7, inside(5, inside(5, EXTERNAL)))), inside(25, inside(11, inside(5, EXTERNAL))),
-    inside(20, inside(1, inside(5, EXTERNAL))), inside(20, inside(2, CONSTANT))],
-    ids=['function', "function's attribute", 'training initialization', 'training algorithm'])
-def test_refused_when_a_tensor_beside_the_graph_lies_in_another_file(besides):
+@pytest.mark.parametrize('where', sorted(EXTERNAL_TENSORS))
+def test_refused_when_a_tensor_lies_in_another_file_wherever_it_stands(where):
+    graph, besides = EXTERNAL_TENSORS[where]
     with pytest.raises(BadModel, match='external data'):
-        read_versions(model(besides=besides))
+        read_versions(model(graph=graph, besides=besides))
 
 
 def test_taken_when_every_tensor_lies_inside():
@@ -352,8 +486,11 @@ def test_opens_when_every_file_is_a_link_into_one_folder(bundle, tmp_path):
 
 
 def test_former_bundle_stays_when_the_new_one_would_be_refused(bundle):
-    for bad in ({'model_bytes': model(opset=14)}, {'extra_files': {'../LICENSE': b''}},
-                {'extra_files': {'model.onnx': b''}}):
+    for bad in (
+        {'model_bytes': model(opset=14)},
+        {'extra_files': {'../LICENSE': b''}},
+        {'extra_files': {'model.onnx': b''}},
+    ):
         arguments = dict({'manifest': ESR, 'model_bytes': model()}, **bad)
         with pytest.raises(BadModel):
             write_bundle(bundle, **arguments)
@@ -361,7 +498,7 @@ def test_former_bundle_stays_when_the_new_one_would_be_refused(bundle):
         assert os.listdir(str(bundle.parent)) == ['esr_test']
 
 
-def test_former_bundle_is_replaced_as_a_whole_when_written_again(bundle):
+def test_former_bundle_is_replaced_when_written_again(bundle):
     newer = copy.deepcopy(ESR)
     newer['version'] = '0.2.0'
     write_bundle(bundle, newer, model(opset=12))
@@ -377,7 +514,7 @@ def test_embedded_bundle_is_found_when_installed_in_a_prefix(bundle, tmp_path, m
     (bundle.parent / 'esr_test').rename(share / 'esr_test')
     code = prefix / 'lib' / 'python3' / 'site-packages' / 'facial_emotion_ros' / 'installed_files.py'
     for file, ament in ((str(code), ''), (str(tmp_path / 'elsewhere' / 'installed_files.py'), f'/nowhere:{prefix}')):
-        monkeypatch.setattr(installed_files, '__file__', file)
+        monkeypatch.setattr(resources, '__file__', file)
         monkeypatch.setenv('AMENT_PREFIX_PATH', ament)
         assert embedded_bundle('esr_test') == str(share / 'esr_test')
         assert resolve_bundle('esr_test') == str(share / 'esr_test')

@@ -6,40 +6,40 @@ import pytest
 
 torch = pytest.importorskip('torch', reason='torch is not installed: it is needed for training only')
 
-from facial_emotion_ros.errors import BadParameter  # noqa: E402
-from facial_emotion_ros.learning.network import ESR, MIN_SIZE_PX  # noqa: E402
+from tiny_training import measured, published_channels, quick_trainings  # noqa: E402, F401
+
+from facial_emotion_ros.core.errors import BadParameter  # noqa: E402
+from facial_emotion_ros.training.model.network import ESR, MIN_SIZE_PX  # noqa: E402
 
 
-def used(branches, diversified, size_px=64):
-    """Return a network in evaluation mode, its running statistics no longer those of a new one."""
+@pytest.fixture(scope='module', autouse=True)
+def seed():
+    """Begin with the same weights each time."""
     torch.manual_seed(0)
-    network = ESR(branches, diversified).train()
-    norms = [module for module in network.modules() if isinstance(module, torch.nn.BatchNorm2d)]
-    momenta = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.momentum = None  # the mean of all batches, not a moving one
-    with torch.no_grad():
-        network(torch.rand(8, 3, size_px, size_px))
-    for norm, momentum in zip(norms, momenta):
-        norm.momentum = momentum
-    return network.eval()
 
 
 @pytest.fixture(scope='module')
 def network():
     """Return a small ensemble in evaluation mode."""
-    return used(3, False, 96)
+    return measured(ESR(3), 96)
 
 
 @pytest.fixture(scope='module', params=[False, True], ids=['ESR', 'ESR*'])
 def small(request):
     """Return an ensemble of two for crops of 64 px, plain and diversified."""
-    return used(2, request.param)
+    return measured(ESR(2, request.param))
 
 
-@pytest.mark.parametrize('branches, diversified, parameters', [
-    (9, False, 20_349_546), (15, False, 33_666_054), (9, True, 20_832_494), (15, True, 34_465_946),
-])
+@pytest.mark.parametrize(
+    'branches, diversified, parameters',
+    [
+        (9, False, 20_349_546),
+        (15, False, 33_666_054),
+        (9, True, 20_832_494),
+        (15, True, 34_465_946),
+    ],
+)
+@pytest.mark.usefixtures('published_channels')
 def test_the_number_of_parameters_is_the_published_one(branches, diversified, parameters):
     with torch.device('meta'):
         network = ESR(branches, diversified)
@@ -62,9 +62,15 @@ def test_names_are_those_of_the_published_code(diversified):
     assert all(name.startswith(('base.', 'convolutional_branches.')) for name in names)
     if diversified:
         assert {name.split('.', 1)[1] for name in branch if name.startswith('cbam3.')} == {
-            'ChannelGate.mlp.1.weight', 'ChannelGate.mlp.1.bias', 'ChannelGate.mlp.3.weight', 'ChannelGate.mlp.3.bias',
-            'SpatialGate.spatial.conv.weight', 'SpatialGate.spatial.bn.weight', 'SpatialGate.spatial.bn.bias',
-            'SpatialGate.spatial.bn.running_mean', 'SpatialGate.spatial.bn.running_var',
+            'ChannelGate.mlp.1.weight',
+            'ChannelGate.mlp.1.bias',
+            'ChannelGate.mlp.3.weight',
+            'ChannelGate.mlp.3.bias',
+            'SpatialGate.spatial.conv.weight',
+            'SpatialGate.spatial.bn.weight',
+            'SpatialGate.spatial.bn.bias',
+            'SpatialGate.spatial.bn.running_mean',
+            'SpatialGate.spatial.bn.running_var',
             'SpatialGate.spatial.bn.num_batches_tracked',
         }
 
@@ -117,12 +123,13 @@ def test_the_least_size_leaves_something_to_convolve_and_one_pixel_less_does_not
 
 
 @pytest.mark.parametrize('count', [0, 1, 3])
+@pytest.mark.usefixtures('published_channels')
 def test_attention_of_each_branch_comes_with_the_same_answers_when_it_is_asked_for(count):
-    network = used(2, True)
+    network = measured(ESR(2, True))
     crops = torch.rand(count, 3, 64, 64)
     with torch.inference_mode():
         logits, affect = network(crops)
-        *outputs, attention = network.forward_with_attention(crops)
+        *outputs, attention = network(crops, with_attention=True)
     assert torch.equal(outputs[0], logits) and torch.equal(outputs[1], affect)
     assert tuple(attention.channel.shape) == (count, 2, 512) and tuple(attention.spatial.shape) == (count, 2, 2, 2)
     for each in attention:
@@ -131,7 +138,7 @@ def test_attention_of_each_branch_comes_with_the_same_answers_when_it_is_asked_f
 
 def test_attention_is_refused_when_the_network_has_none(network):
     with pytest.raises(BadParameter, match='diversified=True'):
-        network.forward_with_attention(torch.rand(1, 3, 96, 96))
+        network(torch.rand(1, 3, 96, 96), with_attention=True)
 
 
 def gradients(network, base_gradient):

@@ -1,5 +1,7 @@
 """The robot's modules on the oldest Pythons that robots have: their unit tests run there, with the oldest packages."""
+
 import fcntl
+import functools
 import hashlib
 import os
 import shutil
@@ -13,7 +15,50 @@ from test_guards import PACKAGE, ROBOT_FILES, ROOT, ROS_PACKAGES, imports_of
 FORMAT = 1
 
 #: Unit tests that together go through the whole pipeline and every package that it needs; of Python 3.8 in every run.
-WHOLE_PRODUCT = ('pipeline', 'embedded_models', 'face_detector', 'esr_engine', 'model_bundle', 'image')
+WHOLE_PRODUCT = ('emotion_pipeline', 'image_decoding')
+
+#: Words in the names of files and tests that take long and show the same on any Python, or what the tests of the
+#: pipeline show too: on the old ones with --long alone.
+LONG_TESTS = (
+    'test_backend_autotune',
+    'test_esr',
+    'a_closed_guard',
+    'a_gpu_gives_nan',
+    'are_padded_to_one_batch',
+    'estimates_are_calibrated',
+    'flips_less_than',
+    'leave_a_gpu',
+    'no_processor_is_kept_busy',
+    'outputs_are_refused',
+    'sadness_that_lasts',
+    'sample_is_a_stream',
+    'the_process_goes_on',
+    'weights_are_in_memory',
+    'within_600_ms',
+)
+
+#: Tests of networks and of whole pictures: in the short form each runs with the first of its parameters.
+ONCE = (
+    'crop_estimation',
+    'emotion_pipeline',
+    'execution_providers',
+    'face_detector',
+    'face_stream',
+    'model_bundle',
+    'quality_gate',
+    'truncated_jpeg',
+    'visualization',
+)
+FIRST_PARAMETERS = """
+def pytest_collection_modifyitems(config, items):
+    seen, kept = set(), []
+    for item in items:
+        name = item.nodeid.split('[')[0]
+        if name not in seen or item.module.__name__[len('test_'):] not in %r:
+            kept.append(item)
+        seen.add(name)
+    items[:] = kept
+"""
 
 PROBE = 'import sys; print("%d.%d" % sys.version_info[:2], sys.executable)'
 
@@ -21,16 +66,25 @@ PROBE = 'import sys; print("%d.%d" % sys.version_info[:2], sys.executable)'
 def bare_environment():
     """Copy the environment without what a ROS shell, coverage and other Pythons leave in it."""
     dropped = ('LD_LIBRARY_PATH', 'PYTHONPATH', 'PYTHONHOME', 'VIRTUAL_ENV', '_ROS_WHEELS_BOOTSTRAP_COMPLETE')
-    return {name: value for name, value in os.environ.items()
-            if name not in dropped and not name.startswith(('COVERAGE_', 'COV_CORE_', 'PYTEST_'))}
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name not in dropped and not name.startswith(('COVERAGE_', 'COV_CORE_', 'PYTEST_'))
+    }
 
 
 def answer(*command, **variables):
     """Run a command; give what it printed, '' when it failed."""
     try:
-        return subprocess.run(command, env=dict(bare_environment(), **variables), stdout=subprocess.PIPE,
-                              stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, timeout=60,
-                              universal_newlines=True).stdout
+        return subprocess.run(
+            command,
+            env=dict(bare_environment(), **variables),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL,
+            timeout=60,
+            universal_newlines=True,
+        ).stdout
     except (OSError, subprocess.SubprocessError):
         return ''
 
@@ -77,40 +131,50 @@ def make_environment(python, version):
         with open(first_lock, 'w') as file:
             file.write(first + '\n')
         # pip first: the one that comes with Python 3.6 does not know today's wheels.
-        for command in ([python, '-m', 'venv', folder],
-                        [bin_python, '-m', 'pip', 'install', '--require-hashes', '--no-deps', '-r', first_lock],
-                        [bin_python, '-m', 'pip', 'install', '--require-hashes', '--no-deps', '-r', lock_path]):
-            ran = subprocess.run(command, env=bare_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                 stderr=subprocess.STDOUT, universal_newlines=True)
+        for command in (
+            [python, '-m', 'venv', folder],
+            [bin_python, '-m', 'pip', 'install', '--require-hashes', '--no-deps', '-r', first_lock],
+            [bin_python, '-m', 'pip', 'install', '--require-hashes', '--no-deps', '-r', lock_path],
+        ):
+            ran = subprocess.run(
+                command,
+                env=bare_environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                universal_newlines=True,
+            )
             if ran.returncode:
-                pytest.skip('Python %s is here, but its packages cannot be installed: %s'
-                            % (version, ran.stdout.strip().splitlines()[-1]))
+                pytest.skip(
+                    'Python %s is here, but its packages cannot be installed: %s'
+                    % (version, ran.stdout.strip().splitlines()[-1])
+                )
         with open(stamp, 'w'):
             pass
     return bin_python
 
 
-def needs_ros(path, seen=()):
-    """Tell whether a module imports ROS, itself or through others of the package."""
+@functools.lru_cache(maxsize=None)
+def needs_ros(path):
+    """Return whether a module imports ROS, itself or through others of the package: no import leads in a circle."""
     for each in imports_of(path):
-        if each.module.split('.')[0] in ROS_PACKAGES:
-            return True
         inner = each.module.replace('.', os.sep) + '.py'
-        if inner in ROBOT_FILES and inner not in seen and needs_ros(inner, tuple(seen) + (path,)):
+        if each.module.split('.')[0] in ROS_PACKAGES or (inner in ROBOT_FILES and needs_ros(inner)):
             return True
     return False
 
 
 def robot_test_files():
     """List the unit tests of the robot's modules, those apart that need ROS."""
-    wanted = [os.path.join('test', 'unit', 'test_' + os.path.basename(path)) for path in ROBOT_FILES
-              if not needs_ros(path)]
+    wanted = [
+        os.path.join('test', 'unit', 'test_' + os.path.basename(path)) for path in ROBOT_FILES if not needs_ros(path)
+    ] + [os.path.join('test', 'unit', 'test_public_names.py')]  # of __init__.py
     return sorted(path for path in set(wanted) if os.path.exists(os.path.join(ROOT, path)))
 
 
 def test_the_floor_covers_the_pipeline_when_its_tests_are_listed():
     names = {os.path.basename(path) for path in robot_test_files()}
-    assert {'test_pipeline.py', 'test_face_crop.py', 'test_model_bundle.py', 'test_metrics.py'} <= names
+    assert {'test_emotion_pipeline.py', 'test_face_crops.py', 'test_model_bundle.py', 'test_metrics.py'} <= names
 
 
 @pytest.mark.timeout(1200)
@@ -121,14 +185,28 @@ def test_unit_tests_of_the_robot_modules_pass_when_they_run_on_an_old_python(ver
         pytest.skip('no Python %s on this machine that runs' % version)
     python = make_environment(python, version)
     settings = tmp_path / 'pytest.ini'
-    settings.write_text('[pytest]\naddopts = -ra -p no:cacheprovider\nmarkers =\n    timeout: of another plug-in\n')
-    environment = dict(bare_environment(), PYTHONPATH=ROOT, PYTHONDONTWRITEBYTECODE='1')
+    settings.write_text(
+        '[pytest]\naddopts = -ra -p no:cacheprovider -p first_parameters\nmarkers =\n    timeout: of another plug-in\n'
+    )
+    (tmp_path / 'first_parameters.py').write_text(FIRST_PARAMETERS % ([] if long_form else ONCE,))
+    places = os.pathsep.join([ROOT, str(tmp_path)])
+    environment = dict(bare_environment(), PYTHONPATH=places, PYTHONDONTWRITEBYTECODE='1')
     # Both have the same numpy, ONNX Runtime and OpenCV; what 3.8 alone can show is another build of these.
-    files = robot_test_files() if version == '3.6' or long_form else [
-        os.path.join('test', 'unit', 'test_%s.py' % name) for name in WHOLE_PRODUCT]
-    ran = subprocess.run([python, '-m', 'pytest', '-q', '-c', str(settings), '--rootdir', ROOT] + files,
-                         cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                         stderr=subprocess.STDOUT, universal_newlines=True)
+    files = (
+        robot_test_files()
+        if version == '3.6' or long_form
+        else [os.path.join('test', 'unit', 'test_%s.py' % name) for name in WHOLE_PRODUCT]
+    )
+    chosen = [] if long_form else ['-k', 'not (%s)' % ' or '.join(LONG_TESTS)]
+    ran = subprocess.run(
+        [python, '-m', 'pytest', '-q', '-c', str(settings), '--rootdir', ROOT] + chosen + files,
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        universal_newlines=True,
+    )
     lines = ran.stdout.strip().splitlines()
     assert ran.returncode == 0, '\n'.join(lines[-80:])
     sys.stderr.write('Python %s: %s\n' % (version, lines[-1]))

@@ -2,7 +2,9 @@
 
 More of them have their tests where the part is: the determinant without a diagonal in test_diversity.py, rows and
 columns of the face box exchanged in test_affectnet.py, interrupted downloads that count as done in test_download.py,
-code in pickled weights in test_learner.py, the last face alone in the node's tests.
+code in pickled weights, faces that are no numbers, Images that are cut to zero or read red first, and exports for one
+number of faces in test_learner.py, a "fixed" backbone whose statistics drift in test_learner_fit.py, the last face
+alone in the node's tests.
 """
 
 import copy
@@ -15,20 +17,19 @@ torch = pytest.importorskip('torch', reason='torch is not installed: it is neede
 pytest.importorskip('onnx', reason='onnx is not installed: it is needed for export only')
 
 from prepared_affectnet import prepare  # noqa: E402
-from tiny_training import Labelled, one_hot  # noqa: E402
+from tiny_training import Labelled, one_hot, quick_trainings, write_published  # noqa: E402, F401
 
-from facial_emotion_ros.emotions import EMOTIONS  # noqa: E402
-from facial_emotion_ros.errors import BadImage  # noqa: E402
-from facial_emotion_ros.face_crop import CropGeometry  # noqa: E402
-from facial_emotion_ros.learning import FacialEmotionLearner, Image  # noqa: E402
-from facial_emotion_ros.learning.curves import read_rows  # noqa: E402
-from facial_emotion_ros.learning.draws import Draws  # noqa: E402
-from facial_emotion_ros.learning.opendr_fit import categorical_recipe  # noqa: E402
-from facial_emotion_ros.learning.phases import learning_rate, stages_of  # noqa: E402
-from facial_emotion_ros.learning.published import read_published, write_published  # noqa: E402
-from facial_emotion_ros.learning.saved_network import Reading  # noqa: E402
+from facial_emotion_ros.core.emotions import EMOTIONS  # noqa: E402
+from facial_emotion_ros.perception.face_crops import CropGeometry  # noqa: E402
+from facial_emotion_ros.training import FacialEmotionLearner  # noqa: E402
+from facial_emotion_ros.training.loop.batch_sampler import BatchSampler  # noqa: E402
+from facial_emotion_ros.training.loop.curves import read_rows  # noqa: E402
+from facial_emotion_ros.training.loop.phases import learning_rate, stages_of  # noqa: E402
+from facial_emotion_ros.training.loop.saved_network import InputSpec  # noqa: E402
+from facial_emotion_ros.training.model.author_checkpoints import read_published  # noqa: E402
+from facial_emotion_ros.training.opendr.fit import categorical_recipe  # noqa: E402
 
-SMALL = Reading(CropGeometry(size_px=56, color='bgr'))
+SMALL = InputSpec(CropGeometry(size_px=56, color='bgr'))
 FACE = torch.rand(3, 56, 56, generator=torch.Generator().manual_seed(0))
 
 
@@ -51,8 +52,18 @@ def sure_of(emotion, logit=20.0):
 
 def trains_on(faces, folder, **settings):
     """Return a learner that trains on a few faces in seconds."""
-    settings = dict({'device': 'cpu', 'batch_size': 4, 'lr': 0.02, 'ensemble_size': 1, 'categorical_train': True,
-                     'max_training_epoch': 1, 'dimensional_finetune': False}, **settings)
+    settings = dict(
+        {
+            'device': 'cpu',
+            'batch_size': 4,
+            'lr': 0.02,
+            'ensemble_size': 1,
+            'categorical_train': True,
+            'max_training_epoch': 1,
+            'dimensional_finetune': False,
+        },
+        **settings,
+    )
     learner = FacialEmotionLearner(base_path_experiment=str(folder), temp_path=str(folder / 'temp'), **settings)
     learner.size_px = 56
     learner.faces = faces
@@ -117,14 +128,6 @@ def test_a_loaded_onnx_file_is_what_infers(tmp_path):
     assert other.infer(FACE)[0][0].description == 'Anger'
 
 
-def test_the_optimized_network_takes_any_number_of_faces(tmp_path):
-    """OpenDR exports for batch_size faces, and no other number."""
-    learner = with_branches_that_say(sure_of('sad'), temp_path=str(tmp_path / 'deep' / 'temp'), batch_size=32)
-    learner.optimize()  # into a folder that does not exist: OpenDR makes another one than it writes to
-    for count in (1, 3):
-        assert len(learner.infer(FACE[None].repeat(count, 1, 1, 1))[0]) == count
-
-
 def test_a_face_alone_gives_what_it_gives_among_others_whatever_mode_the_network_is_in():
     """The authors' eval() never reaches their branches, which lie in a plain list."""
     torch.manual_seed(0)
@@ -158,31 +161,6 @@ def test_nothing_has_to_be_made_before_loading_and_no_branch_stays_random(tmp_pa
     assert learner.model.get_ensemble_size() == 1
 
 
-def test_an_image_of_floats_is_not_cut_to_zero():
-    """OpenDR's Image makes uint8 of them: a face in [0, 1] becomes black."""
-    learner = FacialEmotionLearner(device='cpu')
-    learner.init_model(1)
-    learner.reading = SMALL
-    torch.testing.assert_close(learner.infer([Image(FACE)])[1], learner.infer(FACE)[1])
-    assert Image(FACE).data.max() > 0.5
-
-
-def test_an_image_and_its_pixels_give_the_same():
-    """OpenDR feeds Images red first and from 0 to 255 to a network that wants them blue first and from 0 to 1."""
-    picture = np.random.default_rng(0).integers(0, 256, (56, 56, 3)).astype(np.uint8)
-    learner = FacialEmotionLearner(device='cpu')
-    learner.init_model(1)
-    learner.reading = SMALL
-    expected = learner.infer(torch.from_numpy(picture.transpose(2, 0, 1).astype(np.float32) / 255))
-    for form in (Image(picture), [Image(picture)], picture):  # OpenDR takes no lone Image at all
-        torch.testing.assert_close(learner.infer(form)[1], expected[1], atol=1e-5, rtol=1e-5)
-
-
-def test_a_face_that_is_no_number_is_not_neutral():
-    with pytest.raises(BadImage, match='NaN'):
-        with_branches_that_say(sure_of('sad')).infer(torch.full((3, 56, 56), float('nan')))
-
-
 def test_valence_and_arousal_lie_in_their_range():
     """OpenDR returns a linear layer's output as it is."""
     learner = with_branches_that_say(sure_of('happy', 100.0))
@@ -212,21 +190,6 @@ def test_the_last_epoch_is_judged_and_the_best_weights_are_the_learner_s(faces, 
     assert all(torch.equal(tensor, saved[name]) for name, tensor in learner.model.state_dict().items())
 
 
-def test_a_fixed_backbone_stays_fixed(faces, tmp_path):
-    """OpenDR's fine-tuning runs in training mode: batch norm's statistics of the "fixed" backbone drift."""
-    learner = trains_on(faces, tmp_path, categorical_train=False, dimensional_finetune=True)
-    source = FacialEmotionLearner(device='cpu')
-    source.init_model(1)
-    write_published(tmp_path / 'start', source.model.state_dict())
-    learner.load(1, tmp_path / 'start')
-    learner.reading = SMALL
-    before = {name: tensor.clone() for name, tensor in learner.model.state_dict().items()}
-    learner.fit(False, faces, faces)
-    drifted = [name for name, tensor in learner.model.state_dict().items()
-               if not torch.equal(tensor, before[name]) and '.fc_dimensional.' not in name]
-    assert drifted == []
-
-
 def test_a_training_saves_its_weights_when_the_network_was_optimized_before(faces, tmp_path):
     """OpenDR's fit() then saves the old ONNX file in place of each of the new weights."""
     learner = trains_on(faces, tmp_path)
@@ -244,7 +207,7 @@ def test_each_branch_sees_other_faces(faces):
     recipe = categorical_recipe(learner, many)
     drawn = []
     for place, stage in enumerate(stages_of(recipe)):
-        draws = Draws(many, stage, SMALL.geometry, recipe.seed, place)
+        draws = BatchSampler(many, stage, SMALL.geometry, recipe.seed, place)
         drawn.append(set(np.concatenate([draws.rows_of(step) for step in range(draws.steps_per_epoch)]).tolist()))
         assert 4900 <= len(drawn[-1]) <= 5000
     assert len(drawn[0] | drawn[1]) > 5500
@@ -265,13 +228,6 @@ def test_figures_do_not_depend_on_the_mode_or_on_the_size_of_batches(tmp_path, m
         losses.append(learner.eval()['running_emotion_loss'])
     assert losses[0] == losses[1]
     assert all(torch.equal(tensor, before[name]) for name, tensor in learner.model.state_dict().items())
-
-
-def test_an_esr_star_is_made_and_infers():
-    learner = FacialEmotionLearner(device='cpu', diversify=True)
-    learner.init_model(1)
-    learner.reading = SMALL
-    assert learner.model.diversified and len(learner.infer(FACE)[0]) == 1
 
 
 def test_learners_do_not_share_their_lists():

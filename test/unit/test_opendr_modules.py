@@ -6,8 +6,9 @@ import pytest
 
 torch = pytest.importorskip('torch', reason='torch is not installed: it is needed for training only')
 
-from facial_emotion_ros.errors import BadImage, BadParameter  # noqa: E402
-from facial_emotion_ros.learning import ESR, image_processing  # noqa: E402
+from facial_emotion_ros.core.errors import BadImage, BadParameter  # noqa: E402
+from facial_emotion_ros.training import ESR  # noqa: E402
+from facial_emotion_ros.training.opendr import image_processing  # noqa: E402
 
 
 @pytest.fixture
@@ -65,10 +66,21 @@ def test_a_picture_is_written_read_and_converted(tmp_path):
 
 def test_curves_are_drawn_into_a_file(tmp_path):
     pytest.importorskip('matplotlib', reason='matplotlib is not installed: it is needed for plots only')
-    from facial_emotion_ros.learning import plotting
+    from facial_emotion_ros.training.opendr import plotting
+
     curves = [[range(3), [1, 2, 3]], [range(3), [3, 2, 1]]]
-    plotting.plot(curves, 'Loss', ['a', 'b'], 'Epoch', 'Loss', str(tmp_path), 'Loss_Branch_1', limits_axis_y=(0, 4, 1),
-                  upper_lower_data=[([2, 3, 4], [0, 1, 2]), ([4, 3, 2], [2, 1, 0])], verbose=False)
+    plotting.plot(
+        curves,
+        'Loss',
+        ['a', 'b'],
+        'Epoch',
+        'Loss',
+        str(tmp_path),
+        'Loss_Branch_1',
+        limits_axis_y=(0, 4, 1),
+        upper_lower_data=[([2, 3, 4], [0, 1, 2]), ([4, 3, 2], [2, 1, 0])],
+        verbose=False,
+    )
     assert b'</svg>' in (tmp_path / 'Loss_Branch_1').read_bytes()
     plotting.plot(curves, file_path=str(tmp_path), file_name='loss.png', verbose=False)
     assert cv2.imread(str(tmp_path / 'loss.png')) is not None

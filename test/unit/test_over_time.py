@@ -9,23 +9,33 @@ import pytest
 
 pytest.importorskip('torch', reason='torch is not installed: it is needed for training and evaluation only')
 
-from facial_emotion_ros.commands import evaluate_over_time  # noqa: E402
-from facial_emotion_ros.emotions import EMOTIONS  # noqa: E402
-from facial_emotion_ros.evaluation import cadence_figures, doubt_figures, occlusion_fit, tracking_figures  # noqa: E402
-from facial_emotion_ros.evaluation.occluders import HELD_OUT_SHAPES  # noqa: E402
-from facial_emotion_ros.evaluation.scenes import LabelledFace  # noqa: E402
-from facial_emotion_ros.face_detector import open_detector  # noqa: E402
-from facial_emotion_ros.face_tracker import FaceTracker  # noqa: E402
-from facial_emotion_ros.model_bundle import ModelBundle, embedded_bundle  # noqa: E402
-from facial_emotion_ros.occlusion import FEATURES, WEIGHTS  # noqa: E402
-from facial_emotion_ros.pipeline import EmotionPipeline  # noqa: E402
+from in_process import models_opened_once  # noqa: E402
+
+from facial_emotion_ros.cli import evaluate_over_time  # noqa: E402
+from facial_emotion_ros.core.emotions import EMOTIONS  # noqa: E402
+from facial_emotion_ros.evaluation import tracking_metrics
+from facial_emotion_ros.evaluation.camera import detection_interval, occlusion_fit, rejection_metrics, resting_bias
+from facial_emotion_ros.evaluation.camera.occluders import HELD_OUT_SHAPES  # noqa: E402
+from facial_emotion_ros.evaluation.camera.scenes import LabelledFace  # noqa: E402
+from facial_emotion_ros.inference.model_bundle import ModelBundle, embedded_bundle  # noqa: E402
+from facial_emotion_ros.perception.face_detector import FaceDetector  # noqa: E402
+from facial_emotion_ros.perception.face_tracker import FaceTracker  # noqa: E402
+from facial_emotion_ros.perception.occlusion import FEATURES, WEIGHTS  # noqa: E402
+from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline  # noqa: E402
 
 SAMPLES = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), 'samples')
 
 
+@pytest.fixture(scope='module', autouse=True)
+def models():
+    """Open each model once."""
+    with models_opened_once():
+        yield
+
+
 def test_faces_that_do_not_cross_keep_their_ids():
-    for walk in (tracking_figures.Walk(3, 15, 0.8, False), tracking_figures.Walk(1, 10, 2.0, False)):
-        switches, named = tracking_figures.count_switches(walk, seeds=2, length_s=20.0)
+    for walk in (tracking_metrics.Walk(3, 15, 0.8, False), tracking_metrics.Walk(1, 10, 2.0, False)):
+        switches, named = tracking_metrics.count_switches(walk, seeds=2, length_s=20.0)
         assert switches == 0 and named > 0.9 * 2 * 20 * walk.faces * walk.rate_hz * 0.9
 
 
@@ -35,34 +45,52 @@ def test_switches_are_counted_when_a_tracker_forgets():
             self.clear()
             return super().update(*arguments)
 
-    walk = tracking_figures.Walk(2, 10, 0.8, False)
-    switches, named = tracking_figures.count_switches(walk, seeds=1, length_s=3.0, tracker_type=Forgetful)
+    walk = tracking_metrics.Walk(2, 10, 0.8, False)
+    switches, named = tracking_metrics.count_switches(walk, seeds=1, length_s=3.0, tracker_type=Forgetful)
     assert switches == named - 2 > 20
 
 
-def test_spoiled_faces_are_unknown_and_clear_ones_are_not():
-    image = cv2.imread(os.path.join(SAMPLES, 'astronaut.jpg'))
-    face = LabelledFace('astronaut', image, EMOTIONS.index('happy'), (224.0, 117.0), 108.0)
-    found = doubt_figures.observe(EmotionPipeline(), [face], spoiled=1)
-    assert [row.doubts for row in found['clear']] == [()] and found['clear'][0].right
-    doubted = {name: rows[0].doubts for name, rows in found.items() if rows}
-    assert doubted['blurred by 6%'] == ('blurred',) and doubted['face of 20 px'] == ('small',)
-    assert doubted['cut by 40% on the left'] == ('cut',) and doubted['blurred by 2% of the face'] == ()
-    for name, doubt in (('5% of the light, noise', 'dark'), ('fog, 10% of the contrast', 'low_contrast'),
-                        ('overexposed 4 times', 'overexposed'), ('mask', 'occluded'), ('scarf', 'occluded')):
-        assert name not in doubted or doubt in doubted[name], name
-    assert {'mask', 'overexposed 4 times'} <= set(doubted)
-    told = doubt_figures.text(found)
+def test_persons_with_a_resting_bias_are_read_rightly_at_rest_when_it_is_corrected():
+    scores = np.full((8, 8), 0.2 / 7)
+    np.fill_diagonal(scores, 0.8)
+    without, corrected = (
+        resting_bias.simulate(scores, np.arange(8), 3.6, constant_s, persons=3) for constant_s in (0.0, 30.0)
+    )
+    assert without.rest < 0.3 < 0.9 < corrected.rest and corrected.expressions > without.expressions - 0.05
+    said = list(resting_bias.lines(scores, np.arange(8), persons=1))
+    assert len(said) == 2 + len(resting_bias.CONSTANTS_S) * len(resting_bias.BIASES) + 7
+    assert said[-1].split() == ['contempt', '100.0%', '0.0%', 'of', '1']
+
+
+def test_degraded_faces_are_unknown_and_clear_ones_are_not():
+    image = cv2.imread(os.path.join(SAMPLES, 'astronaut.jpg'))[:256, 96:352]
+    face = LabelledFace('astronaut', image, EMOTIONS.index('happy'), (128.0, 117.0), 108.0)
+    found = rejection_metrics.observe(EmotionPipeline(long_side_px=256), [face], degraded=1)
+    assert [row.rejection_reasons for row in found['clear']] == [()] and found['clear'][0].right
+    rejected = {name: rows[0].rejection_reasons for name, rows in found.items() if rows}
+    assert rejected['blurred by 6%'] == ('blurred',) and rejected['face of 20 px'] == ('small',)
+    assert rejected['cut by 40% on the left'] == ('cut',) and rejected['blurred by 2% of the face'] == ()
+    for name, reason in (
+        ('5% of the light, noise', 'dark'),
+        ('fog, 10% of the contrast', 'low_contrast'),
+        ('overexposed 4 times', 'overexposed'),
+        ('mask', 'occluded'),
+        ('scarf', 'occluded'),
+    ):
+        assert name not in rejected or reason in rejected[name], name
+    assert {'mask', 'overexposed 4 times'} <= set(rejected)
+    told = rejection_metrics.text(found)
     assert 'clear' in told and 'unknown.min_agreement' in told and 'blurred by 6%' in told
 
 
 def test_the_rule_for_covered_mouths_is_fitted_on_what_was_collected():
     image = cv2.imread(os.path.join(SAMPLES, 'astronaut.jpg'))
     face = LabelledFace('astronaut', image, EMOTIONS.index('happy'), (224.0, 117.0), 108.0)
-    detector = open_detector(ModelBundle.open(embedded_bundle('centerface')))
+    detector = FaceDetector(ModelBundle.open(embedded_bundle('centerface')))
     found = occlusion_fit.collect(detector, [face, face])
     assert {name: rows.shape[1] for name, rows in found.items()} == dict.fromkeys(
-        ('clear', 'varied', 'covered') + HELD_OUT_SHAPES, FEATURES)
+        ('clear', 'varied', 'covered') + HELD_OUT_SHAPES, FEATURES
+    )
     assert len(found['clear']) == 2 < len(found['covered'])
     shares = occlusion_fit.covered_shares(found, WEIGHTS)
     assert shares['clear'] == 0 and shares['covered'] > 0.7 and shares['fingers'] == 1
@@ -70,8 +98,11 @@ def test_the_rule_for_covered_mouths_is_fitted_on_what_was_collected():
 
 def test_a_fitted_rule_tells_kinds_apart_and_comes_back_from_its_text():
     draw = np.random.default_rng(0).normal
-    found = {'clear': draw(0, 1, (600, FEATURES)), 'varied': draw(0, 1, (600, FEATURES)),
-             'covered': draw(0.3, 1, (900, FEATURES))}
+    found = {
+        'clear': draw(0, 1, (600, FEATURES)),
+        'varied': draw(0, 1, (600, FEATURES)),
+        'covered': draw(0.3, 1, (900, FEATURES)),
+    }
     fitted, others = occlusion_fit.halves(found)
     weights = occlusion_fit.fit(fitted)
     shares = occlusion_fit.covered_shares(others, weights)
@@ -83,14 +114,14 @@ def test_a_fitted_rule_tells_kinds_apart_and_comes_back_from_its_text():
 
 def test_it_is_said_when_the_detector_found_no_face():
     blank = LabelledFace('blank', np.zeros((64, 64, 3), np.uint8), 0, (32.0, 32.0), 20.0)
-    found = doubt_figures.observe(EmotionPipeline(), [blank], spoiled=1)
-    assert 'found none of the faces' in doubt_figures.text(found)
+    found = rejection_metrics.observe(EmotionPipeline(), [blank], degraded=1)
+    assert 'found none of the faces' in rejection_metrics.text(found)
 
 
 def test_boxes_between_detections_are_measured_when_faces_move(monkeypatch):
-    monkeypatch.setitem(cadence_figures.STREAMS, 'short', (15, 0.6, 1.0))
-    detector = open_detector(ModelBundle.open(embedded_bundle('centerface')))
-    detection_ms, (row,) = cadence_figures.measure('short', detector, steps=(3,))
+    monkeypatch.setitem(detection_interval.STREAMS, 'short', (15, 0.6, 1.0))
+    detector = FaceDetector(ModelBundle.open(embedded_bundle('centerface')))
+    detection_ms, (row,) = detection_interval.measure('short', detector, steps=(3,))
     assert row['n'] == 3 and row['detections'] == 3 and row['ids'] >= 3
     assert 0.8 < row['mean'] < 1 and row['p5'] < row['mean'] and row['ms'] < detection_ms
 
@@ -104,7 +135,7 @@ def test_the_command_refuses_what_it_cannot_measure(tmp_path, capsys):
 
 
 def test_the_command_prints_a_line_for_each_walk(monkeypatch, capsys):
-    monkeypatch.setattr(tracking_figures, 'count_switches', lambda walk: (walk.faces, 100))
+    monkeypatch.setattr(tracking_metrics, 'count_switches', lambda walk: (walk.faces, 100))
     assert evaluate_over_time.main(['ids']) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 1 + len(tracking_figures.WALKS)
-    assert np.all([walk.faces > 1 for walk in tracking_figures.WALKS])
+    assert len(capsys.readouterr().out.splitlines()) == 1 + len(tracking_metrics.WALKS)
+    assert np.all([walk.faces > 1 for walk in tracking_metrics.WALKS])

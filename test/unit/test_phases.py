@@ -6,10 +6,10 @@ torch = pytest.importorskip('torch', reason='torch is not installed: it is neede
 
 from tiny_training import tiny_recipe  # noqa: E402
 
-from facial_emotion_ros.errors import BadParameter  # noqa: E402
-from facial_emotion_ros.learning.network import ESR  # noqa: E402
-from facial_emotion_ros.learning.phases import choose_parameters, learning_rate, stages_of  # noqa: E402
-from facial_emotion_ros.learning.recipe import Phase  # noqa: E402
+from facial_emotion_ros.core.errors import BadParameter  # noqa: E402
+from facial_emotion_ros.training.loop.phases import choose_parameters, learning_rate, stages_of  # noqa: E402
+from facial_emotion_ros.training.loop.recipe import Phase  # noqa: E402
+from facial_emotion_ros.training.model.network import ESR  # noqa: E402
 
 
 def test_the_learning_rate_is_what_the_recipe_says_when_200_batches_are_done():
@@ -36,11 +36,16 @@ def test_a_short_stage_ends_at_a_low_rate_when_its_warm_up_would_fill_it():
 
 
 def test_branches_come_one_by_one_when_a_phase_adds_them():
-    recipe = tiny_recipe({'trains': 'branches', 'epochs': 4, 'further_epochs': 2}, {'trains': 'affect', 'steps': 7},
-                         branches=3)
+    recipe = tiny_recipe(
+        {'trains': 'branches', 'epochs': 4, 'further_epochs': 2}, {'trains': 'affect', 'steps': 7}, branches=3
+    )
     stages = stages_of(recipe)
     assert [(stage.place, stage.branches, stage.steps(10)) for stage in stages] == [
-        (0, 1, 40), (0, 2, 20), (0, 3, 20), (1, 3, 7)]
+        (0, 1, 40),
+        (0, 2, 20),
+        (0, 3, 20),
+        (1, 3, 7),
+    ]
     assert [stage.branches for stage in stages_of(recipe, present=2)] == [3, 3]
     assert 'branch 2' in stages[1].title
     with pytest.raises(BadParameter, match='have all 3'):
@@ -51,8 +56,9 @@ def test_branches_come_one_by_one_when_a_phase_adds_them():
 
 def factors(network, groups):
     """Map each parameter that learns to (factor, weight decay)."""
-    by_id = {id(parameter): (group['factor'], group['weight_decay'])
-             for group in groups for parameter in group['params']}
+    by_id = {
+        id(parameter): (group['factor'], group['weight_decay']) for group in groups for parameter in group['params']
+    }
     return {name: by_id.get(id(parameter)) for name, parameter in network.named_parameters()}
 
 

@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 
-from facial_emotion_ros import health
-from facial_emotion_ros.power import PowerMeter, PowerReading, power_health
+from facial_emotion_ros.ros import health
+from facial_emotion_ros.system.power import PowerMeter, PowerReading, power_health
 
 
 def write(path, content):
@@ -45,12 +45,30 @@ def rapl(root, name, energy_uj, place='intel-rapl:0', span_uj=262143328850):
         write(folder / 'max_energy_range_uj', span_uj)
 
 
-TX2 = [('VDD_SYS_GPU', 1213), ('VDD_SYS_SOC', 913), ('VDD_4V0_WIFI', 19), ('VDD_IN', 5215), ('VDD_SYS_CPU', 989),
-       ('VDD_SYS_DDR', 1210)]
-XAVIER = [('GPU', 19000, 100), ('CPU', 19000, 40), ('SOC', 19000, 60), ('CV', 19000, 0), ('VDDRQ', 19000, 20),
-          ('SYS5V', 19000, 80)]
-ORIN = [('VDD_GPU_SOC', 20000, 200), ('VDD_CPU_CV', 20000, 50), ('VIN_SYS_5V0', 5000, 800), ('NC', 0, 0),
-        ('VDDQ_VDD2_1V8AO', 5000, 100), ('NC', 0, 0)]
+TX2 = [
+    ('VDD_SYS_GPU', 1213),
+    ('VDD_SYS_SOC', 913),
+    ('VDD_4V0_WIFI', 19),
+    ('VDD_IN', 5215),
+    ('VDD_SYS_CPU', 989),
+    ('VDD_SYS_DDR', 1210),
+]
+XAVIER = [
+    ('GPU', 19000, 100),
+    ('CPU', 19000, 40),
+    ('SOC', 19000, 60),
+    ('CV', 19000, 0),
+    ('VDDRQ', 19000, 20),
+    ('SYS5V', 19000, 80),
+]
+ORIN = [
+    ('VDD_GPU_SOC', 20000, 200),
+    ('VDD_CPU_CV', 20000, 50),
+    ('VIN_SYS_5V0', 5000, 800),
+    ('NC', 0, 0),
+    ('VDDQ_VDD2_1V8AO', 5000, 100),
+    ('NC', 0, 0),
+]
 XAVIER_NX = [('VDD_IN', 5000, 1000), ('VDD_CPU_GPU_CV', 5000, 200), ('VDD_SOC', 5000, 150)]
 
 
@@ -61,8 +79,10 @@ def test_total_of_a_tx2_is_its_input_rail(tmp_path):
     assert reading.rails == pytest.approx({name: milliwatts / 1e3 for name, milliwatts in TX2})
 
 
-@pytest.mark.parametrize('rails, total_w, rail, watts', [
-    (XAVIER, 5.7, 'GPU', 1.9), (ORIN, 9.5, 'VDD_GPU_SOC', 4.0), (XAVIER_NX, 5.0, 'VDD_SOC', 0.75)])
+@pytest.mark.parametrize(
+    'rails, total_w, rail, watts',
+    [(XAVIER, 5.7, 'GPU', 1.9), (ORIN, 9.5, 'VDD_GPU_SOC', 4.0), (XAVIER_NX, 5.0, 'VDD_SOC', 0.75)],
+)
 @pytest.mark.parametrize('chip', ['ina3221', ''])
 def test_volts_and_amperes_make_the_watts_of_newer_boards(tmp_path, rails, total_w, rail, watts, chip):
     hwmon(tmp_path, rails, chip)
@@ -95,8 +115,20 @@ def test_other_chips_are_left_alone_and_the_sum_of_shunts_is_no_rail(tmp_path):
     assert set(reading.rails) == {'VDD_IN', 'VDD_CPU_GPU_CV', 'VDD_SOC'} and reading.note == 'VDD_IN'
 
 
-GARBAGE = [b'', b'\n', b'busy', b'12 mW', b'0x10', b'nan', b'1e3', b'\xff\xfe\x00', b'9' * 18,
-           b'9' * 4096, b'-', b'1.5']
+GARBAGE = [
+    b'',
+    b'\n',
+    b'busy',
+    b'12 mW',
+    b'0x10',
+    b'nan',
+    b'1e3',
+    b'\xff\xfe\x00',
+    b'9' * 18,
+    b'9' * 4096,
+    b'-',
+    b'1.5',
+]
 
 
 @pytest.mark.parametrize('content', GARBAGE)
@@ -139,8 +171,9 @@ def _label_gone(folder):
     os.remove(str(folder / 'rail_name_0'))
 
 
-@pytest.mark.parametrize('damage, left', [
-    (_gone, None), (_folder_in_its_place, None), (_dangling, None), (_all_gone, ''), (_label_gone, '')])
+@pytest.mark.parametrize(
+    'damage, left', [(_gone, None), (_folder_in_its_place, None), (_dangling, None), (_all_gone, ''), (_label_gone, '')]
+)
 def test_reading_goes_on_when_files_vanish_between_two_readings(tmp_path, damage, left):
     tx2(tmp_path, TX2[3:4])
     meter = PowerMeter(str(tmp_path))
@@ -208,15 +241,15 @@ def test_a_counter_that_begins_again_is_no_negative_power(tmp_path, span_uj, wat
 
 
 @pytest.mark.parametrize('content', [b'', b'garbage', b'-5', b'\x00'])
-def test_reason_is_told_when_energy_cannot_be_read(tmp_path, content):
+def test_reason_is_given_when_energy_cannot_be_read(tmp_path, content):
     rapl(tmp_path, 'package-0', content)
     reading = PowerMeter(str(tmp_path)).read(0.0)
     assert reading.source == 'RAPL' and 'udev' in reading.note
 
 
-def test_no_power_is_told_when_time_stands_still_or_the_counter_leaps(tmp_path):
+def test_power_is_unknown_when_time_stands_still_or_the_counter_leaps(tmp_path):
     meter = PowerMeter(str(tmp_path))
-    for now_s, energy_uj in ((1.0, 0), (1.0, 5000000), (2.0, 5 * 10 ** 12)):
+    for now_s, energy_uj in ((1.0, 0), (1.0, 5000000), (2.0, 5 * 10**12)):
         rapl(tmp_path, 'package-0', energy_uj)
         assert meter.read(now_s).rails == {}
 

@@ -5,31 +5,37 @@ import shutil
 
 import pytest
 
-from facial_emotion_ros import precision_choice
-from facial_emotion_ros.execution_providers import CPU, ProviderPlan
-from facial_emotion_ros.model_bundle import embedded_bundle
-from facial_emotion_ros.precision_choice import bundle_for, int8_is_fast
+from facial_emotion_ros.inference import precision
+from facial_emotion_ros.inference.execution_providers import CPU, ProviderPlan
+from facial_emotion_ros.inference.precision import bundle_for, int8_is_fast
 
 
 @pytest.fixture
 def pair(tmp_path):
-    """Return the path of a bundle that has another beside it."""
+    """Return the path of a bundle that has another beside it; which one is taken is seen without opening them."""
     for name in ('net', 'net_int8'):
-        shutil.copytree(embedded_bundle('esr_9_ferplus'), str(tmp_path / name))
+        (tmp_path / name).mkdir()
+        (tmp_path / name / 'manifest.json').write_text('{}')
     return str(tmp_path / 'net')
 
 
-@pytest.mark.parametrize('options, fast, taken', [
-    ({}, True, True), ({}, False, False),
-    ({'engine': 'openvino'}, True, True), ({'engine': 'openvino'}, False, False),
-    ({'precision': 'int8'}, False, True),
-    ({'precision': 'int8', 'providers': ['TensorrtExecutionProvider']}, False, True),
-    ({'precision': 'fp32'}, True, False), ({'precision': 'fp16'}, True, False),
-    ({'precision': 'bf16', 'engine': 'openvino'}, True, False),
-    ({'providers': ['NoSuchExecutionProvider', CPU]}, True, True),
-])
-def test_the_bundle_in_eight_bits_is_taken_where_it_is_asked_for_or_pays(pair, monkeypatch, options, fast, taken):
-    monkeypatch.setattr(precision_choice, 'int8_is_fast', lambda: fast)
+@pytest.mark.parametrize(
+    'options, fast, taken',
+    [
+        ({}, True, True),
+        ({}, False, False),
+        ({'engine': 'openvino'}, True, True),
+        ({'engine': 'openvino'}, False, False),
+        ({'precision': 'int8'}, False, True),
+        ({'precision': 'int8', 'providers': ['TensorrtExecutionProvider']}, False, True),
+        ({'precision': 'fp32'}, True, False),
+        ({'precision': 'fp16'}, True, False),
+        ({'precision': 'bf16', 'engine': 'openvino'}, True, False),
+        ({'providers': ['NoSuchExecutionProvider', CPU]}, True, True),
+    ],
+)
+def test_the_int8_bundle_is_taken_where_it_is_requested_or_faster(pair, monkeypatch, options, fast, taken):
+    monkeypatch.setattr(precision, 'int8_is_fast', lambda: fast)
     assert bundle_for(pair, ProviderPlan(**options)) == pair + ('_int8' if taken else '')
     assert bundle_for(pair + '_int8', ProviderPlan(**options)) == pair + '_int8', 'who names it means it'
 
@@ -44,17 +50,24 @@ def test_the_bundle_itself_is_taken_where_there_is_no_other(pair):
     assert bundle_for(pair, plan) == pair
 
 
-def test_a_gpu_that_is_there_computes_as_its_plan_says(pair, monkeypatch):
-    monkeypatch.setattr(precision_choice, 'int8_is_fast', lambda: True)
+def test_a_gpu_has_the_precision_of_its_plan(pair, monkeypatch):
+    monkeypatch.setattr(precision, 'int8_is_fast', lambda: True)
     monkeypatch.setattr(ProviderPlan, 'candidates', lambda plan: ['CUDAExecutionProvider', CPU])
     assert bundle_for(pair, ProviderPlan(['CUDAExecutionProvider', CPU])) == pair
 
 
-@pytest.mark.parametrize('text, fast', [
-    ('processor : 0\nflags : fpu sse2 avx512_vnni avx512f\n', True), ('flags\t\t: fpu avx2 avx_vnni\n', True),
-    ('flags : fpu avx2 avx512f\n', False), ('Features\t: fp asimd asimddp\n', True), ('Features : fp asimd\n', False),
-    ('', False), ('flags\n', False),
-])
+@pytest.mark.parametrize(
+    'text, fast',
+    [
+        ('processor : 0\nflags : fpu sse2 avx512_vnni avx512f\n', True),
+        ('flags\t\t: fpu avx2 avx_vnni\n', True),
+        ('flags : fpu avx2 avx512f\n', False),
+        ('Features\t: fp asimd asimddp\n', True),
+        ('Features : fp asimd\n', False),
+        ('', False),
+        ('flags\n', False),
+    ],
+)
 def test_the_processor_s_flags_decide(tmp_path, text, fast):
     (tmp_path / 'cpuinfo').write_text(text)
     assert int8_is_fast(str(tmp_path / 'cpuinfo')) is fast

@@ -9,7 +9,7 @@ import termios
 
 import pytest
 
-from facial_emotion_ros.learning.progress import Progress, Silence
+from facial_emotion_ros.training.loop.progress import Progress, Silence
 
 
 def test_plain_lines_come_when_the_stream_is_no_terminal():

@@ -10,8 +10,16 @@ sys.path.insert(0, os.path.join(ROOT, 'test'))
 
 from promises_table import BEGIN, END, HEAD, with_figures  # noqa: E402
 
-NOTE = {'row': 'no backlog', 'figure': '5 ms', 'bound': '7 ms', 'n': '9 runs', 'kept': True, 'date': '2026-11-24',
-        'machine': 'a board', 'test': 'test/soak/test_backlog.py::test_newest[slow]'}
+NOTE = {
+    'row': 'no backlog',
+    'figure': '5 ms',
+    'bound': '7 ms',
+    'n': '9 runs',
+    'kept': True,
+    'date': '2026-11-24',
+    'machine': 'a board',
+    'test': 'test/soak/test_backlog.py::test_newest[slow]',
+}
 ROW = '| no backlog | 5 ms | 7 ms | 9 runs | yes | 2026-11-24 | a board | `scripts/promises -k test_newest` |'
 OTHER = '| ends | 1 s | 3 s | 50 | yes | 2026-01-01 | another | `scripts/promises -k test_ends` |'
 
@@ -20,15 +28,21 @@ def page(*rows):
     return '\n'.join(['# Promises', BEGIN] + HEAD + list(rows) + [END, 'end', ''])
 
 
-@pytest.mark.parametrize('rows, notes, expected', [
-    ([], [NOTE], [ROW]),
-    ([OTHER], [NOTE], [OTHER, ROW]),
-    (['| no backlog | | | | | | | |', OTHER], [NOTE], [ROW, OTHER]),
-    ([ROW, OTHER], [dict(NOTE, figure='6 | ms', kept=False)],
-     [ROW.replace('5 ms', '6 / ms').replace('yes', '**no**'), OTHER]),
-    ([ROW], [], [ROW]),
-    ([], [dict(NOTE, figure='9 ms'), NOTE], [ROW]),
-])
+@pytest.mark.parametrize(
+    'rows, notes, expected',
+    [
+        ([], [NOTE], [ROW]),
+        ([OTHER], [NOTE], [OTHER, ROW]),
+        (['| no backlog | | | | | | | |', OTHER], [NOTE], [ROW, OTHER]),
+        (
+            [ROW, OTHER],
+            [dict(NOTE, figure='6 | ms', kept=False)],
+            [ROW.replace('5 ms', '6 / ms').replace('yes', '**no**'), OTHER],
+        ),
+        ([ROW], [], [ROW]),
+        ([], [dict(NOTE, figure='9 ms'), NOTE], [ROW]),
+    ],
+)
 def test_only_what_was_measured_is_replaced_when_figures_are_written(rows, notes, expected):
     assert with_figures(page(*rows), notes) == page(*expected)
 
@@ -44,23 +58,3 @@ def test_the_shipped_page_takes_figures_and_names_files_that_exist():
     assert ROW in with_figures(text, [NOTE])
     named = [word for word in text.replace('`', ' ').split() if word.startswith('test/') and word.endswith('.py')]
     assert named and not [word for word in named if not os.path.exists(os.path.join(ROOT, word))]
-
-
-#: Promises whose figures are in rows that begin in another way.
-FIGURES_OF = {'a minute of moving faces': ('60 s: ', 'idle: '), 'the clock may jump': ('the clock ',)}
-
-
-def test_every_promise_was_measured_and_kept():
-    with open(os.path.join(ROOT, 'docs', 'promises.md')) as file:
-        text = file.read()
-    promises = [line.split('|')[1].strip() for line in text[:text.index(BEGIN)].splitlines()
-                if line.startswith('| ')][1:]
-    assert len(promises) == 20
-    rows = [[cell.strip() for cell in line.split('|')[1:-1]]
-            for line in text[text.index(BEGIN):text.index(END)].splitlines()[len(HEAD) + 1:]]
-    for promise in promises:
-        begins = FIGURES_OF.get(promise, (promise,))
-        own = [row for row in rows if row[0].startswith(begins)]
-        assert own, 'never measured: ' + promise
-        for row in own:
-            assert row[1] and row[4] == 'yes', row

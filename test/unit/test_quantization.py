@@ -11,11 +11,11 @@ from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 from test_export import used  # noqa: E402
 from test_inference_network import open_onnx, pixels_of  # noqa: E402
 
-from facial_emotion_ros.errors import BadDataset, BadModel  # noqa: E402
-from facial_emotion_ros.face_crop import CropGeometry  # noqa: E402
-from facial_emotion_ros.learning.export import to_inference_onnx  # noqa: E402
-from facial_emotion_ros.learning.quantization import quantize  # noqa: E402
-from facial_emotion_ros.onnx_file import with_signed_activations  # noqa: E402
+from facial_emotion_ros.core.errors import BadDataset, BadModel  # noqa: E402
+from facial_emotion_ros.inference.onnx_proto import with_signed_activations  # noqa: E402
+from facial_emotion_ros.perception.face_crops import CropGeometry  # noqa: E402
+from facial_emotion_ros.training.model.export import to_inference_onnx  # noqa: E402
+from facial_emotion_ros.training.model.quantization import quantize  # noqa: E402
 
 GEOMETRY = CropGeometry(size_px=64)
 
@@ -29,17 +29,26 @@ def faces(count, seed=0):
 
 @pytest.fixture(scope='module', params=[False, True], ids=['ESR', 'ESR*'])
 def models(request):
-    """Return a model of two branches in floating point, the same in eight bits, and how much more these may differ.
+    """Return a model of two branches in floating point, the same in int8, and how much more these may differ.
 
     With random weights, an ESR*'s attention multiplies what rounding does.
     """
     model = to_inference_onnx(used(2, request.param, 64), GEOMETRY)
-    return model, quantize(model, [faces(64, 1), faces(64, 2)]), 3 if request.param else 1
+    return model, quantize(model, [faces(16, 1), faces(16, 2)]), 3 if request.param else 1
 
 
-def logits_of(model_bytes, pixels):
-    """Run a model."""
-    return open_onnx(model_bytes).run(['logits'], {'pixels': pixels})[0]
+@pytest.fixture(scope='module')
+def expected(models):
+    """Return the logits of the model in floating point for PIXELS."""
+    return logits_of(models[0])
+
+
+PIXELS = faces(20, 3)
+
+
+def logits_of(model_bytes):
+    """Run a model on PIXELS."""
+    return open_onnx(model_bytes).run(['logits'], {'pixels': PIXELS})[0]
 
 
 def distance(found, expected):
@@ -47,36 +56,34 @@ def distance(found, expected):
     return float(np.sqrt(np.mean((found - expected) ** 2)) / expected.std(axis=0).mean())
 
 
-def test_answers_hardly_differ_in_eight_bits(models):
-    pixels = faces(40, 3)
-    before, after = (logits_of(each, pixels) for each in models[:2])
-    assert before.shape == after.shape == (40, 2, 8)
-    assert 0 < distance(after, before) < 0.12 * models[2]
+def test_answers_hardly_differ_in_eight_bits(models, expected):
+    found = logits_of(models[1])
+    assert found.shape == expected.shape == (20, 2, 8)
+    assert 0 < distance(found, expected) < 0.12 * models[2]
     assert len(models[1]) < 0.3 * len(models[0])
 
 
-def test_answers_hardly_differ_in_the_signed_form_that_tensorrt_takes(models):
+def test_answers_hardly_differ_in_the_signed_form_that_tensorrt_takes(models, expected):
     signed = with_signed_activations(models[1])
     assert len(signed) == len(models[1])
     model = onnx.load_from_string(signed)
     onnx.checker.check_model(model, full_check=True)
     middles = [numpy_helper.to_array(each) for each in model.graph.initializer if each.name.endswith('.middle')]
     assert middles and all(each.dtype == np.int8 and not each.any() for each in middles)
-    pixels = faces(40, 3)
-    assert distance(logits_of(signed, pixels), logits_of(models[0], pixels)) < 0.2 * models[2]
+    assert distance(logits_of(signed), expected) < 0.2 * models[2]
 
 
-def test_every_convolution_is_computed_in_eight_bits(tmp_path):
-    model = quantize(to_inference_onnx(used(2, False, 64), GEOMETRY), [faces(8)])
+@pytest.mark.parametrize('models', [False], ids=['ESR'], indirect=True)
+def test_every_convolution_is_computed_in_eight_bits(models, tmp_path):
     options = onnxruntime.SessionOptions()
     options.optimized_model_filepath = str(tmp_path / 'optimized.onnx')
     options.log_severity_level = 3
-    onnxruntime.InferenceSession(model, options, providers=['CPUExecutionProvider'])
+    onnxruntime.InferenceSession(models[1], options, providers=['CPUExecutionProvider'])
     kinds = [node.op_type for node in onnx.load(str(tmp_path / 'optimized.onnx')).graph.node]
     # The base's four, the branches' first ones in one, and three more of each branch.
     assert kinds.count('QLinearConv') == 4 + 1 + 2 * 3
     assert not {'Conv', 'FusedConv'}.intersection(kinds)
-    # Once in; out of eight bits only where a branch ends.
+    # Once in; out of int8 only where a branch ends.
     assert kinds.count('QuantizeLinear') == 1 and kinds.count('DequantizeLinear') == 2
 
 
@@ -89,15 +96,24 @@ def test_biases_stay_floating_point_for_tensorrt(models):
 def sum_of_two():
     """Return a model of opset 13 with numbers below 0, an Add of two maps, and an output by a convolution."""
     generator = np.random.default_rng(0)
-    weights = [numpy_helper.from_array(generator.normal(size=(4, 4, 3, 3)).astype(np.float32), name)
-               for name in ('first', 'second', 'last')]
-    nodes = [helper.make_node('Conv', ['image', 'first'], ['a'], pads=[1] * 4),
-             helper.make_node('Conv', ['a', 'second'], ['b'], pads=[1] * 4),
-             helper.make_node('Add', ['a', 'b'], ['c']),
-             helper.make_node('Conv', ['c', 'last'], ['out'], pads=[1] * 4)]
+    weights = [
+        numpy_helper.from_array(generator.normal(size=(4, 4, 3, 3)).astype(np.float32), name)
+        for name in ('first', 'second', 'last')
+    ]
+    nodes = [
+        helper.make_node('Conv', ['image', 'first'], ['a'], pads=[1] * 4),
+        helper.make_node('Conv', ['a', 'second'], ['b'], pads=[1] * 4),
+        helper.make_node('Add', ['a', 'b'], ['c']),
+        helper.make_node('Conv', ['c', 'last'], ['out'], pads=[1] * 4),
+    ]
     shape = ['N', 4, 8, 8]
-    graph = helper.make_graph(nodes, 'sum', [helper.make_tensor_value_info('image', TensorProto.FLOAT, shape)],
-                              [helper.make_tensor_value_info('out', TensorProto.FLOAT, shape)], weights)
+    graph = helper.make_graph(
+        nodes,
+        'sum',
+        [helper.make_tensor_value_info('image', TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info('out', TensorProto.FLOAT, shape)],
+        weights,
+    )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', 13)], ir_version=7)
     return model.SerializeToString()
 
@@ -106,29 +122,34 @@ def test_numbers_below_0_lie_around_128_and_outputs_may_stay_floating_point(sum_
     batches = [np.random.default_rng(seed).normal(size=(4, 4, 8, 8)).astype(np.float32) for seed in range(3)]
     model_bytes = quantize(sum_of_two, batches, in_float=['out'])
     model = onnx.load_from_string(model_bytes)
-    middles = {each.name: int(numpy_helper.to_array(each)) for each in model.graph.initializer
-               if each.name.endswith('.middle') and not each.dims}
+    middles = {
+        each.name: int(numpy_helper.to_array(each))
+        for each in model.graph.initializer
+        if each.name.endswith('.middle') and not each.dims
+    }
     assert middles == {name + '.middle': 128 for name in ('image', 'a', 'b', 'c')}
     last = next(node for node in model.graph.node if node.output[0] == 'out')
     assert last.input[1] == 'last' and last.input[0] == 'c.rounded'
     image = np.random.default_rng(9).normal(size=(2, 4, 8, 8)).astype(np.float32)
-    expected, found, signed = (open_onnx(each).run(None, {'image': image})[0]
-                               for each in (sum_of_two, model_bytes, with_signed_activations(model_bytes)))
+    expected, found, signed = (
+        open_onnx(each).run(None, {'image': image})[0]
+        for each in (sum_of_two, model_bytes, with_signed_activations(model_bytes))
+    )
     assert np.abs(found - expected).max() < 0.1 * np.abs(expected).max()
     np.testing.assert_allclose(signed, found, atol=1e-3 * np.abs(expected).max())  # around 128 nothing is lost
 
 
 def test_what_cannot_be_quantised_is_refused(sum_of_two):
-    with pytest.raises(BadDataset, match='at least one picture'):
-        quantize(to_inference_onnx(used(1, False, 64), GEOMETRY), [])
+    with pytest.raises(BadDataset, match='at least one image'):
+        quantize(sum_of_two, [])
     old = onnx.load_from_string(sum_of_two)
     old.opset_import[0].version = 11
-    with pytest.raises(BadModel, match='opset 13 expected, got 11'):
+    with pytest.raises(BadModel, match='opset 13, got 11'):
         quantize(old.SerializeToString(), [pixels_of(1, 1, 64)])
     bare = onnx.load_from_string(sum_of_two)
     del bare.graph.node[:]
     bare.graph.node.append(helper.make_node('Identity', ['image'], ['out']))
-    with pytest.raises(BadModel, match='convolutions expected'):
+    with pytest.raises(BadModel, match='model with convolutions'):
         quantize(bare.SerializeToString(), [np.zeros((1, 4, 8, 8), np.float32)])
 
 

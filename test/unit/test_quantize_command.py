@@ -1,4 +1,4 @@
-"""`quantize`, from a master bundle to one that a robot reads in eight bits."""
+"""`quantize`, from an fp32 bundle to an int8 bundle."""
 
 import numpy as np
 import pytest
@@ -8,27 +8,29 @@ pytest.importorskip('onnx', reason='onnx is not installed: it is needed for expo
 
 from test_commands import write_faces  # noqa: E402
 from test_export import DESCRIPTION, used  # noqa: E402
+from tiny_training import quick_trainings  # noqa: E402, F401
 
-from facial_emotion_ros.commands import quantize  # noqa: E402
-from facial_emotion_ros.errors import BadModel  # noqa: E402
-from facial_emotion_ros.esr_engine import EsrEngine  # noqa: E402
-from facial_emotion_ros.execution_providers import ProviderPlan, is_int8  # noqa: E402
-from facial_emotion_ros.face_crop import CropGeometry  # noqa: E402
-from facial_emotion_ros.learning.export import weights_of, write_esr_bundle  # noqa: E402
-from facial_emotion_ros.openvino_model import openvino_version  # noqa: E402
-from facial_emotion_ros.pipeline import EmotionPipeline  # noqa: E402
+from facial_emotion_ros.cli import quantize  # noqa: E402
+from facial_emotion_ros.core.errors import BadModel  # noqa: E402
+from facial_emotion_ros.emotion.esr import EsrEngine  # noqa: E402
+from facial_emotion_ros.evaluation.bundle_quantization import quantize_bundle  # noqa: E402
+from facial_emotion_ros.inference.execution_providers import ProviderPlan, is_int8  # noqa: E402
+from facial_emotion_ros.inference.openvino_backend import openvino_version  # noqa: E402
+from facial_emotion_ros.perception.face_crops import CropGeometry  # noqa: E402
+from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline  # noqa: E402
+from facial_emotion_ros.training.model.export import weights_of, write_esr_bundle  # noqa: E402
 
 GEOMETRY = CropGeometry(size_px=64, level_eyes=True)
 
 
 @pytest.fixture(scope='module')
 def faces(tmp_path_factory):
-    """Return the path of 40 faces."""
-    return write_faces(tmp_path_factory.mktemp('ferplus') / 'faces.npz', 40)
+    """Return the path of 16 faces."""
+    return write_faces(tmp_path_factory.mktemp('ferplus') / 'faces.npz', 16)
 
 
 @pytest.fixture(scope='module')
-def master(tmp_path_factory):
+def source(tmp_path_factory):
     """Return an ESR-2 of random weights, calibrated by hand."""
     folder = tmp_path_factory.mktemp('bundles') / 'esr_2'
     description = dict(DESCRIPTION, name='esr_2', version='3.1.4')
@@ -36,37 +38,38 @@ def master(tmp_path_factory):
 
 
 @pytest.fixture(scope='module')
-def made(master, faces, tmp_path_factory):
-    """Return the bundle in eight bits, and what was printed."""
+def made(source, faces, tmp_path_factory):
+    """Return the int8 bundle, and what was printed."""
     folder = tmp_path_factory.mktemp('int8')
-    (folder / 'out.txt').write_text(''.join('%d.png\n' % row for row in range(10)))
+    (folder / 'out.txt').write_text('0.png\n1.png\n2.png\n3.png\n')
     (folder / 'copies.txt').write_text('3.png\n')
     lines = []
-    options = quantize.parser().parse_args([
-        '--bundle', master.folder, '--output', str(folder / 'esr_2_int8'), '--faces', faces, '--leave-out',
-        str(folder / 'out.txt'), '--count', '24', '--valid', faces, '--copies', str(folder / 'copies.txt')])
-    return quantize.quantize(options, lines.append), lines
+    words = (
+        f'--bundle {source.folder} --output {folder}/esr_2_int8 --faces {faces} --leave-out {folder}/out.txt '
+        f'--count 10 --valid {faces} --copies {folder}/copies.txt'
+    )
+    return quantize_bundle(quantize.parser().parse_args(words.split()), lines.append), lines
 
 
-def test_the_bundle_says_what_it_is_and_where_it_comes_from(made, master):
+def test_the_bundle_says_what_it_is_and_where_it_comes_from(made, source):
     manifest = made[0].manifest
     assert is_int8(made[0]) and manifest['name'] == 'esr_2_int8' and manifest['version'] == '3.1.4'
     assert manifest['input']['dtype'] == 'uint8' and manifest['input']['shape'] == ['N', 1, 64, 64]
     assert CropGeometry.from_manifest(manifest['input']) == GEOMETRY
-    assert manifest['outputs'] == master.manifest['outputs']
-    assert manifest['quantization']['of'] == {'name': 'esr_2', 'version': '3.1.4', 'sha256': master.sha256}
-    assert manifest['metrics']['valid']['n'] == 40
-    assert manifest['metrics']['valid_without_copies_of_train']['n'] == 39
+    assert manifest['outputs'] == source.manifest['outputs']
+    assert manifest['quantization']['of'] == {'name': 'esr_2', 'version': '3.1.4', 'sha256': source.sha256}
+    assert manifest['metrics']['valid']['n'] == 16
+    assert manifest['metrics']['valid_without_copies_of_train']['n'] == 15
     assert manifest['metrics']['valid']['accuracy'] == manifest['quantization']['accuracy']
     with open(made[0].folder + '/MODEL_CARD.md') as card:
         text = card.read()
-    assert '## Eight bits' in text and master.sha256 in text and 'int8' in text
-    assert '24 faces' in made[1][0] and 'of the categories changed' in made[1][1]
+    assert '## Eight bits' in text and source.sha256 in text and 'int8' in text
+    assert '10 faces' in made[1][0] and 'of the categories changed' in made[1][1]
 
 
-def test_its_answers_are_the_master_s_but_for_rounding(made, master):
-    pixels = np.random.default_rng(5).integers(0, 256, (24, 1, 64, 64)).astype(np.uint8)
-    before, after = EsrEngine(master).estimate(pixels), EsrEngine(made[0]).estimate(pixels)
+def test_its_answers_are_the_source_s_but_for_rounding(made, source):
+    pixels = np.random.default_rng(5).integers(0, 256, (8, 1, 64, 64)).astype(np.uint8)
+    before, after = EsrEngine(source).estimate(pixels), EsrEngine(made[0]).estimate(pixels)
     assert 0 < np.abs(after.scores - before.scores).max() < 0.1
     np.testing.assert_allclose(after.valence, before.valence, atol=0.1)
     same = EsrEngine(made[0], ProviderPlan(precision='int8'))  # what a board with TensorRT asks for
@@ -82,30 +85,34 @@ def test_openvino_answers_the_same_in_eight_bits(made):
 
 
 def test_a_pipeline_reads_faces_with_it(made):
-    from facial_emotion_ros.installed_files import find_shared
-    from facial_emotion_ros.pictures import read_picture
-    face, = EmotionPipeline(esr=made[0]).estimate(read_picture(find_shared('samples', 'astronaut.jpg')))
+    from facial_emotion_ros.core.resources import find_shared
+    from facial_emotion_ros.perception.image_files import read_picture
+
+    (face,) = EmotionPipeline(esr=made[0]).estimate(read_picture(find_shared('samples', 'astronaut.jpg')))
     assert sum(face.scores.values()) == pytest.approx(1, abs=1e-5)
 
 
 def test_nothing_is_trained_on_from_it(made):
-    with pytest.raises(BadModel, match='no master'):
+    with pytest.raises(BadModel, match='is it an fp32 bundle'):
         weights_of(made[0])
 
 
-@pytest.mark.parametrize('arguments, text', [
-    (['--bundle', 'no_such_bundle', '--faces', 'FACES'], 'no_such_bundle'),
-    (['--bundle', 'centerface', '--faces', 'FACES', '--pictures', '.'], 'pictures expected'),
-    (['--bundle', 'MASTER', '--faces', 'absent.npz'], 'absent.npz'),
-    (['--bundle', 'MASTER', '--faces', 'FACES', '--count', '0'], '--count 0'),
-    (['--bundle', 'MASTER', '--faces', 'FACES', '--copies', 'names.txt'], '--valid expected'),
-    (['--bundle', 'MASTER', '--faces', 'FACES', '--leave-out', 'all.txt'], 'leaves all out'),
-    (['--bundle', 'MASTER', '--faces', 'FACES', '--output', 'MASTER'], 'another folder'),
-])
-def test_it_ends_with_one_line_when_its_input_is_bad(arguments, text, master, faces, capsys, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    'arguments, text',
+    [
+        (['--bundle', 'no_such_bundle', '--faces', 'FACES'], 'no_such_bundle'),
+        (['--bundle', 'centerface', '--faces', 'FACES', '--pictures', '.'], 'expected images'),
+        (['--bundle', 'SOURCE', '--faces', 'absent.npz'], 'absent.npz'),
+        (['--bundle', 'SOURCE', '--faces', 'FACES', '--count', '0'], '--count 0'),
+        (['--bundle', 'SOURCE', '--faces', 'FACES', '--copies', 'names.txt'], 'needs --valid'),
+        (['--bundle', 'SOURCE', '--faces', 'FACES', '--leave-out', 'all.txt'], 'excludes all faces'),
+        (['--bundle', 'SOURCE', '--faces', 'FACES', '--output', 'SOURCE'], 'another folder'),
+    ],
+)
+def test_it_ends_with_one_line_when_its_input_is_bad(arguments, text, source, faces, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / 'all.txt').write_text(''.join('%d.png\n' % row for row in range(40)))
-    places = {'MASTER': master.folder, 'FACES': faces}
+    (tmp_path / 'all.txt').write_text(''.join('%d.png\n' % row for row in range(16)))
+    places = {'SOURCE': source.folder, 'FACES': faces}
     assert quantize.main(['--output', 'nowhere'] + [places.get(each, each) for each in arguments]) == 1
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 1 and text in lines[0]

@@ -7,12 +7,13 @@ import re
 import pytest
 from test_launch_files import ROOT, calls, executables, keywords, parameters_of, tree_of
 
-from facial_emotion_ros.errors import BadBag, BadParameter
-from facial_emotion_ros.ros import replay_graph
-from facial_emotion_ros.ros.bag_player import parse as parse_player
-from facial_emotion_ros.ros.bag_recorder import parse as parse_recorder
-from facial_emotion_ros.ros.recording_profile import check_entries, pattern_of, read_profile
-from facial_emotion_ros.ros.replay_graph import (
+from facial_emotion_ros.core.errors import BadBag, BadParameter
+from facial_emotion_ros.ros.command_line import split_arguments
+from facial_emotion_ros.ros.recordings import replay_graph
+from facial_emotion_ros.ros.recordings.bag_player import parse as parse_player
+from facial_emotion_ros.ros.recordings.bag_recorder import parse as parse_recorder
+from facial_emotion_ros.ros.recordings.recording_profile import check_entries, pattern_of, read_profile
+from facial_emotion_ros.ros.recordings.replay_graph import (
     Replay,
     has_ros2_bag,
     make_replay,
@@ -20,19 +21,26 @@ from facial_emotion_ros.ros.replay_graph import (
     plays_with_ros2_bag,
     recorder_words,
 )
-from facial_emotion_ros.ros.ros_arguments import split_arguments
 
 PROFILE = os.path.join(ROOT, 'config', 'recording.yaml')
 JPEG = '/camera/image_raw/compressed'
-GIVEN = {'topics': (), 'rate': '1.0', 'loop': False, 'start_s': '0.0', 'clock_hz': '40.0', 'output': '',
-         'namespace': ''}
+GIVEN = {
+    'topics': (),
+    'rate': '1.0',
+    'loop': False,
+    'start_s': '0.0',
+    'clock_hz': '40.0',
+    'output': '',
+    'namespace': '',
+}
 
 
 @pytest.fixture(scope='module')
 def film(tmp_path_factory):
     """Record a moment of the sample."""
     pytest.importorskip('rosbags', reason='rosbags is not installed: scripts/setup --tests does that')
-    from facial_emotion_ros.bags.sample_bag import write_sample_bag
+    from facial_emotion_ros.recordings.io.sample_bag import write_sample_bag
+
     path = str(tmp_path_factory.mktemp('bags') / 'film')
     write_sample_bag(path, seconds=0.2, width=64, height=48)
     return path
@@ -66,8 +74,12 @@ def test_launch_ends_with_each_of_its_processes():
     start = function(tree, '_start')
     assert {call.args[0].id for call in calls(start, '_shut_down_after')} == {'node', 'player', 'recorder'}
     # Whoever makes one and does not hand it on has none: all of them are elements of `actions`, which is returned.
-    handed_on = [each for node in ast.walk(start) if isinstance(node, (ast.Assign, ast.AugAssign))
-                 and ast.unparse(node).startswith('actions') for each in node.value.elts]
+    handed_on = [
+        each
+        for node in ast.walk(start)
+        if isinstance(node, (ast.Assign, ast.AugAssign)) and ast.unparse(node).startswith('actions')
+        for each in node.value.elts
+    ]
     assert set(calls(start, '_shut_down_after')) <= set(handed_on)
     returned = [ast.unparse(node.value) for node in start.body if isinstance(node, ast.Return)]
     assert returned and all(re.match(r'actions\b', each) for each in returned)
@@ -75,17 +87,21 @@ def test_launch_ends_with_each_of_its_processes():
     handler = function(tree, '_shut_down_after')
     assert isinstance(handler.body[-1], ast.Return)
     assert ast.unparse(handler.body[-1].value) == (
-        'RegisterEventHandler(OnProcessExit(target_action=process, on_exit=on_exit))')
+        'RegisterEventHandler(OnProcessExit(target_action=process, on_exit=on_exit))'
+    )
     on_exit = function(handler, 'on_exit')
     assert isinstance(on_exit.body[-1], ast.Return) and 'shutdown' in ast.unparse(on_exit.body[-1].value)
 
 
-@pytest.mark.parametrize('topic, is_compressed, image_topic, remappings', [
-    ('/camera/image_raw', False, '/camera/image_raw', ()),
-    (JPEG, True, '/camera/image_raw', ()),
-    ('/camera/jpeg', True, '/camera/jpeg', ('/camera/jpeg:=/camera/jpeg/compressed',)),
-    ('/odd/compressed', False, '/odd/compressed', ()),
-])
+@pytest.mark.parametrize(
+    'topic, is_compressed, image_topic, remappings',
+    [
+        ('/camera/image_raw', False, '/camera/image_raw', ()),
+        (JPEG, True, '/camera/image_raw', ()),
+        ('/camera/jpeg', True, '/camera/jpeg', ('/camera/jpeg:=/camera/jpeg/compressed',)),
+        ('/odd/compressed', False, '/odd/compressed', ()),
+    ],
+)
 def test_the_node_finds_its_images_when_they_are_called_as_recorded(topic, is_compressed, image_topic, remappings):
     replay = Replay('bag', topic, is_compressed)
     assert (replay.image_topic, replay.remappings) == (image_topic, remappings)
@@ -95,17 +111,25 @@ def test_our_player_understands_what_the_launch_says():
     words = player_words(Replay('/bag', '/camera/jpeg', True, ('/tf',), 2.0, True, 1.5, 40.0), ros2_bag=False)
     options = parse_player(words)
     assert (options.bag, options.topics, options.rate, options.loop, options.start, options.clock, options.remap) == (
-        '/bag', ['/camera/jpeg', '/tf'], 2.0, True, 1.5, 40.0, ['/camera/jpeg:=/camera/jpeg/compressed'])
+        '/bag',
+        ['/camera/jpeg', '/tf'],
+        2.0,
+        True,
+        1.5,
+        40.0,
+        ['/camera/jpeg:=/camera/jpeg/compressed'],
+    )
     assert options.wait_for == 1 and options.patience > 100
     assert parse_player(player_words(Replay('/bag', JPEG, True), ros2_bag=False)).clock == 0
 
 
-def test_ros2_bag_is_told_the_same():
+def test_ros2_bag_gets_the_same_arguments():
     # Source: ros2 bag play --help, of Humble and of Jazzy.
-    assert player_words(Replay('/bag', '/camera/jpeg', True, ('/tf',), 2.0, True, 1.5, 40.0), ros2_bag=True) == [
-        'bag', 'play', '/bag', '--start-offset', '1.5', '--rate', '2', '--topics', '/camera/jpeg', '/tf', '--loop',
-        '--clock', '40', '--remap', '/camera/jpeg:=/camera/jpeg/compressed', '--delay', '4',
-        '--disable-keyboard-controls']
+    words = player_words(Replay('/bag', '/camera/jpeg', True, ('/tf',), 2.0, True, 1.5, 40.0), ros2_bag=True)
+    assert ' '.join(words) == (
+        'bag play /bag --start-offset 1.5 --rate 2 --topics /camera/jpeg /tf --loop --clock 40 '
+        '--remap /camera/jpeg:=/camera/jpeg/compressed --delay 4 --disable-keyboard-controls'
+    )
 
 
 def test_the_answers_are_recorded_and_not_the_images_again():
@@ -120,8 +144,13 @@ def test_the_answers_are_recorded_and_not_the_images_again():
     expression = re.compile(words[words.index('-e') + 1])
     for name in ('/robot/detections', '/robot/affect', '/diagnostics', '/humans/faces/abcde/roi'):
         assert expression.search(name), name
-    for name in ('/detections', '/robot/detections/raw', '/humans/faces/a/b/roi', '/camera/image_raw',
-                 '/robot/diagnostics'):
+    for name in (
+        '/detections',
+        '/robot/detections/raw',
+        '/humans/faces/a/b/roi',
+        '/camera/image_raw',
+        '/robot/diagnostics',
+    ):
         assert not expression.search(name), name
 
 
@@ -158,16 +187,19 @@ def test_the_camera_is_found_when_it_is_not_named(film, monkeypatch, has_rosbags
     assert make_replay(film, JPEG, dict(GIVEN, topics=('/annotation/faces',))).topics == ('/annotation/faces',)
 
 
-@pytest.mark.parametrize('topic, given, error, told', [
-    ('/front', {}, BadBag, 'expected the topic /front, but it holds /annotation/faces, ' + JPEG),
-    ('', {'topics': ('/front',)}, BadBag, 'expected the topic /front'),
-    ('/annotation/faces', {}, BadBag, 'expected a topic of images, got /annotation/faces'),
-    ('', {'rate': '0'}, BadParameter, "rate: expected a number from 0.001 on, got '0'"),
-    ('', {'start_s': 'late'}, BadParameter, "start: expected a number from 0 on, got 'late'"),
-    ('', {'clock_hz': 'nan'}, BadParameter, "clock: expected a number from 0 on, got 'nan'"),
-])
-def test_arguments_are_refused_when_they_do_not_fit(film, topic, given, error, told):
-    with pytest.raises(error, match=re.escape(told)):
+@pytest.mark.parametrize(
+    'topic, given, error, reported',
+    [
+        ('/front', {}, BadBag, 'expected the topic /front, but it holds /annotation/faces, ' + JPEG),
+        ('', {'topics': ('/front',)}, BadBag, 'expected the topic /front'),
+        ('/annotation/faces', {}, BadBag, 'expected a topic of images, got /annotation/faces'),
+        ('', {'rate': '0'}, BadParameter, "rate: expected a number of 0.001 or more, got '0'"),
+        ('', {'start_s': 'late'}, BadParameter, "start: expected a number of 0 or more, got 'late'"),
+        ('', {'clock_hz': 'nan'}, BadParameter, "clock: expected a number of 0 or more, got 'nan'"),
+    ],
+)
+def test_arguments_are_refused_when_they_do_not_fit(film, topic, given, error, reported):
+    with pytest.raises(error, match=re.escape(reported)):
         make_replay(film, topic, dict(GIVEN, **given))
 
 
@@ -176,7 +208,7 @@ def test_a_recording_is_asked_for_when_none_is_named():
         make_replay('', '', GIVEN)
 
 
-def test_the_need_of_rosbags_is_told_when_ros2_bag_left_no_metadata(tmp_path, monkeypatch):
+def test_the_need_of_rosbags_is_named_when_ros2_bag_left_no_metadata(tmp_path, monkeypatch):
     monkeypatch.setattr(replay_graph.importlib.util, 'find_spec', lambda name: None)
     with pytest.raises(BadBag, match='its metadata.yaml cannot be read; other recordings need .* pip install rosbags'):
         make_replay(str(tmp_path), '', GIVEN)
@@ -204,14 +236,22 @@ def test_quality_of_service_is_given_for_topics_of_the_profile():
         assert len(policies) == 4
 
 
-@pytest.mark.parametrize('content, told', [
-    ('topics: {}', 'expected a list `topics:`'), ('- image', 'expected a list `topics:`'), ('', 'expected a list'),
-    ('topics: [image, 3]', 'got 3'), ('topics: [[]]', "got ''"), ('topics: [a b]', "got 'a b'"),
-    ('topics: [', 'cannot be read'), ('topics: [/humans//roi]', "got '/humans//roi'"),
-])
-def test_a_profile_is_refused_when_it_is_none(tmp_path, content, told):
+@pytest.mark.parametrize(
+    'content, reported',
+    [
+        ('topics: {}', 'expected a list `topics:`'),
+        ('- image', 'expected a list `topics:`'),
+        ('', 'expected a list'),
+        ('topics: [image, 3]', 'got 3'),
+        ('topics: [[]]', "got ''"),
+        ('topics: [a b]', "got 'a b'"),
+        ('topics: [', 'cannot be read'),
+        ('topics: [/humans//roi]', "got '/humans//roi'"),
+    ],
+)
+def test_a_profile_is_refused_when_it_is_none(tmp_path, content, reported):
     (tmp_path / 'mine.yaml').write_text(content)
-    with pytest.raises(BadParameter, match=re.escape('mine.yaml: ') + '.*' + re.escape(told)):
+    with pytest.raises(BadParameter, match=re.escape('mine.yaml: ') + '.*' + re.escape(reported)):
         read_profile(str(tmp_path / 'mine.yaml'))
 
 
@@ -219,19 +259,25 @@ def test_a_profile_may_name_alternatives():
     assert check_entries([['image/compressed', 'image'], '/tf'], 'it') == [['image/compressed', 'image'], ['/tf']]
 
 
-@pytest.mark.parametrize('name, matches, others', [
-    ('/humans/faces/*/roi', ['/humans/faces/ab/roi'], ['/humans/faces/a/b/roi', '/humans/faces//roi']),
-    ('/front_1/image', ['/front_1/image'], ['/front_1/image_raw', '/frontX1/image']),
-])
+@pytest.mark.parametrize(
+    'name, matches, others',
+    [
+        ('/humans/faces/*/roi', ['/humans/faces/ab/roi'], ['/humans/faces/a/b/roi', '/humans/faces//roi']),
+        ('/front_1/image', ['/front_1/image'], ['/front_1/image_raw', '/frontX1/image']),
+    ],
+)
 def test_a_pattern_matches_whole_names(name, matches, others):
     expression = re.compile(pattern_of(name) + r'\Z')
     assert all(expression.match(each) for each in matches) and not any(expression.match(each) for each in others)
 
 
-@pytest.mark.parametrize('words, ours, for_ros', [
-    (['bag', '--remap', 'a:=b'], ['bag', '--remap', 'a:=b'], []),
-    (['bag', '--ros-args', '-r', 'a:=b', '--', '--loop'], ['bag', '--loop'], ['--ros-args', '-r', 'a:=b']),
-    (['--ros-args', '-r', 'a:=b', '--ros-args', '-p', 'c:=1'], [], ['--ros-args', '-r', 'a:=b', '-p', 'c:=1']),
-])
+@pytest.mark.parametrize(
+    'words, ours, for_ros',
+    [
+        (['bag', '--remap', 'a:=b'], ['bag', '--remap', 'a:=b'], []),
+        (['bag', '--ros-args', '-r', 'a:=b', '--', '--loop'], ['bag', '--loop'], ['--ros-args', '-r', 'a:=b']),
+        (['--ros-args', '-r', 'a:=b', '--ros-args', '-p', 'c:=1'], [], ['--ros-args', '-r', 'a:=b', '-p', 'c:=1']),
+    ],
+)
 def test_words_for_ros_are_taken_out(words, ours, for_ros):
     assert split_arguments(words) == (ours, for_ros)

@@ -9,9 +9,9 @@ import pytest
 
 pytest.importorskip('torch', reason='torch is not installed: it is needed for training and evaluation only')
 
-from facial_emotion_ros.emotions import EMOTIONS  # noqa: E402
-from facial_emotion_ros.errors import BadDataset  # noqa: E402
-from facial_emotion_ros.evaluation.scenes import (  # noqa: E402
+from facial_emotion_ros.core.emotions import EMOTIONS  # noqa: E402
+from facial_emotion_ros.core.errors import BadDataset  # noqa: E402
+from facial_emotion_ros.evaluation.camera.scenes import (  # noqa: E402
     HEIGHT_PX,
     PICTURE_OVER_BOX,
     WIDTH_PX,
@@ -20,8 +20,8 @@ from facial_emotion_ros.evaluation.scenes import (  # noqa: E402
     read_portraits,
     tinted,
 )
-from facial_emotion_ros.face_detector import open_detector  # noqa: E402
-from facial_emotion_ros.model_bundle import ModelBundle, embedded_bundle  # noqa: E402
+from facial_emotion_ros.inference.model_bundle import ModelBundle, embedded_bundle  # noqa: E402
+from facial_emotion_ros.perception.face_detector import FaceDetector  # noqa: E402
 
 SAMPLES = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), 'samples')
 
@@ -29,7 +29,7 @@ SAMPLES = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.a
 @pytest.fixture(scope='module')
 def detector():
     """Return the embedded detector."""
-    return open_detector(ModelBundle.open(embedded_bundle('centerface')))
+    return FaceDetector(ModelBundle.open(embedded_bundle('centerface')))
 
 
 def pictures(count=3):
@@ -47,7 +47,7 @@ def test_a_picture_lies_where_the_scene_says_and_at_three_to_five_times_its_size
         sides.append(side)
         left, top = np.round(np.array(scene.middle) - side / 2).astype(int)
         assert left >= 0 and top >= 0 and left + side <= WIDTH_PX and top + side <= HEIGHT_PX
-        patch = scene.image[top:top + round(side), left:left + round(side)]
+        patch = scene.image[top : top + round(side), left : left + round(side)]
         gray = cv2.resize(cv2.cvtColor(patch, cv2.COLOR_BGR2GRAY), (48, 48), interpolation=cv2.INTER_AREA)
         assert np.abs(gray.astype(float) - picture).mean() < 2
     assert 144 <= min(sides) < 165 and 220 < max(sides) <= 240
@@ -82,8 +82,9 @@ def photographs(folder, table, files=('astronaut.jpg', 'president.jpg', 'vice_pr
 
 
 def test_photographs_faces_are_found_and_labelled_from_left_to_right(tmp_path, detector):
-    beside = np.hstack([cv2.resize(cv2.imread(os.path.join(SAMPLES, name)), (400, 480))
-                        for name in ('president.jpg', 'astronaut.jpg')])
+    beside = np.hstack(
+        [cv2.resize(cv2.imread(os.path.join(SAMPLES, name)), (400, 480)) for name in ('president.jpg', 'astronaut.jpg')]
+    )
     cv2.imwrite(str(tmp_path / 'two.png'), beside)
     cv2.imwrite(str(tmp_path / 'none.png'), np.full((60, 60, 3), 90, np.uint8))
     folder = photographs(tmp_path, 'astronaut.jpg,1,happy\ntwo.png,2,neutral;happy\nnone.png,0,\n')
@@ -100,10 +101,16 @@ def test_faces_have_no_place_when_fewer_are_found_and_others_are_counted_when_mo
     assert [face.middle for face in portraits.faces] == [None, None] and portraits.invented == 1
 
 
-@pytest.mark.parametrize('table, expected', [
-    ('astronaut.jpg,1,cheerful\n', 'cheerful'), ('absent.jpg,1,happy\n', 'absent.jpg'), ('', 'missing'),
-    ('notes.txt,1,happy\n', 'picture file'), ('torn.jpg,1,happy\n', 'torn.jpg'),
-])
+@pytest.mark.parametrize(
+    'table, expected',
+    [
+        ('astronaut.jpg,1,cheerful\n', 'cheerful'),
+        ('absent.jpg,1,happy\n', 'absent.jpg'),
+        ('', 'missing'),
+        ('notes.txt,1,happy\n', 'image file'),
+        ('torn.jpg,1,happy\n', 'torn.jpg'),
+    ],
+)
 def test_photographs_are_refused_when_table_or_pictures_are_wrong(tmp_path, detector, table, expected):
     (tmp_path / 'notes.txt').write_text('no picture')
     with open(os.path.join(SAMPLES, 'astronaut.jpg'), 'rb') as file:

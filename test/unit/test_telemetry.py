@@ -21,8 +21,14 @@ print({name: os.environ.get(name) for name in facial_emotion_ros.TELEMETRY_OFF})
 def run(code, **variables):
     """Run code in a process without CI's variables and without ours; give what it printed."""
     environment = {name: value for name, value in os.environ.items() if name not in TELEMETRY_OFF}
-    ran = subprocess.run([sys.executable, '-c', code], cwd=ROOT, env=dict(environment, **variables),
-                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
+    ran = subprocess.run(
+        [sys.executable, '-c', code],
+        cwd=ROOT,
+        env=dict(environment, **variables),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        universal_newlines=True,
+    )
     assert ran.returncode == 0, ran.stdout
     return ran.stdout
 
@@ -39,8 +45,10 @@ def test_a_user_s_own_choice_is_kept_when_he_has_made_one(name):
 
 def test_openvino_finds_no_telemetry_package_when_it_is_imported_after_ours(tmp_path):
     (tmp_path / 'openvino_telemetry.py').write_text('print("reports")\n')
-    code = 'import sys; sys.path.insert(0, %r)\nfirst = %r\nexec(first)\ntry:\n    import openvino_telemetry\n' \
-           'except ImportError:\n    print("silent")'
+    code = (
+        'import sys; sys.path.insert(0, %r)\nfirst = %r\nexec(first)\ntry:\n    import openvino_telemetry\n'
+        'except ImportError:\n    print("silent")'
+    )
     assert run(code % (str(tmp_path), 'import facial_emotion_ros')).strip() == 'silent'
     assert run(code % (str(tmp_path), '')).strip() == 'reports'
 
@@ -54,8 +62,12 @@ def test_a_warning_says_so_when_onnxruntime_was_faster():
 def test_nothing_of_the_package_runs_before_the_switches_are_set():
     """Each module is reached by way of the package: none is run as a file, which would not import it."""
     with open(os.path.join(ROOT, PACKAGE, '__init__.py'), encoding='utf-8') as file:
-        early = [name.name for node in ast.walk(ast.parse(file.read())) if isinstance(node, ast.Import)
-                 for name in node.names]
+        early = [
+            name.name
+            for node in ast.walk(ast.parse(file.read()))
+            if isinstance(node, ast.Import)
+            for name in node.names
+        ]
     assert set(early) <= {'os', 'sys', 'warnings'}
     for path in FILES:
         with open(os.path.join(ROOT, path), encoding='utf-8') as file:

@@ -10,13 +10,12 @@ import pytest
 torch = pytest.importorskip('torch', reason='torch is not installed: it is needed for training only')
 
 from test_ferplus import write_npz  # noqa: E402
-from tiny_training import two_kinds_of_faces  # noqa: E402
+from tiny_training import quick_trainings, two_kinds_of_faces  # noqa: E402, F401
 
-from facial_emotion_ros.commands import train  # noqa: E402
-from facial_emotion_ros.learning.checkpoint import load_state, load_weights, save_weights  # noqa: E402
-from facial_emotion_ros.learning.curves import read_rows  # noqa: E402
-from facial_emotion_ros.learning.network import ESR  # noqa: E402
-from facial_emotion_ros.learning.warm_start import branches_of  # noqa: E402
+from facial_emotion_ros.cli import train  # noqa: E402
+from facial_emotion_ros.training.loop.checkpoint import load_state, load_weights, save_weights  # noqa: E402
+from facial_emotion_ros.training.loop.curves import read_rows  # noqa: E402
+from facial_emotion_ros.training.model.network import ESR, branches_of  # noqa: E402
 
 RECIPE = """
 name: small
@@ -50,29 +49,41 @@ def signals():
 
 def run(folder, output, *arguments):
     """Call the command on the folder's files."""
-    return train.main([str(folder / 'small.yaml'), '--data', str(folder / 'faces.npz'), '--output', str(output),
-                       *arguments])
+    return train.main(
+        [str(folder / 'small.yaml'), '--data', str(folder / 'faces.npz'), '--output', str(output), *arguments]
+    )
 
 
 def test_it_trains_from_weights_with_overrides_when_all_fits(folder, tmp_path, capsys):
-    assert run(folder, tmp_path, '--start', str(folder / 'start.safetensors'), '--set', 'network.branches=2', '--set',
-               'phases.*.steps=3', '--held-out', str(folder / 'held_out.txt'), '--threads', '1') == 0
+    arguments = ['--start', str(folder / 'start.safetensors'), '--held-out', str(folder / 'held_out.txt')]
+    arguments += ['--set', 'network.branches=2', '--set', 'phases.*.steps=3']
+    assert run(folder, tmp_path, *arguments, '--threads', '1') == 0
     said = capsys.readouterr()
     assert said.out == ''
     for text in ('20 faces', 'held out: ', '4 faces', 'cpu', 'step 3/3', 'accuracy', 'trained in 3 steps'):
         assert text in said.err, text
     assert branches_of(load_weights(str(tmp_path / 'weights.safetensors'))) == 2
     assert read_rows(str(tmp_path / 'curves.csv'))[-1]['held_out_accuracy']
-    assert run(folder, tmp_path, '--start', str(folder / 'start.safetensors'), '--set', 'network.branches=2', '--set',
-               'phases.*.steps=3', '--held-out', str(folder / 'held_out.txt')) == 0
+    assert run(folder, tmp_path, *arguments) == 0
     assert 'all 3 steps are done' in capsys.readouterr().err
 
 
 def test_a_teacher_is_heard_when_one_is_named(folder, tmp_path, capsys):
-    assert run(folder, tmp_path, '--teacher', str(folder / 'start.safetensors'), '--set', 'phases.0.teacher=0.5',
-               '--precision', 'float32') == 0
+    assert (
+        run(
+            folder,
+            tmp_path,
+            '--teacher',
+            str(folder / 'start.safetensors'),
+            '--set',
+            'phases.0.teacher=0.5',
+            '--precision',
+            'float32',
+        )
+        == 0
+    )
     said = capsys.readouterr().err
-    assert 'teacher 1 of 1 reads 24 faces' in said and 'float32, as wanted' in said
+    assert 'teacher 1 of 1: 24 faces' in said and 'float32, as requested' in said
 
 
 def test_it_trains_the_same_when_workers_read_ahead(folder, tmp_path):
@@ -82,17 +93,23 @@ def test_it_trains_the_same_when_workers_read_ahead(folder, tmp_path):
     assert contents[0] == contents[1]
 
 
-@pytest.mark.parametrize('arguments, text', [
-    (['no_such_recipe', '--data', 'faces.npz'], 'no_such_recipe.yaml'),
-    (['absent.yaml', '--data', 'faces.npz'], 'a recipe in YAML expected'),
-    (['small.yaml'], 'give --data'),
-    (['small.yaml', '--data', 'absent.npz'], 'expected'),
-    (['small.yaml', '--data', 'faces.npz', '--set', 'phases.0.size=3'], r'there is no such field; expected size_px?'),
-    (['small.yaml', '--data', 'faces.npz', '--set', 'phases.0.batch_size=64'], 'at least 64 faces'),
-    (['small.yaml', '--data', 'faces.npz', '--start', 'absent.safetensors'], 'there is no such file'),
-    (['small.yaml', '--data', 'faces.npz', '--device', 'toaster'], 'auto, cpu, cuda'),
-    (['small.yaml', '--data', 'faces.npz', '--held-out', 'absent.txt'], 'cannot be read'),
-])
+@pytest.mark.parametrize(
+    'arguments, text',
+    [
+        (['no_such_recipe', '--data', 'faces.npz'], 'no_such_recipe.yaml'),
+        (['absent.yaml', '--data', 'faces.npz'], 'expected a recipe in YAML'),
+        (['small.yaml'], 'give --data'),
+        (['small.yaml', '--data', 'absent.npz'], 'expected'),
+        (
+            ['small.yaml', '--data', 'faces.npz', '--set', 'phases.0.size=3'],
+            r'there is no such field; expected size_px?',
+        ),
+        (['small.yaml', '--data', 'faces.npz', '--set', 'phases.0.batch_size=64'], 'at least 64 faces'),
+        (['small.yaml', '--data', 'faces.npz', '--start', 'absent.safetensors'], 'there is no such file'),
+        (['small.yaml', '--data', 'faces.npz', '--device', 'toaster'], 'auto, cpu, cuda'),
+        (['small.yaml', '--data', 'faces.npz', '--held-out', 'absent.txt'], 'cannot be read'),
+    ],
+)
 def test_it_ends_with_one_sentence_when_something_is_wrong(folder, tmp_path, arguments, text, capsys, monkeypatch):
     monkeypatch.chdir(folder)
     assert train.main([*arguments, '--output', str(tmp_path / 'run')]) == 1
@@ -116,8 +133,20 @@ def test_torchrun_passes_every_option_on_when_it_starts_the_command(capsys):
 
 
 def test_it_saves_and_ends_when_it_is_interrupted(folder, tmp_path):
-    command = [sys.executable, '-m', 'facial_emotion_ros.commands.train', str(folder / 'small.yaml'), '--data',
-               str(folder / 'faces.npz'), '--output', str(tmp_path), '--set', 'phases.0.steps=100000', '--threads', '1']
+    command = [
+        sys.executable,
+        '-m',
+        'facial_emotion_ros.cli.train',
+        str(folder / 'small.yaml'),
+        '--data',
+        str(folder / 'faces.npz'),
+        '--output',
+        str(tmp_path),
+        '--set',
+        'phases.0.steps=100000',
+        '--threads',
+        '1',
+    ]
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     training = subprocess.Popen(command, stderr=subprocess.PIPE, universal_newlines=True, cwd=root)
     said = []
@@ -125,6 +154,6 @@ def test_it_saves_and_ends_when_it_is_interrupted(folder, tmp_path):
         said.append(line)
         if 'step 0 of 100000' in line:
             training.send_signal(signal.SIGINT)
-    assert training.wait() == 130 and 'stopped and saved behind step' in ''.join(said), said
+    assert training.wait() == 130 and 'stopped and saved after step' in ''.join(said), said
     assert load_state(str(tmp_path / 'state.pt'))['total'] >= 0
     training.stderr.close()

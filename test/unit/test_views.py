@@ -10,10 +10,15 @@ import pytest
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 #: Our topics that a view may show, by the table of docs/topics.md.
-TYPES = {'/image': 'sensor_msgs/Image', '/emotion_node/debug/image': 'sensor_msgs/Image',
-         '/detections': 'vision_msgs/Detection2DArray', '/detections/raw': 'vision_msgs/Detection2DArray',
-         '/affect': 'vision_msgs/Detection2DArray', '/expression': 'hri_msgs/Expression',
-         '/diagnostics': 'diagnostic_msgs/DiagnosticArray'}
+TYPES = {
+    '/image': 'sensor_msgs/Image',
+    '/emotion_node/debug/image': 'sensor_msgs/Image',
+    '/detections': 'vision_msgs/Detection2DArray',
+    '/detections/raw': 'vision_msgs/Detection2DArray',
+    '/affect': 'vision_msgs/Detection2DArray',
+    '/expression': 'hri_msgs/Expression',
+    '/diagnostics': 'diagnostic_msgs/DiagnosticArray',
+}
 
 
 def read(*parts):
@@ -27,8 +32,10 @@ LAYOUT = json.loads(read('config', 'foxglove_layout.json'))
 
 def test_every_topic_of_a_view_is_documented_with_its_type():
     documented = dict(re.findall(r'^\| `([^`]+)` \| (\w+/\w+) \|', read('docs', 'topics.md'), re.MULTILINE))
-    documented = {name.replace('~', '/emotion_node') if name[0] == '~' else '/' + name.lstrip('/'): kind
-                  for name, kind in documented.items()}
+    documented = {
+        name.replace('~', '/emotion_node') if name[0] == '~' else '/' + name.lstrip('/'): kind
+        for name, kind in documented.items()
+    }
     assert TYPES == {name: documented.get(name) for name in TYPES}
 
 
@@ -69,12 +76,12 @@ def test_foxglove_follows_a_field_that_there_is_when_its_path_is_walked(path):
     package, kind = TYPES[topic].split('/')
     message = pytest.importorskip(package + '.msg', reason='%s is not installed: scripts/setup does that' % package)
     fields = getattr(message, kind).get_fields_and_field_types()
-    steps = path[len(topic) + 1:].split('.')
+    steps = path[len(topic) + 1 :].split('.')
     for number, step in enumerate(steps, 1):
         name, index = re.match(r'(\w+?)(\[\d+\])?\Z', step).groups()
         found = fields[name]
         assert found.startswith('sequence<') == bool(index), path
-        found = found[len('sequence<'):-1] if index else found
+        found = found[len('sequence<') : -1] if index else found
         if number == len(steps):
             assert found in ('double', 'float', 'string'), path
         else:
@@ -87,7 +94,9 @@ def test_affect_is_followed_in_the_order_in_which_it_is_published():
     from test_ros_messages import Header, face, reading
 
     from facial_emotion_ros.ros.messages import affect_message
+
     names = [row.hypothesis.class_id for row in affect_message(Header(), [face(reading())]).detections[0].results]
     paths = LAYOUT['configById']['Plot!affect']['paths']
     assert {path['label']: path['value'] for path in paths} == {
-        name: '/affect.detections[0].results[%d].hypothesis.score' % place for place, name in enumerate(names)}
+        name: '/affect.detections[0].results[%d].hypothesis.score' % place for place, name in enumerate(names)
+    }

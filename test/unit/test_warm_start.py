@@ -4,11 +4,13 @@ import pytest
 
 torch = pytest.importorskip('torch', reason='torch is not installed: it is needed for training only')
 
-from facial_emotion_ros.errors import BadModel  # noqa: E402
-from facial_emotion_ros.learning.checkpoint import save_weights  # noqa: E402
-from facial_emotion_ros.learning.network import ESR  # noqa: E402
-from facial_emotion_ros.learning.published import write_published  # noqa: E402
-from facial_emotion_ros.learning.warm_start import branches_of, network_from, read_start, widen  # noqa: E402
+from tiny_training import published_channels, quick_trainings, write_published  # noqa: E402, F401
+
+from facial_emotion_ros.core.errors import BadModel  # noqa: E402
+from facial_emotion_ros.training.loop import saved_network  # noqa: E402
+from facial_emotion_ros.training.loop.checkpoint import save_weights  # noqa: E402
+from facial_emotion_ros.training.loop.warm_start import network_from, read_start, widen  # noqa: E402
+from facial_emotion_ros.training.model.network import ESR, branches_of  # noqa: E402
 
 PREFIX = 'convolutional_branches.'
 
@@ -48,7 +50,7 @@ def test_a_diversified_network_starts_from_a_plain_one_when_it_has_no_attention_
 
 
 def test_weights_are_refused_when_they_do_not_fit():
-    with pytest.raises(BadModel, match='an ESR with 1 branches expected'):
+    with pytest.raises(BadModel, match='an ESR with 1 branches'):
         network_from(ESR(1, diversified=True).state_dict(), 1, False, generator())
     lacking = {name: tensor for name, tensor in ESR(1).state_dict().items() if name != 'base.conv1.weight'}
     with pytest.raises(BadModel, match='missing.*base.conv1.weight'):
@@ -59,6 +61,7 @@ def test_weights_are_refused_when_they_do_not_fit():
         branches_of({'conv1.weight': torch.zeros(1)})
 
 
+@pytest.mark.usefixtures('published_channels')
 def test_weights_are_read_when_they_lie_in_a_file_or_a_bundle(tmp_path):
     weights = ESR(1).state_dict()
     save_weights(str(tmp_path / 'weights.safetensors'), weights)
@@ -69,9 +72,13 @@ def test_weights_are_read_when_they_lie_in_a_file_or_a_bundle(tmp_path):
     assert branches_of(read) == 9 and geometry.level_eyes and geometry.size_px == 64
 
 
-def test_a_folder_of_opendr_s_layout_is_a_start(tmp_path):
+@pytest.mark.parametrize('has_json', [False, True], ids=["the authors'", 'of save()'])
+def test_a_folder_of_opendr_s_layout_is_a_start(tmp_path, has_json):
     weights = ESR(2).state_dict()
-    write_published(tmp_path, weights)
+    if has_json:
+        saved_network.save_weights(tmp_path, 'mine', weights, saved_network.InputSpec())
+    else:
+        write_published(tmp_path, weights)
     read, geometry = read_start(str(tmp_path))
     assert branches_of(read) == 2 and (geometry.color, geometry.size_px, geometry.margin) == ('bgr', 96, 1.0)
     assert torch.equal(read[PREFIX + '1.fc.weight'], weights[PREFIX + '1.fc.weight'])

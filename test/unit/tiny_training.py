@@ -1,14 +1,87 @@
-"""What the tests of training share: a few faces that are easily told apart, and recipes that take seconds."""
+"""What the tests of training share: narrow networks, a few faces that are easily told apart, and small recipes."""
+
+import sys
+import types
 
 import numpy as np
+import pytest
+import torch
 
-from facial_emotion_ros.emotions import EMOTIONS
-from facial_emotion_ros.learning.face_set import FaceSet
-from facial_emotion_ros.learning.ferplus import FerPlus
-from facial_emotion_ros.learning.recipe_file import recipe_of
+from facial_emotion_ros.core.emotions import EMOTIONS
+from facial_emotion_ros.training.data.face_set import FaceSet
+from facial_emotion_ros.training.data.ferplus import FerPlus
+from facial_emotion_ros.training.loop import curves
+from facial_emotion_ros.training.loop.recipe import recipe_of
+from facial_emotion_ros.training.model import network
+from facial_emotion_ros.training.model.author_checkpoints import published_files
 
 #: The smallest crops: below, the network has nothing left to convolve.
 SIZE_PX = 56
+
+_PUBLISHED = {name: getattr(network, name) for name in ('BASE_CHANNELS', 'BRANCH_CHANNELS')}
+
+
+def make_trainings_quick(patch):
+    """Make networks narrow, so that a step costs milliseconds, and leave out what costs more than the training then.
+
+    Sizes are the business of test_network, plots of test_curves. Without the stand-in, torch's optimizers import its
+    compiler at their first use, which nothing here compiles with: 4 s of CPU in each process.
+
+    :param patch: pytest.MonkeyPatch.
+    """
+    patch.setattr(network, 'BASE_CHANNELS', (3, 16, 16, 16, 16))
+    patch.setattr(network, 'BRANCH_CHANNELS', (16, 16, 32, 32, 64))
+    patch.setattr(curves, 'picture_of', lambda rows: b'a plot')
+    if 'torch._dynamo' not in sys.modules:
+        compiler = types.ModuleType('torch._dynamo')
+        compiler.disable = lambda function, recursive, wrapping: function
+        compiler.graph_break = lambda: None
+        patch.setitem(sys.modules, 'torch._dynamo', compiler)
+
+
+@pytest.fixture(scope='module', autouse=True)
+def quick_trainings():
+    """Make the trainings of a test module that imports this fixture quick."""
+    with pytest.MonkeyPatch.context() as patch:
+        make_trainings_quick(patch)
+        yield
+
+
+@pytest.fixture
+def published_channels(quick_trainings, monkeypatch):
+    """Make networks as wide as the published ones, in a test of a module whose networks are narrow."""
+    for name, channels in _PUBLISHED.items():
+        monkeypatch.setattr(network, name, channels)
+
+
+def write_published(folder, weights, *names):
+    """Write a checkpoint as the authors' code does: no JSON file.
+
+    :param folder: pathlib.Path, created if missing.
+    :param weights: state dict of an ESR or ESR*.
+    :param names: see published_files.
+    """
+    folder.mkdir(exist_ok=True)
+    for name, content in published_files(weights, *names).items():
+        (folder / name).write_bytes(content)
+
+
+def measured(network, size_px=64):
+    """Give a network the running statistics of random pictures, in place of a new one's.
+
+    :param network: ESR.
+    :param size_px: side of the pictures.
+    :returns: the network, in evaluation mode.
+    """
+    norms = [module for module in network.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = None  # the mean of all batches, not a moving one
+    with torch.no_grad():
+        network.train()(torch.rand(8, 3, size_px, size_px, generator=torch.Generator().manual_seed(3)))
+    for norm, momentum in zip(norms, momenta):
+        norm.momentum = momentum
+    return network.eval()
 
 
 def two_kinds_of_faces(count=16):

@@ -15,8 +15,13 @@ class TrainingServer:
 
     def __init__(self):
         environment = dict(os.environ, OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES='')
-        self._process = subprocess.Popen([sys.executable, os.path.abspath(__file__)], stdin=subprocess.PIPE,
-                                         stdout=subprocess.PIPE, bufsize=0, env=environment)
+        self._process = subprocess.Popen(
+            [sys.executable, os.path.abspath(__file__)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            bufsize=0,
+            env=environment,
+        )
         self._text = b''
         self._pid = None
 
@@ -84,10 +89,10 @@ def _train(output, recipe, file_limit=0):
     """
     from tiny_training import two_kinds_of_faces
 
-    from facial_emotion_ros.errors import FacialEmotionError
-    from facial_emotion_ros.learning.fit import Fit
-    from facial_emotion_ros.learning.progress import Progress
-    from facial_emotion_ros.learning.recipe_file import recipe_of
+    from facial_emotion_ros.core.errors import FacialEmotionError
+    from facial_emotion_ros.training.loop.fit import Fit
+    from facial_emotion_ros.training.loop.progress import Progress
+    from facial_emotion_ros.training.loop.recipe import recipe_of
 
     class Said(Progress):
         def step(self, done, losses):
@@ -113,14 +118,16 @@ def _say(*words):
 
 
 def _serve():
-    import tiny_training  # noqa: F401
+    import pytest
     import torch
+    from tiny_training import make_trainings_quick
 
-    from facial_emotion_ros.learning import curves, fit  # noqa: F401
+    from facial_emotion_ros.training.loop import fit  # noqa: F401
+
     torch.set_num_threads(1)
+    make_trainings_quick(pytest.MonkeyPatch())
     # What is imported at first use is imported before the fork.
     torch.optim.SGD(torch.nn.Linear(1, 1).parameters())
-    curves.picture_of([])
     for line in sys.stdin:
         pid = os.fork()
         if not pid:

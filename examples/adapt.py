@@ -1,0 +1,38 @@
+# Compares the shipped network with one that `adapt` fitted to your people: how many pictures each reads rightly.
+#     ros2 run facial_emotion_ros adapt --faces FACES --output MINE       and then        python3 adapt.py OTHERS MINE
+# FACES and OTHERS hold pictures and labels.csv (docs/adapt.md). Take people for OTHERS who are not among FACES.
+"""Compare an adapted model bundle with the shipped one."""
+
+import argparse
+import csv
+import pathlib
+
+import cv2
+
+from facial_emotion_ros import EmotionPipeline
+
+
+def main():
+    """Read every picture with both networks."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('pictures', type=pathlib.Path, help='folder with labels.csv (file,emotion,person)')
+    parser.add_argument('bundle', help='folder that adapt wrote')
+    options = parser.parse_args()
+
+    with open(options.pictures / 'labels.csv', newline='', encoding='utf-8') as file:
+        labels = {row['file']: row['emotion'] for row in csv.DictReader(file)}
+    pipelines = {'shipped': EmotionPipeline(), 'adapted': EmotionPipeline(options.bundle)}
+    right = dict.fromkeys(pipelines, 0)
+    for name, emotion in labels.items():
+        image = cv2.imread(str(options.pictures / name))
+        if image is None:
+            parser.error(f'{name} is not a picture that OpenCV can read')
+        for which, pipeline in pipelines.items():
+            faces = pipeline.estimate(image)  # the largest first
+            right[which] += bool(faces) and max(faces[0].scores, key=faces[0].scores.get) == emotion
+    for which, count in right.items():
+        print(f'{which}: {count} of {len(labels)} right')
+
+
+if __name__ == '__main__':
+    main()

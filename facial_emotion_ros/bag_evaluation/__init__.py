@@ -1,1 +1,0 @@
-"""What a recording says of the emotions in it, and how well that was read."""

@@ -1,1 +1,0 @@
-"""Recordings (rosbags): read as far as they can be read, and written. Nothing of a running ROS."""

@@ -1,0 +1,194 @@
+"""Take labelled pictures of consenting people for `adapt`: `ros2 run facial_emotion_ros collect_faces`."""
+
+import argparse
+import base64
+import csv
+import os
+import sys
+import time
+from collections.abc import Sequence
+from html import escape
+
+from facial_emotion_ros.cli.common.errors import report_errors
+from facial_emotion_ros.core.emotions import EMOTIONS
+from facial_emotion_ros.core.errors import BadParameter
+from facial_emotion_ros.core.text import printable, show
+
+SHEET_FILE = 'contact_sheet.html'
+
+#: Self-contained page: a click strikes a picture out, and the list can be saved for adapt.
+_SHEET = """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy"
+content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:">
+<title>Contact sheet</title><style>
+:root{color-scheme:light dark} body{font:14px system-ui,sans-serif;margin:24px}
+label{display:inline-block;margin:4px;text-align:center}
+img{display:block;width:140px;height:140px} input{position:absolute;opacity:0} input:checked+img{opacity:.15}
+input:focus+img{outline:2px solid} textarea{display:block;width:100%;height:6em}
+</style></head><body><h1>Contact sheet</h1>
+<p>Click the pictures that do not show what they should. Then save the list as <code>struck_out.txt</code> beside
+<code>labels.csv</code>: <code>adapt</code> leaves these pictures out.</p>
+<!--FACES-->
+<p><a id="save" download="struck_out.txt" href="#">Save struck_out.txt</a></p><textarea id="names" readonly></textarea>
+<script>
+function list() {
+  const names = [...document.querySelectorAll('input:checked')].map(box => box.value).join('\\n');
+  document.getElementById('names').value = names;
+  document.getElementById('save').href = 'data:text/plain;charset=utf-8,' + encodeURIComponent(names + '\\n');
+}
+document.addEventListener('change', list); list();
+</script></body></html>
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command's argument parser."""
+    arguments = argparse.ArgumentParser(
+        prog='collect_faces',
+        description='Ask a person for one expression after the other, and take stills when '
+        'exactly one face is visible, sharp and uncovered. Writes a labelled folder that only its owner may read.',
+    )
+    arguments.add_argument(
+        '--output',
+        required=True,
+        metavar='DIR',
+        help='folder of the pictures; one that exists is continued, nothing in it is replaced',
+    )
+    arguments.add_argument('--person', required=True, help='name or pseudonym')
+    arguments.add_argument(
+        '--consent', metavar='TEXT', help='what the person agreed to, kept with each picture; asked for on a terminal'
+    )
+    source = arguments.add_mutually_exclusive_group()
+    source.add_argument('--camera', default='0', help='number, device or stream address; default: %(default)s')
+    source.add_argument('--video', metavar='FILE', help='video in which the expressions come in this order')
+    source.add_argument('--topic', help="a robot's image topic; prompts are on ~/prompt, images with them on ~/image")
+    arguments.add_argument(
+        '--emotions', nargs='+', default=list(EMOTIONS), metavar='EMOTION', help='default: all eight'
+    )
+    arguments.add_argument('--stills', type=int, default=3, help='of each expression; default: %(default)s')
+    arguments.add_argument('--countdown', type=float, default=3.0, metavar='SECONDS', help='default: %(default)s')
+    arguments.add_argument(
+        '--patience',
+        type=float,
+        default=30.0,
+        metavar='SECONDS',
+        help='continue with the next expression when no still could be taken for so long; default: %(default)s',
+    )
+    return arguments
+
+
+@report_errors('collect_faces', '--topic needs ROS 2')
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    :param argv: arguments; None for the process's own.
+    :returns: exit code: 0 when complete, 1 for bad input, 130 when interrupted; pictures taken so far stay.
+    """
+    from facial_emotion_ros.pipeline.face_collection import FaceCollection
+
+    options = parser().parse_args(argv)
+    mask = os.umask(0o077)  # pictures of people are for their owner alone
+    try:
+        collection = FaceCollection(
+            options.output,
+            options.person,
+            _consent(options),
+            options.emotions,
+            options.stills,
+            options.countdown,
+            options.patience,
+        )
+        try:
+            status = _from_topic(collection, options.topic) if options.topic else _from_medium(collection, options)
+        except KeyboardInterrupt:
+            status = 130
+        finally:
+            show(
+                f'{collection.taken} pictures were taken into {options.output}'
+                + (f'; none of {", ".join(collection.missed)}' if collection.missed else '')
+            )
+        write_contact_sheet(options.output)
+    finally:
+        os.umask(mask)
+    return status
+
+
+def write_contact_sheet(folder: str) -> str | None:
+    """Write the page on which pictures can be struck out; None where nothing was taken, else its path."""
+    from facial_emotion_ros.core.files import write_atomic
+    from facial_emotion_ros.pipeline.face_collection import LABELS_FILE
+
+    table = os.path.join(folder, LABELS_FILE)
+    if not os.path.exists(table):
+        return None
+    with open(table, encoding='utf-8', newline='') as file:
+        rows = list(csv.DictReader(file))
+    parts = []
+    for person, emotion in dict.fromkeys((row['person'], row['emotion']) for row in rows):
+        parts.append(f'<h2>{escape(person)}: {escape(emotion)}</h2>')
+        for row in rows:
+            if (row['person'], row['emotion']) == (person, emotion):
+                with open(os.path.join(folder, row['crop']), 'rb') as file:
+                    content = base64.b64encode(file.read()).decode()
+                parts.append(
+                    f'<label><input type="checkbox" value="{escape(row["file"])}"><img alt="" '
+                    f'src="data:image/jpeg;base64,{content}">{escape(os.path.basename(row["file"]))}</label>'
+                )
+    path = os.path.join(folder, SHEET_FILE)
+    write_atomic(path, printable(_SHEET.replace('<!--FACES-->', '\n'.join(parts)), keep='\n').encode('utf-8'))
+    show(f'Look at {path}, and strike out what does not show what it should.')
+    return path
+
+
+def _consent(options):
+    if options.consent is None and sys.stdin.isatty():
+        show(
+            'Pictures of your face will be kept in %s with your name %r, to adapt the emotion recognition.\n'
+            'Type what you agree to; nothing to stop.' % (options.output, options.person)
+        )
+        return input('> ')
+    if options.consent is None:
+        raise BadParameter('--consent "TEXT" expected, what the person agreed to: there is no terminal to ask on')
+    return options.consent
+
+
+def _from_medium(collection, options):
+    from facial_emotion_ros.demo.frame_sources import open_source
+
+    if options.video:
+        medium = open_source('video', options.video)
+    elif options.camera.isdigit():
+        medium = open_source('camera', camera=int(options.camera))
+    else:
+        medium = open_source('camera', options.camera)
+    try:
+        count, shown = 0, ''
+        while not collection.done:
+            frame = medium.read()
+            if frame is None:
+                show(f'{medium.title} ended before every expression was asked for.')
+                break
+            # A video has its own time base, a camera the clock's.
+            collection.add(frame.image, count / medium.rate_hz if options.video else time.monotonic())
+            count += 1
+            if str(collection.prompt) != shown:
+                shown = str(collection.prompt)
+                show(shown, flush=True)
+    finally:
+        medium.close()
+    return 0
+
+
+def _from_topic(collection, topic):
+    from facial_emotion_ros.ros.collection_node import CollectionNode
+    from facial_emotion_ros.ros.process import run_until_done
+
+    def make():
+        return CollectionNode(collection, topic, lambda text: show(text, flush=True))
+
+    return run_until_done('collect_faces', make, ['collect_faces'])
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,193 @@
+"""Evaluate a bundle on labelled faces: `ros2 run facial_emotion_ros evaluate`."""
+
+import argparse
+import dataclasses
+import json
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from facial_emotion_ros.cli.common.arguments import add_network, parse_settings
+from facial_emotion_ros.cli.common.errors import report_errors
+from facial_emotion_ros.cli.common.terminal import progress, show_table
+from facial_emotion_ros.core.emotions import EMOTIONS
+from facial_emotion_ros.core.errors import BadParameter
+from facial_emotion_ros.core.text import show
+from facial_emotion_ros.emotion.esr import EsrEngine
+from facial_emotion_ros.emotion.operating_points import calibration_of, operating_points
+from facial_emotion_ros.evaluation.markdown import number
+
+#: Lines of the printed table: (figure, what it is).
+_LINES = (
+    ('accuracy', 'of the mean of the branches'),
+    ('accuracy_vote', 'of the vote of the branches'),
+    ('macro_recall', 'mean recall of the classes'),
+    ('macro_f1', 'mean F1 of the labelled classes'),
+    ('macro_f1_all', 'mean F1, labelled or predicted classes'),
+    ('kappa', "Cohen's kappa"),
+    ('ece', 'expected calibration error'),
+    ('nll', 'negative log-likelihood'),
+    ('confidence_auroc', 'AUROC of confidence, right from wrong'),
+    ('agreement_auroc', 'AUROC of agreement, right from wrong'),
+)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command's argument parser."""
+    arguments = argparse.ArgumentParser(
+        prog='evaluate', description='Figures of an ESR bundle on labelled faces; FER+ by its majority protocol.'
+    )
+    arguments.add_argument('--dataset', required=True, metavar='PATH', help='FER+ npz, or any set that train reads')
+    arguments.add_argument('--format', help='ferplus, affectnet or folder; default: recognised by what lies there')
+    arguments.add_argument(
+        '--option',
+        action='append',
+        default=[],
+        metavar='NAME=VALUE',
+        help='of the format, such as split=valid for AffectNet; docs/datasets.md lists them',
+    )
+    add_network(arguments, '; all of its points are compared in any case')
+    arguments.add_argument(
+        '--branches', type=int, metavar='K', help='run only the first K branches, as a deadline may do; default: all'
+    )
+    arguments.add_argument('--leave-out', metavar='TXT', help='give the figures without these pictures too, one a line')
+    arguments.add_argument('--output', metavar='DIR', help='write metrics.json and report.html there')
+    arguments.add_argument(
+        '--with-pictures',
+        type=int,
+        default=0,
+        metavar='N',
+        help='add the N most confident errors to the report: pictures of people, not to be passed on; default: none',
+    )
+    arguments.add_argument('--resamples', type=int, default=1000, help='of the bootstrap; default: %(default)s')
+    arguments.add_argument('--threads', type=int, default=os.cpu_count(), help='default: %(default)s')
+    return arguments
+
+
+@report_errors('evaluate', 'reading sets of faces needs torch, and pages need jinja2 and plotly')
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    :param argv: arguments; None for the process's own.
+    :returns: exit code: 0 when evaluated, 1 for bad input.
+    """
+    options = parser().parse_args(argv)
+    command = 'evaluate ' + shlex.join(sys.argv[1:] if argv is None else argv)
+    figures = evaluate(options, command)
+    _print_table(figures)
+    if options.output:
+        show(f'\n{os.path.join(options.output, "report.html")} shows it.')
+    return 0
+
+
+def evaluate(options: argparse.Namespace, command: str) -> dict[str, Any]:
+    """Read the faces, compute the figures, and write them where an output is named.
+
+    :param options: of :func:`parser`.
+    :param command: what was typed, for the record.
+    :returns: content of metrics.json.
+    :raises FacialEmotionError: if bundle, faces or list cannot be used.
+    """
+    from facial_emotion_ros.evaluation.prediction_metrics import compute_metrics, side_by_side
+    from facial_emotion_ros.evaluation.predictions import read_faces
+    from facial_emotion_ros.training.data.datasets import open_faces, read_names
+
+    if options.threads < 1 or options.resamples < 0 or options.with_pictures < 0:
+        raise BadParameter('--threads of at least 1, --resamples and --with-pictures of at least 0 expected')
+    if options.output:  # before anything is read: it may lack a package
+        import facial_emotion_ros.evaluation.report  # noqa: F401
+    engine = EsrEngine(options.bundle, threads=options.threads, operating_point=options.operating_point)
+    if options.branches is not None and not 1 <= options.branches <= engine.branches:
+        raise BadParameter(
+            f'--branches: expected 1 to {engine.branches}, which {engine.bundle.name} has, got {options.branches}'
+        )
+    leave_out = read_names(options.leave_out) if options.leave_out else ()
+    faces = open_faces(options.dataset, options.format, **parse_settings('--option', options.option))
+    with progress('faces', quiet=True) as report:
+        reading = read_faces(engine, faces, report)
+    if options.branches is not None:
+        reading = dataclasses.replace(
+            reading, logits=reading.logits[:, : options.branches], affect=reading.affect[:, : options.branches]
+        )
+    found = compute_metrics(reading, engine.point, resamples=options.resamples)
+    found.update(side_by_side(reading, operating_points(engine.bundle.manifest)))
+    if options.leave_out:
+        rest = compute_metrics(reading.without(leave_out), engine.point, resamples=options.resamples)
+        found['without_left_out'] = dict(rest, left_out=os.path.basename(options.leave_out))
+    found.update(_provenance(options, engine, faces, command))
+    if options.output:
+        _write(options, found, faces, reading, engine.point)
+    return found
+
+
+def _provenance(options, engine, faces, command):
+    from facial_emotion_ros.evaluation.provenance import made_at, versions
+
+    bundle = engine.bundle
+    return {
+        'bundle': {'name': bundle.name, 'version': bundle.version, 'sha256': bundle.sha256},
+        'branches': options.branches or engine.branches,
+        'calibration': calibration_of(engine.point),
+        'dataset': {
+            'name': faces.name,
+            'file': os.path.basename(os.path.abspath(options.dataset)),
+            'faces': len(faces),
+            'labelled': int((faces.labels >= 0).sum()),
+            'damaged': len(faces.damaged),
+        },
+        'command': command,
+        'provider': engine.provider,
+        'made': made_at(),
+        'versions': versions(),
+    }
+
+
+def _write(options, found, faces, reading, point):
+    from facial_emotion_ros.core.files import write_atomic
+    from facial_emotion_ros.evaluation.report import most_confident_errors, report_html
+
+    pictures = most_confident_errors(faces, reading, point, options.with_pictures)
+    page = report_html(found, reading, point, pictures)
+    text = json.dumps(found, indent=2, allow_nan=False) + '\n'
+    write_atomic(os.path.join(options.output, 'metrics.json'), text.encode('utf-8'))
+    write_atomic(os.path.join(options.output, 'report.html'), page.encode('utf-8'))
+
+
+def _print_table(figures):
+    from facial_emotion_ros.evaluation.prediction_metrics import operating_points_rows
+
+    show(f'{figures["bundle"]["name"]} {figures["bundle"]["version"]} on {figures["dataset"]["name"]}\n')
+    parts = [figures] + ([figures['without_left_out']] if 'without_left_out' in figures else [])
+    heads = ['all', f'without {parts[-1].get("left_out", "")}'][: len(parts)]
+    rows: list[Sequence[object]] = [('n', 'faces with a label', *(part['n'] for part in parts))]
+    rows += [(key, words, *(_ranged(part, key) for part in parts)) for key, words in _LINES]
+    show_table(('', '', *heads), rows, ('<18', '<39', *['<28'] * len(parts)))
+    affect, rows = figures['affect'], []
+    for name in ('valence', 'arousal'):
+        numbers = (f'{key.upper()} {number(affect[name][key], ".4f")}' for key in ('rmse', 'ccc', 'pcc', 'sagr'))
+        rows.append((name, affect['source'], ', '.join(numbers)))
+    show_table((), rows, ('<18', '<39', '<'))
+    if 'operating_points' in figures:
+        points, cells = operating_points_rows(figures['operating_points'])
+        show('')
+        show_table(('operating points', *points[1:]), cells, ('<30', *['>12'] * (len(points) - 1)))
+    show('')
+    show_table(
+        ('label (row), prediction (column)', *(emotion[:8] for emotion in EMOTIONS), 'recall'),
+        [
+            (emotion, *counts, number(figures['recall'][emotion], '.4f'))
+            for emotion, counts in zip(EMOTIONS, figures['confusion'])
+        ],
+        ('<34', '>8', *['>9'] * len(EMOTIONS)),
+    )
+
+
+def _ranged(part, key):
+    low, high = part.get('intervals', {}).get(key, (None, None))
+    return number(part[key], '.4f') + ('' if low is None else f'  ({low:.3f} to {high:.3f})')
+
+
+if __name__ == '__main__':
+    sys.exit(main())

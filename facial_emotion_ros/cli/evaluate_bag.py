@@ -1,0 +1,362 @@
+"""Evaluate recordings: `ros2 run facial_emotion_ros evaluate_bag BAG... --output DIR`."""
+
+import argparse
+import importlib.util
+import json
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+
+from facial_emotion_ros.cli.common.arguments import parse_settings
+from facial_emotion_ros.cli.common.errors import report_errors
+from facial_emotion_ros.cli.common.terminal import progress
+from facial_emotion_ros.core.errors import BadParameter
+from facial_emotion_ros.core.text import show
+from facial_emotion_ros.recordings.evaluation.options import Options
+
+#: Exit codes: a bound was missed; stopped by Ctrl-C, as shells count it.
+MISSED, INTERRUPTED = 3, 130
+
+#: Bounds: (argument, figure, whether it is the least, the range of the figure, what it is).
+_BOUNDS = (
+    ('min_accuracy', 'accuracy', True, (0, 1), 'accuracy'),
+    ('min_macro_f1', 'macro_f1', True, (0, 1), 'macro F1, over the classes of the ground truth'),
+    ('min_ccc_valence', 'ccc_valence', True, (-1, 1), 'concordance (CCC) of valence'),
+    ('min_ccc_arousal', 'ccc_arousal', True, (-1, 1), 'concordance (CCC) of arousal'),
+    ('min_coverage', 'coverage', True, (0, 1), 'share of images with a face'),
+    ('max_unknown', 'unknown_share', False, (0, 1), 'share of faces whose emotion is unknown'),
+    ('max_flips', 'flips_per_minute', False, (0, 1e6), 'number of changes of emotion in a minute of a face'),
+)
+
+#: Prefix of the parameters that --parameter takes.
+_SMOOTHING = 'smoothing.'
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command's argument parser."""
+    arguments = argparse.ArgumentParser(
+        prog='evaluate_bag',
+        description='What emotions the faces in recordings (rosbags) show, how steady the estimates are, and how '
+        'accurate, where there is ground truth. Reads folders of ROS 2, .mcap, .db3, and .bag of ROS 1, without ROS.',
+        epilog='Exit code: 0 done; 1 bad input, results that cannot be written, or some of many recordings failed; 2 '
+        'wrong usage; 3 a bound was missed (--min-..., --max-..., --strict); 130 stopped by Ctrl-C.',
+    )
+    add = arguments.add_argument
+    add('bags', nargs='+', metavar='BAG', help='recording, or a folder of recordings')
+    add('--output', required=True, metavar='DIR', help='folder of report.html, summary.json and the tables')
+    add('--force', action='store_true', help='replace files in DIR that no evaluation wrote')
+    add(
+        '--topic',
+        action='append',
+        default=[],
+        dest='topics',
+        help='image topic; may be repeated; default: all colour images',
+    )
+    add(
+        '--truth',
+        default='',
+        metavar='TOPIC|CSV|DIR',
+        help='ground truth: an annotation topic of the recording; a CSV file (start, end, face, emotion, valence, '
+        'arousal); or a folder with such a file for each of many recordings, of the same name',
+    )
+    add(
+        '--recorded',
+        default='',
+        metavar='TOPIC',
+        help='recorded detections to compare with; default: the first topic of detections with emotions',
+    )
+    add(
+        '--bundle',
+        action='append',
+        default=[],
+        dest='bundles',
+        metavar='DIR',
+        help='ESR bundle; two or more are compared; default: the embedded esr_9_ferplus as the node runs it, in int8 '
+        'where the processor is faster with it',
+    )
+    add('--operating-point', default='', metavar='NAME', help="default: the bundle's")
+    add(
+        '--detector',
+        default='',
+        metavar='DIR',
+        help="bundle; default: the node's, in int8 where the processor is faster with it",
+    )
+    add('--engine', choices=('onnxruntime', 'openvino'), default='onnxruntime', help='default: %(default)s')
+    add('--write-bag', action='store_true', help="write our messages, on the node's topics, as a recording (mcap)")
+    add('--video', action='store_true', help='write the annotated video')
+    add('--blur-faces', action='store_true', help='blur the detected faces in every picture that is written')
+    add(
+        '--live',
+        action='store_true',
+        help='also play it in real time through the node, over DDS, and measure ages and drops (needs ROS 2)',
+    )
+    add('--compare', metavar='JSON', help='summary.json of another evaluation: print what got better or worse')
+    add('--max-faces', type=int, default=0, metavar='N', help='only that many largest faces; default: all')
+    add(
+        '--long-side',
+        type=int,
+        default=480,
+        dest='long_side_px',
+        metavar='PX',
+        help="of the detector's input; default: %(default)s",
+    )
+    add(
+        '--every-n',
+        type=int,
+        default=2,
+        metavar='N',
+        help='detect faces in every n-th image and follow them in between; default: %(default)s, as the node does',
+    )
+    add(
+        '--rotate-deg',
+        type=int,
+        choices=(0, 90, 180, 270, -1),
+        default=0,
+        help="rotate images clockwise, as the node's input.rotate_deg; -1 finds the angle",
+    )
+    add(
+        '--max-age',
+        type=float,
+        default=1.0,
+        dest='max_age_s',
+        metavar='S',
+        help='a face that was not seen for longer gets a new id; default: %(default)s, as the node does',
+    )
+    add(
+        '--parameter',
+        action='append',
+        default=[],
+        metavar='NAME=VALUE',
+        help="one of the node's parameters smoothing.*, such as smoothing.scores_s=0.5; may be repeated",
+    )
+    add('--threads', type=int, default=1, metavar='N', help='threads per operator; default: %(default)s')
+    many = arguments.add_argument_group('many recordings')
+    many.add_argument('--workers', type=int, default=0, metavar='N', help='processes on this machine')
+    many.add_argument(
+        '--ray', default='', metavar='ADDRESS', help='spread them over a Ray cluster: auto, local, ray://host:port'
+    )
+    bounds = arguments.add_argument_group('bounds, for the exit code')
+    for name, _, is_least, _, meaning in _BOUNDS:
+        side = 'least' if is_least else 'most'
+        bounds.add_argument(_option(name), type=float, metavar='X', help=f'at {side} this {meaning}')
+    bounds.add_argument('--strict', action='store_true', help='lost images or files miss a bound too')
+    return arguments
+
+
+@report_errors(
+    'evaluate_bag',
+    'recordings need rosbags, jinja2 and plotly, annotated ones scipy (pip install rosbags jinja2 plotly scipy)',
+)
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    :param argv: arguments; None for the process's own.
+    :returns: exit code, see the parser's epilog.
+    """
+    arguments = parser().parse_args(argv)
+    command = 'evaluate_bag ' + shlex.join(sys.argv[1:] if argv is None else argv)
+    options = _options(arguments)
+    path = _single(arguments)
+    try:
+        return _one(path, arguments, options, command) if path else _many(arguments, options, command)
+    except KeyboardInterrupt:
+        show(
+            'evaluate_bag: stopped' + ('' if path else '; what is done is kept, and the same command goes on'),
+            file=sys.stderr,
+        )
+        return INTERRUPTED
+
+
+def _options(arguments):
+    if arguments.workers < 0:
+        raise BadParameter(f'--workers: expected at least 1, got {arguments.workers}')
+    for name, _, _, (low, high), _ in _BOUNDS:
+        bound = getattr(arguments, name)
+        if bound is not None and not low <= bound <= high:
+            raise BadParameter(f'{_option(name)}: expected {low:g} to {high:g}, got {bound:g}')
+    if not arguments.output or os.path.isfile(arguments.output):
+        raise BadParameter(
+            f'--output: expected a folder for the results, got {arguments.output!r}'
+            + (', which is a file' if arguments.output else '')
+        )
+    if arguments.workers and arguments.ray:
+        raise BadParameter('expected either --workers or --ray, got both')
+    fields = {name: value for name, value in vars(arguments).items() if name in Options.__dataclass_fields__}
+    fields.update(topics=tuple(arguments.topics), bundles=tuple(arguments.bundles))
+    return Options(**fields, **_smoothing(arguments.parameter))
+
+
+def _smoothing(texts):
+    """Read the node's smoothing parameters, as fields of Options."""
+    fields = {}
+    known = {_SMOOTHING + name: value for name, value in Options().smoothing().items()}
+    for name, value in parse_settings('--parameter', texts).items():
+        if name not in known:
+            raise BadParameter(f'--parameter: expected one of {", ".join(known)}, got {name}')
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        is_bool = isinstance(known[name], bool)
+        if not (isinstance(value, bool) if is_bool else is_number):
+            raise BadParameter(
+                f'--parameter {name}: expected {"true or false" if is_bool else "a number"}, got {value!r}'
+            )
+        fields[name.replace('.', '_')] = value if is_bool else float(value)
+    return fields
+
+
+def _single(arguments):
+    """Give the one recording that was named; '' where there are several, or places that only a batch reads."""
+    if arguments.workers or arguments.ray or len(arguments.bags) > 1 or '://' in arguments.bags[0]:
+        return ''
+    path = arguments.bags[0]
+    if not os.path.isdir(path):
+        return path
+    from facial_emotion_ros.recordings.batch.recording_discovery import find_bags
+
+    found = find_bags([path], without=arguments.output)
+    return found[0] if len(found) == 1 else ''
+
+
+def _one(path, arguments, options, command):
+    """Evaluate one recording."""
+    from facial_emotion_ros.recordings.batch.batch import options_of_each
+    from facial_emotion_ros.recordings.evaluation.compare import read_summary
+    from facial_emotion_ros.recordings.evaluation.evaluate import evaluate_bag, folders_of
+    from facial_emotion_ros.recordings.evaluation.results_folder import COMPARISON, former_files, refuse_foreign
+    from facial_emotion_ros.recordings.evaluation.sufficient_statistics import compared_figures, totals_of
+
+    output = arguments.output
+    if os.path.isdir(path) and os.path.realpath(path) == os.path.realpath(output):
+        raise BadParameter(f'--output: expected a folder beside the recording, got the recording itself, {path}')
+    other = read_summary(arguments.compare) if arguments.compare else None
+    options = options_of_each(options, [path])[0]
+    folders = folders_of(options, output)
+    if len(options.bundles) > 1 and not arguments.force and not former_files(folders[0]):
+        refuse_foreign(output, {COMPARISON})
+    live = _live(options) if arguments.live else None
+    with progress('images') as report:
+        summaries = evaluate_bag(path, output, options, report, command, live, arguments.force)
+    _print(summaries, other, arguments)
+    for folder in folders:
+        show(f'\n{os.path.join(folder, "report.html")} shows it.')
+    missed = []
+    for summary in summaries:
+        missed += _missed(arguments, compared_figures(totals_of(summary).values), summary['whole'])
+    return _exit_code(missed)
+
+
+def _print(summaries, other, arguments):
+    """Print the figures, and how they compare."""
+    from facial_emotion_ros.recordings.evaluation.summary_text import changes_text, summary_text
+
+    first = summaries[0]
+    for summary in summaries:
+        show(f'\n{summary_text(summary)}')
+        for fault in summary['bag']['faults']:
+            show(f'evaluate_bag: {fault}', file=sys.stderr)
+    for summary in summaries[1:]:
+        show(f'\n{changes_text(first, summary, summary["bundle"]["name"], first["bundle"]["name"])}')
+    if len(summaries) > 1:
+        _write_comparison(arguments.output, summaries)
+    for summary in summaries if other is not None else ():
+        show(f'\n{changes_text(other, summary, "now", arguments.compare)}')
+
+
+def _write_comparison(output, summaries):
+    from facial_emotion_ros.core.files import write_atomic
+    from facial_emotion_ros.recordings.evaluation.compare import compare
+    from facial_emotion_ros.recordings.evaluation.results_folder import COMPARISON
+
+    first = summaries[0]
+    comparisons = [
+        {
+            'before': first['bundle'],
+            'now': summary['bundle'],
+            'changes': [change._asdict() for change in compare(first, summary)],
+        }
+        for summary in summaries[1:]
+    ]
+    write_atomic(os.path.join(output, COMPARISON), (json.dumps(comparisons, indent=1) + '\n').encode('utf-8'))
+
+
+def _many(arguments, options, command):
+    """Evaluate many recordings."""
+    for name in ('live', 'compare'):
+        if getattr(arguments, name):
+            raise BadParameter(f'--{name} is for a single recording')
+    from facial_emotion_ros.recordings.batch.batch import evaluate_fleet, fleet_progress, fleet_text
+
+    fleet = evaluate_fleet(
+        arguments.bags,
+        arguments.output,
+        options,
+        workers=arguments.workers or 1,
+        ray_address=arguments.ray or None,
+        progress=fleet_progress,
+        command=command,
+        force=arguments.force,
+    )
+    show(f'\n{fleet_text(fleet)}\n{os.path.join(arguments.output, "index.html")} shows them all.')
+    whole = not any(bag['status'] == 'failed' or bag.get('whole') is False for bag in fleet['bags'])
+    missed = [text for pooled in fleet['overall'] for text in _missed(arguments, pooled['compared'], whole)]
+    return 1 if fleet['counts']['failed'] else _exit_code(missed)
+
+
+def _live(options):
+    """Make what measures the node with these options."""
+    from facial_emotion_ros.recordings.evaluation.real_time_replay import measure_live
+
+    if importlib.util.find_spec('rclpy') is None:
+        raise BadParameter(
+            '--live plays through the node, which needs ROS 2, and rclpy is not there: source '
+            '/opt/ros/<distribution>/setup.bash, or run scripts/setup and then .venv/bin/python'
+        )
+    parameters = {
+        'inference.threads': options.threads,
+        'inference.engine': options.engine,
+        'inference.operating_point': options.operating_point,
+        'inference.max_faces': options.max_faces,
+        'detector.long_side_px': options.long_side_px,
+        'detector.every_n': options.every_n,
+        'input.rotate_deg': options.rotate_deg,
+        'tracker.max_age_s': options.max_age_s,
+        **{_SMOOTHING + name: value for name, value in options.smoothing().items()},
+    }
+    if options.bundles:
+        parameters['inference.bundle'] = options.bundles[0]
+    if options.detector:
+        parameters['detector.bundle'] = options.detector
+    return lambda path, camera: measure_live(path, camera, parameters)
+
+
+def _exit_code(missed):
+    """Print the bounds that were missed, and give the exit code."""
+    for text in missed:
+        show(f'evaluate_bag: {text}', file=sys.stderr)
+    return MISSED if missed else 0
+
+
+def _missed(arguments, found, whole):
+    """List the bounds that were missed; one that cannot be checked was."""
+    texts = []
+    for name, figure, is_least, _, _ in _BOUNDS:
+        bound, value = getattr(arguments, name), found.get(figure)
+        if bound is None:
+            continue
+        if value is None:
+            needs_truth = figure not in ('coverage', 'unknown_share', 'flips_per_minute')
+            hint = '; is there ground truth (--truth)?' if needs_truth else ''
+            texts.append(f'{_option(name)} {bound:g} cannot be checked: there is no {figure}{hint}')
+        elif value < bound if is_least else value > bound:
+            texts.append(f'{_option(name)} {bound:g} is missed: {figure} is {value:.4g}')
+    if arguments.strict and not whole:
+        texts.append('--strict: not all could be read and written, see above')
+    return texts
+
+
+def _option(name):
+    return '--' + name.replace('_', '-')
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,77 @@
+"""Make a small recording to try things with: `ros2 run facial_emotion_ros make_sample_bag DIR`."""
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+
+from facial_emotion_ros.cli.common.errors import report_errors
+from facial_emotion_ros.core.errors import BadParameter
+from facial_emotion_ros.core.text import show
+from facial_emotion_ros.demo.sample_video import LENGTH_S
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command's argument parser."""
+    arguments = argparse.ArgumentParser(
+        prog='make_sample_bag',
+        description='Write the embedded video (three portraits in the public domain) as a '
+        'recording, with the ground truth of its faces on /annotation/faces.',
+    )
+    arguments.add_argument('bag', metavar='DIR', help='folder to make')
+    arguments.add_argument('--seconds', type=float, default=LENGTH_S, help='default: %(default)s')
+    arguments.add_argument(
+        '--rate', type=float, default=10.0, metavar='HZ', help='images a second; default: %(default)s'
+    )
+    arguments.add_argument('--size', default='640x480', metavar='WxH', help='default: %(default)s')
+    arguments.add_argument(
+        '--people', type=int, choices=(1, 3), default=3, help='3 who come and go, or 1 who stays; default: %(default)s'
+    )
+    arguments.add_argument(
+        '--transport', choices=('compressed', 'raw'), default='compressed', help='default: %(default)s (JPEG)'
+    )
+    arguments.add_argument('--storage', choices=('mcap', 'sqlite3'), default='mcap', help='default: %(default)s')
+    return arguments
+
+
+@report_errors('make_sample_bag', 'recordings need rosbags (pip install rosbags)')
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    :param argv: arguments; None for the process's own.
+    :returns: exit code: 0 when written, 1 for bad input.
+    """
+    from facial_emotion_ros.recordings.io.sample_bag import ANNOTATION, write_sample_bag
+
+    options = parser().parse_args(argv)
+    width, _, height = options.size.partition('x')
+    if not (
+        re.fullmatch('[0-9]{2,4}x[0-9]{2,4}', options.size)
+        and 64 <= min(int(width), int(height))
+        and max(int(width), int(height)) <= 8192
+    ):
+        raise BadParameter(f'--size: expected WIDTHxHEIGHT, each 64 to 8192 px, got {options.size}')
+    if not (0 < options.seconds <= 86400 and 0 < options.rate <= 240):
+        raise BadParameter(
+            'expected --seconds above 0 and at most 86400, and --rate above 0 and at most 240, got '
+            f'{options.seconds:g} and {options.rate:g}'
+        )
+    count = write_sample_bag(
+        options.bag,
+        options.seconds,
+        options.rate,
+        options.transport,
+        int(width),
+        int(height),
+        options.storage,
+        options.people,
+    )
+    show(
+        f'{options.bag}: {count} images. To evaluate it:\n'
+        f'  python -m facial_emotion_ros.cli.evaluate_bag {options.bag} --truth {ANNOTATION} --output out'
+    )
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

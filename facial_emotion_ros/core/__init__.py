@@ -1,0 +1,1 @@
+"""What every other room builds on: emotions, errors, estimates, files, metrics, drawing."""

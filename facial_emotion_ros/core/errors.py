@@ -1,0 +1,30 @@
+"""The package's exceptions: each message has what was expected, what came, and what to do."""
+
+from facial_emotion_ros.core.text import printable
+
+
+class FacialEmotionError(Exception):
+    """Base of all exceptions of this package."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__(), keep='\n')
+
+
+class BadImage(FacialEmotionError, ValueError):
+    """An image, or a message that should hold one, cannot be read as a picture."""
+
+
+class BadModel(FacialEmotionError, ValueError):
+    """A model bundle is damaged, incomplete, or of another architecture than requested."""
+
+
+class BadDataset(FacialEmotionError, ValueError):
+    """A data set is missing, damaged or has another layout than expected."""
+
+
+class BadParameter(FacialEmotionError, ValueError):
+    """A parameter has a value outside its range or of another type."""
+
+
+class BadBag(FacialEmotionError, ValueError):
+    """A recording is missing, damaged, or has none of the requested data."""

@@ -1,0 +1,114 @@
+"""Write files atomically: after a crash, a file is the former or the new one, and complete."""
+
+import json
+import os
+import shutil
+import tempfile
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+
+
+def write_atomic(path: str, content: bytes) -> None:
+    """Write a file atomically; its folder is made if missing."""
+
+    def write(part: str) -> None:
+        with open(part, 'wb') as stream:
+            stream.write(content)
+
+    replace_atomic(path, write)
+
+
+def replace_atomic(path: str, write: Callable[[str], None]) -> None:
+    """Have a file written beside its place, and move it there when it is on the disk.
+
+    :param path: of the file; its folder is made if missing.
+    :param write: called with the path to write to; if it raises, the former file stays and the new one is removed.
+    """
+    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+    part = part_path(path)
+    try:
+        write(part)
+        move_into_place(part, path)
+    except OSError as error:
+        if error.filename is None:
+            error.filename = path  # a full disk names nothing
+        raise
+    finally:
+        if os.path.exists(part):
+            os.remove(part)
+
+
+def write_all_or_none(folder: str, files: Mapping[str, bytes], unwanted: Sequence[str] = ()) -> None:
+    """Write several files: all of them, or none if one cannot be written.
+
+    All are on the disk before the first is renamed, so a full disk does no harm. If the power fails during the renames,
+    some files are new and some are not: let the last one hold digests of the others.
+
+    :param folder: path; made if missing.
+    :param files: name -> content; renamed in this order.
+    :param unwanted: names of files that are removed at the end, if they exist.
+    :raises OSError: if something cannot be written; the former files are unchanged then.
+    """
+    os.makedirs(folder, exist_ok=True)
+    aside = tempfile.mkdtemp(prefix='.saving.', dir=folder)
+    moved: List[Tuple[str, str]] = []
+    try:
+        for name, content in files.items():
+            with open(os.path.join(aside, name), 'wb') as stream:
+                stream.write(content)
+                stream.flush()
+                os.fsync(stream.fileno())
+        try:
+            for name in list(files) + list(unwanted):
+                place, fresh = os.path.join(folder, name), os.path.join(aside, name)
+                if os.path.lexists(place):
+                    os.rename(place, fresh + '.former')
+                    moved.append((fresh + '.former', place))
+                if name in files:
+                    os.rename(fresh, place)
+                    moved.append((place, fresh))
+        except OSError:
+            for now, before in reversed(moved):
+                os.rename(now, before)
+            raise
+        fsync_folder(folder)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def read_cached(path: str) -> Optional[Dict[str, Any]]:
+    """Read a JSON object from a cache; None where there is no file or it is damaged: compute it again."""
+    try:
+        with open(path, encoding='utf-8') as stream:
+            cached = json.load(stream)
+    except (OSError, ValueError, RecursionError):
+        return None
+    return cached if isinstance(cached, dict) else None
+
+
+def part_path(path: str) -> str:
+    """Return the hidden path under which a file is written until it is complete."""
+    folder, name = os.path.split(os.path.abspath(path))
+    return os.path.join(folder, '.%s.part' % name)
+
+
+def move_into_place(part: str, path: str) -> None:
+    """Move a complete file or folder to its place when it is on the disk.
+
+    :param part: file or folder.
+    :param path: its place, in a folder that exists; a file there is replaced.
+    """
+    written = [os.path.join(folder, name) for folder, _, names in os.walk(part) for name in names]
+    for each in [part] if os.path.isfile(part) else sorted(written):
+        with open(each, 'rb') as file:
+            os.fsync(file.fileno())
+    os.replace(part, path)
+    fsync_folder(os.path.dirname(os.path.abspath(path)))
+
+
+def fsync_folder(folder: str) -> None:
+    """Write a folder's directory entries to the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,40 @@
+"""Escape foreign text (names of files, topics, people) for terminals, logs, pages and tables."""
+
+import re
+from typing import Any
+
+#: Control characters of ASCII and Latin-1, line and direction marks, lone surrogates (bytes of file names that are not
+#: UTF-8).
+_UNPRINTABLE = re.compile('[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]')
+
+#: Spreadsheets take a cell with this beginning for a formula. Source: OWASP, CSV Injection.
+_FORMULA = ('=', '+', '-', '@', '\t', '\r')
+_NUMBER = re.compile(r'[+-]?[0-9.]+(e[+-]?[0-9]+)?\Z')
+
+
+def printable(text: str, keep: str = '') -> str:
+    r"""Escape characters that are not printable, for example ESC as '\x1b'.
+
+    :param text: any text.
+    :param keep: characters that stay, for example line ends.
+    """
+    return _UNPRINTABLE.sub(lambda found: found.group() if found.group() in keep else _escape(found.group()), text)
+
+
+def cell(value: Any) -> Any:
+    """Escape a table's cell: text becomes printable, with an apostrophe before a formula; numbers stay."""
+    if not isinstance(value, str):
+        return value
+    return printable("'" + value if value.startswith(_FORMULA) and not _NUMBER.match(value) else value)
+
+
+def show(text: str, **options: Any) -> None:
+    """Print text with foreign names in it; line ends and carriage returns stay. Options as of print."""
+    print(printable(text, keep='\n\r'), **options)
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:
+        code -= 0xDC00  # a byte of a file's name
+    return '\\x%02x' % code if code < 0x100 else '\\u%04x' % code

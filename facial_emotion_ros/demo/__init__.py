@@ -1,0 +1,1 @@
+"""Frame sources, sample video and video files for the demo and for recordings."""

@@ -1,0 +1,74 @@
+"""Fields of messages about faces, shared by the node and the recordings."""
+
+from typing import TYPE_CHECKING, Any, Dict, List, Sequence, Tuple, Union
+
+import numpy as np
+
+from facial_emotion_ros.core.emotions import UNKNOWN
+from facial_emotion_ros.core.estimates import EmotionPrediction, FaceEstimate
+from facial_emotion_ros.emotion.operating_points import point_words
+
+if TYPE_CHECKING:
+    from facial_emotion_ros.emotion.esr import EsrEngine
+
+
+def check_finite(estimates: Sequence[FaceEstimate]) -> None:
+    """Reject estimates that contain NaN or infinity.
+
+    :raises ValueError: naming the face and its numbers.
+    """
+    for estimate in estimates:
+        numbers = [estimate.box_score] + list(estimate.box)
+        for each in (estimate, estimate.raw):  # type: Union[FaceEstimate, EmotionPrediction]
+            numbers += [each.valence, each.arousal, each.confidence, each.agreement]
+            numbers += each.scores.values()
+        if not np.isfinite(numbers).all():
+            raise ValueError(
+                'expected finite numbers for face %s, got %r; the frame is dropped' % (estimate.face_id, estimate)
+            )
+
+
+def emotion_hypotheses(estimate: Union[FaceEstimate, EmotionPrediction]) -> List[Tuple[str, float]]:
+    """List (class, score), the published class first, then by falling score; 'unknown' comes before all classes."""
+    # With hysteresis, the published class may have a lower score than another for a moment.
+    falling = sorted(estimate.scores.items(), key=lambda pair: (pair[0] != estimate.emotion, -pair[1]))
+    return [(UNKNOWN, 0.0)] + falling if estimate.emotion == UNKNOWN else falling
+
+
+def affect_hypotheses(estimate: FaceEstimate) -> List[Tuple[str, float]]:
+    """List (name, value) of valence and arousal, clipped to [-1, 1], and agreement, clipped to [0, 1]."""
+    return [
+        ('valence', within(estimate.valence, -1.0, 1.0)),
+        ('arousal', within(estimate.arousal, -1.0, 1.0)),
+        ('agreement', within(estimate.agreement, 0.0, 1.0)),
+    ]
+
+
+def box_parts(estimate: FaceEstimate, height: int, width: int) -> Dict[str, float]:
+    """Express a face box as shares of the image's height and width in px.
+
+    :returns: xmin, ymin, xmax, ymax and c, the score of the box, in [0, 1].
+    """
+    x0, y0, x1, y1 = estimate.box
+    parts = {'xmin': x0 / width, 'ymin': y0 / height, 'xmax': x1 / width, 'ymax': y1 / height, 'c': estimate.box_score}
+    return {name: within(value, 0.0, 1.0) for name, value in parts.items()}
+
+
+def network_words(engine: 'EsrEngine') -> Dict[str, Any]:
+    """Return the fields of vision_msgs/VisionInfo.
+
+    :returns: method (name, version, architecture, operating point), database_location (the hash) and database_version
+        (the first number of the version).
+    """
+    bundle, words = engine.bundle, point_words(engine.point)
+    major = str(bundle.version).split('.')[0]
+    return {
+        'method': '%s %s (%s)%s' % (bundle.name, bundle.version, bundle.architecture, words and ', ' + words),
+        'database_location': 'sha256:%s' % bundle.sha256,
+        'database_version': int(major) if major.isdigit() else 0,
+    }
+
+
+def within(value: float, low: float, high: float) -> float:
+    """Clip a number to the bounds that a message defines."""
+    return min(max(float(value), low), high)

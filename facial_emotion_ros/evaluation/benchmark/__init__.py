@@ -1,0 +1,1 @@
+"""Speed of networks, engines and streams."""

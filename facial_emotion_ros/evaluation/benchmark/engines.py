@@ -1,0 +1,204 @@
+"""How many faces a second each engine estimates, measured in turn."""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from typing import IO, Any, NamedTuple, cast
+
+from facial_emotion_ros.core.errors import FacialEmotionError
+from facial_emotion_ros.system.power import PowerMeter
+
+#: Runs of one turn; all engines have their turn before any has the next.
+RUNS_A_TURN = 10
+#: Between turns: the threads of an engine spin for a while after a run, and would take time from the next one.
+_PAUSE_S = 0.05
+#: How long power is measured, while an engine works and before while all rest.
+_POWER_S = 4.0
+
+
+class Subject(NamedTuple):
+    """One line of the table."""
+
+    #: Such as 'ESR-9', and the side of its crops in pixels.
+    network: str
+    size_px: int
+    #: 'torch', 'onnxruntime', 'openvino', or an execution provider's name.
+    engine: str
+    #: 'fp32', 'fp16', 'bf16' or 'int8'.
+    precision: str
+    threads: int
+    #: Path of a bundle.
+    bundle: str
+
+
+class _Runner:
+    """The process of one subject."""
+
+    def __init__(self, subject):
+        self.subject, self.took_ms = subject, []
+        threads = {name: str(subject.threads) for name in ('OMP_NUM_THREADS', 'MKL_NUM_THREADS')}
+        process = subprocess.Popen(
+            [sys.executable, '-m', 'facial_emotion_ros.evaluation.benchmark.runner', json.dumps(subject._asdict())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env={**os.environ, **threads},
+        )
+        self._process, self._stdin, self._stdout = process, cast(IO[str], process.stdin), cast(IO[str], process.stdout)
+        self.opened = self._receive()
+
+    def _receive(self):
+        line = self._stdout.readline()
+        return json.loads(line) if line else {'error': f'its process ended with {self._process.wait()}'}
+
+    def request(self, **message):
+        """Send a request and wait for the reply."""
+        self._stdin.write(json.dumps(message) + '\n')
+        self._stdin.flush()
+        reply = self._receive()
+        if 'error' in reply:
+            raise FacialEmotionError(f'{self.subject.engine} {self.subject.precision}: {reply["error"]}')
+        return reply
+
+    def close(self):
+        """End the process."""
+        self._stdin.close()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._stdout.close()
+
+
+def measure(
+    subjects: Iterable[Subject],
+    runs: int = 100,
+    meter: PowerMeter | None = None,
+    report: Callable[[str], object] = lambda line: None,
+) -> list[dict[str, Any]]:
+    """Measure subjects in turn, each in a process of its own.
+
+    :param subjects: those of one network and number of threads run in turn, all in memory at once.
+    :param runs: of each, one face a run, transfer included.
+    :param meter: None for the sensors of this machine.
+    :param report: called with a line about each.
+    :returns: records: network, size_px, engine, precision, threads; per_s (1000 / the mean), median_ms, p10_ms, p90_ms,
+        memory_mb, provider, `ratio` to the torch baseline of that network and threads where it was measured, joules and
+        net_joules where there is a sensor; `error` alone of an engine that is absent.
+    """
+    meter = PowerMeter() if meter is None else meter
+    records = []
+    groups: dict[tuple[str, int, int], list[Subject]] = {}
+    for subject in subjects:
+        groups.setdefault((subject.network, subject.size_px, subject.threads), []).append(subject)
+    for group in groups.values():
+        runners = [_Runner(subject) for subject in group]
+        try:
+            found = _measure_group(runners, runs, meter)
+        finally:
+            for runner in runners:
+                runner.close()
+        for record in found:
+            report(describe(record))
+        records += found
+    return records
+
+
+def _measure_group(runners, runs, meter):
+    working = [runner for runner in runners if 'error' not in runner.opened]
+    for _ in range(max(1, -(-runs // RUNS_A_TURN))):
+        for runner in working:
+            time.sleep(_PAUSE_S)
+            runner.took_ms += runner.request(run=min(RUNS_A_TURN, runs - len(runner.took_ms)))['ms']
+    energies = _joules(working, meter)
+    records = [_record(runner, energies.get(runner, {})) for runner in runners]
+    baseline = [record for record in records if record['engine'] == 'torch' and 'per_s' in record]
+    for record in records:
+        if baseline and 'per_s' in record:
+            record['ratio'] = record['per_s'] / baseline[0]['per_s']
+    return records
+
+
+def _record(runner, energy):
+    record = runner.subject._asdict()
+    del record['bundle']
+    if 'error' in runner.opened:
+        return dict(record, error=runner.opened['error'])
+    took = sorted(runner.took_ms)
+    return dict(
+        record,
+        per_s=1e3 / statistics.fmean(took),
+        median_ms=statistics.median(took),
+        p10_ms=took[len(took) // 10],
+        p90_ms=took[(9 * len(took)) // 10],
+        runs=len(took),
+        memory_mb=runner.opened['memory_mb'],
+        provider=runner.opened['provider'],
+        **energy,
+    )
+
+
+def _joules(runners, meter):
+    """Measure the energy of one inference, gross and net of idle, of each runner; {} without a sensor."""
+    meter.read(time.monotonic())
+    time.sleep(0.2)
+    if meter.read(time.monotonic()).total_w is None:
+        return {}
+    time.sleep(_POWER_S)
+    idle_w = meter.read(time.monotonic()).total_w
+    found = {}
+    for runner in runners:
+        meter.read(time.monotonic())
+        reply = runner.request(seconds=_POWER_S)
+        power = meter.read(time.monotonic())
+        if power.total_w is not None and idle_w is not None and reply['runs']:
+            each_s = reply['seconds'] / reply['runs']
+            found[runner] = {
+                'joules': power.total_w * each_s,
+                'net_joules': (power.total_w - idle_w) * each_s,
+                'power_source': power.source,
+            }
+    return found
+
+
+def describe(record: dict[str, Any]) -> str:
+    """Describe a record in a line."""
+    name = (
+        f'{record["network"]} {record["size_px"]} px, {record["threads"]} thread{"s" * (record["threads"] > 1)}, '
+        f'{record["engine"]} {record["precision"]}'
+    )
+    if 'error' in record:
+        return f'{name}: not measured ({record["error"]})'
+    text = (
+        f'{name}: {record["per_s"]:.1f} a second, {record["median_ms"]:.2f} ms ({record["p10_ms"]:.2f} to '
+        f'{record["p90_ms"]:.2f})'
+    )
+    return text + (f', {record["ratio"]:.2f} times torch' if 'ratio' in record else '')
+
+
+def busy_share(seconds: float = 1.0) -> float | None:
+    """Measure how much of the processors other processes use.
+
+    :param seconds: how long; this process sleeps meanwhile.
+    :returns: share of all processors in [0, 1]; None where the kernel does not say.
+    """
+    try:
+        before = _processor_times()
+        time.sleep(seconds)
+        after = _processor_times()
+    except (OSError, ValueError, IndexError):
+        return None
+    idle, total = after[0] - before[0], after[1] - before[1]
+    return None if total <= 0 else max(0.0, 1 - idle / total)
+
+
+def _processor_times():
+    with open('/proc/stat', encoding='ascii') as lines:
+        numbers = [int(each) for each in lines.readline().split()[1:9]]
+    return numbers[3] + numbers[4], sum(numbers)

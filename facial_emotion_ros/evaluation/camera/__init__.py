@@ -1,0 +1,1 @@
+"""Accuracy through the whole pipeline, on scenes with known faces."""

@@ -1,0 +1,33 @@
+"""When, and with which versions, a figure was made."""
+
+import platform
+import time
+from importlib.metadata import PackageNotFoundError, version
+
+
+def made_at() -> str:
+    """Give the time, such as 2026-11-29T19:41:39Z."""
+    return time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """Give the versions of Python, this package, numpy, OpenCV, ONNX Runtime, and of further packages by name."""
+    import cv2
+    import numpy
+    import onnxruntime
+
+    from facial_emotion_ros import __version__
+
+    found = {
+        'facial_emotion_ros': __version__,
+        'python': platform.python_version(),
+        'numpy': numpy.__version__,
+        'opencv': cv2.__version__,
+        'onnxruntime': onnxruntime.__version__,
+    }
+    for package in packages:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

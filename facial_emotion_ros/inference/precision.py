@@ -1,0 +1,49 @@
+"""Choose between a model's floating-point bundle and the int8 bundle beside it."""
+
+import os
+from typing import TYPE_CHECKING, Union
+
+from facial_emotion_ros.core.errors import BadModel
+from facial_emotion_ros.inference.execution_providers import CPU, ProviderPlan
+from facial_emotion_ros.inference.model_bundle import MANIFEST_FILE, ModelBundle, resolve_bundle
+from facial_emotion_ros.system.cpu_info import cpuinfo, flags
+
+if TYPE_CHECKING:
+    from facial_emotion_ros.inference.model_bundle import Path
+
+#: Suffix of an int8 bundle's name.
+INT8_SUFFIX = '_int8'
+
+#: Flags in /proc/cpuinfo of processors that multiply and add four int8 in one instruction: AVX-512 VNNI, AVX-VNNI, and
+#: Arm's dot product. On others int8 gains little.
+_FLAGS = frozenset(('avx512_vnni', 'avx_vnni', 'asimddp'))
+
+
+def int8_is_fast(path: str = '/proc/cpuinfo') -> bool:
+    """Return whether the processor has instructions for int8; False where the kernel lists no flags."""
+    return any(not _FLAGS.isdisjoint(each) for each in flags(cpuinfo(path))[:1])
+
+
+def bundle_for(name: 'Union[ModelBundle, Path]', plan: ProviderPlan) -> Union[str, ModelBundle]:
+    """Return the bundle that a plan runs: with precision int8, or auto on a CPU with int8 instructions, the int8 one.
+
+    :param name: path of a bundle or name of an embedded one. A ModelBundle is returned as it is.
+    :param plan: where the model runs.
+    :returns: `name`, or `name` with '_int8' appended where there is such a bundle.
+    """
+    if isinstance(name, ModelBundle):
+        return name
+    text = os.fspath(name)
+    if text.rstrip('/').endswith(INT8_SUFFIX):
+        return text
+    if plan.precision == 'auto':
+        on_cpu = plan.engine == 'openvino' or plan.candidates()[:1] == [CPU]
+        if not (on_cpu and int8_is_fast()):
+            return text
+    elif plan.precision != 'int8':
+        return text
+    other = text.rstrip('/') + INT8_SUFFIX
+    try:
+        return other if os.path.isfile(os.path.join(resolve_bundle(other), MANIFEST_FILE)) else text
+    except BadModel:
+        return text

@@ -1,0 +1,120 @@
+"""The cache of TensorRT's engines, which take minutes to build: one folder for each model and runtime."""
+
+import ctypes
+import logging
+import os
+import platform
+import re
+import tempfile
+from typing import TYPE_CHECKING, Optional
+
+import onnxruntime
+
+from facial_emotion_ros.core.resources import PACKAGE
+
+if TYPE_CHECKING:
+    from facial_emotion_ros.inference.model_bundle import ModelBundle
+
+#: TensorRT's library, by the versions that Jetsons and today's desktops have.
+_LIBRARIES = ('libnvinfer.so.10', 'libnvinfer.so.8', 'libnvinfer.so.7', 'libnvinfer.so')
+#: The board's name, in containers too. An engine fits one kind of GPU only.
+_BOARD_FILE = '/proc/device-tree/model'
+
+_log = logging.getLogger(__name__)
+
+
+def default_root() -> str:
+    """Return the folder for engines below the user's cache folder (XDG_CACHE_HOME, else ~/.cache)."""
+    caches = os.environ.get('XDG_CACHE_HOME', '')
+    if not os.path.isabs(caches):  # the specification ignores a relative one
+        home = os.path.expanduser('~')
+        # Without HOME and a user record, '~' stays as it is.
+        caches = os.path.join(home, '.cache') if os.path.isabs(home) else tempfile.gettempdir()
+    return os.path.join(caches, PACKAGE, 'engines')
+
+
+def tensorrt_version() -> str:
+    """Return the version of TensorRT's library on this machine, like '8201'; '' where there is none."""
+    for library in _LIBRARIES:
+        try:
+            return str(int(ctypes.CDLL(library).getInferLibVersion()))
+        except (OSError, AttributeError):
+            continue
+    return ''
+
+
+def board(path: str = _BOARD_FILE) -> str:
+    """Return the board's name, like 'nvidia-jetson-agx-xavier'; without one, the processor's architecture."""
+    try:
+        with open(path, 'rb') as stream:
+            text = stream.read(256).decode('ascii', 'replace')
+    except OSError:
+        text = ''
+    return re.sub(r'[^a-z0-9]+', '-', text.lower()).strip('-') or platform.machine() or 'unknown'
+
+
+class EngineCache:
+    """A root folder with one folder for each combination of model, runtime and board."""
+
+    def __init__(self, root: str = ''):
+        """Set the root; nothing is made yet.
+
+        :param root: absolute or relative path, ~ is the user's home; '' for the user's cache folder.
+        """
+        self.root = os.path.abspath(os.path.expanduser(root)) if root else default_root()
+        self._writable: Optional[bool] = None
+
+    def folder(self, bundle: 'ModelBundle', precision: str, face_batch: int) -> str:
+        """Make the folder of a model's engines.
+
+        :param bundle: the model; its hash is part of the folder's name.
+        :param precision: TensorRT's precision.
+        :param face_batch: the fixed batch, 0 for none.
+        :returns: its path; '' if it cannot be written to: engines are then built at each start, with one warning.
+        """
+        if self._writable is None:
+            self._writable = self._try()
+        if not self._writable:
+            return ''
+        path = os.path.join(self.root, self.key(bundle, precision, face_batch))
+        try:
+            os.makedirs(path, exist_ok=True)
+        except OSError as error:
+            _log.warning('Folder %s cannot be made (%s): engines are built at every start', path, error.strerror)
+            return ''
+        return path
+
+    @staticmethod
+    def key(bundle: 'ModelBundle', precision: str, face_batch: int) -> str:
+        """Return the folder's name: the model's hash, ONNX Runtime, TensorRT, the board, precision and batch."""
+        return '%s-%s-ort%s-trt%s-%s-%s-b%d' % (
+            re.sub(r'[^A-Za-z0-9_.]+', '_', bundle.name)[:64],
+            bundle.sha256[:16],
+            onnxruntime.__version__,
+            tensorrt_version() or 'none',
+            board(),
+            precision,
+            face_batch,
+        )
+
+    def _try(self) -> bool:
+        try:
+            os.makedirs(self.root, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.root):
+                return True
+        except OSError as error:
+            _log.warning(
+                'Folder %s cannot be written to (%s): TensorRT builds its engines at every start, which takes '
+                'minutes; correct inference.engine_cache',
+                self.root,
+                error.strerror,
+            )
+            return False
+
+
+def kept_engines(folder: str) -> int:
+    """Count the engines in a folder; 0 where there is none."""
+    try:
+        return sum(name.endswith('.engine') for name in os.listdir(folder))
+    except OSError:
+        return 0

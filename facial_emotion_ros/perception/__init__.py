@@ -1,0 +1,1 @@
+"""From encoded images to aligned face crops: decoding, detection, tracking, alignment."""

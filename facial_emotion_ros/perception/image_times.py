@@ -1,0 +1,100 @@
+"""Times of a stream's images from their stamps, odd stamps, and steps of the system clock. No clock is read here."""
+
+from typing import NamedTuple, Optional, Tuple
+
+#: Oddities of a stamp: 0; that of the previous image; before the latest; ahead of our clock; long past.
+ODD_STAMPS = ('unstamped', 'frozen', 'backwards', 'future', 'past')
+
+#: Stamps go back by up to this much where images are out of order (two at 4 Hz), where a driver estimates the time of
+#: exposure, or where its clock is slewed: the scene is the same. A recording that restarts and a clock that is set go
+#: back further.
+BACK_S = 0.5
+#: Stamps may lie this far ahead of our clock: clocks of two machines differ, and a simulated one goes in steps.
+AHEAD_S = 0.5
+#: No camera is later. Older stamps are from another clock, such as the uptime, or from a recording.
+PAST_S = 60.0
+
+
+def not_before(stamp_s: float, latest_s: float) -> float:
+    """Return an image's stamp in seconds; the latest one before it, where the stamp goes back by BACK_S at most."""
+    return latest_s if latest_s - BACK_S <= stamp_s < latest_s else stamp_s
+
+
+class ImageTime(NamedTuple):
+    """The time of an image, in seconds since the first of its stream, never going back.
+
+    :param oddity: of the stamp: '', 'unstamped', 'frozen' or 'backwards'.
+    :param back_s: by how much the stamp went back.
+    :param begins_anew: whether that is so much that the images before must be forgotten.
+    """
+
+    time_s: float
+    oddity: str = ''
+    back_s: float = 0.0
+    begins_anew: bool = False
+
+
+class StreamTime:
+    """The time of one stream: from the stamps, or from arrival where a stamp is odd."""
+
+    def __init__(self) -> None:
+        #: The latest good stamp and its time; time and arrival of the previous image.
+        self._latest: Optional[Tuple[int, float, float, float]] = None
+
+    def take(self, stamp_ns: int, arrived_s: float) -> ImageTime:
+        """Return the time of the next image.
+
+        :param stamp_ns: its stamp; 0 for none.
+        :param arrived_s: monotonic time of its arrival.
+        """
+        if self._latest is None:
+            image = ImageTime(0.0, '' if stamp_ns else 'unstamped')
+        else:
+            image = self._next(stamp_ns, arrived_s, *self._latest)
+            if image.oddity and not image.begins_anew:
+                self._latest = self._latest[0], self._latest[1], image.time_s, arrived_s
+                return image
+        self._latest = stamp_ns, image.time_s, image.time_s, arrived_s
+        return image
+
+    @staticmethod
+    def _next(
+        stamp_ns: int, arrived_s: float, latest_ns: int, anchor_s: float, time_s: float, before_s: float
+    ) -> ImageTime:
+        by_arrival_s = time_s + max(arrived_s - before_s, 0.0)
+        if not stamp_ns:
+            return ImageTime(by_arrival_s, 'unstamped')
+        if not latest_ns:
+            return ImageTime(by_arrival_s)
+        if stamp_ns == latest_ns:
+            return ImageTime(by_arrival_s, 'frozen')
+        step_s = (stamp_ns - latest_ns) / 1e9
+        if step_s < 0:
+            begins_anew = step_s < -BACK_S
+            return ImageTime(by_arrival_s if begins_anew else time_s, 'backwards', -step_s, begins_anew)
+        # A stamp that was frozen for long lags behind: the time is that of arrival.
+        return ImageTime(max(anchor_s + step_s, time_s) if anchor_s + step_s >= time_s - BACK_S else by_arrival_s)
+
+
+class ClockStepDetector:
+    """Compares a clock that may be set with a monotonic one."""
+
+    def __init__(self) -> None:
+        self._ahead_s: Optional[float] = None
+
+    def step_s(self, set_s: float, steady_s: float) -> float:
+        """Take a reading of both clocks.
+
+        :param set_s: time on the clock that may be set, in seconds.
+        :param steady_s: monotonic time, in seconds.
+        :returns: by how much the first clock was set since the last reading, negative for back; 0 if it was not.
+        """
+        ahead_s, before_s = set_s - steady_s, self._ahead_s
+        self._ahead_s = ahead_s
+        if before_s is None or abs(ahead_s - before_s) < BACK_S:  # of a slewed clock, or a slow thread
+            return 0.0
+        return ahead_s - before_s
+
+    def pause(self) -> None:
+        """Forget the last reading."""
+        self._ahead_s = None

@@ -1,0 +1,93 @@
+"""Estimate the emotion of a face that another node has found and cropped."""
+
+from dataclasses import replace
+from typing import Optional, Tuple
+
+import cv2
+import numpy as np
+
+from facial_emotion_ros.core.errors import BadImage
+from facial_emotion_ros.core.estimates import FaceEstimate
+from facial_emotion_ros.perception.face_stream import FoundFaces
+from facial_emotion_ros.perception.image_decoding import check_image
+from facial_emotion_ros.perception.image_rotation import rotated, rotated_back
+from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline
+
+#: Border around the crop, as a share of its longer side: detectors need some context.
+BORDER = 0.25
+
+#: Limits of a crop's longer side, in pixels, and of its aspect ratio: the border of a narrow strip would take a hundred
+#: thousand times its memory.
+MAX_SIDE_PX, MAX_ASPECT = 4096, 8
+
+#: Landmarks in an upright crop that ends at the face's box, as shares of its sides. Source: the detector's own in its
+#: boxes of FER+'s faces (docs/camera.md), rounded.
+_LANDMARKS = np.array([[0.3, 0.38], [0.7, 0.38], [0.5, 0.6], [0.35, 0.76], [0.65, 0.76]], np.float32)
+
+
+def estimate_crop(pipeline: EmotionPipeline, crop: np.ndarray, face_id: str, stamp_s: float) -> FaceEstimate:
+    """Detect the face in its crop, since another detector's boxes differ from ours, and estimate it.
+
+    Where none is found, which is common in crops that end at the chin, the whole crop is the face, without the black
+    bars by which ROS4HRI pads crops.
+
+    :param pipeline: its tracker is not used.
+    :param crop: (H, W, 3) uint8 BGR: one face, and little else.
+    :param face_id: under which it is smoothed.
+    :param stamp_s: when the image was taken, in seconds.
+    :returns: FaceEstimate with the box in pixels of the crop; of several faces the one closest to its centre.
+    :raises BadImage: if the crop is no such array, larger than MAX_SIDE_PX or narrower than MAX_ASPECT allows.
+    :raises BadModel: if a model's outputs are not finite or have another shape.
+    """
+    crop = check_image(crop)
+    check_size(*crop.shape[:2])
+    return pipeline.smoothed(_detected_face(pipeline, crop) or _whole_crop(pipeline, crop), face_id, stamp_s)
+
+
+def check_size(height: int, width: int) -> None:
+    """Refuse a crop of a size that no face has.
+
+    :param height, width: px.
+    :raises BadImage: naming what was expected and what came.
+    """
+    if max(height, width) > min(MAX_SIDE_PX, MAX_ASPECT * min(height, width)):
+        raise BadImage(
+            f'expected the crop of a face, of at most {MAX_SIDE_PX} pixels a side and sides in a ratio of '
+            f'{MAX_ASPECT} at most, got {width} x {height}; correct the node that crops faces'
+        )
+
+
+def with_border(crop: np.ndarray) -> Tuple[np.ndarray, int]:
+    """Add the border without which a detector finds no face that fills the crop.
+
+    :param crop: (H, W, 3) uint8.
+    :returns: the larger picture, and the width of the border in pixels.
+    """
+    border = int(round(BORDER * max(crop.shape[:2])))
+    return cv2.copyMakeBorder(crop, border, border, border, border, cv2.BORDER_REPLICATE), border
+
+
+def _detected_face(pipeline: EmotionPipeline, crop: np.ndarray) -> Optional[FaceEstimate]:
+    bordered, border = with_border(crop)
+    found = pipeline.estimate(bordered)
+    if not found:
+        return None
+    middle = border + 0.5 * np.array(crop.shape[1::-1])
+    face = min(found, key=lambda each: float(np.abs(np.reshape(each.box, (2, 2)).mean(0) - middle).max()))
+    x0, y0, x1, y1 = (edge - border for edge in face.box)
+    return replace(face, box=(x0, y0, x1, y1), landmarks=face.landmarks - np.float32(border))
+
+
+def _whole_crop(pipeline: EmotionPipeline, crop: np.ndarray) -> FaceEstimate:
+    degrees = pipeline.orientation.degrees
+    upright = rotated(crop, degrees)
+    boxes = np.array([_unpadded(upright)], np.float32)
+    corner, sides = boxes[0, :2], boxes[0, 2:] - boxes[0, :2]
+    found = FoundFaces([''], boxes, np.zeros(1, np.float32), (corner + _LANDMARKS * sides)[None])
+    return rotated_back(pipeline.estimate_found(upright, found, is_detected=False)[0], degrees, crop)
+
+
+def _unpadded(crop: np.ndarray) -> Tuple[int, int, int, int]:
+    """Return the box of what is not padded with zeros; the whole crop if nothing is in it."""
+    left, top, width, height = cv2.boundingRect(crop.max(axis=2))
+    return (left, top, left + width, top + height) if width else (0, 0, crop.shape[1], crop.shape[0])

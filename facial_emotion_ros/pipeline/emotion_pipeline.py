@@ -1,0 +1,289 @@
+"""From an image to an estimate for each face: the whole product without ROS."""
+
+import copy
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
+
+import numpy as np
+
+from facial_emotion_ros.core.emotions import EMOTIONS, UNKNOWN
+from facial_emotion_ros.core.estimates import EmotionPrediction, FaceEstimate
+from facial_emotion_ros.emotion.ensemble import EnsembleEstimates
+from facial_emotion_ros.emotion.esr import EsrEngine
+from facial_emotion_ros.emotion.estimate_cache import EstimateCache
+from facial_emotion_ros.emotion.operating_points import choose_point
+from facial_emotion_ros.emotion.quality_gate import QualityGate
+from facial_emotion_ros.emotion.temporal_filter import TemporalFilter
+from facial_emotion_ros.inference.execution_providers import CPU, Provider, ProviderPlan
+from facial_emotion_ros.inference.model_bundle import ModelBundle, opened_bundle
+from facial_emotion_ros.inference.precision import bundle_for
+from facial_emotion_ros.perception.face_crops import cut_planes
+from facial_emotion_ros.perception.face_detector import FaceDetector, Faces
+from facial_emotion_ros.perception.face_stream import FaceFinder, FoundFaces
+from facial_emotion_ros.perception.face_tracker import FaceTracker
+from facial_emotion_ros.perception.image_decoding import check_image
+from facial_emotion_ros.perception.image_rotation import Orientation, rotated, rotated_back, rotated_faces
+
+if TYPE_CHECKING:
+    from facial_emotion_ros.inference.model_bundle import Path
+
+
+class EmotionPipeline:
+    """Detector, tracker, crops, ESR, quality gate and temporal filter in a row.
+
+    >>> import cv2
+    >>> from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline
+    >>> pipeline = EmotionPipeline()
+    >>> for face in pipeline.estimate(cv2.imread('picture.jpg')):
+    ...     print(face.emotion, face.confidence, face.valence, face.arousal, face.box)
+
+    One object serves one stream in one thread: tracker and temporal filter keep state between frames. Its parts
+    `finder`, `tracker`, `quality_gate` and `smoothing` may be adjusted or replaced between two images.
+    """
+
+    def __init__(
+        self,
+        esr: 'Union[ModelBundle, Path]' = 'esr_9_ferplus',
+        detector: Any = 'centerface',
+        min_score: Optional[float] = None,
+        long_side_px: int = 480,
+        threads: int = 1,
+        providers: Union[ProviderPlan, Sequence[Provider]] = (CPU,),
+        max_faces: int = 0,
+        tracker: Optional[FaceTracker] = None,
+        smoothing: Optional[TemporalFilter] = None,
+        quality_gate: Optional[QualityGate] = None,
+        every_n: int = 1,
+        continue_score: float = 0.25,
+        reuse_below: float = 0.0,
+        anytime: bool = False,
+        operating_point: str = '',
+        prior: Union[str, Sequence[float]] = '',
+        rotate_deg: int = 0,
+    ) -> None:
+        """Load both models.
+
+        :param esr: ModelBundle, path of one, or name of an embedded one. For a path or name, the int8 bundle beside it
+            may be used, see :func:`precision.bundle_for`.
+        :param detector: the same for the detector, or any object with `detect(image) -> Faces`.
+        :param min_score: least detector score of a face in [0, 1]; None for the detector's default.
+        :param long_side_px: the image is scaled to this long side for detection, in pixels.
+        :param threads: threads of one operator, at least 1.
+        :param providers: ONNX Runtime execution providers in order of preference; or a ProviderPlan, which has its own
+            threads. Both models leave a provider that fails one of them.
+        :param max_faces: estimate the largest faces only, up to this number; 0 for all.
+        :param tracker: None for one with its defaults.
+        :param smoothing: None for one with its defaults. Single pictures are not smoothed.
+        :param quality_gate: None for the measured bounds and those of the operating point.
+        :param every_n: detect faces in every n-th image of a stream and track them in between; see FaceFinder.
+        :param continue_score: boxes with a score from this up to `min_score` may continue a face; see FaceFinder.
+        :param reuse_below: a face's last estimate is reused while its crop differs from the last estimated one by less
+            than this (mean absolute difference, in levels of 255); 0 estimates every face.
+        :param anytime: let `estimate` use fewer branches where time is short; see AnytimeNetwork.
+        :param operating_point: name of one of the ESR bundle's operating points; '' for its default.
+        :param prior: expected class frequencies, see :func:`.operating_points.choose_point`; '' for the point's.
+        :param rotate_deg: rotate images clockwise before anything else, by 0, 90, 180 or 270 degrees, for a camera that
+            is mounted sideways or upside down; -1: by the one at which a face is upright, which is searched when none
+            was for two seconds. Boxes and landmarks are in pixels of the image as it came.
+        :raises BadParameter: for a value outside its range.
+        :raises BadModel: if a bundle is refused.
+        """
+        plan = ProviderPlan.of(providers, threads)
+        self.engine = EsrEngine(
+            bundle_for(esr, plan), plan, anytime=anytime, operating_point=operating_point, prior=prior
+        )
+        if not hasattr(detector, 'detect'):
+            bundle = opened_bundle(bundle_for(detector, plan))
+            options: Dict[str, Any] = {} if min_score is None else {'min_score': min_score}
+            detector = FaceDetector(bundle, long_side_px=long_side_px, providers=plan, **options)
+        self.detector = detector
+        self.tracker = FaceTracker() if tracker is None else tracker
+        self.smoothing = TemporalFilter() if smoothing is None else smoothing
+        self._has_default_gate = quality_gate is None
+        self.quality_gate = self._default_gate() if quality_gate is None else quality_gate
+        self.reuse_below = reuse_below
+        #: Called with 'reading emotions' when `estimate` has found the faces.
+        self.on_stage: Callable[[str], Any] = lambda _stage: None
+        self._finder_options = (max_faces, every_n, continue_score)
+        self._cache = EstimateCache()
+        self.finder = FaceFinder(detector, self.tracker, *self._finder_options)
+        #: By which angle images are rotated.
+        self.orientation = Orientation(rotate_deg)
+
+    def for_another_stream(self) -> 'EmotionPipeline':
+        """Return a pipeline for another camera with the same models; only one of both may be used at a time."""
+        other = copy.copy(self)
+        other.tracker, other.smoothing, other._cache = FaceTracker(), TemporalFilter(), EstimateCache()
+        other.finder = FaceFinder(self.detector, other.tracker, *self._finder_options)
+        other.orientation = Orientation(self.orientation.setting)
+        return other
+
+    def rotate(self, degrees: int) -> None:
+        """Change the angle by which images are rotated, see __init__; all faces are forgotten if it is another one.
+
+        :raises BadParameter: for another angle.
+        """
+        if degrees != self.orientation.setting:
+            self.orientation.adjust(degrees)
+            self.reset()
+
+    def use_operating_point(self, name: str = '', prior: Union[str, Sequence[float]] = '') -> None:
+        """Change the operating point from the next image on; see __init__.
+
+        :raises BadParameter: if there is no such operating point or prior; nothing has changed then.
+        """
+        self.engine.point = choose_point(self.engine.bundle.manifest, name, prior)
+        self._cache.forget()
+        if self._has_default_gate:
+            self.quality_gate = self._default_gate()
+
+    def _default_gate(self) -> QualityGate:
+        point = self.engine.point
+        return QualityGate(min_confidence=point.min_confidence, min_agreement=point.min_agreement)
+
+    @property
+    def esr_bundle(self) -> ModelBundle:
+        """The ESR's bundle."""
+        return self.engine.bundle
+
+    @property
+    def detector_bundle(self) -> Optional[ModelBundle]:
+        """The detector's bundle; None for a detector without one."""
+        return getattr(self.detector, 'bundle', None)
+
+    @property
+    def provider(self) -> str:
+        """The execution provider that runs the ESR."""
+        return self.engine.provider
+
+    @property
+    def reused(self) -> Tuple[int, int]:
+        """How many faces were estimated, and for how many the last estimate was reused."""
+        return self._cache.read, self._cache.reused
+
+    @property
+    def degraded(self) -> str:
+        """Why a model does not run on the requested provider; '' if both do."""
+        return self.engine.degraded or getattr(self.detector, 'degraded', '')
+
+    def detect(self, image: np.ndarray) -> Faces:
+        """Detect faces for a later :meth:`estimate` of the same image: another thread may do that ahead.
+
+        :param image: (H, W, 3) uint8 BGR.
+        :raises BadImage: if the image is no such array.
+        :raises BadModel: if the detector's outputs are not finite or have another shape.
+        """
+        degrees, image = self.orientation.degrees, check_image(image)
+        turned = rotated(image, degrees)
+        return rotated_faces(self.finder.detect(turned), -degrees % 360, turned.shape[:2])
+
+    def estimate(
+        self,
+        image: np.ndarray,
+        stamp_s: Optional[float] = None,
+        until_s: Optional[float] = None,
+        detected: Optional[Faces] = None,
+    ) -> List[FaceEstimate]:
+        """Find and estimate all faces.
+
+        :param image: (H, W, 3) uint8 BGR.
+        :param stamp_s: when the image was taken, in seconds of any clock; faces then keep their ids from call to call.
+            None for a single picture.
+        :param until_s: deadline of an anytime pipeline, by time.monotonic().
+        :param detected: result of :meth:`detect` for this image of a stream; None to detect where that is due.
+        :returns: by falling area of the box; empty without faces.
+        :raises BadImage: if the image is no such array.
+        :raises BadModel: if a model's outputs are not finite or have another shape.
+        """
+        image = check_image(image)
+        if stamp_s is None:
+            degrees = self.orientation.of_picture(image, self.detector)
+            turned = rotated(image, degrees)
+            faces = self.estimate_found(turned, self.finder.find_alone(turned), until_s=until_s)
+            return [rotated_back(face, degrees, image) for face in faces]
+        degrees = self.orientation.degrees
+        turned = rotated(image, degrees)
+        if detected is not None:
+            detected = rotated_faces(detected, degrees, image.shape[:2])
+        found = self.finder.find(turned, stamp_s, detected)
+        if self.orientation.search(image, found.landmarks, stamp_s, self.detector):
+            self.reset()
+            degrees = self.orientation.degrees
+            turned = rotated(image, degrees)
+            found = self.finder.find(turned, stamp_s)
+        self.smoothing.keep(self.tracker.live_ids)
+        faces = self.estimate_found(turned, found, until_s=until_s, use_cache=True)
+        faces = [self.smoothed(face, face_id, stamp_s) for face, face_id in zip(faces, found.ids)]
+        return [rotated_back(face, degrees, image) for face in faces]
+
+    def estimate_found(
+        self,
+        image: np.ndarray,
+        found: FoundFaces,
+        is_detected: bool = True,
+        until_s: Optional[float] = None,
+        use_cache: bool = False,
+    ) -> List[FaceEstimate]:
+        """Estimate faces whose places are known, without ids and smoothing.
+
+        :param image: (H, W, 3) uint8 BGR.
+        :param found: the faces.
+        :param is_detected: whether a detector placed the landmarks; see QualityGate.check.
+        :param until_s: deadline of an anytime pipeline, by time.monotonic().
+        :param use_cache: reuse the last estimates of faces whose crops changed little, by the ids of `found`.
+        :raises BadModel: if the ESR's outputs are not finite or have another shape.
+        """
+        if not found.ids:
+            return []
+        self.on_stage('reading emotions')
+        crops = cut_planes(image, found.boxes, self.engine.geometry, found.landmarks)
+        if use_cache:
+            ensemble = self._cache.estimate(self.engine, found.ids, crops, self.reuse_below, until_s)
+        else:
+            ensemble = self.engine.estimate(crops, until_s)
+        faces = []
+        for row, landmarks in enumerate(found.landmarks):
+            raw = _prediction(ensemble, row)
+            x0, y0, x1, y1 = (float(edge) for edge in found.boxes[row])
+            box = x0, y0, x1, y1
+            reasons = self.quality_gate.check(image, box, landmarks, raw.confidence, raw.agreement, is_detected)
+            if reasons:
+                raw = replace(raw, emotion=UNKNOWN)
+            score = float(found.scores[row])
+            faces.append(FaceEstimate('', box, score, landmarks, rejection_reasons=reasons, raw=raw, **vars(raw)))
+        return faces
+
+    def smoothed(self, face: FaceEstimate, face_id: str, stamp_s: float) -> FaceEstimate:
+        """Smooth an estimate with the earlier ones of that id.
+
+        :param face: not yet smoothed.
+        :param face_id: its id.
+        :param stamp_s: when its image was taken, in seconds.
+        """
+        smooth, reasons = self.smoothing.smooth(face_id, face.raw, face.rejection_reasons, stamp_s)
+        return replace(face, face_id=face_id, rejection_reasons=reasons, **vars(smooth))
+
+    def warm_up(self) -> None:
+        """Run both models once, so that the first image is not slow."""
+        size = self.engine.geometry.size_px
+        self.detector.detect(np.zeros((480, 640, 3), np.uint8))
+        self.engine.run(np.zeros((1, 3, size, size), np.float32))
+
+    def reset(self) -> None:
+        """Forget all faces; ids are not used again."""
+        self.finder.reset()
+        self._cache.forget()
+        self.smoothing.keep(())
+
+
+def _prediction(ensemble: EnsembleEstimates, row: int) -> EmotionPrediction:
+    scores = {emotion: float(score) for emotion, score in zip(EMOTIONS, ensemble.scores[row])}
+    emotion = EMOTIONS[int(ensemble.scores[row].argmax())]
+    return EmotionPrediction(
+        emotion=emotion,
+        scores=scores,
+        valence=float(ensemble.valence[row]),
+        arousal=float(ensemble.arousal[row]),
+        confidence=scores[emotion],
+        agreement=float(ensemble.agreement[row]),
+    )

@@ -1,0 +1,1 @@
+"""Recordings (rosbags): reading, evaluation, reports, batches."""

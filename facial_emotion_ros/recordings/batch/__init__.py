@@ -1,0 +1,1 @@
+"""Many recordings: discovery, local and Ray workers, result store."""

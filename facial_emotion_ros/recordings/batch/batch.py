@@ -1,0 +1,222 @@
+"""Many recordings: each is evaluated once, whatever happens to the others, and the results are aggregated."""
+
+import functools
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from facial_emotion_ros.core.errors import BadBag, BadParameter
+from facial_emotion_ros.core.text import show
+from facial_emotion_ros.evaluation.page import PLOTLY_FILE, plotly_script
+from facial_emotion_ros.evaluation.provenance import made_at
+from facial_emotion_ros.recordings.batch.frames import gather_frames
+from facial_emotion_ros.recordings.batch.local_runner import run_locally
+from facial_emotion_ros.recordings.batch.metrics import fleet_summary, read_summaries
+from facial_emotion_ros.recordings.batch.ray_runner import run_on_ray
+from facial_emotion_ros.recordings.batch.recording_discovery import (
+    find_bags,
+    is_recording,
+    is_url,
+    local_path,
+    name_of,
+    titles_of,
+)
+from facial_emotion_ros.recordings.batch.result_store import open_store
+from facial_emotion_ros.recordings.batch.task import Evaluate, FleetTask, Record, key_of, read_json
+from facial_emotion_ros.recordings.evaluation.evaluate import evaluate_bag
+from facial_emotion_ros.recordings.evaluation.ground_truth import Intervals
+from facial_emotion_ros.recordings.evaluation.options import Options
+from facial_emotion_ros.recordings.report.batch_report import fleet_html
+from facial_emotion_ros.recordings.report.formatting import many
+
+#: The page and the figures of all recordings together.
+INDEX, FLEET = 'index.html', 'fleet.json'
+
+#: The pages of the recordings are two folders deep, and share one script.
+_EVALUATE = functools.partial(evaluate_bag, plotly_src=f'../../{PLOTLY_FILE}')
+
+
+def evaluate_fleet(
+    bags: Sequence[str],
+    output: str,
+    options: Options,
+    workers: int = 1,
+    ray_address: str | None = None,
+    evaluate: Evaluate = _EVALUATE,
+    progress: Callable[[int, int, Record], None] | None = None,
+    command: str = '',
+    force: bool = False,
+) -> dict[str, Any]:
+    """Evaluate recordings, and aggregate the results.
+
+    Each has a folder of its own in output/bags, named by its name and content. Complete results with the same options
+    and models are kept, so the same call finishes an interrupted run. Beside these: frames/ (Parquet, a part for each
+    recording), plotly.min.js, which all pages share, index.html and, last, fleet.json.
+
+    :param bags: paths or URLs of recordings, and of folders that hold some.
+    :param output: path or URL of a folder. With Ray on several machines: one that all of them see.
+    :param options: of the evaluation; its truth may be a folder of CSV files, see :func:`options_of_each`.
+    :param workers: processes on this machine.
+    :param ray_address: of a Ray cluster to use instead; see :func:`ray_runner.run_on_ray`.
+    :param evaluate: function like :func:`evaluate_bag` that every process can import.
+    :param progress: called with (recordings done, recordings in all, record of the one that has just ended).
+    :param command: what was typed, for the record.
+    :param force: replace an index.html or fleet.json that no batch wrote.
+    :returns: content of fleet.json; a recording that failed has the status 'failed' and an error.
+    :raises FacialEmotionError: if there is nothing to evaluate, a bundle is missing, a file of ground truth cannot be
+        read, another run has the output, a recording or something foreign is in it, the cluster cannot be reached, or
+        the page and figures cannot be written; the results of each recording are kept then.
+    :raises KeyboardInterrupt: after all processes have ended; complete results are kept.
+    """
+    if workers < 1:
+        raise BadParameter(f'expected 1 worker or more, got {workers}')
+    _refuse_recording(output)
+    places = find_bags(bags, without=output)
+    _refuse_recording(output, places)
+    chosen = options_of_each(options, places)
+    key, keys = key_of(options), {each: key_of(each) for each in set(chosen)}
+    store, titles = open_store(output), titles_of(places)
+    tasks = [FleetTask(place, output, each, keys[each], evaluate) for place, each in zip(places, chosen)]
+    records: dict[int, Record] = {}
+
+    def take(number, record):
+        records[number] = dict(record, title=titles[number])
+        if progress is not None:
+            progress(len(records), len(tasks), records[number])
+
+    began_s = time.perf_counter()
+    with store.locked():
+        if not force:
+            _refuse_foreign(store, output)
+        if ray_address:
+            run_on_ray(tasks, ray_address, take)
+        else:
+            run_locally(tasks, workers, take)
+        run = {
+            'command': command,
+            'made': made_at(),
+            'seconds': time.perf_counter() - began_s,
+            'workers': None if ray_address else workers,
+            'ray': ray_address or None,
+            'key': key,
+            'options': json.loads(options.text()),
+        }
+        try:
+            return _gather(
+                store, [records[number] for number in range(len(tasks))], run, {each.place: each.key for each in tasks}
+            )
+        except OSError as error:
+            raise BadBag(
+                f'the figures of all recordings together cannot be written to {output} ('
+                f'{error.strerror or error}); each recording that is done is kept: free some space, then run '
+                'the same command again'
+            ) from error
+
+
+def options_of_each(options: Options, places: Sequence[str]) -> list[Options]:
+    """Give each recording its own ground truth.
+
+    :param options: whose truth may be a folder of CSV files, each with the name of its recording.
+    :param places: paths or URLs of the recordings.
+    :returns: one a recording, in order; a recording without a file has no ground truth.
+    :raises BadDataset: if a file cannot be read.
+    :raises BadParameter: if one holds for several recordings that its times do not distinguish, or for none.
+    """
+    if not os.path.isdir(options.truth):
+        if options.truth.lower().endswith('.csv'):
+            _check_truth(options.truth, places)
+        return [options] * len(places)
+    names = [name_of(place) for place in places]
+    paths = {name: os.path.join(options.truth, f'{name}.csv') for name in names}
+    there = {name for name, path in paths.items() if os.path.exists(path)}
+    if not there:
+        raise BadParameter(
+            f'expected files of ground truth in {options.truth}, each with the name of its recording, such as '
+            f'{names[0]}.csv, got none'
+        )
+    for name in there:
+        _check_truth(paths[name], [place for each, place in zip(names, places) if each == name])
+    return [replace(options, truth=paths[name] if name in there else '') for name in names]
+
+
+def _check_truth(path, places):
+    """Read a file, and refuse relative times where several recordings share it."""
+    if Intervals(path).counts_from_an_image and len(places) > 1:
+        raise BadParameter(
+            f'{path}: expected stamps (seconds since 1970) as times, for {len(places)} recordings share '
+            f'this file ({places[0]}, {places[1]}...), got times that count from a first image; give '
+            '--truth a folder with a file for each, with its name'
+        )
+
+
+def _refuse_foreign(store, output):
+    """Refuse to replace files of our names that no batch wrote."""
+    known = read_json(store.read(FLEET))
+    if isinstance(known.get('bags'), list) and isinstance(known.get('counts'), dict):
+        return
+    there = [name for name in (INDEX, FLEET) if store.read(name) is not None]
+    if there:
+        raise BadBag(
+            f'{output}: expected a folder that is new, empty, or holds earlier results of many recordings, '
+            f'got one with {" and ".join(there)} that no evaluation wrote; name another --output, or replace '
+            f'{"it" if len(there) == 1 else "them"} by --force'
+        )
+
+
+def _refuse_recording(output, places=()):
+    """Refuse to write into a recording, which would change it."""
+    folder = '' if is_url(output) else os.path.realpath(local_path(output))
+    local = [os.path.realpath(local_path(place)) for place in places if not is_url(place)]
+    if folder and (is_recording(folder) or any(f'{folder}/'.startswith(f'{place}/') for place in local)):
+        raise BadParameter(f'expected an --output outside of the recordings, got {output}, which is one or is in one')
+
+
+def _gather(store, records, run, keys):
+    summaries = {}
+    for record in records:
+        if record['status'] != 'failed' and record['folder'] not in summaries:
+            summaries[record['folder']] = read_summaries(store, record)
+    fleet = fleet_summary(records, summaries, run)
+    fleet['run']['frame_parts'] = gather_frames(store, fleet['bags'], keys)
+    script = plotly_script().encode()
+    if fleet['overall'] and store.read(PLOTLY_FILE) != script:  # else there are no charts
+        store.write(PLOTLY_FILE, script)
+    store.write(INDEX, fleet_html(fleet).encode('utf-8'))
+    store.write(FLEET, (json.dumps(fleet, indent=1, allow_nan=False) + '\n').encode('utf-8'))
+    return fleet
+
+
+def fleet_progress(done: int, wanted: int, record: Record) -> None:
+    """Print a line on stderr for a recording that has ended."""
+    outcome = {'done': f'{record["seconds"]:.1f} s', 'skipped': 'was there'}.get(record['status'], record['error'])
+    show(f'[{done} of {wanted}] {record["title"]}: {outcome}', file=sys.stderr, flush=True)
+
+
+def fleet_text(fleet: Mapping[str, Any]) -> str:
+    """Write the figures of fleet.json in a few lines."""
+    counts, run = fleet['counts'], fleet['run']
+    lines = [
+        f'{many(counts["bags"], "recording")}: {counts["done"]} evaluated, {counts["skipped"]} '
+        f'{"was" if counts["skipped"] == 1 else "were"} there, {counts["twin"]} '
+        f'{"is a copy of another" if counts["twin"] == 1 else "are copies of others"}, {counts["failed"]} failed'
+    ]
+    if counts['done']:
+        lines.append(
+            f'{run["seconds"]:.1f} s: {run["bags_per_second"]:.2f} recordings and '
+            f'{run["recording_s_per_second"]:.1f} s of recording a second'
+        )
+    if run['frame_parts'] is None:
+        lines.append(
+            'frames/ is left out, for pyarrow is not installed (pip install pyarrow); the frames are in the '
+            'frames.csv of each recording'
+        )
+    for pooled in fleet['overall']:
+        values = ', '.join(
+            f'{name.replace("_", " ")} {value:.3f}' for name, value in pooled['compared'].items() if value is not None
+        )
+        lines.append(f'{(pooled["bundle"] or {}).get("name")}, {many(pooled["bags"], "recording")} together: {values}')
+    return '\n'.join(lines)

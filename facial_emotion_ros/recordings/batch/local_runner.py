@@ -1,0 +1,154 @@
+"""Many recordings on one machine: worker processes, one of which may crash over a recording."""
+
+import multiprocessing
+import multiprocessing.resource_tracker
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from multiprocessing.connection import wait
+from typing import Any
+
+from facial_emotion_ros.recordings.batch.task import FleetTask, Record, evaluate_task, failed_record
+from facial_emotion_ros.system.subprocesses import describe_exit
+
+#: Attempts at a recording whose process crashes.
+TRIES = 2
+
+#: Time for a process to end after SIGTERM.
+_PATIENCE_S = 3.0
+
+
+def run_locally(tasks: Sequence[FleetTask], workers: int, take: Callable[[int, Record], None]) -> None:
+    """Evaluate recordings in processes of their own.
+
+    :param tasks: the recordings.
+    :param workers: number of processes, at least 1.
+    :param take: called with (place in tasks, record) as each of them ends, in any order.
+    """
+    waiting = deque((number, 1) for number in range(len(tasks)))
+    team = [_Worker(max(1, _cores() // workers)) for _ in range(min(workers, len(tasks)))]
+    try:
+        while waiting or any(worker.at for worker in team):
+            for worker in team:
+                if waiting and not worker.at:
+                    number, attempt = waiting.popleft()
+                    worker.give(tasks[number], (number, attempt))
+            ready = wait([worker.connection for worker in team if worker.at])
+            for worker in team:
+                if worker.at and worker.connection in ready:
+                    _receive(worker, tasks, waiting, take)
+    finally:
+        for worker in team:
+            worker.stop()
+
+
+def _receive(worker, tasks, waiting, take):
+    """Take a record from a worker, or notice that it crashed."""
+    number, attempt = worker.at
+    try:
+        record, worker.at = worker.connection.recv(), None
+    except (EOFError, ConnectionResetError):
+        ended = worker.bury()
+        if attempt < TRIES:
+            waiting.append((number, attempt + 1))
+            return
+        record = failed_record(tasks[number], f'its process ended {attempt} times, the last one: {ended}')
+    take(number, dict(record, attempts=attempt))
+
+
+class _Worker:
+    """A process that evaluates tasks; it is started again after a crash."""
+
+    def __init__(self, threads):
+        self.at: tuple[int, int] | None = None
+        self._threads = threads
+        self._process: Any = None
+        self.connection: Any = None
+
+    def give(self, task, at):
+        """Send it a task."""
+        if self._process is None:
+            self._start()
+        self.at = at
+        try:
+            self.connection.send(task)
+        except (BrokenPipeError, ConnectionResetError):  # it crashed while idle: reading from it shows that too
+            pass
+
+    def _start(self):
+        context = multiprocessing.get_context('spawn')
+        # It starts with the first process, and would unblock signals.
+        multiprocessing.resource_tracker.ensure_running()
+        with _ctrl_c_waits():
+            self.connection, other = context.Pipe()
+            process = context.Process(target=_work, args=(other, self._threads), daemon=True)
+            process.start()
+            self._process = process
+            other.close()  # so that its death is the end of the pipe
+
+    def bury(self):
+        """Describe how it ended."""
+        self._process.join()
+        code, self._process, self.at = self._process.exitcode, None, None
+        self.connection.close()
+        return describe_exit(code) + (' (was there enough memory?)' if code == -signal.SIGKILL else '')
+
+    def stop(self):
+        """End it, whatever it does."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        self._process.join(_PATIENCE_S)
+        if self._process.exitcode is None:
+            self._process.kill()
+            self._process.join()
+        self.connection.close()
+
+
+@contextmanager
+def _ctrl_c_waits():
+    """Hold Ctrl-C back until the block has ended: a process that is just starting would end in a traceback.
+
+    A process that starts in the block never gets the signal. Any thread of this process may, so blocking it here is not
+    enough.
+    """
+    came, is_main = [], threading.current_thread() is threading.main_thread()
+    handler = signal.signal(signal.SIGINT, lambda *given: came.append(given)) if is_main else None
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        if is_main:
+            signal.signal(signal.SIGINT, handler or signal.SIG_DFL)
+    if came:
+        signal.raise_signal(signal.SIGINT)
+
+
+def _work(connection, threads):
+    """Be a worker. Ctrl-C reaches all processes of a terminal; the parent decides what happens."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    import cv2
+
+    cv2.setNumThreads(threads)
+    while True:
+        try:
+            task = connection.recv()
+        except EOFError:
+            return
+        connection.send(evaluate_task(task))
+
+
+def _end_with_parent():
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os._exit(1)  # the next run deletes what is unfinished
+
+
+def _cores():
+    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1

@@ -1,0 +1,198 @@
+"""Many recordings on a Ray cluster: one task each, repeated when its node or process crashes."""
+
+import contextlib
+import logging
+import os
+import re
+import secrets
+import socket
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from facial_emotion_ros.core.errors import FacialEmotionError
+from facial_emotion_ros.recordings.batch.task import FleetTask, Record, evaluate_task, failed_record, one_line
+
+#: Attempts at a recording when nodes or processes crash. An error of the recording itself is final.
+TRIES = 4
+#: Attempts when memory is short: there will hardly be more the next time.
+_TRIES_MEMORY = 2
+
+#: Time for a cluster to answer. Ray itself would try for ten minutes without a message.
+_ANSWER_S = 5.0
+
+#: The kernel allows 107 bytes for the name of a socket, of which Ray needs some 66, and our folder 23.
+_LONGEST_FOLDER = 18
+
+#: Tasks in flight for each processor of the cluster: enough that none waits for work.
+_AHEAD = 3
+
+
+def run_on_ray(tasks: Sequence[FleetTask], address: str, take: Callable[[int, Record], None]) -> None:
+    """Evaluate recordings on a cluster.
+
+    Ray's own retries are off: with too little memory it would try for ever, without counting.
+
+    :param tasks: the recordings; output, bundles and the package have the same paths on all nodes.
+    :param address: 'auto', 'local' (a temporary cluster of this machine), ray://HOST:PORT or
+        HOST:PORT.
+    :param take: called with (place in tasks, record) as each of them ends, in any order.
+    :raises FacialEmotionError: if Ray is not installed, or there is no cluster at the address.
+    """
+    ray = _import_ray()
+    with contextlib.ExitStack() as undo:
+        _join(ray, address, undo)
+        try:
+            _run(ray, tasks, take)
+        except (ray.exceptions.RayError, ConnectionError) as error:
+            raise FacialEmotionError(
+                f'lost the cluster of Ray at {address}: {one_line(error)}; what is done is kept, '
+                'and the same command goes on'
+            ) from error
+
+
+def _run(ray, tasks, take):
+    remote = ray.remote(max_retries=0)(evaluate_task)
+    waiting = [(number, 1) for number in reversed(range(len(tasks)))]
+    flying: dict[Any, tuple[int, int]] = {}
+    warned = False
+    try:
+        while waiting or flying:
+            every, largest = _processors(ray)
+            if not every and not warned:
+                warned = True
+                print(
+                    'expected a cluster of Ray with processors, got one without; waiting for a node that has some '
+                    '(ray start --address=... --num-cpus=N), Ctrl-C ends it',
+                    file=sys.stderr,
+                    flush=True,
+                )
+            for _ in range(min(_AHEAD * max(every, 1) - len(flying), len(waiting))):
+                number, attempt = waiting.pop()
+                # A task that needs more than any node has would wait for ever.
+                threads = min(tasks[number].options.threads, largest)
+                flying[remote.options(num_cpus=threads).remote(tasks[number])] = number, attempt
+            done, _ = ray.wait(list(flying), num_returns=1, timeout=10.0)
+            for reference in done:
+                number, attempt = flying.pop(reference)
+                record = _result(ray, reference, tasks[number], attempt)
+                if record is None:
+                    waiting.append((number, attempt + 1))
+                else:
+                    take(number, dict(record, attempts=attempt))
+    finally:
+        for reference in flying:
+            ray.cancel(reference, force=True)
+
+
+def _processors(ray):
+    """Count the processors of the cluster, 0 where there are none yet, and of its largest node, at least 1."""
+    counts = [int(node['Resources'].get('CPU', 0)) for node in ray.nodes() if node['Alive']]
+    return sum(counts), max([1, *counts])
+
+
+def _result(ray, reference, task, attempt):
+    """Give a task's record; None if it is to be repeated."""
+    try:
+        return ray.get(reference)
+    except ray.exceptions.RayTaskError as error:  # our function raises nothing: it could not be loaded there
+        return failed_record(
+            task,
+            f'a node could not begin: {_last_line(error)}; expected the same version of '
+            'facial_emotion_ros on all nodes',
+        )
+    except ray.exceptions.RayError as error:  # of a node, a process, or the network
+        tries = _TRIES_MEMORY if isinstance(error, ray.exceptions.OutOfMemoryError) else TRIES
+        if attempt < tries:
+            return None
+        reason = one_line(error).split('. ')[0]
+        return failed_record(task, f'its process or node died {attempt} times, the last time: {reason}')
+
+
+def _last_line(error):
+    return [line.strip() for line in str(error).splitlines() if line.strip()][-1]
+
+
+def _import_ray():
+    try:
+        import ray
+    except ImportError as error:
+        raise FacialEmotionError(
+            f'expected Ray for --ray, but it is not installed ({error}); pip install ray, or use '
+            '--workers N on this machine'
+        ) from error
+    return ray
+
+
+def _join(ray, address, undo):
+    """Connect to the cluster, unless this process is connected to one; `undo` disconnects."""
+    if ray.is_initialized():
+        return
+    _expect_answer(ray, address)
+    settings = {'log_to_driver': False, 'logging_level': logging.ERROR}
+    try:
+        with contextlib.ExitStack() as meanwhile:
+            if address == 'local':
+                settings.update(_settings_of_own(undo, meanwhile))
+            ray.init(address, **settings)
+    except Exception as error:  # each failure has its own type
+        raise FacialEmotionError(
+            f'expected a cluster of Ray at {address}, got {one_line(error)}; start one by `ray '
+            'start --head`, or say --ray local'
+        ) from error
+    undo.callback(ray.shutdown)
+
+
+def _settings_of_own(undo, meanwhile):
+    """Give settings for a cluster of this process, which leaves no files behind and asks no other host.
+
+    :param undo: ExitStack of the cluster.
+    :param meanwhile: ExitStack of its start.
+    """
+    # Its logs and sockets would stay below /tmp/ray, which everybody may write to, and its password in the home folder.
+    place = undo.enter_context(
+        tempfile.TemporaryDirectory(prefix='facial_emotion_', dir=_short_folder(), ignore_cleanup_errors=True)
+    )
+    os.environ.setdefault('RAY_AUTH_TOKEN', secrets.token_hex(32))
+    # Even without usage statistics Ray asks the metadata servers of three clouds where it runs, unless this file in the
+    # home folder says so. Workers have the user's home, where keys for storage may lie.
+    with open(os.path.join(place, 'ray_bootstrap_config.yaml'), 'w') as file:
+        file.write('{}\n')
+    home = os.path.expanduser('~')
+    meanwhile.callback(os.environ.__setitem__, 'HOME', home)
+    os.environ['HOME'] = place
+    return {'include_dashboard': False, '_temp_dir': place, 'runtime_env': {'env_vars': {'HOME': home}}}
+
+
+def _short_folder():
+    """Give a temporary folder in which the names of Ray's sockets are not too long for the kernel."""
+    folder = tempfile.gettempdir()
+    return folder if len(folder) < _LONGEST_FOLDER else '/tmp'
+
+
+def _expect_answer(ray, address):
+    """Refuse an address where nothing listens."""
+    there = re.fullmatch(r'(?:ray://)?\[?([^\[\]/]+)\]?:(\d+)', _automatic() if address == 'auto' else address)
+    if not there:
+        return
+    hosts = [there[1]]
+    if there[1] in ('localhost', '127.0.0.1', '::1') and '://' not in address:
+        hosts.append(ray.util.get_node_ip_address())  # Ray looks there in place of the loopback
+    for host in hosts:
+        try:
+            socket.create_connection((host, int(there[2])), _ANSWER_S).close()
+        except (OSError, OverflowError) as error:
+            raise FacialEmotionError(
+                f'expected a cluster of Ray at {address}, but {host}:{there[2]} does not answer: '
+                f'{error}; start one by `ray start --head`, or say --ray local'
+            ) from error
+
+
+def _automatic():
+    """Give the address where Ray will look for this machine's cluster; '' where that is not known."""
+    try:
+        from ray._private.utils import read_ray_address
+    except ImportError:  # a private function, which may move
+        return os.environ.get('RAY_ADDRESS', '')
+    return os.environ.get('RAY_ADDRESS') or read_ray_address() or ''

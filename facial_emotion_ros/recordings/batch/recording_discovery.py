@@ -1,0 +1,245 @@
+"""Finds recordings, in folders of this machine or at any URL that fsspec opens."""
+
+import os
+import re
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from facial_emotion_ros.core.errors import BadBag, FacialEmotionError
+from facial_emotion_ros.recordings.io.content_hash import MESSAGES, METADATA
+from facial_emotion_ros.recordings.io.scratch import LOGS
+
+#: Files of a folder of results: of one recording of many, and of any.
+_RESULTS = ({'finished.json'}, {'summary.json', 'frames.csv'})
+
+#: Folders in an output: results of many recordings, and a recording that is a result.
+_MANY, _WRITTEN = 'bags', 'annotated'
+
+_UNSAFE = re.compile(r'[^A-Za-z0-9._-]+')
+
+
+def is_url(place: str) -> bool:
+    """Check whether a place is a URL of fsspec; file:// counts as the path behind it."""
+    return '://' in place and not place.startswith('file://')
+
+
+def find_bags(places: Sequence[str], without: str = '') -> list[str]:
+    """List the recordings at some places.
+
+    :param places: paths or URLs, of recordings or of folders that hold some, at any depth.
+    :param without: folder or URL of the results. It is left out, as are all folders with results; where it is the place
+        itself, the files of an evaluation are.
+    :returns: paths and URLs, in the order of `places`, sorted within each, none twice.
+    :raises BadBag: if a place is not there or holds no recording.
+    """
+    found = []
+    for place in places:
+        listed = _in_url(place, without) if is_url(place) else _in_folder(local_path(place), without)
+        if not listed:
+            raise BadBag(
+                f'expected recordings in {place}, found none: a recording has {METADATA}, or is a file '
+                'that ends in .mcap, .db3 or .bag (or in one of these and .zstd)'
+            )
+        found += listed
+    return list(dict.fromkeys(found))
+
+
+def bags_among(names: Iterable[str]) -> list[str]:
+    """Pick the recordings from the files of a folder.
+
+    A folder is one recording where it has metadata beside its files, or where all of them bear one name and a number,
+    as a recorder names them, so that the metadata was lost. Any other file is a recording of its own.
+
+    :param names: paths relative to the folder, with /.
+    :returns: sorted list of relative paths; '' for the folder itself.
+    """
+    folders: dict[str, list[str]] = {}
+    for name in names:
+        folder, _, file = name.rpartition('/')
+        folders.setdefault(folder, []).append(file)
+    whole = {folder for folder, files in folders.items() if _is_one(folder, files, folders)}
+    if '' in whole:
+        return ['']
+    found = sorted(whole)
+    for folder, files in folders.items():
+        above = [folder[:place] for place, letter in enumerate(folder + '/') if letter == '/']
+        if not whole.intersection(above):
+            found += [f'{folder}/{file}'.lstrip('/') for file in files if MESSAGES.search(file)]
+    return sorted(found)
+
+
+def is_recording(folder: str) -> bool:
+    """Check whether a folder of this machine is one recording."""
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    return any(MESSAGES.search(name) for name in names) and bags_among(names) == ['']
+
+
+def titles_of(places: Sequence[str]) -> list[str]:
+    """Name recordings uniquely: by their names, preceded by folders where names are equal."""
+    parts = [place.rstrip('/').split('/') for place in places]
+    titles = [name_of(place) for place in places]
+    for depth in range(1, max(map(len, parts), default=0) + 1):
+        counts = Counter(titles)
+        if len(counts) == len(titles):
+            break
+        titles = [title if counts[title] == 1 else '/'.join(each[-depth:]) for title, each in zip(titles, parts)]
+    return titles
+
+
+def name_of(place: str) -> str:
+    """Name a recording by its place, in characters that every file system allows."""
+    name = os.path.basename(place.rstrip('/')) or 'recording'
+    return _UNSAFE.sub('_', MESSAGES.sub('', name)).strip('.') or 'recording'
+
+
+def fingerprint_of(place: str) -> str:
+    """Describe the state of a recording at a URL without reading it.
+
+    :returns: text that changes when a file there does; '' for a path, which is read instead.
+    """
+    if not is_url(place):
+        return ''
+    files, path = open_url(place)
+    try:
+        listed = files.find(path)
+        return ' '.join(files.ukey(each) for each in sorted(listed + _logs_of(files, path, listed)))
+    except Exception:  # of a store that does not support it: the recording is read instead
+        return ''
+
+
+@contextmanager
+def local_copy(place: str) -> Iterator[str]:
+    """Give the path of a recording on this machine; a URL is fetched, and the copy deleted in the end.
+
+    :raises BadBag: if it cannot be fetched.
+    """
+    if not is_url(place):
+        yield local_path(place)
+        return
+    with tempfile.TemporaryDirectory(prefix='fleet_bag_') as folder:
+        target = os.path.join(folder, os.path.basename(place.rstrip('/')) or 'recording')
+        try:
+            _fetch(place, target)
+        except FacialEmotionError:
+            raise
+        except Exception as error:  # each type of store has its own errors
+            raise BadBag(
+                f'expected to fetch {place}, got {type(error).__name__}: {error}; check the address and the rights'
+            ) from error
+        yield target
+
+
+def local_path(place: str) -> str:
+    """Give the path that a file:// URL stands for; any other path as it is."""
+    return place[len('file://') :] if place.startswith('file://') else place
+
+
+def _is_one(folder, files, folders):
+    storage = [file for file in files if MESSAGES.search(file)]
+    if METADATA in files:
+        # Some other folder may have a file of that name too.
+        return bool(storage) or not any(
+            other.startswith(f'{folder}/' if folder else '') and other != folder for other in folders
+        )
+    names = [part.group(1) for file in storage if (part := re.match(r'(.+)_\d+\.(mcap|db3)(\.zstd)?$', file))]
+    return len(names) == len(storage) and len(set(names)) == 1
+
+
+def _in_folder(place, without):
+    if not os.path.isdir(place):
+        if not os.path.exists(place):
+            raise BadBag(f'expected a recording or a folder of some, got {place!r}, which is not there')
+        return [place]
+    without = '' if is_url(without) or not without else os.path.realpath(local_path(without))
+    left_out = {without, os.path.join(without, _MANY)} if without else set()
+    names, seen = [], {os.path.realpath(place)}
+    for folder, folders, files in os.walk(place, followlinks=True):
+        entered = []
+        for each in sorted(folders, key=lambda each: (os.path.islink(os.path.join(folder, each)), each)):
+            real = os.path.realpath(os.path.join(folder, each))
+            if not each.startswith('.') and real not in left_out and real not in seen:  # links may lead in a circle
+                seen.add(real)
+                entered.append(each)
+        folders[:] = entered
+        relative = os.path.relpath(folder, place)
+        names += [file if relative == '.' else f'{relative}/{file}' for file in files if not file.startswith('.')]
+    return [os.path.join(place, name) if name else place for name in bags_among(_without_results(names))]
+
+
+def _in_url(place, without):
+    files, path = open_url(place)
+    try:
+        listed = files.find(path)
+    except Exception as error:  # each type of store has its own errors
+        raise BadBag(f'expected to list {place}, got {type(error).__name__}: {error}') from error
+    if listed == [path]:
+        return [place]
+    names = [each[len(path) :].lstrip('/') for each in listed]
+    url, home = place.rstrip('/'), without.rstrip('/')
+    left_out = f'{home}/{_MANY}/' if home == url else f'{home}/' if home else None
+    names = [each for each in names if not (left_out and f'{url}/{each}'.startswith(left_out))]
+    found = bags_among(_without_results([each for each in names if '/.' not in f'/{each}']))
+    return [f'{url}/{each}' if each else place for each in found]
+
+
+def _without_results(names):
+    """Leave out folders with results, which may hold recordings too.
+
+    :param names: paths relative to the place that is searched, with /; of its own results, only the annotated recording
+        is left out.
+    """
+    folders: dict[str, set[str]] = {}
+    for name in names:
+        folder, _, file = name.rpartition('/')
+        folders.setdefault(folder, set()).add(file)
+    ours = {
+        folder
+        for folder, files in folders.items()
+        if METADATA not in files and any(results <= files for results in _RESULTS)
+    }
+    if '' in ours:
+        ours = ours - {''} | {_WRITTEN}
+    return [
+        name for name in names if not any(name[:place] in ours for place, letter in enumerate(name) if letter == '/')
+    ]
+
+
+def open_url(url: str) -> tuple[Any, str]:
+    """Open a URL.
+
+    :returns: fsspec's file system, and the path in it.
+    :raises FacialEmotionError: if fsspec, or what it needs for this kind of URL, is not installed.
+    """
+    try:
+        from fsspec.core import url_to_fs
+
+        files, path = url_to_fs(url)
+    except ImportError as error:
+        raise FacialEmotionError(
+            f'expected fsspec, and what it needs for {url.partition("://")[0]}://, to be '
+            f'installed: {error}; pip install fsspec, with s3fs for s3://, gcsfs for '
+            'gs://'
+        ) from error
+    except ValueError as error:
+        raise FacialEmotionError(f'expected a URL that fsspec opens, got {url}: {error}') from error
+    return files, path.rstrip('/')
+
+
+def _logs_of(files, path, listed):
+    """List the logs beside a database that was not closed; none for a folder, which holds its own."""
+    return [path + log for log in LOGS if listed == [path] and files.exists(path + log)]
+
+
+def _fetch(place, target):
+    files, path = open_url(place)
+    listed = files.find(path)
+    if not listed:
+        raise BadBag(f'expected a recording at {place}, there is nothing')
+    beside = [path, *_logs_of(files, path, listed)]
+    for each in dict.fromkeys([*listed, *beside[1:]]):
+        to = target + each[len(path) :] if each in beside else os.path.join(target, each[len(path) :].lstrip('/'))
+        os.makedirs(os.path.dirname(to), exist_ok=True)
+        files.get_file(each, to)

@@ -1,0 +1,185 @@
+"""The place of results: a folder of this machine, or any URL that fsspec opens. Files appear complete or not at all."""
+
+import fcntl
+import os
+import re
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from facial_emotion_ros.core.errors import FacialEmotionError
+from facial_emotion_ros.core.files import fsync_folder, write_atomic
+from facial_emotion_ros.recordings.batch.recording_discovery import is_url, local_path, open_url
+
+_PART = re.compile(r'\..+\.[0-9a-f]{12}\.part$')
+
+
+class LocalStore:
+    """A folder for results; each file and each folder of results appears in one step."""
+
+    def __init__(self, folder: str):
+        """Name it."""
+        self.folder = os.path.abspath(folder)
+
+    def read(self, name: str) -> bytes | None:
+        """Read a file, None where there is none."""
+        try:
+            with open(os.path.join(self.folder, name), 'rb') as file:
+                return file.read()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file; if that fails, the former one stays."""
+        write_atomic(os.path.join(self.folder, name), content)
+
+    def names(self, folder: str) -> list[str]:
+        """List what is in a folder; empty where there is none."""
+        try:
+            return sorted(os.listdir(os.path.join(self.folder, folder)))
+        except FileNotFoundError:
+            return []
+
+    def remove(self, name: str) -> None:
+        """Delete a file."""
+        os.remove(os.path.join(self.folder, name))
+
+    @contextmanager
+    def new_folder(self, name: str, last: str) -> Iterator[str]:
+        """Give the path of an empty folder, which takes its name when the block ends well and vanishes otherwise.
+
+        Whoever comes last wins: another folder of that name is replaced as a whole.
+
+        :param name: of the folder.
+        :param last: of no effect here, as the files appear together.
+        """
+        target = os.path.join(self.folder, name)
+        home, last = os.path.split(target)
+        part = os.path.join(home, f'.{last}.{_unique()}.part')
+        os.makedirs(part)
+        try:
+            yield part
+            _put_in_place(part, target, home, last)
+            fsync_folder(home)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other runs out, and delete what a killed run left unfinished.
+
+        :raises FacialEmotionError: if another run is writing here.
+        """
+        os.makedirs(self.folder, exist_ok=True)
+        with open(os.path.join(self.folder, '.lock'), 'w') as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise FacialEmotionError(
+                    f'expected {self.folder} for this run alone, but another one is writing there '
+                    'now; wait for its end, or name another output'
+                ) from None
+            self._sweep()
+            try:
+                yield
+            finally:
+                self._sweep()
+
+    def _sweep(self):
+        for name in self.names('bags'):
+            if _PART.match(name):
+                shutil.rmtree(os.path.join(self.folder, 'bags', name), ignore_errors=True)
+
+
+class UrlStore:
+    """A URL for results. A folder of results is complete when its last file is there."""
+
+    def __init__(self, url: str):
+        """Name it.
+
+        :raises FacialEmotionError: if fsspec, or what it needs for this kind of URL, is not installed.
+        """
+        self._files, self._path = open_url(url)
+
+    def read(self, name: str) -> bytes | None:
+        """Read a file, None where there is none."""
+        try:
+            return self._files.cat_file(f'{self._path}/{name}')
+        except FileNotFoundError:
+            return None
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file; object stores show it complete or not at all."""
+        path = f'{self._path}/{name}'
+        self._files.makedirs(path.rpartition('/')[0], exist_ok=True)
+        self._files.pipe_file(path, content)
+
+    def names(self, folder: str) -> list[str]:
+        """List what is in a folder; empty where there is none."""
+        try:
+            return sorted(
+                each.rstrip('/').rpartition('/')[2] for each in self._files.ls(f'{self._path}/{folder}', detail=False)
+            )
+        except FileNotFoundError:
+            return []
+
+    def remove(self, name: str) -> None:
+        """Delete a file."""
+        self._files.rm_file(f'{self._path}/{name}')
+
+    @contextmanager
+    def new_folder(self, name: str, last: str) -> Iterator[str]:
+        """Give the path of an empty folder, whose files are sent when the block ends well and replace the former ones.
+
+        :param name: of the folder.
+        :param last: the file that is sent last, as a sign that all are there.
+        """
+        with tempfile.TemporaryDirectory(prefix='fleet_results_') as part:
+            yield part
+            if self.names(name):
+                self._files.rm(f'{self._path}/{name}', recursive=True)
+            written = [os.path.join(folder, file) for folder, _, files in os.walk(part) for file in files]
+            for path in sorted(written, key=lambda each: (os.path.relpath(each, part) == last, each)):
+                with open(path, 'rb') as file:
+                    self.write(f'{name}/{os.path.relpath(path, part)}', file.read())
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Do nothing: most such stores have no locks, and two runs write the same."""
+        yield
+
+
+#: Names in a store are relative, with /.
+Store = LocalStore | UrlStore
+
+
+def open_store(output: str) -> Store:
+    """Open the place of results.
+
+    :param output: path or URL of a folder; it is made when something is written.
+    :raises FacialEmotionError: if fsspec, or what it needs for this kind of URL, is not installed.
+    """
+    return UrlStore(output) if is_url(output) else LocalStore(local_path(output))
+
+
+def _put_in_place(part, target, home, last):
+    """Move a folder to its name; a twin may do the same at this moment."""
+    while True:
+        try:
+            os.rename(part, target)
+            return
+        except OSError:
+            if not os.path.isdir(target):
+                raise
+        former = os.path.join(home, f'.{last}.{_unique()}.part')
+        try:
+            os.rename(target, former)
+        except FileNotFoundError:
+            continue
+        shutil.rmtree(former, ignore_errors=True)
+
+
+def _unique():
+    return uuid.uuid4().hex[:12]

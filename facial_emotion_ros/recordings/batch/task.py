@@ -1,0 +1,186 @@
+"""One recording of a batch, as a process of this machine or a node of a cluster evaluates it."""
+
+import hashlib
+import json
+import os
+import socket
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any, NamedTuple
+
+from facial_emotion_ros import __version__
+from facial_emotion_ros.core.errors import BadModel, FacialEmotionError
+from facial_emotion_ros.inference.execution_providers import ProviderPlan
+from facial_emotion_ros.inference.model_bundle import MANIFEST_FILE, resolve_bundle
+from facial_emotion_ros.inference.precision import bundle_for
+from facial_emotion_ros.recordings.batch.recording_discovery import fingerprint_of, local_copy, name_of
+from facial_emotion_ros.recordings.batch.result_store import Store, open_store
+from facial_emotion_ros.recordings.evaluation.options import DETECTOR, ESR, Options
+from facial_emotion_ros.recordings.io.content_hash import hash_of
+
+#: Written last into a folder of results: which recording they are of, and what else they depend on.
+FINISHED = 'finished.json'
+SUMMARY = 'summary.json'
+
+#: Of finished.json; results of another format are made anew.
+_FORMAT = 2
+
+
+#: A function like :func:`.evaluate.evaluate_bag`, which every process must be able to import.
+Evaluate = Callable[[str, str, Options], object]
+
+#: What became of a recording: see :func:`evaluate_task`.
+Record = dict[str, Any]
+
+
+class FleetTask(NamedTuple):
+    """A recording to evaluate: its place, the output (folder or URL) of the batch, options and their key."""
+
+    place: str
+    output: str
+    options: Options
+    key: str
+    evaluate: Evaluate
+
+
+def key_of(options: Options) -> str:
+    """Hash all that results depend on besides the recording: version of this package, options, models, ground truth.
+
+    :returns: sha256 in hex.
+    :raises BadModel: if a bundle is not there.
+    """
+    # Bundles that are not named are chosen by the processor, as the node does.
+    plan = ProviderPlan(threads=options.threads, engine=options.engine)
+    names = [*(options.bundles or [bundle_for(ESR, plan)]), options.detector or bundle_for(DETECTOR, plan)]
+    models, dependencies = {}, {'format': _FORMAT, 'version': __version__, 'options': asdict(options)}
+    for name in names:
+        # A manifest holds its model's hash, and the calibration besides.
+        path = os.path.join(resolve_bundle(name), MANIFEST_FILE)
+        if not os.path.isfile(path):
+            raise BadModel(f'expected a model bundle, got {name!r}, which has no {MANIFEST_FILE}')
+        models[name] = hash_of(path)
+    if options.truth and os.path.isfile(options.truth):
+        dependencies['truth'] = hash_of(options.truth)
+    text = json.dumps({**dependencies, 'models': models}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def evaluate_task(task: FleetTask) -> Record:
+    """Evaluate a recording into its own folder of the output, unless that was done before.
+
+    :param task: the recording.
+    :returns: place, name, status ('done', 'skipped' or 'failed'), folder, content_hash (None where the recording could
+        not be read), seconds, host, error ('' or one line) and, for an unexpected error, traceback. Nothing is raised
+        but what ends a process.
+    """
+    began_s = time.perf_counter()
+    record = failed_record(task, '', socket.gethostname())
+    try:
+        _evaluate(task, record)
+    except (FacialEmotionError, OSError, ImportError, MemoryError) as error:
+        record['error'] = one_line(error)
+    except Exception as error:  # a bug, or damage that a library cannot handle: the others go on
+        record.update(error=one_line(error), traceback=traceback.format_exc())
+    record['seconds'] = time.perf_counter() - began_s
+    return record
+
+
+def failed_record(task: FleetTask, error: str, host: str = '') -> Record:
+    """Make the record of a recording that was not evaluated.
+
+    :param task: the recording.
+    :param error: what happened, one line.
+    :param host: of the process; '' where that is not known.
+    """
+    return {
+        'place': task.place,
+        'name': name_of(task.place),
+        'status': 'failed',
+        'folder': None,
+        'content_hash': None,
+        'seconds': 0.0,
+        'host': host,
+        'error': error,
+    }
+
+
+def one_line(error: BaseException) -> str:
+    """Write an error in one line, with its type where it is not one of ours."""
+    words = ' '.join(str(error).split())
+    return words if isinstance(error, FacialEmotionError) and words else f'{type(error).__name__}: {words}'
+
+
+def is_finished(store: Store, folder: str, content_hash: str, key: str) -> bool:
+    """Check whether a folder holds complete results of this recording with this key."""
+    finished = read_json(store.read(f'bags/{folder}/{FINISHED}'))
+    if finished.get('content_hash') != content_hash or finished.get('key') != key or not finished.get('summaries'):
+        return False
+    return all(read_json(store.read(f'bags/{folder}/{name}')) for name in finished['summaries'])
+
+
+def _evaluate(task, record):
+    store = open_store(task.output)
+    fingerprint = fingerprint_of(task.place)
+    known = fingerprint and _find_known(store, task, fingerprint)
+    if known:
+        record.update(known, status='skipped')
+        return
+    if key_of(task.options) != task.key:
+        raise BadModel(
+            f'expected on {record["host"]} the same models and truth as where the run began, got others; '
+            'install the same version and files there, and name --bundle and --detector where processors '
+            'differ, for one may run eight bits and the other not'
+        )
+    with local_copy(task.place) as path:
+        content_hash = hash_of(path)
+        folder = f'{record["name"]}-{content_hash[:12]}'
+        record.update(content_hash=content_hash, folder=folder)
+        if is_finished(store, folder, content_hash, task.key):
+            record['status'] = 'skipped'
+            return
+        with store.new_folder(f'bags/{folder}', FINISHED) as part:
+            task.evaluate(path, part, task.options)
+            _finish(part, task, content_hash, fingerprint)
+    record['status'] = 'done'
+
+
+def _finish(part, task, content_hash, fingerprint):
+    summaries = sorted(
+        os.path.relpath(os.path.join(home, SUMMARY), part) for home, _, files in os.walk(part) if SUMMARY in files
+    )
+    if not summaries:
+        raise RuntimeError(f'the evaluation wrote no {SUMMARY}')
+    finished = {
+        'content_hash': content_hash,
+        'key': task.key,
+        'summaries': summaries,
+        'place': task.place,
+        'fingerprint': fingerprint,
+    }
+    with open(os.path.join(part, FINISHED), 'w', encoding='utf-8') as file:
+        json.dump(finished, file, indent=1)
+
+
+def _find_known(store, task, fingerprint):
+    """Find finished results of a URL whose files have not changed, so that nothing need be fetched."""
+    name = name_of(task.place)
+    for folder in store.names('bags'):
+        if folder.startswith(f'{name}-'):
+            finished = read_json(store.read(f'bags/{folder}/{FINISHED}'))
+            content_hash = finished.get('content_hash', '')
+            if (finished.get('place'), finished.get('fingerprint')) == (task.place, fingerprint) and is_finished(
+                store, folder, content_hash, task.key
+            ):
+                return {'folder': folder, 'content_hash': content_hash}
+    return None
+
+
+def read_json(content: bytes | None) -> dict[str, Any]:
+    """Read a JSON object; anything else is {}."""
+    try:
+        found = json.loads(content or b'')
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

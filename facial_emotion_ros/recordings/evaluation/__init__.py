@@ -1,0 +1,1 @@
+"""The evaluation of one recording: estimates, ground truth, metrics, tables, videos."""

@@ -1,0 +1,214 @@
+"""The images of one camera on their way through the pipeline: time base, changes of emotion, sums."""
+
+import re
+import time
+from array import array
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from facial_emotion_ros.core.emotions import UNKNOWN
+from facial_emotion_ros.core.estimates import FaceEstimate
+from facial_emotion_ros.perception.image_times import StreamTime
+from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline
+from facial_emotion_ros.recordings.evaluation.ground_truth import GroundTruth
+from facial_emotion_ros.recordings.evaluation.sufficient_statistics import SufficientStatistics, add
+from facial_emotion_ros.recordings.io.frames import Frame
+
+#: Each stretch of time has its own sums. Where there would be more stretches than this, two become one.
+MAX_STRETCHES, FIRST_STRETCH_S = 120, 2.0
+
+#: A stamp that leaps this much further than the time of recording shows a clock that was set, not time that passed.
+_JUMP_S = 10.0
+
+#: Causes of unreadable images that are counted separately.
+_MAX_CAUSES = 10
+
+#: Faces, and persons, that are remembered after they have gone.
+_MAX_REMEMBERED = 1000
+
+#: A gap is a time without an image that is longer than this, and than so many of the usual steps.
+_LEAST_GAP_S, _GAP_STEPS = 1.0, 3
+
+#: Gaps that are listed, the longest first.
+_GAPS_LISTED = 10
+
+
+class Cadence:
+    """How evenly a camera's images follow each other; 8 bytes an image."""
+
+    def __init__(self):
+        """Begin without images."""
+        self._times_s = array('d')
+
+    def add(self, time_s: float) -> None:
+        """Take the time of the next image, in seconds since the recording's first one."""
+        self._times_s.append(time_s)
+
+    @property
+    def step_s(self) -> float | None:
+        """Median time from one image to the next, in seconds; None for fewer than two images."""
+        steps = np.diff(self._times_s)
+        return float(np.median(steps)) if len(steps) else None
+
+    def figures(self) -> dict[str, Any]:
+        """Compute rate and gaps.
+
+        :returns: dict: rate_hz (of the median step; None where that is not known) and gaps, a dict of count, seconds
+            (of all together) and longest: a list of {'start_s', 'seconds'}, the longest first.
+        """
+        steps, usual_s = np.diff(self._times_s), self.step_s
+        places = np.flatnonzero(steps > max(_LEAST_GAP_S, _GAP_STEPS * (usual_s or 0.0)))
+        longest = sorted(places, key=lambda place: (-steps[place], place))[:_GAPS_LISTED]
+        return {
+            'rate_hz': round(1 / usual_s, 3) if usual_s else None,
+            'gaps': {
+                'count': len(places),
+                'seconds': round(float(steps[places].sum()), 3),
+                'longest': [
+                    {'start_s': round(self._times_s[place], 3), 'seconds': round(float(steps[place]), 3)}
+                    for place in longest
+                ],
+            },
+        }
+
+
+class CameraRun:
+    """State of one camera from image to image.
+
+    stretches: {number: SufficientStatistics}, each of stretch_s seconds; jumps: how often the stamps went far back or
+    leapt; still: images with the stamp of the one before; late: images with a stamp a little before that; cadence:
+    Cadence of all images; persons: names of those seen, where the ground truth has them; losses: {cause: (count, text
+    of the first)} of images that could not be read; damaged: (count, text of the first) of images that were decoded
+    with damaged pixels.
+    """
+
+    def __init__(self, pipeline: EmotionPipeline, first: Frame, max_age_s: float = 1.0):
+        """Begin.
+
+        :param pipeline: of this camera alone.
+        :param first: the recording's first image, of whichever camera.
+        :param max_age_s: as the tracker's: a person out of sight for longer may get another face id, which is no id
+            switch.
+        """
+        self._max_age_s, self.cadence = max_age_s, Cadence()
+        self.pipeline, self._first = pipeline, first._replace(image=None)
+        self.stretch_s = FIRST_STRETCH_S
+        self.stretches: dict[int, SufficientStatistics] = {}
+        self.losses: dict[str, tuple[int, str]] = {}
+        self.persons: set[str] = set()
+        self.jumps, self.still, self.late, self.damaged = 0, 0, 0, (0, '')
+        self._stream, self._stream_s, self.time_s = StreamTime(), 0.0, 0.0
+        self._last: Frame | None = None
+        self._emotions: dict[str, str] = {}
+        self._seen_s: dict[str, float] = {}
+        self._of_person: dict[str, tuple[str, float]] = {}
+
+    def lose(self, frame: Frame) -> None:
+        """Count an image that cannot be read."""
+        self._advance(frame)
+        self._current().count('bad_frames')
+        # Texts of one cause differ in their numbers from image to image.
+        cause = re.sub('[0-9]+', '#', frame.fault)[:90]
+        if cause not in self.losses and len(self.losses) >= _MAX_CAUSES:
+            cause = 'others'
+        count, first = self.losses.get(cause, (0, frame.fault))
+        self.losses[cause] = (count + 1, first)
+
+    def estimate(self, frame: Frame) -> tuple[list[FaceEstimate], float]:
+        """Estimate the faces of an image; `time_s` becomes its time since the recording's first one.
+
+        :param frame: an image that could be read.
+        :returns: estimates, and the milliseconds that they took.
+        """
+        self._advance(frame)
+        if frame.damage:
+            self.damaged = (self.damaged[0] + 1, self.damaged[1] or frame.damage)
+        assert frame.image is not None
+        began_s = time.perf_counter()
+        estimates = self.pipeline.estimate(frame.image, self.time_s, detected=frame.found)
+        return estimates, 1e3 * (time.perf_counter() - began_s)
+
+    def count(
+        self, faces: Sequence[tuple[FaceEstimate, GroundTruth | None]], missed: int, has_boxes: bool = False
+    ) -> None:
+        """Add the estimates of the last image to the sums.
+
+        :param faces: estimates, each with its ground truth where that is known.
+        :param missed: number of annotated faces that none of these is.
+        :param has_boxes: whether the ground truth has face boxes.
+        """
+        sums = self._current()
+        sums.count('frames')
+        sums.count('frames_with_faces', bool(faces))
+        if has_boxes:
+            sums.count('matched', sum(truth is not None for _, truth in faces))
+            sums.count('missed', missed)
+        for estimate, truth in faces:
+            sums.add_face(estimate, truth)
+            self._follow(sums, estimate, truth)
+        if len(self._seen_s) > _MAX_REMEMBERED:
+            self._forget_the_oldest()
+
+    def totals(self) -> SufficientStatistics:
+        """Add all stretches up."""
+        return add(self.stretches.values())
+
+    def _follow(self, sums, estimate, truth):
+        """Count new faces, changes of emotion, and persons whose face got another id."""
+        face_id = estimate.face_id
+        if face_id not in self._seen_s:
+            sums.count('tracks')
+        else:
+            sums.count('face_s', min(self.time_s - self._seen_s[face_id], self._max_age_s))
+        self._seen_s[face_id] = self.time_s
+        if estimate.emotion != UNKNOWN:
+            if self._emotions.get(face_id, estimate.emotion) != estimate.emotion:
+                sums.count('flips')
+            self._emotions[face_id] = estimate.emotion
+        if truth is not None and truth.person:
+            before, seen_s = self._of_person.get(truth.person, ('', self.time_s))
+            if len(self.persons) < _MAX_REMEMBERED:
+                self.persons.add(truth.person)
+            if before and before != face_id and self.time_s - seen_s <= self._max_age_s:
+                sums.count('switches')
+            self._of_person[truth.person] = (face_id, self.time_s)
+
+    def _forget_the_oldest(self):
+        for face_id in sorted(self._seen_s, key=self._seen_s.__getitem__)[: _MAX_REMEMBERED // 2]:
+            del self._seen_s[face_id]
+            self._emotions.pop(face_id, None)
+        self._of_person = {
+            person: seen for person, seen in self._of_person.items() if self.time_s - seen[1] <= self._max_age_s
+        }
+
+    def _advance(self, frame):
+        """Let time pass by the image's stamp; by the time of recording where the clock was set."""
+        before = self._first if self._last is None else self._last
+        recorded_s = max((frame.receive_ns - before.receive_ns) / 1e9, 0.0)
+        image = self._stream.take(frame.stamp_ns, (frame.receive_ns - self._first.receive_ns) / 1e9)
+        if self._last is None:  # cameras may begin with a stamp before the recording's first
+            step_s = (frame.stamp_ns - before.stamp_ns) / 1e9
+            went_back = step_s < -_JUMP_S
+        else:
+            step_s, went_back = image.time_s - self._stream_s, image.begins_anew
+        if went_back or step_s > recorded_s + _JUMP_S:
+            self.jumps += 1
+            self.pipeline.reset()
+            step_s = recorded_s
+        self.still += image.oddity == 'frozen'
+        self.late += image.oddity == 'backwards' and not image.begins_anew
+        self.time_s += step_s
+        self.cadence.add(self.time_s)
+        self._last, self._stream_s = frame._replace(image=None), image.time_s
+
+    def _current(self):
+        """Give the sums of the current stretch."""
+        while self.time_s / self.stretch_s >= MAX_STRETCHES:
+            self.stretch_s *= 2
+            merged: dict[int, list[SufficientStatistics]] = {}
+            for place, sums in self.stretches.items():
+                merged.setdefault(place // 2, []).append(sums)
+            self.stretches = {place: add(parts) for place, parts in merged.items()}
+        return self.stretches.setdefault(int(max(self.time_s, 0.0) / self.stretch_s), SufficientStatistics())

@@ -1,0 +1,175 @@
+"""From a recording to its tables, figures and report."""
+
+import json
+import os
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from facial_emotion_ros.core.errors import BadBag, FacialEmotionError
+from facial_emotion_ros.core.files import write_atomic
+from facial_emotion_ros.recordings.evaluation.evaluator import RecordingEvaluator
+from facial_emotion_ros.recordings.evaluation.ground_truth import open_truth
+from facial_emotion_ros.recordings.evaluation.options import Options
+from facial_emotion_ros.recordings.evaluation.recorded_detections import Recorded, find_recorded
+from facial_emotion_ros.recordings.evaluation.results_folder import REPORT, SUMMARY, new_results
+from facial_emotion_ros.recordings.evaluation.sufficient_statistics import figures
+from facial_emotion_ros.recordings.evaluation.summary import losses_of, summary_of
+from facial_emotion_ros.recordings.evaluation.videos import video_names
+from facial_emotion_ros.recordings.io.bag_file import BagFile
+from facial_emotion_ros.recordings.io.content_hash import hash_of
+from facial_emotion_ros.recordings.io.frames import read_frames
+from facial_emotion_ros.recordings.io.message_types import COMPRESSED_IMAGE, IMAGE
+from facial_emotion_ros.recordings.report.report import report_html
+
+
+def evaluate_bag(
+    path: str,
+    output: str,
+    options: Options,
+    progress: Callable[[int, int], None] | None = None,
+    command: str = '',
+    measure_live: Callable[[str, str], dict[str, Any]] | None = None,
+    force: bool = False,
+    plotly_src: str = '',
+) -> list[dict[str, Any]]:
+    """Evaluate a recording.
+
+    The same recording, bundles and engine give the same bytes in all files but timings.csv, and in all of summary.json
+    but its block `run`, which the report shows too.
+
+    :param path: of the recording.
+    :param output: folder for the results, which is made: frames.csv, frames.parquet, timings.csv, summary.json and
+        report.html, and the annotated recording and video where the options want them. With several bundles, a
+        subfolder for each of them.
+    :param options: of the evaluation.
+    :param progress: called with (images done, images in all or 0 where that is not known).
+    :param command: what was typed, for the record.
+    :param measure_live: function of recording and camera that plays the recording through the node, such as
+        :func:`.real_time_replay.measure_live`; its figures go into the block `run`. None plays nothing.
+    :param force: replace files of the folder that no evaluation wrote.
+    :param plotly_src: address, as seen from the output, of the script that the pages of many recordings share; ''
+        puts it into each page.
+    :returns: what summary.json holds, for each bundle.
+    :raises BadBag: if the recording cannot be read or holds no image, or if the results cannot be written; whatever is
+        raised, earlier results in the folder are as they were.
+    :raises BadDataset: if the ground truth cannot be read.
+    :raises BadModel: if a bundle is refused.
+    """
+    began_s = time.perf_counter()
+    identity = hash_of(path)
+    with BagFile(path) as bag:
+        cameras = choose_cameras(bag, options.topics)
+        truth = open_truth(options.truth, bag, len(cameras) > 1)
+        topic = find_recorded(bag, options.recorded, options.truth)
+        with new_results(output, options.folder_names(), _certain_files(options, cameras), force) as folders:
+            evaluators = _evaluate(bag, cameras, truth, topic, options, folders, progress)
+            seconds = time.perf_counter() - began_s if len(evaluators) == 1 else None
+            summaries = [summary_of(bag, identity, each, truth, seconds, command) for each in evaluators]
+            for summary in summaries:
+                summary['run']['notes'] += filter(None, [not options.topics and _left_out(bag, cameras)])
+            if measure_live is not None:
+                try:
+                    summaries[0]['run']['live'] = measure_live(path, cameras[0])
+                except FacialEmotionError as error:
+                    summaries[0]['run']['notes'].append(f'the node could not be measured live: {error}')
+            for evaluator, summary, name in zip(evaluators, summaries, options.folder_names()):
+                _write(evaluator, summary, f'../{plotly_src}' if plotly_src and name else plotly_src)
+    return summaries
+
+
+def folders_of(options: Options, output: str) -> list[str]:
+    """Give the folder of each bundle's results: the output itself where there is but one."""
+    return [os.path.join(output, name) if name else output for name in options.folder_names()]
+
+
+def _certain_files(options, cameras):
+    """List the files that an evaluation will write whatever it finds."""
+    return [
+        'frames.csv',
+        'frames.parquet',
+        'timings.csv',
+        REPORT,
+        SUMMARY,
+        *(['annotated'] if options.write_bag else []),
+        *(f'{name}.mp4' for name in video_names(cameras).values() if options.video),
+    ]
+
+
+def _evaluate(bag, cameras, truth, topic, options, folders, progress):
+    """Run each bundle over the recording; all tables and videos are complete on return."""
+    evaluators: list[RecordingEvaluator] = []
+    try:
+        for bundle, folder in zip(options.bundles or ('',), folders):
+            detector = evaluators[0].pipeline.detector if evaluators else None
+            evaluators.append(RecordingEvaluator(bundle, folder, options, cameras, detector))
+            evaluators[-1].recorded = Recorded(bag, topic) if topic else None
+        # Where faces are followed between detections, the detector runs when that is due, and not ahead.
+        detect = evaluators[0].pipeline.detect if options.every_n == 1 else None
+        _play(bag, cameras, truth, evaluators, detect, progress)
+        for evaluator in evaluators:
+            evaluator.close()
+    except BaseException:
+        for evaluator in evaluators:
+            evaluator.discard()
+        raise
+    return evaluators
+
+
+def _write(evaluator, summary, plotly_src):
+    """Write page and summary, which lists all files."""
+    summary['files'] = sorted(evaluator.written | {REPORT, SUMMARY})
+    page = report_html(summary, evaluator.timeline, plotly_src)
+    text = json.dumps(summary, indent=1, allow_nan=False) + '\n'
+    for name, content in ((REPORT, page), (SUMMARY, text)):
+        write_atomic(os.path.join(evaluator.output, name), content.encode('utf-8', 'backslashreplace'))
+
+
+def choose_cameras(bag: BagFile, named: Sequence[str] = ()) -> list[str]:
+    """Choose the topics that are evaluated.
+
+    :param bag: open.
+    :param named: topics that the user chose; () takes every camera.
+    :returns: topics.
+    :raises BadBag: if there is none.
+    """
+    missing = [topic for topic in named if topic not in bag.topics]
+    cameras = list(dict.fromkeys(named)) or bag.cameras()
+    if missing or not cameras:
+        there = ', '.join(f'{topic.name} ({topic.msgtype})' for topic in bag.topics.values()) or 'no topic at all'
+        wanted = f'the image topic {missing[0]}' if missing else 'an image topic'
+        hint = '' if missing else _left_out(bag, cameras)
+        raise BadBag(f'{bag.name}: expected {wanted}, the recording has {there}{hint and "; " + hint}')
+    wrong = [topic for topic in cameras if bag.topics[topic].msgtype not in (IMAGE, COMPRESSED_IMAGE)]
+    if wrong:
+        raise BadBag(f'{bag.name}: expected images on {wrong[0]}, it holds {bag.topics[wrong[0]].msgtype}')
+    return cameras
+
+
+def _left_out(bag, cameras):
+    """Name the images that are not evaluated, and the option that evaluates them; '' where all are."""
+    names = [name for name in bag.left_out() if name not in cameras]
+    if not names:
+        return ''
+    listed = ', '.join(names[:3]) + (f' and {len(names) - 3} more' if len(names) > 3 else '')
+    return f'left out by name, as no colour images of a scene: {listed}; --topic {names[0]} evaluates that'
+
+
+def _play(bag, cameras, truth, evaluators, detect, progress):
+    """Hand every image to every evaluator."""
+    wanted = sum(bag.topics[camera].count for camera in cameras)
+    first = None
+    frames = read_frames(bag, cameras, detect)
+    try:
+        for done, frame in enumerate(frames, 1):
+            first = first or frame
+            for evaluator in evaluators:
+                evaluator.take(frame, truth, first)
+            if progress is not None:
+                progress(done, wanted)
+    finally:
+        frames.close()
+    runs = evaluators[0].runs
+    if not any(figures(run.totals().values)['frames'] for run in runs.values()):
+        found = f'expected images on {", ".join(cameras)}, it holds none{" that can be read" if runs else ""}'
+        raise BadBag('; '.join([f'{bag.name}: {found}', *bag.faults, *losses_of(runs)]))

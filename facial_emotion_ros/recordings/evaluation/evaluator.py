@@ -1,0 +1,180 @@
+"""Runs one network over a recording: estimates, sums, and the files that it writes."""
+
+import os
+from array import array
+from typing import Any
+
+import numpy as np
+
+from facial_emotion_ros.core import visualization
+from facial_emotion_ros.core.estimates import FaceEstimate
+from facial_emotion_ros.emotion.temporal_filter import TemporalFilter
+from facial_emotion_ros.inference.execution_providers import ProviderPlan
+from facial_emotion_ros.inference.model_bundle import ModelBundle, resolve_bundle
+from facial_emotion_ros.perception.face_detector import FaceDetector
+from facial_emotion_ros.perception.face_tracker import MIN_IOU, FaceTracker
+from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline
+from facial_emotion_ros.recordings.evaluation.camera_run import CameraRun
+from facial_emotion_ros.recordings.evaluation.ground_truth import GroundTruth, NullGroundTruth
+from facial_emotion_ros.recordings.evaluation.options import DETECTOR, ESR, Options
+from facial_emotion_ros.recordings.evaluation.recorded_detections import Recorded
+from facial_emotion_ros.recordings.evaluation.tables import FRAMES, TIMINGS, CsvTable, ParquetTable, frame_rows
+from facial_emotion_ros.recordings.evaluation.videos import AnnotatedVideos
+from facial_emotion_ros.recordings.io.frames import Frame
+from facial_emotion_ros.recordings.report.timeline import Timeline
+
+#: Steps whose time is measured. All but the last are done ahead, in a thread of their own.
+STEPS = ('read', 'decode', 'detect', 'estimate')
+
+#: Faces of an image, each with its ground truth where that is known.
+Faces = list[tuple[FaceEstimate, GroundTruth | None]]
+
+
+class RecordingEvaluator:
+    """Runs one network over the images of all cameras.
+
+    runs: {camera: CameraRun}; timeline: Timeline of the report; recorded: Recorded, None without recorded detections;
+    notes: what was left out on purpose; written: names of the files that are complete.
+    """
+
+    def __init__(
+        self, esr: str, output: str, options: Options, cameras: list[str], detector: FaceDetector | None = None
+    ):
+        """Load the network and begin the files.
+
+        :param esr: name or path of its bundle; '' for the node's.
+        :param output: folder for its files; it exists.
+        :param options: of the evaluation.
+        :param cameras: topics of the cameras.
+        :param detector: one that is already loaded; None loads that of the options.
+        :raises BadModel: if a bundle is refused.
+        :raises BadParameter: if it has no such operating point.
+        :raises OSError: if the folder cannot be written to.
+        """
+        self.pipeline = EmotionPipeline(
+            _exactly(esr) if esr else ESR,
+            detector or (_exactly(options.detector) if options.detector else DETECTOR),
+            tracker=FaceTracker(options.max_age_s),
+            smoothing=TemporalFilter(**options.smoothing()),
+            providers=ProviderPlan(threads=options.threads, engine=options.engine),
+            max_faces=options.max_faces,
+            long_side_px=options.long_side_px,
+            every_n=options.every_n,
+            rotate_deg=options.rotate_deg,
+            operating_point=options.operating_point,
+        )
+        self.output, self.options, self.timeline = output, options, Timeline()
+        self.runs: dict[str, CameraRun] = {}
+        self.recorded: Recorded | None = None
+        self.notes: list[str] = []
+        self.written: set[str] = set()
+        self.times_ms = {step: array('f') for step in STEPS}
+        self._sinks: dict[str, Any] = {}
+        try:
+            self._open(cameras)
+        except BaseException:
+            self.discard()
+            raise
+
+    def _open(self, cameras):
+        path = os.path.join(self.output, '')
+        self._sinks['frames.csv'] = CsvTable(path + 'frames.csv', FRAMES)
+        self._sinks['timings.csv'] = CsvTable(path + 'timings.csv', TIMINGS)
+        try:
+            self._sinks['frames.parquet'] = ParquetTable(path + 'frames.parquet', FRAMES)
+        except ImportError:
+            self.notes.append('frames.parquet is left out: pyarrow is not installed (pip install pyarrow)')
+        if self.options.write_bag:
+            from facial_emotion_ros.recordings.evaluation.annotated_bag import AnnotatedBag
+
+            self._sinks['annotated'] = AnnotatedBag(path + 'annotated', self.pipeline.engine, len(cameras) > 1)
+        if self.options.video:
+            self._sinks['video'] = AnnotatedVideos(self.output, cameras)
+
+    def take(self, frame: Frame, truth: NullGroundTruth, first: Frame) -> None:
+        """Estimate the faces of an image, write and count them.
+
+        :param frame: the image.
+        :param truth: ground truth of the recording.
+        :param first: the recording's first image.
+        :raises OSError: if the disk does not take it.
+        """
+        run = self.runs.get(frame.camera)
+        if run is None:
+            run = self.runs[frame.camera] = CameraRun(self._pipeline_of_stream(), first, self.options.max_age_s)
+        if frame.image is None:
+            run.lose(frame)
+            return
+        estimates, took_ms = run.estimate(frame)
+        truths, missed = truth.of(frame, run.time_s, estimates)
+        faces = list(zip(estimates, truths))
+        run.count(faces, missed, truth.has_boxes)
+        if self.recorded is not None:
+            self.recorded.compare(frame, estimates)
+        self._draw(frame, run.time_s, faces)
+        steps_ms = (*(1e3 * each for each in (frame.read_s, frame.decode_s, frame.found_s)), took_ms)
+        for step, value in zip(STEPS, steps_ms):
+            self.times_ms[step].append(value)
+        self._write(frame, run, faces, steps_ms)
+
+    def _pipeline_of_stream(self):
+        """Give the pipeline for the next camera: tracker and smoothing are its own, the models everybody's."""
+        if not self.runs:
+            return self.pipeline
+        pipeline = self.pipeline.for_another_stream()
+        pipeline.tracker.adjust(self.options.max_age_s, MIN_IOU)
+        pipeline.smoothing.adjust(**self.options.smoothing())
+        return pipeline
+
+    def _write(self, frame, run, faces, steps_ms):
+        rows = frame_rows(frame, run.time_s, faces)
+        for name in ('frames.csv', 'frames.parquet'):
+            if name in self._sinks:
+                self._sinks[name].add(rows)
+        self._sinks['timings.csv'].add([(frame.camera, frame.number, *(round(value, 3) for value in steps_ms))])
+        if 'annotated' in self._sinks:
+            self._sinks['annotated'].add(frame, faces, run.pipeline.tracker.live_ids)
+
+    def close(self) -> None:
+        """Complete the files.
+
+        :raises OSError: if the disk does not take one.
+        """
+        for name, sink in self._sinks.items():
+            sink.close()
+            self.written |= sink.names if isinstance(sink, AnnotatedVideos) else {name}
+            self.notes += sink.notes if isinstance(sink, AnnotatedVideos) else []
+        self._sinks = {}
+
+    def discard(self) -> None:
+        """Delete the files."""
+        for sink in self._sinks.values():
+            sink.discard()
+        self._sinks = {}
+
+    def step_times(self) -> dict[str, dict[str, float]]:
+        """Give p50 and p95 of each step in milliseconds, without steps that took no time.
+
+        Where faces are not detected ahead, the last step detects them.
+        """
+        times_ms = {step: np.frombuffer(values, np.float32) for step, values in self.times_ms.items() if any(values)}
+        return {
+            step: {'p50': float(np.percentile(values, 50)), 'p95': float(np.percentile(values, 95))}
+            for step, values in times_ms.items()
+        }
+
+    def _draw(self, frame, time_s, faces):
+        """Make the pictures of report and video, with blurred faces where the options want that."""
+        image, estimates = frame.image, [estimate for estimate, _ in faces]
+        if self.options.blur_faces:
+            image = visualization.blur_faces(image, [estimate.box for estimate in estimates])
+        self.timeline.add(
+            frame.camera, max(time_s, 0.0), image, faces, lambda: visualization.draw_estimates(image, estimates)
+        )
+        if 'video' in self._sinks:
+            self._sinks['video'].add(frame.camera, visualization.draw_estimates(image, estimates), time_s)
+
+
+def _exactly(name):
+    """Open the bundle of this name, and not the int8 one beside it."""
+    return ModelBundle.open(resolve_bundle(name))

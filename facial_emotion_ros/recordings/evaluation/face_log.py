@@ -1,0 +1,197 @@
+"""The faces that a topic of a recording describes, at a few dozen bytes a face: hours of them fit into memory."""
+
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from facial_emotion_ros.core.emotions import EMOTIONS, UNKNOWN
+from facial_emotion_ros.core.errors import BadBag
+from facial_emotion_ros.perception.face_tracker import intersection_over_union
+from facial_emotion_ros.recordings.io.bag_file import BagFile, BagMessage
+from facial_emotion_ros.recordings.io.message_types import stamp_of
+
+#: Boxes that overlap by this much (intersection over union) may be of one face.
+_MIN_OVERLAP = 0.3
+
+Box = tuple[float, float, float, float]
+
+
+class LoggedFace(NamedTuple):
+    """One face of one message: box x0 y0 x1 y1 in px; emotion of EMOTIONS, '' for none, and its score; valence, arousal
+    and person as in GroundTruth.
+    """
+
+    box: Box
+    emotion: str
+    score: float
+    valence: float | None
+    arousal: float | None
+    person: str
+
+
+class FaceLog:
+    """Messages with their faces, found by stamp."""
+
+    def __init__(self):
+        """Begin without messages."""
+        self._stamps, self._receives, self._firsts = array('q'), array('q'), array('q', [0])
+        self._numbers, self._emotions, self._persons = array('f'), array('b'), array('l')
+        self._frames, self._is_sorted = array('l'), False
+        self._order: np.ndarray = np.empty(0, np.int64)
+        self._words, self._places = [''], {'': 0}
+
+    def __len__(self) -> int:
+        """Count the messages."""
+        return len(self._stamps)
+
+    @property
+    def frame_ids(self) -> set[str]:
+        """The header.frame_id of all messages; '' for those that have none."""
+        return {self._words[each] for each in set(self._frames)}
+
+    def add(self, stamp_ns: int, receive_ns: int, faces: Iterable[LoggedFace], frame_id: str = '') -> None:
+        """Take a message; faces with a box or score that is not finite are left out."""
+        for face in faces:
+            if not np.isfinite([*face.box, face.score]).all():
+                continue
+            affect = (np.nan if value is None else value for value in (face.valence, face.arousal))
+            self._numbers.extend([*face.box, face.score, *affect])
+            self._emotions.append(EMOTIONS.index(face.emotion) if face.emotion else -1)
+            self._persons.append(self._place_of(face.person))
+        self._frames.append(self._place_of(frame_id))
+        self._stamps.append(stamp_ns)
+        self._receives.append(receive_ns)
+        self._firsts.append(len(self._emotions))
+        self._is_sorted = False
+
+    def near(self, stamp_ns: int, within_s: float, frame_id: str = '') -> tuple[list[LoggedFace], int] | None:
+        """Find the message whose stamp is closest to an image's.
+
+        :param stamp_ns: of the image.
+        :param within_s: largest distance.
+        :param frame_id: of the image; a message with another one does not count. '' takes any.
+        :returns: (faces, receive_ns); None where there is no such message.
+        """
+        stamps = self._sorted()
+        first, end = np.searchsorted(stamps, [stamp_ns - within_s * 1e9, stamp_ns + within_s * 1e9])
+        rows = [
+            row
+            for row in self._order[first : end + 1]
+            if not frame_id or self._words[self._frames[row]] in ('', frame_id)
+        ]
+        gaps = [abs(self._stamps[row] - stamp_ns) for row in rows]
+        if not gaps or min(gaps) > within_s * 1e9:
+            return None
+        row = rows[gaps.index(min(gaps))]
+        return self._faces(row), self._receives[row]
+
+    def before(self, stamp_ns: int) -> tuple[list[LoggedFace], int] | None:
+        """Find the last message of this stamp or an earlier one, as `near` gives it; None where there is none."""
+        place = int(np.searchsorted(self._sorted(), stamp_ns, 'right')) - 1
+        return None if place < 0 else (self._faces(self._order[place]), self._receives[self._order[place]])
+
+    def _place_of(self, word):
+        if word not in self._places:
+            self._places[word] = len(self._words)
+            self._words.append(word)
+        return self._places[word]
+
+    def _sorted(self):
+        if not self._is_sorted:
+            stamps = np.array(self._stamps, np.int64)
+            self._order = np.argsort(stamps, kind='stable')
+            self._sorted_stamps, self._is_sorted = stamps[self._order], True
+        return self._sorted_stamps
+
+    def _faces(self, row):
+        return [self._face(each) for each in range(self._firsts[row], self._firsts[row + 1])]
+
+    def _face(self, row):
+        x0, y0, x1, y1, score, *affect = (float(number) for number in self._numbers[7 * row : 7 * row + 7])
+        emotion = EMOTIONS[self._emotions[row]] if self._emotions[row] >= 0 else ''
+        valence, arousal = (None if np.isnan(value) else value for value in affect)
+        return LoggedFace((x0, y0, x1, y1), emotion, score, valence, arousal, self._words[self._persons[row]])
+
+
+def match(boxes: Sequence[Box], others: Sequence[Box]) -> list[tuple[int, int]]:
+    """Pair boxes that overlap, so that the sum of their overlaps is largest.
+
+    :param boxes, others: x0, y0, x1, y1 of each.
+    :returns: list of (place in boxes, place in others).
+
+    Source: Bernardin and Stiefelhagen, EURASIP Journal on Image and Video Processing 2008 (CLEAR MOT).
+    """
+    if not boxes or not others:
+        return []
+    from scipy.optimize import linear_sum_assignment  # a third of a second, for annotated recordings only
+
+    overlaps = intersection_over_union(np.array(boxes, np.float64), np.array(others, np.float64))
+    overlaps[overlaps < _MIN_OVERLAP] = 0
+    pairs = zip(*linear_sum_assignment(overlaps, maximize=True))
+    return [(int(row), int(column)) for row, column in pairs if overlaps[row, column]]
+
+
+def readable(bag: BagFile, topic: str) -> Iterator[tuple[BagMessage, Any]]:
+    """Decode the messages of a topic; those that cannot be decoded are counted among the recording's faults.
+
+    :param bag: open.
+    :param topic: its name.
+    :returns: iterator of (BagMessage, decoded message).
+    """
+    lost, first = 0, ''
+    for message in bag.messages([topic]):
+        try:
+            fields = message.read()
+        except BadBag as error:
+            lost, first = lost + 1, first or str(error)
+            continue
+        yield message, fields
+    if lost:
+        fault = f'{topic}: {lost} message{"s" if lost > 1 else ""} could not be read: {first}'
+        if fault not in bag.faults:
+            bag.faults.append(fault)
+
+
+def read_log(bag: BagFile, topic: str, faces_of: Callable[[Any], Iterable[LoggedFace]]) -> FaceLog:
+    """Read the faces of a topic.
+
+    :param bag: open.
+    :param topic: its name; its messages have a header.
+    :param faces_of: function of a decoded message.
+    """
+    log = FaceLog()
+    for message, fields in readable(bag, topic):
+        stamp_ns = stamp_of(fields, message.receive_ns)
+        log.add(stamp_ns, message.receive_ns, faces_of(fields), fields.header.frame_id)
+    return log
+
+
+def box_of(detection: Any) -> Box:
+    """Give x0, y0, x1, y1 of a vision_msgs/Detection2D, of today's or an older vision_msgs."""
+    center = getattr(detection.bbox.center, 'position', detection.bbox.center)
+    half_width, half_height = detection.bbox.size_x / 2, detection.bbox.size_y / 2
+    return center.x - half_width, center.y - half_height, center.x + half_width, center.y + half_height
+
+
+def hypotheses_of(detection: Any) -> list[tuple[str, float]]:
+    """Give (class, score) of each hypothesis of a vision_msgs/Detection2D, of today's or an older vision_msgs."""
+    rows = (getattr(each, 'hypothesis', each) for each in detection.results)
+    return [(str(getattr(each, 'class_id', getattr(each, 'id', ''))), float(each.score)) for each in rows]
+
+
+def best_hypothesis(hypotheses: Sequence[tuple[str, float]]) -> tuple[str, float]:
+    """Choose the hypothesis that names a face's emotion.
+
+    It is the first one, as our node publishes them: with hysteresis that need not be the one of the highest score.
+    Other nodes may list all classes in a fixed order, which shows in scores that do not fall: then it is the highest.
+
+    :param hypotheses: (class, score), without affect.
+    :returns: (class, score); ('', 0.0) where there is none.
+    """
+    if not hypotheses:
+        return '', 0.0
+    first, scores = hypotheses[0], [score for _, score in hypotheses[1:]]
+    falls = all(one >= other for one, other in zip(scores, scores[1:]))
+    return first if first[0] == UNKNOWN or (falls and first[1] > 0) else max(hypotheses, key=lambda each: each[1])

@@ -1,0 +1,106 @@
+"""Options of an evaluation."""
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from facial_emotion_ros.core.errors import BadParameter
+
+#: The embedded bundles, which the node runs where none is named.
+ESR, DETECTOR = 'esr_9_ferplus', 'centerface'
+
+#: Ranges of the numbers, those of the node's parameters.
+_RANGES = {
+    'max_faces': (0, 1000),
+    'long_side_px': (32, 4096),
+    'every_n': (1, 100),
+    'rotate_deg': (-1, 270),
+    'max_age_s': (0, 60),
+    'threads': (1, 256),
+    'smoothing_scores_s': (0, 10),
+    'smoothing_affect_s': (0, 10),
+    'smoothing_margin': (0, 1),
+    'smoothing_personal_neutral_s': (0, 3600),
+}
+_SMOOTHING = 'smoothing_'
+
+
+@dataclass(frozen=True)
+class Options:
+    """What an evaluation depends on besides the recording.
+
+    :param topics: camera topics; () for those that the recording has.
+    :param bundles: ESR bundles, by name or path, which are run as they are; several are compared. () runs what the
+        node would: the embedded one, in int8 where the processor is faster with it.
+    :param operating_point: of the bundles, by its name; '' for their default.
+    :param detector: bundle of the detector, by name or path; '' for the node's.
+    :param engine: 'onnxruntime' or 'openvino'.
+    :param truth: annotation topic of the recording, path of a CSV file of intervals, or ''.
+    :param recorded: topic of recorded detections to compare with; '' for the first that holds emotions.
+    :param write_bag: also write our messages as a recording.
+    :param video: also write the annotated video.
+    :param blur_faces: blur faces in all pictures that are written.
+    :param max_faces: only that many largest faces; 0 for all.
+    :param long_side_px: the image's long side as the detector sees it.
+    :param every_n: faces are detected in every n-th image and followed in between, as the node does.
+    :param rotate_deg: 0, 90, 180, 270 or -1, as the node's input.rotate_deg.
+    :param max_age_s: a face that was not seen for longer gets a new id, as the node's tracker.max_age_s.
+    :param threads: of one operator.
+    :param smoothing_enabled: this and the next four: the node's parameters smoothing.*.
+    """
+
+    topics: tuple[str, ...] = ()
+    bundles: tuple[str, ...] = ()
+    operating_point: str = ''
+    detector: str = ''
+    engine: str = 'onnxruntime'
+    truth: str = ''
+    recorded: str = ''
+    write_bag: bool = False
+    video: bool = False
+    blur_faces: bool = False
+    max_faces: int = 0
+    long_side_px: int = 480
+    every_n: int = 2
+    rotate_deg: int = 0
+    max_age_s: float = 1.0
+    threads: int = 1
+    smoothing_enabled: bool = True
+    smoothing_scores_s: float = 0.25
+    smoothing_affect_s: float = 0.3
+    smoothing_margin: float = 0.2
+    smoothing_personal_neutral_s: float = 0.0
+
+    def __post_init__(self):
+        """Check the values.
+
+        :raises BadParameter: naming the one that is out of range.
+        """
+        for name, (low, high) in _RANGES.items():
+            if not low <= getattr(self, name) <= high:
+                raise BadParameter(
+                    f'expected {name.replace(_SMOOTHING, "smoothing.")} of {low} to {high}, got {getattr(self, name)}'
+                )
+        if self.blur_faces and self.max_faces:
+            raise BadParameter(
+                'expected either blurred faces or a limit to the number of faces, got both: faces beyond the limit '
+                'are not found, and would stay sharp'
+            )
+        names = self.folder_names()
+        if len(set(names)) < len(names) or set(names) & {'.', '..'}:
+            raise BadParameter(
+                f'expected bundles of different names, for each has a folder of its name, got {", ".join(self.bundles)}'
+            )
+
+    def folder_names(self) -> list[str]:
+        """Give the folder of each bundle's results, below the output; [''] where there is but one."""
+        return [os.path.basename(os.path.abspath(each)) for each in self.bundles] if len(self.bundles) > 1 else ['']
+
+    def smoothing(self) -> dict[str, Any]:
+        """Give the arguments of TemporalFilter."""
+        return {name[len(_SMOOTHING) :]: value for name, value in vars(self).items() if name.startswith(_SMOOTHING)}
+
+    def text(self) -> str:
+        """Write them as JSON, the same for the same options."""
+        return json.dumps(asdict(self), sort_keys=True)

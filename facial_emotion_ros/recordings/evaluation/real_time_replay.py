@@ -1,0 +1,133 @@
+"""A recording played in real time through the node itself, over the middleware: ages and drops, as on the robot.
+
+The player moves the stamps of the images from the time of recording to now: so each is as old as it was on the robot,
+and `input.max_age_s` and the like act as there. Ages count from the moment when the player published an image, so the
+camera's own delay is not in them.
+"""
+
+import csv
+import os
+import signal
+import time
+from typing import Any
+
+import numpy as np
+
+from facial_emotion_ros.core.errors import BadBag, FacialEmotionError
+from facial_emotion_ros.evaluation.node_run import PATIENCE_S, NodeRun
+from facial_emotion_ros.recordings.io.bag_file import BagFile
+from facial_emotion_ros.recordings.io.message_types import COMPRESSED_IMAGE, IMAGE
+from facial_emotion_ros.system.memory import processor_s, resident_mb
+
+#: No detections for so long after the last image: the last ones have come.
+QUIET_S = 2.0
+
+#: How often the processes are checked, and how long one that should have ended is waited for.
+_POLL_S, _GRACE_S = 0.02, 10.0
+
+#: Transport of an image topic, and the topic on which the node takes it.
+_TRANSPORTS = {IMAGE: ('raw', '/image'), COMPRESSED_IMAGE: ('compressed', '/image/compressed')}
+
+
+def measure_live(
+    bag_path: str,
+    camera_topic: str,
+    parameters: dict[str, Any] | None = None,
+    patience_s: float = PATIENCE_S,
+    quiet_s: float = QUIET_S,
+) -> dict[str, Any]:
+    """Play the images of one camera through emotion_node at the speed of the recording.
+
+    :param bag_path: of the recording.
+    :param camera_topic: of the images in it, raw or compressed.
+    :param parameters: of the node, where they differ from its defaults.
+    :param patience_s: how long the node may take until it is ready.
+    :param quiet_s: how long after the last detections the measurement ends; longer than the slowest image takes.
+    :returns: topic; transport; frames, number of images played; answered; dropped, those without detections;
+        with_faces, those with a face; seconds, from the first image to the last; fps, answered images a second;
+        age_p50_ms, age_p99_ms, age_max_ms, from publishing an image to receiving its detections; player_late_ms, how
+        late the player was at worst; cpu_ms, processor time of the node for each; cpu_share, of one core; memory_mb.
+    :raises BadBag: if the recording cannot be read, or has no such camera.
+    :raises FacialEmotionError: if it cannot be played, the node ends before its time or answers nothing, with the last
+        lines of its log.
+    """
+    with BagFile(bag_path) as bag:
+        known = bag.topics.get(camera_topic)
+        if known is None or known.msgtype not in _TRANSPORTS:
+            cameras = ', '.join(bag.cameras()) or 'none'
+            raise BadBag(f'{bag.name}: expected a camera, got {camera_topic!r}; it has {cameras}')
+    transport, node_topic = _TRANSPORTS[known.msgtype]
+    with NodeRun() as run:
+        played_csv, answers_csv = run.folder / 'played.csv', run.folder / 'answers.csv'
+        run.start_node({**(parameters or {}), 'input.transport': transport})
+        words = ['--output', str(answers_csv), '--camera', node_topic, '--quiet', str(quiet_s)]
+        run.start('watch', 'detection_logger', *words)
+        words = ['--topics', camera_topic, '--remap', f'{camera_topic}:={node_topic}']
+        words += ['--stamp-now', '--ledger', str(played_csv), '--wait-for', '1', '--patience', str(patience_s)]
+        run.start('player', 'recordings.bag_player', os.path.abspath(bag_path), *words)
+        cpu_s, memory_mb = _follow(run, played_csv, quiet_s)
+        played, answers = _read(played_csv), _read(answers_csv)
+        if not answers:
+            raise FacialEmotionError(f'none of {len(played)} images was answered.{run.last_lines("emotion_node")}')
+    return _record(played, answers, cpu_s, {'topic': camera_topic, 'transport': transport}, memory_mb)
+
+
+def _follow(run, ledger, quiet_s):
+    """Wait for the last detections.
+
+    :returns: processor time of the node in seconds from the first image on, and its MiB at the end.
+    """
+    node, player, watch = (run.processes[name] for name in ('emotion_node', 'player', 'watch'))
+    before_s = 0.0
+    while player.exit_code is None and not (ledger.exists() and ledger.stat().st_size):
+        before_s = processor_s(node.pid)
+        run.expect('emotion_node', 'watch')
+        time.sleep(_POLL_S)
+    while run.processes.wait_for_any(('player', 'emotion_node'), 1.0) is None:
+        run.expect('watch')
+    run.expect('emotion_node')
+    if player.exit_code:
+        raise FacialEmotionError(f'{player.last_lines(1)[0]}.{run.last_lines("emotion_node")}')
+    if run.processes.wait_for_any(('watch', 'emotion_node'), quiet_s + _GRACE_S) is None:
+        watch.signal(signal.SIGINT)
+        watch.wait(_GRACE_S)
+    run.expect('emotion_node')
+    return processor_s(node.pid) - before_s, resident_mb(node.pid)
+
+
+def _read(path):
+    """Read a table of whole numbers, and of topics; [] where there is none."""
+    if not path.exists():
+        return []
+    with open(path, newline='', encoding='ascii') as file:
+        rows = list(csv.DictReader(file))
+    return [{key: value if key == 'topic' else int(value) for key, value in row.items()} for row in rows]
+
+
+def _record(played, answers, cpu_s, known, memory_mb):
+    """Combine what was played and what was received."""
+    published_ns = {row['stamp_ns']: row['published_ns'] for row in played}
+    arrived_ns: dict[int, int] = {}
+    for row in answers:
+        arrived_ns.setdefault(row['stamp_ns'], row['arrived_ns'])
+    answered = [stamp for stamp in published_ns if stamp in arrived_ns]
+    ages_ms = np.array([(arrived_ns[stamp] - published_ns[stamp]) / 1e6 for stamp in answered])
+    sent = np.array([row['published_ns'] for row in played])
+    received = np.array([row['receive_ns'] for row in played])
+    seconds = float(sent[-1] - sent[0]) / 1e9
+    return dict(
+        known,
+        frames=len(played),
+        answered=len(answered),
+        dropped=len(played) - len(answered),
+        with_faces=sum(1 for row in answers if row['faces']),
+        seconds=seconds,
+        fps=len(answered) / seconds if seconds else 0.0,
+        age_p50_ms=float(np.percentile(ages_ms, 50)),
+        age_p99_ms=float(np.percentile(ages_ms, 99)),
+        age_max_ms=float(ages_ms.max()),
+        player_late_ms=float(((sent - sent[0]) - (received - received[0])).max()) / 1e6,
+        cpu_ms=1e3 * cpu_s / len(answered),
+        cpu_share=cpu_s / seconds if seconds else 0.0,
+        memory_mb=memory_mb,
+    )

@@ -1,0 +1,124 @@
+"""Detections that were recorded along with the images, by our node or another one, against our estimates."""
+
+from array import array
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from facial_emotion_ros.core.emotions import EMOTIONS, UNKNOWN
+from facial_emotion_ros.core.errors import BadBag
+from facial_emotion_ros.core.estimates import FaceEstimate
+from facial_emotion_ros.recordings.evaluation.annotated_bag import VISION_INFO
+from facial_emotion_ros.recordings.evaluation.face_log import (
+    LoggedFace,
+    best_hypothesis,
+    box_of,
+    hypotheses_of,
+    match,
+    read_log,
+    readable,
+)
+from facial_emotion_ros.recordings.io.bag_file import BagFile
+from facial_emotion_ros.recordings.io.frames import Frame
+from facial_emotion_ros.recordings.io.message_types import DETECTIONS
+
+#: Detections have the stamp of their image; other nodes may round it.
+_NEAR_S = 0.002
+
+#: Messages that are searched for emotions before a topic is given up.
+_SEARCHED = 50
+
+
+def find_recorded(bag: BagFile, named: str, besides: str = '') -> str:
+    """Find a topic of detections with emotions.
+
+    :param bag: open.
+    :param named: the topic, where the user chose one; '' searches.
+    :param besides: a topic that does not count: the annotation.
+    :returns: its name, or '' where there is none.
+    :raises BadBag: if the named one has no detections.
+    """
+    topics = [each.name for each in bag.topics.values() if each.msgtype == DETECTIONS]
+    if named:
+        if named not in topics:
+            raise BadBag(
+                f'expected a topic of {DETECTIONS} to compare with, got {named}; the recording has '
+                f'{", ".join(topics) or "none"}'
+            )
+        return named
+    # `detections` before `detections/raw`: the smoothed ones are the node's main output.
+    for topic in sorted(topics, key=lambda name: (name.endswith('/raw'), name)):
+        if topic != besides and _has_emotions(bag, topic):
+            return topic
+    return ''
+
+
+class Recorded:
+    """Detections of a topic, and how far our estimates agree with them."""
+
+    def __init__(self, bag: BagFile, topic: str):
+        """Read the topic.
+
+        :param bag: open.
+        :param topic: of Detection2DArray.
+        """
+        self.topic = topic
+        self._log = read_log(bag, topic, lambda fields: [_face_of(each) for each in fields.detections])
+        self.network = _network_of(bag, topic)
+        self._pairs = self._same = self._theirs = self._ours = 0
+        self._latencies_ms, self._gaps = array('f'), 0.0
+
+    def compare(self, frame: Frame, estimates: Sequence[FaceEstimate]) -> None:
+        """Compare with our estimates of an image."""
+        found = self._log.near(frame.stamp_ns, _NEAR_S, frame.frame_id)
+        if found is None:
+            return
+        faces, receive_ns = found
+        self._latencies_ms.append((receive_ns - frame.stamp_ns) / 1e6)
+        self._theirs += len(faces)
+        self._ours += len(estimates)
+        for ours, theirs in match([each.box for each in estimates], [each.box for each in faces]):
+            self._pairs += 1
+            self._same += (faces[theirs].emotion or UNKNOWN) == estimates[ours].emotion
+            self._gaps += abs(faces[theirs].score - estimates[ours].confidence)
+
+    def figures(self) -> dict[str, Any]:
+        """Give the figures, None where there is nothing to compare."""
+        p50, p95 = np.percentile(self._latencies_ms, [50, 95]).tolist() if self._latencies_ms else (None, None)
+        return {
+            'topic': self.topic,
+            'network': self.network,
+            'messages': len(self._log),
+            'images': len(self._latencies_ms),
+            'n': self._pairs,
+            'agreement': self._same / self._pairs if self._pairs else None,
+            'confidence_gap': self._gaps / self._pairs if self._pairs else None,
+            'faces_theirs': self._theirs,
+            'faces_ours': self._ours,
+            'latency_ms_p50': p50,
+            'latency_ms_p95': p95,
+        }
+
+
+def _network_of(bag, topic):
+    """Find the network, and its operating point, that a topic of detections comes from; '' where it is not recorded."""
+    beside = bag.topics.get(f'{topic.rpartition("detections")[0]}vision_info')
+    if beside is None or beside.msgtype != VISION_INFO:
+        return ''
+    return '; '.join(dict.fromkeys(fields.method for _, fields in readable(bag, beside.name)))
+
+
+def _has_emotions(bag, topic):
+    for number, (_, fields) in enumerate(readable(bag, topic)):
+        words = [word for each in fields.detections for word, _ in hypotheses_of(each)]
+        if words:
+            return any(word in EMOTIONS for word in words)
+        if number >= _SEARCHED:
+            break
+    return False
+
+
+def _face_of(detection):
+    word, score = best_hypothesis(hypotheses_of(detection))
+    return LoggedFace(box_of(detection), word if word in EMOTIONS else '', score, None, None, '')

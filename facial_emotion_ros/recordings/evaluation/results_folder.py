@@ -1,0 +1,152 @@
+"""The folder that an evaluation writes: its files appear together or not at all, and files of others stay."""
+
+import errno
+import fcntl
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from facial_emotion_ros.core.errors import BadBag
+from facial_emotion_ros.core.files import move_into_place
+from facial_emotion_ros.recordings.evaluation.videos import video_names
+
+SUMMARY, REPORT, COMPARISON = 'summary.json', 'report.html', 'comparison.json'
+
+#: Folder of results until they are complete; a killed run leaves it behind, and the next one deletes it.
+_PART = '.evaluation.part'
+
+#: What evaluations write: no other file is ever deleted, whatever a summary lists.
+_OURS = re.compile(r'(frames\.(csv|parquet)|timings\.csv|report\.html|summary\.json|annotated(_[^/]*)?(\.mp4|\.avi)?)$')
+
+#: Errors of a full disk.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@contextmanager
+def new_results(output: str, names: list[str], wanted: Iterable[str], force: bool = False) -> Iterator[list[str]]:
+    """Collect the results of an evaluation beside their place, and move them there when the block ends well.
+
+    The former evaluation's files are replaced or deleted then; after an error they are as they were.
+
+    :param output: folder for the results; it is made where it is missing.
+    :param names: of its subfolders, one an evaluation; '' for the output itself.
+    :param wanted: names of files and folders that will be written into each in any case.
+    :param force: replace such files even where no evaluation wrote them.
+    :returns: context manager that gives the path to write to for each of `names`. Each of these has to hold a
+        summary.json with the list `files` in the end.
+    :raises BadBag: if it would replace what no evaluation wrote, another run is writing there, or the results cannot
+        be written.
+    """
+    part = os.path.join(output, _PART)
+    folders, parts = ([os.path.join(home, name) if name else home for name in names] for home in (output, part))
+    # A run that was killed while it moved its files has left a summary of them in this folder.
+    formers = [former_files(folder) | former_files(each) for folder, each in zip(folders, parts)]
+    for folder, former in zip(folders, formers) if not force else ():
+        refuse_foreign(folder, set(wanted) - former)
+    try:
+        os.makedirs(part, exist_ok=True)
+        with _locked(part, output):
+            try:
+                _clear(part)
+                for each in parts:
+                    os.makedirs(each, exist_ok=True)
+                yield parts
+                news = [former_files(each) for each in parts]
+                for folder, former, new in zip(folders, formers, news) if not force else ():
+                    refuse_foreign(folder, new - former)
+                for folder, former, new, each in zip(folders, formers, news, parts):
+                    _move(each, folder, former, new)
+            finally:
+                shutil.rmtree(part, ignore_errors=True)
+    except OSError as error:
+        advice = ': free some space, then run the same command again' if error.errno in _FULL else ''
+        raise BadBag(
+            f'the results cannot be written to {output} ({error.strerror or error}); nothing of this run is '
+            f'kept, earlier results are as they were{advice}'
+        ) from error
+
+
+def former_files(folder: str) -> set[str]:
+    """List what a complete evaluation wrote into a folder.
+
+    :param folder: path; it need not be there.
+    :returns: set of names, summary.json among them; empty where no evaluation was completed.
+    """
+    try:
+        with open(os.path.join(folder, SUMMARY), encoding='utf-8') as file:
+            summary = json.load(file)
+        if not isinstance(summary['bag'], dict) or not isinstance(summary['stretches'], dict):
+            return set()
+        listed = summary['files'] if 'files' in summary else _unlisted_files(folder, summary)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return set()
+    return {name for name in listed if isinstance(name, str) and _OURS.match(name)} | {SUMMARY}
+
+
+def _unlisted_files(folder, summary):
+    """List what earlier versions wrote, whose summaries list no files: the user's files may have similar names."""
+    videos = video_names(summary['cameras']).values()
+    found = {'frames.csv', 'frames.parquet', 'timings.csv', REPORT}
+    found |= {name + suffix for name in videos for suffix in ('.mp4', '.avi')}
+    if os.path.isfile(os.path.join(folder, 'annotated', 'metadata.yaml')):
+        found.add('annotated')
+    return {name for name in found if os.path.lexists(os.path.join(folder, name))}
+
+
+def refuse_foreign(folder: str, names: Iterable[str]) -> None:
+    """Refuse to replace what no evaluation wrote.
+
+    :param folder: path; it need not be there.
+    :param names: of files that would be replaced and that no evaluation is known to have written.
+    :raises BadBag: if one of them is there.
+    """
+    there = sorted(name for name in names if os.path.lexists(os.path.join(folder, name)))
+    if there:
+        raise BadBag(
+            f'{folder}: expected a folder that is new, empty, or holds an earlier evaluation, got one with '
+            f'{", ".join(there)} that no evaluation wrote; name another --output, or replace '
+            f'{"it" if len(there) == 1 else "them"} by --force'
+        )
+
+
+@contextmanager
+def _locked(part, output):
+    descriptor = os.open(part, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise BadBag(
+            f'expected {output} for this run alone, but another one is writing there now; wait for its end, '
+            'or name another --output'
+        ) from None
+    else:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _clear(folder):
+    for name in os.listdir(folder):
+        _delete(os.path.join(folder, name))
+
+
+def _move(part, folder, former, new):
+    """Replace the former evaluation by a new one, whose summary comes last."""
+    os.makedirs(folder, exist_ok=True)
+    for name in former - new:
+        _delete(os.path.join(folder, name))
+    for name in sorted(new, key=lambda name: (name == SUMMARY, name)):
+        source, target = os.path.join(part, name), os.path.join(folder, name)
+        if os.path.isdir(source) or os.path.isdir(target):
+            _delete(target)  # what a file can do, replace another in one step, a folder cannot
+        move_into_place(source, target)
+
+
+def _delete(path):
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path)
+    elif os.path.lexists(path):
+        os.remove(path)

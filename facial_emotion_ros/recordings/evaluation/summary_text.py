@@ -1,0 +1,121 @@
+"""The figures of an evaluation, as a few lines for the terminal."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from facial_emotion_ros.evaluation.markdown import number, percent
+from facial_emotion_ros.recordings.evaluation.compare import compare
+
+
+def summary_text(summary: Mapping[str, Any]) -> str:
+    """Write the figures of summary.json."""
+    overall, run, bundle = summary['overall'], summary['run'], summary['bundle']
+    faces = f'{overall["faces"]} face{"" if overall["faces"] == 1 else "s"}'
+    words = sorted(((share, word) for word, share in overall['emotions'].items() if share), reverse=True)
+    lines = [
+        f'{summary["bag"]["name"]}, evaluated with {bundle["name"]} {bundle["version"]}'
+        + (f', operating point {bundle["operating_point"]}' if bundle.get('operating_point') else ''),
+        f'  {summary["bag"]["seconds"]:.1f} s, {overall["frames"]} images of {", ".join(summary["cameras"])}; '
+        f'{faces}, in {percent(overall["coverage"], 1)} of the images',
+        '  ' + (', '.join(f'{word} {percent(share, 1)}' for share, word in words) or 'no face was found'),
+        f'  {number(overall["flips_per_minute"])} changes of emotion in a minute of a face',
+        *_gap_lines(summary),
+        *_truth_lines(summary),
+        *_recorded_lines(summary['recorded']),
+        *_live_lines(run.get('live')),
+        *_speed_lines(run),
+        *(f'  {note}' for note in run.get('notes', ())),
+    ]
+    return '\n'.join(lines)
+
+
+def changes_text(before: Mapping[str, Any], now: Mapping[str, Any], name_now: str, name_before: str) -> str:
+    """Write what got better or worse.
+
+    :param before, now: as summary.json holds them.
+    :param name_now, name_before: how to call them.
+    """
+    lines = [f'{name_now} against {name_before} (change, its 95% interval)']
+    if before['bag']['sha256'] != now['bag']['sha256']:
+        lines.append('  these are different recordings, which may be of different difficulty')
+    sources = [(each.get('truth') or {}).get('source') for each in (before, now)]
+    if None not in sources and sources[0] != sources[1]:
+        lines.append(f'  the ground truth differs: {sources[0]} before, {sources[1]} now')
+    points = [each['bundle'].get('operating_point') for each in (before, now)]
+    if points[0] != points[1]:
+        lines.append(f'  the operating points differ: {points[0] or "not known"} before, {points[1] or "none"} now')
+    for each in compare(before, now):
+        ranged = '' if each.low is None else f'({each.low:+.4f} to {each.high:+.4f})'
+        lines.append(
+            f'  {each.figure:18}{each.before:9.4f} -> {each.now:9.4f}  {each.now - each.before:+.4f} '
+            f'{ranged:24} {each.verdict}'
+        )
+    return '\n'.join(lines)
+
+
+def _speed_lines(run):
+    if run['times_real_time'] is None:
+        return []
+    return [
+        f'  {run["times_real_time"]:.2f} times as fast as real time, {run["frames_per_second"]:.1f} images a second'
+    ]
+
+
+def _gap_lines(summary):
+    lines = []
+    for camera, figures in summary['cameras'].items():
+        gaps = figures['gaps']
+        if gaps['count']:
+            longest, many = gaps['longest'][0], '' if gaps['count'] == 1 else 's'
+            lines.append(
+                f'  {camera}: {gaps["count"]} gap{many} of {gaps["seconds"]:.1f} s '
+                f'without an image, the longest of {longest["seconds"]:.1f} s from {longest["start_s"]:.1f} s'
+            )
+    return lines
+
+
+def _truth_lines(summary):
+    truth = summary['truth']
+    if not truth:
+        return []
+    ends = truth['intervals'].get('accuracy')
+    ranged = f' ({percent(ends[0], 1)} to {percent(ends[1], 1)})' if ends else ''
+    switches = summary['overall']['id_switches']
+    more = [
+        f'macro-F1 {number(truth["macro_f1"])} (all classes {number(truth["macro_f1_all"])})',
+        f'UAR {number(truth["macro_recall"])}',
+        f'kappa {number(truth["kappa"])}',
+    ]
+    more += [] if truth['found'] is None else [f'{percent(truth["found"], 1)} of the annotated faces found']
+    more += [] if switches is None else [f'{switches} id switches']
+    lines = [
+        f'  against {truth["source"]}: {percent(truth["accuracy"], 1)} right{ranged} of {truth["n"]} labelled faces '
+        f'in images, {percent(truth["answered"], 1)} of them with an emotion',
+        '    ' + ', '.join(more),
+    ]
+    return lines + [
+        f'    {side}: CCC {number(each["ccc"])}, PCC {number(each["pcc"])}, RMSE {number(each["rmse"])}, '
+        f'SAGR {number(each["sagr"])}'
+        for side, each in truth['affect'].items()
+        if each['n']
+    ]
+
+
+def _recorded_lines(recorded):
+    if not recorded:
+        return []
+    network = f' of {recorded["network"]}' if recorded.get('network') else ''
+    return [
+        f'  against the recorded {recorded["topic"]}{network}: the same emotion for '
+        f'{percent(recorded["agreement"], 1)} of {recorded["n"]} faces; it came '
+        f'{number(recorded["latency_ms_p50"])} ms after the image (p50)'
+    ]
+
+
+def _live_lines(live):
+    if not live:
+        return []
+    return [
+        f'  live, over DDS: {live.get("answered")} of {live.get("frames")} images answered, age p50 '
+        f'{number(live.get("age_p50_ms"))} ms, p99 {number(live.get("age_p99_ms"))} ms'
+    ]

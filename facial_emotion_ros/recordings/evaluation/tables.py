@@ -1,0 +1,188 @@
+"""The tables of an evaluation: frames.csv and frames.parquet, a row for each face in each image, and timings.csv."""
+
+import csv
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from facial_emotion_ros.core.emotions import EMOTIONS
+from facial_emotion_ros.core.estimates import FaceEstimate
+from facial_emotion_ros.core.files import move_into_place, part_path
+from facial_emotion_ros.core.text import cell
+from facial_emotion_ros.recordings.evaluation.ground_truth import GroundTruth
+from facial_emotion_ros.recordings.io.frames import Frame
+
+#: Rows that are written to Parquet at once.
+_GROUP = 4096
+
+
+class Column(NamedTuple):
+    """A column; docs/columns.md has these very words. type: of the Parquet file."""
+
+    name: str
+    type: str
+    unit: str
+    meaning: str
+
+
+_IMAGE = (
+    Column('camera', 'string', '', 'topic of the images'),
+    Column(
+        'frame', 'int64', '', 'number of the image among those of its camera, from 0; images that cannot be read count'
+    ),
+    Column('stamp_ns', 'int64', 'ns', 'stamp of the image; the time of recording where that is 0'),
+    Column('time_s', 'double', 's', "time since the recording's first image"),
+)
+_FACE = (
+    Column('face_id', 'string', '', 'five letters, the same from image to image'),
+    Column('x0', 'float', 'px', 'left side of the face box'),
+    Column('y0', 'float', 'px', 'upper side'),
+    Column('x1', 'float', 'px', 'right side'),
+    Column('y1', 'float', 'px', 'lower side'),
+    Column('box_score', 'float', '0 to 1', 'score of the detector'),
+    Column('emotion', 'string', '', 'the published class, or `unknown`'),
+    Column('confidence', 'float', '0 to 1', 'calibrated score of the best class, smoothed over time'),
+    Column('agreement', 'float', '0 to 1', 'how far the branches of the network agree, smoothed over time'),
+    Column('valence', 'float', '-1 to 1', 'negative to positive, smoothed over time'),
+    Column('arousal', 'float', '-1 to 1', 'calm to excited, smoothed over time'),
+    Column('rejection_reasons', 'string', '', 'why the emotion is `unknown`: words separated by spaces'),
+    *(Column(f'score_{each}', 'float', '0 to 1', f'score of {each}, smoothed over time') for each in EMOTIONS),
+    Column('raw_emotion', 'string', '', 'best class of this image alone'),
+    Column('raw_confidence', 'float', '0 to 1', 'its calibrated score'),
+    Column('raw_agreement', 'float', '0 to 1', 'agreement in this image alone'),
+    Column('raw_valence', 'float', '-1 to 1', 'valence in this image alone'),
+    Column('raw_arousal', 'float', '-1 to 1', 'arousal in this image alone'),
+    *(Column(f'raw_score_{each}', 'float', '0 to 1', f'score of {each} in this image alone') for each in EMOTIONS),
+    Column('true_emotion', 'string', '', 'class by the ground truth'),
+    Column('true_valence', 'float', '-1 to 1', 'valence by the ground truth'),
+    Column('true_arousal', 'float', '-1 to 1', 'arousal by the ground truth'),
+    Column('person', 'string', '', 'who it is by the ground truth'),
+)
+
+#: Of frames.csv and frames.parquet. An image without a face has one row, in which the columns of the face are empty.
+FRAMES = _IMAGE + _FACE
+
+#: Of timings.csv, a row for each image that could be read.
+TIMINGS = (
+    Column('camera', 'string', '', 'as in frames.csv'),
+    Column('frame', 'int64', '', 'as in frames.csv'),
+    Column('read_ms', 'float', 'ms', 'reading the message'),
+    Column('decode_ms', 'float', 'ms', 'decoding the image'),
+    Column('detect_ms', 'float', 'ms', 'finding faces ahead (`--every-n 1`); else 0, and estimate_ms has it'),
+    Column('estimate_ms', 'float', 'ms', 'following faces and estimating emotions'),
+)
+
+
+def frame_rows(
+    frame: Frame, time_s: float, faces: Sequence[tuple[FaceEstimate, GroundTruth | None]]
+) -> list[tuple[Any, ...]]:
+    """Make the rows of one image.
+
+    :param frame: the image.
+    :param time_s: seconds since the recording's first image.
+    :param faces: its faces; the ground truth is None where it is not known.
+    :returns: rows in the order of FRAMES, of str, int, float (rounded) and None.
+    """
+    head = (frame.camera, frame.number, frame.stamp_ns, round(time_s, 6))
+    return [head + _face_cells(*face) for face in faces] or [head + (None,) * len(_FACE)]
+
+
+def _face_cells(estimate, truth):
+    raw, truth = estimate.raw, truth or GroundTruth()
+    cells = (
+        estimate.face_id,
+        *estimate.box,
+        estimate.box_score,
+        *_estimate_cells(estimate),
+        ' '.join(estimate.rejection_reasons),
+        *(estimate.scores[emotion] for emotion in EMOTIONS),
+        *_estimate_cells(raw),
+        *(raw.scores[emotion] for emotion in EMOTIONS),
+        *(truth.emotion or None, truth.valence, truth.arousal, truth.person or None),
+    )
+    return tuple(round(value, 6) if isinstance(value, float) else value for value in cells)
+
+
+def _estimate_cells(estimate):
+    return estimate.emotion, estimate.confidence, estimate.agreement, estimate.valence, estimate.arousal
+
+
+class _Table:
+    """A file that gets its name when it is complete."""
+
+    def __init__(self, path: str):
+        self.path, self._part = path, part_path(path)
+        self._file: Any = None
+
+    def close(self) -> None:
+        """Complete the file.
+
+        :raises OSError: if the disk does not take it.
+        """
+        self._file.close()
+        move_into_place(self._part, self.path)
+
+    def discard(self) -> None:
+        """Delete what was written."""
+        try:
+            self._file.close()
+        except Exception:  # a full disk, for example; the file is deleted in any case
+            pass
+        if os.path.exists(self._part):
+            os.remove(self._part)
+
+
+class CsvTable(_Table):
+    """A CSV file."""
+
+    def __init__(self, path: str, columns: Sequence[Column]):
+        """Begin the file.
+
+        :param path: of the file.
+        :param columns: the first line names them.
+        """
+        super().__init__(path)
+        self._file = open(self._part, 'w', newline='', encoding='utf-8')
+        self._rows = csv.writer(self._file, lineterminator='\n')
+        self._rows.writerow(column.name for column in columns)
+
+    def add(self, rows: Iterable[Sequence[Any]]) -> None:
+        """Write rows."""
+        self._rows.writerows([cell(value) for value in row] for row in rows)
+
+
+class ParquetTable(_Table):
+    """The same rows as Parquet: an empty cell is null."""
+
+    def __init__(self, path: str, columns: Sequence[Column]):
+        """Begin the file.
+
+        :param path: of the file.
+        :param columns: with their types.
+        :raises ImportError: if pyarrow is not installed.
+        """
+        import pyarrow
+        from pyarrow import parquet
+
+        super().__init__(path)
+        self._schema = pyarrow.schema([(column.name, column.type) for column in columns])
+        self._pyarrow = pyarrow
+        self._waiting: list[Sequence[Any]] = []
+        self._file = parquet.ParquetWriter(self._part, self._schema, compression='zstd')
+
+    def add(self, rows: Iterable[Sequence[Any]]) -> None:
+        """Take rows, which are written in groups."""
+        self._waiting += rows
+        if len(self._waiting) >= _GROUP:
+            self._write_group()
+
+    def _write_group(self):
+        if self._waiting:
+            columns = [self._pyarrow.array(each, kind.type) for each, kind in zip(zip(*self._waiting), self._schema)]
+            self._file.write_table(self._pyarrow.Table.from_arrays(columns, schema=self._schema))
+            self._waiting = []
+
+    def close(self) -> None:
+        """See _Table."""
+        self._write_group()
+        super().close()

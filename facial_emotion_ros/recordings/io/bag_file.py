@@ -1,0 +1,159 @@
+"""A recording of any format as a sequence of messages, as far as it can be read."""
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from facial_emotion_ros.recordings.io.message_types import COMPRESSED_IMAGE, IMAGE, require_rosbags, typestore
+from facial_emotion_ros.recordings.io.scratch import unpacked
+from facial_emotion_ros.recordings.io.storage import Storage, StoredTopic, words_of
+from facial_emotion_ros.recordings.io.storages import open_storage
+
+#: Images that show no colours of a scene, by words in their topics.
+_NO_CAMERA = re.compile(
+    r'(?:^|[/_])(depth|disparity|mask|masks|segmentation|thermal|label|labels|heatmap|debug|'
+    r'compressedDepth|theora|cropped|annotated|confidence|infrared|infra\d*|ir\d*|nir)(?:[/_]|$)',
+    re.IGNORECASE,
+)
+
+
+class BagMessage:
+    """One recorded message: topic, msgtype, receive_ns (when it was recorded)."""
+
+    __slots__ = ('_raw', '_reader', 'msgtype', 'receive_ns', 'topic')
+
+    def __init__(self, topic: str, msgtype: str, receive_ns: int, raw: Any, reader: Storage):
+        """Wrap a recorded message without decoding it."""
+        self.topic, self.msgtype, self.receive_ns = topic, msgtype, receive_ns
+        self._raw, self._reader = raw, reader
+
+    @property
+    def cdr(self) -> bytes:
+        """The message as ROS 2 serializes it, bytes.
+
+        :raises BadBag: a message of ROS 1 that ROS 2 has no counterpart of.
+        """
+        if not self._reader.is_ros1(self.msgtype):
+            return bytes(unpacked(self._raw))
+        return bytes(typestore().serialize_cdr(self.read(), self.msgtype))
+
+    def read(self) -> Any:
+        """Decode the message.
+
+        :returns: a message of rosbags, its fields named as in ROS.
+        :raises BadBag: if its bytes are no such message.
+        """
+        is_ros1 = self._reader.is_ros1(self.msgtype)
+        return self._reader.decode(self._raw if is_ros1 else unpacked(self._raw), self.msgtype, self.topic)
+
+
+class BagFile:
+    """A recording that is open.
+
+    >>> with BagFile('my_bag') as bag:
+    ...     for message in bag.messages(bag.cameras()):
+    ...         print(message.topic, message.receive_ns, message.read().header.stamp)
+
+    name: of its folder or file; topics: {name: StoredTopic}; start_ns: of its first message; duration_s; faults: texts
+    of what is damaged and lost, which grow while messages are read.
+    """
+
+    def __init__(self, path: str):
+        """Name the recording; it is opened by `with`.
+
+        :param path: folder of ROS 2, single .mcap or .db3 file, or .bag file of ROS 1.
+        :raises BadBag: if rosbags is not installed.
+        """
+        require_rosbags()
+        self.path = os.path.abspath(path)
+        name = os.path.basename(self.path)
+        name = os.path.splitext(name.removesuffix('.zstd'))[0] if os.path.isfile(self.path) else name
+        self.name = name.encode('utf-8', 'backslashreplace').decode('utf-8')
+        self.topics: dict[str, StoredTopic] = {}
+        self.faults: list[str] = []
+        self.start_ns, self.duration_s = 0, 0.0
+        self._ends: dict[str, tuple[float, int]] = {}
+        self._storages: list[Storage] = []
+
+    def __enter__(self) -> 'BagFile':
+        """Open the recording.
+
+        :raises BadBag: if it is not there, or nothing of it can be read.
+        """
+        self._storages = open_storage(self.path, self.faults)
+        starts, ends = [], []
+        for storage in self._storages:
+            for topic in storage.topics:
+                known = self.topics.get(topic.name)
+                if known is not None and known.msgtype != topic.msgtype:
+                    self.faults.append(
+                        f'{topic.name} is recorded as {known.msgtype} and as {topic.msgtype}: only the former is read'
+                    )
+                    continue
+                count = topic.count + (known.count if known else 0)
+                self.topics[topic.name] = replace(topic, count=count)
+            if storage.end_ns > storage.start_ns:
+                starts.append(storage.start_ns)
+                ends.append(storage.end_ns)
+        if starts:
+            self.start_ns, self.duration_s = min(starts), (max(ends) - min(starts)) / 1e9
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        """Close the recording."""
+        storages, self._storages = self._storages, []
+        for storage in storages:
+            storage.close()
+
+    def cameras(self) -> list[str]:
+        """List the topics of colour images; where a camera has raw and compressed ones, the raw ones.
+
+        :returns: list of str, in the order of their names; topics without a message only where none has any.
+        """
+        images = [topic for topic in self._images() if not _NO_CAMERA.search(topic.name)]
+        images = [topic for topic in images if topic.count] or images
+        raw = {topic.name for topic in images if topic.msgtype == IMAGE}
+        return sorted(
+            topic.name for topic in images if topic.msgtype == IMAGE or os.path.dirname(topic.name) not in raw
+        )
+
+    def left_out(self) -> list[str]:
+        """List the image topics with messages that by their names are no colour cameras, sorted."""
+        return sorted(topic.name for topic in self._images() if topic.count and _NO_CAMERA.search(topic.name))
+
+    def _images(self):
+        return [topic for topic in self.topics.values() if topic.msgtype in (IMAGE, COMPRESSED_IMAGE)]
+
+    def messages(self, topics: Sequence[str] = (), start_s: float = 0.0) -> Iterator[BagMessage]:
+        """Read messages in the order of recording.
+
+        :param topics: only of these; empty: of all.
+        :param start_s: only those that were recorded this many seconds after the beginning, or later.
+        :returns: iterator of BagMessage. It ends where the recording cannot be read any further, with a text in
+            `faults`.
+        """
+        wanted = {name for name in (topics or self.topics) if name in self.topics}
+        start_ns = self.start_ns + round(start_s * 1e9) if start_s > 0 else None
+        for storage in self._storages:
+            last = None
+            try:
+                for topic, msgtype, receive_ns, raw in storage.messages(wanted, start_ns):
+                    if self.topics[topic].msgtype != msgtype:
+                        continue
+                    last = receive_ns
+                    yield BagMessage(topic, msgtype, receive_ns, raw, storage)
+            except Exception as fault:  # whatever damaged bytes lead the library into
+                self._note_end(storage, last, fault)
+
+    def _note_end(self, storage, last_ns, fault):
+        """Note how far a file can be read: once, however often and for whichever topics that is tried."""
+        reached_s = max(((last_ns or self.start_ns) - self.start_ns) / 1e9, 0.0)
+        before_s, place = self._ends.get(storage.path, (-1.0, len(self.faults)))
+        if reached_s > before_s:
+            self._ends[storage.path] = reached_s, place
+            self.faults[place : place + 1] = [
+                f'{os.path.basename(storage.path)}: it cannot be read beyond {reached_s:.1f} s after its begin; what '
+                f'lies behind is lost ({words_of(fault)})'
+            ]

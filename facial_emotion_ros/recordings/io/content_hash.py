@@ -1,0 +1,58 @@
+"""The identity of a recording, whatever its name and place: the hash of its content."""
+
+import hashlib
+import os
+import re
+
+from facial_emotion_ros.core.errors import BadBag
+from facial_emotion_ros.recordings.io.scratch import LOGS, is_unfinished
+
+_PIECE = 1 << 20
+
+#: Files of a ROS 2 recording: metadata, messages, and the logs of databases that were not closed.
+METADATA = 'metadata.yaml'
+MESSAGES = re.compile(r'\.(mcap|db3|bag)(\.zstd)?$')
+_LOG = re.compile(r'\.db3-(wal|journal)$')
+
+
+def hash_of(path: str) -> str:
+    """Hash a recording's files.
+
+    :param path: folder or file.
+    :returns: sha256 in hex: of the file, or of the names and sha256 of the folder's metadata and files of messages, in
+        the order of names; other files do not count. A database with a log counts as such a folder.
+    :raises BadBag: if it does not exist or cannot be read.
+    """
+    try:
+        folder, names = path, []
+        if os.path.isfile(path):
+            if not is_unfinished(path):
+                return _hash_file(path)
+            folder, name = os.path.split(os.path.abspath(path))
+            names = [name, *(name + log for log in LOGS if os.path.isfile(os.path.join(folder, name + log)))]
+        elif os.path.isdir(path):
+            names = sorted(
+                name
+                for name in os.listdir(path)
+                if name == METADATA
+                or MESSAGES.search(name)
+                or _LOG.search(name)
+                and os.path.getsize(os.path.join(path, name))
+            )
+        if not names:
+            state = 'holds none of its files' if os.path.isdir(path) else 'is not there'
+            raise BadBag(f'expected a recording, got {path!r}, which {state}')
+        whole = hashlib.sha256()
+        for name in names:
+            whole.update(f'{name}\0{_hash_file(os.path.join(folder, name))}\n'.encode('utf-8', 'surrogateescape'))
+        return whole.hexdigest()
+    except OSError as error:
+        raise BadBag(f'expected a recording that can be read, got {path!r}: {error}') from error
+
+
+def _hash_file(path):
+    digest = hashlib.sha256()
+    with open(path, 'rb') as file:
+        for piece in iter(lambda: file.read(_PIECE), b''):
+            digest.update(piece)
+    return digest.hexdigest()

@@ -1,0 +1,112 @@
+"""The camera images of a recording, decoded ahead in a thread."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from facial_emotion_ros.core.errors import BadBag, BadImage
+from facial_emotion_ros.perception.compressed_image import decode_compressed
+from facial_emotion_ros.perception.image_decoding import UsedBits, decode_image
+from facial_emotion_ros.recordings.io.bag_file import BagFile
+from facial_emotion_ros.recordings.io.message_types import COMPRESSED_IMAGE, stamp_of
+
+#: Images that are decoded ahead: enough to hide a slow one, few enough to keep memory small.
+AHEAD = 3
+
+
+class Frame(NamedTuple):
+    """One recorded image.
+
+    camera: its topic; number: its place among that camera's images, from 0, unreadable ones included; stamp_ns: when it
+    was taken, by its header (receive_ns where that is 0); receive_ns: when it was recorded; frame_id: of its header;
+    image: (H, W, 3) uint8 BGR, None where it cannot be read, with the reason in `fault`; read_s, decode_s: time of
+    reading and decoding; found: what `detect` gave for the image, and found_s its time; damage: the decoder's complaint
+    about an image that it decoded, ''.
+    """
+
+    camera: str
+    number: int
+    stamp_ns: int
+    receive_ns: int
+    frame_id: str
+    image: np.ndarray | None
+    fault: str
+    read_s: float
+    decode_s: float
+    found: Any = None
+    found_s: float = 0.0
+    damage: str = ''
+
+
+def read_frames(
+    bag: BagFile, cameras: Sequence[str], detect: Callable[[np.ndarray], Any] | None = None
+) -> Generator[Frame, None, None]:
+    """Read and decode images in a thread, ahead of their use.
+
+    :param bag: BagFile, open; nothing else may read it meanwhile.
+    :param cameras: topics.
+    :param detect: function of an image that is called in that thread too; None for none.
+    :returns: iterator of Frame, in the order of recording.
+    """
+    frames = (_detected(frame, detect) for frame in _decode(bag, cameras))
+    pool = ThreadPoolExecutor(1, 'frames')
+    try:
+        waiting = deque(pool.submit(next, frames, None) for _ in range(AHEAD + 1))
+        while (frame := waiting.popleft().result()) is not None:
+            waiting.append(pool.submit(next, frames, None))
+            yield frame
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _detected(frame, detect):
+    if detect is None or frame.image is None:
+        return frame
+    began_s = time.perf_counter()
+    found = detect(frame.image)
+    return frame._replace(found=found, found_s=time.perf_counter() - began_s)
+
+
+def _decode(bag, cameras):
+    numbers = dict.fromkeys(cameras, 0)
+    used_bits = {camera: UsedBits() for camera in cameras}
+    before_s = time.perf_counter()
+    for message in bag.messages(cameras):
+        read_s = time.perf_counter()
+        number = numbers[message.topic]
+        numbers[message.topic] += 1
+        stamp_ns, frame_id, image, fault = message.receive_ns, '', None, ''
+        damage: list[str] = []
+        try:
+            fields = message.read()
+            stamp_ns = stamp_of(fields, message.receive_ns)
+            frame_id = fields.header.frame_id
+            image = _image_of(fields, message.msgtype, used_bits[message.topic].of, damage.append)
+        except (BadBag, BadImage) as error:
+            fault = str(error)
+        now_s = time.perf_counter()
+        yield Frame(
+            message.topic,
+            number,
+            stamp_ns,
+            message.receive_ns,
+            frame_id,
+            image,
+            fault,
+            read_s - before_s,
+            now_s - read_s,
+            damage=''.join(damage),
+        )
+        before_s = time.perf_counter()
+
+
+def _image_of(fields, msgtype, used_bits, on_damage):
+    if msgtype == COMPRESSED_IMAGE:
+        return decode_compressed(fields.data, fields.format, used_bits, on_damage)
+    return decode_image(
+        fields.data, fields.height, fields.width, fields.step, fields.encoding, fields.is_bigendian, used_bits=used_bits
+    )

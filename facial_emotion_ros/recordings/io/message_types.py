@@ -1,0 +1,162 @@
+"""Message types for rosbags: ROS 2's own, and our part of vision_msgs and hri_msgs."""
+
+import functools
+import glob
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from facial_emotion_ros.core.errors import BadBag
+from facial_emotion_ros.core.resources import find_shared
+
+IMAGE = 'sensor_msgs/msg/Image'
+COMPRESSED_IMAGE = 'sensor_msgs/msg/CompressedImage'
+EXPRESSION = 'hri_msgs/msg/Expression'
+DETECTIONS = 'vision_msgs/msg/Detection2DArray'
+
+
+def require_rosbags() -> None:
+    """Check that rosbags is installed.
+
+    :raises BadBag: if it is not, with what to do.
+    """
+    try:
+        import rosbags  # noqa: F401, is only looked for
+    except ImportError as error:
+        raise BadBag(
+            'reading and writing recordings needs the Python package rosbags, which is not installed: '
+            'pip install rosbags (Python 3.10 and up)'
+        ) from error
+
+
+@functools.cache
+def typestore() -> Any:
+    """Give the message definitions of ROS 2 Jazzy, and our part of vision_msgs and hri_msgs.
+
+    :returns: rosbags' Typestore, which is shared: do not change it.
+    :raises BadBag: if rosbags is not installed.
+    """
+    require_rosbags()
+    from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+
+    store, found = get_typestore(Stores.ROS2_JAZZY), {}
+    for path in sorted(glob.glob(os.path.join(find_shared('messages'), '*', 'msg', '*.msg'))):
+        package = os.path.basename(os.path.dirname(os.path.dirname(path)))
+        with open(path, encoding='utf-8') as file:
+            name = os.path.splitext(os.path.basename(path))[0]
+            found.update(get_types_from_msg(file.read(), f'{package}/msg/{name}'))
+    store.register(found)
+    return store
+
+
+def make(msgtype: str, **values: Any) -> Any:
+    """Make a message with the given fields, all others at their defaults.
+
+    :param msgtype: such as IMAGE.
+    :returns: a message of :func:`typestore`.
+    """
+    return typestore().types[msgtype](
+        **{name: values[name] if name in values else _default(kind) for name, kind in typestore().fielddefs[msgtype][1]}
+    )
+
+
+def stamp(nanoseconds: int) -> Any:
+    """Make a builtin_interfaces/Time of nanoseconds."""
+    return make('builtin_interfaces/msg/Time', sec=int(nanoseconds // 10**9), nanosec=int(nanoseconds % 10**9))
+
+
+def header(nanoseconds: int, frame_id: str = '') -> Any:
+    """Make a std_msgs/Header."""
+    return make('std_msgs/msg/Header', stamp=stamp(nanoseconds), frame_id=frame_id)
+
+
+def make_image(head: Any, pixels: Any) -> Any:
+    """Make a sensor_msgs/Image.
+
+    :param head: std_msgs/Header.
+    :param pixels: (H, W, 3) uint8 BGR.
+    """
+    height, width = pixels.shape[:2]
+    return make(
+        IMAGE, header=head, height=height, width=width, encoding='bgr8', step=3 * width, data=pixels.reshape(-1)
+    )
+
+
+def detection(head: Any, name: str, box: Sequence[float], hypotheses: Iterable[tuple[str, float]]) -> Any:
+    """Make a vision_msgs/Detection2D of a face.
+
+    :param head: std_msgs/Header.
+    :param name: id of the face.
+    :param box: x0, y0, x1, y1 in px.
+    :param hypotheses: list of (word, score).
+    """
+    x0, y0, x1, y1 = box
+    middle = make('vision_msgs/msg/Point2D', x=(x0 + x1) / 2, y=(y0 + y1) / 2)
+    place = make(
+        'vision_msgs/msg/BoundingBox2D',
+        center=make('vision_msgs/msg/Pose2D', position=middle),
+        size_x=x1 - x0,
+        size_y=y1 - y0,
+    )
+    results = [
+        make(
+            'vision_msgs/msg/ObjectHypothesisWithPose',
+            pose=_no_pose(),
+            hypothesis=make('vision_msgs/msg/ObjectHypothesis', class_id=word, score=float(score)),
+        )
+        for word, score in hypotheses
+    ]
+    return make('vision_msgs/msg/Detection2D', header=head, id=name, bbox=place, results=results)
+
+
+@functools.cache
+def _no_pose():
+    """Make the default pose of ROS: no rotation."""
+    upright = make('geometry_msgs/msg/Quaternion', w=1.0)
+    return make('geometry_msgs/msg/PoseWithCovariance', pose=make('geometry_msgs/msg/Pose', orientation=upright))
+
+
+def stamp_of(message: Any, receive_ns: int) -> int:
+    """Give a message's stamp in nanoseconds; without one, the time of recording."""
+    return message.header.stamp.sec * 10**9 + message.header.stamp.nanosec or receive_ns
+
+
+def as_ros2(message: Any, msgtype: str) -> Any:
+    """Convert a message of ROS 1 to ROS 2, field by field; fields that ROS 2 lacks, such as header.seq, are dropped.
+
+    :param message: rosbags' message.
+    :param msgtype: its type.
+    :returns: a message of :func:`typestore`.
+    :raises BadBag: if ROS 2 has no such type, or other fields.
+    """
+    store = typestore()
+    if msgtype not in store.fielddefs:
+        raise BadBag(f'expected a message type that ROS 2 has too, got {msgtype}')
+    values = {}
+    for name, (node, details) in store.fielddefs[msgtype][1]:
+        old = {'d': 'D', 'k': 'K', 'r': 'R', 'p': 'P'}.get(name, name)
+        if not hasattr(message, name) and not hasattr(message, old):
+            raise BadBag(f'expected a field {name} in {msgtype}, which ROS 1 does not know')
+        value = getattr(message, name) if hasattr(message, name) else getattr(message, old)
+        if node.name == 'NAME':
+            value = as_ros2(value, details)
+        elif node.name in ('ARRAY', 'SEQUENCE') and details[0][0].name == 'NAME':
+            value = [as_ros2(each, details[0][1]) for each in value]
+        values[name] = value
+    return make(msgtype, **values)
+
+
+def _default(kind):
+    """Give a field's default: zero, '', or empty."""
+    import numpy as np
+
+    node, details = kind
+    if node.name == 'BASE':
+        name = details[0]
+        return '' if name in ('string', 'wstring') else False if name == 'bool' else 0.0 if 'float' in name else 0
+    if node.name == 'NAME':
+        return make(details)
+    (inner, inner_details), length = details
+    if inner.name == 'BASE' and inner_details[0] not in ('string', 'wstring'):
+        return np.zeros(length if node.name == 'ARRAY' else 0, inner_details[0].replace('octet', 'uint8'))
+    return [_default((inner, inner_details)) for _ in range(length if node.name == 'ARRAY' else 0)]

@@ -1,0 +1,115 @@
+"""The base of all files of messages: topics, and how messages are decoded."""
+
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from facial_emotion_ros.core.errors import BadBag
+from facial_emotion_ros.recordings.io.message_types import as_ros2, typestore
+
+
+@dataclass(frozen=True)
+class StoredTopic:
+    """A topic: msgtype: such as 'sensor_msgs/msg/Image'; count: of its messages, as far as they can be read; qos:
+    rosbags' Qos of its first publisher, None where none was recorded.
+    """
+
+    name: str
+    msgtype: str
+    count: int
+    qos: object
+
+
+#: (topic, msgtype, receive_ns, raw)
+StoredMessage = tuple[str, str, int, Any]
+
+
+class Storage(ABC):
+    """What all storages have in common.
+
+    path: of the file; topics: list of StoredTopic; start_ns, end_ns: of its messages; scratch: folder of a copy that
+    was made to be read.
+    """
+
+    start_ns = end_ns = 0
+
+    def __init__(self, path: str):
+        self.path = path
+        self.topics: list[StoredTopic] = []
+        self.scratch: tempfile.TemporaryDirectory[str] | None = None
+        self._definitions: dict[str, tuple[str, str]] = {}
+        self._stores: dict[str, Any] = {}
+        self._of_ros1: set[str] = set()
+
+    @abstractmethod
+    def messages(self, wanted: Collection[str], start_ns: int | None) -> Iterator[StoredMessage]:
+        """Read the messages of some topics.
+
+        :param wanted: names of the topics.
+        :param start_ns: only those that were recorded then or later; None for all.
+        """
+
+    def is_ros1(self, msgtype: str) -> bool:
+        """Check whether messages of a type are serialized as in ROS 1."""
+        return msgtype in self._of_ros1
+
+    def decode(self, raw: Any, msgtype: str, topic: str) -> Any:
+        """Decode a message by the definition that it was recorded with, by ours where there is none.
+
+        :raises BadBag: if its bytes are no such message.
+        """
+        try:
+            return self._decoded(raw, msgtype)
+        except BadBag:
+            raise
+        except Exception as fault:  # whatever damaged bytes lead the library into
+            raise BadBag(
+                f'expected a {msgtype} on {topic}, got {len(raw)} bytes that are none ({words_of(fault)})'
+            ) from fault
+
+    def close(self) -> None:
+        """Close what is open, and delete a copy that was made to be read."""
+        if self.scratch is not None:
+            self.scratch.cleanup()
+
+    def _decoded(self, raw, msgtype):
+        if msgtype not in self._of_ros1:
+            return self._store(msgtype).deserialize_cdr(raw, msgtype)
+        return as_ros2(self._store(msgtype).deserialize_ros1(raw, msgtype), msgtype)
+
+    def _store(self, msgtype):
+        """Give the type definitions of a message: those of the recording, else ours."""
+        if msgtype not in self._stores:
+            self._stores[msgtype] = self._recorded_store(msgtype) or self._our_store(msgtype)
+        return self._stores[msgtype]
+
+    def _our_store(self, msgtype):
+        from rosbags.typesys import Stores, get_typestore
+
+        return get_typestore(Stores.ROS1_NOETIC) if msgtype in self._of_ros1 else typestore()
+
+    def _recorded_store(self, msgtype):
+        from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
+
+        encoding, text = self._definitions.get(msgtype, ('', ''))
+        if not text:
+            return None
+        try:
+            store = get_typestore(Stores.EMPTY)
+            store.register(get_types_from_idl(text) if 'idl' in encoding else get_types_from_msg(text, msgtype))
+            return store
+        except Exception:  # a definition that the library cannot read; ours is the next best
+            return None
+
+
+def ros2_name(msgtype: str) -> str:
+    """Spell a message type as ROS 2 does: 'sensor_msgs/Image' is 'sensor_msgs/msg/Image'."""
+    return msgtype.replace('/', '/msg/') if msgtype.count('/') == 1 else msgtype
+
+
+def words_of(fault: BaseException | str) -> str:
+    """Describe a fault in one short line."""
+    text = ' '.join(str(fault).split()) or type(fault).__name__
+    return text if len(text) <= 160 else text[:157] + '...'

@@ -1,0 +1,1 @@
+"""Pages about one recording and about many."""

@@ -1,0 +1,158 @@
+"""The page of one recording: what its faces showed when, how well that was read, and how the page was made."""
+
+from typing import Any
+
+import numpy as np
+
+from facial_emotion_ros.core.emotions import EMOTIONS, UNKNOWN
+from facial_emotion_ros.evaluation.page import render
+from facial_emotion_ros.recordings.report import formatting
+from facial_emotion_ros.recordings.report import timeline_plots as plots
+from facial_emotion_ros.recordings.report.affect_plane import affect_plane_chart
+from facial_emotion_ros.recordings.report.timeline import (
+    DISAGREEMENT,
+    FLIP,
+    WRONG,
+    CameraTimeline,
+    FaceTimeline,
+    Timeline,
+)
+
+#: Rows of the timelines in all, but never fewer than this of a camera; and faces that are shown in detail.
+MAX_ROWS, _LEAST_ROWS, MAX_PERSONS = 24, 4, 6
+
+#: Of a badly damaged recording, so many faults are listed; they show of what kind the rest is.
+_MAX_LOSSES = 12
+
+_KINDS = (
+    (WRONG, 'Wrong against the truth', 'Those of which the network was surest.'),
+    (FLIP, 'A new answer', 'Where the answer for a face changed: a change of mind, or of the face?'),
+    (DISAGREEMENT, 'The branches disagree', 'The network asks several branches; here they say different things.'),
+)
+
+
+def report_html(summary: dict[str, Any], timeline: Timeline, plotly_src: str = '') -> str:
+    """Make the page.
+
+    :param summary: as summary.json holds it; what is absent is left out of the page.
+    :param timeline: of the same recording.
+    :param plotly_src: address of the script that the pages of many recordings share; '' puts it into the page.
+    """
+    parts = {key: summary.get(key) or {} for key in ('bag', 'cameras', 'overall', 'truth', 'recorded', 'run')}
+    bag, overall = parts['bag'], parts['overall']
+    headline = formatting.headline(summary, timeline.end_s)
+    began = formatting.moment_of(bag.get('start') or bag.get('start_ns'))
+    shares = dict(overall.get('emotions') or {})
+    if overall.get('unknown_share') is not None:
+        shares.setdefault(UNKNOWN, overall['unknown_share'])
+    faces = _faces(timeline)
+    return render(
+        'facial_emotion_ros.recordings.report',
+        'recording.html',
+        plotly_src,
+        title=f'{bag.get("name") or "Recording"}: {headline}',
+        headline=headline,
+        eyebrow=' · '.join(filter(None, [str(bag.get('name') or 'recording'), began, ', '.join(parts['cameras'])])),
+        lead=' '.join(formatting.sentences(summary)),
+        formatting=formatting,
+        length_s=timeline.end_s,
+        losses=_losses(bag, parts['cameras']),
+        shares={word: shares.get(word) or 0.0 for word in (*EMOTIONS, UNKNOWN)},
+        steps=formatting.steps_in_words(_times(parts['run'])),
+        times=_times(parts['run']),
+        has_truth=any(step.truth.any() for _, _, face in faces for step in face.steps.values()),
+        has_true_affect=any(step.true_affect_frames for _, _, face in faces for step in face.steps.values()),
+        timelines=[_timeline(timeline, topic, camera) for topic, camera in timeline.cameras.items()],
+        persons=[
+            (topic, _person(face), plots.face_chart(timeline, camera, face))
+            for topic, camera, face in faces[:MAX_PERSONS]
+        ],
+        other_persons=_others([face for _, _, face in faces], MAX_PERSONS, _dropped(timeline)),
+        plane=affect_plane_chart([face for _, _, face in faces]) if faces else None,
+        moments=_moments(timeline),
+        bundle=formatting.named(summary.get('bundle') or {}),
+        detector=formatting.named(summary.get('detector') or {}),
+        **parts,
+    )
+
+
+def _losses(bag: dict[str, Any], cameras: dict[str, Any]) -> list[str]:
+    """Say what of the recording could not be read."""
+    losses = [str(each) for each in bag.get('faults') or ()]
+    # Faults that name the camera already report its images and the cause.
+    losses += [
+        f'{formatting.counted(figures["bad_frames"], "image")} of {topic} could not be read as a picture'
+        for topic, figures in cameras.items()
+        if figures.get('bad_frames') and not any(topic in each for each in losses)
+    ]
+    more = len(losses) - _MAX_LOSSES
+    return losses[:_MAX_LOSSES] + ([f'and {more} faults more, in summary.json'] if more > 0 else [])
+
+
+def _times(run: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """Pick the steps of the work with a frame that took time: {name: {p50, p95} in ms}."""
+    return {step: each for step, each in (run.get('ms') or {}).items() if (each or {}).get('p50') is not None}
+
+
+def _timeline(timeline: Timeline, topic: str, camera: CameraTimeline) -> dict[str, Any]:
+    """Choose the faces of a camera that get a row: those seen longest, in the order of their coming."""
+    room = max(_LEAST_ROWS, MAX_ROWS // max(len(timeline.cameras), 1))
+    longest = sorted(camera.faces.values(), key=lambda face: -face.frames)
+    kept = {id(face) for face in longest[:room]}
+    shown = [face for face in camera.faces.values() if id(face) in kept]
+    return {
+        'topic': topic,
+        'faces': [_person(face) for face in shown],
+        'others': _others(longest, room, camera.others),
+        'figure': plots.timeline_chart(timeline, camera, shown),
+    }
+
+
+def _others(longest: list[FaceTimeline], room: int, dropped: tuple[int, int] = (0, 0)) -> str:
+    """Say what is not shown where there are more faces than room.
+
+    :param longest: all that have a timeline, the longest seen first.
+    :param dropped: faces without one, and their views.
+    """
+    count = max(len(longest) - room, 0) + dropped[0]
+    if not count:
+        return ''
+    hidden = sum(face.frames for face in longest[room:]) + dropped[1]
+    share = hidden / (hidden + sum(face.frames for face in longest[:room]))
+    return (
+        f'These {min(room, len(longest))} faces were seen longest; {formatting.counted(count, "other")} had '
+        f'{formatting.percentage(share)} of the views.'
+    )
+
+
+def _dropped(timeline: Timeline) -> tuple[int, int]:
+    """Add up the faces of all cameras that have no timeline, and their views."""
+    counts = [camera.others for camera in timeline.cameras.values()]
+    return sum(faces for faces, _ in counts), sum(views for _, views in counts)
+
+
+def _faces(timeline: Timeline) -> list[tuple[str, CameraTimeline, FaceTimeline]]:
+    """List (topic, camera, face) of all faces, those seen longest first."""
+    found = [(topic, camera, face) for topic, camera in timeline.cameras.items() for face in camera.faces.values()]
+    return sorted(found, key=lambda each: -each[2].frames)
+
+
+def _person(face: FaceTimeline) -> dict[str, Any]:
+    """Describe a face: its portrait, its name, what it was most of the time, and for how long it was there."""
+    counts = sum((step.emotions for step in face.steps.values()), np.zeros(len(EMOTIONS) + 1, int))
+    most = int(counts.argmax())
+    return {
+        'id': face.face_id,
+        'portrait': face.portrait,
+        'mostly': f'{formatting.percentage(counts[most] / max(counts.sum(), 1))} {(*EMOTIONS, UNKNOWN)[most]}',
+        'seconds': face.last_s - face.first_s,
+        'first_s': face.first_s,
+        'last_s': face.last_s,
+    }
+
+
+def _moments(timeline: Timeline) -> list[tuple[str, str, list[Any]]]:
+    """Group the moments worth reviewing: (title, words, moments)."""
+    found = timeline.moments()
+    groups = [(title, caption, [each for each in found if each.kind == kind]) for kind, title, caption in _KINDS]
+    return [group for group in groups if group[2]]

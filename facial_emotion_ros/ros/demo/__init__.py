@@ -1,0 +1,1 @@
+"""The two small nodes of the demo: media source and console view."""

@@ -1,0 +1,27 @@
+"""The executable console_view: installs its signal handlers before console_view_node.py is imported."""
+
+import sys
+from typing import List, Optional
+
+from facial_emotion_ros.ros.stop_signals import end_at_once
+
+
+def main(args: Optional[List[str]] = None) -> int:
+    """Run until the end of the stream, or until SIGINT or SIGTERM.
+
+    :param args: command line; None takes the process's own.
+    :returns: exit status: 0 when an image was answered or a signal came, 1 when none was, 2 on an error.
+    """
+    end_at_once()
+    from facial_emotion_ros.ros.command_line import printed_help
+
+    if printed_help('console_view', args):
+        return 0
+    from facial_emotion_ros.ros.demo.console_view_node import ConsoleView
+    from facial_emotion_ros.ros.process import run_until_done
+
+    return run_until_done('console_view', ConsoleView, args)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,317 @@
+"""The node of console_view: a line per face and second; saves video, picture and summary.json if wanted."""
+
+import functools
+import json
+import os
+import sys
+import time
+from collections import OrderedDict
+from typing import Any, Callable, Dict, List, Optional, Tuple
+
+import cv2
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from rclpy.time import Time
+from sensor_msgs.msg import Image
+from vision_msgs.msg import Detection2DArray, VisionInfo
+
+from facial_emotion_ros.core.emotions import EMOTIONS, UNKNOWN
+from facial_emotion_ros.core.errors import BadParameter, FacialEmotionError
+from facial_emotion_ros.core.files import write_atomic
+from facial_emotion_ros.core.text import printable, show
+from facial_emotion_ros.demo.console import HEADING, face_line, no_face_line, summary_lines
+from facial_emotion_ros.demo.stream_summary import SeenFace, StreamSummary, image_score
+from facial_emotion_ros.demo.video_writer import AnnotatedVideo
+from facial_emotion_ros.perception.image_decoding import UsedBits
+from facial_emotion_ros.perception.image_files import PICTURE_SUFFIXES
+from facial_emotion_ros.ros.demo.parameters import CONSOLE_VIEW, declared_values
+from facial_emotion_ros.ros.messages import image_of
+from facial_emotion_ros.ros.qos import latched_qos, output_qos
+
+#: What may be written into the output folder.
+OUTPUTS = ('annotated.mp4', 'annotated.avi', 'annotated', 'annotated.jpg', 'summary.json')
+
+#: Most answers, and most pictures, that wait for their counterpart; beyond that, it will not come.
+MAX_ANSWERS, MAX_PICTURES = 64, 8
+
+#: Period of the check for the end of the stream.
+CHECK_PERIOD_S = 0.1
+
+
+class _Answer:
+    """The messages of one image."""
+
+    arrival_s = age_s = 0.0
+    detections: Any = None
+    affect: Any = None
+
+
+class ConsoleView(Node):
+    """Reads the topics of emotion_node and nothing else, as any other program would."""
+
+    def __init__(self) -> None:
+        """Subscribe.
+
+        :raises BadParameter: for a parameter that does not fit, or an output folder that cannot be written.
+        """
+        super().__init__('console_view')
+        self._settings = declared_values(self, CONSOLE_VIEW)
+        self._color = self._settings['color'] == 'always' or (self._settings['color'] == 'auto' and sys.stdout.isatty())
+        self._folder = os.path.expanduser(self._settings['output.folder'])
+        self._summary = StreamSummary()
+        # By stamp in ns: incomplete answers; faces whose annotated image has not come; images whose faces have not.
+        self._answers: 'OrderedDict[int, _Answer]' = OrderedDict()
+        self._faces: 'OrderedDict[int, List[SeenFace]]' = OrderedDict()
+        self._pictures: 'OrderedDict[int, np.ndarray]' = OrderedDict()
+        self._used_bits = UsedBits()
+        self._best: Optional[np.ndarray] = None
+        self._best_score: Tuple[float, ...] = ()
+        #: Faces, age in s and picture of the newest answer since the last block of lines.
+        self._shown: Optional[Tuple[List[SeenFace], float, str]] = None
+        self._model: Optional[Dict[str, str]] = None
+        self._diagnostics: 'OrderedDict[str, Any]' = OrderedDict()
+        self._started_s, self._has_heading = time.monotonic(), False
+        self._source_seen = False
+        self._source_gone_s: Optional[float] = None
+        self._fault: Optional[FacialEmotionError] = None
+        self.done = False
+        self._video: Optional[AnnotatedVideo] = None
+        # A long queue, so that a slow moment here loses no answer.
+        for topic in ('detections', 'affect'):
+            self.create_subscription(Detection2DArray, topic, functools.partial(self._take, topic), output_qos(100))
+        self.create_subscription(VisionInfo, 'vision_info', self._take_model, latched_qos())
+        self.create_subscription(DiagnosticArray, '/diagnostics', self._take_diagnostics, output_qos())
+        if self._folder:
+            _make_folder(self._folder)
+            self._video = AnnotatedVideo(self._folder)
+            self.create_subscription(Image, 'annotated', self._take_picture, output_qos(5))
+            self.get_logger().info(
+                'Pictures and summary.json go to %s and nowhere else.' % os.path.abspath(self._folder)
+            )
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(self._settings['period_s'], self._print_lines, clock=steady)
+        self.create_timer(CHECK_PERIOD_S, self._check_end, clock=steady)
+        self._image_topic = self.resolve_topic_name('image')  # count_publishers does not remap
+        #: How the names of the node's diagnostics begin.
+        self._watched = self.get_namespace().rstrip('/') + '/emotion_node: '
+
+    def finish(self, interrupted: bool) -> int:
+        """Print the summary, and write the files.
+
+        :param interrupted: whether a signal ended it.
+        :returns: exit status: 1 when nothing was answered, unless a signal ended it.
+        """
+        for stamp in list(self._answers):
+            self._complete(stamp)
+        self._print_lines()  # of an answer since the last period
+        summary = self._summary.summary()
+        summary['model'], summary['diagnostics'] = self._model, self._diagnostics
+        summary['folder'], summary['files'] = os.path.abspath(self._folder) if self._folder else '', []
+        if self._folder:
+            summary['files'] = self._write_pictures() + ['summary.json']
+            text = json.dumps(summary, indent=2) + '\n'
+            self._try(lambda: write_atomic(os.path.join(self._folder, 'summary.json'), text.encode('utf-8')))
+        show('\n'.join(summary_lines(summary)), flush=True)
+        if self._fault is not None:
+            raise self._fault
+        return 0 if self._summary.frames or interrupted else 1
+
+    def _write_pictures(self):
+        files = [self._on_video(lambda video: video.close())]
+        if self._video is not None and self._video.note:
+            self.get_logger().warning('%s: %s.' % (files[0], self._video.note))
+        if self._best is not None:
+            good, jpeg = cv2.imencode('.jpg', self._best, [cv2.IMWRITE_JPEG_QUALITY, 90])
+            if good and self._try(lambda: write_atomic(os.path.join(self._folder, 'annotated.jpg'), jpeg.tobytes())):
+                files.append('annotated.jpg')
+        return [name for name in files if name]
+
+    def _on_video(self, action: Callable[[AnnotatedVideo], Any]) -> Any:
+        """Call a function with the video; if the disk refuses the video, drop it and continue."""
+        results: List[Any] = []
+        video = self._video
+        if video is not None and not self._try(lambda: results.append(action(video))):
+            video.discard()
+            self._video = None
+        return results[0] if results else ''
+
+    def _try(self, write):
+        """Write, and return whether the disk accepted it. The first failure is reported now and at the end."""
+        try:
+            write()
+            return True
+        except OSError as error:
+            if self._fault is None:
+                self._fault = FacialEmotionError(
+                    '%s cannot be written (%s); free some space, or name another folder'
+                    % (os.path.abspath(self._folder), error.strerror or error)
+                )
+                self.get_logger().error('%s. The view continues without the file.' % self._fault)
+            return False
+
+    def _take(self, topic, message):
+        """Keep a message until its counterpart on the other topic has arrived."""
+        stamp = Time.from_msg(message.header.stamp)
+        answer = self._answers.setdefault(stamp.nanoseconds, _Answer())
+        setattr(answer, topic, message)
+        if topic == 'detections':
+            answer.arrival_s = time.monotonic()
+            answer.age_s = (self.get_clock().now() - stamp).nanoseconds / 1e9
+        if answer.detections is not None and answer.affect is not None:
+            self._complete(stamp.nanoseconds)
+        elif len(self._answers) > MAX_ANSWERS:
+            self._complete(next(iter(self._answers)))
+
+    def _complete(self, stamp):
+        """Add an answer to the summary, with its affect if that came."""
+        answer = self._answers.pop(stamp)
+        if answer.detections is None:
+            return
+        affects = {face.id: face for face in answer.affect.detections} if answer.affect is not None else {}
+        faces = [_seen_face(face, affects.get(face.id)) for face in answer.detections.detections]
+        picture = _picture_name(answer.detections.header.frame_id)
+        self._summary.add(answer.arrival_s, answer.age_s, faces, picture)
+        self._shown = (faces, answer.age_s, picture)
+        self._faces[stamp] = faces
+        self._keep_best(stamp)
+
+    def _take_picture(self, message):
+        stamp = Time.from_msg(message.header.stamp)
+        image = image_of(message, self._used_bits.of)
+        self._on_video(lambda video: video.add(image, stamp.nanoseconds / 1e9))
+        self._pictures[stamp.nanoseconds] = image
+        self._keep_best(stamp.nanoseconds)
+
+    def _keep_best(self, stamp):
+        """Keep the best annotated picture so far, once both the picture and its faces have arrived."""
+        if stamp in self._pictures and stamp in self._faces:
+            image = self._pictures.pop(stamp)
+            score = image_score(self._faces.pop(stamp), image.shape[1])
+            if self._best is None or score > self._best_score:
+                self._best, self._best_score = image, score
+        while len(self._faces) > MAX_ANSWERS:
+            self._faces.popitem(last=False)
+        while len(self._pictures) > MAX_PICTURES:
+            self._pictures.popitem(last=False)
+
+    def _take_model(self, message):
+        hashes = [word[len('sha256:') :] for word in message.database_location.split() if word.startswith('sha256:')]
+        self._model = {'name': message.method, 'sha256': hashes[-1] if hashes else ''}
+
+    def _take_diagnostics(self, message):
+        for status in message.status:
+            if not status.name.startswith(self._watched):  # the rest of the robot publishes on this topic too
+                continue
+            values = OrderedDict((pair.key, _number(pair.value)) for pair in status.values)
+            level = status.level[0] if isinstance(status.level, bytes) else status.level
+            self._diagnostics[status.name] = {'level': level, 'message': status.message, 'values': values}
+            # A node that cannot start stays reachable and says why: nothing will come, however long one waits. Its
+            # input may recover: a camera may take longer to start than the node's timeout.
+            failed = level == DiagnosticStatus.ERROR[0] and status.name == self._watched + 'inference'
+            if failed and self._settings['give_up_s'] and not self._summary.frames:
+                self._fault = FacialEmotionError('%s says: %s' % (status.name, status.message))
+                self.done = True
+
+    def _print_lines(self):
+        if self._shown is None:
+            return
+        if not self._has_heading:
+            self._has_heading = True
+            print(HEADING, flush=True)
+        (faces, age_s, picture), self._shown = self._shown, None
+        time_s = self._summary.seconds
+        faces = sorted(faces, key=lambda face: face.box)
+        lines = [face_line(time_s, face, age_s, picture, self._color) for face in faces]
+        print('\n'.join(lines or [no_face_line(time_s, picture)]), flush=True)  # show() would escape the colours
+
+    def _check_end(self):
+        now_s = time.monotonic()
+        give_up_s = self._settings['give_up_s']
+        if give_up_s and not self._summary.frames and now_s - self._started_s > give_up_s:
+            answers, part = self.resolve_topic_name('detections'), self._watched + 'input'
+            reported = '; %s says: %s' % (part, self._diagnostics[part]['message']) if part in self._diagnostics else ''
+            self._fault = FacialEmotionError(
+                'expected a first answer within %.0f s, but none came: there are %d publishers of %s and %d of %s%s; '
+                'check the log of what is missing'
+                % (
+                    give_up_s,
+                    self.count_publishers(self._image_topic),
+                    self._image_topic,
+                    self.count_publishers(answers),
+                    answers,
+                    reported,
+                )
+            )
+            self.done = True
+        if not self._settings['end_with_source']:
+            return
+        if self.count_publishers(self._image_topic):
+            self._source_seen, self._source_gone_s = True, None
+        elif self._source_seen or self._summary.frames:
+            self._source_gone_s = self._source_gone_s or now_s
+            quiet_since_s = max(self._source_gone_s, self._summary.last_arrival_s)
+            self.done = self.done or now_s - quiet_since_s > self._settings['quiet_s']
+
+
+def _make_folder(folder):
+    """Create the output folder; refuse one that holds files of the same names from elsewhere.
+
+    :raises BadParameter: if it cannot be created or written, or holds such files.
+    """
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        raise BadParameter(
+            'expected output.folder to be a folder that can be created, got %r (%s); name another'
+            % (folder, error.strerror)
+        ) from None
+    if not os.access(folder, os.W_OK):
+        raise BadParameter('expected output.folder to be writable, but %r is not; name another' % folder)
+    present = [name for name in OUTPUTS if os.path.lexists(os.path.join(folder, name))]
+    if present and not _is_summary(os.path.join(folder, 'summary.json')):
+        raise BadParameter(
+            'expected output.folder to be new, empty, or of an earlier stream, but %r holds %s of '
+            'another origin; name another, or move them' % (folder, ', '.join(present))
+        )
+
+
+def _is_summary(path):
+    """Return whether a file is the summary of a stream."""
+    try:
+        with open(path, encoding='utf-8') as stream:
+            return {'folder', 'files', 'diagnostics'} <= set(json.load(stream))
+    except (OSError, ValueError, TypeError):
+        return False
+
+
+def _picture_name(frame_id):
+    """Return the file name that media_source's name_in_frame_id appends; other frames may have slashes too."""
+    name = frame_id.rpartition('/')[2]
+    return printable(name) if name != frame_id and name.lower().endswith(PICTURE_SUFFIXES) else ''
+
+
+def _seen_face(detection, affect):
+    """Convert one face from its messages."""
+    scores = {row.hypothesis.class_id: row.hypothesis.score for row in detection.results}
+    affects = {row.hypothesis.class_id: row.hypothesis.score for row in affect.results} if affect is not None else {}
+    center, size_x, size_y = detection.bbox.center.position, detection.bbox.size_x, detection.bbox.size_y
+    return SeenFace(
+        printable(detection.id),
+        (center.x - size_x / 2, center.y - size_y / 2, center.x + size_x / 2, center.y + size_y / 2),
+        tuple(scores.get(emotion, 0.0) for emotion in EMOTIONS),
+        affects.get('valence', float('nan')),
+        affects.get('arousal', float('nan')),
+        bool(detection.results) and detection.results[0].hypothesis.class_id != UNKNOWN,
+    )
+
+
+def _number(text):
+    """Convert a diagnostic value to a number if it is one."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            pass
+    return text

@@ -1,0 +1,27 @@
+"""The executable media_source: installs its signal handlers before media_source_node.py is imported."""
+
+import sys
+from typing import List, Optional
+
+from facial_emotion_ros.ros.stop_signals import end_at_once
+
+
+def main(args: Optional[List[str]] = None) -> int:
+    """Run until the end of the stream, or until SIGINT or SIGTERM.
+
+    :param args: command line; None takes the process's own.
+    :returns: exit status: 0 at the end or when stopped, 2 when the source cannot be played.
+    """
+    end_at_once()
+    from facial_emotion_ros.ros.command_line import printed_help
+
+    if printed_help('media_source', args):
+        return 0
+    from facial_emotion_ros.ros.demo.media_source_node import MediaSource
+    from facial_emotion_ros.ros.process import run_until_done
+
+    return run_until_done('media_source', MediaSource, args)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,197 @@
+"""The node's health as (level, message, values), computed from the present time, so that silence shows. No ROS."""
+
+import math
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
+
+from facial_emotion_ros.perception.image_times import ODD_STAMPS
+from facial_emotion_ros.ros.latest_slot import EVENTS, OUTCOMES
+
+# The levels of diagnostic_msgs/DiagnosticStatus.
+OK, WARN, ERROR = 0, 1, 2
+
+#: A fault is reported for this long after it happened.
+RECENT_S = 10.0
+
+#: Window of the rates.
+RATE_S = 5.0
+
+#: States in which images are not processed, and what the diagnostics say then.
+_NOT_READING = {
+    'inactive': 'Inactive: no image is processed until the node is activated.',
+    'unconfigured': 'Unconfigured: no image is processed until the node is configured and activated.',
+    'configuring': 'Configuring: models are being loaded; building TensorRT engines takes minutes.',
+    'finalized': 'Finalized: this node was shut down for good; start it again.',
+    'disabled': 'Disabled: no image is processed until ~/enable is called with true.',
+}
+
+#: Faults of the input although images arrive.
+_INPUT_WARNINGS = {
+    'bad': 'A malformed image was dropped %.1f s ago: %s',
+    'expired': 'An image was dropped for its age %.1f s ago: %s',
+    'unstamped': 'An image without a stamp came %.1f s ago: %s',
+    'frozen': 'An image with the stamp of the previous one came %.1f s ago: %s',
+    'backwards': 'The image stamps went back %.1f s ago: %s',
+    'future': 'An image with a stamp in the future came %.1f s ago: %s',
+    'past': 'An image with a stamp far in the past came %.1f s ago: %s',
+    'flat': 'An image without contrast came %.1f s ago: %s',
+    'corrupt': 'An image with damaged pixels came %.1f s ago: %s',
+    'refused_ids': 'Listed faces were ignored %.1f s ago: %s',
+}
+
+#: The counters that diagnostics show of the input; see LatestSlot.
+_COUNTS = ('received',) + OUTCOMES + ('waiting', 'in_work') + ODD_STAMPS + EVENTS
+
+#: The usual cause of an image that stays in a stage, and the next step.
+_SLOW_STAGES = {
+    'decoding': 'it is very large, or made to be slow; check who publishes it',
+    'detecting faces': 'the detector is slow or hangs; if this persists, restart the node',
+    'reading emotions': 'the model is slow or hangs; if this persists, restart the node',
+    'publishing': 'the middleware does not accept the answer; if this persists, restart the node',
+}
+
+#: Level, message, and values by name.
+Condition = Tuple[int, str, Dict[str, Any]]
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """Return a percentile by the nearest rank.
+
+    :param values: in any order; none gives NaN.
+    :param share: in [0, 1]: 0.5 the median, 0.99, 1 the largest.
+    :returns: the smallest of the values that at least that share of them does not exceed.
+    """
+    if not values:
+        return float('nan')
+    ordered = sorted(values)
+    rank = math.ceil(round(share * len(ordered), 6))  # without rounding, 0.07 of a hundred would be eight
+    return ordered[min(max(rank, 1), len(ordered)) - 1]
+
+
+def rate(times_s: Sequence[float], now_s: float) -> float:
+    """Return the recent rate of events.
+
+    :param times_s: of the events, rising; they must reach back RATE_S, or to the first event.
+    :param now_s: on the same clock.
+    :returns: events per second; 0 for a single one.
+    """
+    recent = [time_s for time_s in times_s if now_s - time_s <= RATE_S]
+    if len(recent) < 2 or recent[0] == recent[-1]:
+        return 0.0
+    # The time since the last event counts once it exceeds the usual gap: the rate then falls.
+    gaps = len(recent) - 1
+    usual_s = (recent[-1] - recent[0]) / gaps
+    return gaps / (recent[-1] - recent[0] + max(0.0, now_s - recent[-1] - usual_s))
+
+
+def _latest_fault(now_s, faults, kinds):
+    """Return (kind, seconds ago, reason) of the latest recent fault of these kinds, or None."""
+    recent = [
+        (now_s - at_s, kind, reason)
+        for kind, (at_s, reason) in faults.items()
+        if kind in kinds and now_s - at_s <= RECENT_S
+    ]
+    if not recent:
+        return None
+    ago_s, kind, reason = min(recent)
+    return kind, ago_s, reason
+
+
+def input_health(
+    now_s: float,
+    counts: Mapping[str, Any],
+    topic: str,
+    subscribed_since_s: Optional[float],
+    publishers: Sequence[str],
+    max_silence_s: float = 2.0,
+    state: str = 'active',
+    unread: str = '',
+    cameras: Sequence[str] = (),
+) -> Condition:
+    """Assess the input.
+
+    :param now_s: monotonic time in seconds, as all times here.
+    :param counts: snapshot of LatestSlot.
+    :param topic: the image topic, for the message.
+    :param subscribed_since_s: time of the subscription; None without one (not active, or no readers).
+    :param publishers: names of the nodes that publish on the topic now.
+    :param max_silence_s: no image for longer than this is an error.
+    :param state: 'active', or a key of _NOT_READING.
+    :param unread: cause and cure where other images are published than those that are subscribed to; ''.
+    :param cameras: names of the publishing nodes where several cameras share the topic.
+    :returns: OK (not active, idle, waiting for the first image, or receiving), WARN (several cameras, or images that
+        are malformed, too old, damaged, without contrast or with an odd stamp), ERROR (silence although subscribed).
+    """
+    arrivals_s = counts['arrivals_s']
+    values = {name: counts[name] for name in _COUNTS}
+    values['topic'] = topic
+    values['publishers'] = len(publishers)
+    values['rate_hz'] = rate(arrivals_s, now_s)
+    values['silence_s'] = now_s - arrivals_s[-1] if arrivals_s else float('nan')
+    if state in _NOT_READING:
+        return OK, _NOT_READING[state], values
+    if subscribed_since_s is None:
+        return OK, 'Idle: no output has a reader.', values
+    latest_s = max([subscribed_since_s] + list(arrivals_s[-1:]))
+    silence_s = now_s - latest_s
+    if silence_s > max_silence_s:
+        count = len(publishers)
+        cause = unread or (
+            f'nothing publishes on {topic}; start the camera or correct the topic'
+            if not count
+            else f'{count} publisher{"s" * (count > 1)} on {topic}; check QoS, shared memory and driver'
+        )
+        return ERROR, f'No image for {silence_s:.1f} s: {cause}.', values
+    if latest_s == subscribed_since_s:
+        return OK, 'Waiting for the first image.', values
+    if cameras:
+        message = (
+            f'{len(cameras)} publishers on {topic} ({", ".join(cameras)}): faces are mixed up and keep getting new '
+            'ids; give each camera its own topic and node.'
+        )
+        return WARN, message, values
+    fault = _latest_fault(now_s, counts['faults'], _INPUT_WARNINGS)
+    if fault:
+        kind, ago_s, reason = fault
+        return WARN, _INPUT_WARNINGS[kind] % (ago_s, reason), values
+    return OK, f'Receiving images at {values["rate_hz"]:.1f} Hz.', values
+
+
+def inference_health(
+    now_s: float,
+    counts: Mapping[str, Any],
+    provider: str,
+    degraded: str,
+    max_work_s: float = 5.0,
+    active: bool = True,
+) -> Condition:
+    """Assess the processing of the images.
+
+    :param now_s: monotonic time in seconds, as all times here.
+    :param counts: snapshot of LatestSlot.
+    :param provider: execution provider in use; '' while no model is loaded.
+    :param degraded: why that is not the requested one, or ''.
+    :param max_work_s: an image in work for longer than this is an error.
+    :param active: whether images are processed at all.
+    :returns: OK (idle or working), WARN (on another provider than requested), ERROR (failed recently, or hangs).
+    """
+    values = {'provider': provider or 'none', 'degraded': degraded or 'no', 'processed': counts['processed']}
+    for name in ('age', 'work'):
+        for word, share in (('p50', 0.5), ('p99', 0.99), ('max', 1.0)):
+            values[f'{name}_{word}_ms'] = 1000 * percentile(counts[name + 's_s'], share)
+    work_s = 0.0 if counts['taken_s'] is None else now_s - counts['taken_s']
+    if work_s > max_work_s:
+        stage, stage_s = counts['stage'], now_s - counts['stage_since_s']
+        message = (
+            f'One image has been in work for {work_s:.0f} s, for {stage_s:.0f} s in {stage}: {_SLOW_STAGES[stage]}.'
+        )
+        return ERROR, message, values
+    fault = _latest_fault(now_s, counts['faults'], ('failed',))
+    if fault:
+        return ERROR, f'Processing an image failed {fault[1]:.1f} s ago: {fault[2]}', values
+    if degraded:
+        return WARN, degraded, values
+    if not provider:
+        return OK, 'Idle: no model is loaded.', values
+    if not counts['works_s'] or not active:
+        return OK, f'Ready on {provider}.', values
+    return OK, f'{values["work_p50_ms"]:.0f} ms per image on {provider}.', values

@@ -1,0 +1,125 @@
+"""What the launch files share: arguments, and emotion_node as a process. The one module that imports launch."""
+
+from typing import Any, Dict, List, Optional
+
+from launch.actions import DeclareLaunchArgument, EmitEvent, IncludeLaunchDescription
+from launch.events import matches_action
+from launch.events.process import ShutdownProcess
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch_ros.actions import Node
+from launch_ros.substitutions import FindPackageShare
+
+from facial_emotion_ros.core.resources import expect_file
+from facial_emotion_ros.ros.launch_arguments import BOOLEANS, OPTIONAL_BOOLEANS, given_booleans, is_true, logger_name
+from facial_emotion_ros.system.dds_environment import transport_environment
+
+#: Name -> what DeclareLaunchArgument takes, for the arguments that several launch files have.
+_SHARED: Dict[str, Dict[str, Any]] = {
+    'namespace': {'default_value': '', 'description': 'Namespace of the node and of its relative topics.'},
+    'image_topic': {
+        'default_value': 'image',
+        'description': 'Image topic (sensor_msgs/Image); relative to the namespace unless it begins with a slash.',
+    },
+    'use_sim_time': {
+        'default_value': '',
+        'choices': OPTIONAL_BOOLEANS,
+        'description': 'Whether to use the time of /clock; empty leaves it to the parameter file and to SetParameter.',
+    },
+    'autostart': {
+        'default_value': '',
+        'choices': OPTIONAL_BOOLEANS,
+        'description': 'Whether the node configures and activates itself; false for a lifecycle manager. Empty leaves '
+        'it to the parameter file, where it is true by default.',
+    },
+    'respawn': {
+        'default_value': 'true',
+        'choices': BOOLEANS,
+        'description': 'Whether to respawn a process that crashed or froze after 2 s; not after a signal or refused '
+        'parameters.',
+    },
+    'log_level': {
+        'default_value': 'info',
+        'description': 'Lowest severity that the node logs: debug, info, warn, error or fatal.',
+    },
+}
+
+
+def shared_file(folder: str, name: str) -> Any:
+    """Return the substitution of a file in the package's share folder."""
+    return PathJoinSubstitution([FindPackageShare('facial_emotion_ros'), folder, name])
+
+
+def shared_arguments(*names: str) -> List[Any]:
+    """Declare some of the shared arguments."""
+    return [DeclareLaunchArgument(name, **_SHARED[name]) for name in names]
+
+
+def params_file_argument(file: str = 'emotion_node.yaml') -> Any:
+    """Declare `params_file`.
+
+    :param file: the default, in the package's folder config.
+    """
+    return DeclareLaunchArgument(
+        'params_file',
+        default_value=shared_file('config', file),
+        description="Parameter file of emotion_node in place of the package's own config/%s." % file,
+    )
+
+
+def value_of(name: str, context: Any) -> str:
+    """Return an argument."""
+    return LaunchConfiguration(name).perform(context)
+
+
+def emotion_node(
+    context: Any, parameters: Dict[str, Any], namespace: Optional[str] = None, image_topic: Optional[str] = None
+) -> Any:
+    """Create emotion_node from the shared arguments.
+
+    :param context: of the launch.
+    :param parameters: override the file's; none leaves all to it and to SetParameter.
+    :param namespace: None for the argument.
+    :param image_topic: None for the argument.
+    :raises BadParameter: if params_file is no file.
+    """
+    expect_file(value_of('params_file', context), 'params_file')
+    booleans = given_booleans({name: value_of(name, context) for name in ('use_sim_time', 'autostart')})
+    given = dict(booleans, **parameters)
+    namespace = value_of('namespace', context) if namespace is None else namespace
+    logger = logger_name('emotion_node', context.launch_configurations.get('ros_namespace') or '', namespace)
+    return Node(
+        package='facial_emotion_ros',
+        executable='emotion_node',
+        name='emotion_node',
+        namespace=namespace,
+        parameters=[LaunchConfiguration('params_file')] + [given] * bool(given),
+        remappings=[('image', LaunchConfiguration('image_topic') if image_topic is None else image_topic)],
+        ros_arguments=['--log-level', '%s:=%s' % (logger, value_of('log_level', context))],
+        additional_env=transport_environment(),
+        respawn=is_true(value_of('respawn', context)),
+        respawn_delay=2.0,
+        on_exit=_stay_down,
+        output='screen',
+    )
+
+
+def board(name: str) -> List[Any]:
+    """Include node.launch.py, whose arguments apply too, with the parameter file of a board.
+
+    :param name: of config/<name>.yaml.
+    """
+    return [
+        params_file_argument(name + '.yaml'),
+        IncludeLaunchDescription(
+            PythonLaunchDescriptionSource(shared_file('launch', 'node.launch.py')),
+            launch_arguments=[('params_file', LaunchConfiguration('params_file'))],
+        ),
+    ]
+
+
+def _stay_down(event, _context):
+    """Cancel the respawn after exit status 0 (a signal) or 2 (refused parameters): the process would only end again."""
+    if event.returncode in (0, 2):
+        return [EmitEvent(event=ShutdownProcess(process_matcher=matches_action(event.action)))]
+    return []

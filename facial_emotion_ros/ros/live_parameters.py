@@ -1,0 +1,92 @@
+"""Applies the live parameters of detection, tracking, smoothing, quality gate and scores to a pipeline."""
+
+from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Sequence
+
+from facial_emotion_ros.core.errors import FacialEmotionError
+from facial_emotion_ros.emotion.operating_points import choose_point
+from facial_emotion_ros.emotion.quality_gate import QualityGate
+
+if TYPE_CHECKING:  # the node has to start without what inference needs, to report what is missing
+    from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline
+
+#: Those that choose the operating point; which values fit depends on the bundle.
+_POINT = ('inference.operating_point', 'inference.prior')
+
+#: Smoothing and quality gate have arguments of the same names.
+NAMES = _POINT + (
+    'input.rotate_deg',
+    'tracker.max_age_s',
+    'tracker.min_iou',
+    'tracker.continue_score',
+    'detector.every_n',
+    'smoothing.enabled',
+    'smoothing.scores_s',
+    'smoothing.affect_s',
+    'smoothing.margin',
+    'smoothing.personal_neutral_s',
+    'unknown.enabled',
+    'unknown.min_face_px',
+    'unknown.min_sharpness',
+    'unknown.max_cut',
+    'unknown.min_confidence',
+    'unknown.min_agreement',
+    'unknown.min_contrast',
+    'unknown.max_clipped',
+    'unknown.max_occlusion',
+    'inference.reuse_below',
+)
+
+
+def why_refused(settings: Sequence[Any], value: Callable[[str], Any], pipeline: Optional['EmotionPipeline']) -> str:
+    """Check a new operating point or prior against the bundle in use.
+
+    :param settings: list of rclpy Parameter, about to be set.
+    :param value: returns the present value of a parameter by its name.
+    :param pipeline: None before the node is configured, which checks them then.
+    :returns: the reason; '' where the settings fit.
+    """
+    wanted = {setting.name: setting.value for setting in settings if setting.name in _POINT}
+    try:
+        if wanted and pipeline is not None:
+            choose_point(pipeline.esr_bundle.manifest, *(wanted.get(name, value(name)) for name in _POINT))
+    except FacialEmotionError as error:
+        return str(error)
+    return ''
+
+
+class LiveParameters:
+    """Brings a pipeline up to date before each image, in the thread that works on it."""
+
+    def __init__(self, value: Callable[[str], Any]):
+        """Create one that has applied nothing.
+
+        :param value: returns the value of a parameter by its name.
+        """
+        self._value = value
+        self._applied: Dict[str, Any] = {}
+
+    def apply(self, pipeline: 'EmotionPipeline') -> None:
+        """Apply the parameters, if one has changed since the last call.
+
+        :param pipeline: always the same one.
+        """
+        values = {name: self._value(name) for name in NAMES}
+        if values == self._applied:
+            return
+        if any(values[name] != self._applied.get(name) for name in _POINT):
+            pipeline.use_operating_point(*(values[name] for name in _POINT))
+        pipeline.rotate(values['input.rotate_deg'])
+        pipeline.tracker.adjust(values['tracker.max_age_s'], values['tracker.min_iou'])
+        pipeline.finder.adjust(values['detector.every_n'], values['tracker.continue_score'])
+        pipeline.smoothing.adjust(**_group(values, 'smoothing.'))
+        bounds = _group(values, 'unknown.')
+        for bound in ('min_confidence', 'min_agreement'):
+            if bounds[bound] < 0:
+                bounds[bound] = getattr(pipeline.engine.point, bound)
+        pipeline.quality_gate = QualityGate(**bounds)
+        pipeline.reuse_below = values['inference.reuse_below']
+        self._applied = values
+
+
+def _group(values, prefix):
+    return {name[len(prefix) :]: value for name, value in values.items() if name.startswith(prefix)}

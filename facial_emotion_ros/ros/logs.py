@@ -1,0 +1,95 @@
+"""The node's log: limits for lines that messages, requests or peers cause, and the records of modules without ROS."""
+
+import logging
+import time
+from collections import deque
+from typing import Any, Deque, Dict
+
+from rclpy.clock import Clock, ClockType
+
+#: One clock for all: rclpy refuses a line of code whose throttling, its clock included, changes between two calls.
+_STEADY = Clock(clock_type=ClockType.STEADY_TIME)
+
+#: Keyword arguments of a logger's methods, for a line that every message may cause.
+EVERY_5_S: Dict[str, Any] = {'throttle_duration_sec': 5.0, 'throttle_time_source_type': _STEADY}
+
+#: The same, for a line that repeats while a misconfiguration lasts.
+EVERY_60_S: Dict[str, Any] = {'throttle_duration_sec': 60.0, 'throttle_time_source_type': _STEADY}
+
+_PACKAGE_LOGGER = 'facial_emotion_ros'
+
+
+class BurstLog:
+    """Logs at most so many lines a period, for changes of state: each of them matters, unless they flood the log.
+
+    Two threads at the same moment may log one line more.
+    """
+
+    def __init__(self, logger: Any, lines: int = 50, period_s: float = 60.0):
+        """Create one without lines.
+
+        :param logger: rclpy logger.
+        :param lines: allowed within the period.
+        """
+        self._logger, self._period_s = logger, period_s
+        self._times_s: Deque[float] = deque(maxlen=lines)
+
+    def info(self, text: str) -> None:
+        """Log a line, unless there were too many."""
+        if self._allows():
+            self._logger.info(text)
+
+    def warning(self, text: str) -> None:
+        """Log a line, unless there were too many."""
+        if self._allows():
+            self._logger.warning(text)
+
+    def error(self, text: str) -> None:
+        """Log a line, unless there were too many."""
+        if self._allows():
+            self._logger.error(text)
+
+    def _allows(self):
+        now_s = time.monotonic()
+        if len(self._times_s) == self._times_s.maxlen and now_s - self._times_s[0] < self._period_s:
+            return False
+        self._times_s.append(now_s)
+        return True
+
+
+class NodeLog(logging.Handler):
+    """Forwards the package's log records from INFO up to an rclpy logger, and so to /rosout, until it is closed."""
+
+    def __init__(self, logger: Any):
+        """Forward from now on; the records are printed nowhere else.
+
+        :param logger: rclpy logger.
+        """
+        super().__init__(logging.INFO)
+        self._logger = logger
+        self._source = logging.getLogger(_PACKAGE_LOGGER)
+        self._source.addHandler(self)
+        self._source.setLevel(logging.INFO)
+        self._source.propagate = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Forward a record; one that cannot be formatted does not stop the node."""
+        try:
+            text = self.format(record)
+            # rclpy remembers the severity of each line of code: one line for each.
+            if record.levelno >= logging.ERROR:
+                self._logger.error(text)
+            elif record.levelno >= logging.WARNING:
+                self._logger.warning(text)
+            else:
+                self._logger.info(text)
+        except Exception:
+            self.handleError(record)
+
+    def close(self) -> None:
+        """Stop forwarding; the records take their usual way again."""
+        self._source.removeHandler(self)
+        if not self._source.handlers:
+            self._source.propagate = True
+            self._source.setLevel(logging.NOTSET)
+        super().close()

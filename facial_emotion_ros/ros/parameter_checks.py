@@ -1,0 +1,122 @@
+"""Parameters and parameter files from the command line that ROS would ignore, or refuse without naming them."""
+
+import difflib
+import re
+from typing import Any, Collection, Iterable, List, Mapping, Sequence, Tuple
+
+from facial_emotion_ros.core.errors import BadParameter
+
+_QOS_PREFIX = 'qos_overrides.'
+
+#: Values of a QoS override by its policy.
+_QOS_VALUES = {
+    'reliability': ('reliable', 'best_effort', 'best_available', 'system_default'),
+    'durability': ('volatile', 'transient_local', 'best_available', 'system_default'),
+    'history': ('keep_last', 'keep_all', 'system_default'),
+    'liveliness': ('automatic', 'manual_by_topic', 'best_available', 'system_default'),
+}
+#: Policies whose override is an integer: a queue's length, or nanoseconds.
+_QOS_NUMBERS = ('depth', 'deadline', 'liveliness_lease_duration')
+
+#: Parameters of rclpy's own.
+_OF_RCLPY = ('use_sim_time', 'start_type_description_service')
+
+#: A warning lists this many sections of a file.
+_LISTED = 5
+
+
+def qos_faults(given: Mapping[str, Any]) -> List[BadParameter]:
+    """Find QoS overrides with a value that the policy does not have; rclpy's own error does not name the parameter.
+
+    :param given: name -> value of the parameters from files and the command line.
+    :returns: one error for each, in the order of the names.
+    """
+    faults = []
+    for name in sorted(given):
+        policy, value = name.rpartition('.')[2], given[name]
+        values = _QOS_VALUES.get(policy, ())
+        if not name.startswith(_QOS_PREFIX) or not values and policy not in _QOS_NUMBERS:
+            continue
+        if values:
+            fits, expected = isinstance(value, str) and value.lower() in values, 'one of ' + ', '.join(values)
+        else:
+            fits, expected = type(value) is int and value >= 0, 'an integer of 0 or more'
+        if not fits:
+            faults.append(BadParameter('Parameter %s must be %s, but is %r.' % (name, expected, value)))
+    return faults
+
+
+def unknown_names(names: Iterable[str], known: Collection[str]) -> List[Tuple[str, str]]:
+    """Find parameters that have no effect.
+
+    :param names: of the parameters from files and the command line.
+    :param known: names in our table.
+    :returns: (name, the most similar known name or ''), in the order of the names.
+    """
+    unknown = []
+    for name in sorted(names):
+        if name.startswith(_QOS_PREFIX) and name.endswith('.subscription.reliability'):
+            unknown.append((name, 'input.reliability'))
+        elif name not in known and name not in _OF_RCLPY and not name.startswith(_QOS_PREFIX):
+            unknown.append((name, ''.join(difflib.get_close_matches(name, known, n=1))))
+    return unknown
+
+
+def unused_files(arguments: Sequence[str], node_name: str) -> List[Tuple[str, List[str]]]:
+    """Find the parameter files whose sections are all for other nodes.
+
+    :param arguments: command line of the process.
+    :param node_name: full name of the node.
+    :returns: (path, its sections). Files without a section do not count, nor do unreadable ones: ROS refuses those.
+    """
+    unused = []
+    for word, path in zip(arguments, arguments[1:]):
+        if word == '--params-file':
+            sections = _sections_of(path)
+            if sections and not any(_matches(section, node_name) for section in sections):
+                unused.append((path, sections))
+    return unused
+
+
+def warn_unused_files(node: Any, arguments: Sequence[str]) -> None:
+    """Log a warning for each parameter file that sets nothing for a node.
+
+    :param node: rclpy node.
+    :param arguments: command line of the process.
+    """
+    name = node.get_fully_qualified_name()
+    for path, sections in unused_files(arguments, name):
+        more = ' and %d more' % (len(sections) - _LISTED) if len(sections) > _LISTED else ''
+        node.get_logger().warning(
+            'Parameter file %s sets nothing for this node: expected a section /**, %s or /**/%s, got %s. Correct the '
+            'section, or give this node its own params_file: an earlier include in the same launch, such as that of '
+            'Nav2, passes its params_file on to all that follow.'
+            % (path, name, name.rpartition('/')[2], ', '.join(sections[:_LISTED]) + more)
+        )
+
+
+def _sections_of(path):
+    """Return the node name patterns in a parameter file."""
+    import yaml
+
+    try:
+        with open(path, encoding='utf-8') as file:
+            return list(_sections(yaml.safe_load(file), ''))
+    except (OSError, ValueError, yaml.YAMLError):
+        return []
+
+
+def _sections(tree, prefix):
+    if isinstance(tree, dict):
+        for key, inner in tree.items():
+            if key == 'ros__parameters':
+                yield prefix
+            else:
+                yield from _sections(inner, '%s/%s' % (prefix, str(key).strip('/')))
+
+
+def _matches(section, node_name):
+    """Match as rcl does: ** is any number of name parts, * is one."""
+    parts = {'**': '(/[^/]+)*', '*': '/[^/]+'}
+    pattern = ''.join(parts.get(part, '/' + re.escape(part)) for part in section.strip('/').split('/'))
+    return re.match(pattern + r'\Z', node_name) is not None

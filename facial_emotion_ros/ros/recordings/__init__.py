@@ -1,0 +1,1 @@
+"""Playing and recording rosbags with the node, for replays."""

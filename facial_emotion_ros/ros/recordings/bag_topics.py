@@ -1,0 +1,115 @@
+"""Topics of a recording in the terms of rclpy: message classes, quality of service, stamps in serialized messages."""
+
+import importlib
+import struct
+from typing import Any, List, Optional, Sequence
+
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+
+from facial_emotion_ros.ros.recordings.recording_profile import IMAGE_TYPES
+
+#: Queue for slow readers: shorter for images, for each holds a megabyte or more.
+_KEPT_IMAGES, _KEPT = 20, 200
+
+#: Smallest size in bytes of a serialized message, which begins with its byte order, and of one with a header.
+MIN_SIZE, MIN_SIZE_STAMPED = 4, 12
+
+
+def message_class(msgtype: str) -> Optional[type]:
+    """Import the class of a message.
+
+    :param msgtype: such as 'sensor_msgs/msg/Image'.
+    :returns: None where its package is not installed.
+    """
+    package, _, name = msgtype.partition('/msg/')
+    try:
+        return getattr(importlib.import_module(package + '.msg'), name, None)
+    except ImportError:
+        return None
+
+
+def has_header(message_type: Any) -> bool:
+    """Return whether a message class begins with a std_msgs/Header."""
+    return next(iter(message_type.get_fields_and_field_types().values()), '') == 'std_msgs/Header'
+
+
+def stamp_of(cdr: bytes) -> int:
+    """Read the stamp, in nanoseconds, of a serialized message that begins with a header."""
+    sec, nanosec = struct.unpack_from(_stamp_format(cdr), cdr, 4)
+    return sec * 10**9 + nanosec
+
+
+def with_stamp(cdr: bytes, nanoseconds: int) -> bytes:
+    """Replace the stamp of a serialized message that begins with a header."""
+    stamp = struct.pack(_stamp_format(cdr), nanoseconds // 10**9, nanoseconds % 10**9)
+    return b''.join((cdr[:4], stamp, cdr[12:]))
+
+
+def _stamp_format(cdr):
+    return '<iI' if cdr[1] & 1 else '>iI'  # the second byte of CDR is the byte order
+
+
+def playing_qos(recorded: Any, msgtype: str) -> QoSProfile:
+    """Choose the profile that a recorded topic is published with.
+
+    :param recorded: rosbags' Qos of its publisher, None where unknown.
+    :param msgtype: of the topic.
+    :returns: as recorded; reliable and volatile where unknown, which serves readers of either reliability.
+    """
+    reliability, durability, depth = ('', '', 1)
+    if recorded is not None:
+        reliability, durability, depth = recorded.reliability.name, recorded.durability.name, max(1, recorded.depth)
+    latched = durability == 'TRANSIENT_LOCAL'
+    # Slow readers must lose nothing; for later readers, as many messages are kept as were then.
+    depth = depth if latched else max(depth, _kept(msgtype))
+    return _profile(depth, reliability != 'BEST_EFFORT', latched)
+
+
+def recording_qos(offers: Sequence[QoSProfile], msgtype: str) -> QoSProfile:
+    """Choose the profile of a subscription to all publishers of a topic: as strict as all of them offer.
+
+    :param offers: of the publishers.
+    :param msgtype: of the topic.
+    """
+    reliable = all(offer.reliability == ReliabilityPolicy.RELIABLE for offer in offers)
+    latched = all(offer.durability == DurabilityPolicy.TRANSIENT_LOCAL for offer in offers)
+    return _profile(_kept(msgtype), reliable, latched)
+
+
+def recorded_qos(offers: Sequence[QoSProfile]) -> List[Any]:
+    """Convert what publishers offer to a list of rosbags' Qos, for a recording."""
+    from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
+
+    def word(kind, policy):
+        return getattr(kind, policy.name, kind.UNKNOWN)
+
+    def span(duration):
+        return QosTime(*divmod(duration.nanoseconds, 10**9))
+
+    return [
+        Qos(
+            word(QosHistory, each.history),
+            each.depth,
+            word(QosReliability, each.reliability),
+            word(QosDurability, each.durability),
+            span(each.deadline),
+            span(each.lifespan),
+            word(QosLiveliness, each.liveliness),
+            span(each.liveliness_lease_duration),
+            each.avoid_ros_namespace_conventions,
+        )
+        for each in offers
+    ]
+
+
+def _kept(msgtype):
+    return _KEPT_IMAGES if msgtype in IMAGE_TYPES else _KEPT
+
+
+def _profile(depth, reliable, latched):
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST,
+        depth=depth,
+        reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
+        durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
+    )

@@ -1,0 +1,1 @@
+"""Process and machine: watchdog, memory, CPU, power, subprocesses, DDS environment."""

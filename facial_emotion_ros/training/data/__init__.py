@@ -1,0 +1,1 @@
+"""Data sets of faces: FER+, AffectNet, labelled folders; augmentation."""

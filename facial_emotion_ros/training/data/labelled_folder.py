@@ -1,0 +1,244 @@
+"""Image folders with labels in a CSV file, or in one folder per class."""
+
+import csv
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from facial_emotion_ros.core.emotions import EMOTIONS
+from facial_emotion_ros.core.errors import BadDataset
+from facial_emotion_ros.perception.image_files import why_unread
+from facial_emotion_ros.perception.image_formats import PICTURE_SUFFIXES
+from facial_emotion_ros.training.data.corrupt_images import CorruptImage
+from facial_emotion_ros.training.data.image_set import ImageSet
+
+#: Name of the labels file.
+LABELS_FILE = 'labels.csv'
+
+#: Other names of our classes; no numbers, for each set counts differently.
+SYNONYMS = {
+    'happiness': 'happy',
+    'joy': 'happy',
+    'sadness': 'sad',
+    'surprised': 'surprise',
+    'fearful': 'fear',
+    'scared': 'fear',
+    'disgusted': 'disgust',
+    'angry': 'anger',
+}
+
+
+class LabelledFolder(ImageSet):
+    """Images below a folder, labelled by class, eight scores, or valence and arousal.
+
+    persons: (N,) str, identity of each face; '' if unknown.
+    """
+
+    _per_row = (*ImageSet._per_row, 'persons')
+
+    def __init__(self, *columns: Any, persons: ArrayLike, **options: Any) -> None:
+        """Take the arguments of ImageSet, and the persons."""
+        self.persons = np.asarray(persons, str)
+        super().__init__(*columns, **options)
+
+
+def read_labelled_folder(
+    path: str,
+    labels: str | None = None,
+    classes: Mapping[Any, str | None] | None = None,
+    check: bool = True,
+    report: Callable[[str], object] | None = None,
+) -> LabelledFolder:
+    """Open a labelled folder.
+
+    :param path: folder. Either with a CSV file with a header and the columns `file` (path below the folder) and
+        `emotion`, or the eight scores (columns named like EMOTIONS), or `valence` and `arousal`, or several of these;
+        an empty field is an unknown label; the column `person` is optional. Or with one folder per class, named like
+        the class, whose subfolders are persons.
+    :param labels: the CSV file, if it is not `labels.csv` in the folder.
+    :param classes: maps the set's own words or numbers to names of EMOTIONS, or to None to skip images. EMOTIONS and
+        SYNONYMS need no entry; case is ignored.
+    :param check: read every image now to find damaged ones.
+    :param report: called with a message about each damaged image; None for stderr.
+    :returns: LabelledFolder; `labels` are the given classes, else the largest score.
+    :raises BadDataset: if labels are missing or invalid, or more than 1% of the images are damaged or missing.
+    """
+    if not os.path.isdir(path):
+        raise BadDataset(f'{path}: expected a folder of images, there is none')
+    table = labels or os.path.join(path, LABELS_FILE)
+    words = _words(path, classes)
+    is_table = labels is not None or os.path.isfile(table)
+    rows = _Rows(table, words)
+    if is_table:
+        rows.read_table()
+    else:
+        rows.list_classes(path)
+    name = os.path.basename(os.path.abspath(path))
+    return LabelledFolder(
+        name, path, *rows.columns(), persons=rows.persons, damaged=rows.unread, check=check, report=report
+    )
+
+
+def is_labelled_folder(path: str) -> bool:
+    """Return whether a folder has a labels.csv, or a folder named like a class."""
+    if not os.path.isdir(path):
+        return False
+    words = _words(path, None)
+    return os.path.isfile(os.path.join(path, LABELS_FILE)) or any(name.lower() in words for name in _folders(path))
+
+
+class _Rows:
+    """Accumulates labels."""
+
+    def __init__(self, where: str, words: dict[str, str | None]) -> None:
+        self.where, self.words = where, words
+        self.names: list[str] = []
+        self.distributions: list[np.ndarray] = []
+        self.labels: list[int] = []
+        self.affect: list[Sequence[float] | np.ndarray] = []
+        self.persons: list[str] = []
+        self.unread: list[CorruptImage] = []
+
+    def columns(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Return names, distributions, labels and affect as FaceSet takes them."""
+        count = len(self.names)
+        if not count:
+            raise BadDataset(f'{self.where}: expected labels of at least one image, there are none')
+        return (
+            np.array(self.names, str),
+            np.array(self.distributions, np.float32).reshape(count, len(EMOTIONS)),
+            np.array(self.labels, np.int64),
+            np.array(self.affect, np.float32).reshape(count, 2),
+        )
+
+    def add(
+        self,
+        name: str,
+        emotion: str | None,
+        scores: np.ndarray | None = None,
+        affect: Sequence[float] | np.ndarray = (math.nan, math.nan),
+        person: str = '',
+    ) -> None:
+        """Add one image; `emotion` None: unknown."""
+        label = EMOTIONS.index(emotion) if emotion else -1
+        if scores is None:
+            scores = np.eye(len(EMOTIONS))[label] if emotion else np.full(len(EMOTIONS), np.nan)
+        elif label < 0 and (scores == scores.max()).sum() == 1:
+            label = int(scores.argmax())
+        self.names.append(name)
+        self.distributions.append(scores)
+        self.labels.append(label)
+        self.affect.append(affect)
+        self.persons.append(person)
+
+    def list_classes(self, path: str) -> None:
+        """List the images below one folder per class."""
+        folders = _folders(path)
+        strange = [folder for folder in folders if folder.lower() not in self.words]
+        if strange or not folders:
+            raise BadDataset(
+                f'{path}: expected {LABELS_FILE}, or folders named like the classes ({", ".join(EMOTIONS)}), got '
+                f'{", ".join(strange[:8]) or "neither"}; map them with classes={{"name": "emotion" or None}}'
+            )
+        for folder in folders:
+            emotion = self.words[folder.lower()]
+            for below, inner, files in os.walk(os.path.join(path, folder)):
+                inner.sort()
+                for file in sorted(files):
+                    if not emotion or file.startswith('.'):
+                        continue
+                    name = os.path.relpath(os.path.join(below, file), path).replace(os.sep, '/')
+                    if file.lower().endswith(PICTURE_SUFFIXES):
+                        self.add(name, emotion, person=name.split('/')[1] if name.count('/') > 1 else '')
+                    elif why_unread(file):
+                        self.unread.append(CorruptImage(name, why_unread(file)))
+
+    def read_table(self) -> None:
+        """Read the CSV file."""
+        try:
+            with open(self.where, encoding='utf-8-sig', newline='') as file:
+                table = csv.DictReader(file, skipinitialspace=True)
+                table.fieldnames = [str(name).strip().lower() for name in table.fieldnames or ()]
+                self._check_header(table.fieldnames)
+                for fields in table:
+                    self._add_line(f'{self.where}: line {table.line_num}', fields)
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            raise BadDataset(f'{self.where}: expected a CSV file, it cannot be read ({error})') from error
+        repeated = len(self.names) - len(set(self.names))
+        if repeated:
+            raise BadDataset(f'{self.where}: expected one line per image, {repeated} lines are repeated')
+
+    def _check_header(self, header: Sequence[str]) -> None:
+        scores = [emotion for emotion in EMOTIONS if emotion in header]
+        rated = [name for name in ('valence', 'arousal') if name in header]
+        whole = len(scores) in (0, len(EMOTIONS)) and len(rated) != 1
+        if 'file' not in header or not whole or not ('emotion' in header or scores or rated):
+            raise BadDataset(
+                f'{self.where}: expected columns file and emotion, all of {", ".join(EMOTIONS)}, or valence and '
+                f'arousal, got {", ".join(header) or "no header"}'
+            )
+
+    def _add_line(self, where: str, fields: dict[str, str]) -> None:
+        if None in fields or None in fields.values():
+            raise BadDataset(f'{where}: expected as many fields as the header has')
+        fields = {name: field.strip() for name, field in fields.items()}
+        name = os.path.normpath(fields['file']).replace(os.sep, '/')
+        if not fields['file'] or name.startswith('../') or os.path.isabs(name):
+            raise BadDataset(f'{where}: expected a path below the folder, got {fields["file"]!r}')
+        word = fields.get('emotion', '').lower()
+        if word and word not in self.words:
+            raise BadDataset(
+                f'{where}: expected one of {", ".join(EMOTIONS)}, got {word!r}; map it with '
+                f'classes={{"{word}": "emotion" or None}}'
+            )
+        if word and self.words[word] is None:
+            return
+        scores = _numbers(where, fields, EMOTIONS, 0, math.inf)
+        if scores is not None:
+            if not scores.sum() > 0:
+                raise BadDataset(f'{where}: expected a score above 0, got zeros')
+            scores = scores / scores.sum()
+        affect = _numbers(where, fields, ('valence', 'arousal'), -1, 1)
+        self.add(
+            name,
+            self.words[word] if word else None,
+            scores,
+            (math.nan,) * 2 if affect is None else affect,
+            fields.get('person', ''),
+        )
+
+
+def _words(path: str, classes: Mapping[Any, str | None] | None) -> dict[str, str | None]:
+    words: dict[str, str | None] = {emotion: emotion for emotion in EMOTIONS}
+    words.update(SYNONYMS)
+    words.update({str(word).lower(): emotion for word, emotion in (classes or {}).items()})
+    wrong = [str(emotion) for emotion in words.values() if emotion is not None and emotion not in EMOTIONS]
+    if wrong:
+        raise BadDataset(f'{path}: expected classes of {", ".join(EMOTIONS)} or None, got {", ".join(wrong)}')
+    return words
+
+
+def _folders(path: str) -> list[str]:
+    with os.scandir(path) as entries:
+        return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith('.'))
+
+
+def _numbers(where: str, fields: dict[str, str], names: Sequence[str], least: float, most: float) -> np.ndarray | None:
+    """Read related columns; None if they are missing or all empty."""
+    texts = [fields.get(name, '') for name in names]
+    if not any(texts):
+        return None
+    try:
+        numbers = np.array([float(text) for text in texts])
+    except ValueError:
+        numbers = np.array([math.nan])
+    if not ((numbers >= least) & (numbers <= most) & np.isfinite(numbers)).all():
+        raise BadDataset(
+            f'{where}: expected numbers from {least} to {most} for {", ".join(names)} (or all empty), got '
+            f'{", ".join(texts)}'
+        )
+    return numbers

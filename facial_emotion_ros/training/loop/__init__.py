@@ -1,0 +1,1 @@
+"""The training itself: recipe, sampling, losses, phases, checkpoints, validation."""

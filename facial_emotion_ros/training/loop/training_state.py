@@ -1,0 +1,141 @@
+"""The training folder: its lock, the identity of its state, and the cached teacher probabilities."""
+
+import contextlib
+import dataclasses
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from facial_emotion_ros.core.errors import BadParameter
+from facial_emotion_ros.perception.face_crops import CropGeometry
+from facial_emotion_ros.training.data.face_set import FaceSet
+from facial_emotion_ros.training.loop import checkpoint, validation
+from facial_emotion_ros.training.loop.progress import Progress
+from facial_emotion_ros.training.loop.recipe import plain_of
+
+#: Fields of a recipe that the steps depend on, besides the phases.
+_BINDING = ('seed', 'network', 'teachers')
+
+
+@contextlib.contextmanager
+def alone_in(folder: str | None) -> Iterator[None]:
+    """Lock a training folder; the operating system releases it when the process ends.
+
+    :param folder: created if missing; None to lock nothing.
+    :raises BadParameter: if another training runs there.
+    :raises CannotSave: if the folder is not writable.
+    """
+    if folder is None:
+        yield
+        return
+    path = os.path.join(folder, '.lock')
+    try:
+        os.makedirs(folder, exist_ok=True)
+        lock = open(path, 'w', encoding='utf-8')
+    except OSError as error:
+        raise checkpoint.cannot_save(path, error) from error
+    with lock:
+        try:
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # not inherited by worker processes
+        except OSError as error:
+            raise BadParameter(
+                f'{folder}: another training is running in this folder; wait for it, or choose another --output'
+            ) from error
+        yield
+
+
+def description(fit: Any) -> dict[str, Any]:
+    """Identify a training by plain values, so that states of different trainings are not mixed."""
+    if fit.is_done:
+        begun = len(fit.recipe.phases)
+    else:
+        stage = fit.stages[fit.place]
+        before = fit.place > 0 and fit.stages[fit.place - 1].place == stage.place
+        begun = stage.place + bool(fit.under_way or before)
+    return {
+        'recipe': plain_of(fit.recipe),
+        'begun': begun,
+        'faces': fingerprint(fit.faces),
+        'color': fit.recipe.faces.color,
+        'precision': str(fit.precision),
+        'processes': fit.processes.count,
+    }
+
+
+def compare(fit: Any, state: dict[str, Any]) -> list[str]:
+    """Reject the state of another training.
+
+    Phases that have not started may differ, so a finished training can be extended.
+
+    :param fit: Fit.
+    :param state: with a :func:`description`.
+    :returns: permitted differences that change the last digits, as sentences.
+    :raises BadParameter: naming the first other difference.
+    """
+    ours, now, was = description(fit), plain_of(fit.recipe), state['recipe']
+    pairs = [(name, was.get(name), now.get(name)) for name in _BINDING]
+    pairs.append(('faces.color', state['color'], ours['color']))
+    for place in range(state['begun']):
+        phase = now['phases'][place] if place < len(now['phases']) else {}
+        for name, value in was['phases'][place].items():
+            pairs.append((f'phases.{place}.{name}', value, phase.get(name)))
+    for name, expected, came in pairs:
+        if expected != came:
+            raise BadParameter(
+                f'{fit.state_path}: this training started with {name} {expected!r}, got {came!r}; use the same recipe, '
+                'or another --output'
+            )
+    if state['faces'] != ours['faces']:
+        raise BadParameter(
+            f'{fit.state_path}: this training started with other faces, labels or held-out faces; use the '
+            'same ones, or another --output'
+        )
+    return [
+        f'{name} changes from {state[name]} to {ours[name]}: the resumed training is not bit-exact'
+        for name in ('precision', 'processes')
+        if state[name] != ours[name]
+    ]
+
+
+def fingerprint(faces: FaceSet) -> str:
+    """Hash the names and labels of a set: 64 hexadecimal digits."""
+    digest = hashlib.sha256('\n'.join(faces.names.tolist()).encode())
+    for array in (faces.distributions, faces.affect):
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def ask_teachers(fit: Any, progress: Progress) -> np.ndarray:
+    """Return the teachers' probabilities, cached in the training folder.
+
+    :param fit: Fit with teachers.
+    :param progress: Progress.
+    :returns: (N, 8) float32.
+    """
+    digest = hashlib.sha256(fingerprint(fit.faces).encode())
+    for network, geometry in fit.teachers:
+        digest.update(repr(geometry).encode())
+        for tensor in network.state_dict().values():
+            digest.update(tensor.cpu().numpy().tobytes())
+    path, key = os.path.join(fit.output, 'teachers.pt'), digest.hexdigest()
+
+    def read():
+        kept = checkpoint.load_state(path) if os.path.exists(path) else {}
+        return kept if kept.get('key') == key else None
+
+    kept = fit.processes.state_of_first(read)
+    if kept is not None:
+        return kept['labels'].numpy()
+    largest = dataclasses.replace(
+        CropGeometry(), size_px=max(phase.size_px for phase in fit.recipe.phases), color=fit.recipe.faces.color
+    )
+    teachers = [(network.to(fit.processes.device).eval(), geometry or largest) for network, geometry in fit.teachers]
+    labels = validation.teacher_labels(teachers, fit.faces, fit.precision, fit.processes, progress.note)
+    if fit.processes.is_first:
+        checkpoint.save_state(path, {'key': key, 'labels': torch.from_numpy(labels)})
+    return labels

@@ -1,0 +1,1 @@
+"""The network in torch: architecture, export, published weights, explanation."""

@@ -1,0 +1,1 @@
+"""OpenDR's FacialEmotionLearner and the modules that its users import."""

@@ -1,0 +1,19 @@
+"""Files that are there whole or not at all."""
+
+import os
+
+import pytest
+from small_disk import small_disk
+
+from facial_emotion_ros.core.files import write_atomic
+
+
+def test_the_former_file_stays_and_the_error_names_it_when_the_disk_is_full(tmp_path):
+    with small_disk(tmp_path / 'disk', 16) as disk:
+        path = str(disk.path / 'figures.json')
+        write_atomic(path, b'former')
+        with pytest.raises(OSError, match='No space.*figures.json'):
+            write_atomic(path, bytes(1 << 20))
+        with open(path, 'rb') as file:
+            assert file.read() == b'former'
+        assert os.listdir(str(disk.path)) == ['figures.json']

@@ -1,0 +1,55 @@
+"""Confidence intervals against scipy's, published values and what they must do."""
+
+import math
+import warnings
+
+import numpy as np
+import pytest
+
+stats = pytest.importorskip('scipy.stats', reason='scipy is not installed: scripts/setup --tests does that')
+
+from facial_emotion_ros.evaluation.intervals import (  # noqa: E402
+    bootstrap_interval,
+    percentile_interval,
+    wilson_interval,
+)
+
+
+@pytest.mark.parametrize(
+    'hits, count, low, high', [(3, 16, 0.0659, 0.4301), (0, 10, 0.0, 0.2775), (10, 10, 0.7225, 1.0)]
+)
+def test_the_interval_of_a_share_is_wilson_s(hits, count, low, high):
+    assert wilson_interval(hits, count) == pytest.approx((low, high), abs=5e-4)
+
+
+def test_the_bootstrap_gives_what_scipy_gives_when_it_draws_the_same_rows():
+    values = np.random.default_rng(1).normal(size=60)
+    for statistic in (np.mean, np.median):
+        expected = stats.bootstrap(
+            [values], statistic, n_resamples=400, batch=1, method='percentile', random_state=np.random.default_rng(5)
+        ).confidence_interval
+        assert bootstrap_interval(statistic, [values], 400, seed=5) == pytest.approx(tuple(expected))
+
+
+def test_an_interval_holds_the_figure_and_narrows_with_more_faces():
+    widths = []
+    for count in (100, 10000):
+        is_right = np.arange(count) % 5 != 0
+        low, high = bootstrap_interval(np.mean, [is_right], resamples=200)
+        assert low < 0.8 < high and (low, high) == bootstrap_interval(np.mean, [is_right], resamples=200)
+        widths.append(high - low)
+    # Standard error of a share: sqrt(p (1 - p) / n), 1.96 of them to each side.
+    assert widths == pytest.approx([2 * 1.96 * math.sqrt(0.16 / 100), 2 * 1.96 * math.sqrt(0.16 / 10000)], rel=0.2)
+
+
+def test_there_is_no_interval_when_there_is_nothing_to_resample_or_most_resamples_are_undefined():
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        for ends in (
+            wilson_interval(0, 0),
+            bootstrap_interval(np.mean, [np.zeros(0)]),
+            percentile_interval([]),
+            percentile_interval([1.0, np.nan, np.nan]),
+        ):
+            assert np.isnan(ends).all()
+    assert percentile_interval([1.0, 1.0, np.nan]) == (1.0, 1.0)

@@ -1,0 +1,66 @@
+"""Texts of others are harmless where they are shown."""
+
+import os
+import sys
+
+import pytest
+
+from facial_emotion_ros.core.errors import BadImage
+from facial_emotion_ros.core.text import cell, printable
+
+
+@pytest.mark.parametrize(
+    'text, shown',
+    [
+        ('/camera/image', '/camera/image'),
+        ('Zoë 愛', 'Zoë 愛'),
+        ('\x1b[2J', r'\x1b[2J'),
+        ('a\nb\r', r'a\x0ab\x0d'),
+        ('\x9b31m', r'\x9b31m'),
+        ('\u202egnp.exe', r'\u202egnp.exe'),
+        (os.fsdecode(b'caf\xe9'), r'caf\xe9'),
+        ('\ud800', r'\ud800'),
+        ('', ''),
+    ],
+)
+def test_a_text_can_be_printed_when_it_holds_anything(text, shown):
+    assert printable(text) == shown
+    assert printable(text).encode('utf-8').decode() == shown
+
+
+def test_line_ends_stay_when_they_shall():
+    assert printable('a\n\x1b', keep='\n') == 'a\n' + r'\x1b'
+
+
+@pytest.mark.parametrize(
+    'value, shown',
+    [
+        ('=1+1', "'=1+1"),
+        ('@sum', "'@sum"),
+        ('+1', '+1'),
+        ('+x', "'+x"),
+        ('-0.25', '-0.25'),
+        ('-x', "'-x"),
+        ('\tx', r"'\x09x"),
+        ('/image', '/image'),
+        (-1.5, -1.5),
+        (None, None),
+        ('', ''),
+        ('a=b', 'a=b'),
+    ],
+)
+def test_a_cell_is_no_formula_when_it_begins_like_one(value, shown):
+    assert cell(value) == shown
+
+
+def test_an_error_shows_no_control_characters_when_it_quotes_a_name():
+    assert str(BadImage('\x1b]0;x\x07 is no picture\nnext line')) == r'\x1b]0;x\x07 is no picture' + '\nnext line'
+
+
+@pytest.mark.skipif(sys.version_info < (3, 10), reason='tables are written on workstations, by Python 3.10 or later')
+def test_a_table_holds_no_formula_when_a_name_is_one(tmp_path):
+    tables = pytest.importorskip('facial_emotion_ros.recordings.evaluation.tables')
+    table = tables.CsvTable(str(tmp_path / 'frames.csv'), [tables.FRAMES[0], tables.FRAMES[13]])
+    table.add([('=cmd|calc', -0.5), ('@\x1b', '-0.5')])
+    table.close()
+    assert (tmp_path / 'frames.csv').read_text() == "camera,valence\n'=cmd|calc,-0.5\n'@\\x1b,-0.5\n"
