@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 
 import pytest
 
@@ -63,6 +64,17 @@ def pytest_runtest_setup(item):
         os.environ.pop(MEASURED, None)
 
 
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item):
+    """Show what the processes of a test that failed have written, and whether they live."""
+    made = yield
+    report = made.get_result()
+    if report.failed:
+        for process in list(Process.known):
+            name = '%s (%s)' % (process.log.name, 'status %s' % process.process.poll())
+            report.sections.append((name, process.log.read_text(errors='replace')[-6000:]))
+
+
 @pytest.fixture(scope='session')
 def ros_domain():
     """Hold a ROS domain that no other test run on this machine uses."""
@@ -105,6 +117,9 @@ def _set_variables(names, values):
 class Process:
     """A process under test; its output goes to a file, so that it never blocks."""
 
+    #: Those that have not been ended, for the report of a test that fails.
+    known: 'weakref.WeakSet[Process]' = weakref.WeakSet()
+
     def __init__(self, command, environment, log):
         """Start it.
 
@@ -113,6 +128,7 @@ class Process:
         :param log: pathlib.Path of the file for both streams.
         """
         self.log, self._skipped = log, 0
+        self.known.add(self)
         measured = {name: value for name, value in os.environ.items() if name == MEASURED}
         with open(str(log), 'wb') as stream:
             self.process = subprocess.Popen(

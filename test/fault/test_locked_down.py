@@ -1,7 +1,6 @@
 """SROS2: the shipped policy allows what the node does and nothing else, and security that is missing is no secret."""
 
 import fnmatch
-import gc
 import os
 import re
 import subprocess
@@ -71,8 +70,7 @@ def look(start_node, peer):
     """Start a node, and return what it has opened as soon as that makes use of given rules."""
 
     def look(expected, each=None, **parameters):
-        # A node that an earlier test had in this process is on the graph until it is collected, under the same name.
-        peer.wait(lambda: NODE not in peer.node.get_node_names(), 'the end of former nodes', each=gc.collect)
+        peer.wait(lambda: NODE not in peer.node.get_node_names(), 'the end of former nodes')
         node = start_node(input__lazy=False, **parameters)
         node.wait_for('Active: ')
         opened = peer.wait(

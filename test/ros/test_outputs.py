@@ -1,6 +1,5 @@
 """What stands on which topic, for whom, and under which name."""
 
-import gc
 import re
 
 import numpy as np
@@ -181,9 +180,8 @@ def test_names_quality_and_opendrs_topics_are_as_asked_for(start_node, peer):
     def others():
         return {name for name in peer.topics() if 'robot' not in name and not name.startswith('/opendr/')}
 
-    # Nodes that earlier tests had in this process are on the graph until they are collected.
     shared = {'/diagnostics', '/rosout', '/parameter_events'}
-    peer.wait(lambda: others() <= shared, 'the topics of all robots alone', each=gc.collect, every_s=1.0)
+    peer.wait(lambda: others() <= shared, 'the topics of all robots alone')
     offered = [
         peer.node.get_publishers_info_by_topic('/robot/head/' + name)[0].qos_profile.reliability
         for name in ('affect', 'faces')

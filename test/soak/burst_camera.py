@@ -19,6 +19,8 @@ from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image
 
 STALL_S, IMAGES = 2.0, 60
+#: How long a burst may take to reach all listeners.
+ARRIVAL_S = 30.0
 #: The node, and the test that measures the transport.
 LISTENERS = 2
 
@@ -37,16 +39,19 @@ class BurstCamera(Node):
             data=array.array('B', picture.tobytes()),
         )
         self._publisher = self.create_publisher(Image, 'image', QoSProfile(depth=IMAGES))
-        self._bursts, self._burst = bursts, 0
+        self._bursts, self._burst, self._listeners = bursts, 0, None
         self._due_s = time.monotonic() + STALL_S
         self.create_timer(0.01, self._look)
 
     def _is_heard(self):
         """Return whether all listen; until the node has seen this camera, its subscription may not be reliable."""
         offers = self.get_subscriptions_info_by_topic(self._publisher.topic_name)
-        return self._publisher.get_subscription_count() >= LISTENERS and all(
-            offer.qos_profile.reliability == ReliabilityPolicy.RELIABLE for offer in offers
-        )
+        reliable = [offer.qos_profile.reliability == ReliabilityPolicy.RELIABLE for offer in offers]
+        listeners = (self._publisher.get_subscription_count(), reliable)
+        if listeners != self._listeners:
+            print('Listeners: %d, reliable: %s.' % listeners, flush=True)
+            self._listeners = listeners
+        return listeners[0] >= LISTENERS and all(reliable)
 
     def _look(self):
         if not self._is_heard():
@@ -62,6 +67,10 @@ class BurstCamera(Node):
             self._message.header.stamp = (self.get_clock().now() - ago).to_msg()
             self._message.header.frame_id = 'burst_%d_%d' % (self._burst, image)
             self._publisher.publish(self._message)
+        # A burst fills the transport's buffers. What is lost then is sent again seconds later, unless the next burst has
+        # taken its place in the history.
+        if not self._publisher.wait_for_all_acked(Duration(seconds=ARRIVAL_S)):
+            print('Not all images of burst %d arrived within %g s.' % (self._burst, ARRIVAL_S), flush=True)
 
 
 def main():

@@ -143,7 +143,8 @@ def test_the_newest_image_is_answered_second_when_a_camera_delivers_two_seconds_
     seconds = []
     for burst in range(bursts):
         last = 'burst_%d_59' % burst
-        peer.wait(lambda last=last: answers and answers[-1].frame == last, 'the newest image of burst %d' % burst)
+        # A busy machine may have shown the next burst by the time that the test looks.
+        peer.wait(lambda last=last: last in [each.frame for each in answers], 'the newest image of burst %d' % burst)
         of_burst = [heard for heard in answers if heard.frame.startswith('burst_%d_' % burst)]
         assert len(of_burst) <= 4, [heard.frame for heard in of_burst]
         seconds.append(of_burst[:2][-1].age_s)
