@@ -67,8 +67,8 @@ class BurstCamera(Node):
             self._message.header.stamp = (self.get_clock().now() - ago).to_msg()
             self._message.header.frame_id = 'burst_%d_%d' % (self._burst, image)
             self._publisher.publish(self._message)
-        # A burst fills the transport's buffers. What is lost then is sent again seconds later, unless the next burst has
-        # taken its place in the history.
+        # A burst fills the transport's buffers; what is lost is sent again seconds later, unless the next burst has
+        # taken its place in the history by then.
         if not self._publisher.wait_for_all_acked(Duration(seconds=ARRIVAL_S)):
             print('Not all images of burst %d arrived within %g s.' % (self._burst, ARRIVAL_S), flush=True)
 
