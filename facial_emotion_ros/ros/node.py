@@ -21,6 +21,7 @@ from facial_emotion_ros.perception.image_times import ClockStepDetector
 from facial_emotion_ros.ros import parameters
 from facial_emotion_ros.ros.bond import Bond, open_bond
 from facial_emotion_ros.ros.diagnostics import Diagnostics
+from facial_emotion_ros.ros.enable_state import EnableState
 from facial_emotion_ros.ros.image_input import ImageInput
 from facial_emotion_ros.ros.latest_slot import LatestSlot
 from facial_emotion_ros.ros.lifecycle import BackgroundConfigure, lifecycle_callback
@@ -57,7 +58,8 @@ class EmotionNode(LifecycleNode):
         self._python_log = NodeLog(self.get_logger())
         self._changes, self._errors = BurstLog(self.get_logger()), BurstLog(self.get_logger())
         self._fault = ''
-        self._enabled = True
+        self._enable_state = EnableState(self.get_fully_qualified_name())
+        self._enabled = self._restored_enable()
         self._finalized = False
         self._clock_steps = ClockStepDetector()
         self._engine_build: Any = None
@@ -319,6 +321,24 @@ class EmotionNode(LifecycleNode):
             if self._slot.silence_s() > limit_s:
                 self._outputs.forget_faces()
 
+    def _restored_enable(self):
+        """Return whether to start enabled: as ~/enable was left with enable.persist, not if that is unknown."""
+        if not self.value('enable.persist'):
+            return True
+        try:
+            enabled = self._enable_state.restore()
+        except (OSError, ValueError) as error:
+            self.get_logger().error(
+                'Disabled, because what ~/enable was set to is unknown (enable.persist): %s; make the file writable '
+                'and call ~/enable with true.' % error
+            )
+            return False
+        if not enabled:
+            self.get_logger().warning(
+                'Disabled, as ~/enable was left before the restart (enable.persist): call it with true.'
+            )
+        return enabled
+
     def _enable(self, request, response):
         """Switch all processing off or on again, without a lifecycle manager."""
         changed, self._enabled = self._enabled != request.data, request.data
@@ -333,6 +353,13 @@ class EmotionNode(LifecycleNode):
         response.message = words + ('.' if self._input is not None else '; the node is not active.')
         if changed:
             self._changes.info(response.message)
+        if self.value('enable.persist'):
+            try:
+                self._enable_state.store(request.data)
+            except OSError as error:
+                response.success = request.data
+                response.message += ' This does not survive a restart: %s.' % error
+                self._errors.error(response.message)
         return response
 
     def _state(self):

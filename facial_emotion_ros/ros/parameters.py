@@ -49,6 +49,13 @@ TABLE = (
         unit='s',
     ),
     Parameter(
+        'enable.persist',
+        False,
+        'Store what ~/enable was set to below ROS_HOME (~/.ros): a node that was switched off stays off after a '
+        'respawn or restart, until ~/enable is called with true. If the file cannot be read and written, the node '
+        'starts switched off and logs why.',
+    ),
+    Parameter(
         'input.mode',
         'image',
         'image: find the faces in a camera image. humans: read the face crops that another ROS4HRI node publishes '

@@ -1,8 +1,12 @@
 """~/enable: everything off and on again, without a lifecycle manager."""
 
+import re
+import sys
+
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 from hri_msgs.msg import IdsList
+from ros_processes import Process, check_clean_end, node_command
 from std_srvs.srv import SetBool
 from vision_msgs.msg import Detection2DArray
 
@@ -54,3 +58,36 @@ def test_no_image_is_read_when_the_node_was_disabled_before_it_is_activated(enab
     assert not camera.watched()
     enable(True)
     peer.wait(lambda: health.counts()['processed'], 'a processed image', each=camera.shoot, every_s=0.5)
+
+
+def test_a_node_that_was_disabled_starts_disabled_when_it_was_killed(ros_environment, peer, tmp_path):
+    # A name of its own: the graph takes a while to forget a killed process.
+    command = [sys.executable] + node_command('-r', '__node:=killed', autostart=False, enable__persist=True)
+    environment = dict(ros_environment, ROS_HOME=str(tmp_path))
+
+    def disable():
+        return peer.call(SetBool, '/killed/enable', SetBool.Request(data=False)).message
+
+    node = Process(command, environment, tmp_path / 'first.log')
+    try:
+        assert disable().startswith('Disabled')
+    finally:
+        node.process.kill()
+        node.process.wait()
+    node = Process(command, environment, tmp_path / 'second.log')
+    try:
+        node.wait_for('Disabled, as ~/enable was left before the restart')
+        assert disable().startswith('Already disabled')
+    finally:
+        check_clean_end(node)
+
+
+def test_the_node_stays_disabled_and_says_why_when_the_state_cannot_be_stored(node_here, peer, tmp_path, capfd):
+    (tmp_path / 'file').write_text('')
+    with pytest.MonkeyPatch.context() as variables:
+        variables.setenv('ROS_HOME', str(tmp_path / 'file'))
+        node_here(autostart=False, enable__persist=True)
+    assert re.search('Disabled, because what ~/enable was set to is unknown .*Not a directory', capfd.readouterr().err)
+    on, off = (peer.call(SetBool, '/emotion_node/enable', SetBool.Request(data=data)) for data in (True, False))
+    assert on.success and on.message.startswith('Enabled') and 'does not survive a restart' in on.message
+    assert not off.success and off.message.startswith('Disabled') and 'does not survive a restart' in off.message
