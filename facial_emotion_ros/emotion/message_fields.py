@@ -44,6 +44,12 @@ def affect_hypotheses(estimate: FaceEstimate) -> List[Tuple[str, float]]:
     ]
 
 
+def affect_scores(estimate: FaceEstimate) -> List[Tuple[str, float]]:
+    """List the same in [0, 1], as vision_msgs has it for scores: valence and arousal of 0 are 0.5."""
+    values = affect_hypotheses(estimate)
+    return [(name, value if name == 'agreement' else (value + 1.0) / 2.0) for name, value in values]
+
+
 def box_parts(estimate: FaceEstimate, height: int, width: int) -> Dict[str, float]:
     """Express a face box as shares of the image's height and width in px.
 

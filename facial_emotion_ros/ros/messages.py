@@ -21,6 +21,7 @@ from facial_emotion_ros.core.estimates import FaceEstimate
 from facial_emotion_ros.core.hri_expression import expression_word
 from facial_emotion_ros.emotion.message_fields import (
     affect_hypotheses,
+    affect_scores,
     box_parts,
     emotion_hypotheses,
     network_words,
@@ -93,6 +94,11 @@ def raw_detections_message(header: Header, estimates: Sequence[FaceEstimate]) ->
 def affect_message(header: Header, estimates: Sequence[FaceEstimate]) -> Detection2DArray:
     """Give every face with valence and arousal in [-1, 1] and agreement in [0, 1] in place of scores."""
     return _faces_message(header, estimates, affect_hypotheses)
+
+
+def affect_scores_message(header: Header, estimates: Sequence[FaceEstimate]) -> Detection2DArray:
+    """Give the same faces with valence and arousal moved to [0, 1], for readers that expect scores there."""
+    return _faces_message(header, estimates, affect_scores)
 
 
 def expression_message(header: Header, estimate: Optional[FaceEstimate], contempt_as: str) -> Expression:

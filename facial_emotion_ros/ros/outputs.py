@@ -40,6 +40,7 @@ class Outputs:
             self._asserts_liveliness = qos.is_liveliness_manual(self._detections.qos_profile)
             self._raw = self._publisher(Detection2DArray, 'detections/raw')
             self._affect = self._publisher(Detection2DArray, 'affect')
+            self._affect_scores = self._publisher(Detection2DArray, 'affect/scores')
             self._expression = self._publisher(Expression, 'expression')
             self._pictures = [self._publisher(Image, '~/debug/image', depth=1)]
             if opendr:
@@ -74,6 +75,8 @@ class Outputs:
         if self._raw.get_subscription_count() > 0:
             self._raw.publish(messages.raw_detections_message(header, estimates))
         self._affect.publish(messages.affect_message(header, estimates))
+        if self._affect_scores.get_subscription_count() > 0:
+            self._affect_scores.publish(messages.affect_scores_message(header, estimates))
         self._expression.publish(messages.expression_message(header, largest, contempt_as))
         if self._humans is not None:
             self._humans.publish(header, image, estimates, live_ids, contempt_as)

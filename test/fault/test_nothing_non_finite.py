@@ -37,6 +37,7 @@ class Inspector:
         (Detection2DArray, 'detections'),
         (Detection2DArray, 'detections/raw'),
         (Detection2DArray, 'affect'),
+        (Detection2DArray, 'affect/scores'),
         (Expression, 'expression'),
         (DiagnosticArray, '/diagnostics'),
         (IdsList, '/humans/faces/tracked'),

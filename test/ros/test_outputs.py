@@ -28,6 +28,7 @@ def test_each_topic_has_the_same_faces_when_two_are_in_the_image(shared_node, pe
             ('detections', Detection2DArray),
             ('detections/raw', Detection2DArray),
             ('affect', Detection2DArray),
+            ('affect/scores', Detection2DArray),
             ('expression', Expression),
             ('/humans/faces/tracked', IdsList),
             ('/emotion_node/debug/image', Image),
@@ -56,6 +57,11 @@ def test_each_topic_has_the_same_faces_when_two_are_in_the_image(shared_node, pe
         values = {hypothesis.hypothesis.class_id: hypothesis.hypothesis.score for hypothesis in affect.results}
         assert sorted(values) == ['agreement', 'arousal', 'valence']
         assert -1 <= values['valence'] <= 1 and -1 <= values['arousal'] <= 1 and 0 <= values['agreement'] <= 1
+        as_scores = next(each for each in at['affect/scores'].detections if each.id == face.id)
+        assert as_scores.bbox == face.bbox and as_scores.header == face.header
+        moved = {hypothesis.hypothesis.class_id: hypothesis.hypothesis.score for hypothesis in as_scores.results}
+        expected = dict(values, valence=(values['valence'] + 1) / 2, arousal=(values['arousal'] + 1) / 2)
+        assert moved == pytest.approx(expected)
     assert set(face.id for face in faces) <= set(at['/humans/faces/tracked'].ids)
     assert at['expression'].expression == 'happy'
     assert at['expression'].confidence == pytest.approx(faces[0].results[0].hypothesis.score, abs=0.05)
@@ -129,6 +135,7 @@ def test_every_output_is_reliable_and_only_vision_info_is_latched_when_looked_at
         '/detections',
         '/detections/raw',
         '/affect',
+        '/affect/scores',
         '/expression',
         '/vision_info',
         '/humans/faces/tracked',
