@@ -2,7 +2,7 @@
 
 The short form asserts counts and content, and that no backlog forms. The long form also asserts how late the latest
 answers are, which a busy CI machine cannot promise (seconds of stream):
-FACIAL_EMOTION_LONG=60 scripts/test --no-cov -s test/ros/test_stream.py
+FACIAL_EMOTION_LONG=60 scripts/test -s test/ros/test_stream.py
 """
 
 import json
