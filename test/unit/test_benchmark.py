@@ -67,7 +67,7 @@ def test_each_engine_is_measured_in_a_process_of_its_own(found):
 def test_joules_are_told_gross_and_net_where_there_is_a_sensor(found):
     for each in found['records'][:3]:
         # Measured apart from the time, on a machine that may be busy then: the unit is what is compared.
-        assert 0.1 < each['joules'] / (30 / (1000 / each['median_ms'])) < 10
+        assert 0.02 < each['joules'] / (30 / (1000 / each['median_ms'])) < 50
         assert each['net_joules'] == pytest.approx(each['joules'] * 2 / 3)
 
 

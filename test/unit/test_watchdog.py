@@ -1,6 +1,7 @@
 """A process that stands still ends; one that lives, or that loads for long, does not."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -130,7 +131,9 @@ def test_the_process_goes_on_when_it_was_stopped_or_starved_and_ends_when_it_fre
     ],
 )
 def test_the_process_goes_on_when_it_beats_or_loads_or_wants_no_guard(body, timeout_s):
-    assert run(body, timeout_s) == (0, 'done\n')
+    status, text = run(body, timeout_s)
+    # A busy machine may really leave it without the processor for that long.
+    assert (status, re.sub('The process was frozen .* starved of .*\n', '', text)) == (0, 'done\n')
 
 
 def test_alarms_of_others_go_on_when_there_is_no_guard():
