@@ -28,7 +28,7 @@ DESCRIPTION = """\
 Sets up the environment of this checkout in its folder .venv, or checks that it is complete.
 
 If a ROS 2 installation is sourced in this shell, .venv adds only the Python packages that it lacks. Otherwise .venv
-gets ROS 2 Jazzy from Python wheels, with checksums, and the messages vision_msgs, hri_msgs and bond are generated. Either
+gets ROS 2 Jazzy from Python wheels, with checksums, and the messages without wheels are generated there. Either
 way, colcon installs this package, as on a robot.
 
 Another distribution than Jazzy (--distro kilted) goes into a folder of its own, .venv-kilted, whatever is sourced.
