@@ -110,4 +110,4 @@ def _face_lines(faces: List[Dict[str, Any]]) -> List[str]:
 
 
 def _signed(value: Optional[float]) -> str:
-    return '  -  ' if value is None else '%+.2f' % value
+    return '  -  ' if value is None else '%+.2f' % (round(value, 2) + 0.0)  # without -0.00

@@ -21,8 +21,11 @@ def percent(share: float | None, digits: int = 0) -> str:
 
 
 def number(value: float | None, form: str = '.3g') -> str:
-    """Write a number; a dash where there is none.
+    """Write a number; a dash where there is none. What rounds to zero has no minus sign.
 
     :param form: as of :func:`format`.
     """
-    return '–' if value is None or not math.isfinite(value) else format(value, form)
+    if value is None or not math.isfinite(value):
+        return '–'
+    text = format(value, form)
+    return text if text.strip('-0.,e+%') else format(abs(value), form)

@@ -12,6 +12,7 @@ from bag_faces import face, frame
 from facial_emotion_ros.core import metrics
 from facial_emotion_ros.core.emotions import EMOTIONS, UNKNOWN
 from facial_emotion_ros.core.errors import BadDataset
+from facial_emotion_ros.evaluation.markdown import number
 from facial_emotion_ros.recordings.evaluation import sufficient_statistics
 from facial_emotion_ros.recordings.evaluation.camera_run import MAX_STRETCHES, CameraRun
 from facial_emotion_ros.recordings.evaluation.compare import ALIKE, BETTER, WORSE, compare, read_summary
@@ -30,7 +31,7 @@ from facial_emotion_ros.recordings.evaluation.summary import losses_of
 @pytest.fixture(autouse=True)
 def fewer_resamples(monkeypatch):
     """Resample 200 times: what is compared here is far from chance, or exactly alike."""
-    monkeypatch.setattr(sufficient_statistics, 'RESAMPLES', 200)
+    monkeypatch.setattr(sufficient_statistics, 'RESAMPLES', 600)
 
 
 class StillPipeline:
@@ -148,6 +149,19 @@ def test_better_is_called_better_only_when_it_is_more_than_chance():
     # Of another recording nobody knows whether its stretches were harder.
     assert verdicts(summary_of(swinging), summary_of(more, 'b'))['accuracy'] == ALIKE
     assert verdicts(summary_of(swinging), summary_of(swinging))['accuracy'] == ALIKE
+
+
+def test_a_change_is_given_in_standard_deviations_and_corrected_for_the_number_of_figures():
+    before, now = [4, 5, 6, 5, 4, 6, 5, 5], [6, 7, 5, 6, 6, 6, 5, 5]
+    (change,) = [each for each in compare(summary_of(before), summary_of(now, 'b')) if each.figure == 'accuracy']
+    deviation = np.sqrt((np.var(before) + np.var(now)) / 2)
+    assert change.effect_size == pytest.approx((np.mean(now) - np.mean(before)) / deviation, rel=0.1)
+    assert change.low > 0 and change.p > 0.05 and change.verdict == ALIKE, 'one of seven figures differs by chance'
+
+
+def test_a_number_that_rounds_to_zero_has_no_minus_sign():
+    written = [number(-0.001, form) for form in ('.2f', '+.2f', '.1%', '.3g')] + [number(-0.01, '.2f')]
+    assert written == ['0.00', '+0.00', '-0.1%', '-0.001', '-0.01']
 
 
 def test_fewer_changes_of_the_word_are_better():

@@ -20,9 +20,16 @@ from facial_emotion_ros.recordings.evaluation.summary import FORMAT
 BETTER, WORSE, ALIKE = 'better', 'worse', 'no clear difference'
 
 
+#: Share of false alarms, over all figures of one comparison, when nothing has changed.
+_ALPHA = 0.05
+
+
 class Change(NamedTuple):
-    """One figure before and now: change is now - before, low to high its interval of 95%, None where it has none;
-    verdict: BETTER, WORSE or ALIKE.
+    """One figure before and now.
+
+    change is now - before, low to high its 95% interval, effect_size the change in standard deviations of the stretches
+    (Cohen's d; d_z where the stretches are paired), p its two-sided p-value after Holm's correction over all figures of
+    the comparison. None where there is none. verdict: BETTER, WORSE or ALIKE, the latter unless p is below 0.05.
     """
 
     figure: str
@@ -30,6 +37,8 @@ class Change(NamedTuple):
     now: float
     low: float | None
     high: float | None
+    effect_size: float | None
+    p: float | None
     verdict: str
 
 
@@ -62,31 +71,59 @@ def compare(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Change]:
     :param before, now: as summary.json holds them.
     :returns: a change of each figure that both have.
 
-    Source: paired and unpaired block bootstrap, percentile interval of the difference (Efron and Tibshirani, 1993).
+    Source: paired and unpaired block bootstrap, percentile interval of the difference (Efron and Tibshirani, 1993);
+    p-values that are never 0 (Davison and Hinkley, 1997, equation 4.11); Holm, Scandinavian Journal of Statistics 1979.
     """
     step_s = max([each['seconds'] for summary in (before, now) for each in summary['stretches'].values()], default=1.0)
     parts = [_parts(summary, step_s) for summary in (before, now)]
-    if before['bag']['sha256'] == now['bag']['sha256']:
+    paired = before['bag']['sha256'] == now['bag']['sha256']
+    if paired:
         places = sorted(set(parts[0]) | set(parts[1]))
-        rows = [resampled_sums([each.get(place, SufficientStatistics()) for place in places]) for each in parts]
+        stretches = [[each.get(place, SufficientStatistics()) for place in places] for each in parts]
+        rows = [resampled_sums(each) for each in stretches]
     else:
-        rows = [resampled_sums(list(each.values()), seed) for seed, each in enumerate(parts)]
+        stretches = [list(each.values()) for each in parts]
+        rows = [resampled_sums(each, seed) for seed, each in enumerate(stretches)]
     wholes = [compared_figures(add(each.values()).values) for each in parts]
     drawn = [[compared_figures(row) for row in each] for each in rows]
     changes = []
-    for name, more_is_better in COMPARED.items():
+    for name in COMPARED:
         old, new = (whole[name] for whole in wholes)
         if old is None or new is None:
             continue
-        gaps = [np.nan if None in (a[name], b[name]) else b[name] - a[name] for a, b in zip(*drawn)]
+        samples = np.array([[np.nan if each[name] is None else each[name] for each in side] for side in drawn])
+        gaps = samples[1] - samples[0]
         low, high = percentile_interval(gaps)
-        if not (low > 0 or high < 0):
-            verdict = ALIKE
-        else:
-            verdict = BETTER if (low > 0) == more_is_better else WORSE
-        is_known = np.isfinite(low)
-        changes.append(Change(name, old, new, low if is_known else None, high if is_known else None, verdict))
-    return changes
+        if not np.isfinite(low):
+            changes.append(Change(name, old, new, None, None, None, None, ALIKE))
+            continue
+        counts = [len(each) for each in stretches]
+        effect = _effect_size(new - old, gaps[None] if paired else samples, counts)
+        gaps = gaps[np.isfinite(gaps)]
+        beyond = min((gaps <= 0).sum(), (gaps >= 0).sum())
+        p = min(float(2 * (1 + beyond) / (1 + len(gaps))), 1.0)
+        changes.append(Change(name, old, new, low, high, effect, p, ALIKE))
+    return _corrected(changes)
+
+
+def _effect_size(change, samples, counts):
+    """Return a change in standard deviations of the stretches, which resampling shrinks by the root of their number."""
+    variances = [np.nanvar(each) * count for each, count in zip(samples, counts)]
+    deviation = float(np.sqrt(np.mean(variances)))
+    return change / deviation if deviation > 1e-12 else None
+
+
+def _corrected(changes):
+    """Correct the p-values for their number, and give the verdicts."""
+    known = sorted((each for each in changes if each.p is not None), key=lambda each: each.p)
+    largest, found = 0.0, {}
+    for place, each in enumerate(known):
+        largest = max(largest, min((len(known) - place) * each.p, 1.0))
+        verdict = ALIKE
+        if largest < _ALPHA:
+            verdict = BETTER if (each.now > each.before) == COMPARED[each.figure] else WORSE
+        found[each.figure] = each._replace(p=largest, verdict=verdict)
+    return [found.get(each.figure, each) for each in changes]
 
 
 def _parts(summary, step_s):

@@ -35,7 +35,7 @@ def changes_text(before: Mapping[str, Any], now: Mapping[str, Any], name_now: st
     :param before, now: as summary.json holds them.
     :param name_now, name_before: how to call them.
     """
-    lines = [f'{name_now} against {name_before} (change, its 95% interval)']
+    lines = [f'{name_now} against {name_before} (change, its 95% interval, effect size, p after Holm)']
     if before['bag']['sha256'] != now['bag']['sha256']:
         lines.append('  these are different recordings, which may be of different difficulty')
     sources = [(each.get('truth') or {}).get('source') for each in (before, now)]
@@ -46,9 +46,11 @@ def changes_text(before: Mapping[str, Any], now: Mapping[str, Any], name_now: st
         lines.append(f'  the operating points differ: {points[0] or "not known"} before, {points[1] or "none"} now')
     for each in compare(before, now):
         ranged = '' if each.low is None else f'({each.low:+.4f} to {each.high:+.4f})'
+        effect = '' if each.effect_size is None else f'd {each.effect_size:+.2f}'
+        p = '' if each.p is None else f'p {each.p:.3f}'
         lines.append(
-            f'  {each.figure:18}{each.before:9.4f} -> {each.now:9.4f}  {each.now - each.before:+.4f} '
-            f'{ranged:24} {each.verdict}'
+            f'  {each.figure:18}{each.before:9.4f} -> {each.now:9.4f}  {number(each.now - each.before, "+.4f")} '
+            f'{ranged:24} {effect:9} {p:8} {each.verdict}'
         )
     return '\n'.join(lines)
 
