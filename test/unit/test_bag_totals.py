@@ -12,7 +12,7 @@ from bag_faces import face, frame
 from facial_emotion_ros.core import metrics
 from facial_emotion_ros.core.emotions import EMOTIONS, UNKNOWN
 from facial_emotion_ros.core.errors import BadDataset
-from facial_emotion_ros.evaluation.markdown import number
+from facial_emotion_ros.evaluation import markdown
 from facial_emotion_ros.recordings.evaluation import sufficient_statistics
 from facial_emotion_ros.recordings.evaluation.camera_run import MAX_STRETCHES, CameraRun
 from facial_emotion_ros.recordings.evaluation.compare import ALIKE, BETTER, WORSE, compare, read_summary
@@ -160,7 +160,7 @@ def test_a_change_is_given_in_standard_deviations_and_corrected_for_the_number_o
 
 
 def test_a_number_that_rounds_to_zero_has_no_minus_sign():
-    written = [number(-0.001, form) for form in ('.2f', '+.2f', '.1%', '.3g')] + [number(-0.01, '.2f')]
+    written = [markdown.number(-0.001, form) for form in ('.2f', '+.2f', '.1%', '.3g')] + [markdown.number(-0.01, '.2f')]
     assert written == ['0.00', '+0.00', '-0.1%', '-0.001', '-0.01']
 
 
