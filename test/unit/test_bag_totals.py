@@ -160,7 +160,9 @@ def test_a_change_is_given_in_standard_deviations_and_corrected_for_the_number_o
 
 
 def test_a_number_that_rounds_to_zero_has_no_minus_sign():
-    written = [markdown.number(-0.001, form) for form in ('.2f', '+.2f', '.1%', '.3g')] + [markdown.number(-0.01, '.2f')]
+    written = [markdown.number(-0.001, form) for form in ('.2f', '+.2f', '.1%', '.3g')] + [
+        markdown.number(-0.01, '.2f')
+    ]
     assert written == ['0.00', '+0.00', '-0.1%', '-0.001', '-0.01']
 
 
