@@ -246,6 +246,14 @@ def images_of(path, faults=()):
         return [frame.image if frame.image is None else int(frame.image[0, 0, 0]) for frame in frames], bag.faults
 
 
+@pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
+def test_a_recording_is_refused_while_it_is_written_and_read_afterwards(tmp_path, storage):
+    path = write_images(tmp_path / 'bag', range(6), storage=storage)
+    with open(the_file(path), 'r+b'), pytest.raises(BadBag, match='still being written'):
+        images_of(path)
+    assert images_of(path)[0] == list(range(6))
+
+
 @pytest.fixture
 def unclosed(tmp_path):
     """A sqlite3 recording as a power cut leaves it: ten images, of which the last six lie in the write-ahead log."""

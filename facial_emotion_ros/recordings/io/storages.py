@@ -1,8 +1,11 @@
 """Opens the files of a recording: with rosbags where they are complete, by salvage where they are not."""
 
+import errno
+import fcntl
 import itertools
 import os
 import re
+import signal
 from typing import Any
 
 from facial_emotion_ros.core.errors import BadBag
@@ -24,9 +27,15 @@ def open_storage(path: str, faults: list[str]) -> list[Storage]:
             f'expected a recording, got {path!r}, which is not there; give the folder that `ros2 bag record` '
             'made, or a .mcap, .db3 or .bag file'
         )
+    files = [path] if os.path.isfile(path) else _files_in(path)
+    for each in files:
+        if os.access(each, os.R_OK) and _is_being_written(each):
+            raise BadBag(
+                f'expected a complete recording, got {os.path.basename(each)}, which is still being written; evaluate '
+                'it when the recorder has ended'
+            )
     if os.path.isfile(path):
         return [_open_file(path, faults)]
-    files = _files_in(path)
     # rosbags does not look into logs.
     if os.path.exists(os.path.join(path, 'metadata.yaml')) and not any(map(is_unfinished, files)):
         storage = _by_rosbags(path)
@@ -50,6 +59,20 @@ def open_storage(path: str, faults: list[str]) -> list[Storage]:
         raise BadBag('; '.join(broken))
     faults += broken
     return opened
+
+
+def _is_being_written(path):
+    """Tell whether a process holds a file open for writing, where Linux tells: it grants no read lease then."""
+    with open(path, 'rb') as file:
+        try:
+            fcntl.fcntl(file, fcntl.F_SETSIG, signal.SIGURG)  # in place of SIGIO, which would end this process
+            fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+            fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+        except OSError as fault:
+            return fault.errno == errno.EAGAIN
+        except AttributeError:  # another system
+            return False
+    return False
 
 
 def _files_in(folder):
