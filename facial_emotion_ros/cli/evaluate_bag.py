@@ -147,6 +147,7 @@ def parser() -> argparse.ArgumentParser:
 @report_errors(
     'evaluate_bag',
     'recordings need rosbags, jinja2 and plotly, annotated ones scipy (pip install rosbags jinja2 plotly scipy)',
+    usage=2,
 )
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command.

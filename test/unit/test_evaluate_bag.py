@@ -557,7 +557,9 @@ def test_images_of_several_sizes_are_read_when_the_camera_changed_its_mode(tmp_p
     ],
 )
 def test_one_line_says_what_is_wrong_when_the_request_is(bag, tmp_path, capsys, arguments, said):
-    assert evaluate_bag.main([bag, '--output', str(tmp_path / 'out'), *arguments]) == 1
+    of_the_input = ('--topic', '--truth', '--compare', '--recorded', '--bundle')
+    status = 1 if arguments[0] in of_the_input and len(arguments) == 2 else 2
+    assert evaluate_bag.main([bag, '--output', str(tmp_path / 'out'), *arguments]) == status
     told = capsys.readouterr().err.strip().splitlines()
     assert len(told) == 1 and said in told[0] and told[0].startswith('evaluate_bag: ')
     assert not os.path.exists(tmp_path / 'out' / 'frames.csv')
@@ -566,7 +568,7 @@ def test_one_line_says_what_is_wrong_when_the_request_is(bag, tmp_path, capsys, 
 def test_the_results_go_into_a_folder_of_their_own(bag, tmp_path, capsys):
     (tmp_path / 'file').write_text('')
     for output, said in ((tmp_path / 'file', 'which is a file'), ('', "got ''"), (bag, 'beside the recording')):
-        assert evaluate_bag.main([bag, '--output', str(output)]) == 1 and said in capsys.readouterr().err
+        assert evaluate_bag.main([bag, '--output', str(output)]) == 2 and said in capsys.readouterr().err
     assert sorted(os.listdir(bag)) == ['metadata.yaml', 'walk.mcap']
 
 
