@@ -44,6 +44,7 @@ ONCE = (
     'execution_providers',
     'face_detector',
     'face_stream',
+    'image_rotation',
     'model_bundle',
     'quality_gate',
     'truncated_jpeg',
