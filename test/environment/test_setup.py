@@ -163,15 +163,10 @@ def ros_installation(tmp_path):
     if not os.path.exists(os.path.join(OWN_VENV, 'setup.bash')):
         pytest.skip('no .venv/setup.bash to source: this checkout stands on a ROS installation itself')
     folder = str(tmp_path / 'ros')
-    shutil.copytree(
-        OWN_VENV,
-        folder,
-        symlinks=True,
-        copy_function=link_or_copy,
-        ignore=shutil.ignore_patterns(
-            'facial_emotion_setup.json', 'overlay', '__pycache__', 'torch', 'ray', 'pyarrow*', 'openvino', 'onnx'
-        ),
-    )
+    packages = os.path.join('lib', 'python%d.%d' % sys.version_info[:2], 'site-packages')
+    link_all(OWN_VENV, folder, 'facial_emotion_setup.json', 'overlay', 'lib')
+    link_all(os.path.join(OWN_VENV, 'lib'), os.path.join(folder, 'lib'), os.path.basename(os.path.dirname(packages)))
+    link_all(os.path.join(OWN_VENV, packages), os.path.join(folder, packages))
     for name in ('setup.bash', 'setup.sh', 'local_setup.bash', 'local_setup.sh'):
         with open(os.path.join(OWN_VENV, name)) as file:
             text = file.read().replace(OWN_VENV, folder)
@@ -181,12 +176,11 @@ def ros_installation(tmp_path):
     return folder
 
 
-def link_or_copy(source, target):
-    """Give a file one more name, which costs nothing; copy it where that is another file system."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
+def link_all(source, target, *left_out):
+    """Make a folder of links to what is in another."""
+    os.makedirs(target)
+    for name in set(os.listdir(source)).difference(left_out):
+        os.symlink(os.path.join(source, name), os.path.join(target, name))
 
 
 @pytest.mark.timeout(300)
