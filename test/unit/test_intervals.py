@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import pytest
 
-stats = pytest.importorskip('scipy.stats', reason='scipy is not installed: scripts/setup --tests does that')
+pytest.importorskip('scipy', reason='scipy is not installed: scripts/setup --tests does that')
 
 from facial_emotion_ros.evaluation.intervals import (  # noqa: E402
     bootstrap_interval,
@@ -23,6 +23,8 @@ def test_the_interval_of_a_share_is_wilson_s(hits, count, low, high):
 
 
 def test_the_bootstrap_gives_what_scipy_gives_when_it_draws_the_same_rows():
+    from scipy import stats  # a second to import, in each process that collects tests
+
     values = np.random.default_rng(1).normal(size=60)
     for statistic in (np.mean, np.median):
         expected = stats.bootstrap(
