@@ -37,14 +37,6 @@ def has_own_environment():
     return os.path.exists(os.path.join(OWN_VENV, 'facial_emotion_setup.json'))
 
 
-@pytest.mark.parametrize('name', ['setup', 'test', 'renew_locks'])
-def test_help_is_printed_or_the_head_says_enough_when_a_script_is_looked_at(name):
-    with open(os.path.join(ROOT, 'scripts', name), encoding='utf-8') as file:
-        lines = file.readlines()
-    assert lines[0] == '#!/usr/bin/env bash\n' and lines[1].startswith('# ')
-    assert os.access(os.path.join(ROOT, 'scripts', name), os.X_OK)
-
-
 def test_help_says_what_it_does_when_asked():
     ran = subprocess.run(
         [os.path.join(ROOT, 'scripts', 'setup'), '--help'], stdout=subprocess.PIPE, universal_newlines=True
