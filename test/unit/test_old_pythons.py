@@ -173,6 +173,24 @@ def robot_test_files():
     return sorted(path for path in set(wanted) if os.path.exists(os.path.join(ROOT, path)))
 
 
+def pytest_options(folder, long_form=False):
+    """Write what pytest needs for these tests, and return its options.
+
+    :param folder: where the settings and a plug-in go; it has to be on PYTHONPATH.
+    :param long_form: all tests, with all their parameters.
+    """
+    settings = os.path.join(folder, 'pytest.ini')
+    with open(settings, 'w') as file:
+        file.write(
+            '[pytest]\naddopts = -ra -p no:cacheprovider -p first_parameters\n'
+            'markers =\n    timeout: of another plug-in\n'
+        )
+    with open(os.path.join(folder, 'first_parameters.py'), 'w') as file:
+        file.write(FIRST_PARAMETERS % ([] if long_form else ONCE,))
+    chosen = [] if long_form else ['-k', 'not (%s)' % ' or '.join(LONG_TESTS)]
+    return ['-c', settings, '--rootdir', ROOT] + chosen
+
+
 def test_the_floor_covers_the_pipeline_when_its_tests_are_listed():
     names = {os.path.basename(path) for path in robot_test_files()}
     assert {'test_emotion_pipeline.py', 'test_face_crops.py', 'test_model_bundle.py', 'test_metrics.py'} <= names
@@ -185,11 +203,6 @@ def test_unit_tests_of_the_robot_modules_pass_when_they_run_on_an_old_python(ver
     if not python:
         pytest.skip('no Python %s on this machine that runs' % version)
     python = make_environment(python, version)
-    settings = tmp_path / 'pytest.ini'
-    settings.write_text(
-        '[pytest]\naddopts = -ra -p no:cacheprovider -p first_parameters\nmarkers =\n    timeout: of another plug-in\n'
-    )
-    (tmp_path / 'first_parameters.py').write_text(FIRST_PARAMETERS % ([] if long_form else ONCE,))
     places = os.pathsep.join([ROOT, str(tmp_path)])
     environment = dict(bare_environment(), PYTHONPATH=places, PYTHONDONTWRITEBYTECODE='1')
     # Both have the same numpy, ONNX Runtime and OpenCV; what 3.8 alone can show is another build of these.
@@ -198,9 +211,8 @@ def test_unit_tests_of_the_robot_modules_pass_when_they_run_on_an_old_python(ver
         if version == '3.6' or long_form
         else [os.path.join('test', 'unit', 'test_%s.py' % name) for name in WHOLE_PRODUCT]
     )
-    chosen = [] if long_form else ['-k', 'not (%s)' % ' or '.join(LONG_TESTS)]
     ran = subprocess.run(
-        [python, '-m', 'pytest', '-q', '-c', str(settings), '--rootdir', ROOT] + chosen + files,
+        [python, '-m', 'pytest', '-q'] + pytest_options(str(tmp_path), long_form) + files,
         cwd=ROOT,
         env=environment,
         stdin=subprocess.DEVNULL,
@@ -214,4 +226,5 @@ def test_unit_tests_of_the_robot_modules_pass_when_they_run_on_an_old_python(ver
 
 
 if __name__ == '__main__':
-    print(*robot_test_files(), sep='\n')
+    # scripts/test_arm64 runs the short form too: the arguments of pytest, for a folder.
+    print(*pytest_options(sys.argv[1]) + robot_test_files(), sep='\n')
