@@ -106,7 +106,7 @@ def _render(number: int) -> dict[str, str] | None:
     generator = np.random.default_rng([options.seed, number])
     person = draw_person(renderer.model, generator)
     expression = draw_expression(generator)
-    image, pose = renderer.draw(person, expression.actions, generator)
+    image, pose, _ = renderer.draw(person, expression.actions, generator)
     faces = finder.find_alone(image)
     if not faces.ids:
         return None

@@ -1,12 +1,15 @@
 """The image subscription: exists only while someone reads an output; follows the publishers' transport and QoS."""
 
-from typing import Any, Callable, List, Optional
+from typing import TYPE_CHECKING, Any, Callable, List, Optional
 
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from facial_emotion_ros.ros import qos
-from facial_emotion_ros.ros.image_source import RAW, choose_source, publisher_names, sources, why_unread
+from facial_emotion_ros.ros.image_source import RAW, SUFFIX, choose_source, publisher_names, sources, why_unread
 from facial_emotion_ros.ros.logs import BurstLog
+
+if TYPE_CHECKING:
+    from facial_emotion_ros.ros.head_pose_output import HeadPoseOutput
 
 TOPIC = 'image'
 
@@ -17,6 +20,19 @@ def image_topic(node: Any) -> str:
     :param node: EmotionNode.
     """
     return sources(node.resolve_topic_name(TOPIC), node.value('input.transport'))[0].topic
+
+
+def camera_info_topic(node: Any) -> str:
+    """Return the full name of the calibration's topic: beside the image, unless camera_info is remapped.
+
+    :param node: rclpy node.
+    """
+    name = node.resolve_topic_name('camera_info')
+    if name != node.resolve_topic_name('camera_info', only_expand=True):
+        return name
+    image = node.resolve_topic_name(TOPIC)
+    image = image[: -len(SUFFIX)] if image.endswith(SUFFIX) else image
+    return image.rpartition('/')[0] + '/camera_info'
 
 
 class SubscriberDemand:
@@ -60,15 +76,19 @@ class SubscriberDemand:
 class ImageInput:
     """Subscribes and unsubscribes. Used by the executor's thread, which calls `follow` several times a second."""
 
-    def __init__(self, node: Any, count_readers: Callable[[], int], on_image: Callable[[Any], Any]):
+    def __init__(
+        self, node: Any, count_readers: Callable[[], int], on_image: Callable[[Any], Any], head_pose: 'HeadPoseOutput'
+    ):
         """Create it without a subscription.
 
         :param node: EmotionNode.
         :param count_readers: counts the subscriptions to our outputs.
         :param on_image: called with each sensor_msgs/Image or CompressedImage.
+        :param head_pose: decides whether camera_info is needed, and takes it.
         """
         self._node, self._on_image = node, on_image
         self._demand = SubscriberDemand(node, count_readers)
+        self._head_pose, self._infos = head_pose, None
         self._subscription = None
         self._reliability = ''
         self._changes, self._mismatches = BurstLog(node.get_logger()), BurstLog(node.get_logger())
@@ -102,6 +122,7 @@ class ImageInput:
         wanted = qos.choose_reliability(self._node.value('input.reliability'), offers, self._reliability)
         if self._subscription is None or wanted != self._reliability:
             self._subscribe(wanted, now_s)
+        self._follow_infos(self._head_pose.is_wanted())
 
     def publishers(self) -> List[str]:
         """Return the names of the nodes that publish the image now."""
@@ -115,10 +136,21 @@ class ImageInput:
 
     def close(self) -> None:
         """Unsubscribe."""
+        self._follow_infos(False)
         if self._subscription is not None:
             self._node.destroy_subscription(self._subscription)
             self._subscription = self.since_s = None
             self._reliability = ''
+
+    def _follow_infos(self, wanted):
+        if wanted and self._infos is None:
+            # Best effort connects to publishers of either reliability; the next calibration replaces one that was lost.
+            self._infos = self._node.create_subscription(
+                CameraInfo, camera_info_topic(self._node), self._head_pose.take_info, qos.input_qos('best_effort')
+            )
+        elif not wanted and self._infos is not None:
+            self._node.destroy_subscription(self._infos)
+            self._infos = None
 
     def _publishers(self):
         """Return what the graph knows of the publishers of this type on the topic."""

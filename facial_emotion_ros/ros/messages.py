@@ -6,10 +6,11 @@ Every message carries the header of the image that it answers.
 import array
 import functools
 import math
-from typing import Any, Callable, Iterable, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Iterable, List, Optional, Sequence, Tuple, Union
 
 import cv2
 import numpy as np
+from geometry_msgs.msg import Pose, PoseArray, TransformStamped
 from hri_msgs.msg import Expression, IdsList, NormalizedRegionOfInterest2D
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
@@ -28,7 +29,11 @@ from facial_emotion_ros.emotion.message_fields import (
     within,
 )
 from facial_emotion_ros.perception.compressed_image import decode_compressed
+from facial_emotion_ros.perception.head_pose import HeadPose
 from facial_emotion_ros.perception.image_decoding import decode_image
+
+#: The axes of an optical frame (x to the right, y down, z forward) in a frame with x forward, y to the left, z up.
+_GAZE = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
 
 
 def image_of(
@@ -99,6 +104,32 @@ def affect_message(header: Header, estimates: Sequence[FaceEstimate]) -> Detecti
 def affect_scores_message(header: Header, estimates: Sequence[FaceEstimate]) -> Detection2DArray:
     """Give the same faces with valence and arousal moved to [0, 1], for readers that expect scores there."""
     return _faces_message(header, estimates, affect_scores)
+
+
+def head_pose_message(header: Header, poses: Sequence[Optional[HeadPose]]) -> PoseArray:
+    """Give the poses of heads; one that is not known is at the camera's place, where no head can be."""
+    return PoseArray(header=header, poses=[_pose(pose) if pose is not None else Pose() for pose in poses])
+
+
+def head_frames(header: Header, ids: Sequence[str], poses: Sequence[Optional[HeadPose]]) -> List[TransformStamped]:
+    """Give the frames face_<id> and gaze_<id> of every head whose pose is known.
+
+    Source: REP-155, Face and Gaze Frames. The gaze is that of the head: z forward, x to the right, y down.
+
+    :param header: of the image; its frame is the parent.
+    :param ids: of the faces.
+    """
+    frames = []
+    for face_id, pose in zip(ids, poses):
+        if pose is not None:
+            for name, axes in (('face_', pose.rotation), ('gaze_', pose.rotation.dot(_GAZE))):
+                frame = TransformStamped(header=header, child_frame_id=name + face_id)
+                turned = _pose(HeadPose(pose.position, axes))
+                frame.transform.rotation = turned.orientation
+                for axis in 'xyz':
+                    setattr(frame.transform.translation, axis, getattr(turned.position, axis))
+                frames.append(frame)
+    return frames
 
 
 def expression_message(header: Header, estimate: Optional[FaceEstimate], contempt_as: str) -> Expression:
@@ -188,6 +219,17 @@ def vision_info_message(stamp: Any, engine: Any) -> VisionInfo:
     message = VisionInfo(**dict(words, database_location='%s %s' % (engine.bundle.folder, words['database_location'])))
     message.header.stamp = stamp
     return message
+
+
+def _pose(head):
+    pose = Pose()
+    pose.position.x, pose.position.y, pose.position.z = (float(each) for each in head.position)
+    turn = cv2.Rodrigues(np.asarray(head.rotation))[0][:, 0]
+    angle = float(np.linalg.norm(turn))
+    axis = turn * (math.sin(0.5 * angle) / angle if angle > 0.0 else 0.0)
+    pose.orientation.x, pose.orientation.y, pose.orientation.z = (float(each) for each in axis)
+    pose.orientation.w = math.cos(0.5 * angle)
+    return pose
 
 
 def _faces_message(header, estimates, hypotheses):

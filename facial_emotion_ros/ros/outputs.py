@@ -14,6 +14,7 @@ from facial_emotion_ros.core.emotions import EMOTIONS, UNKNOWN
 from facial_emotion_ros.core.estimates import FaceEstimate
 from facial_emotion_ros.emotion.message_fields import check_finite
 from facial_emotion_ros.ros import messages, qos
+from facial_emotion_ros.ros.head_pose_output import HeadPoseOutput
 from facial_emotion_ros.ros.hri_output import HriOutput
 from facial_emotion_ros.ros.logs import BurstLog
 
@@ -34,6 +35,7 @@ class Outputs:
         self._mismatches = BurstLog(node.get_logger())
         self._humans: Optional[HriOutput] = None
         self._opendr: Optional[_OpenDrOutput] = None
+        self._head_pose: Optional[HeadPoseOutput] = None
         try:
             self._detections = self._publisher(Detection2DArray, 'detections', overrides=qos.WATCHED_OVERRIDES)
             # Fast DDS logs an error for each assertion that the offer does not need.
@@ -42,6 +44,7 @@ class Outputs:
             self._affect = self._publisher(Detection2DArray, 'affect')
             self._affect_scores = self._publisher(Detection2DArray, 'affect/scores')
             self._expression = self._publisher(Expression, 'expression')
+            self._head_pose = HeadPoseOutput(node, self._publisher, node.value('output.head_frames'))
             self._pictures = [self._publisher(Image, '~/debug/image', depth=1)]
             if opendr:
                 self._opendr = _OpenDrOutput(self._publisher)
@@ -78,6 +81,7 @@ class Outputs:
         if self._affect_scores.get_subscription_count() > 0:
             self._affect_scores.publish(messages.affect_scores_message(header, estimates))
         self._expression.publish(messages.expression_message(header, largest, contempt_as))
+        self.head_pose.publish(header, image, estimates)
         if self._humans is not None:
             self._humans.publish(header, image, estimates, live_ids, contempt_as)
         pictures = [publisher for publisher in self._pictures if publisher.get_subscription_count() > 0]
@@ -87,6 +91,12 @@ class Outputs:
                 publisher.publish(drawn)
         if self._opendr is not None and largest is not None:
             self._opendr.publish(largest)
+
+    @property
+    def head_pose(self) -> HeadPoseOutput:
+        """The output that needs the camera's calibration."""
+        assert self._head_pose is not None
+        return self._head_pose
 
     def count_readers(self) -> int:
         """Count the subscriptions that need images to be processed."""
@@ -112,6 +122,8 @@ class Outputs:
         """Destroy every publisher. The worker must have ended."""
         if self._humans is not None:
             self._humans.close()
+        if self._head_pose is not None:
+            self._head_pose.close()
         for publisher in self._publishers:
             self._node.destroy_publisher(publisher)
         self._publishers = []

@@ -422,6 +422,13 @@ TABLE = (
         choices=('drop',) + HRI_WORDS,
         live=True,
     ),
+    Parameter(
+        'output.head_frames',
+        False,
+        'Broadcast the head pose of every face on /tf as face_<id> and gaze_<id>, as REP-155 says; it needs the '
+        "camera's camera_info. /tf does not count as a reader: with input.lazy, another output needs one. The topic "
+        'head_pose needs no parameter.',
+    ),
     Parameter('output.opendr', False, "Also publish the largest face on the topics of OpenDR's facial emotion node."),
     Parameter(
         'power.report',

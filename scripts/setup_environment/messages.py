@@ -12,7 +12,7 @@ from console import CommandFailed, SetupStopped, clean_environment, say
 from python_packages import read_robot_locks
 from system import last_line
 
-PACKAGES = ('vision_msgs', 'hri_msgs', 'bond')
+PACKAGES = ('vision_msgs', 'hri_msgs', 'bond', 'tf2_msgs')
 
 #: The wheels' CMake files name the folders of the machine that built them.
 _BUILDERS_NUMPY = re.compile(r'/opt/python/cp\d+-cp\d+/lib/python3\.\d+/site-packages/numpy/_core/include')

@@ -180,7 +180,7 @@ def test_a_sourced_ros_is_used_when_its_setup_file_was_sourced(checkout, ros_ins
     setup_file = os.path.join(ros_installation, 'setup.bash')
     script = (
         'set -e; . "{}"; cd "{}"; scripts/setup; . .venv/overlay/install/setup.bash; .venv/bin/python -c "'
-        'import rclpy, onnxruntime, cv2, vision_msgs.msg, hri_msgs.msg, bond.msg, facial_emotion_ros; '
+        'import rclpy, onnxruntime, cv2, vision_msgs.msg, hri_msgs.msg, bond.msg, tf2_msgs.msg, facial_emotion_ros; '
         'from ament_index_python.packages import get_package_prefix; '
         "print(rclpy.__file__, get_package_prefix('{}'), facial_emotion_ros.__file__, sep='\\n')\"; "
         'scripts/setup'

@@ -88,7 +88,13 @@ def test_the_policy_allows_what_the_node_does_and_nothing_else(look, peer, long_
     rules, camera = allowed(), peer.camera()
     opendr = {rule for rule in rules if rule[1].startswith('/opendr/')}
     faces = {('publish', '/humans/faces/*/%s' % name) for name in ('roi', 'cropped', 'expression')}
-    opened = look(opendr | faces | {('subscribe', '/image')}, each=camera.shoot, output__opendr=True)
+    head = {('subscribe', '/camera_info'), ('publish', '/tf')}
+    opened = look(
+        opendr | faces | head | {('subscribe', '/image')},
+        each=camera.shoot,
+        output__opendr=True,
+        output__head_frames=True,
+    )
     opened |= look(
         {('subscribe', '/image/compressed'), ('subscribe', '/clock')}, input__transport='compressed', use_sim_time=True
     )

@@ -64,6 +64,7 @@ ROS_PACKAGES = {
     'sensor_msgs',
     'std_msgs',
     'std_srvs',
+    'tf2_msgs',
     'vision_msgs',
 }
 

@@ -63,7 +63,7 @@ def test_the_head_is_turned_as_the_pose_says_when_its_landmarks_are_looked_at():
     truth, seen = [], []
     for seed in range(8, 14):
         generator = np.random.default_rng(seed)
-        image, pose = renderer.draw(draw_person(renderer.model, generator), {}, generator)
+        image, pose, _ = renderer.draw(draw_person(renderer.model, generator), {}, generator)
         left, right, nose, *mouth = finder.find_alone(image).landmarks[0]
         across, down = right - left, nose - (left + right) / 2
         truth.append(pose)

@@ -9,6 +9,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
 from facial_emotion_ros.core.errors import BadBag
+from facial_emotion_ros.ros.image_input import camera_info_topic
 from facial_emotion_ros.ros.recordings.bag_topics import message_class, recorded_qos, recording_qos
 from facial_emotion_ros.ros.recordings.recording_file import RecordingFile
 from facial_emotion_ros.ros.recordings.recording_profile import COMPRESSED, pattern_of
@@ -93,8 +94,8 @@ class BagRecorder(Node):
         """Resolve a name by namespace and remappings; siblings of the image follow the image."""
         if name.endswith(COMPRESSED):
             return self._full_name(name[: -len(COMPRESSED)]) + COMPRESSED
-        if name == 'camera_info' and self.resolve_topic_name(name) == self.resolve_topic_name(name, only_expand=True):
-            return self.resolve_topic_name('image').rpartition('/')[0] + '/camera_info'
+        if name == 'camera_info':
+            return camera_info_topic(self)
         if '*' not in name:
             return self.resolve_topic_name(name)
         return name if name.startswith('/') else self.get_namespace().rstrip('/') + '/' + name

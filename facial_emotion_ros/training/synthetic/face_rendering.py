@@ -1,6 +1,6 @@
 """Renders portraits of synthetic heads: skin, eyes, hair, light and camera, with numpy and OpenCV."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import cv2
@@ -35,21 +35,26 @@ class FaceRenderer:
             self._eyes.append(rows[sign * model.vertices[rows, 0] > 0])
 
     def draw(
-        self, person: Person, actions: dict[str, float], generator: np.random.Generator
-    ) -> tuple[np.ndarray, tuple[float, ...]]:
+        self,
+        person: Person,
+        actions: dict[str, float],
+        generator: np.random.Generator,
+        spread: Sequence[float] = (16, 8, 7),
+    ) -> tuple[np.ndarray, tuple[float, ...], np.ndarray]:
         """Render a portrait.
 
         :param actions: shares by face unit.
         :param generator: of camera, light, gaze and background.
+        :param spread: standard deviations of yaw, pitch and roll in degrees.
         :returns: (SCENE_PX, SCENE_PX, 3) uint8 BGR; and yaw, pitch, roll of the head in degrees, positive to the
-            image's right, upwards and clockwise.
+            image's right, upwards and clockwise; and the camera's (3, 3) intrinsic matrix in pixels.
         """
         gaze = generator.normal(0, [9, 5])
         vertices = self.model.moved(
             person.vertices, {FACE_UNITS + name: share for name, share in {**actions, **_gaze_units(gaze)}.items()}
         )
         vertices, triangles, materials, corners_uv = self._whole_mesh(person, vertices)
-        pose = generator.normal(0, [16, 8, 7])
+        pose = generator.normal(0, spread)
         turn = _rotation(*pose)
         middle = person.vertices[np.concatenate(self._eyes)].mean(0) + [0, -0.3, -0.9]
         distance = generator.uniform(5, 16)
@@ -64,7 +69,9 @@ class FaceRenderer:
         picture = _Picture(
             self, person, actions, vertices, project, triangles, materials, corners_uv, turn, gaze, generator
         )
-        return picture.draw(), tuple(float(angle) for angle in pose)
+        focal = SCENE_PX / side * distance
+        matrix = np.array([[focal, 0, shift[0]], [0, focal, shift[1]], [0, 0, 1]])
+        return picture.draw(), tuple(float(angle) for angle in pose), matrix
 
     def _whole_mesh(
         self, person: Person, vertices: np.ndarray
