@@ -72,6 +72,8 @@ setup(
     data_files=[
         ('share/ament_index/resource_index/packages', ['resource/' + PACKAGE]),
         ('share/' + PACKAGE, ['package.xml']),
+        # evaluate_bag copies from it; images for robots are built without docs/
+        ('share/' + PACKAGE + '/docs', [path for path in ['docs/columns.md'] if os.path.exists(path)]),
     ]
     + share_files('launch', 'config', 'messages', 'models', 'samples', 'recipes', 'examples'),
     python_requires='>=3.6',

@@ -43,8 +43,8 @@ def parser() -> argparse.ArgumentParser:
         'wrong usage; 3 a bound was missed (--min-..., --max-..., --strict); 130 stopped by Ctrl-C.',
     )
     add = arguments.add_argument
-    add('bags', nargs='+', metavar='BAG', help='recording, or a folder of recordings')
-    add('--output', required=True, metavar='DIR', help='folder of report.html, summary.json and the tables')
+    add('bags', nargs='*', metavar='BAG', help='recording, or a folder of recordings')
+    add('--output', default='', metavar='DIR', help='folder of report.html, summary.json and the tables')
     add('--force', action='store_true', help='replace files in DIR that no evaluation wrote')
     add(
         '--topic',
@@ -136,6 +136,16 @@ def parser() -> argparse.ArgumentParser:
     many.add_argument(
         '--ray', default='', metavar='ADDRESS', help='spread them over a Ray cluster: auto, local, ray://host:port'
     )
+    many.add_argument(
+        '--study',
+        default='',
+        metavar='CSV',
+        help='what each recording is: a file with the columns path, participant, condition, session and any others, '
+        'which are kept in every table; conditions are compared. Without BAG, its recordings are evaluated',
+    )
+    many.add_argument(
+        '--study-template', default='', metavar='CSV', help='write such a file for the recordings in BAG, and end'
+    )
     bounds = arguments.add_argument_group('bounds, for the exit code')
     for name, _, is_least, _, meaning in _BOUNDS:
         side = 'least' if is_least else 'most'
@@ -157,6 +167,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = parser().parse_args(argv)
     command = 'evaluate_bag ' + shlex.join(sys.argv[1:] if argv is None else argv)
+    if not arguments.bags and (arguments.study_template or not arguments.study):
+        raise BadParameter('expected a BAG: a recording, or a folder of recordings')
+    if arguments.study_template:
+        return _template(arguments)
     options = _options(arguments)
     path = _single(arguments)
     try:
@@ -167,6 +181,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return INTERRUPTED
+
+
+def _template(arguments):
+    from facial_emotion_ros.recordings.study.manifest import write_template
+
+    count = write_template(arguments.bags, arguments.study_template)
+    show(f'{arguments.study_template}: {count} recordings; check participants and conditions, then give it to --study')
+    return 0
 
 
 def _options(arguments):
@@ -207,7 +229,7 @@ def _smoothing(texts):
 
 def _single(arguments):
     """Give the one recording that was named; '' where there are several, or places that only a batch reads."""
-    if arguments.workers or arguments.ray or len(arguments.bags) > 1 or '://' in arguments.bags[0]:
+    if arguments.study or arguments.workers or arguments.ray or len(arguments.bags) > 1 or '://' in arguments.bags[0]:
         return ''
     path = arguments.bags[0]
     if not os.path.isdir(path):
@@ -286,6 +308,7 @@ def _many(arguments, options, command):
         if getattr(arguments, name):
             raise BadParameter(f'--{name} is for a single recording')
     from facial_emotion_ros.recordings.batch.batch import evaluate_fleet, fleet_progress, fleet_text
+    from facial_emotion_ros.recordings.study.manifest import read_study
 
     fleet = evaluate_fleet(
         arguments.bags,
@@ -296,6 +319,7 @@ def _many(arguments, options, command):
         progress=fleet_progress,
         command=command,
         force=arguments.force,
+        study=read_study(arguments.study) if arguments.study else None,
     )
     show(f'\n{fleet_text(fleet)}\n{os.path.join(arguments.output, "index.html")} shows them all.')
     whole = not any(bag['status'] == 'failed' or bag.get('whole') is False for bag in fleet['bags'])

@@ -32,6 +32,8 @@ from facial_emotion_ros.recordings.evaluation.ground_truth import Intervals
 from facial_emotion_ros.recordings.evaluation.options import Options
 from facial_emotion_ros.recordings.report.batch_report import fleet_html
 from facial_emotion_ros.recordings.report.formatting import many
+from facial_emotion_ros.recordings.study.manifest import Study
+from facial_emotion_ros.recordings.study.study import write_study
 
 #: The page and the figures of all recordings together.
 INDEX, FLEET = 'index.html', 'fleet.json'
@@ -50,6 +52,7 @@ def evaluate_fleet(
     progress: Callable[[int, int, Record], None] | None = None,
     command: str = '',
     force: bool = False,
+    study: Study | None = None,
 ) -> dict[str, Any]:
     """Evaluate recordings, and aggregate the results.
 
@@ -57,7 +60,7 @@ def evaluate_fleet(
     and models are kept, so the same call finishes an interrupted run. Beside these: frames/ (Parquet, a part for each
     recording), plotly.min.js, which all pages share, index.html and, last, fleet.json.
 
-    :param bags: paths or URLs of recordings, and of folders that hold some.
+    :param bags: paths or URLs of recordings, and of folders that hold some; () takes those of the study.
     :param output: path or URL of a folder. With Ray on several machines: one that all of them see.
     :param options: of the evaluation; its truth may be a folder of CSV files, see :func:`options_of_each`.
     :param workers: processes on this machine.
@@ -66,6 +69,8 @@ def evaluate_fleet(
     :param progress: called with (recordings done, recordings in all, record of the one that has just ended).
     :param command: what was typed, for the record.
     :param force: replace an index.html or fleet.json that no batch wrote.
+    :param study: manifest of the recordings; its columns are kept in every table, and the tables of
+        :func:`.study.write_study` are written too.
     :returns: content of fleet.json; a recording that failed has the status 'failed' and an error.
     :raises FacialEmotionError: if there is nothing to evaluate, a bundle is missing, a file of ground truth cannot be
         read, another run has the output, a recording or something foreign is in it, the cluster cannot be reached, or
@@ -75,16 +80,17 @@ def evaluate_fleet(
     if workers < 1:
         raise BadParameter(f'expected 1 worker or more, got {workers}')
     _refuse_recording(output)
-    places = find_bags(bags, without=output)
+    places = find_bags(bags, without=output) if bags or study is None else study.places
+    words = study.of(places) if study else []
     _refuse_recording(output, places)
     chosen = options_of_each(options, places)
     key, keys = key_of(options), {each: key_of(each) for each in set(chosen)}
-    store, titles = open_store(output), titles_of(places)
+    store, titles = open_store(output), [str(each['path']) for each in words] or titles_of(places)
     tasks = [FleetTask(place, output, each, keys[each], evaluate) for place, each in zip(places, chosen)]
     records: dict[int, Record] = {}
 
     def take(number, record):
-        records[number] = dict(record, title=titles[number])
+        records[number] = dict(record, title=titles[number], **({'study': words[number]} if words else {}))
         if progress is not None:
             progress(len(records), len(tasks), records[number])
 
@@ -104,11 +110,11 @@ def evaluate_fleet(
             'ray': ray_address or None,
             'key': key,
             'options': json.loads(options.text()),
+            'study': study.path if study else None,
         }
         try:
-            return _gather(
-                store, [records[number] for number in range(len(tasks))], run, {each.place: each.key for each in tasks}
-            )
+            made_of = {each.place: each.key for each in tasks}
+            return _gather(store, [records[number] for number in range(len(tasks))], run, made_of, study)
         except OSError as error:
             raise BadBag(
                 f'the figures of all recordings together cannot be written to {output} ('
@@ -120,7 +126,8 @@ def evaluate_fleet(
 def options_of_each(options: Options, places: Sequence[str]) -> list[Options]:
     """Give each recording its own ground truth.
 
-    :param options: whose truth may be a folder of CSV files, each with the name of its recording.
+    :param options: whose truth may be a folder of CSV files, each with the name of its recording; of recordings of the
+        same name, in folders as theirs.
     :param places: paths or URLs of the recordings.
     :returns: one a recording, in order; a recording without a file has no ground truth.
     :raises BadDataset: if a file cannot be read.
@@ -130,17 +137,23 @@ def options_of_each(options: Options, places: Sequence[str]) -> list[Options]:
         if options.truth.lower().endswith('.csv'):
             _check_truth(options.truth, places)
         return [options] * len(places)
-    names = [name_of(place) for place in places]
-    paths = {name: os.path.join(options.truth, f'{name}.csv') for name in names}
-    there = {name for name, path in paths.items() if os.path.exists(path)}
-    if not there:
+    paths = [_truth_of(options.truth, place) for place in places]
+    if not any(paths):
         raise BadParameter(
             f'expected files of ground truth in {options.truth}, each with the name of its recording, such as '
-            f'{names[0]}.csv, got none'
+            f'{name_of(places[0])}.csv, got none'
         )
-    for name in there:
-        _check_truth(paths[name], [place for each, place in zip(names, places) if each == name])
-    return [replace(options, truth=paths[name] if name in there else '') for name in names]
+    for path in dict.fromkeys(filter(None, paths)):
+        _check_truth(path, [place for each, place in zip(paths, places) if each == path])
+    return [replace(options, truth=path) for path in paths]
+
+
+def _truth_of(folder, place):
+    """Find the file of a recording: p00/baseline.csv before baseline.csv; '' where there is none."""
+    folders = [each for each in place.rstrip('/').split('/')[:-1] if each not in ('', '.', '..')]
+    names = [*folders, name_of(place) + '.csv']
+    found = (os.path.join(folder, *names[first:]) for first in range(len(names)))
+    return next((path for path in found if os.path.isfile(path)), '')
 
 
 def _check_truth(path, places):
@@ -175,17 +188,18 @@ def _refuse_recording(output, places=()):
         raise BadParameter(f'expected an --output outside of the recordings, got {output}, which is one or is in one')
 
 
-def _gather(store, records, run, keys):
+def _gather(store, records, run, keys, study):
     summaries = {}
     for record in records:
         if record['status'] != 'failed' and record['folder'] not in summaries:
             summaries[record['folder']] = read_summaries(store, record)
     fleet = fleet_summary(records, summaries, run)
-    fleet['run']['frame_parts'] = gather_frames(store, fleet['bags'], keys)
+    fleet['run']['frame_parts'] = gather_frames(store, fleet['bags'], keys, study.types if study else {})
+    groups = write_study(store, study, fleet['bags']) if study else []
     script = plotly_script().encode()
     if fleet['overall'] and store.read(PLOTLY_FILE) != script:  # else there are no charts
         store.write(PLOTLY_FILE, script)
-    store.write(INDEX, fleet_html(fleet).encode('utf-8'))
+    store.write(INDEX, fleet_html(fleet, groups).encode('utf-8'))
     store.write(FLEET, (json.dumps(fleet, indent=1, allow_nan=False) + '\n').encode('utf-8'))
     return fleet
 

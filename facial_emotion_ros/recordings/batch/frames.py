@@ -1,6 +1,7 @@
 """All frames of a batch as one Parquet data set: a part for each recording."""
 
 import io
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,15 +11,19 @@ from facial_emotion_ros.recordings.batch.result_store import Store
 _MADE_FROM = b'facial_emotion_ros.made_from'
 
 
-def gather_frames(store: Store, bags: Sequence[Mapping[str, Any]], keys: Mapping[str, str]) -> int | None:
+def gather_frames(
+    store: Store, bags: Sequence[Mapping[str, Any]], keys: Mapping[str, str], types: Mapping[str, str]
+) -> int | None:
     """Bring the folder frames/ of the output up to date.
 
-    Each part is a recording's frames.parquet with the columns `bag` (folder of its results) and `bundle` in front, in
-    one file; parts that are up to date stay, those of other recordings go. Files that no run wrote stay too.
+    Each part is a recording's frames.parquet with the columns `bag` (folder of its results), `bundle` and those of the
+    study in front, in one file; parts that are up to date stay, those of other recordings go. Files that no run wrote
+    stay too.
 
     :param store: of the results.
     :param bags: as in fleet.json.
     :param keys: of each recording's options, by its place.
+    :param types: of the columns of a study, where the recordings have these in `study`.
     :returns: number of parts; None where pyarrow is not installed.
     """
     try:
@@ -32,7 +37,11 @@ def gather_frames(store: Store, bags: Sequence[Mapping[str, Any]], keys: Mapping
             inside = result['summary'].rpartition('/')[0]
             name = bag['folder'] + (f'-{inside}' if inside else '') + '.parquet'
             words = {'bag': bag['folder'], 'bundle': (result['bundle'] or {}).get('name')}
-            if _bring(store, source, f'frames/{name}', words, f'{bag["content_hash"]} {keys[bag["place"]]}'):
+            made_from = f'{bag["content_hash"]} {keys[bag["place"]]}'
+            if types:
+                words.update(bag['study'])
+                made_from += f' {json.dumps([words, types])}'
+            if _bring(store, source, f'frames/{name}', words, types, made_from):
                 wanted.add(name)
     for name in set(store.names('frames')) - wanted:
         if name.endswith('.parquet') and _made_from(store.read(f'frames/{name}') or b''):
@@ -40,7 +49,7 @@ def gather_frames(store: Store, bags: Sequence[Mapping[str, Any]], keys: Mapping
     return len(wanted)
 
 
-def _bring(store, source, target, words, made_from):
+def _bring(store, source, target, words, types, made_from):
     """Write a part unless it is up to date; False where there are no frames to write."""
     from pyarrow import parquet
 
@@ -52,7 +61,7 @@ def _bring(store, source, target, words, made_from):
         return False
     written = io.BytesIO()
     with parquet.ParquetFile(io.BytesIO(content)) as frames:
-        schema = _schema(frames.schema_arrow, words, made_from)
+        schema = _schema(frames.schema_arrow, words, types, made_from)
         with parquet.ParquetWriter(written, schema, compression='zstd') as part:
             for batch in frames.iter_batches():
                 part.write_table(_with_constants(batch, schema, words))
@@ -60,17 +69,17 @@ def _bring(store, source, target, words, made_from):
     return True
 
 
-def _schema(schema, words, made_from):
+def _schema(schema, words, types, made_from):
     import pyarrow
 
-    fields = [pyarrow.field(name, pyarrow.string()) for name in words] + list(schema)
-    return pyarrow.schema(fields, metadata={_MADE_FROM: made_from.encode()})
+    fields = [(name, types.get(name, 'string')) for name in words]
+    return pyarrow.schema([*pyarrow.schema(fields), *schema], metadata={_MADE_FROM: made_from.encode()})
 
 
 def _with_constants(batch, schema, words):
     import pyarrow
 
-    columns = [pyarrow.array([word] * batch.num_rows, pyarrow.string()) for word in words.values()]
+    columns = [pyarrow.array([word] * batch.num_rows, schema.field(name).type) for name, word in words.items()]
     return pyarrow.Table.from_arrays(columns + batch.columns, schema=schema)
 
 

@@ -1,7 +1,7 @@
 """Whether one evaluation is better than another, and whether that is more than chance."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -113,16 +113,29 @@ def _effect_size(change, samples, counts):
     return change / deviation if deviation > 1e-12 else None
 
 
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Correct p-values for their number.
+
+    :param p_values: of all looks at the same recordings.
+    :returns: corrected ones, in the same order.
+
+    Source: Holm, Scandinavian Journal of Statistics 1979.
+    """
+    largest, found = 0.0, [0.0] * len(p_values)
+    for rank, place in enumerate(np.argsort(p_values, kind='stable')):
+        largest = max(largest, min((len(p_values) - rank) * p_values[place], 1.0))
+        found[place] = float(largest)
+    return found
+
+
 def _corrected(changes):
     """Correct the p-values for their number, and give the verdicts."""
-    known = sorted((each for each in changes if each.p is not None), key=lambda each: each.p)
-    largest, found = 0.0, {}
-    for place, each in enumerate(known):
-        largest = max(largest, min((len(known) - place) * each.p, 1.0))
-        verdict = ALIKE
-        if largest < _ALPHA:
-            verdict = BETTER if (each.now > each.before) == COMPARED[each.figure] else WORSE
-        found[each.figure] = each._replace(p=largest, verdict=verdict)
+    known = [each for each in changes if each.p is not None]
+    found = {}
+    for each, p in zip(known, holm([each.p for each in known])):
+        better = (each.now > each.before) == COMPARED[each.figure]
+        verdict = ALIKE if p >= _ALPHA else BETTER if better else WORSE
+        found[each.figure] = each._replace(p=p, verdict=verdict)
     return [found.get(each.figure, each) for each in changes]
 
 

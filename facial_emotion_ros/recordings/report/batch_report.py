@@ -9,6 +9,8 @@ import plotly.graph_objects as go
 from facial_emotion_ros.evaluation.page import GRAY, ONE, PLOTLY_FILE, chart, plain, render
 from facial_emotion_ros.recordings.report import formatting
 from facial_emotion_ros.recordings.report.formatting import number, percentage
+from facial_emotion_ros.recordings.report.study_panel import study_panels
+from facial_emotion_ros.recordings.study.study import GroupSummary
 
 #: Columns with a bar: (key, words, how it is written, the bar's full length; None for the largest value).
 _COLUMNS = (
@@ -57,10 +59,11 @@ _NEAR_EDGE = 0.15
 _LONGEST_TITLE = 36
 
 
-def fleet_html(fleet: dict[str, Any]) -> str:
+def fleet_html(fleet: dict[str, Any], groups: Sequence[GroupSummary] = ()) -> str:
     """Make the page, which stands beside the folder bags/ and the script that all these pages share.
 
     :param fleet: as fleet.json holds it.
+    :param groups: of a study.
     """
     bags = [dict(bag, short_title=_short(bag['title'])) for bag in fleet['bags']]
     rows = [(bag, result) for bag in bags for result in bag['results']]
@@ -76,6 +79,7 @@ def fleet_html(fleet: dict[str, Any]) -> str:
         pooled=fleet['overall'],
         pooled_figures=_POOLED,
         worst=_worst(rows),
+        panels=study_panels(groups),
         spreads=[spread for each in _SPREADS if (spread := _spread(*each, rows))],
         times=_times(rows),
         columns=_columns(rows),

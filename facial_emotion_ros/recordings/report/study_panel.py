@@ -1,0 +1,112 @@
+"""The part of the page of many recordings that is about a study: what was shown under each condition."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+
+from facial_emotion_ros.core.emotions import UNKNOWN
+from facial_emotion_ros.evaluation.page import EMOTION_COLORS, GRAY, chart, plain
+from facial_emotion_ros.recordings.report.formatting import counted, interval, number, percentage
+from facial_emotion_ros.recordings.study.conditions import ComparisonRow, ConditionRow
+from facial_emotion_ros.recordings.study.face_rows import MEASURES, SHARES
+from facial_emotion_ros.recordings.study.study import GroupSummary
+
+#: Colours of the conditions; more of them begin again.
+_COLORS = ('#2a66b1', '#c65d12', '#0f9d98', '#7f58c9', '#5b9b34', '#b9558d')
+
+#: How the two designs of a comparison are called.
+_DESIGNS = {'within': 'within participants', 'between': 'between participants'}
+
+
+def study_panels(groups: Sequence[GroupSummary]) -> list[dict[str, Any]]:
+    """Make what the template shows of each network.
+
+    :param groups: of :func:`.write_study`.
+    """
+    return [
+        {
+            'bundle': each.bundle,
+            'shares': distribution_chart(each.conditions),
+            'profile': profile_chart(each.conditions, MEASURES),
+            'conditions': [_condition(row) for row in each.conditions if row.measure == 'valence'],
+            'comparisons': [_comparison(row) for row in each.comparisons],
+        }
+        for each in groups
+        if each.conditions
+    ]
+
+
+def distribution_chart(rows: Sequence[ConditionRow]) -> go.Figure:
+    """Draw the shares of the published emotions, a bar for each condition.
+
+    :param rows: of all conditions; other measures are left out.
+    """
+    names = list(dict.fromkeys(row.condition for row in rows))
+    figure = chart(60 + 44 * len(names), barmode='stack', margin={'l': 16, 'r': 16, 't': 12, 'b': 32})
+    for measure in SHARES:
+        of = [row for row in rows if row.measure == measure]
+        word = measure[len('share_') :]
+        figure.add_bar(
+            y=[plain(row.condition or 'all') for row in of],
+            x=[row.mean for row in of],
+            orientation='h',
+            name=word,
+            marker_color=EMOTION_COLORS.get(word, GRAY),
+            marker_pattern_shape='/' if word == UNKNOWN else '',
+            text=[word if row.mean > 0.06 else '' for row in of],
+            hovertext=[f'{plain(row.condition)}: {word} {percentage(row.mean)}{_within(row)}' for row in of],
+            hoverinfo='text',
+        )
+    return figure.update_xaxes(tickformat='.0%', range=[0, 1]).update_yaxes(autorange='reversed')
+
+
+def profile_chart(rows: Sequence[ConditionRow], measures: Sequence[str]) -> go.Figure:
+    """Draw the means of some measures with their intervals, a series of points for each condition.
+
+    :param rows: of all conditions; other measures are left out.
+    :param measures: the order of the axis.
+    """
+    names = list(dict.fromkeys(row.condition for row in rows))
+    figure = chart(340, showlegend=len(names) > 1, scattermode='group', legend={'orientation': 'h', 'y': 1.12})
+    for place, name in enumerate(names):
+        of = {row.measure: row for row in rows if row.condition == name}
+        shown = [of[measure] for measure in measures]
+        figure.add_scatter(
+            x=[measure.replace('score_', '') for measure in measures],
+            y=[row.mean for row in shown],
+            error_y={
+                'type': 'data',
+                'symmetric': False,
+                'array': [(row.mean if row.high is None else row.high) - row.mean for row in shown],
+                'arrayminus': [row.mean - (row.mean if row.low is None else row.low) for row in shown],
+            },
+            mode='markers',
+            name=plain(name or 'all'),
+            marker={'color': _COLORS[place % len(_COLORS)], 'size': 9, 'symbol': place % 8},
+            hovertemplate='%{x}: %{y:.3f}<extra>%{fullData.name}</extra>',
+        )
+    return figure
+
+
+def _condition(row):
+    return row.condition or 'all', row.participants
+
+
+def _comparison(row: ComparisonRow) -> tuple[str, ...]:
+    groups = f'{row.participants}' if row.design == 'within' else f'{row.participants} and {row.other_participants}'
+    left_out = f', {counted(row.left_out, "participant")} left out' if row.left_out else ''
+    return (
+        row.measure.replace('score_', ''),
+        f'{row.condition} − {row.other}',
+        f'{_DESIGNS[row.design]} ({groups}{left_out})',
+        f'{row.difference:+.3f}',
+        f'{row.low:+.3f} to {row.high:+.3f}',
+        number(row.effect_size),
+        number(row.p, 4),
+        number(row.p_holm, 3),
+    )
+
+
+def _within(row):
+    return '' if row.low is None else f', 95%: {interval((row.low, row.high))}'

@@ -1,0 +1,1 @@
+"""Studies: many recordings of participants under conditions; events in them; several raters."""

@@ -1,0 +1,171 @@
+"""The manifest of a study: a CSV file that says of each recording which participant it is of, and the condition."""
+
+import csv
+import math
+import os
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from facial_emotion_ros.core.errors import BadBag, BadDataset, BadParameter
+from facial_emotion_ros.recordings.batch.recording_discovery import find_bags, is_url, local_path, name_of
+from facial_emotion_ros.recordings.evaluation.tables import FRAMES
+from facial_emotion_ros.recordings.study.study_tables import TAKEN
+
+#: Columns that a manifest has to have, and those with a meaning of their own; any others are kept as they are.
+REQUIRED = ('path', 'participant')
+KNOWN = (*REQUIRED, 'condition', 'session')
+
+#: Names of our own columns, which a manifest may not use.
+_TAKEN = {column.name for column in FRAMES} | TAKEN
+
+#: What a manifest says of one recording.
+Words = dict[str, str | float | None]
+
+
+class Study(NamedTuple):
+    """A manifest that was read.
+
+    path: of the file; types: {column: its type in a Parquet file, string or double}; rows: what it says of each
+    recording, None for an empty cell; places: path or URL of each recording.
+    """
+
+    path: str
+    types: dict[str, str]
+    rows: list[Words]
+    places: list[str]
+
+    def of(self, places: Sequence[str]) -> list[Words]:
+        """Give what the manifest says of some recordings.
+
+        :param places: paths or URLs.
+        :raises BadDataset: if it has no line for one.
+        """
+        known = {_identity(place): row for place, row in zip(self.places, self.rows)}
+        missing = [place for place in places if _identity(place) not in known]
+        if missing:
+            raise BadDataset(
+                f'{self.path}: expected a line for each recording, got none for {missing[0]}'
+                + (f' and {len(missing) - 1} more' if len(missing) > 1 else '')
+            )
+        return [known[_identity(place)] for place in places]
+
+
+def read_study(path: str) -> Study:
+    """Read a manifest.
+
+    :param path: CSV file with a header line: path (of a recording, relative to the manifest's folder, or a URL),
+        participant, optionally condition and session, and any further columns. A further column is of numbers where
+        all its cells are numbers or empty.
+    :raises BadDataset: if it cannot be read, a column or a participant is missing, or two lines are of one recording.
+    :raises BadBag: if a recording is not there.
+    """
+    try:
+        with open(path, newline='', encoding='utf-8-sig') as file:
+            lines = list(csv.reader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise BadDataset(f'{path}: expected the CSV file of a study in UTF-8, it cannot be read ({error})') from error
+    names = [name.strip().lower() for name in lines[0]] if lines else []
+    _check_names(path, names)
+    rows: list[dict[str, str]] = []
+    places: list[str] = []
+    seen: dict[str, int] = {}
+    for number, line in enumerate(lines[1:], 2):
+        if not any(cell.strip() for cell in line):
+            continue
+        if len(line) != len(names):
+            raise BadDataset(f'{path}, line {number}: expected {len(names)} cells, got {len(line)}')
+        row = dict(zip(names, (cell.strip() for cell in line)))
+        for name in REQUIRED:
+            if not row[name]:
+                raise BadDataset(f'{path}, line {number}: expected a {name}, got an empty cell')
+        place = _place(path, number, row['path'])
+        if _identity(place) in seen:
+            raise BadDataset(
+                f'{path}, line {number}: expected each recording once, {row["path"]} is in line '
+                f'{seen[_identity(place)]} too'
+            )
+        seen[_identity(place)] = number
+        rows.append(row)
+        places.append(place)
+    if not rows:
+        raise BadDataset(f'{path}: expected a line for each recording below the first, got none')
+    types = {
+        name: 'double' if name not in KNOWN and all(_is_number(row[name]) for row in rows) else 'string'
+        for name in names
+    }
+    typed = [{name: _typed(cell, types[name]) for name, cell in row.items()} for row in rows]
+    return Study(path, types, typed, places)
+
+
+def write_template(bags: Sequence[str], path: str) -> int:
+    """Write a manifest for the recordings of a folder tree, to be checked by hand.
+
+    Below the tree's root, the first folder is the participant, the last name the condition, what lies between the
+    session: p00/day1/baseline. Of a recording in the root itself, the name is divided at its first _: p00_baseline.
+
+    :param bags: paths or URLs of recordings, or of folders that hold some.
+    :param path: of a file that is not there yet; the paths in it are relative to its folder.
+    :returns: number of recordings.
+    :raises BadBag: if a place holds no recording.
+    :raises BadParameter: if the file is there.
+    """
+    folder, lines = os.path.dirname(os.path.abspath(path)), {}
+    for root in bags:
+        for place in find_bags([root]):
+            inner = place[len(local_path(root).rstrip('/')) :].lstrip('/') or name_of(place)
+            *folders, last = inner.split('/')
+            participant, _, condition = (folders[0], '', name_of(last)) if folders else name_of(last).partition('_')
+            shown = place if is_url(place) else os.path.relpath(place, folder)
+            lines[shown] = [shown, participant, condition, '/'.join(folders[1:])]
+    try:
+        with open(path, 'x', encoding='utf-8', newline='') as file:
+            csv.writer(file, lineterminator='\n').writerows([KNOWN, *lines.values()])
+    except FileExistsError:
+        raise BadParameter(f'--study-template: expected the name of a new file, {path} is there already') from None
+    return len(lines)
+
+
+def _check_names(path, names):
+    missing = [name for name in REQUIRED if name not in names]
+    if missing:
+        hint = '; separate them by commas' if ';' in ''.join(names) else ''
+        raise BadDataset(
+            f'{path}: expected a first line that names the columns path and participant, and condition and session '
+            f'where there are some, got {",".join(names) or "nothing"}{hint}'
+        )
+    wrong = [name for name in names if name in _TAKEN or not name]
+    wrong += [name for name in names if names.count(name) > 1]
+    if wrong:
+        raise BadDataset(
+            f'{path}: expected columns that have a name, differ from each other and from the columns of the results, '
+            f'got {wrong[0]!r}'
+        )
+
+
+def _place(path, number, text):
+    place = text if is_url(text) else os.path.join(os.path.dirname(os.path.abspath(path)), local_path(text))
+    place = place if is_url(place) else os.path.normpath(place)
+    try:
+        found = find_bags([place])
+    except BadBag as error:
+        raise BadBag(f'{path}, line {number}: {error}') from None
+    if len(found) > 1:
+        raise BadDataset(
+            f'{path}, line {number}: expected one recording, {text} holds {len(found)}: {found[0]}, {found[1]}...'
+        )
+    return found[0]
+
+
+def _identity(place):
+    return place.rstrip('/') if is_url(place) else os.path.realpath(local_path(place))
+
+
+def _is_number(text):
+    try:
+        return not text or math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
+def _typed(text, kind):
+    return (float(text) if kind == 'double' else text) if text else None

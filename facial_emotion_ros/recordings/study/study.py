@@ -1,0 +1,77 @@
+"""What a study adds to the results of many recordings: tables by recording, condition and comparison."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from facial_emotion_ros.recordings.batch.result_store import Store
+from facial_emotion_ros.recordings.study.conditions import (
+    ComparisonRow,
+    ConditionRow,
+    cells_of,
+    comparison_rows,
+    condition_rows,
+    number,
+)
+from facial_emotion_ros.recordings.study.face_rows import FaceRows, read_face_rows
+from facial_emotion_ros.recordings.study.manifest import Study
+from facial_emotion_ros.recordings.study.study_tables import (
+    COMPARISONS,
+    CONDITIONS,
+    DICTIONARY,
+    FIGURES,
+    dictionary,
+    recordings_columns,
+    write_table,
+)
+
+
+class GroupSummary(NamedTuple):
+    """The figures of one network: rows of conditions.csv and of comparisons.csv, without the bundle."""
+
+    bundle: str
+    conditions: list[ConditionRow]
+    comparisons: list[ComparisonRow]
+
+
+def write_study(store: Store, study: Study, bags: Sequence[Mapping[str, Any]]) -> list[GroupSummary]:
+    """Write the tables of a study and the dictionary of their columns.
+
+    :param store: of the results; it gets recordings, conditions and comparisons, as CSV and Parquet, and columns.md.
+    :param study: the manifest.
+    :param bags: as in fleet.json, each with `study`: what the manifest says of it.
+    :returns: what the groups show, for each network.
+    """
+    rows: list[tuple[Any, ...]] = []
+    averages: dict[str, list[Any]] = {}
+    for bag in bags:
+        for result in bag['results']:
+            faces = faces_of(store, bag, result)
+            if faces is None:
+                continue
+            profile, name = faces.profile(), (result['bundle'] or {}).get('name') or ''
+            words = bag['study']
+            rows.append(
+                (bag['folder'], name, *words.values(), *(result.get(each) for each in FIGURES), *map(number, profile))
+            )
+            averages.setdefault(name, []).append((words.get('condition') or '', words['participant'], profile))
+    found = []
+    for name, each in averages.items():
+        cells = cells_of(each)
+        found.append(GroupSummary(name, condition_rows(cells), comparison_rows(cells)))
+    write_table(store, 'recordings', recordings_columns(study.types), rows)
+    write_table(store, 'conditions', CONDITIONS, [(of.bundle, *row) for of in found for row in of.conditions])
+    write_table(store, 'comparisons', COMPARISONS, [(of.bundle, *row) for of in found for row in of.comparisons])
+    sections = ('recordings.csv', 'conditions.csv', 'comparisons.csv', 'frames/', 'frames.csv')
+    store.write(DICTIONARY, dictionary(sections, study.types, study.path).encode('utf-8'))
+    return found
+
+
+def faces_of(store: Store, bag: Mapping[str, Any], result: Mapping[str, Any]) -> FaceRows | None:
+    """Read the frames of a recording.
+
+    :param store: of the results.
+    :param bag, result: as in fleet.json.
+    :returns: None where its table is not there.
+    """
+    place = f'bags/{bag["folder"]}/{result["summary"].replace("summary.json", "frames.")}'
+    return read_face_rows(None, store.read(place + 'parquet')) or read_face_rows(store.read(place + 'csv'), None)

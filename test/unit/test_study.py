@@ -1,0 +1,183 @@
+"""Studies: participants and conditions are kept in every table and compared as the design allows."""
+
+import csv
+import os
+
+import numpy as np
+import pytest
+
+pytest.importorskip('rosbags', reason='rosbags is not installed: scripts/setup --tests does that')
+pytest.importorskip('plotly', reason='plotly is not installed: scripts/setup does that')
+pytest.importorskip('pyarrow', reason='pyarrow is not installed: scripts/setup --tests does that')
+
+from bag_faces import face, frame
+from documented_fields import section, undocumented
+from html_page import Page, loads_nothing
+from in_process import in_this_process  # noqa: F401
+from stand_in_evaluation import evaluate as evaluate_nothing
+
+from facial_emotion_ros.cli import evaluate_bag as command_line
+from facial_emotion_ros.core.errors import BadDataset, BadParameter
+from facial_emotion_ros.recordings.batch.batch import evaluate_fleet, options_of_each
+from facial_emotion_ros.recordings.evaluation.options import Options
+from facial_emotion_ros.recordings.evaluation.tables import FRAMES, CsvTable, ParquetTable, frame_rows
+from facial_emotion_ros.recordings.study import conditions, study_tables
+from facial_emotion_ros.recordings.study.manifest import read_study
+
+PEOPLE = ('p00', 'p01', 'p02', 'p03')
+
+
+def evaluate(path, output, options, progress=None):
+    """Pretend that a recording shows one face, whose valence grows by what the file says."""
+    with open(path) as file:
+        valence = float(file.read().split()[1]) / 1000
+    evaluate_nothing(path, output, options)
+    for kind, name in ((CsvTable, 'frames.csv'), (ParquetTable, 'frames.parquet')):
+        table = kind(os.path.join(output, name), FRAMES)
+        for number in range(4):
+            faces = [(face(valence=valence + number / 100), None)] if number else []
+            table.add(frame_rows(frame(number, number / 10), number / 10, faces))
+        table.close()
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """Recordings of four participants under two conditions, of different content."""
+    for place, name in enumerate(PEOPLE):
+        for condition, gain in (('baseline', 100), ('task', 300 + 10 * place)):
+            folder = tmp_path / 'bags' / name
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / f'{condition}.mcap').write_text(f'good {gain + place}')
+    return tmp_path
+
+
+def rows_of(path):
+    with open(path, newline='') as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.usefixtures('in_this_process')
+def test_a_study_keeps_its_columns_in_every_table_and_compares_within_participants(tree, capsys):
+    import pandas
+
+    manifest = tree / 'study.csv'
+    assert command_line.main([str(tree / 'bags'), '--study-template', str(manifest)]) == 0
+    assert command_line.main([str(tree / 'bags'), '--study-template', str(manifest)]) == 2
+    assert 'already' in capsys.readouterr().err
+    lines = manifest.read_text().splitlines()
+    assert lines[:2] == ['path,participant,condition,session', 'bags/p00/baseline.mcap,p00,baseline,']
+    ages = [f'{line},{20 + number}' for number, line in enumerate(lines[1:])]
+    manifest.write_text('\n'.join([lines[0] + ',age', *ages]))
+    out = tree / 'out'
+    found = evaluate_fleet([], str(out), Options(), evaluate=evaluate, study=read_study(str(manifest)))
+    assert [bag['status'] for bag in found['bags']] == ['done'] * 8
+    assert found['bags'][2]['title'] == 'bags/p01/baseline.mcap' and found['bags'][2]['study']['age'] == 22
+    lacking, _ = undocumented('fleet.json', found)
+    assert not lacking
+    # pandas finds the same means: all faces of a recording, then participants.
+    frames = pandas.read_parquet(out / 'frames')
+    assert {'path', 'participant', 'condition', 'session', 'age'} <= set(frames) and frames.age.dtype == float
+    seen = frames[frames.face_id.notna()]
+    by_person = seen.groupby(['condition', 'participant'])[['valence', 'score_happy']].mean()
+    told = pandas.read_csv(out / 'recordings.csv')
+    assert list(told.participant) == [name for name in PEOPLE for _ in range(2)]
+    assert list(told.age) == list(range(20, 28))
+    assert np.allclose(told.groupby(['condition', 'participant']).valence.mean(), by_person.valence, atol=1e-6)
+    groups = pandas.read_csv(out / 'conditions.csv').set_index(['condition', 'measure'])
+    for condition in ('baseline', 'task'):
+        mean, sd = by_person.valence[condition].mean(), by_person.valence[condition].std()
+        row = groups.loc[condition, 'valence']
+        assert row['mean'] == pytest.approx(mean, abs=1e-6) and row.sd == pytest.approx(sd, abs=1e-6)
+        assert row.low <= mean <= row.high and row.participants == 4
+        assert groups.loc[condition, 'share_happy']['mean'] == 1
+    looks = pandas.read_parquet(out / 'comparisons.parquet').set_index('measure')
+    gaps = by_person.valence['baseline'] - by_person.valence['task']
+    row = looks.loc['valence']
+    assert (row.design, row.participants, row.left_out) == ('within', 4, 0)
+    assert row.difference == pytest.approx(gaps.mean(), abs=1e-6)
+    assert row.effect_size == pytest.approx(gaps.mean() / gaps.std(), abs=1e-5)
+    assert row.p == pytest.approx(2 / 16, abs=0.02) and row.p_holm == 1
+    dictionary = (out / 'columns.md').read_text()
+    assert '`left_out`' in dictionary and '| `age` | double |' in dictionary and '](' not in dictionary
+    page = (out / 'index.html').read_text()
+    assert loads_nothing(page, 'plotly.min.js') and 'within participants (4)' in Page(page).text
+    # Another manifest changes the tables, and evaluates nothing again.
+    manifest.write_text(manifest.read_text().replace(',task,', ',game,'))
+    again = evaluate_fleet([], str(out), Options(), evaluate=evaluate, study=read_study(str(manifest)))
+    assert again['counts']['skipped'] == 8
+    assert set(pandas.read_parquet(out / 'frames').condition) == {'baseline', 'game'}
+
+
+def test_conditions_are_compared_between_participants_when_nobody_has_both():
+    averages = [
+        (condition, f'{condition}{place}', np.full(19, shift + place / 10))
+        for condition, shift in (('one', 0.0), ('two', 0.5))
+        for place in range(5)
+    ]
+    averages += [('two', 'one0', np.full(19, 0.9)), ('two', 'two1', np.full(19, np.nan))]
+    rows = conditions.comparison_rows(conditions.cells_of(averages))
+    assert {(row.design, row.participants, row.other_participants, row.left_out) for row in rows} == {
+        ('between', 4, 5, 1)
+    }
+    one, two = np.arange(1, 5) / 10, 0.5 + np.arange(5) / 10
+    assert rows[0].difference == pytest.approx(one.mean() - two.mean())
+    pooled = np.sqrt((3 * one.var(ddof=1) + 4 * two.var(ddof=1)) / 7)
+    assert rows[0].effect_size == pytest.approx((one.mean() - two.mean()) / pooled, abs=1e-6)
+    assert rows[0].low < rows[0].difference < rows[0].high < 0 < rows[0].p < 0.05
+    assert rows[0].p_holm == pytest.approx(10 * rows[0].p)
+
+
+@pytest.mark.parametrize(
+    'text, said',
+    [
+        ('path,condition\na.mcap,x\n', 'path and participant'),
+        ('path;participant\n', 'separate them by commas'),
+        ('path,participant\na.mcap,\n', 'line 2: expected a participant'),
+        ('path,participant\na.mcap,p\nbags/../a.mcap,q\n', 'line 3: expected each recording once'),
+        ('path,participant,emotion\na.mcap,p,x\n', "got 'emotion'"),
+        ('path,participant\nnone.mcap,p\n', 'line 2: .*not there'),
+        ('path,participant\n.,p\n', 'expected one recording'),
+        ('path,participant\na.mcap\n', 'line 2: expected 2 cells'),
+        ('path,participant\n', 'a line for each recording'),
+    ],
+)
+def test_the_line_is_named_when_a_manifest_cannot_be_read(tmp_path, text, said):
+    for name in ('a.mcap', 'b.mcap'):
+        (tmp_path / name).write_text('')
+    (tmp_path / 'study.csv').write_text(text)
+    with pytest.raises(Exception, match=said):
+        read_study(str(tmp_path / 'study.csv'))
+
+
+def test_a_recording_without_a_line_is_named_when_bags_are_given(tree):
+    (tree / 'study.csv').write_text('path,participant\nbags/p00/task.mcap,p00\n')
+    with pytest.raises(BadDataset, match='baseline.mcap and 6 more'):
+        evaluate_fleet([str(tree / 'bags')], str(tree / 'out'), Options(), study=read_study(str(tree / 'study.csv')))
+
+
+def test_truths_are_found_by_their_folders_when_recordings_have_the_same_name(tree):
+    (tree / 'truths' / 'p00').mkdir(parents=True)
+    for name in ('p00/task', 'baseline'):
+        (tree / 'truths' / f'{name}.csv').write_text('start,end,emotion\n0,1,happy\n')
+    places = [str(tree / 'bags' / name) for name in ('p00/task.mcap', 'p01/task.mcap', 'p01/baseline.mcap')]
+    found = options_of_each(Options(truth=str(tree / 'truths')), places)
+    assert [os.path.relpath(each.truth, tree / 'truths') if each.truth else '' for each in found] == [
+        'p00/task.csv',
+        '',
+        'baseline.csv',
+    ]
+    with pytest.raises(BadParameter, match='share this file'):
+        options_of_each(Options(truth=str(tree / 'truths')), [*places, str(tree / 'bags' / 'p02' / 'baseline.mcap')])
+
+
+@pytest.mark.parametrize(
+    'name, columns',
+    [
+        ('recordings.csv', study_tables.recordings_columns({})),
+        ('conditions.csv', study_tables.CONDITIONS),
+        ('comparisons.csv', study_tables.COMPARISONS),
+    ],
+)
+def test_the_tables_of_a_study_are_documented(name, columns):
+    documented = [line.split('|')[1:3] for line in section(name).splitlines() if line.startswith('| `')]
+    assert [[cell.strip(' `') for cell in row] for row in documented] == [[each.name, each.type] for each in columns]
