@@ -27,6 +27,7 @@ EXTRAS = {
         'tqdm',
     ],
     'recordings': [
+        'av',
         'backports.zstd; python_version < "3.14"',
         'imageio-ffmpeg',
         'jinja2',
@@ -72,7 +73,7 @@ setup(
     data_files=[
         ('share/ament_index/resource_index/packages', ['resource/' + PACKAGE]),
         ('share/' + PACKAGE, ['package.xml']),
-        # evaluate_bag copies from it; images for robots are built without docs/
+        # evaluate_recording copies from it; images for robots are built without docs/
         ('share/' + PACKAGE + '/docs', [path for path in ['docs/columns.md'] if os.path.exists(path)]),
     ]
     + share_files('launch', 'config', 'messages', 'models', 'samples', 'recipes', 'examples'),
@@ -100,7 +101,8 @@ setup(
             'evaluate = facial_emotion_ros.cli.evaluate:main',
             'evaluate_camera = facial_emotion_ros.cli.evaluate_camera:main',
             'evaluate_over_time = facial_emotion_ros.cli.evaluate_over_time:main',
-            'evaluate_bag = facial_emotion_ros.cli.evaluate_bag:main',
+            'evaluate_recording = facial_emotion_ros.cli.evaluate_recording:main',
+            'evaluate_bag = facial_emotion_ros.cli.evaluate_recording:main',  # its former name
             'make_sample_bag = facial_emotion_ros.cli.make_sample_bag:main',
             'benchmark = facial_emotion_ros.cli.benchmark:main',
             'quantize = facial_emotion_ros.cli.quantize:main',

@@ -1,5 +1,5 @@
-# Loads what `evaluate_bag` found in a recording into pandas: how long each face showed which emotion, mean affect.
-#     ros2 run facial_emotion_ros evaluate_bag BAG --output out         and then         python3 bag_to_pandas.py out
+# Loads what `evaluate_recording` found into pandas: how long each face showed which emotion, mean affect.
+#     ros2 run facial_emotion_ros evaluate_recording BAG --output out     and then     python3 bag_to_pandas.py out
 # Needs pandas (`pip install pandas`). The columns of frames.csv: docs/columns.md.
 """Summarise the faces of a recording with pandas."""
 
@@ -12,7 +12,7 @@ import pandas
 def main():
     """Print two tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('results', type=pathlib.Path, help='output folder of evaluate_bag')
+    parser.add_argument('results', type=pathlib.Path, help='output folder of evaluate_recording')
     options = parser.parse_args()
 
     frames = pandas.read_csv(options.results / 'frames.csv')

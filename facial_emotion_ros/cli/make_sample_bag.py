@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     show(
         f'{options.bag}: {count} images. To evaluate it:\n'
-        f'  python -m facial_emotion_ros.cli.evaluate_bag {options.bag} --truth {ANNOTATION} --output out'
+        f'  python -m facial_emotion_ros.cli.evaluate_recording {options.bag} --truth {ANNOTATION} --output out'
     )
     return 0
 

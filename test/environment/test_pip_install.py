@@ -82,7 +82,7 @@ def test_emotions_are_read_when_the_package_came_by_pip(environment, tmp_path):
 
 
 def test_commands_and_shared_files_are_there_when_the_package_came_by_pip(environment, tmp_path):
-    assert 'usage: ' in run(environment / 'bin' / 'evaluate_bag', '--help', cwd=str(tmp_path))
+    assert 'usage: ' in run(environment / 'bin' / 'evaluate_recording', '--help', cwd=str(tmp_path))
     assert (environment / 'share' / PACKAGE / 'examples' / 'picture.py').is_file()
     assert (environment / 'share' / PACKAGE / 'config' / 'emotion_node.yaml').is_file()
     [package] = environment.glob('lib/python3*/site-packages/' + PACKAGE)

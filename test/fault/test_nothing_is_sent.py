@@ -172,7 +172,7 @@ COMMANDS = [
     'hold_out --dataset {noise} --count 2 --output {at}/held_out.txt',
     'prepare_affectnet --images {images} --annotations {annotations} --output {at}/prepared',
     'make_sample_bag {at}/made --seconds 1 --rate 5',
-    'evaluate_bag {bag} --truth /annotation/faces --engine openvino --output {at}/read',
+    'evaluate_recording {bag} --truth /annotation/faces --engine openvino --output {at}/read',
     'evaluate_camera --dataset {faces} --bundle {at}/esr_1 --scenes 2 --varied 0 --output {at}/camera',
     'evaluate_over_time unknown --dataset {faces} --bundle {at}/esr_1 --scenes 2 --degraded 1',
 ]

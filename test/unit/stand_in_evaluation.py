@@ -112,7 +112,7 @@ if __name__ == '__main__':  # the command itself, but for the evaluation of a re
 
     import stand_in_evaluation  # by its name, which the processes import
 
-    from facial_emotion_ros.cli.evaluate_bag import main
+    from facial_emotion_ros.cli.evaluate_recording import main
     from facial_emotion_ros.recordings.batch import batch
 
     batch.evaluate_fleet = functools.partial(batch.evaluate_fleet, evaluate=stand_in_evaluation.evaluate)

@@ -22,7 +22,7 @@ from in_process import in_this_process, models_opened_once  # noqa: E402, F401
 from small_disk import small_disk  # noqa: E402
 from stand_in_evaluation import is_alive, wait_for, write_bag  # noqa: E402
 
-from facial_emotion_ros.cli import evaluate_bag as command_line  # noqa: E402
+from facial_emotion_ros.cli import evaluate_recording as command_line  # noqa: E402
 from facial_emotion_ros.core.errors import BadBag, BadDataset, BadModel, BadParameter, FacialEmotionError  # noqa: E402
 from facial_emotion_ros.recordings.batch import recording_discovery, task
 from facial_emotion_ros.recordings.batch.batch import evaluate_fleet, fleet_progress, fleet_text  # noqa: E402
@@ -359,7 +359,7 @@ def test_one_line_is_said_when_it_is_stopped_while_its_processes_begin(bags, tmp
             batch.kill()
     assert (batch.returncode, said.splitlines()) == (
         130,
-        ['evaluate_bag: stopped; what is done is kept, and the same command goes on'],
+        ['evaluate_recording: stopped; what is done is kept, and the same command goes on'],
     )
 
 
@@ -394,7 +394,7 @@ def test_no_process_is_left_and_a_repetition_goes_on_when_a_run_is_ended(bags, t
         _, said = batch.communicate(timeout=30)
         if number == signal.SIGINT:
             assert batch.returncode == 130 and re.fullmatch(
-                r'\[1 of 3\] a: .* s\nevaluate_bag: stopped; what is done is kept, .*\n', said
+                r'\[1 of 3\] a: .* s\nevaluate_recording: stopped; what is done is kept, .*\n', said
             ), said
         assert batch.returncode != 0 and 'Traceback' not in said
         wait_for(lambda: not any(is_alive(pid) for pid in workers))

@@ -18,7 +18,7 @@ from documented_fields import section, undocumented
 from in_process import in_this_process, models_opened_once  # noqa: F401
 from small_disk import small_disk
 
-from facial_emotion_ros.cli import evaluate_bag, make_sample_bag
+from facial_emotion_ros.cli import evaluate_recording, make_sample_bag
 from facial_emotion_ros.core.emotions import EMOTIONS
 from facial_emotion_ros.demo.sample_video import SampleVideo
 from facial_emotion_ros.evaluation.markdown import table
@@ -76,7 +76,7 @@ def bag(tmp_path_factory):
 def output(bag, tmp_path_factory):
     """All that an evaluation writes of it."""
     path = str(tmp_path_factory.mktemp('results') / 'out')
-    assert evaluate_bag.main([bag, '--output', path, '--truth', ANNOTATION, '--write-bag', '--video']) == 0
+    assert evaluate_recording.main([bag, '--output', path, '--truth', ANNOTATION, '--write-bag', '--video']) == 0
     return path
 
 
@@ -84,7 +84,7 @@ def output(bag, tmp_path_factory):
 def plain(bag, tmp_path_factory):
     """What an evaluation without options writes of it."""
     path = str(tmp_path_factory.mktemp('results') / 'plain')
-    assert evaluate_bag.main([bag, '--output', path]) == 0
+    assert evaluate_recording.main([bag, '--output', path]) == 0
     return path
 
 
@@ -191,15 +191,15 @@ def test_smoothing_is_the_node_s_when_its_parameters_are_named(tmp_path):
     write_images(bag, {CAMERA: 7.0}, 3)  # a face whose scores change
     parameters = ['smoothing.scores_s=0', 'smoothing.affect_s=0.0', 'smoothing.margin=0']
     command = [bag, '--output', out, *(word for each in parameters for word in ('--parameter', each))]
-    assert evaluate_bag.main(command) == 0
+    assert evaluate_recording.main(command) == 0
     for row in rows(out):
         for name in ('score_happy', 'valence', 'agreement', 'confidence'):
             assert float(row[name]) == pytest.approx(float(row[f'raw_{name}']), abs=2e-6)
     used = {'enabled': True, **dict.fromkeys(('scores_s', 'affect_s', 'margin', 'personal_neutral_s'), 0.0)}
     assert summary(out)['smoothing'] == used
-    assert evaluate_bag.main([bag, '--output', out]) == 0
+    assert evaluate_recording.main([bag, '--output', out]) == 0
     assert any(row['score_happy'] != row['raw_score_happy'] for row in rows(out))
-    assert evaluate_bag.main([bag, '--output', out, '--parameter', 'smoothing.enabled=false']) == 0
+    assert evaluate_recording.main([bag, '--output', out, '--parameter', 'smoothing.enabled=false']) == 0
     assert all(row['score_happy'] == row['raw_score_happy'] for row in rows(out))
 
 
@@ -211,14 +211,14 @@ def test_the_summary_says_what_was_read_and_how_well(bag, output):
     assert found['truth']['accuracy'] == 1.0 and found['truth']['n'] == COUNT and found['truth']['found'] == 1.0
     assert found['overall']['id_switches'] == 0 and found['cameras'].keys() == {JPEG}
     assert {'read', 'decode', 'estimate'} == set(found['run']['ms']) and len(found['bundle']['sha256']) == 64
-    assert found['run']['command'].startswith('evaluate_bag ') and found['recorded'] is None
+    assert found['run']['command'].startswith('evaluate_recording ') and found['recorded'] is None
     assert found['bundle']['operating_point'] == 'balanced'
 
 
 def test_all_bytes_are_the_same_when_the_same_is_evaluated_again_and_compared(bag, output, tmp_path, capsys):
     again, former = str(tmp_path / 'again'), os.path.join(output, 'summary.json')
     command = [bag, '--output', again, '--truth', ANNOTATION, '--write-bag', '--video', '--compare', former]
-    assert evaluate_bag.main(command) == 0
+    assert evaluate_recording.main(command) == 0
     assert 'accuracy             1.0000 ->    1.0000' in capsys.readouterr().out
     for name in SAME:
         assert content(again, name) == content(output, name), name
@@ -261,7 +261,7 @@ def test_our_own_recording_agrees_with_us_when_it_is_compared(bag, plain, output
     with BagWriter(both) as writer:
         copy_into(writer, bag)
         copy_into(writer, os.path.join(output, 'annotated'))
-    assert evaluate_bag.main([both, '--output', out, '--truth', ANNOTATION]) == 0
+    assert evaluate_recording.main([both, '--output', out, '--truth', ANNOTATION]) == 0
     lacking, surplus = undocumented('summary.json', summary(out))
     assert not lacking and surplus <= {'run.live.<figure>', 'intervals.<figure>', 'truth.intervals.<figure>'}, (
         'docs/columns.md'
@@ -270,7 +270,10 @@ def test_our_own_recording_agrees_with_us_when_it_is_compared(bag, plain, output
     assert (found['topic'], found['n'], found['confidence_gap']) == ('/detections', COUNT, pytest.approx(0, abs=1e-6))
     assert found['latency_ms_p50'] == pytest.approx(4)
     assert found['network'].endswith('(esr), balanced')
-    assert evaluate_bag.main([both, '--output', out, '--recorded', '/detections', '--operating-point', 'ferplus']) == 0
+    assert (
+        evaluate_recording.main([both, '--output', out, '--recorded', '/detections', '--operating-point', 'ferplus'])
+        == 0
+    )
     found = summary(out)
     assert found['bundle']['operating_point'] == 'ferplus' and found['recorded']['network'].endswith(', balanced')
 
@@ -283,7 +286,7 @@ def test_the_detector_looks_at_every_image_once_and_ahead_when_that_is_asked_for
         return look(self, *arguments)
 
     monkeypatch.setattr(FaceDetector, 'detect', counting)
-    assert evaluate_bag.main([bag, '--output', str(tmp_path / 'out'), '--every-n', '1']) == 0
+    assert evaluate_recording.main([bag, '--output', str(tmp_path / 'out'), '--every-n', '1']) == 0
     assert len(threads) == COUNT and {name.partition('_')[0] for name in threads} == {'frames'}
     for row, face in zip(rows(tmp_path / 'out'), answers(EmotionPipeline())):
         assert np.allclose([float(row[name]) for name in BOX], face.box, atol=2e-6)
@@ -291,7 +294,7 @@ def test_the_detector_looks_at_every_image_once_and_ahead_when_that_is_asked_for
 
 
 def test_images_are_rotated_when_the_camera_was_mounted_upside_down(bag, tmp_path):
-    assert evaluate_bag.main([bag, '--output', str(tmp_path / 'out'), '--rotate-deg', '180']) == 0
+    assert evaluate_recording.main([bag, '--output', str(tmp_path / 'out'), '--rotate-deg', '180']) == 0
     found = rows(tmp_path / 'out')
     assert len(found) == COUNT
     for row, face in zip(found, answers(EmotionPipeline(every_n=2, rotate_deg=180))):
@@ -307,7 +310,7 @@ def test_the_film_shows_every_image_when_it_is_wanted(output):
 
 def test_bundles_are_judged_side_by_side_when_two_are_named(bag, tmp_path, capsys):
     out = str(tmp_path / 'out')
-    assert evaluate_bag.main([bag, '--output', out, '--truth', ANNOTATION, *TWO_BUNDLES]) == 0
+    assert evaluate_recording.main([bag, '--output', out, '--truth', ANNOTATION, *TWO_BUNDLES]) == 0
     shas = {summary(os.path.join(out, name))['bundle']['sha256'] for name in TWO_BUNDLES[1::2]}
     told = json.loads(content(out, 'comparison.json'))
     assert len(shas) == 2 and {told[0]['before']['sha256'], told[0]['now']['sha256']} == shas
@@ -321,7 +324,7 @@ def test_cameras_have_faces_and_figures_of_their_own_when_there_are_several(tmp_
     write_images(path, begins_s, count)
     write_images(right, {'/right/image': 13.0}, count)
     quick = ['--parameter', 'smoothing.scores_s=0.02']
-    assert evaluate_bag.main([path, '--output', str(tmp_path / 'out'), '--write-bag', '--video', *quick]) == 0
+    assert evaluate_recording.main([path, '--output', str(tmp_path / 'out'), '--write-bag', '--video', *quick]) == 0
     found = summary(tmp_path / 'out')
     assert found['overall']['frames'] == 2 * count and found['overall']['faces'] == 4
     assert [found['cameras'][topic]['faces'] for topic in begins_s] == [1, 3]
@@ -329,7 +332,7 @@ def test_cameras_have_faces_and_figures_of_their_own_when_there_are_several(tmp_
         ('/right/image', [right]),
         ('/left/image', [path, '--topic', '/left/image', '--topic', '/left/image']),
     ):
-        assert evaluate_bag.main([*only, '--output', str(tmp_path / 'one'), *quick]) == 0
+        assert evaluate_recording.main([*only, '--output', str(tmp_path / 'one'), *quick]) == 0
         assert list(summary(tmp_path / 'one')['cameras']) == [topic]
         alone, together = (content(str(tmp_path / name), 'frames.csv').splitlines() for name in ('one', 'out'))
         assert alone[1:] == [row for row in together if row.startswith(topic.encode())]
@@ -340,7 +343,7 @@ def test_cameras_have_faces_and_figures_of_their_own_when_there_are_several(tmp_
 
 def test_no_face_can_be_recognised_when_faces_are_blurred(bag, output, tmp_path):
     blurred, sharpness = str(tmp_path / 'blurred'), []
-    assert evaluate_bag.main([bag, '--output', blurred, '--truth', ANNOTATION, '--video', '--blur-faces']) == 0
+    assert evaluate_recording.main([bag, '--output', blurred, '--truth', ANNOTATION, '--video', '--blur-faces']) == 0
     for folder in (output, blurred):
         pictures = [
             cv2.imdecode(np.frombuffer(base64.b64decode(coded), np.uint8), cv2.IMREAD_GRAYSCALE)
@@ -365,13 +368,13 @@ def test_nothing_is_left_and_one_line_says_so_when_it_is_stopped(bag, tmp_path, 
 
     monkeypatch.setattr(EmotionPipeline, 'estimate', lambda *arguments, **named: stop(*arguments[:2]))
     out = str(tmp_path / 'out')
-    assert evaluate_bag.main([bag, '--output', out, '--video', '--write-bag']) == evaluate_bag.INTERRUPTED
-    assert os.listdir(out) == [] and capsys.readouterr().err.strip() == 'evaluate_bag: stopped'
+    assert evaluate_recording.main([bag, '--output', out, '--video', '--write-bag']) == evaluate_recording.INTERRUPTED
+    assert os.listdir(out) == [] and capsys.readouterr().err.strip() == 'evaluate_recording: stopped'
 
 
 def test_truth_that_holds_for_no_face_is_told(bag, tmp_path, capsys):
     (tmp_path / 'late.csv').write_text('start,end,emotion\n3,9,happy\n')
-    assert evaluate_bag.main([bag, '--output', str(tmp_path / 'out'), '--truth', str(tmp_path / 'late.csv')]) == 0
+    assert evaluate_recording.main([bag, '--output', str(tmp_path / 'out'), '--truth', str(tmp_path / 'late.csv')]) == 0
     told = capsys.readouterr().err
     assert 'late.csv: it holds for none of the faces' in told and rows(tmp_path / 'out')[0]['face_id'] in told
 
@@ -383,14 +386,19 @@ def test_truth_in_milliseconds_is_refused_with_what_to_do(bag, tmp_path, capsys)
         (f'{START_NS},{START_NS + 10**9},happy\n', 'nanoseconds; divide all times by 1,000,000,000'),
     ):
         (tmp_path / 'truth.csv').write_text('start,end,emotion\n' + text)
-        assert evaluate_bag.main([bag, '--output', str(tmp_path / 'out'), '--truth', str(tmp_path / 'truth.csv')]) == 1
+        assert (
+            evaluate_recording.main([bag, '--output', str(tmp_path / 'out'), '--truth', str(tmp_path / 'truth.csv')])
+            == 1
+        )
         told = capsys.readouterr().err
         assert re.search(said, told) and len(told.strip().splitlines()) == 1
 
 
 def test_truth_beyond_the_end_is_told_when_the_rest_holds(bag, tmp_path, capsys):
     (tmp_path / 'truth.csv').write_text('start,end,emotion\n0,0.3,happy\n0.3,9999,sad\n20,30,fear\n')
-    assert evaluate_bag.main([bag, '--output', str(tmp_path / 'out'), '--truth', str(tmp_path / 'truth.csv')]) == 0
+    assert (
+        evaluate_recording.main([bag, '--output', str(tmp_path / 'out'), '--truth', str(tmp_path / 'truth.csv')]) == 0
+    )
     told = capsys.readouterr().err
     assert '1 of 3 intervals hold for no image, the first of them from 20 to 30 s' in told
     assert summary(tmp_path / 'out')['truth']['n'] == COUNT
@@ -409,7 +417,10 @@ def test_our_own_answers_are_right_when_they_are_the_truth(bag, output, tmp_path
     with BagWriter(str(tmp_path / 'own')) as writer:
         copy_into(writer, bag)
         copy_into(writer, os.path.join(output, 'annotated'), late_winner)
-    assert evaluate_bag.main([str(tmp_path / 'own'), '--output', str(tmp_path / 'out'), '--truth', '/detections']) == 0
+    assert (
+        evaluate_recording.main([str(tmp_path / 'own'), '--output', str(tmp_path / 'out'), '--truth', '/detections'])
+        == 0
+    )
     found = summary(tmp_path / 'out')['truth']
     assert (found['accuracy'], found['n'], found['answered']) == (1.0, COUNT, 1.0)
 
@@ -425,7 +436,7 @@ def test_recorded_numbers_that_are_none_do_no_harm_when_they_are_compared(short,
     with BagWriter(str(tmp_path / 'odd')) as writer:
         copy_into(writer, short, without_number)
         writer.write('/broken', DETECTIONS, START_NS, b'\0\1\0\0\xff\xff\xff')
-    assert evaluate_bag.main([str(tmp_path / 'odd'), '--output', str(tmp_path / 'out')]) == 0
+    assert evaluate_recording.main([str(tmp_path / 'odd'), '--output', str(tmp_path / 'out')]) == 0
     assert summary(tmp_path / 'out')['recorded']['n'] == 0
 
 
@@ -439,12 +450,12 @@ def test_what_was_lost_is_counted_and_the_rest_is_read_when_images_are_bad(bag, 
     path = str(tmp_path / 'bad')
     with BagWriter(path) as writer:
         copy_into(writer, bag, cut_off, [JPEG])
-    assert evaluate_bag.main([path, '--output', str(tmp_path / 'out')]) == 0
+    assert evaluate_recording.main([path, '--output', str(tmp_path / 'out')]) == 0
     found = summary(tmp_path / 'out')
     assert found['overall']['frames'] == COUNT - 2 and found['overall']['bad_frames'] == 2 and not found['whole']
     assert '2 images could not be read' in ' '.join(found['bag']['faults']) + capsys.readouterr().err
     assert [int(row['frame']) for row in rows(tmp_path / 'out')] == [0, 1, 3, 5]
-    assert evaluate_bag.main([path, '--output', str(tmp_path / 'out'), '--strict']) == evaluate_bag.MISSED
+    assert evaluate_recording.main([path, '--output', str(tmp_path / 'out'), '--strict']) == evaluate_recording.MISSED
 
 
 def test_what_is_left_out_by_name_is_named_with_what_evaluates_it(short, tmp_path, capsys):
@@ -458,12 +469,12 @@ def test_what_is_left_out_by_name_is_named_with_what_evaluates_it(short, tmp_pat
             for topic in (JPEG, infrared):
                 both.write(topic, message.msgtype, message.receive_ns, message.cdr)
             alone.write('/thermal/image', message.msgtype, message.receive_ns, message.cdr)
-    assert evaluate_bag.main([path, '--output', str(tmp_path / 'out')]) == 0
+    assert evaluate_recording.main([path, '--output', str(tmp_path / 'out')]) == 0
     assert f'{infrared}; --topic {infrared}' in capsys.readouterr().out
     assert list(summary(tmp_path / 'out')['cameras']) == [JPEG] and summary(tmp_path / 'out')['whole']
-    assert evaluate_bag.main([path, '--output', str(tmp_path / 'out'), '--topic', JPEG]) == 0
+    assert evaluate_recording.main([path, '--output', str(tmp_path / 'out'), '--topic', JPEG]) == 0
     assert 'left out' not in capsys.readouterr().out
-    assert evaluate_bag.main([thermal, '--output', str(tmp_path / 'none')]) == 1
+    assert evaluate_recording.main([thermal, '--output', str(tmp_path / 'none')]) == 1
     assert '--topic /thermal/image evaluates' in capsys.readouterr().err
 
 
@@ -480,7 +491,7 @@ def test_gaps_are_told_everywhere_when_images_are_missing(bag, plain, tmp_path, 
             )
             cdr = typestore().serialize_cdr(moved, COMPRESSED_IMAGE)
             writer.write(JPEG, COMPRESSED_IMAGE, message.receive_ns + shift_ns, cdr)
-    assert evaluate_bag.main([str(tmp_path / 'holes'), '--output', str(tmp_path / 'out')]) == 0
+    assert evaluate_recording.main([str(tmp_path / 'holes'), '--output', str(tmp_path / 'out')]) == 0
     found = summary(tmp_path / 'out')
     assert found['cameras'][JPEG]['rate_hz'] == 10.0 and found['whole'] is True
     assert found['cameras'][JPEG]['gaps'] == {
@@ -499,10 +510,10 @@ def test_gaps_are_told_everywhere_when_images_are_missing(bag, plain, tmp_path, 
 def test_faces_last_as_long_as_is_asked_for_and_that_is_said_when_images_come_seldom(tmp_path, capsys):
     path, out = str(tmp_path / 'slow'), str(tmp_path / 'out')
     write_sample_bag(path, 15, 0.2, width=320, height=240, people=1)
-    assert evaluate_bag.main([path, '--output', out]) == 0
+    assert evaluate_recording.main([path, '--output', out]) == 0
     told = capsys.readouterr().out
     assert 'an image every 5 s' in told and '--max-age 13' in told and summary(out)['overall']['faces'] == 3
-    assert evaluate_bag.main([path, '--output', out, '--max-age', '13']) == 0
+    assert evaluate_recording.main([path, '--output', out, '--max-age', '13']) == 0
     assert 'max-age' not in capsys.readouterr().out and summary(out)['overall']['faces'] == 1
 
 
@@ -513,7 +524,7 @@ def test_a_pair_of_swapped_images_changes_neither_faces_nor_the_length_of_the_re
         images[3:5] = images[4], images[3]
         for (receive_ns, _), raw in zip(messages, images):
             writer.write(JPEG, COMPRESSED_IMAGE, receive_ns, raw)
-    assert evaluate_bag.main([str(tmp_path / 'swapped'), '--output', str(tmp_path / 'out')]) == 0
+    assert evaluate_recording.main([str(tmp_path / 'swapped'), '--output', str(tmp_path / 'out')]) == 0
     found, expected = summary(tmp_path / 'out'), summary(output)
     assert found['cameras'][JPEG]['seconds'] == pytest.approx(expected['cameras'][JPEG]['seconds'])
     assert found['overall']['faces'] == expected['overall']['faces'] == 1
@@ -528,7 +539,7 @@ def test_images_of_several_sizes_are_read_when_the_camera_changed_its_mode(tmp_p
             stamp_ns = (100 + number) * 10**9
             message = make_image(header(stamp_ns, 'eye'), SampleVideo(width, height).frame(0.0))
             writer.add(CAMERA, stamp_ns, message)
-    assert evaluate_bag.main([path, '--output', str(tmp_path / 'out'), '--video']) == 0
+    assert evaluate_recording.main([path, '--output', str(tmp_path / 'out'), '--video']) == 0
     assert summary(tmp_path / 'out')['overall']['frames'] == 3 and os.path.exists(tmp_path / 'out' / 'annotated.mp4')
 
 
@@ -559,16 +570,16 @@ def test_images_of_several_sizes_are_read_when_the_camera_changed_its_mode(tmp_p
 def test_one_line_says_what_is_wrong_when_the_request_is(bag, tmp_path, capsys, arguments, said):
     of_the_input = ('--topic', '--truth', '--compare', '--recorded', '--bundle')
     status = 1 if arguments[0] in of_the_input and len(arguments) == 2 else 2
-    assert evaluate_bag.main([bag, '--output', str(tmp_path / 'out'), *arguments]) == status
+    assert evaluate_recording.main([bag, '--output', str(tmp_path / 'out'), *arguments]) == status
     told = capsys.readouterr().err.strip().splitlines()
-    assert len(told) == 1 and said in told[0] and told[0].startswith('evaluate_bag: ')
+    assert len(told) == 1 and said in told[0] and told[0].startswith('evaluate_recording: ')
     assert not os.path.exists(tmp_path / 'out' / 'frames.csv')
 
 
 def test_the_results_go_into_a_folder_of_their_own(bag, tmp_path, capsys):
     (tmp_path / 'file').write_text('')
     for output, said in ((tmp_path / 'file', 'which is a file'), ('', "got ''"), (bag, 'beside the recording')):
-        assert evaluate_bag.main([bag, '--output', str(output)]) == 2 and said in capsys.readouterr().err
+        assert evaluate_recording.main([bag, '--output', str(output)]) == 2 and said in capsys.readouterr().err
     assert sorted(os.listdir(bag)) == ['metadata.yaml', 'walk.mcap']
 
 
@@ -587,7 +598,7 @@ def test_one_line_says_so_when_a_recording_is_missing_or_has_no_images(tmp_path,
         (tmp_path / 'deaf', '/chatter (std_msgs/msg/String)'),
         (tmp_path / 'blind', 'holds none that can be read'),
     ):
-        assert evaluate_bag.main([str(path), '--output', str(tmp_path / 'out')]) == 1
+        assert evaluate_recording.main([str(path), '--output', str(tmp_path / 'out')]) == 1
         told = capsys.readouterr().err
         assert said in told and len(told.strip().splitlines()) == 1
 
@@ -596,9 +607,9 @@ def test_bounds_set_the_exit_code_when_they_are_given(short, tmp_path, capsys):
     (tmp_path / 'wrong.csv').write_text('start,end,emotion\n0,9,sad\n')
     command = [short, '--output', str(tmp_path / 'out'), '--truth']
     met = '--min-accuracy 0.9 --min-macro-f1 1 --min-coverage 1 --max-flips 0 --max-unknown 0'.split()
-    assert evaluate_bag.main([*command, ANNOTATION, *met]) == 0 and 'bound' not in capsys.readouterr().err
+    assert evaluate_recording.main([*command, ANNOTATION, *met]) == 0 and 'bound' not in capsys.readouterr().err
     missed = ['--min-accuracy', '0.01', '--min-ccc-valence', '0.1']
-    assert evaluate_bag.main([*command, str(tmp_path / 'wrong.csv'), *missed]) == evaluate_bag.MISSED
+    assert evaluate_recording.main([*command, str(tmp_path / 'wrong.csv'), *missed]) == evaluate_recording.MISSED
     told = capsys.readouterr().err
     assert '--min-accuracy 0.01 is missed: accuracy is 0' in told
     assert re.search('--min-ccc-valence 0.1 .*cannot be checked', told)
@@ -626,17 +637,17 @@ def test_former_results_stay_and_the_same_command_mends_it_when_the_disk_is_full
     with small_disk(tmp_path / 'disk', 32768) as disk:
         out, ballast = str(disk.path / 'out'), disk.path / 'ballast'
         command = [request.getfixturevalue(recording), '--output', out, *more]
-        assert evaluate_bag.main([*command, '--blur-faces']) == 0
+        assert evaluate_recording.main([*command, '--blur-faces']) == 0
         former = contents(out)
         for room in rooms:
             ballast.write_bytes(bytes(shutil.disk_usage(str(disk.path)).free - 1024 * room))
             capsys.readouterr()
-            assert evaluate_bag.main(command) == 1
+            assert evaluate_recording.main(command) == 1
             told = capsys.readouterr().err.strip().splitlines()
             assert len(told) == 1 and out in told[0] and 'the same command' in told[0], told
             assert contents(out) == former
             ballast.unlink()
-        assert evaluate_bag.main(command) == 0
+        assert evaluate_recording.main(command) == 0
         mended = contents(out)
         assert mended.keys() == former.keys() and mended != former
         assert all(json.loads(text)['whole'] for name, text in mended.items() if name.endswith('summary.json'))
@@ -664,7 +675,7 @@ def test_a_file_that_no_evaluation_wrote_stays_until_it_is_given_up(short, tmp_p
     for name in names:
         out.mkdir()
         (out / name).write_text('{"mine": 1}')
-        assert evaluate_bag.main(command) == 1
+        assert evaluate_recording.main(command) == 1
         told = capsys.readouterr().err.strip().splitlines()
         assert len(told) == 1 and name in told[0] and '--force' in told[0]
         assert os.listdir(out) == [name] and (out / name).read_text() == '{"mine": 1}'
@@ -672,7 +683,7 @@ def test_a_file_that_no_evaluation_wrote_stays_until_it_is_given_up(short, tmp_p
     out.mkdir()
     for name in names:
         (out / name).write_text('{"mine": 1}')
-    assert evaluate_bag.main([*command, '--force']) == 0
+    assert evaluate_recording.main([*command, '--force']) == 0
     for name in names:
         assert os.path.isdir(out / name) if name == 'annotated' else content(out, name) != b'{"mine": 1}'
 
@@ -685,7 +696,7 @@ def test_files_of_others_stay_and_those_of_a_killed_run_go_when_an_evaluation_is
     for name in mine:
         (out / name).write_text('mine')
     for _ in range(2):
-        assert evaluate_bag.main([short, '--output', str(out)]) == 0
+        assert evaluate_recording.main([short, '--output', str(out)]) == 0
         assert set(os.listdir(out)) == ALWAYS | mine
         assert all(content(out, name) == b'mine' for name in mine)
 
@@ -704,14 +715,14 @@ def test_all_that_the_former_evaluation_wrote_goes_and_nothing_else(short, outpu
     for path in (*(out / name for name in mine), tmp_path / 'beside.txt'):
         path.write_text('mine')
     assert set(os.listdir(out)) == ALWAYS | mine | {'annotated', 'annotated.mp4'}
-    assert evaluate_bag.main([short, '--output', str(out)]) == 0
+    assert evaluate_recording.main([short, '--output', str(out)]) == 0
     assert set(os.listdir(out)) == ALWAYS | mine and (tmp_path / 'beside.txt').exists()
 
 
 def test_the_sample_is_made_when_its_command_is_typed(tmp_path, capsys):
     path = str(tmp_path / 'bag')
     assert make_sample_bag.main([path, '--seconds', '0.3', '--size', '160x120']) == 0
-    assert 'evaluate_bag' in capsys.readouterr().out
+    assert 'evaluate_recording' in capsys.readouterr().out
     with BagFile(path) as made:
         assert made.topics[JPEG].count == 3
     for arguments, said in (
@@ -730,11 +741,11 @@ def test_a_folder_of_recordings_is_many_and_bounds_hold_for_all_together(short, 
     shutil.copytree(short, shelf / 'deeper' / 'walk')
     (shelf / 'damaged.mcap').write_bytes(b'nothing of a recording')
     arguments = [str(shelf), '--output', out, '--truth', ANNOTATION, '--min-accuracy', '0.5']
-    assert evaluate_bag.main(arguments) == 1
+    assert evaluate_recording.main(arguments) == 1
     told = capsys.readouterr()
     assert 'damaged' in told.err and '2 evaluated' in told.out and '1 failed' in told.out
     os.remove(shelf / 'damaged.mcap')
-    assert evaluate_bag.main([*arguments, '--min-ccc-arousal', '0.5']) == evaluate_bag.MISSED
+    assert evaluate_recording.main([*arguments, '--min-ccc-arousal', '0.5']) == evaluate_recording.MISSED
     assert '2 were there' in capsys.readouterr().out
     assert os.path.exists(os.path.join(out, 'index.html')) and os.path.exists(os.path.join(out, 'fleet.json'))
 
@@ -744,12 +755,12 @@ def test_no_control_character_is_shown_when_topics_and_files_have_names_of_other
     bag = os.path.join(tmp_path, os.fsdecode(b'caf\xe9\x1b[31m'))
     write_sample_bag(bag, 0.2, 10, width=320, height=240)
     output = str(tmp_path / 'out')
-    assert evaluate_bag.main([bag, '--output', output]) == 0
+    assert evaluate_recording.main([bag, '--output', output]) == 0
     shown = ''.join(capsys.readouterr())
     page = content(output, 'report.html').decode()
     for text in (shown, page, content(output, 'frames.csv').decode()):
         assert '\x1b' not in text and r'\x1b[2J' in text
     assert r'caf\xe9' in shown + page
-    assert evaluate_bag.main([bag, '--output', output, '--topic', '/\x1b]0;none', '--force']) == 1
+    assert evaluate_recording.main([bag, '--output', output, '--topic', '/\x1b]0;none', '--force']) == 1
     shown = ''.join(capsys.readouterr())
     assert '\x1b' not in shown and r'\x1b]0;none' in shown

@@ -38,7 +38,7 @@ def results(tmp_path_factory):
     pytest.importorskip('rosbags', reason='rosbags is not installed: scripts/setup --tests does that')
     folder = tmp_path_factory.mktemp('recording')
     run('-m', entry_points()['make_sample_bag'][0], folder / 'bag', '--seconds', 1, '--people', 1)
-    run('-m', entry_points()['evaluate_bag'][0], folder / 'bag', '--output', folder / 'out')
+    run('-m', entry_points()['evaluate_recording'][0], folder / 'bag', '--output', folder / 'out')
     return folder / 'out'
 
 

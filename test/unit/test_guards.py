@@ -46,7 +46,7 @@ WORKSTATION_ROOMS = ('training', 'evaluation', 'recordings', 'cli')
 #: The only foreign packages that a robot's modules may import anywhere, and those for ros/ alone.
 ROBOT_PACKAGES = {'cv2', 'numpy', 'onnxruntime', 'yaml'}
 #: Packages that a robot may have: imported where they are needed, and told where they are missing.
-OPTIONAL_PACKAGES = {'imageio_ffmpeg', 'openvino', 'rosbags'}
+OPTIONAL_PACKAGES = {'av', 'imageio_ffmpeg', 'openvino', 'rosbags'}
 ROS_PACKAGES = {
     'ament_index_python',
     'bond',

@@ -32,7 +32,7 @@ PYPI_NAMES = {
 #: What tests do without where it is absent: training, making models, set-up, style. scripts/setup --tests installs it.
 WORKSTATION_PACKAGES = set(
     """
-    PIL atheris catkin_pkg colcon_core colcon_package_information colcon_ros cyclonedx fsspec jsonschema
+    PIL atheris av catkin_pkg colcon_core colcon_package_information colcon_ros cyclonedx fsspec jsonschema
     matplotlib mcap onnx pandas plotly pyarrow ray referencing rich rosbags safetensors scipy selenium skimage
     tensorboardX torch torchvision tqdm vermin
     """.split()
@@ -45,8 +45,8 @@ needs_module_names = pytest.mark.skipif(
 EXECUTABLES = set(
     """
     adapt benchmark collect_faces console_view demo emotion_node evaluate evaluate_bag evaluate_camera
-    evaluate_over_time explain export hold_out make_sample_bag media_source play_bag prepare_affectnet quantize
-    record_bag render_faces train
+    evaluate_over_time evaluate_recording explain export hold_out make_sample_bag media_source play_bag
+    prepare_affectnet quantize record_bag render_faces train
     """.split()
 )
 

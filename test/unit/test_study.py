@@ -16,7 +16,7 @@ from html_page import Page, loads_nothing
 from in_process import in_this_process  # noqa: F401
 from stand_in_evaluation import evaluate as evaluate_nothing
 
-from facial_emotion_ros.cli import evaluate_bag as command_line
+from facial_emotion_ros.cli import evaluate_recording as command_line
 from facial_emotion_ros.core.errors import BadDataset, BadParameter
 from facial_emotion_ros.recordings.batch.batch import evaluate_fleet, options_of_each
 from facial_emotion_ros.recordings.evaluation.options import Options

@@ -10,13 +10,15 @@ from typing import Any
 
 from facial_emotion_ros.core.errors import BadBag, FacialEmotionError
 from facial_emotion_ros.recordings.io.content_hash import MESSAGES, METADATA
+from facial_emotion_ros.recordings.io.film_file import FILM
 from facial_emotion_ros.recordings.io.scratch import LOGS
 
 #: Files of a folder of results: of one recording of many, and of any.
 _RESULTS = ({'finished.json'}, {'summary.json', 'frames.csv'})
 
-#: Folders in an output: results of many recordings, and a recording that is a result.
+#: In an output: the folder of the results of many recordings, a recording that is a result, and films that are.
 _MANY, _WRITTEN = 'bags', 'annotated'
+_WRITTEN_FILM = re.compile(r'annotated(_[^/]*)?\.(mp4|avi)$')
 
 _UNSAFE = re.compile(r'[^A-Za-z0-9._-]+')
 
@@ -41,7 +43,7 @@ def find_bags(places: Sequence[str], without: str = '') -> list[str]:
         if not listed:
             raise BadBag(
                 f'expected recordings in {place}, found none: a recording has {METADATA}, or is a file '
-                'that ends in .mcap, .db3 or .bag (or in one of these and .zstd)'
+                'that ends in .mcap, .db3 or .bag (or in one of these and .zstd), or is a film (.mp4, .mov, .mkv...)'
             )
         found += listed
     return list(dict.fromkeys(found))
@@ -67,7 +69,7 @@ def bags_among(names: Iterable[str]) -> list[str]:
     for folder, files in folders.items():
         above = [folder[:place] for place, letter in enumerate(folder + '/') if letter == '/']
         if not whole.intersection(above):
-            found += [f'{folder}/{file}'.lstrip('/') for file in files if MESSAGES.search(file)]
+            found += [f'{folder}/{file}'.lstrip('/') for file in files if MESSAGES.search(file) or FILM.search(file)]
     return sorted(found)
 
 
@@ -92,7 +94,7 @@ def titles_of(places: Sequence[str]) -> list[str]:
 def name_of(place: str) -> str:
     """Name a recording by its place, in characters that every file system allows."""
     name = os.path.basename(place.rstrip('/')) or 'recording'
-    return _UNSAFE.sub('_', MESSAGES.sub('', name)).strip('.') or 'recording'
+    return _UNSAFE.sub('_', FILM.sub('', MESSAGES.sub('', name))).strip('.') or 'recording'
 
 
 def fingerprint_of(place: str) -> str:
@@ -189,7 +191,7 @@ def _without_results(names):
     """Leave out folders with results, which may hold recordings too.
 
     :param names: paths relative to the place that is searched, with /; of its own results, only the annotated recording
-        is left out.
+        and films are left out.
     """
     folders: dict[str, set[str]] = {}
     for name in names:
@@ -202,6 +204,7 @@ def _without_results(names):
     }
     if '' in ours:
         ours = ours - {''} | {_WRITTEN}
+        names = [name for name in names if not _WRITTEN_FILM.match(name)]
     return [
         name for name in names if not any(name[:place] in ours for place, letter in enumerate(name) if letter == '/')
     ]

@@ -19,7 +19,7 @@ from facial_emotion_ros.recordings.evaluation.videos import video_names
 from facial_emotion_ros.recordings.io.bag_file import BagFile
 from facial_emotion_ros.recordings.io.content_hash import hash_of
 from facial_emotion_ros.recordings.io.frames import read_frames
-from facial_emotion_ros.recordings.io.message_types import COMPRESSED_IMAGE, IMAGE
+from facial_emotion_ros.recordings.io.message_types import IMAGE_TYPES
 from facial_emotion_ros.recordings.report.report import report_html
 
 
@@ -140,7 +140,7 @@ def choose_cameras(bag: BagFile, named: Sequence[str] = ()) -> list[str]:
         wanted = f'the image topic {missing[0]}' if missing else 'an image topic'
         hint = '' if missing else _left_out(bag, cameras)
         raise BadBag(f'{bag.name}: expected {wanted}, the recording has {there}{hint and "; " + hint}')
-    wrong = [topic for topic in cameras if bag.topics[topic].msgtype not in (IMAGE, COMPRESSED_IMAGE)]
+    wrong = [topic for topic in cameras if bag.topics[topic].msgtype not in IMAGE_TYPES]
     if wrong:
         raise BadBag(f'{bag.name}: expected images on {wrong[0]}, it holds {bag.topics[wrong[0]].msgtype}')
     return cameras

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from facial_emotion_ros.recordings.io.message_types import COMPRESSED_IMAGE, IMAGE, require_rosbags, typestore
+from facial_emotion_ros.recordings.io.message_types import IMAGE, IMAGE_TYPES, require_rosbags, typestore
 from facial_emotion_ros.recordings.io.scratch import unpacked
 from facial_emotion_ros.recordings.io.storage import Storage, StoredTopic, words_of
 from facial_emotion_ros.recordings.io.storages import open_storage
@@ -14,9 +14,12 @@ from facial_emotion_ros.recordings.io.storages import open_storage
 #: Images that show no colours of a scene, by words in their topics.
 _NO_CAMERA = re.compile(
     r'(?:^|[/_])(depth|disparity|mask|masks|segmentation|thermal|label|labels|heatmap|debug|'
-    r'compressedDepth|theora|cropped|annotated|confidence|infrared|infra\d*|ir\d*|nir)(?:[/_]|$)',
+    r'compressedDepth|cropped|annotated|confidence|infrared|infra\d*|ir\d*|nir)(?:[/_]|$)',
     re.IGNORECASE,
 )
+
+#: Names that image_transport's plugins give the topics of a camera, below its own.
+_TRANSPORTS = ('compressed', 'ffmpeg', 'foxglove', 'theora')
 
 
 class BagMessage:
@@ -35,7 +38,7 @@ class BagMessage:
 
         :raises BadBag: a message of ROS 1 that ROS 2 has no counterpart of.
         """
-        if not self._reader.is_ros1(self.msgtype):
+        if not self._reader.needs_conversion(self.msgtype):
             return bytes(unpacked(self._raw))
         return bytes(typestore().serialize_cdr(self.read(), self.msgtype))
 
@@ -45,8 +48,8 @@ class BagMessage:
         :returns: a message of rosbags, its fields named as in ROS.
         :raises BadBag: if its bytes are no such message.
         """
-        is_ros1 = self._reader.is_ros1(self.msgtype)
-        return self._reader.decode(self._raw if is_ros1 else unpacked(self._raw), self.msgtype, self.topic)
+        raw = self._raw if self._reader.needs_conversion(self.msgtype) else unpacked(self._raw)
+        return self._reader.decode(raw, self.msgtype, self.topic)
 
 
 class BagFile:
@@ -63,7 +66,7 @@ class BagFile:
     def __init__(self, path: str):
         """Name the recording; it is opened by `with`.
 
-        :param path: folder of ROS 2, single .mcap or .db3 file, or .bag file of ROS 1.
+        :param path: folder of ROS 2, single .mcap or .db3 file, .bag file of ROS 1, or film.
         :raises BadBag: if rosbags is not installed.
         """
         require_rosbags()
@@ -108,23 +111,26 @@ class BagFile:
             storage.close()
 
     def cameras(self) -> list[str]:
-        """List the topics of colour images; where a camera has raw and compressed ones, the raw ones.
+        """List the topics of colour images; of a camera's several transports the first of raw, compressed and others.
 
         :returns: list of str, in the order of their names; topics without a message only where none has any.
         """
         images = [topic for topic in self._images() if not _NO_CAMERA.search(topic.name)]
         images = [topic for topic in images if topic.count] or images
         raw = {topic.name for topic in images if topic.msgtype == IMAGE}
-        return sorted(
-            topic.name for topic in images if topic.msgtype == IMAGE or os.path.dirname(topic.name) not in raw
-        )
+        chosen: dict[str, str] = {}
+        for topic in sorted(images, key=lambda topic: (IMAGE_TYPES.index(topic.msgtype), topic.name)):
+            camera, transport = os.path.split(topic.name)
+            is_transport = topic.msgtype != IMAGE and (camera in raw or transport in _TRANSPORTS)
+            chosen.setdefault(camera if is_transport else topic.name, topic.name)
+        return sorted(chosen.values())
 
     def left_out(self) -> list[str]:
         """List the image topics with messages that by their names are no colour cameras, sorted."""
         return sorted(topic.name for topic in self._images() if topic.count and _NO_CAMERA.search(topic.name))
 
     def _images(self):
-        return [topic for topic in self.topics.values() if topic.msgtype in (IMAGE, COMPRESSED_IMAGE)]
+        return [topic for topic in self.topics.values() if topic.msgtype in IMAGE_TYPES]
 
     def messages(self, topics: Sequence[str] = (), start_s: float = 0.0) -> Iterator[BagMessage]:
         """Read messages in the order of recording.

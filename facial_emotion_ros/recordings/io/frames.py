@@ -12,7 +12,8 @@ from facial_emotion_ros.core.errors import BadBag, BadImage
 from facial_emotion_ros.perception.compressed_image import decode_compressed
 from facial_emotion_ros.perception.image_decoding import UsedBits, decode_image
 from facial_emotion_ros.recordings.io.bag_file import BagFile
-from facial_emotion_ros.recordings.io.message_types import COMPRESSED_IMAGE, stamp_of
+from facial_emotion_ros.recordings.io.message_types import COMPRESSED_IMAGE, COMPRESSED_VIDEO, stamp_of
+from facial_emotion_ros.recordings.io.video_packets import PacketDecoder, codec_of
 
 #: Images that are decoded ahead: enough to hide a slow one, few enough to keep memory small.
 AHEAD = 3
@@ -74,34 +75,34 @@ def _detected(frame, detect):
 def _decode(bag, cameras):
     numbers = dict.fromkeys(cameras, 0)
     used_bits = {camera: UsedBits() for camera in cameras}
+    decoders: dict[str, PacketDecoder] = {}
     before_s = time.perf_counter()
     for message in bag.messages(cameras):
         read_s = time.perf_counter()
-        number = numbers[message.topic]
-        numbers[message.topic] += 1
-        stamp_ns, frame_id, image, fault = message.receive_ns, '', None, ''
-        damage: list[str] = []
+        camera, receive_ns = message.topic, message.receive_ns
+        frame = Frame(camera, 0, receive_ns, receive_ns, '', None, '', read_s - before_s, 0.0)
         try:
             fields = message.read()
-            stamp_ns = stamp_of(fields, message.receive_ns)
-            frame_id = fields.header.frame_id
-            image = _image_of(fields, message.msgtype, used_bits[message.topic].of, damage.append)
+            frame_id = fields.frame_id if message.msgtype == COMPRESSED_VIDEO else fields.header.frame_id
+            frame = frame._replace(stamp_ns=stamp_of(fields, receive_ns), frame_id=frame_id)
+            codec = codec_of(fields, message.msgtype)
+            if codec:
+                decoder = decoders.get(camera) or decoders.setdefault(camera, PacketDecoder(codec))
+                done = list(decoder.take(frame, bytes(fields.data)))
+            else:
+                damage: list[str] = []
+                image = _image_of(fields, message.msgtype, used_bits[camera].of, damage.append)
+                done = [frame._replace(image=image, damage=''.join(damage))]
         except (BadBag, BadImage) as error:
-            fault = str(error)
+            done = [frame._replace(fault=str(error))]
         now_s = time.perf_counter()
-        yield Frame(
-            message.topic,
-            number,
-            stamp_ns,
-            message.receive_ns,
-            frame_id,
-            image,
-            fault,
-            read_s - before_s,
-            now_s - read_s,
-            damage=''.join(damage),
-        )
+        for frame in done:
+            yield frame._replace(number=numbers[camera], decode_s=(now_s - read_s) / len(done))
+            numbers[camera] += 1
         before_s = time.perf_counter()
+    for camera, decoder in decoders.items():
+        for number, frame in enumerate(decoder.flush(), numbers[camera]):
+            yield frame._replace(number=number)
 
 
 def _image_of(fields, msgtype, used_bits, on_damage):

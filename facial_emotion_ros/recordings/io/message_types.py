@@ -13,6 +13,20 @@ IMAGE = 'sensor_msgs/msg/Image'
 COMPRESSED_IMAGE = 'sensor_msgs/msg/CompressedImage'
 EXPRESSION = 'hri_msgs/msg/Expression'
 DETECTIONS = 'vision_msgs/msg/Detection2DArray'
+FFMPEG_PACKET = 'ffmpeg_image_transport_msgs/msg/FFMPEGPacket'
+COMPRESSED_VIDEO = 'foxglove_msgs/msg/CompressedVideo'
+THEORA = 'theora_image_transport/msg/Packet'
+
+#: Messages of images, those first that lost least.
+IMAGE_TYPES = (IMAGE, COMPRESSED_IMAGE, FFMPEG_PACKET, COMPRESSED_VIDEO, THEORA)
+
+#: Messages that only recordings hold, for files that do not bring the definitions of their types.
+_OF_VIDEO = {
+    FFMPEG_PACKET: 'std_msgs/Header header\nint32 width\nint32 height\nstring encoding\nuint64 pts\nuint8 flags\n'
+    'bool is_bigendian\nuint8[] data',
+    COMPRESSED_VIDEO: 'builtin_interfaces/Time timestamp\nstring frame_id\nuint8[] data\nstring format',
+    THEORA: 'std_msgs/Header header\nuint8[] data\nint32 b_o_s\nint32 e_o_s\nint64 granulepos\nint64 packetno',
+}
 
 
 def require_rosbags() -> None:
@@ -31,7 +45,7 @@ def require_rosbags() -> None:
 
 @functools.cache
 def typestore() -> Any:
-    """Give the message definitions of ROS 2 Jazzy, and our part of vision_msgs and hri_msgs.
+    """Give the message definitions of ROS 2 Jazzy, of images coded as video, and our part of vision_msgs and hri_msgs.
 
     :returns: rosbags' Typestore, which is shared: do not change it.
     :raises BadBag: if rosbags is not installed.
@@ -45,6 +59,8 @@ def typestore() -> Any:
         with open(path, encoding='utf-8') as file:
             name = os.path.splitext(os.path.basename(path))[0]
             found.update(get_types_from_msg(file.read(), f'{package}/msg/{name}'))
+    for msgtype, text in _OF_VIDEO.items():
+        found.update(get_types_from_msg(text, msgtype))
     store.register(found)
     return store
 
@@ -118,7 +134,8 @@ def _no_pose():
 
 def stamp_of(message: Any, receive_ns: int) -> int:
     """Give a message's stamp in nanoseconds; without one, the time of recording."""
-    return message.header.stamp.sec * 10**9 + message.header.stamp.nanosec or receive_ns
+    taken = message.header.stamp if hasattr(message, 'header') else message.timestamp
+    return taken.sec * 10**9 + taken.nanosec or receive_ns
 
 
 def as_ros2(message: Any, msgtype: str) -> Any:

@@ -51,8 +51,8 @@ class Storage(ABC):
         :param start_ns: only those that were recorded then or later; None for all.
         """
 
-    def is_ros1(self, msgtype: str) -> bool:
-        """Check whether messages of a type are serialized as in ROS 1."""
+    def needs_conversion(self, msgtype: str) -> bool:
+        """Check whether messages of a type are stored in another form than ROS 2 serializes them."""
         return msgtype in self._of_ros1
 
     def decode(self, raw: Any, msgtype: str, topic: str) -> Any:

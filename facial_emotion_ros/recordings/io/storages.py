@@ -9,6 +9,7 @@ import signal
 from typing import Any
 
 from facial_emotion_ros.core.errors import BadBag
+from facial_emotion_ros.recordings.io.film_file import FILM, open_film
 from facial_emotion_ros.recordings.io.salvage import CutSqlite, McapStream
 from facial_emotion_ros.recordings.io.scratch import is_unfinished, readable_copy
 from facial_emotion_ros.recordings.io.storage import Storage, StoredTopic, ros2_name, words_of
@@ -25,7 +26,7 @@ def open_storage(path: str, faults: list[str]) -> list[Storage]:
     if not os.path.exists(path):
         raise BadBag(
             f'expected a recording, got {path!r}, which is not there; give the folder that `ros2 bag record` '
-            'made, or a .mcap, .db3 or .bag file'
+            'made, a .mcap, .db3 or .bag file, or a film'
         )
     files = [path] if os.path.isfile(path) else _files_in(path)
     for each in files:
@@ -99,6 +100,8 @@ def _open_file(path, faults):
     name = os.path.basename(path)
     if not os.path.getsize(path):
         raise BadBag(f'expected a recording, got {name}, which is empty')
+    if FILM.search(name):
+        return open_film(path, name)
     readable, scratch = readable_copy(path, faults)
     try:
         storage = _open_readable(readable, name, faults)

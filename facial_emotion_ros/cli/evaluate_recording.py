@@ -1,4 +1,4 @@
-"""Evaluate recordings: `ros2 run facial_emotion_ros evaluate_bag BAG... --output DIR`."""
+"""Evaluate recordings: `ros2 run facial_emotion_ros evaluate_recording RECORDING... --output DIR`."""
 
 import argparse
 import importlib.util
@@ -36,14 +36,15 @@ _SMOOTHING = 'smoothing.'
 def parser() -> argparse.ArgumentParser:
     """Return the command's argument parser."""
     arguments = argparse.ArgumentParser(
-        prog='evaluate_bag',
-        description='What emotions the faces in recordings (rosbags) show, how steady the estimates are, and how '
-        'accurate, where there is ground truth. Reads folders of ROS 2, .mcap, .db3, and .bag of ROS 1, without ROS.',
+        prog='evaluate_recording',
+        description='What emotions the faces in recordings show, how steady the estimates are, and how accurate, where '
+        'there is ground truth. Reads rosbags (folders of ROS 2, .mcap, .db3, and .bag of ROS 1) without ROS, and '
+        'films (.mp4, .mov, .mkv, .webm, .avi).',
         epilog='Exit code: 0 done; 1 bad input, results that cannot be written, or some of many recordings failed; 2 '
         'wrong usage; 3 a bound was missed (--min-..., --max-..., --strict); 130 stopped by Ctrl-C.',
     )
     add = arguments.add_argument
-    add('bags', nargs='*', metavar='BAG', help='recording, or a folder of recordings')
+    add('bags', nargs='*', metavar='RECORDING', help='rosbag or film, or a folder of some')
     add('--output', default='', metavar='DIR', help='folder of report.html, summary.json and the tables')
     add('--force', action='store_true', help='replace files in DIR that no evaluation wrote')
     add(
@@ -141,10 +142,10 @@ def parser() -> argparse.ArgumentParser:
         default='',
         metavar='CSV',
         help='what each recording is: a file with the columns path, participant, condition, session and any others, '
-        'which are kept in every table; conditions are compared. Without BAG, its recordings are evaluated',
+        'which are kept in every table; conditions are compared. Without RECORDING, its recordings are evaluated',
     )
     many.add_argument(
-        '--study-template', default='', metavar='CSV', help='write such a file for the recordings in BAG, and end'
+        '--study-template', default='', metavar='CSV', help='write such a file for the recordings in RECORDING, and end'
     )
     bounds = arguments.add_argument_group('bounds, for the exit code')
     for name, _, is_least, _, meaning in _BOUNDS:
@@ -155,7 +156,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 @report_errors(
-    'evaluate_bag',
+    'evaluate_recording',
     'recordings need rosbags, jinja2 and plotly, annotated ones scipy (pip install rosbags jinja2 plotly scipy)',
     usage=2,
 )
@@ -166,9 +167,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     :returns: exit code, see the parser's epilog.
     """
     arguments = parser().parse_args(argv)
-    command = 'evaluate_bag ' + shlex.join(sys.argv[1:] if argv is None else argv)
+    command = 'evaluate_recording ' + shlex.join(sys.argv[1:] if argv is None else argv)
     if not arguments.bags and (arguments.study_template or not arguments.study):
-        raise BadParameter('expected a BAG: a recording, or a folder of recordings')
+        raise BadParameter('expected a RECORDING: a rosbag or film, or a folder of some')
     if arguments.study_template:
         return _template(arguments)
     options = _options(arguments)
@@ -177,7 +178,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _one(path, arguments, options, command) if path else _many(arguments, options, command)
     except KeyboardInterrupt:
         show(
-            'evaluate_bag: stopped' + ('' if path else '; what is done is kept, and the same command goes on'),
+            'evaluate_recording: stopped' + ('' if path else '; what is done is kept, and the same command goes on'),
             file=sys.stderr,
         )
         return INTERRUPTED
@@ -276,7 +277,7 @@ def _print(summaries, other, arguments):
     for summary in summaries:
         show(f'\n{summary_text(summary)}')
         for fault in summary['bag']['faults']:
-            show(f'evaluate_bag: {fault}', file=sys.stderr)
+            show(f'evaluate_recording: {fault}', file=sys.stderr)
     for summary in summaries[1:]:
         show(f'\n{changes_text(first, summary, summary["bundle"]["name"], first["bundle"]["name"])}')
     if len(summaries) > 1:
@@ -357,7 +358,7 @@ def _live(options):
 def _exit_code(missed):
     """Print the bounds that were missed, and give the exit code."""
     for text in missed:
-        show(f'evaluate_bag: {text}', file=sys.stderr)
+        show(f'evaluate_recording: {text}', file=sys.stderr)
     return MISSED if missed else 0
 
 

@@ -1,0 +1,145 @@
+"""Films: files of video are read as recordings with one camera, each frame at its own time."""
+
+import re
+from collections.abc import Collection, Iterator
+from datetime import datetime, timezone
+from typing import Any
+
+import numpy as np
+
+from facial_emotion_ros.core.errors import BadBag
+from facial_emotion_ros.recordings.io.message_types import IMAGE, header, make_image
+from facial_emotion_ros.recordings.io.storage import Storage, StoredMessage, StoredTopic, words_of
+
+#: Files of films, by their names.
+FILM = re.compile(r'\.(mp4|m4v|mov|mkv|webm|avi)$', re.IGNORECASE)
+
+#: The topic of a film's images.
+TOPIC = '/video'
+
+#: So much of a film's length may lack images at its end.
+_CUT_S = 1.0
+
+#: A creation time before this year was not set.
+_LEAST_YEAR = 1980
+
+
+def require_av() -> Any:
+    """Import PyAV.
+
+    :raises BadBag: if it is not installed, with what to do.
+    """
+    try:
+        import av
+    except ImportError as error:
+        raise BadBag(
+            'reading films and images that are coded as video needs the Python package av, which is not installed: '
+            'pip install av (Python 3.10 and up)'
+        ) from error
+    return av
+
+
+class FilmStorage(Storage):
+    """A film. Its stamps count from the time when it was made, from 0 where the file does not say that."""
+
+    def __init__(self, path: str):
+        """Read what the film is.
+
+        :raises BadBag: if PyAV is not installed.
+        :raises Exception: PyAV's, if the file is damaged or holds no video.
+        """
+        super().__init__(path)
+        av = require_av()
+        with av.open(path) as film:
+            stream = _stream_of(film)
+            if stream is None:
+                raise BadBag('it holds no video')
+            self.topics = [StoredTopic(TOPIC, IMAGE, stream.frames, None)]
+            self.start_ns = _created_ns(film.metadata.get('creation_time') or stream.metadata.get('creation_time'))
+            self.end_ns = self.start_ns + 1000 * (film.duration or 0)
+
+    def messages(self, wanted: Collection[str], start_ns: int | None) -> Iterator[StoredMessage]:
+        """See Storage."""
+        if TOPIC not in wanted:
+            return
+        with require_av().open(self.path) as film:
+            stream = _stream_of(film)
+            first_s = float((stream.start_time or 0) * stream.time_base)
+            step_s = 1 / float(stream.average_rate or stream.base_rate or 25)
+            if start_ns is not None:
+                film.seek(round((first_s + (start_ns - self.start_ns) / 1e9) / stream.time_base), stream=stream)
+            time_s, length_s = -step_s, _length_s(film, stream)
+            for frame in film.decode(stream):
+                # Some files store no times: the frames follow each other at the film's rate.
+                time_s = time_s + step_s if frame.time is None else frame.time - first_s
+                stamp_ns = self.start_ns + round(1e9 * time_s)
+                if start_ns is None or stamp_ns >= start_ns:
+                    yield TOPIC, IMAGE, stamp_ns, (stamp_ns, frame, stream.sample_aspect_ratio)
+                step_s = float(frame.duration * frame.time_base) or step_s
+            if time_s + step_s < length_s - _CUT_S:
+                raise BadBag(f'the film was cut: it was {length_s:.1f} s long')
+
+    def needs_conversion(self, msgtype: str) -> bool:
+        """See Storage."""
+        return True
+
+    def _decoded(self, raw, msgtype):
+        stamp_ns, frame, aspect = raw
+        return make_image(header(stamp_ns), pixels_of(frame, aspect))
+
+
+def open_film(path: str, name: str) -> FilmStorage:
+    """Open a film.
+
+    :param path: of the file.
+    :param name: for the error.
+    :raises BadBag: if nothing can be read of it.
+    """
+    try:
+        return FilmStorage(path)
+    except BadBag as error:
+        if isinstance(error.__cause__, ImportError):
+            raise
+        raise BadBag(f'expected a film, got {name}: {error}') from error
+    except Exception as fault:  # whatever damaged bytes lead the library into
+        words = words_of(getattr(fault, 'strerror', '') or fault)
+        raise BadBag(
+            f'expected a film, got {name}, which cannot be read ({words}); it may be cut or not have been closed: copy '
+            'it from its source again, or convert it to .mp4'
+        ) from fault
+
+
+def pixels_of(frame: Any, aspect: Any = None) -> np.ndarray:
+    """Convert a decoded frame as players show it: upright, with square pixels.
+
+    :param frame: PyAV's VideoFrame.
+    :param aspect: width of its pixels by their height; None or 0 for 1.
+    :returns: (H, W, 3) uint8 BGR, contiguous.
+    """
+    width = round(frame.width * aspect) if aspect else frame.width
+    pixels = frame.to_ndarray(format='bgr24', width=width, height=frame.height)
+    return np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90)))
+
+
+def _stream_of(film):
+    """Choose the video of a film; a cover picture is none."""
+    streams = [each for each in film.streams.video if not each.disposition & each.disposition.attached_pic]
+    return streams[0] if streams else None
+
+
+def _length_s(film, stream):
+    """Give the length of a film's video; 0 where it is not known."""
+    if stream.duration is not None:
+        return float(stream.duration * stream.time_base)
+    return (film.duration or 0) / 1e6 if len(film.streams) == 1 else 0.0
+
+
+def _created_ns(text):
+    """Read when a film was made, in ns since 1970; 0 where that is not known."""
+    try:
+        moment = datetime.fromisoformat((text or '').replace('Z', '+00:00'))
+    except ValueError:
+        return 0
+    if moment.year < _LEAST_YEAR:
+        return 0
+    return round((moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()) * 10**9
