@@ -16,13 +16,14 @@ def parser() -> argparse.ArgumentParser:
         'reject how many. occlusion: fit the rule for covered mouths, and print its weights. '
         'cadence: time and boxes when faces are detected in every n-th image only. '
         'ids: how often simulated faces get another id. '
+        'identity: how alike one person and others look, and the mean face that is subtracted. '
         'neutral: what smoothing.personal_neutral_s does for simulated persons.',
     )
     arguments.add_argument('what', choices=tuple(_MEASUREMENTS))
     arguments.add_argument(
         '--dataset',
         metavar='PATH',
-        help='for unknown, occlusion and neutral: FER+ npz, or any set of faces framed like it',
+        help='for unknown, occlusion, identity and neutral: FER+ npz, or any set of faces framed like it',
     )
     add_scenes(arguments, 400)
     arguments.add_argument(
@@ -44,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = parser()
     options = arguments.parse_args(argv)
-    if options.what in ('unknown', 'occlusion', 'neutral') and not options.dataset:
+    if options.what in ('unknown', 'occlusion', 'identity', 'neutral') and not options.dataset:
         arguments.error(f'{options.what} needs --dataset')
     _MEASUREMENTS[options.what](options)
     return 0
@@ -110,14 +111,24 @@ def _measure_cadence(options):
 def _measure_ids(_options):
     from facial_emotion_ros.evaluation.tracking_metrics import WALKS, count_switches
 
-    print('faces   Hz   speed             switches   of boxes')
+    print('faces   Hz   speed             by place   and looks   of boxes')
     for walk in WALKS:
-        switches, boxes = count_switches(walk)
+        (switches, boxes), (described, _) = count_switches(walk), count_switches(walk, described=True)
         crossing = 'crossing' if walk.crossing else 'apart'
         print(
-            f'{walk.faces:5d}   {walk.rate_hz:2d}   {walk.speed:5.1f}   {crossing:9}    {switches:5d}      {boxes:6d}',
+            f'{walk.faces:5d}   {walk.rate_hz:2d}   {walk.speed:5.1f}   {crossing:9}    {switches:5d}       '
+            f'{described:5d}     {boxes:6d}',
             flush=True,
         )
+
+
+def _measure_identity(options):
+    from facial_emotion_ros.evaluation.camera import identity_metrics
+
+    for line in identity_metrics.lines(
+        *identity_metrics.collect(_detector(options), _scenes(options).draw(), options.seed)
+    ):
+        print(line, flush=True)
 
 
 def _scenes(options):
@@ -138,6 +149,7 @@ _MEASUREMENTS = {
     'occlusion': _fit_occlusion,
     'cadence': _measure_cadence,
     'ids': _measure_ids,
+    'identity': _measure_identity,
     'neutral': _measure_neutral,
 }
 

@@ -122,7 +122,16 @@ def parser() -> argparse.ArgumentParser:
         default=1.0,
         dest='max_age_s',
         metavar='S',
-        help='a face that was not seen for longer gets a new id; default: %(default)s, as the node does',
+        help='a face that was not seen for longer is gone; default: %(default)s, as the node does',
+    )
+    add(
+        '--remember',
+        type=float,
+        default=30.0,
+        dest='remember_s',
+        metavar='S',
+        help='a face that is back within this time and is recognised gets its id back; default: %(default)s, as the '
+        'node does; 0: never',
     )
     add(
         '--parameter',
@@ -346,6 +355,7 @@ def _live(options):
         'detector.every_n': options.every_n,
         'input.rotate_deg': options.rotate_deg,
         'tracker.max_age_s': options.max_age_s,
+        'tracker.remember_s': options.remember_s,
         **{_SMOOTHING + name: value for name, value in options.smoothing().items()},
     }
     if options.bundles:

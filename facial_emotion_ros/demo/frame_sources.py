@@ -23,7 +23,7 @@ KINDS = ('sample', 'images', 'video', 'camera')
 #: Frames per second of drawn frames: two cores process as many with three faces in view.
 DRAWN_RATE_HZ = 10.0
 
-#: Empty time between two pictures: longer than the tracker remembers a face, so that each face gets an id of its own.
+#: Empty time between two pictures: longer than a face may be lost, so that no face takes over the place of another one.
 PAUSE_S = 1.2
 
 #: Assumed for a file whose rate is missing or implausible.

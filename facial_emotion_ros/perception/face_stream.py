@@ -6,18 +6,17 @@ from typing import Any, List, NamedTuple, Optional, Sequence, Union
 import numpy as np
 
 from facial_emotion_ros.core.errors import BadParameter
+from facial_emotion_ros.perception.face_appearance import describe
 from facial_emotion_ros.perception.face_detector import FaceDetector, Faces
 from facial_emotion_ros.perception.face_tracker import FaceTracker
 from facial_emotion_ros.perception.scene_change import SceneChangeDetector
 from facial_emotion_ros.perception.template_tracker import MIN_CORRELATION, TemplateTracker
 
-#: After a scene change, a face with at least this correlation is the same one. Measured (docs/faces_over_time.md): the
-#: same face one image later has 0.94 and more in 95% of cases; of 7,140 pairs of persons 99% have less than 0.64, none
-#: more than 0.77.
-SAME_FACE = 0.75
-
 #: Faces are detected at least this often at low frame rates, so that new ones are found soon.
 MAX_GAP_S = 0.25
+
+#: A face nearer to the image's edge than this share of its sides may be cut by it.
+_EDGE = 0.1
 
 
 class FoundFaces(NamedTuple):
@@ -55,7 +54,8 @@ class FaceFinder:
 
         :param detector: object with `detect(image) -> Faces`; only a FaceDetector returns boxes of low score too.
         :param tracker: gives the ids.
-        :param max_faces: find the largest faces only, up to this number; 0 for all.
+        :param max_faces: find up to this number of faces only, those that are tracked already and the largest; 0 for
+            all.
         :param every_n, continue_score: see :meth:`adjust`.
         :raises BadParameter: for a value outside its range.
         """
@@ -110,34 +110,32 @@ class FaceFinder:
         :param detected: result of :meth:`detect` for this image; None to detect where that is due.
         """
         if self._scene.is_cut(image):
-            self._tracker.keep(self._unchanged_ids(image, stamp_s))
+            self._tracker.cut()
             self._detected = None
         tracked = self._track(image, stamp_s)
         if tracked is not None:
             self._since += 1
-            return tracked.largest(self._max_faces)
-        found = self._identify(self.detect(image) if detected is None else detected, stamp_s)
+            return tracked.largest()
+        found = self._identify(image, self.detect(image) if detected is None else detected, stamp_s)
         self._detected, self._detected_s, self._since = found, stamp_s, 1
         self._templates.remember(image, found.ids, found.boxes)
         return found
 
-    def _unchanged_ids(self, image: np.ndarray, stamp_s: float) -> List[str]:
-        """Return the ids of the faces that look the same, near their expected places."""
-        ids = [each for each in (self._detected.ids if self._detected else []) if each in self._tracker.live_ids]
-        located = [
-            self._templates.locate(image, each, box) for each, box in zip(ids, self._tracker.predicted(ids, stamp_s))
-        ]
-        return [each for each, place in zip(ids, located) if place is not None and place[1] >= SAME_FACE]
-
-    def _identify(self, faces: Faces, stamp_s: float) -> FoundFaces:
+    def _identify(self, image: np.ndarray, faces: Faces, stamp_s: float) -> FoundFaces:
         """Give detected faces their ids."""
         min_score = getattr(self._detector, 'min_score', 0.0)
-        # A face that is not published gets no id.
         found = _by_area(faces)
-        sure = found.scores >= min_score
-        found = found.rows(np.concatenate([np.flatnonzero(sure)[: self._max_faces or None], np.flatnonzero(~sure)]))
-        ids = self._tracker.update(found.boxes, found.scores, stamp_s, min_score)
-        return found._replace(ids=ids).rows([row for row, each in enumerate(ids) if each]).largest(self._max_faces)
+        ids = self._tracker.update(
+            found.boxes,
+            found.scores,
+            stamp_s,
+            min_score,
+            lambda row: describe(image, found.boxes[row], found.landmarks[row]),
+            self._max_faces,
+            _at_edge(found.boxes, image),
+        )
+        # A face that is not published has no id.
+        return found._replace(ids=ids).rows([row for row, each in enumerate(ids) if each]).largest()
 
     def _track(self, image: np.ndarray, stamp_s: float) -> Optional[FoundFaces]:
         """Locate the faces of the last detection; None where detection is due or one of them is not found."""
@@ -171,3 +169,9 @@ def _by_area(faces: Faces) -> FoundFaces:
     boxes = np.asarray(faces.boxes, np.float32).reshape(-1, 4)
     landmarks = np.asarray(faces.landmarks, np.float32).reshape(-1, 5, 2)
     return FoundFaces([''] * len(boxes), boxes, np.asarray(faces.scores), landmarks).largest()
+
+
+def _at_edge(boxes: np.ndarray, image: np.ndarray) -> np.ndarray:
+    """Return which boxes (N, 4) are so near to the image's edge that it may cut the face, (N,) bool."""
+    near = _EDGE * (boxes[:, 2:] - boxes[:, :2])
+    return ((boxes[:, :2] < near) | (boxes[:, 2:] > np.array(image.shape[1::-1]) - near)).any(axis=1)

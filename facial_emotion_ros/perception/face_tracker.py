@@ -1,7 +1,8 @@
-"""Track faces from frame to frame by their boxes; deterministic."""
+"""Track faces from frame to frame by place and appearance; deterministic."""
 
+import functools
 import math
-from typing import List, Sequence, Set, Tuple, Union
+from typing import Callable, List, Optional, Sequence, Set, Tuple, Union
 
 import numpy as np
 
@@ -26,12 +27,43 @@ MAX_SHIFT_PER_S = 1.0
 #: ... and its area changed by less than this factor.
 MAX_GROWTH = 2.0
 
+#: A face that has gone is remembered for this long, by default.
+REMEMBER_S = 30.0
+#: Faces that have gone are at most so many; the one that was seen last stays longest.
+MAX_REMEMBERED = 100
+
+# Likeness is the product of two descriptions. Measured (docs/faces_over_time.md): of the same person in other light,
+# and moved, 99.8% are above 0.2 and 96% above 0.65; of pairs of persons 24%, and 2 in 100,000.
+#: A face that was in sight is not one that looks as different as this, unless it overlaps after so short a time: it may
+#: have turned, or a hand may cover it.
+_BRIEFLY_S = 0.3
+DIFFERENT = 0.2
+#: A face that was out of sight is only one near its place that looks at least so alike ...
+LIKE = 0.35
+#: ... or one anywhere that looks at least so alike, and more so by CLEARLY than any other known face.
+SAME = 0.65
+CLEARLY = 0.1
+#: A face that looks like a known one, but not enough, and one that enters the image, begin after so long: what is seen
+#: of them then decides who they are.
+_HESITATE_S = 0.6
+#: How much likeness counts in comparison with overlap: where two faces exchange their places between two images, it
+#: decides; of two that look alike, overlap does.
+_LIKENESS_WEIGHT = 5.0
+#: Views of each face that are remembered: a new one is less like the others than _NEW_VIEW.
+_MAX_VIEWS, _NEW_VIEW = 5, 0.75
+
+#: A new face of so many times the area takes the turn of a tracked one, where faces are limited in number.
+_LARGER = 4.0
+
 #: Time constant of the velocity: a shorter one follows the detector's jitter, a longer one lags behind turns.
 _VELOCITY_S = 0.1
 #: Time constant with which a lost face comes to rest.
 _REST_S = 0.4
 #: Overlap that a face loses for each second since it was seen, when two faces claim one box.
 _LOST_COST = 0.3
+
+#: Returns what the face of a box looks like, by its row: a unit vector, so that a product is a likeness.
+_Look = Callable[[int], np.ndarray]
 
 
 def face_id(number: int) -> str:
@@ -55,6 +87,8 @@ class _Track:
         self.place, self.velocity = _place_of(box), np.zeros(4)
         self.seen_s = stamp_s
         self.in_sight = True
+        #: (V, D) what it looked like, the oldest view first.
+        self.views: Optional[np.ndarray] = None
 
     def predicted(self, stamp_s: float) -> np.ndarray:
         """Return its box at a later time: it moves on and comes to rest."""
@@ -72,45 +106,86 @@ class _Track:
             self.velocity += share * ((place - self.place) / elapsed_s - self.velocity)
         self.place, self.seen_s, self.in_sight = place, stamp_s, True
 
+    @property
+    def area(self) -> float:
+        """Area of its box, in square pixels."""
+        return float(np.exp(self.place[2] + self.place[3]))
+
+    def likeness(self, description: np.ndarray) -> float:
+        """Compare a description with the most similar view; 0 without one."""
+        return 0.0 if self.views is None else float(self.views.dot(description).max())
+
+    def learn(self, description: np.ndarray) -> None:
+        """Remember a view that differs from the others."""
+        if self.views is None:
+            self.views = description[None]
+        elif self.likeness(description) < _NEW_VIEW:
+            self.views = np.concatenate([self.views, description[None]])[-_MAX_VIEWS:]
+
+    def return_to(self, box: np.ndarray, stamp_s: float) -> None:
+        """Put it to another place, where it was recognised."""
+        self.place, self.velocity = _place_of(box), np.zeros(4)
+        self.seen_s, self.in_sight = stamp_s, True
+
 
 class FaceTracker:
     """Associates the boxes of an image with known faces. Times are seconds of the images' stamps.
 
     A face moves with its velocity (constant while it is seen, decaying while it is not). Boxes are assigned greedily,
     the largest overlap with a predicted face first. The assignment with the largest sum would take a face's nearest box
-    away for a face that is far from any; docs/faces_over_time.md compares both.
+    away for a face that is far from any; docs/faces_over_time.md compares both. Where the caller describes what faces
+    look like, likeness decides between faces that are near each other, and a face that was out of sight is recognised.
+    In doubt, a face is a new one. Descriptions are kept in memory only.
 
     Source: constant velocity and overlap: Bewley et al., "Simple Online and Realtime Tracking", ICIP 2016. Boxes of low
     score continue a face and begin none: Zhang et al., "ByteTrack", ECCV 2022, algorithm 1.
     """
 
-    def __init__(self, max_age_s: float = 1.0, min_iou: float = MIN_IOU, first_face: int = 0):
+    def __init__(
+        self, max_age_s: float = 1.0, min_iou: float = MIN_IOU, first_face: int = 0, remember_s: float = REMEMBER_S
+    ):
         """Start without faces.
 
-        :param max_age_s: a face that was not seen for longer loses its id.
+        :param max_age_s: a face that was not seen for longer is gone.
         :param min_iou: boxes with this intersection over union are the same face; above 0, up to 1.
         :param first_face: number of the first face, from 0; see :func:`face_id`.
+        :param remember_s: a face that was not seen for up to this time gets its id back if it is recognised by what it
+            looks like; 0 for never.
         :raises BadParameter: for a value outside its range.
         """
         self._tracks: List[_Track] = []
-        self._stamp_s = -math.inf
+        self._gone: List[_Track] = []
+        #: Faces that are not published yet: box, and when it was first seen.
+        self._doubtful: List[Tuple[np.ndarray, float]] = []
+        self._stamp_s, self._is_cut = -math.inf, False
         self._faces = first_face
-        self.adjust(max_age_s, min_iou)
+        self.adjust(max_age_s, min_iou, remember_s)
 
-    def adjust(self, max_age_s: float, min_iou: float) -> None:
+    def adjust(self, max_age_s: float, min_iou: float, remember_s: float = REMEMBER_S) -> None:
         """Change the settings; the faces stay. See __init__."""
         if not (math.isfinite(max_age_s) and max_age_s >= 0):
             raise BadParameter(f'expected a largest age of 0 s or more, got {max_age_s!r}')
         if not 0 < min_iou <= 1:
             raise BadParameter(f'expected a least overlap above 0 and up to 1, got {min_iou!r}')
-        self._max_age_s, self._min_iou = max_age_s, min_iou
+        if not (math.isfinite(remember_s) and remember_s >= 0):
+            raise BadParameter('expected to remember faces for 0 s or more, got %r' % (remember_s,))
+        self._max_age_s, self._min_iou, self._remember_s = max_age_s, min_iou, remember_s
 
     @property
     def live_ids(self) -> List[str]:
         """Ids of the faces that were seen within `max_age_s` of the latest image, oldest first."""
         return [track.identity for track in self._tracks]
 
-    def update(self, boxes: np.ndarray, scores: np.ndarray, stamp_s: float, begin_score: float = 0.0) -> List[str]:
+    def update(
+        self,
+        boxes: np.ndarray,
+        scores: np.ndarray,
+        stamp_s: float,
+        begin_score: float = 0.0,
+        describe: Optional[_Look] = None,
+        most: int = 0,
+        entering: Optional[np.ndarray] = None,
+    ) -> List[str]:
         """Give ids to the faces that a detector found in the next image.
 
         :param boxes: (N, 4) x0 y0 x1 y1 in pixels, finite.
@@ -119,29 +194,137 @@ class FaceTracker:
             the latest; an older one forgets all faces.
         :param begin_score: boxes of a lower score only continue a face that was in the image before and that no other
             box fits.
-        :returns: N different ids; '' for boxes of a low score without a known face.
+        :param describe: returns what the face of a box looks like, by its row: (D,) float32 of length 1. Without it,
+            only places count.
+        :param most: faces that are tracked at a time, those that are tracked already first, then the largest; 0 for
+            all. A new one of four times the area takes the turn of the smallest.
+        :param entering: (N,) bool: faces that the image's edge may cut; unless they are known, they wait for a moment.
+        :returns: N different ids; '' for boxes of a low score without a known face, beyond `most`, and for a moment for
+            a face that is doubtful or enters.
         :raises BadParameter: for boxes or a stamp that are not finite, or another number of scores.
         """
         boxes, scores = self._checked(boxes, scores, stamp_s)
         stamp_s = not_before(stamp_s, self._stamp_s)
+        is_first = not -math.inf < self._stamp_s <= stamp_s
         self._advance(stamp_s)
-        ids = [''] * len(boxes)
+        look = functools.lru_cache(None)(describe) if describe is not None else None
+        if self._is_cut:
+            is_first = self._check_cut(boxes, look, stamp_s)
+        if entering is None or is_first:  # in a scene's first image, nobody enters
+            entering = np.zeros(len(boxes), bool)
         sure = scores >= begin_score
+        ids = self._continued(boxes, scores, sure, stamp_s, look)
+        new = [row for row in np.argsort(-scores, kind='stable') if sure[row] and not ids[row]]
+        new, replaced = self._admitted(new, boxes, most)
+        ids = ['' if each in replaced else each for each in ids]
+        doubtful_before, self._doubtful = self._doubtful, []
+        for row in new:
+            description = None if look is None else look(row)
+            ids[row] = self._begun(boxes[row], stamp_s, description, bool(entering[row]), doubtful_before)
+        return ids
+
+    def _continued(
+        self, boxes: np.ndarray, scores: np.ndarray, sure: np.ndarray, stamp_s: float, look: Optional[_Look]
+    ) -> List[str]:
+        """Find the tracked faces again, near their places; '' for boxes of other faces."""
+        ids = [''] * len(boxes)
         waiting = list(self._tracks)
         for rows, may_be_lost in ((np.flatnonzero(sure), True), (np.flatnonzero(~sure), False)):
             candidates = [track for track in waiting if may_be_lost or track.in_sight]
-            for index, row in self._pairs(candidates, boxes[rows], scores[rows], stamp_s, near=may_be_lost):
+            for index, row in self._pairs(candidates, boxes, scores, rows, stamp_s, may_be_lost, look):
                 waiting.remove(candidates[index])
-                candidates[index].see(boxes[rows[row]], stamp_s)
-                ids[rows[row]] = candidates[index].identity
+                candidates[index].see(boxes[row], stamp_s)
+                ids[row] = candidates[index].identity
+                if may_be_lost and look is not None:
+                    self._learn(candidates[index], look(row))
         for track in waiting:
             track.in_sight = False
-        for row in np.argsort(-scores, kind='stable'):
-            if sure[row] and not ids[row]:
-                ids[row] = face_id(self._faces)
-                self._faces += 1
-                self._tracks.append(_Track(ids[row], boxes[row], stamp_s))
         return ids
+
+    def _begun(
+        self,
+        box: np.ndarray,
+        stamp_s: float,
+        description: Optional[np.ndarray],
+        is_entering: bool,
+        doubtful_before: Sequence[Tuple[np.ndarray, float]],
+    ) -> str:
+        """Return the id of a face that is at no tracked one's place: a known or a new one, or '' for a doubtful one."""
+        track, is_doubtful = (None, False) if description is None else self._recognised(description)
+        if is_doubtful or (is_entering and track is None):
+            same = [
+                each for each in doubtful_before if intersection_over_union(each[0][None], box[None]) >= self._min_iou
+            ]
+            first_s = min([each[1] for each in same] + [stamp_s])
+            if stamp_s - first_s < _HESITATE_S:
+                self._doubtful.append((box, first_s))
+                return ''
+        if track is None:
+            track = _Track(face_id(self._faces), box, stamp_s)
+            self._faces += 1
+        track.return_to(box, stamp_s)
+        if track in self._gone:
+            self._gone.remove(track)
+        if track not in self._tracks:
+            self._tracks.append(track)
+        if description is not None:
+            self._learn(track, description)
+        return track.identity
+
+    def _check_cut(self, boxes: np.ndarray, look: Optional[_Look], stamp_s: float) -> bool:
+        """Drop all places after a cut, unless a face has stayed at its own; return whether it was a cut."""
+        self._is_cut = False
+        for track in self._tracks:
+            overlap = intersection_over_union(track.predicted(stamp_s)[None], boxes)[0]
+            for row in np.flatnonzero(overlap >= self._min_iou):
+                if look is not None and track.likeness(look(row)) >= SAME:
+                    return False
+        for track in list(self._tracks):
+            self._leave(track)
+        return True
+
+    def _admitted(self, rows: Sequence[int], boxes: np.ndarray, most: int) -> Tuple[List[int], List[str]]:
+        """Choose new faces where tracked ones are limited in number, and make room for much larger ones.
+
+        :returns: rows of the new faces, and ids of the tracked ones that made room.
+        """
+        if not most:
+            return list(rows), []
+        areas = _areas(boxes)
+        room = max(most - len(self._tracks), 0)
+        by_area = sorted(rows, key=lambda row: -areas[row])
+        smallest_first = sorted(self._tracks, key=lambda track: track.area)
+        pairs = [
+            (row, track) for row, track in zip(by_area[room:], smallest_first) if areas[row] >= _LARGER * track.area
+        ]
+        for _, track in pairs:
+            self._leave(track)
+        admitted = set(by_area[:room] + [row for row, _ in pairs])
+        return [row for row in rows if row in admitted], [track.identity for _, track in pairs]
+
+    def _learn(self, track: _Track, description: np.ndarray) -> None:
+        """Remember another view of a face, unless it looks more like another face: they may have been mixed up."""
+        likeness = track.likeness(description)
+        others = [each.likeness(description) for each in self._tracks + self._gone if each is not track]
+        if track.views is None or likeness >= max(others + [LIKE]):
+            track.learn(description)
+
+    def _recognised(self, description: np.ndarray) -> Tuple[Optional[_Track], bool]:
+        """Compare a new face with those that are out of sight.
+
+        :returns: the one that looks the same, clearly more so than any other face; None for none. And whether it is
+            None although one is alike.
+        """
+        known = self._tracks + self._gone
+        likeness = np.array([track.likeness(description) for track in known])
+        out_of_sight = np.array([not track.in_sight for track in known], bool)
+        if not out_of_sight.any():
+            return None, False
+        best = int(np.where(out_of_sight, likeness, -np.inf).argmax())
+        others = np.delete(likeness, best)
+        if likeness[best] >= SAME and (not len(others) or likeness[best] - others.max() >= CLEARLY):
+            return known[best], False
+        return None, bool(likeness[best] >= LIKE)
 
     def predicted(self, ids: Sequence[str], stamp_s: float) -> np.ndarray:
         """Predict the places of faces.
@@ -168,14 +351,17 @@ class FaceTracker:
                 track.see(boxes[list(ids).index(track.identity)], stamp_s)
         self._advance(stamp_s)
 
-    def keep(self, ids: Sequence[str]) -> None:
-        """Forget all other faces."""
-        self._tracks = [track for track in self._tracks if track.identity in ids]
+    def cut(self) -> None:
+        """Take note that the next image seems to show another scene.
+
+        Unless one of the faces is still there, places mean nothing then, only what faces look like.
+        """
+        self._is_cut = True
 
     def clear(self) -> None:
-        """Forget all faces; ids are not used again."""
-        self._tracks = []
-        self._stamp_s = -math.inf
+        """Forget all faces, also what they looked like; ids are not used again."""
+        self._tracks, self._gone, self._doubtful = [], [], []
+        self._stamp_s, self._is_cut = -math.inf, False
 
     @staticmethod
     def _checked(boxes: np.ndarray, scores: np.ndarray, stamp_s: float) -> Tuple[np.ndarray, np.ndarray]:
@@ -192,22 +378,57 @@ class FaceTracker:
         if stamp_s < self._stamp_s:
             self.clear()
         self._stamp_s = stamp_s
-        self._tracks = [track for track in self._tracks if stamp_s - track.seen_s <= self._max_age_s]
+        for track in [track for track in self._tracks if stamp_s - track.seen_s > self._max_age_s]:
+            self._leave(track)
+        self._gone = [track for track in self._gone if stamp_s - track.seen_s <= max(self._remember_s, self._max_age_s)]
+
+    def _leave(self, track: _Track) -> None:
+        """Have a face gone; it is remembered by what it looks like."""
+        self._tracks.remove(track)
+        track.in_sight = False
+        if track.views is not None:
+            self._gone = (self._gone + [track])[-MAX_REMEMBERED:]
+
+    @staticmethod
+    def _likeness(track: _Track, description: np.ndarray, stamp_s: float, overlaps: bool) -> float:
+        """Return what likeness adds to affinity; -inf for a face that looks different."""
+        likeness = track.likeness(description)
+        is_sure = track.in_sight and overlaps and stamp_s - track.seen_s <= _BRIEFLY_S
+        least = DIFFERENT if track.in_sight else LIKE
+        if track.views is not None and likeness < least and not is_sure:
+            return -math.inf
+        return _LIKENESS_WEIGHT * likeness
 
     def _pairs(
-        self, tracks: Sequence[_Track], boxes: np.ndarray, scores: np.ndarray, stamp_s: float, near: bool
+        self,
+        tracks: Sequence[_Track],
+        boxes: np.ndarray,
+        scores: np.ndarray,
+        rows: np.ndarray,
+        stamp_s: float,
+        may_be_lost: bool,
+        look: Optional[_Look],
     ) -> List[Tuple[int, int]]:
-        """Match tracks and boxes one to one: first by overlap, then by distance."""
-        if not tracks or not len(boxes):
+        """Match tracks and some rows of the boxes one to one: first by overlap, then by distance, then by likeness."""
+        if not tracks or not len(rows):
             return []
+        boxes, scores = boxes[rows], scores[rows]
         predicted = np.stack([track.predicted(stamp_s) for track in tracks])
         lost_s = np.array([0.0 if track.in_sight else stamp_s - track.seen_s for track in tracks])[:, None]
         overlap = intersection_over_union(predicted, boxes)
         nearness: Union[float, np.ndarray] = -np.inf
-        if near:
-            nearness = _nearness(predicted, boxes, MAX_SHIFT + MAX_SHIFT_PER_S * lost_s)
+        if may_be_lost:
+            reach = MAX_SHIFT + MAX_SHIFT_PER_S * lost_s
+            # A camera that shakes throws the face back to where it was.
+            before = np.stack([_box_of(track.place) for track in tracks])
+            nearness = np.maximum(_nearness(predicted, boxes, reach), _nearness(before, boxes, reach))
         # Overlap ranks above nearness: it is above 0, nearness below -1.
         affinity = np.where(overlap >= self._min_iou, overlap, nearness) - _LOST_COST * lost_s.clip(0, 1)
+        if look is not None and may_be_lost:
+            for index, row in zip(*np.nonzero(np.isfinite(affinity))):
+                affinity[index, row] += self._likeness(
+                    tracks[index], look(rows[row]), stamp_s, overlap[index, row] >= self._min_iou
+                )
         # Of equal affinities, the higher score comes first, then the older face.
         track_of, row_of = np.nonzero(np.isfinite(affinity))
         order = np.lexsort((track_of, -scores[row_of], -affinity[track_of, row_of]))
@@ -216,7 +437,7 @@ class FaceTracker:
         rows_taken: Set[int] = set()
         for index, row in zip(track_of[order], row_of[order]):
             if index not in tracks_taken and row not in rows_taken:
-                pairs.append((index, row))
+                pairs.append((index, rows[row]))
                 tracks_taken.add(index)
                 rows_taken.add(row)
         return pairs

@@ -17,6 +17,7 @@ NAMES = _POINT + (
     'input.rotate_deg',
     'tracker.max_age_s',
     'tracker.min_iou',
+    'tracker.remember_s',
     'tracker.continue_score',
     'detector.every_n',
     'smoothing.enabled',
@@ -76,7 +77,7 @@ class LiveParameters:
         if any(values[name] != self._applied.get(name) for name in _POINT):
             pipeline.use_operating_point(*(values[name] for name in _POINT))
         pipeline.rotate(values['input.rotate_deg'])
-        pipeline.tracker.adjust(values['tracker.max_age_s'], values['tracker.min_iou'])
+        pipeline.tracker.adjust(values['tracker.max_age_s'], values['tracker.min_iou'], values['tracker.remember_s'])
         pipeline.finder.adjust(values['detector.every_n'], values['tracker.continue_score'])
         pipeline.smoothing.adjust(**_group(values, 'smoothing.'))
         bounds = _group(values, 'unknown.')

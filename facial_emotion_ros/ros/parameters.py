@@ -170,8 +170,18 @@ TABLE = (
     Parameter(
         'tracker.max_age_s',
         1.0,
-        'A face that reappears within this time keeps its id.',
+        'A face that reappears near its place within this time keeps its id, and is listed until then.',
         limits=(0.0, 60.0),
+        unit='s',
+        live=True,
+    ),
+    Parameter(
+        'tracker.remember_s',
+        30.0,
+        'A face that was not seen for up to this time gets its id back, wherever it reappears, if it is recognised by '
+        'what it looks like. What it looked like is kept in memory only, for this time at most. 0.0 disables this: '
+        'then whoever is gone for longer than tracker.max_age_s gets a new id.',
+        limits=(0.0, 3600.0),
         unit='s',
         live=True,
     ),
@@ -370,8 +380,9 @@ TABLE = (
     ),
     Parameter(
         'inference.max_faces',
-        0,
-        'Process at most this many faces per image, the largest first; 0 processes all.',
+        8,
+        'Process at most this many faces at a time: those that are tracked already, then the largest; a new face of '
+        'four times the area of the smallest takes its turn. Two cores answer eight faces at 30 Hz. 0 processes all.',
         limits=(0, 1000),
     ),
     Parameter(

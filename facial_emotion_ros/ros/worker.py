@@ -75,6 +75,7 @@ class FrameWorker:
             self._thread.join(timeout_s)
         if self._thread.is_alive():
             return False
+        self._pipeline.reset()  # what faces looked like is not kept while the node is idle
         # Python frees this worker late; the models must not wait for that.
         self._pipeline = None
         return True

@@ -510,9 +510,11 @@ def test_gaps_are_told_everywhere_when_images_are_missing(bag, plain, tmp_path, 
 def test_faces_last_as_long_as_is_asked_for_and_that_is_said_when_images_come_seldom(tmp_path, capsys):
     path, out = str(tmp_path / 'slow'), str(tmp_path / 'out')
     write_sample_bag(path, 15, 0.2, width=320, height=240, people=1)
-    assert evaluate_recording.main([path, '--output', out]) == 0
+    assert evaluate_recording.main([path, '--output', out, '--remember', '0']) == 0
     told = capsys.readouterr().out
     assert 'an image every 5 s' in told and '--max-age 13' in told and summary(out)['overall']['faces'] == 3
+    assert evaluate_recording.main([path, '--output', out]) == 0
+    assert 'recognised' in capsys.readouterr().out and summary(out)['overall']['faces'] == 1
     assert evaluate_recording.main([path, '--output', out, '--max-age', '13']) == 0
     assert 'max-age' not in capsys.readouterr().out and summary(out)['overall']['faces'] == 1
 

@@ -270,16 +270,15 @@ def test_low_scores_continue_a_face_in_sight_and_begin_none():
     assert ids == ['', first[0]]
 
 
-def test_only_the_kept_faces_go_on_and_followed_ones_move():
+def test_followed_faces_move_and_places_mean_nothing_after_a_cut():
     tracker = FaceTracker()
     first, second = update(tracker, [box(100, 100), box(400, 100)], 0.0)
     tracker.follow([second], np.array([box(420, 100)]), 0.1)
     assert tracker.live_ids == [first, second]
     assert np.allclose(tracker.predicted([first, second], 0.1), [box(100, 100), box(420, 100)])
-    tracker.keep([second])
-    assert tracker.live_ids == [second]
-    assert update(tracker, [box(430, 100), box(100, 100)], 0.2)[0] == second
     assert tracker.predicted([], 0.2).shape == (0, 4)
+    tracker.cut()
+    assert not {first, second} & set(update(tracker, [box(430, 100), box(100, 100)], 0.2))
 
 
 def test_settings_act_at_once_when_adjusted():
@@ -300,6 +299,8 @@ def test_settings_act_at_once_when_adjusted():
         ({'min_iou': 0.0}, BadParameter),
         ({'min_iou': 1.1}, BadParameter),
         ({'min_iou': math.nan}, BadParameter),
+        ({'remember_s': -0.1}, BadParameter),
+        ({'remember_s': math.inf}, BadParameter),
     ],
 )
 def test_refused_when_an_option_is_out_of_range(arguments, expected):

@@ -14,10 +14,17 @@ from in_process import models_opened_once  # noqa: E402
 from facial_emotion_ros.cli import evaluate_over_time  # noqa: E402
 from facial_emotion_ros.core.emotions import EMOTIONS  # noqa: E402
 from facial_emotion_ros.evaluation import tracking_metrics
-from facial_emotion_ros.evaluation.camera import detection_interval, occlusion_fit, rejection_metrics, resting_bias
+from facial_emotion_ros.evaluation.camera import (  # noqa: E402
+    detection_interval,
+    identity_metrics,
+    occlusion_fit,
+    rejection_metrics,
+    resting_bias,
+)
 from facial_emotion_ros.evaluation.camera.occluders import HELD_OUT_SHAPES  # noqa: E402
 from facial_emotion_ros.evaluation.camera.scenes import LabelledFace  # noqa: E402
 from facial_emotion_ros.inference.model_bundle import ModelBundle, embedded_bundle  # noqa: E402
+from facial_emotion_ros.perception.face_appearance import MEAN  # noqa: E402
 from facial_emotion_ros.perception.face_detector import FaceDetector  # noqa: E402
 from facial_emotion_ros.perception.face_tracker import FaceTracker  # noqa: E402
 from facial_emotion_ros.perception.occlusion import FEATURES, WEIGHTS  # noqa: E402
@@ -35,8 +42,9 @@ def models():
 
 def test_faces_that_do_not_cross_keep_their_ids():
     for walk in (tracking_metrics.Walk(3, 15, 0.8, False), tracking_metrics.Walk(1, 10, 2.0, False)):
-        switches, named = tracking_metrics.count_switches(walk, seeds=2, length_s=20.0)
-        assert switches == 0 and named > 0.9 * 2 * 20 * walk.faces * walk.rate_hz * 0.9
+        for described in (False, True):
+            switches, named = tracking_metrics.count_switches(walk, seeds=2, length_s=20.0, described=described)
+            assert switches == 0 and named > 0.9 * 2 * 20 * walk.faces * walk.rate_hz * 0.9
 
 
 def test_switches_are_counted_when_a_tracker_forgets():
@@ -112,6 +120,23 @@ def test_a_fitted_rule_tells_kinds_apart_and_comes_back_from_its_text():
     assert again.shape == WEIGHTS.shape and np.abs(again - weights).max() < 0.01
 
 
+def test_the_likeness_of_persons_and_the_mean_face_are_measured():
+    faces = []
+    for name, middle, box_px in (('astronaut', (224.0, 117.0), 108.0), ('president', (424.0, 243.0), 191.0)):
+        image = cv2.imread(os.path.join(SAMPLES, f'{name}.jpg'))
+        faces.append(LabelledFace(name, image, 0, middle, box_px))
+    detector = FaceDetector(ModelBundle.open(embedded_bundle('centerface_int8')))
+    as_they_are, changed = identity_metrics.collect(detector, faces)
+    assert as_they_are.shape == changed.shape == (2, MEAN.size)
+    told = list(identity_metrics.lines(as_they_are, changed))
+    assert told[0] == '2 faces, area under the curve 1.0000' and '100.0%, another one 0.0000%' in told[2]
+    text = ''.join(line.strip(" '") for line in told[5:])
+    mean = np.frombuffer(base64.b64decode(text), np.uint8) / 2048
+    assert np.abs(mean - identity_metrics.mirrored_mean(as_they_are)).max() < 0.001
+    mirrored = np.flip(mean.reshape(6, 6, 8), 1)[:, :, (4 - np.arange(8)) % 8]
+    assert np.allclose(mirrored.ravel(), mean)
+
+
 def test_it_is_said_when_the_detector_found_no_face():
     blank = LabelledFace('blank', np.zeros((64, 64, 3), np.uint8), 0, (32.0, 32.0), 20.0)
     found = rejection_metrics.observe(EmotionPipeline(), [blank], degraded=1)
@@ -135,7 +160,7 @@ def test_the_command_refuses_what_it_cannot_measure(tmp_path, capsys):
 
 
 def test_the_command_prints_a_line_for_each_walk(monkeypatch, capsys):
-    monkeypatch.setattr(tracking_metrics, 'count_switches', lambda walk: (walk.faces, 100))
+    monkeypatch.setattr(tracking_metrics, 'count_switches', lambda walk, described=False: (walk.faces, 100))
     assert evaluate_over_time.main(['ids']) == 0
     assert len(capsys.readouterr().out.splitlines()) == 1 + len(tracking_metrics.WALKS)
     assert np.all([walk.faces > 1 for walk in tracking_metrics.WALKS])

@@ -54,7 +54,7 @@ class RecordingEvaluator:
         self.pipeline = EmotionPipeline(
             _exactly(esr) if esr else ESR,
             detector or (_exactly(options.detector) if options.detector else DETECTOR),
-            tracker=FaceTracker(options.max_age_s),
+            tracker=FaceTracker(options.max_age_s, remember_s=options.remember_s),
             smoothing=TemporalFilter(**options.smoothing()),
             providers=ProviderPlan(threads=options.threads, engine=options.engine),
             max_faces=options.max_faces,
@@ -122,7 +122,7 @@ class RecordingEvaluator:
         if not self.runs:
             return self.pipeline
         pipeline = self.pipeline.for_another_stream()
-        pipeline.tracker.adjust(self.options.max_age_s, MIN_IOU)
+        pipeline.tracker.adjust(self.options.max_age_s, MIN_IOU, self.options.remember_s)
         pipeline.smoothing.adjust(**self.options.smoothing())
         return pipeline
 

@@ -17,6 +17,7 @@ _RANGES = {
     'every_n': (1, 100),
     'rotate_deg': (-1, 270),
     'max_age_s': (0, 60),
+    'remember_s': (0, 3600),
     'threads': (1, 256),
     'smoothing_scores_s': (0, 10),
     'smoothing_affect_s': (0, 10),
@@ -45,7 +46,8 @@ class Options:
     :param long_side_px: the image's long side as the detector sees it.
     :param every_n: faces are detected in every n-th image and followed in between, as the node does.
     :param rotate_deg: 0, 90, 180, 270 or -1, as the node's input.rotate_deg.
-    :param max_age_s: a face that was not seen for longer gets a new id, as the node's tracker.max_age_s.
+    :param max_age_s: a face that was not seen for longer is gone, as the node's tracker.max_age_s.
+    :param remember_s: for so long, a face that is recognised gets its id back, as the node's tracker.remember_s.
     :param threads: of one operator.
     :param smoothing_enabled: this and the next four: the node's parameters smoothing.*.
     """
@@ -65,6 +67,7 @@ class Options:
     every_n: int = 2
     rotate_deg: int = 0
     max_age_s: float = 1.0
+    remember_s: float = 30.0
     threads: int = 1
     smoothing_enabled: bool = True
     smoothing_scores_s: float = 0.25

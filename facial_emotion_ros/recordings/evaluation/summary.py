@@ -147,10 +147,10 @@ def low_rates_of(runs: dict[str, CameraRun], max_age_s: float) -> list[str]:
     for camera, run in runs.items():
         step_s = run.cadence.step_s
         if step_s is not None and step_s > max_age_s:
-            longer = f'; --max-age {min(math.ceil(2.5 * step_s), 60)} gives them time' if step_s < 60 else ''
+            longer = f'; with --max-age {min(math.ceil(2.5 * step_s), 60)} its place counts too' if step_s < 60 else ''
             texts.append(
                 f'{camera}: an image every {step_s:.3g} s, and a face that was not seen for {max_age_s:g} s '
-                f'gets a new id: each image begins new faces{longer}'
+                f'keeps its id only if it is recognised by what it looks like (--remember){longer}'
             )
     return texts
 

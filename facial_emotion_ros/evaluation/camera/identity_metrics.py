@@ -1,0 +1,92 @@
+"""How well faces are told apart by what they look like, and the mean that is subtracted from their descriptions."""
+
+import base64
+from collections.abc import Iterable, Iterator, Sequence
+
+import cv2
+import numpy as np
+
+from facial_emotion_ros.core.metrics import auroc
+from facial_emotion_ros.evaluation.camera.end_to_end import which_face
+from facial_emotion_ros.evaluation.camera.scenes import LabelledFace
+from facial_emotion_ros.perception.face_appearance import GEOMETRY, MEAN, gradient_histogram, unit
+from facial_emotion_ros.perception.face_detector import FaceDetector
+from facial_emotion_ros.perception.face_tracker import DIFFERENT, LIKE, SAME
+
+#: A face is moved by up to this share of its side, and its landmarks by this deviation.
+_SHIFT, _LANDMARKS = 0.1, 0.02
+_TURN_DEG = 10.0
+
+
+def collect(detector: FaceDetector, faces: Iterable[LabelledFace], seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Compute the histograms of faces as they are, and again smaller or larger, turned, moved and in other light.
+
+    :param detector: of faces.
+    :param faces: in scenes, one of each person.
+    :param seed: of the changes.
+    :returns: (M, SIZE) and (M, SIZE) float32, of the faces that were found.
+    """
+    as_they_are, changed = [], []
+    for number, face in enumerate(faces):
+        found = detector.detect(face.image)
+        place = which_face(found, face.center, face.box_px)
+        if place is not None:
+            box, landmarks = found.boxes[place], found.landmarks[place]
+            as_they_are.append(gradient_histogram(face.image, box, landmarks))
+            other = _changed(face.image, box, landmarks, np.random.default_rng([seed, number]))
+            changed.append(gradient_histogram(*other))
+    return np.array(as_they_are), np.array(changed)
+
+
+def _changed(image, box, landmarks, generator):
+    """Turn, scale, light and blur an image, and displace box and landmarks as a detector does."""
+    side = float(np.sqrt(np.prod(box[2:] - box[:2])))
+    scale = generator.uniform(40, 120) / side
+    center = 0.5 * (box[:2] + box[2:])
+    matrix: np.ndarray = cv2.getRotationMatrix2D(
+        tuple(map(float, center)), generator.uniform(-_TURN_DEG, _TURN_DEG), scale
+    )
+    matrix[:, 2] += scale * side - center  # the face's centre goes to one side from the corner
+    width = int(2 * scale * side)
+    image = cv2.warpAffine(image, matrix, (width, width), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE)
+    if generator.random() < 0.3:
+        image = cv2.GaussianBlur(image, (0, 0), generator.uniform(0.5, 1.5))
+    light = 255 * (image / np.float32(255)) ** np.float32(generator.uniform(0.8, 1.25))
+    slope = 1 + generator.uniform(-0.3, 0.3) * np.linspace(-1, 1, width)
+    light = light * generator.uniform(0.5, 1.3) * slope[None, :, None] + generator.normal(0, 4, light.shape)
+    half = 0.5 * scale * (box[2:] - box[:2]) * np.exp(generator.uniform(-0.08, 0.08))
+    center = scale * side * (1 + generator.uniform(-_SHIFT, _SHIFT, 2))
+    points = landmarks @ matrix[:, :2].T + matrix[:, 2] + generator.normal(0, _LANDMARKS * scale * side, (5, 2))
+    return light.clip(0, 255).astype(np.uint8), np.concatenate([center - half, center + half]), points
+
+
+def lines(as_they_are: np.ndarray, changed: np.ndarray) -> Iterator[str]:
+    """Yield a table of the likeness of the same and of other persons, and the mean of all as a text.
+
+    :param as_they_are, changed: of :func:`collect`.
+    """
+    first, second = ([unit(row - MEAN) for row in rows] for rows in (as_they_are, changed))
+    likeness = np.array(first) @ np.array(second).T
+    is_same = np.eye(len(likeness), dtype=bool)
+    others = likeness[~is_same]
+    yield f'{len(first)} faces, area under the curve {auroc(likeness.ravel(), is_same.ravel()):.4f}'
+    for name, bound in (('DIFFERENT', DIFFERENT), ('LIKE', LIKE), ('SAME', SAME)):
+        same = 100 * np.mean(likeness[is_same] >= bound)
+        yield f'{name:9} {bound:.2f}: the same person {same:5.1f}%, another one {100 * np.mean(others >= bound):.4f}%'
+    yield 'The mean of these faces:'
+    yield from as_text(mirrored_mean(as_they_are))
+
+
+def mirrored_mean(histograms: np.ndarray) -> np.ndarray:
+    """Return the mean of histograms and of those of the mirrored faces, (SIZE,)."""
+    cells = int(GEOMETRY.size_px // 8)
+    mean = histograms.mean(axis=0).reshape(cells, cells, -1)
+    directions = np.arange(mean.shape[2])
+    opposite = (len(directions) // 2 - directions) % len(directions)
+    return 0.5 * (mean + mean[:, ::-1][:, :, opposite]).ravel()
+
+
+def as_text(mean: np.ndarray) -> Sequence[str]:
+    """Write a mean as :mod:`facial_emotion_ros.perception.face_appearance` holds it."""
+    text = base64.b64encode(np.rint(2048 * mean).astype(np.uint8).tobytes()).decode('ascii')
+    return ["            '%s'" % text[first : first + 96] for first in range(0, len(text), 96)]
