@@ -155,8 +155,8 @@ def test_what_pip_gets_is_the_entry_of_the_lock_with_all_its_hashes(name, lock, 
 
 #: What the image ros-base brings of our dependencies. Source: github.com/ros2/variants, ros_base and ros_core.
 ROS_BASE = set(
-    'diagnostic_msgs launch launch_ros lifecycle_msgs rcl_interfaces rclpy rosgraph_msgs sensor_msgs std_msgs std_srvs '
-    'python3-yaml'.split()
+    'diagnostic_msgs geometry_msgs launch launch_ros lifecycle_msgs rcl_interfaces rclpy rosgraph_msgs sensor_msgs '
+    'std_msgs std_srvs tf2_msgs python3-yaml'.split()
 )
 
 
