@@ -38,7 +38,9 @@ _DEFAULT_RATE_HZ = 10.0
 class AnnotatedVideo:
     """Writes stamped frames into one file that plays at the stream's own speed.
 
-    note: a remark about the file for the log, or ''.
+    note: a remark about the file for the log, or ''; size: its width and height in px, (0, 0) before the first frame;
+    pieces: (acquisition time, time in the file), both in s, of the frames from which on both pass alike: the first
+    one, and those after a pause that was cut short.
     """
 
     def __init__(self, folder: str, name: str = 'annotated', encoders: Sequence[Tuple[str, str]] = ENCODERS):
@@ -55,7 +57,8 @@ class AnnotatedVideo:
         self._part, self._suffix, self.note = '', '', ''
         self._rate_hz = _DEFAULT_RATE_HZ
         self._start_s, self._written = 0.0, 0
-        self._size = (0, 0)
+        self.size = (0, 0)
+        self.pieces: List[Tuple[float, float]] = []
 
     def add(self, image: np.ndarray, stamp_s: float) -> None:
         """Add a frame.
@@ -115,7 +118,8 @@ class AnnotatedVideo:
         if len(steps):
             self._rate_hz = float(np.clip(1.0 / np.median(steps), 1.0, 60.0))
         self._start_s, image = self._first[0]
-        self._size = (image.shape[1], image.shape[0])
+        self.pieces.append((self._start_s, 0.0))
+        self.size = (image.shape[1], image.shape[0])
         for suffix, encoder in self._encoders:
             self._part = os.path.join(self._folder, '.%s.part%s' % (self._name, suffix))
             self._writer = self._start(encoder)
@@ -136,20 +140,21 @@ class AnnotatedVideo:
         """Start an encoder; None where it is not available."""
         if encoder == 'h264':
             program = h264_program()
-            return H264Writer(program, self._part, self._rate_hz, self._size) if program else None
+            return H264Writer(program, self._part, self._rate_hz, self.size) if program else None
         code = cv2.VideoWriter_fourcc(*encoder)  # type: ignore[attr-defined]  # older OpenCV has no other name for it
-        writer = cv2.VideoWriter(self._part, code, self._rate_hz, self._size)
+        writer = cv2.VideoWriter(self._part, code, self._rate_hz, self.size)
         return writer if writer.isOpened() else None
 
     def _write(self, image: np.ndarray, stamp_s: float) -> None:
         """Write a frame as often as its duration requires: the file has one rate, the stream may stutter."""
-        if (image.shape[1], image.shape[0]) != self._size:
-            image = fit(image, *self._size)
+        if (image.shape[1], image.shape[0]) != self.size:
+            image = fit(image, *self.size)
         due = int((stamp_s - self._start_s) * self._rate_hz + 0.5) + 1
         times = due - self._written
         if not 0 <= times <= MAX_STILL_S * self._rate_hz:
             # The stream paused for long, or its clock jumped: continue from here.
             self._start_s = stamp_s - self._written / self._rate_hz
+            self.pieces.append((stamp_s, self._written / self._rate_hz))
             times = 1
         for _ in range(times):
             self._written += 1

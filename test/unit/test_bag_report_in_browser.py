@@ -19,7 +19,7 @@ webdriver = pytest.importorskip(
 )
 
 from sample_fleet import sample_fleet  # noqa: E402
-from sample_timeline import make_timeline, sample_timeline, summary_of  # noqa: E402
+from sample_timeline import CAMERA, make_timeline, sample_timeline, summary_of  # noqa: E402
 from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
 from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
 
@@ -28,6 +28,7 @@ from facial_emotion_ros.demo.video_writer import AnnotatedVideo  # noqa: E402
 from facial_emotion_ros.evaluation.page import PLOTLY_FILE, plotly_script  # noqa: E402
 from facial_emotion_ros.recordings.report.batch_report import fleet_html  # noqa: E402
 from facial_emotion_ros.recordings.report.report import report_html  # noqa: E402
+from facial_emotion_ros.recordings.report.timeline import Film  # noqa: E402
 
 #: Silence, no first steps, nothing fetched on its own behalf. It knows no name but this machine's: the other flags do
 #: not keep it from asking its makers for updates, hints and push messages.
@@ -357,3 +358,48 @@ def test_the_film_plays_when_ffmpeg_made_it(browser, tmp_path):
     page.write_text('<body></body>')
     browser.get(page.as_uri())
     assert browser.execute_async_script(FILM, 'annotated.mp4') == 64
+
+
+#: The film's time, and for each chart the time at which its line stands, in s of the recording.
+LINES = """
+const film = document.querySelector('video');
+return [film.currentTime, ...[...document.querySelectorAll('[data-timed]')].map(box => {
+  const line = box.querySelector('.now'), axis = box._fullLayout.xaxis;
+  const x = line.getBoundingClientRect().left + 1 - box.getBoundingClientRect().left - axis._offset;
+  return line.hidden ? null : Math.round((axis.p2l(x) - Date.UTC(2000, 0, 1)) / 10) / 100;
+})];
+"""
+
+
+def test_lines_follow_the_film_and_a_click_on_a_chart_moves_it_when_a_report_has_one(browser, tmp_path):
+    if not h264_program():
+        pytest.skip('there is no ffmpeg with libx264: pip install imageio-ffmpeg')
+    video = AnnotatedVideo(str(tmp_path))
+    times_s = [*np.arange(0, 6, 0.25), *np.arange(14, 20.25, 0.25)]  # the pause is not filmed
+    for time_s in times_s:
+        video.add(np.full((48, 64, 3), 10 * time_s, np.uint8), time_s)
+    timeline = make_timeline(
+        {name: [(0, 20.25, 'happy', None)] for name in ('aaaaa', 'bbbbb')}, 20.25, silent=[(6, 14)]
+    )
+    timeline.films = {CAMERA: Film(video.close(), video.size, video.pieces)}
+    page = tmp_path / 'report.html'
+    page.write_text(report_html(summary_of(timeline), timeline), encoding='utf-8')
+    show(browser, page.as_uri())
+    until(browser, lambda: browser.execute_script("return document.querySelector('video').readyState >= 1"))
+    assert browser.execute_script(LINES) == [0] * 4
+
+    # Each on another chart: two quick clicks on one are a double-click.
+    boxes = browser.find_elements('css selector', '[data-timed]')
+    for box, share, film_s, shown_s in zip(boxes, (0.1, 0.5, 0.9), (2, 6, 10), (2, 14, 18)):
+        browser.execute_script('arguments[0].scrollIntoView({block: "center"})', box)
+        place = box.find_element('css selector', '.draglayer .xy .nsewdrag')
+        aside = round((share - 0.5) * place.size['width'])
+        ActionChains(browser).move_to_element_with_offset(place, aside, 0).click().perform()
+        wanted = pytest.approx([film_s] + [shown_s] * 3, abs=0.1)
+        until(browser, lambda wanted=wanted: browser.execute_script(LINES) == wanted)
+
+    play = 'film.muted = true; film.playbackRate = 8; film.play()'
+    browser.execute_script(f"const film = document.querySelector('video'); film.currentTime = 5; {play}")
+    until(browser, lambda: browser.execute_script("return document.querySelector('video').ended"))
+    until(browser, lambda: browser.execute_script(LINES)[1:] == pytest.approx([20] * 3, abs=0.1))
+    assert browser.get_log('browser') == [] and all(each.startswith(('file:', 'data:')) for each in asked_for(browser))

@@ -20,6 +20,7 @@ from small_disk import small_disk
 
 from facial_emotion_ros.cli import evaluate_recording, make_sample_bag
 from facial_emotion_ros.core.emotions import EMOTIONS
+from facial_emotion_ros.demo.h264 import h264_program
 from facial_emotion_ros.demo.sample_video import SampleVideo
 from facial_emotion_ros.evaluation.markdown import table
 from facial_emotion_ros.perception.face_detector import FaceDetector
@@ -306,6 +307,11 @@ def test_the_film_shows_every_image_when_it_is_wanted(output):
     count = int(film.get(cv2.CAP_PROP_FRAME_COUNT))
     assert count == COUNT and film.get(cv2.CAP_PROP_FPS) == pytest.approx(10, 0.01)
     film.release()
+    if h264_program():
+        assert (
+            'src="annotated.mp4" width="320" height="240" data-times="[[946684800000, 0]]"'
+            in content(output, 'report.html').decode()
+        )
 
 
 def test_bundles_are_judged_side_by_side_when_two_are_named(bag, tmp_path, capsys):

@@ -42,5 +42,59 @@
     });
     if (timed.includes(box)) box.on('plotly_relayout', change => follow(box, change));
   }
+
+  // A line in all charts of a recording follows its films; a click on such a chart moves the films there.
+  const films = [...document.querySelectorAll('video')];
+  const lines = films.length ? timed.map(box => {
+    const line = document.createElement('div');
+    line.className = 'now';
+    box.append(line);
+    return line;
+  }) : [];
+  const end = Math.max(...timed.map(box => box.layout.xaxis.range[1]));
+  let now = null;
+
+  // Of a film's pieces, [time on the charts' axes, time in the film] in ms, the one that holds a time of either kind.
+  const pieceOf = (film, kind, time) => {
+    const pieces = JSON.parse(film.dataset.times);
+    const place = Math.max(pieces.findLastIndex(piece => piece[kind] <= time), 0);
+    return [...pieces[place], place + 1 < pieces.length ? pieces[place + 1][1] : Infinity];
+  };
+
+  function draw() {
+    lines.forEach((line, place) => {
+      const axis = timed[place]._fullLayout.xaxis, x = axis.l2p(now);
+      line.hidden = !(x >= 0 && x <= axis._length);
+      line.style.transform = `translateX(${axis._offset + x}px)`;
+    });
+  }
+
+  function show(film) {
+    const [onAxis, inFilm] = pieceOf(film, 1, 1000 * film.currentTime);
+    now = Math.min(onAxis + 1000 * film.currentTime - inFilm, end);  // the film shows its last image a while longer
+    draw();
+  }
+
+  for (const film of films) {
+    const follow = () => {
+      show(film);
+      if (!film.paused) requestAnimationFrame(follow);
+    };
+    film.addEventListener('play', follow);
+    for (const event of ['seeking', 'timeupdate', 'ended']) film.addEventListener(event, () => show(film));
+  }
+  if (films.length) show(films[0]);
+  for (const box of films.length ? timed : []) {
+    box.on('plotly_afterplot', draw);
+    box.addEventListener('click', event => {
+      const axis = box._fullLayout.xaxis;
+      const x = event.clientX - box.getBoundingClientRect().left - axis._offset;
+      if (x < 0 || x > axis._length || event.target.closest('.modebar')) return;
+      for (const film of films) {
+        const [onAxis, inFilm, until] = pieceOf(film, 0, axis.p2l(x));
+        film.currentTime = Math.min(Math.max(inFilm + axis.p2l(x) - onAxis, 0), until) / 1000;
+      }
+    });
+  }
   dark.addEventListener('change', () => boxes.forEach(box => Plotly.relayout(box, {template: theme()})));
 })();

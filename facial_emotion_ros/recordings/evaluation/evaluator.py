@@ -143,7 +143,9 @@ class RecordingEvaluator:
         for name, sink in self._sinks.items():
             sink.close()
             self.written |= sink.names if isinstance(sink, AnnotatedVideos) else {name}
-            self.notes += sink.notes if isinstance(sink, AnnotatedVideos) else []
+            if isinstance(sink, AnnotatedVideos):
+                self.notes += sink.notes
+                self.timeline.films = sink.films
         self._sinks = {}
 
     def discard(self) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from facial_emotion_ros.demo.video_writer import AnnotatedVideo
+from facial_emotion_ros.recordings.report.timeline import Film
 
 
 def video_names(cameras: Iterable[str]) -> dict[str, str]:
@@ -18,13 +19,14 @@ def video_names(cameras: Iterable[str]) -> dict[str, str]:
 class AnnotatedVideos:
     """Writes what each camera saw, with the estimates drawn.
 
-    names: of the files that are complete; notes: remarks on them.
+    names: of the files that are complete; notes: remarks on them; films: {camera: Film} of those that browsers play.
     """
 
     def __init__(self, folder: str, cameras: Iterable[str]):
         """Begin the videos in a folder."""
         self.names: set[str] = set()
         self.notes: list[str] = []
+        self.films: dict[str, Film] = {}
         self._videos = {camera: AnnotatedVideo(folder, name) for camera, name in video_names(cameras).items()}
 
     def add(self, camera: str, picture: np.ndarray, time_s: float) -> None:
@@ -36,10 +38,13 @@ class AnnotatedVideos:
 
         :raises OSError: if the disk did not take one.
         """
-        for video in self._videos.values():
+        for camera, video in self._videos.items():
             name = video.close()
             self.names |= {name} - {''}
-            self.notes += [f'{name}: {video.note}'] if video.note else []
+            if video.note:
+                self.notes.append(f'{name}: {video.note}')
+            elif name:
+                self.films[camera] = Film(name, video.size, video.pieces)
 
     def discard(self) -> None:
         """Delete what was written."""

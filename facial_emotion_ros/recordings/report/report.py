@@ -105,6 +105,8 @@ def _timeline(timeline: Timeline, topic: str, camera: CameraTimeline) -> dict[st
         'faces': [_person(face) for face in shown],
         'others': _others(longest, room, camera.others),
         'figure': plots.timeline_chart(timeline, camera, shown),
+        'film': timeline.films.get(topic),
+        'pieces': plots.film_times(timeline.films[topic].pieces) if topic in timeline.films else [],
     }
 
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -111,6 +111,16 @@ class Moment:
     picture: bytes
 
 
+class Film(NamedTuple):
+    """The annotated video of a camera: name of its file beside the page; width and height in px; pieces: (time of the
+    recording, time of the film), both in s, from each of which on both pass alike.
+    """
+
+    name: str
+    size: tuple[int, int]
+    pieces: list[tuple[float, float]]
+
+
 @dataclass
 class CameraTimeline:
     """One camera: faces {id: FaceTimeline} in the order of their coming; frames and frames with faces by step of time.
@@ -128,14 +138,15 @@ class CameraTimeline:
 class Timeline:
     """Collects what the report shows, frame by frame.
 
-    bin_s: seconds of one step; end_s: time of the last frame; cameras: {topic: CameraTimeline}; `moments()` lists those
-    worth reviewing.
+    bin_s: seconds of one step; end_s: time of the last frame; cameras: {topic: CameraTimeline}; films: {topic: Film} of
+    cameras with an annotated video that browsers play; `moments()` lists those worth reviewing.
     """
 
     def __init__(self) -> None:
         """Begin without frames."""
         self.bin_s, self.end_s = FIRST_BIN_S, 0.0
         self.cameras: dict[str, CameraTimeline] = {}
+        self.films: dict[str, Film] = {}
         self._moments: dict[str, list[Moment]] = {WRONG: [], FLIP: [], DISAGREEMENT: []}
         self._last_emotions: dict[tuple[str, str], str] = {}
 

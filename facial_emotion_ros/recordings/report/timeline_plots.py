@@ -246,6 +246,11 @@ def face_chart(timeline: Timeline, camera: CameraTimeline, face: FaceTimeline) -
     return figure
 
 
+def film_times(pieces: Sequence[tuple[float, float]]) -> list[tuple[int, int]]:
+    """Turn times of recording and film in s into times of the charts' axes and of the film in ms."""
+    return [(_ms(time_s), round(1000 * film_s)) for time_s, film_s in pieces]
+
+
 _RAIL_SHAPE = {'x0': 0, 'x1': 1, 'xref': 'paper', 'fillcolor': _RAIL, 'line': {'width': 0}, 'layer': 'below'}
 _LINE = {'yaxis': 'y2', 'mode': 'lines', 'connectgaps': False, 'hovertemplate': '%{y:+.2f}'}
 
