@@ -14,6 +14,7 @@ from facial_emotion_ros.cli.common.terminal import progress
 from facial_emotion_ros.core.errors import BadParameter
 from facial_emotion_ros.core.text import show
 from facial_emotion_ros.recordings.evaluation.options import Options
+from facial_emotion_ros.recordings.study.epochs import Window
 
 #: Exit codes: a bound was missed; stopped by Ctrl-C, as shells count it.
 MISSED, INTERRUPTED = 3, 130
@@ -140,6 +141,34 @@ def parser() -> argparse.ArgumentParser:
         metavar='NAME=VALUE',
         help="one of the node's parameters smoothing.*, such as smoothing.scores_s=0.5; may be repeated",
     )
+    add(
+        '--events',
+        default='',
+        metavar='CSV|TOPIC[:FIELD]',
+        help='average scores, valence and arousal around events: a CSV file (time, name, recording), or a topic whose '
+        'messages are events, named by a field',
+    )
+    add(
+        '--event-window',
+        type=_two_numbers,
+        default=(-1.0, 3.0),
+        metavar='START,END',
+        help='seconds from the event; default: -1,3',
+    )
+    add(
+        '--event-rate',
+        type=float,
+        default=10.0,
+        metavar='HZ',
+        help='steps of the averages a second; default: %(default)g',
+    )
+    add(
+        '--baseline',
+        type=_two_numbers,
+        default=(),
+        metavar='START,END',
+        help='subtract the mean of these seconds from the event, such as -1,0; default: none',
+    )
     add('--threads', type=int, default=1, metavar='N', help='threads per operator; default: %(default)s')
     many = arguments.add_argument_group('many recordings')
     many.add_argument('--workers', type=int, default=0, metavar='N', help='processes on this machine')
@@ -175,7 +204,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     :param argv: arguments; None for the process's own.
     :returns: exit code, see the parser's epilog.
     """
-    arguments = parser().parse_args(argv)
+    arguments = parser().parse_args(_joined(sys.argv[1:] if argv is None else argv))
     command = 'evaluate_recording ' + shlex.join(sys.argv[1:] if argv is None else argv)
     if not arguments.bags and (arguments.study_template or not arguments.study):
         raise BadParameter('expected a RECORDING: a rosbag or film, or a folder of some')
@@ -191,6 +220,21 @@ def main(argv: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return INTERRUPTED
+
+
+def _two_numbers(text):
+    start, end = (float(part) for part in text.split(','))
+    return start, end
+
+
+def _joined(argv):
+    """Join options and values that begin with a minus, which argparse takes for an option: --baseline -1,0."""
+    found: list[str] = []
+    for each in argv:
+        if found and found[-1] in ('--baseline', '--event-window') and each.startswith('-'):
+            each = f'{found.pop()}={each}'
+        found.append(each)
+    return found
 
 
 def _template(arguments):
@@ -217,6 +261,14 @@ def _options(arguments):
         raise BadParameter('expected either --workers or --ray, got both')
     fields = {name: value for name, value in vars(arguments).items() if name in Options.__dataclass_fields__}
     fields.update(topics=tuple(arguments.topics), bundles=tuple(arguments.bundles))
+    if arguments.events:
+        start_s, end_s = arguments.event_window
+        Window(start_s, end_s, arguments.event_rate, arguments.baseline).check()
+        fields.update(event_window=(start_s, end_s, arguments.event_rate))
+    elif arguments.baseline:
+        raise BadParameter('--baseline needs --events')
+    else:
+        fields.pop('event_window')
     return Options(**fields, **_smoothing(arguments.parameter))
 
 

@@ -22,6 +22,7 @@ from facial_emotion_ros.recordings.batch.batch import evaluate_fleet, options_of
 from facial_emotion_ros.recordings.evaluation.options import Options
 from facial_emotion_ros.recordings.evaluation.tables import FRAMES, CsvTable, ParquetTable, frame_rows
 from facial_emotion_ros.recordings.study import conditions, study_tables
+from facial_emotion_ros.recordings.study.face_rows import read_face_rows
 from facial_emotion_ros.recordings.study.manifest import read_study
 
 PEOPLE = ('p00', 'p01', 'p02', 'p03')
@@ -97,6 +98,14 @@ def test_a_study_keeps_its_columns_in_every_table_and_compares_within_participan
     assert row.difference == pytest.approx(gaps.mean(), abs=1e-6)
     assert row.effect_size == pytest.approx(gaps.mean() / gaps.std(), abs=1e-5)
     assert row.p == pytest.approx(2 / 16, abs=0.02) and row.p_holm == 1
+    # The CSV file of frames says the same as the Parquet file.
+    folder = out / 'bags' / found['bags'][0]['folder']
+    one, two = (
+        read_face_rows((folder / 'frames.csv').read_bytes(), None),
+        read_face_rows(None, (folder / 'frames.parquet').read_bytes()),
+    )
+    assert all(np.array_equal(a, b) for a, b in zip(one[:4], two[:4]))
+    assert np.allclose(one.values, two.values, atol=1e-6, equal_nan=True)
     dictionary = (out / 'columns.md').read_text()
     assert '`left_out`' in dictionary and '| `age` | double |' in dictionary and '](' not in dictionary
     page = (out / 'index.html').read_text()

@@ -13,6 +13,7 @@ from facial_emotion_ros.core.errors import BadBag, BadParameter
 from facial_emotion_ros.core.text import show
 from facial_emotion_ros.evaluation.page import PLOTLY_FILE, plotly_script
 from facial_emotion_ros.evaluation.provenance import made_at
+from facial_emotion_ros.recordings.batch.around_events import Around
 from facial_emotion_ros.recordings.batch.frames import gather_frames
 from facial_emotion_ros.recordings.batch.local_runner import run_locally
 from facial_emotion_ros.recordings.batch.metrics import fleet_summary, read_summaries
@@ -83,6 +84,9 @@ def evaluate_fleet(
     places = find_bags(bags, without=output) if bags or study is None else study.places
     words = study.of(places) if study else []
     _refuse_recording(output, places)
+    around = Around(options, places)
+    # What is averaged around events may change without any recording being evaluated again.
+    options = replace(options, events=around.topic, event_window=(), baseline=())
     chosen = options_of_each(options, places)
     key, keys = key_of(options), {each: key_of(each) for each in set(chosen)}
     store, titles = open_store(output), [str(each['path']) for each in words] or titles_of(places)
@@ -111,10 +115,11 @@ def evaluate_fleet(
             'key': key,
             'options': json.loads(options.text()),
             'study': study.path if study else None,
+            'events': around.options.events or None,
         }
         try:
             made_of = {each.place: each.key for each in tasks}
-            return _gather(store, [records[number] for number in range(len(tasks))], run, made_of, study)
+            return _gather(store, [records[number] for number in range(len(tasks))], run, made_of, study, around)
         except OSError as error:
             raise BadBag(
                 f'the figures of all recordings together cannot be written to {output} ('
@@ -188,18 +193,18 @@ def _refuse_recording(output, places=()):
         raise BadParameter(f'expected an --output outside of the recordings, got {output}, which is one or is in one')
 
 
-def _gather(store, records, run, keys, study):
+def _gather(store, records, run, keys, study, around):
     summaries = {}
     for record in records:
         if record['status'] != 'failed' and record['folder'] not in summaries:
             summaries[record['folder']] = read_summaries(store, record)
     fleet = fleet_summary(records, summaries, run)
     fleet['run']['frame_parts'] = gather_frames(store, fleet['bags'], keys, study.types if study else {})
-    groups = write_study(store, study, fleet['bags']) if study else []
+    groups = write_study(store, study, fleet['bags'], around.tables) if study else []
     script = plotly_script().encode()
     if fleet['overall'] and store.read(PLOTLY_FILE) != script:  # else there are no charts
         store.write(PLOTLY_FILE, script)
-    store.write(INDEX, fleet_html(fleet, groups).encode('utf-8'))
+    store.write(INDEX, fleet_html(fleet, groups, around.write(store, fleet['bags'], study)).encode('utf-8'))
     store.write(FLEET, (json.dumps(fleet, indent=1, allow_nan=False) + '\n').encode('utf-8'))
     return fleet
 

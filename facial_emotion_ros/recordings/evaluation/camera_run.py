@@ -105,6 +105,12 @@ class CameraRun:
         self._seen_s: dict[str, float] = {}
         self._of_person: dict[str, tuple[str, float]] = {}
 
+    @property
+    def clock_shift_s(self) -> float:
+        """Seconds from the clock of recording to that of the stamps; 0 where both are the same clock."""
+        shift_s = (self._first.stamp_ns - self._first.receive_ns) / 1e9
+        return shift_s if abs(shift_s) > _JUMP_S else 0.0
+
     def lose(self, frame: Frame) -> None:
         """Count an image that cannot be read."""
         self._advance(frame)

@@ -8,6 +8,7 @@ from typing import Any
 
 from facial_emotion_ros.core.errors import BadBag, FacialEmotionError
 from facial_emotion_ros.core.files import write_atomic
+from facial_emotion_ros.recordings.batch.result_store import LocalStore
 from facial_emotion_ros.recordings.evaluation.evaluator import RecordingEvaluator
 from facial_emotion_ros.recordings.evaluation.ground_truth import open_truth
 from facial_emotion_ros.recordings.evaluation.options import Options
@@ -20,7 +21,18 @@ from facial_emotion_ros.recordings.io.bag_file import BagFile
 from facial_emotion_ros.recordings.io.content_hash import hash_of
 from facial_emotion_ros.recordings.io.frames import read_frames
 from facial_emotion_ros.recordings.io.message_types import IMAGE_TYPES
+from facial_emotion_ros.recordings.report.events_panel import event_panels
 from facial_emotion_ros.recordings.report.report import report_html
+from facial_emotion_ros.recordings.study.epochs import EVENT_TABLES, epochs_of, window_of, write_events
+from facial_emotion_ros.recordings.study.events import (
+    EVENT_TIMES,
+    events_of,
+    events_text,
+    is_event_file,
+    read_events,
+    topic_events,
+)
+from facial_emotion_ros.recordings.study.face_rows import read_face_rows
 
 
 def evaluate_bag(
@@ -40,8 +52,8 @@ def evaluate_bag(
 
     :param path: of the recording.
     :param output: folder for the results, which is made: frames.csv, frames.parquet, timings.csv, summary.json and
-        report.html, and the annotated recording and video where the options want them. With several bundles, a
-        subfolder for each of them.
+        report.html, and the annotated recording, video and tables of events where the options want them. With several
+        bundles, a subfolder for each of them.
     :param options: of the evaluation.
     :param progress: called with (images done, images in all or 0 where that is not known).
     :param command: what was typed, for the record.
@@ -64,6 +76,7 @@ def evaluate_bag(
         topic = find_recorded(bag, options.recorded, options.truth)
         with new_results(output, options.folder_names(), _certain_files(options, cameras), force) as folders:
             evaluators = _evaluate(bag, cameras, truth, topic, options, folders, progress)
+            events = _events(bag, path, evaluators[0], options)
             seconds = time.perf_counter() - began_s if len(evaluators) == 1 else None
             summaries = [summary_of(bag, identity, each, truth, seconds, command) for each in evaluators]
             for summary in summaries:
@@ -74,7 +87,8 @@ def evaluate_bag(
                 except FacialEmotionError as error:
                     summaries[0]['run']['notes'].append(f'the node could not be measured live: {error}')
             for evaluator, summary, name in zip(evaluators, summaries, options.folder_names()):
-                _write(evaluator, summary, f'../{plotly_src}' if plotly_src and name else plotly_src)
+                panel = _write_events(evaluator, events, options) if options.events else None
+                _write(evaluator, summary, f'../{plotly_src}' if plotly_src and name else plotly_src, panel)
     return summaries
 
 
@@ -91,6 +105,8 @@ def _certain_files(options, cameras):
         'timings.csv',
         REPORT,
         SUMMARY,
+        *([EVENT_TIMES] if options.events else []),
+        *(EVENT_TABLES if options.events and options.event_window else []),
         *(['annotated'] if options.write_bag else []),
         *(f'{name}.mp4' for name in video_names(cameras).values() if options.video),
     ]
@@ -116,10 +132,38 @@ def _evaluate(bag, cameras, truth, topic, options, folders, progress):
     return evaluators
 
 
-def _write(evaluator, summary, plotly_src):
+def _events(bag, path, evaluator, options):
+    """List the events of the recording."""
+    if not options.events:
+        return []
+    if is_event_file(options.events):
+        events = events_of(read_events(options.events), path)
+        if not events:
+            evaluator.notes.append(f'{options.events} has no event of this recording')
+        return events
+    return topic_events(bag, options.events, next(iter(evaluator.runs.values())).clock_shift_s)
+
+
+def _write_events(evaluator, events, options):
+    """Write the list of events, and their averages where the options have a window; give the page's panel."""
+    store = LocalStore(evaluator.output)
+    store.write(EVENT_TIMES, events_text(events))
+    evaluator.written.add(EVENT_TIMES)
+    if not options.event_window:
+        return None
+    window = window_of(options)
+    faces = read_face_rows(store.read('frames.csv'), None)
+    assert faces is not None
+    epochs = epochs_of(faces, events, window, evaluator.pipeline.esr_bundle.name, {})
+    averages = write_events(store, epochs, window)
+    evaluator.written |= {name for name in EVENT_TABLES if os.path.exists(os.path.join(evaluator.output, name))}
+    return event_panels(averages, window)
+
+
+def _write(evaluator, summary, plotly_src, panel):
     """Write page and summary, which lists all files."""
     summary['files'] = sorted(evaluator.written | {REPORT, SUMMARY})
-    page = report_html(summary, evaluator.timeline, plotly_src)
+    page = report_html(summary, evaluator.timeline, plotly_src, panel)
     text = json.dumps(summary, indent=1, allow_nan=False) + '\n'
     for name, content in ((REPORT, page), (SUMMARY, text)):
         write_atomic(os.path.join(evaluator.output, name), content.encode('utf-8', 'backslashreplace'))

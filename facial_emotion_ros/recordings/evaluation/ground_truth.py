@@ -25,7 +25,7 @@ from facial_emotion_ros.recordings.io.message_types import DETECTIONS, EXPRESSIO
 WORDS = {emotion: emotion for emotion in EMOTIONS} | {word: emotion for emotion, word in EXPRESSION_WORDS.items()}
 
 #: Times above this are stamps (seconds since 1970), those below count from the recording's first image.
-_STAMPS_FROM_S = 1e8
+STAMPS_FROM_S = 1e8
 
 #: Times above this are no seconds, but stamps in another unit: the year 5138 is far away.
 _SECONDS_TO_S = 1e11
@@ -101,7 +101,7 @@ class Intervals(NullGroundTruth):
             ) from error
         if not self._rows:
             raise BadDataset(f'{path}: expected a line for each interval below the first, got none')
-        self.counts_from_an_image = any(row[0] <= _STAMPS_FROM_S for row in self._rows)
+        self.counts_from_an_image = any(row[0] <= STAMPS_FROM_S for row in self._rows)
 
     def of(self, frame: Frame, time_s: float, faces: Sequence[FaceEstimate]) -> tuple[list[GroundTruth | None], int]:
         """See NullGroundTruth; of several intervals, one that names the face comes first, then the first."""
@@ -109,7 +109,7 @@ class Intervals(NullGroundTruth):
         places = [
             place
             for place, row in enumerate(self._rows)
-            if row[0] <= (stamp_s if row[0] > _STAMPS_FROM_S else time_s) < row[1]
+            if row[0] <= (stamp_s if row[0] > STAMPS_FROM_S else time_s) < row[1]
         ]
         self._used.update(places)
         holding, found = [self._rows[place] for place in places], []
@@ -135,7 +135,7 @@ class Intervals(NullGroundTruth):
         :raises BadDataset: with what to do.
         """
         last_s = max(row[1] for row in self._rows)
-        begins = any(length_s < row[0] <= _STAMPS_FROM_S for row in self._rows)
+        begins = any(length_s < row[0] <= STAMPS_FROM_S for row in self._rows)
         if length_s > 0 and begins and 50 * length_s < last_s <= 1100 * length_s + 1000:
             raise BadDataset(
                 f'{self.source}: expected times in seconds, got some up to {last_s:.12g} for a recording '

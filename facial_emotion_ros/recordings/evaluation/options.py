@@ -49,6 +49,10 @@ class Options:
     :param max_age_s: a face that was not seen for longer is gone, as the node's tracker.max_age_s.
     :param remember_s: for so long, a face that is recognised gets its id back, as the node's tracker.remember_s.
     :param threads: of one operator.
+    :param events: CSV file of events, or a topic of the recording with them, TOPIC or TOPIC:FIELD; '' for none.
+    :param event_window: start, end (s from the event) and rate (Hz) of the averages around events; () writes the list
+        of events alone.
+    :param baseline: start and end (s from the event) of what is subtracted; () for none.
     :param smoothing_enabled: this and the next four: the node's parameters smoothing.*.
     """
 
@@ -69,6 +73,9 @@ class Options:
     max_age_s: float = 1.0
     remember_s: float = 30.0
     threads: int = 1
+    events: str = ''
+    event_window: tuple[float, ...] = (-1.0, 3.0, 10.0)
+    baseline: tuple[float, ...] = ()
     smoothing_enabled: bool = True
     smoothing_scores_s: float = 0.25
     smoothing_affect_s: float = 0.3

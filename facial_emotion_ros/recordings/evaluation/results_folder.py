@@ -19,7 +19,9 @@ SUMMARY, REPORT, COMPARISON = 'summary.json', 'report.html', 'comparison.json'
 _PART = '.evaluation.part'
 
 #: What evaluations write: no other file is ever deleted, whatever a summary lists.
-_OURS = re.compile(r'(frames\.(csv|parquet)|timings\.csv|report\.html|summary\.json|annotated(_[^/]*)?(\.mp4|\.avi)?)$')
+_OURS = re.compile(
+    r'((frames|events|event_averages)\.(csv|parquet)|event_times\.csv|timings\.csv|report\.html|summary\.json|annotated(_[^/]*)?(\.mp4|\.avi)?)$'
+)
 
 #: Errors of a full disk.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

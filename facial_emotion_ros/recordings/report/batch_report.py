@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 
 from facial_emotion_ros.evaluation.page import GRAY, ONE, PLOTLY_FILE, chart, plain, render
 from facial_emotion_ros.recordings.report import formatting
+from facial_emotion_ros.recordings.report.events_panel import event_panels
 from facial_emotion_ros.recordings.report.formatting import number, percentage
 from facial_emotion_ros.recordings.report.study_panel import study_panels
 from facial_emotion_ros.recordings.study.study import GroupSummary
@@ -59,11 +60,12 @@ _NEAR_EDGE = 0.15
 _LONGEST_TITLE = 36
 
 
-def fleet_html(fleet: dict[str, Any], groups: Sequence[GroupSummary] = ()) -> str:
+def fleet_html(fleet: dict[str, Any], groups: Sequence[GroupSummary] = (), events: dict[str, Any] | None = None) -> str:
     """Make the page, which stands beside the folder bags/ and the script that all these pages share.
 
     :param fleet: as fleet.json holds it.
     :param groups: of a study.
+    :param events: of :func:`.event_panels`.
     """
     bags = [dict(bag, short_title=_short(bag['title'])) for bag in fleet['bags']]
     rows = [(bag, result) for bag in bags for result in bag['results']]
@@ -80,6 +82,7 @@ def fleet_html(fleet: dict[str, Any], groups: Sequence[GroupSummary] = ()) -> st
         pooled_figures=_POOLED,
         worst=_worst(rows),
         panels=study_panels(groups),
+        events=events or event_panels([], None),
         spreads=[spread for each in _SPREADS if (spread := _spread(*each, rows))],
         times=_times(rows),
         columns=_columns(rows),

@@ -9,6 +9,7 @@ from facial_emotion_ros.evaluation.page import render
 from facial_emotion_ros.recordings.report import formatting
 from facial_emotion_ros.recordings.report import timeline_plots as plots
 from facial_emotion_ros.recordings.report.affect_plane import affect_plane_chart
+from facial_emotion_ros.recordings.report.events_panel import event_panels
 from facial_emotion_ros.recordings.report.timeline import (
     DISAGREEMENT,
     FLIP,
@@ -31,12 +32,15 @@ _KINDS = (
 )
 
 
-def report_html(summary: dict[str, Any], timeline: Timeline, plotly_src: str = '') -> str:
+def report_html(
+    summary: dict[str, Any], timeline: Timeline, plotly_src: str = '', events: dict[str, Any] | None = None
+) -> str:
     """Make the page.
 
     :param summary: as summary.json holds it; what is absent is left out of the page.
     :param timeline: of the same recording.
     :param plotly_src: address of the script that the pages of many recordings share; '' puts it into the page.
+    :param events: of :func:`.event_panels`.
     """
     parts = {key: summary.get(key) or {} for key in ('bag', 'cameras', 'overall', 'truth', 'recorded', 'run')}
     bag, overall = parts['bag'], parts['overall']
@@ -68,6 +72,7 @@ def report_html(summary: dict[str, Any], timeline: Timeline, plotly_src: str = '
             for topic, camera, face in faces[:MAX_PERSONS]
         ],
         other_persons=_others([face for _, _, face in faces], MAX_PERSONS, _dropped(timeline)),
+        events=events or event_panels([], None),
         plane=affect_plane_chart([face for _, _, face in faces]) if faces else None,
         moments=_moments(timeline),
         bundle=formatting.named(summary.get('bundle') or {}),

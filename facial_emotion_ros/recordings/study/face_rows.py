@@ -2,6 +2,8 @@
 
 import csv
 import io
+import sys
+from array import array
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +17,7 @@ MEASURES = (*(f'score_{each}' for each in EMOTIONS), 'valence', 'arousal')
 WORDS = (*EMOTIONS, UNKNOWN)
 SHARES = tuple(f'share_{each}' for each in WORDS)
 
-_IMAGE = ('camera', 'stamp_ns', 'time_s')
+_TEXTS, _NUMBERS = ('camera', 'emotion'), ('time_s', *MEASURES)
 
 
 class FaceRows(NamedTuple):
@@ -50,35 +52,43 @@ def read_face_rows(csv_bytes: bytes | None, parquet_bytes: bytes | None) -> Face
     :param parquet_bytes: content of frames.parquet, which is read where it is given.
     :returns: None where neither is there.
     """
-    columns = [*_IMAGE, 'emotion', *MEASURES]
-    found = _from_parquet(parquet_bytes, columns) or _from_csv(csv_bytes, columns)
+    found = _from_parquet(parquet_bytes) or _from_csv(csv_bytes)
     if found is None:
         return None
-    cameras, stamps, times, words, *values = found
+    cameras, words, stamps, numbers = found
+    columns = np.asarray(numbers, np.float64)
     return FaceRows(
         np.array(cameras, object),
-        np.array(stamps, np.int64),
-        np.array(times, np.float64),
-        np.array([word or '' for word in words], object),
-        np.array([[np.nan if cell in (None, '') else float(cell) for cell in column] for column in values]).T,
+        np.asarray(stamps, np.int64),
+        columns[:, 0],
+        np.array(words, object),
+        columns[:, 1:],
     )
 
 
-def _from_parquet(content, columns):
+def _from_parquet(content):
     if content is None:
         return None
     try:
         from pyarrow import parquet
     except ImportError:
         return None
-    table = parquet.read_table(io.BytesIO(content), columns=columns)
-    return [table.column(name).to_pylist() for name in columns]
+    table = parquet.read_table(io.BytesIO(content), columns=[*_TEXTS, 'stamp_ns', *_NUMBERS])
+    cameras, words, stamps = (table.column(name).to_pylist() for name in (*_TEXTS, 'stamp_ns'))
+    numbers = [table.column(name).to_numpy().astype(np.float64) for name in _NUMBERS]
+    return cameras, [word or '' for word in words], stamps, np.stack(numbers, 1)
 
 
-def _from_csv(content, columns):
+def _from_csv(content):
     if content is None:
         return None
-    rows = csv.reader(io.StringIO(content.decode('utf-8'), newline=''))
+    rows = csv.reader(io.TextIOWrapper(io.BytesIO(content), 'utf-8', newline=''))
     header = next(rows)
-    places = [header.index(name) for name in columns]
-    return list(zip(*([row[place] for place in places] for row in rows))) or [()] * len(columns)
+    camera, word, stamp, *places = (header.index(name) for name in (*_TEXTS, 'stamp_ns', *_NUMBERS))
+    cameras, words, stamps, numbers = [], [], array('q'), array('d')
+    for row in rows:
+        cameras.append(sys.intern(row[camera]))
+        words.append(sys.intern(row[word]))
+        stamps.append(int(row[stamp]))
+        numbers.extend(float(row[place] or 'nan') for place in places)
+    return cameras, words, stamps, np.frombuffer(numbers, np.float64).reshape(-1, len(_NUMBERS))

@@ -33,12 +33,15 @@ class GroupSummary(NamedTuple):
     comparisons: list[ComparisonRow]
 
 
-def write_study(store: Store, study: Study, bags: Sequence[Mapping[str, Any]]) -> list[GroupSummary]:
+def write_study(
+    store: Store, study: Study, bags: Sequence[Mapping[str, Any]], others: Sequence[str] = ()
+) -> list[GroupSummary]:
     """Write the tables of a study and the dictionary of their columns.
 
     :param store: of the results; it gets recordings, conditions and comparisons, as CSV and Parquet, and columns.md.
     :param study: the manifest.
     :param bags: as in fleet.json, each with `study`: what the manifest says of it.
+    :param others: further tables that the dictionary explains.
     :returns: what the groups show, for each network.
     """
     rows: list[tuple[Any, ...]] = []
@@ -61,7 +64,7 @@ def write_study(store: Store, study: Study, bags: Sequence[Mapping[str, Any]]) -
     write_table(store, 'recordings', recordings_columns(study.types), rows)
     write_table(store, 'conditions', CONDITIONS, [(of.bundle, *row) for of in found for row in of.conditions])
     write_table(store, 'comparisons', COMPARISONS, [(of.bundle, *row) for of in found for row in of.comparisons])
-    sections = ('recordings.csv', 'conditions.csv', 'comparisons.csv', 'frames/', 'frames.csv')
+    sections = ('recordings.csv', 'conditions.csv', 'comparisons.csv', *others, 'frames/', 'frames.csv')
     store.write(DICTIONARY, dictionary(sections, study.types, study.path).encode('utf-8'))
     return found
 

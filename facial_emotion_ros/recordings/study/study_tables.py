@@ -45,7 +45,15 @@ COMPARISONS = (
 FIGURES = tuple(column.name for column in _FIGURES)
 
 #: Names that a manifest may not use for columns of its own.
-TAKEN = {column.name for column in (*_WHO, *_FIGURES, *_PROFILE)}
+TAKEN = {column.name for column in (*_WHO, *_FIGURES, *_PROFILE)} | {'event', 'number', 'event_s', 'offset_s'}
+
+
+def head_columns(types: Mapping[str, str]) -> tuple[Column, ...]:
+    """Give the columns that say which recording a row is of.
+
+    :param types: of the manifest's columns; {} without a study.
+    """
+    return (*_WHO, *(Column(name, kind, '', '') for name, kind in types.items()))
 
 
 def recordings_columns(types: Mapping[str, str]) -> tuple[Column, ...]:
@@ -53,7 +61,7 @@ def recordings_columns(types: Mapping[str, str]) -> tuple[Column, ...]:
 
     :param types: of the manifest's columns.
     """
-    return (*_WHO, *(Column(name, kind, '', '') for name, kind in types.items()), *_FIGURES, *_PROFILE)
+    return (*head_columns(types), *_FIGURES, *_PROFILE)
 
 
 def write_table(store: Store, name: str, of: Sequence[Column], rows: Iterable[Sequence[Any]]) -> None:

@@ -1,0 +1,68 @@
+"""Averages around events over many recordings."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from facial_emotion_ros.recordings.batch.result_store import Store
+from facial_emotion_ros.recordings.evaluation.options import Options
+from facial_emotion_ros.recordings.report.events_panel import event_panels
+from facial_emotion_ros.recordings.study.epochs import Epoch, epochs_of, window_of, write_events
+from facial_emotion_ros.recordings.study.events import (
+    EVENT_TIMES,
+    check_recordings,
+    events_of,
+    is_event_file,
+    parse_events,
+    read_events,
+)
+from facial_emotion_ros.recordings.study.manifest import Study
+from facial_emotion_ros.recordings.study.study import faces_of
+from facial_emotion_ros.recordings.study.study_tables import head_columns
+
+
+class Around:
+    """Events of many recordings; topic: where each has its own, '' where a file has them or there are none;
+    tables: names of those that :meth:`write` writes.
+    """
+
+    def __init__(self, options: Options, places: Sequence[str]):
+        """Read the file of events, where there is one.
+
+        :param options: of the evaluation.
+        :param places: paths or URLs of the recordings.
+        :raises BadDataset: if it cannot be read, or names a recording that is none of these.
+        """
+        self.options, self._events, self.topic = options, None, options.events
+        self.tables = ('events.csv', 'event_averages.csv') if options.events else ()
+        if is_event_file(options.events):
+            self._events, self.topic = read_events(options.events), ''
+            check_recordings(self._events, places, options.events)
+
+    def write(self, store: Store, bags: Sequence[Mapping[str, Any]], study: Study | None) -> dict[str, Any] | None:
+        """Write the tables around events.
+
+        :param store: of the results.
+        :param bags: as in fleet.json.
+        :param study: manifest of the recordings.
+        :returns: panel of the page; None without events.
+        """
+        if not self.options.events:
+            return None
+        window, epochs = window_of(self.options), []
+        for bag in bags:
+            for result in bag['results']:
+                epochs += self._epochs(store, bag, result, window)
+        head = head_columns(study.types if study else {})
+        return event_panels(write_events(store, epochs, window, head), window)
+
+    def _epochs(self, store, bag, result, window) -> list[Epoch]:
+        faces = faces_of(store, bag, result)
+        if faces is None:
+            return []
+        if self._events is None:
+            listed = store.read(f'bags/{bag["folder"]}/{result["summary"].replace("summary.json", EVENT_TIMES)}')
+            events = parse_events((listed or b'time,name').decode('utf-8'), EVENT_TIMES)
+        else:
+            events = events_of(self._events, bag['place'])
+        name, words = (result['bundle'] or {}).get('name') or '', bag.get('study') or {}
+        return epochs_of(faces, events, window, name, words, (bag['folder'], name, *words.values()))

@@ -1,0 +1,98 @@
+"""The part of a page that is about events: the average course of emotions, valence and arousal around each kind."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from facial_emotion_ros.evaluation.page import EMOTION_COLORS, GRAY, ONE, TWO, chart, plain
+from facial_emotion_ros.recordings.report.formatting import many
+from facial_emotion_ros.recordings.study.epochs import EventAverage, Window
+from facial_emotion_ros.recordings.study.face_rows import MEASURES
+
+#: Kinds of events that are shown, those of most events first.
+MAX_SHOWN = 12
+
+_AFFECT = {'valence': ONE, 'arousal': TWO}
+
+
+def event_panels(averages: Sequence[EventAverage], window: Window | None) -> dict[str, Any]:
+    """Make what the template shows of events.
+
+    :param averages: of :func:`.write_events`.
+    :param window: that they were cut by; None without events.
+    :returns: cards: a dict of title, says and two charts for each kind of event; rest: how many kinds are not shown;
+        words: how they were made.
+    """
+    if window is None:
+        return {'cards': [], 'rest': 0, 'words': ''}
+    shown = sorted(averages, key=lambda each: -each.used)[:MAX_SHOWN]
+    several = len({each.bundle for each in averages}) > 1
+    offsets = window.offsets()
+    words = f'Averages from {window.start_s:g} to {window.end_s:g} s around each event, at {window.rate_hz:g} Hz'
+    if window.baseline:
+        words += f', as changes from the mean of {window.baseline[0]:g} to {window.baseline[1]:g} s'
+    return {
+        'words': words
+        + '; the pale bands are 95% intervals. Estimates are smoothed over time, and so come a little late.',
+        'rest': len(averages) - len(shown),
+        'cards': [
+            {
+                'title': ' · '.join(filter(None, [each.name, each.condition, each.bundle if several else ''])),
+                'says': _says(each),
+                'scores': course_chart(offsets, each, [name for name in MEASURES if name.startswith('score_')]),
+                'affect': course_chart(offsets, each, list(_AFFECT)),
+            }
+            for each in shown
+            if each.used
+        ],
+    }
+
+
+def course_chart(offsets: np.ndarray, average: EventAverage, measures: Sequence[str]) -> go.Figure:
+    """Draw the average course of some measures around an event, with their intervals as bands.
+
+    :param offsets: (T,) seconds from the event.
+    :param average: of this kind of event.
+    :param measures: of MEASURES.
+    """
+    figure = chart(300, showlegend=True, legend={'orientation': 'h', 'y': 1.15}, hovermode='x unified')
+    for measure in measures:
+        column, word = MEASURES.index(measure), measure.replace('score_', '')
+        color = _AFFECT.get(measure) or EMOTION_COLORS[word]
+        low, high, mean = (each[:, column] for each in (average.low, average.high, average.mean))
+        known = np.isfinite(low) & np.isfinite(high)
+        if known.any():
+            figure.add_scatter(
+                x=[*offsets[known], *offsets[known][::-1]],
+                y=[*high[known].round(4), *low[known][::-1].round(4)],
+                fill='toself',
+                fillcolor='rgba({}, {}, {}, 0.15)'.format(*(int(color[place : place + 2], 16) for place in (1, 3, 5))),
+                line={'width': 0},
+                hoverinfo='skip',
+                showlegend=False,
+                legendgroup=word,
+            )
+        figure.add_scatter(
+            x=offsets,
+            y=[None if np.isnan(value) else round(float(value), 4) for value in mean],
+            mode='lines',
+            name=word,
+            legendgroup=word,
+            line={'color': color},
+        )
+    figure.add_vline(0, line={'color': GRAY, 'dash': 'dash'})
+    return figure.update_xaxes(title='seconds from the event')
+
+
+def _says(average):
+    most = int(average.n.max())
+    text = many(average.used, 'event')
+    if average.used < average.events:
+        text += f' of {average.events}; the others lie where no face was seen'
+    if average.unit == 'participant':
+        text += f'; averaged over {many(most, "participant")}'
+    if most < 2:
+        text += '; one case has no interval'
+    return plain(text)

@@ -1,0 +1,236 @@
+"""What faces show around events: epochs at a fixed rate, corrected by a baseline, and their averages."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from facial_emotion_ros.core.errors import BadParameter
+from facial_emotion_ros.recordings.batch.result_store import Store
+from facial_emotion_ros.recordings.evaluation.options import Options
+from facial_emotion_ros.recordings.evaluation.tables import Column
+from facial_emotion_ros.recordings.study.conditions import interval_of_means, number
+from facial_emotion_ros.recordings.study.events import Event
+from facial_emotion_ros.recordings.study.face_rows import MEASURES, FaceRows
+from facial_emotion_ros.recordings.study.study_tables import columns, write_table
+
+#: Between images that are further apart than this, and than so many of the usual steps, nothing is known.
+_GAP_S, _GAP_STEPS = 1.0, 3
+
+#: Of events.csv, a row for each event and time step; in a study, the columns of recordings.csv's beginning come first.
+EPOCHS = (
+    *columns('string', 'event'),
+    *columns('int64', 'number'),
+    *columns('double', 'event_s', 'offset_s', *MEASURES),
+)
+
+#: Of event_averages.csv.
+AVERAGES = (
+    *columns('string', 'bundle', 'condition', 'event'),
+    *columns('double', 'offset_s'),
+    *columns('string', 'measure', 'unit'),
+    *columns('int64', 'n'),
+    *columns('double', 'mean', 'low', 'high'),
+)
+
+EVENT_TABLES = tuple(f'{name}.{ending}' for name in ('events', 'event_averages') for ending in ('csv', 'parquet'))
+
+
+class Window(NamedTuple):
+    """Time around an event: start_s to end_s at rate_hz; baseline: (from, to) whose mean is subtracted, or ()."""
+
+    start_s: float = -1.0
+    end_s: float = 3.0
+    rate_hz: float = 10.0
+    baseline: tuple[float, ...] = ()
+
+    def offsets(self) -> np.ndarray:
+        """Give the steps, (T,) float64, of which one is 0 where the window holds it."""
+        first, last = (round(each * self.rate_hz) for each in (self.start_s, self.end_s))
+        return np.arange(first, last + 1) / self.rate_hz
+
+    def check(self) -> None:
+        """Check the values.
+
+        :raises BadParameter: if the window holds fewer than two steps or more than 1,000, or no step of the baseline.
+        """
+        if not 0.01 <= self.rate_hz <= 1000 or not 2 <= (self.end_s - self.start_s) * self.rate_hz <= 1000:
+            raise BadParameter(
+                '--event-window and --event-rate: expected an end after the start, and 2 to 1,000 steps, got '
+                f'{self.start_s:g} to {self.end_s:g} s at {self.rate_hz:g} Hz'
+            )
+        if self.baseline and not self._in_baseline().any():
+            raise BadParameter(
+                f'--baseline: expected a time in the window of {self.start_s:g} to {self.end_s:g} s, got '
+                f'{self.baseline[0]:g} to {self.baseline[1]:g}'
+            )
+
+    def corrected(self, values: np.ndarray) -> np.ndarray:
+        """Subtract the mean of the baseline.
+
+        :param values: (T, K) float64.
+        :returns: the same shape; all NaN in a column without a value in the baseline.
+        """
+        if not self.baseline:
+            return values
+        before = values[self._in_baseline()]
+        count = np.isfinite(before).sum(0)
+        means = np.divide(np.nansum(before, 0), count, out=np.full(values.shape[1], np.nan), where=count > 0)
+        return values - means
+
+    def _in_baseline(self):
+        offsets = self.offsets()
+        return (offsets >= self.baseline[0] - 1e-9) & (offsets <= self.baseline[1] + 1e-9)
+
+
+def window_of(options: Options) -> Window:
+    """Give the window that options name."""
+    start_s, end_s, rate_hz = options.event_window
+    return Window(start_s, end_s, rate_hz, options.baseline)
+
+
+class Epoch(NamedTuple):
+    """One event: bundle, condition and participant ('' without a study), name, number in its recording, event_s, values
+    (T, 10) of MEASURES; head: cells that come first in its rows.
+    """
+
+    bundle: str
+    condition: str
+    participant: str
+    name: str
+    number: int
+    event_s: float
+    values: np.ndarray
+    head: tuple[Any, ...] = ()
+
+
+class EventAverage(NamedTuple):
+    """Average of one kind of event: bundle, condition, name; events: all that were listed; used: those with a value;
+    unit: 'participant' or 'event', n of them; mean, low, high: (T, 10) of MEASURES, NaN where nothing is known.
+    """
+
+    bundle: str
+    condition: str
+    name: str
+    events: int
+    used: int
+    unit: str
+    n: np.ndarray
+    mean: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+def epochs_of(
+    faces: FaceRows, events: Sequence[Event], window: Window, bundle: str, words: Mapping[str, Any], head: Any = ()
+) -> list[Epoch]:
+    """Cut the time around events out of a recording.
+
+    The faces of an image are averaged, images are joined by straight lines, and cameras are averaged.
+
+    :param faces: of the recording.
+    :param events: of the recording.
+    :param window: around each of them.
+    :param bundle: name of the network.
+    :param words: of the study; {} without one.
+    :param head: cells that come first in the rows.
+    """
+    offsets, lines = window.offsets(), [_line(faces, camera) for camera in dict.fromkeys(faces.cameras)]
+    found = []
+    for place, event in enumerate(events):
+        event_s = event.time_s(faces)
+        values = _mean([_resampled(line, event_s + offsets) for line in lines], (len(offsets), len(MEASURES)))
+        who = words.get('condition') or '', words.get('participant') or ''
+        found.append(Epoch(bundle, *who, event.name, place, event_s, window.corrected(values), tuple(head)))
+    return found
+
+
+def averages_of(epochs: Sequence[Epoch]) -> list[EventAverage]:
+    """Average epochs of the same network, condition and name, over participants where these are known.
+
+    Source: percentile bootstrap over participants, or over events (Efron and Tibshirani, 1993, chapter 13).
+    """
+    groups: dict[tuple[str, str, str], list[Epoch]] = {}
+    for epoch in epochs:
+        groups.setdefault((epoch.bundle, epoch.condition, epoch.name), []).append(epoch)
+    found = []
+    for key, of in groups.items():
+        persons = list(dict.fromkeys(epoch.participant for epoch in of))
+        unit = 'participant' if all(persons) else 'event'
+        shape = of[0].values.shape
+        if unit == 'participant':
+            cases = [_mean([epoch.values for epoch in of if epoch.participant == name], shape) for name in persons]
+        else:
+            cases = [epoch.values for epoch in of]
+        used = sum(bool(np.isfinite(epoch.values).any()) for epoch in of)
+        low, high = (each.reshape(shape) for each in interval_of_means(np.stack(cases).reshape(len(cases), -1)))
+        counts = np.isfinite(cases).sum(0)
+        found.append(EventAverage(*key, len(of), used, unit, counts, _mean(cases, shape), low, high))
+    return found
+
+
+def write_events(
+    store: Store, epochs: Sequence[Epoch], window: Window, head: Sequence[Column] = ()
+) -> list[EventAverage]:
+    """Write events.csv and event_averages.csv, and the same as Parquet.
+
+    :param store: of the results.
+    :param epochs: of all recordings.
+    :param window: that they were cut by.
+    :param head: columns of the epochs' `head`.
+    :returns: the averages.
+    """
+    offsets, averages = window.offsets().round(6).tolist(), averages_of(epochs)
+    rows = (
+        (*each.head, each.name, each.number, round(each.event_s, 6), offset, *map(number, values))
+        for each in epochs
+        for offset, values in zip(offsets, each.values)
+    )
+    write_table(store, 'events', (*head, *EPOCHS), rows)
+    write_table(store, 'event_averages', AVERAGES, _average_rows(averages, offsets))
+    return averages
+
+
+def _average_rows(averages, offsets):
+    for of in averages:
+        for place, offset in enumerate(offsets):
+            for column, measure in enumerate(MEASURES):
+                cells = (number(each[place, column]) for each in (of.mean, of.low, of.high))
+                count = int(of.n[place, column])
+                yield (of.bundle, of.condition, of.name, offset, measure, of.unit, count, *cells)
+
+
+def _line(faces, camera):
+    """Give the times of a camera's images with a face, (M,), their mean faces, (M, 10), and the longest step."""
+    here = faces.cameras == camera
+    steps = np.diff(np.unique(faces.times_s[here]))
+    seen = here & (faces.words != '')
+    times, places = np.unique(faces.times_s[seen], return_inverse=True)
+    sums = np.zeros((len(times), len(MEASURES)))
+    np.add.at(sums, places, faces.values[seen])
+    means = sums / np.bincount(places, minlength=len(times))[:, None]
+    return times, means, max(_GAP_S, _GAP_STEPS * float(np.median(steps)) if len(steps) else 0.0)
+
+
+def _resampled(line, wanted):
+    """Read a line at some times; NaN before its begin, behind its end and in gaps."""
+    times, values, longest_s = line
+    found = np.full((len(wanted), values.shape[1]), np.nan)
+    if not len(times):
+        return found
+    after = np.searchsorted(times, wanted - 1e-9).clip(0, len(times) - 1)
+    before = np.where(np.abs(times[after] - wanted) < 1e-6, after, after - 1).clip(0)
+    known = (times[before] <= wanted + 1e-6) & (times[after] >= wanted - 1e-6)
+    known &= times[after] - times[before] <= longest_s
+    for column in range(values.shape[1]):
+        found[known, column] = np.interp(wanted[known], times, values[:, column])
+    return found
+
+
+def _mean(arrays, shape):
+    """Average arrays without their NaN."""
+    if not len(arrays):
+        return np.full(shape, np.nan)
+    stacked = np.stack(arrays)
+    count = np.isfinite(stacked).sum(0)
+    return np.divide(np.nansum(stacked, 0), count, out=np.full(shape, np.nan), where=count > 0)

@@ -1,0 +1,193 @@
+"""Events: where they come from, and what faces show around them."""
+
+import csv
+
+import numpy as np
+import pytest
+
+pytest.importorskip('rosbags', reason='rosbags is not installed: scripts/setup --tests does that')
+pytest.importorskip('plotly', reason='plotly is not installed: scripts/setup does that')
+pytest.importorskip('pyarrow', reason='pyarrow is not installed: scripts/setup --tests does that')
+
+import test_study
+from documented_fields import section
+from html_page import Page
+from in_process import in_this_process, models_opened_once  # noqa: F401
+
+from facial_emotion_ros.cli import evaluate_bag as command_line
+from facial_emotion_ros.core.errors import BadBag, BadDataset, BadParameter
+from facial_emotion_ros.recordings.batch.batch import evaluate_fleet
+from facial_emotion_ros.recordings.batch.result_store import LocalStore
+from facial_emotion_ros.recordings.evaluation.options import Options
+from facial_emotion_ros.recordings.io.bag_file import BagFile
+from facial_emotion_ros.recordings.io.message_types import header, make
+from facial_emotion_ros.recordings.io.sample_bag import write_sample_bag
+from facial_emotion_ros.recordings.io.writer import BagWriter
+from facial_emotion_ros.recordings.study import epochs
+from facial_emotion_ros.recordings.study.epochs import Window, averages_of, epochs_of, write_events
+from facial_emotion_ros.recordings.study.events import Event, events_of, parse_events, topic_events
+from facial_emotion_ros.recordings.study.face_rows import MEASURES, FaceRows
+from facial_emotion_ros.recordings.study.manifest import read_study
+
+tree = test_study.tree
+VALENCE = MEASURES.index('valence')
+
+
+def rows(times_s, valence, begin_ns=10**18):
+    """Make the rows of one face whose valence is given, and whose other values are 0."""
+    times_s = np.asarray(times_s, float)
+    values = np.zeros((len(times_s), len(MEASURES)))
+    values[:, VALENCE] = valence
+    count = len(times_s)
+    stamps = begin_ns + np.round(times_s * 1e9).astype(np.int64)
+    return FaceRows(np.array(['/camera'] * count, object), stamps, times_s, np.array(['happy'] * count, object), values)
+
+
+def test_averages_around_events_are_those_that_pandas_finds(tmp_path):
+    import pandas
+
+    generator = np.random.default_rng(3)
+    times = np.arange(0, 60, 0.1).round(1)
+    valence = generator.uniform(-1, 1, len(times))
+    events = [
+        Event(time, name) for time, name in ((5.0, 'a'), (1e9 + 20.3, 'b'), (31.5, 'a'), (44.1, 'b'), (59.5, 'a'))
+    ]
+    window = Window(-1.0, 2.0, 10.0, (-1.0, 0.0))
+    cut = epochs_of(rows(times, valence), events, window, 'net', {})
+    averages = {each.name: each for each in write_events(LocalStore(str(tmp_path)), cut, window)}
+    # The same by hand: every image around an event, less the mean of those before it.
+    near = [
+        {'name': event.name, 'epoch': place, 'offset': round(time - event_s, 1), 'valence': each}
+        for place, (event, event_s) in enumerate(zip(events, (5.0, 20.3, 31.5, 44.1, 59.5)))
+        for time, each in zip(times, valence)
+        if -1.05 < time - event_s < 2.05
+    ]
+    table = pandas.DataFrame(near)
+    before = table[table.offset <= 0].groupby('epoch').valence.mean()
+    table['valence'] -= table.epoch.map(before)
+    expected = table.groupby(['name', 'offset']).valence.mean()
+    told = (
+        pandas.read_csv(tmp_path / 'event_averages.csv').query("measure == 'valence'").set_index(['event', 'offset_s'])
+    )
+    assert np.allclose(told['mean'], expected.loc[told.index], atol=1e-6) and len(told) == 2 * 31
+    assert list(told.loc['a'].n) == [3] * 15 + [2] * 16 and set(told.unit) == {'event'}
+    assert ((told.low <= told['mean']) & (told['mean'] <= told.high)).all()
+    by_event = pandas.read_parquet(tmp_path / 'events.parquet').query('number == 1')
+    assert np.allclose(by_event.event_s, 20.3) and np.allclose(
+        by_event.valence.mean(), cut[1].values[:, VALENCE].mean()
+    )
+    assert averages['a'].events == averages['a'].used == 3
+
+
+def test_participants_count_once_however_many_events_they_had():
+    flat = {name: rows(np.arange(0, 9, 0.5), level) for name, level in (('p', 0.2), ('q', 0.6), ('r', 0.7))}
+    cut = [
+        epoch
+        for name, faces in flat.items()
+        for epoch in epochs_of(
+            faces, [Event(2, 'x')] * (5 if name == 'p' else 1), Window(), 'net', {'participant': name, 'condition': 'c'}
+        )
+    ]
+    (average,) = averages_of(cut)
+    assert average.unit == 'participant' and average.n.max() == 3 and average.events == 7
+    assert np.allclose(average.mean[:, VALENCE], 0.5)
+    assert np.allclose([average.low[0, VALENCE], average.high[0, VALENCE]], [0.2, 0.7], atol=0.05)
+
+
+def test_nothing_is_made_up_when_no_face_was_seen_around_an_event():
+    faces = rows([0, 1, 2, 9, 10], [0.0, 0.1, 0.2, 0.9, 1.0])
+    values = epochs_of(faces, [Event(4, 'x')], Window(-4, 8, 1), 'net', {})[0].values[:, VALENCE]
+    assert (
+        np.allclose(values[:3], [0, 0.1, 0.2]) and np.isnan(values[3:9]).all() and np.allclose(values[9:11], [0.9, 1])
+    )
+    assert np.isnan(values[11:]).all()
+    assert np.allclose(
+        epochs_of(faces, [Event(0.25, 'x')], Window(0, 1, 1), 'n', {})[0].values[:, VALENCE], [0.025, 0.125]
+    )
+
+
+def test_events_are_read_from_any_topic_when_a_field_names_them(tmp_path):
+    at = 10**18
+    marker = {'header': header(at + 5 * 10**9), 'text': 'shown', 'ns': 'stimuli'}
+    written = [
+        ('/word', 'std_msgs/msg/String', [{'data': 'go'}, {'data': 'go'}, {'data': ' '}]),
+        ('/button', 'std_msgs/msg/Bool', [{'data': each} for each in (False, True, True, False)]),
+        ('/marker', 'visualization_msgs/msg/Marker', [marker]),
+        (
+            '/markers',
+            'visualization_msgs/msg/MarkerArray',
+            [{'markers': [make('visualization_msgs/msg/Marker', **marker)]}],
+        ),
+        ('/nothing', 'std_msgs/msg/Empty', [{}]),
+    ]
+    with BagWriter(tmp_path / 'bag') as bag:
+        for topic, kind, messages in written:
+            for number, each in enumerate(messages):
+                bag.add(topic, at + number * 10**9, make(kind, **each))
+    with BagFile(str(tmp_path / 'bag')) as bag:
+
+        def found(text, **more):
+            return [(round(each.time - 1e9, 3), each.name) for each in topic_events(bag, text, **more)]
+
+        assert found('/word') == [(0, 'go'), (1, 'go')] and found('/word', shift_s=7.5) == [(7.5, 'go'), (8.5, 'go')]
+        assert found('/button') == [(0, '0'), (1, '1'), (3, '0')]
+        assert found('/marker') == [(5, 'shown')] and found('/marker:ns', shift_s=9) == [(5, 'stimuli')]
+        assert found('/markers:markers.text') == found('/markers') == [(0, 'shown')]
+        assert found('/nothing') == [(0, '/nothing')]
+        for text, said in (('/none', 'got /none'), ('/word:dat', 'it has data'), ('/marker:ns.x', 'no field x')):
+            with pytest.raises(BadBag, match=said):
+                topic_events(bag, text)
+
+
+def test_a_line_is_named_when_a_file_of_events_cannot_be_read():
+    found = parse_events('Time,Name,recording\n1,go,p00/task\n\n2,,\n', 'e.csv')
+    assert [each.name for each in events_of(found, '/x/p00/task.mcap')] == ['go', 'event']
+    assert [each.name for each in events_of(found, '/x/p01/task')] == ['event']
+    for text, said in (('start,name\n', 'columns time and name'), ('time,name\n1,a\nx,b\n', 'line 3')):
+        with pytest.raises(BadDataset, match=said):
+            parse_events(text, 'e.csv')
+
+
+@pytest.mark.parametrize('values', [(3, -1, 10, ()), (-1, 3, 0, ()), (-1, 3, 10, (-3, -2)), (-1, 3, 10, (0.04, 0.06))])
+def test_a_window_without_steps_is_refused(values):
+    with pytest.raises(BadParameter):
+        Window(*values).check()
+
+
+@pytest.mark.usefixtures('in_this_process')
+def test_events_of_many_recordings_are_averaged_over_participants(tree):
+    assert command_line.main([str(tree / 'bags'), '--study-template', str(tree / 'study.csv')]) == 0
+    (tree / 'events.csv').write_text('time,name,recording\n0.2,smile,\n0.2,late,p02/task\n')
+    study, out = read_study(str(tree / 'study.csv')), str(tree / 'out')
+    options = Options(events=str(tree / 'events.csv'), event_window=(-0.1, 0.1, 10.0))
+    evaluate_fleet([], out, options, evaluate=test_study.evaluate, study=study)
+    with open(tree / 'out' / 'event_averages.csv', newline='') as file:
+        told = [row for row in csv.DictReader(file) if row['measure'] == 'valence' and row['offset_s'] == '0.0']
+    assert [(row['condition'], row['event'], row['unit'], row['n']) for row in told] == [
+        ('baseline', 'smile', 'participant', '4'),
+        ('task', 'smile', 'participant', '4'),
+        ('task', 'late', 'participant', '1'),
+    ]
+    assert float(told[0]['mean']) == pytest.approx(0.1215) and told[2]['low'] == ''
+    assert 'averaged over 4 participants' in Page((tree / 'out' / 'index.html').read_text()).text
+    (tree / 'events.csv').write_text('time,name,recording\n0.2,smile,p09/task\n')
+    with pytest.raises(BadDataset, match='p09/task'):
+        evaluate_fleet([], out, options, evaluate=test_study.evaluate, study=study)
+
+
+def test_a_recording_s_page_shows_what_happens_around_the_messages_of_a_topic(tmp_path):
+    write_sample_bag(str(tmp_path / 'bag'), 0.5, 10, width=320, height=240)
+    given = ['--events', '/annotation/faces:header.frame_id', '--event-window', '-0.2,0.2', '--baseline', '-0.2,0']
+    with models_opened_once():
+        assert command_line.main([str(tmp_path / 'bag'), '--output', str(tmp_path / 'out'), *given]) == 0
+    page = Page((tmp_path / 'out' / 'report.html').read_text())
+    assert 'as changes from the mean of -0.2 to 0 s' in page.text and len(page.figures('around')) == 2
+    with open(tmp_path / 'out' / 'events.csv', newline='') as file:
+        assert {row['event'] for row in csv.DictReader(file)} == {'camera'}
+    assert (tmp_path / 'out' / 'event_times.csv').read_text().startswith('time,name\n')
+
+
+@pytest.mark.parametrize('name, columns', [('events.csv', epochs.EPOCHS), ('event_averages.csv', epochs.AVERAGES)])
+def test_the_tables_of_events_are_documented(name, columns):
+    documented = [line.split('|')[1:3] for line in section(name).splitlines() if line.startswith('| `')]
+    assert [[cell.strip(' `') for cell in row] for row in documented] == [[each.name, each.type] for each in columns]
