@@ -158,6 +158,7 @@ def truth(folder):
     seeds = [
         b'start,end,face,emotion\n0,1.5,any,happy\n2,3,abcde,sad\n',
         b'start,end,valence,arousal\n0,1,0.5,-0.25\n',
+        b'Time,Subject,Behavior,Status\n0,a,happy,START\n1.5,a,happy,STOP\n',
         b'\xef\xbb\xbfface,start,end,emotion\n"a ""b""",1e9,2e9,surprise\n',
     ]
 

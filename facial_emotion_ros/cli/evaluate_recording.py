@@ -57,10 +57,13 @@ def parser() -> argparse.ArgumentParser:
     )
     add(
         '--truth',
-        default='',
-        metavar='TOPIC|CSV|DIR',
+        action='append',
+        default=[],
+        metavar='TOPIC|FILE|DIR',
         help='ground truth: an annotation topic of the recording; a CSV file (start, end, face, emotion, valence, '
-        'arousal); or a folder with such a file for each of many recordings, of the same name',
+        'arousal), a file of ELAN (.eaf, .txt) or BORIS (.csv), FILE#TIER of several tiers; or a folder with such a '
+        'file for each of many recordings, of the same name. Repeated, each is a rater: their agreement is computed, '
+        'and their majority is the ground truth',
     )
     add(
         '--recorded',
@@ -261,6 +264,7 @@ def _options(arguments):
         raise BadParameter('expected either --workers or --ray, got both')
     fields = {name: value for name, value in vars(arguments).items() if name in Options.__dataclass_fields__}
     fields.update(topics=tuple(arguments.topics), bundles=tuple(arguments.bundles))
+    fields.update(truth=''.join(arguments.truth[:1]), more_truths=tuple(arguments.truth[1:]))
     if arguments.events:
         start_s, end_s = arguments.event_window
         Window(start_s, end_s, arguments.event_rate, arguments.baseline).check()

@@ -28,9 +28,11 @@ from facial_emotion_ros.recordings.batch.recording_discovery import (
 )
 from facial_emotion_ros.recordings.batch.result_store import open_store
 from facial_emotion_ros.recordings.batch.task import Evaluate, FleetTask, Record, key_of, read_json
+from facial_emotion_ros.recordings.evaluation.annotation_files import ENDINGS, is_annotation_file
 from facial_emotion_ros.recordings.evaluation.evaluate import evaluate_bag
 from facial_emotion_ros.recordings.evaluation.ground_truth import Intervals
 from facial_emotion_ros.recordings.evaluation.options import Options
+from facial_emotion_ros.recordings.evaluation.summary_text import rater_lines
 from facial_emotion_ros.recordings.report.batch_report import fleet_html
 from facial_emotion_ros.recordings.report.formatting import many
 from facial_emotion_ros.recordings.study.manifest import Study
@@ -131,33 +133,41 @@ def evaluate_fleet(
 def options_of_each(options: Options, places: Sequence[str]) -> list[Options]:
     """Give each recording its own ground truth.
 
-    :param options: whose truth may be a folder of CSV files, each with the name of its recording; of recordings of the
-        same name, in folders as theirs.
+    :param options: whose truth may be a folder of files, each with the name of its recording; of recordings of the same
+        name, in folders as theirs.
     :param places: paths or URLs of the recordings.
     :returns: one a recording, in order; a recording without a file has no ground truth.
     :raises BadDataset: if a file cannot be read.
     :raises BadParameter: if one holds for several recordings that its times do not distinguish, or for none.
     """
-    if not os.path.isdir(options.truth):
-        if options.truth.lower().endswith('.csv'):
-            _check_truth(options.truth, places)
+    found = [_truths_of_each(each, places) for each in options.truths()]
+    if not found:
         return [options] * len(places)
-    paths = [_truth_of(options.truth, place) for place in places]
+    return [replace(options, truth=first, more_truths=tuple(others)) for first, *others in zip(*found)]
+
+
+def _truths_of_each(text, places):
+    """Give the ground truth of one rater for each recording."""
+    if not os.path.isdir(text):
+        if is_annotation_file(text):
+            _check_truth(text, places)
+        return [text] * len(places)
+    paths = [_truth_of(text, place) for place in places]
     if not any(paths):
         raise BadParameter(
-            f'expected files of ground truth in {options.truth}, each with the name of its recording, such as '
+            f'expected files of ground truth in {text}, each with the name of its recording, such as '
             f'{name_of(places[0])}.csv, got none'
         )
     for path in dict.fromkeys(filter(None, paths)):
         _check_truth(path, [place for each, place in zip(paths, places) if each == path])
-    return [replace(options, truth=path) for path in paths]
+    return paths
 
 
 def _truth_of(folder, place):
     """Find the file of a recording: p00/baseline.csv before baseline.csv; '' where there is none."""
     folders = [each for each in place.rstrip('/').split('/')[:-1] if each not in ('', '.', '..')]
-    names = [*folders, name_of(place) + '.csv']
-    found = (os.path.join(folder, *names[first:]) for first in range(len(names)))
+    names = [*folders, name_of(place)]
+    found = (os.path.join(folder, *names[first:]) + ending for first in range(len(names)) for ending in ENDINGS)
     return next((path for path in found if os.path.isfile(path)), '')
 
 
@@ -238,4 +248,5 @@ def fleet_text(fleet: Mapping[str, Any]) -> str:
             f'{name.replace("_", " ")} {value:.3f}' for name, value in pooled['compared'].items() if value is not None
         )
         lines.append(f'{(pooled["bundle"] or {}).get("name")}, {many(pooled["bags"], "recording")} together: {values}')
+        lines += rater_lines(pooled.get('raters'))
     return '\n'.join(lines)

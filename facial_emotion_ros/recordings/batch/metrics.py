@@ -6,6 +6,7 @@ from typing import Any
 
 from facial_emotion_ros.recordings.batch.result_store import Store
 from facial_emotion_ros.recordings.batch.task import FINISHED, Record
+from facial_emotion_ros.recordings.evaluation.raters import pooled_raters
 from facial_emotion_ros.recordings.evaluation.sufficient_statistics import (
     add,
     compared_figures,
@@ -100,8 +101,10 @@ def _overall(summaries):
     for summary in summaries:
         bundle = summary.get('bundle') or {}
         key = bundle.get('sha256'), bundle.get('operating_point')
-        by_bundle.setdefault(key, (bundle, []))[1].append(totals_of(summary))
-    pooled = [(bundle, parts, add(parts).values) for bundle, parts in by_bundle.values()]
+        _, parts, raters = by_bundle.setdefault(key, (bundle, [], []))
+        parts.append(totals_of(summary))
+        raters.append(summary.get('raters'))
+    pooled = [(bundle, parts, add(parts).values, raters) for bundle, parts, raters in by_bundle.values()]
     return [
         dict(
             bundle=bundle,
@@ -110,8 +113,9 @@ def _overall(summaries):
             truth=truth_figures(values),
             compared=compared_figures(values),
             intervals=intervals(parts),
+            raters=pooled_raters(raters),
         )
-        for bundle, parts, values in pooled
+        for bundle, parts, values, raters in pooled
     ]
 
 

@@ -61,8 +61,9 @@ def key_of(options: Options) -> str:
         if not os.path.isfile(path):
             raise BadModel(f'expected a model bundle, got {name!r}, which has no {MANIFEST_FILE}')
         models[name] = hash_of(path)
-    if options.truth and os.path.isfile(options.truth):
-        dependencies['truth'] = hash_of(options.truth)
+    paths = [each.partition('#')[0] for each in options.truths()]
+    if any(map(os.path.isfile, paths)):
+        dependencies['truth'] = [hash_of(each) for each in paths if os.path.isfile(each)]
     text = json.dumps({**dependencies, 'models': models}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 

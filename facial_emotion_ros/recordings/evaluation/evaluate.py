@@ -12,6 +12,7 @@ from facial_emotion_ros.recordings.batch.result_store import LocalStore
 from facial_emotion_ros.recordings.evaluation.evaluator import RecordingEvaluator
 from facial_emotion_ros.recordings.evaluation.ground_truth import open_truth
 from facial_emotion_ros.recordings.evaluation.options import Options
+from facial_emotion_ros.recordings.evaluation.raters import Raters
 from facial_emotion_ros.recordings.evaluation.recorded_detections import Recorded, find_recorded
 from facial_emotion_ros.recordings.evaluation.results_folder import REPORT, SUMMARY, new_results
 from facial_emotion_ros.recordings.evaluation.sufficient_statistics import figures
@@ -72,8 +73,9 @@ def evaluate_bag(
     identity = hash_of(path)
     with BagFile(path) as bag:
         cameras = choose_cameras(bag, options.topics)
-        truth = open_truth(options.truth, bag, len(cameras) > 1)
-        topic = find_recorded(bag, options.recorded, options.truth)
+        truths = [open_truth(each, bag, len(cameras) > 1) for each in options.truths() or ['']]
+        truth = Raters(options.truths(), truths) if len(truths) > 1 else truths[0]
+        topic = find_recorded(bag, options.recorded, options.truths())
         with new_results(output, options.folder_names(), _certain_files(options, cameras), force) as folders:
             evaluators = _evaluate(bag, cameras, truth, topic, options, folders, progress)
             events = _events(bag, path, evaluators[0], options)

@@ -17,6 +17,7 @@ from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline
 from facial_emotion_ros.recordings.evaluation.camera_run import CameraRun
 from facial_emotion_ros.recordings.evaluation.ground_truth import GroundTruth, NullGroundTruth
 from facial_emotion_ros.recordings.evaluation.options import DETECTOR, ESR, Options
+from facial_emotion_ros.recordings.evaluation.raters import Raters, RaterSums
 from facial_emotion_ros.recordings.evaluation.recorded_detections import Recorded
 from facial_emotion_ros.recordings.evaluation.tables import FRAMES, TIMINGS, CsvTable, ParquetTable, frame_rows
 from facial_emotion_ros.recordings.evaluation.videos import AnnotatedVideos
@@ -34,6 +35,7 @@ class RecordingEvaluator:
     """Runs one network over the images of all cameras.
 
     runs: {camera: CameraRun}; timeline: Timeline of the report; recorded: Recorded, None without recorded detections;
+    raters: RaterSums, None without several raters;
     notes: what was left out on purpose; written: names of the files that are complete.
     """
 
@@ -66,6 +68,7 @@ class RecordingEvaluator:
         self.output, self.options, self.timeline = output, options, Timeline()
         self.runs: dict[str, CameraRun] = {}
         self.recorded: Recorded | None = None
+        self.raters: RaterSums | None = None
         self.notes: list[str] = []
         self.written: set[str] = set()
         self.times_ms = {step: array('f') for step in STEPS}
@@ -109,6 +112,11 @@ class RecordingEvaluator:
         truths, missed = truth.of(frame, run.time_s, estimates)
         faces = list(zip(estimates, truths))
         run.count(faces, missed, truth.has_boxes)
+        if isinstance(truth, Raters):
+            self.raters = self.raters or RaterSums(truth.names)
+            for estimate, each in faces:
+                if each is not None:
+                    self.raters.add(estimate, each.votes)
         if self.recorded is not None:
             self.recorded.compare(frame, estimates)
         self._draw(frame, run.time_s, faces)

@@ -37,7 +37,8 @@ class Options:
     :param operating_point: of the bundles, by its name; '' for their default.
     :param detector: bundle of the detector, by name or path; '' for the node's.
     :param engine: 'onnxruntime' or 'openvino'.
-    :param truth: annotation topic of the recording, path of a CSV file of intervals, or ''.
+    :param truth: annotation topic of the recording, path of a file of intervals, or ''.
+    :param more_truths: those of further raters.
     :param recorded: topic of recorded detections to compare with; '' for the first that holds emotions.
     :param write_bag: also write our messages as a recording.
     :param video: also write the annotated video.
@@ -62,6 +63,7 @@ class Options:
     detector: str = ''
     engine: str = 'onnxruntime'
     truth: str = ''
+    more_truths: tuple[str, ...] = ()
     recorded: str = ''
     write_bag: bool = False
     video: bool = False
@@ -106,6 +108,10 @@ class Options:
     def folder_names(self) -> list[str]:
         """Give the folder of each bundle's results, below the output; [''] where there is but one."""
         return [os.path.basename(os.path.abspath(each)) for each in self.bundles] if len(self.bundles) > 1 else ['']
+
+    def truths(self) -> list[str]:
+        """List the ground truths of all raters; [] without any."""
+        return [each for each in (self.truth, *self.more_truths) if each]
 
     def smoothing(self) -> dict[str, Any]:
         """Give the arguments of TemporalFilter."""

@@ -30,12 +30,12 @@ _NEAR_S = 0.002
 _SEARCHED = 50
 
 
-def find_recorded(bag: BagFile, named: str, besides: str = '') -> str:
+def find_recorded(bag: BagFile, named: str, besides: Sequence[str] = ()) -> str:
     """Find a topic of detections with emotions.
 
     :param bag: open.
     :param named: the topic, where the user chose one; '' searches.
-    :param besides: a topic that does not count: the annotation.
+    :param besides: topics that do not count: the annotations.
     :returns: its name, or '' where there is none.
     :raises BadBag: if the named one has no detections.
     """
@@ -49,7 +49,7 @@ def find_recorded(bag: BagFile, named: str, besides: str = '') -> str:
         return named
     # `detections` before `detections/raw`: the smoothed ones are the node's main output.
     for topic in sorted(topics, key=lambda name: (name.endswith('/raw'), name)):
-        if topic != besides and _has_emotions(bag, topic):
+        if topic not in besides and _has_emotions(bag, topic):
             return topic
     return ''
 

@@ -69,6 +69,7 @@ def summary_of(
         },
         'overall': overall,
         'truth': against_truth,
+        'raters': evaluator.raters.figures() if evaluator.raters else None,
         'intervals': ranges,
         'recorded': evaluator.recorded.figures() if evaluator.recorded else None,
         'bundle': dict(_named(pipeline.esr_bundle), operating_point=point_words(pipeline.engine.point)),
@@ -110,6 +111,8 @@ def _against_truth(evaluator, truth, whole, ranges, length_s, faults):
         # One file may be the ground truth of several recordings, if its times are stamps.
         remarks = faults if truth.counts_from_an_image else evaluator.notes
         remarks.append(f'{truth.unused()}; the recording goes from 0 to {length_s:.1f} s')
+    if truth.beyond(length_s):
+        faults.append(f'{truth.beyond(length_s)}; the recording goes from 0 to {length_s:.1f} s')
     return dict(found, source=truth.source, intervals={name: ranges[name] for name in _OF_TRUTH if name in ranges})
 
 

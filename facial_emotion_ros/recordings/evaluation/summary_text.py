@@ -21,6 +21,7 @@ def summary_text(summary: Mapping[str, Any]) -> str:
         f'  {number(overall["flips_per_minute"])} changes of emotion in a minute of a face',
         *_gap_lines(summary),
         *_truth_lines(summary),
+        *rater_lines(summary.get('raters')),
         *_recorded_lines(summary['recorded']),
         *_live_lines(run.get('live')),
         *_speed_lines(run),
@@ -100,6 +101,25 @@ def _truth_lines(summary):
         f'SAGR {number(each["sagr"])}'
         for side, each in truth['affect'].items()
         if each['n']
+    ]
+
+
+def rater_lines(raters: Mapping[str, Any] | None) -> list[str]:
+    """Write how far raters agree, and we with each of them; [] without several raters."""
+    if not raters:
+        return []
+    kappas = [f'kappa of {pair} {number(value)}' for pair, value in raters['cohen_kappa'].items()]
+    kappas += [] if raters['fleiss_kappa'] is None else [f"Fleiss' kappa {number(raters['fleiss_kappa'])}"]
+    lines = [f'  raters: {percent(raters["alike"], 1)} of {raters["n"]} faces in images alike; {", ".join(kappas)}']
+    lines += [
+        f'    ICC(2,1) of {side}: {number(each["icc"])}, of {each["n"]} faces in images'
+        for side, each in raters['icc'].items()
+        if each['n']
+    ]
+    return lines + [
+        f'    ours against {name}: {percent(each["accuracy"], 1)} right, kappa {number(each["kappa"])}'
+        for name, each in raters['against'].items()
+        if each
     ]
 
 

@@ -72,6 +72,7 @@ def report_html(
             for topic, camera, face in faces[:MAX_PERSONS]
         ],
         other_persons=_others([face for _, _, face in faces], MAX_PERSONS, _dropped(timeline)),
+        raters=summary.get('raters'),
         events=events or event_panels([], None),
         plane=affect_plane_chart([face for _, _, face in faces]) if faces else None,
         moments=_moments(timeline),

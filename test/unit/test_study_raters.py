@@ -1,0 +1,198 @@
+"""Several raters: what their tools write is read, and their agreement is that of the textbooks."""
+
+import json
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+pytest.importorskip('rosbags', reason='rosbags is not installed: scripts/setup --tests does that')
+pytest.importorskip('plotly', reason='plotly is not installed: scripts/setup does that')
+
+from bag_faces import face, frame
+from documented_fields import undocumented
+from html_page import Page
+from in_process import models_opened_once
+
+from facial_emotion_ros.cli import evaluate_bag as command_line
+from facial_emotion_ros.core.emotions import EMOTIONS
+from facial_emotion_ros.core.errors import BadDataset
+from facial_emotion_ros.recordings.evaluation.annotation_files import GroundTruth, read_intervals
+from facial_emotion_ros.recordings.evaluation.ground_truth import Intervals
+from facial_emotion_ros.recordings.evaluation.raters import (
+    Raters,
+    RaterSums,
+    fleiss_kappa,
+    icc,
+    names_of,
+    pooled_raters,
+)
+from facial_emotion_ros.recordings.io.sample_bag import write_sample_bag
+
+EAF = """<?xml version="1.0" encoding="UTF-8"?>
+<ANNOTATION_DOCUMENT><TIME_ORDER>
+<TIME_SLOT TIME_SLOT_ID="ts1" TIME_VALUE="0"/><TIME_SLOT TIME_SLOT_ID="ts2" TIME_VALUE="1500"/>
+<TIME_SLOT TIME_SLOT_ID="ts3" TIME_VALUE="4000"/></TIME_ORDER>
+<TIER TIER_ID="ann"><ANNOTATION><ALIGNABLE_ANNOTATION ANNOTATION_ID="a1" TIME_SLOT_REF1="ts1" TIME_SLOT_REF2="ts2">
+<ANNOTATION_VALUE>happy</ANNOTATION_VALUE></ALIGNABLE_ANNOTATION></ANNOTATION></TIER>
+<TIER TIER_ID="ann_valence"><ANNOTATION><REF_ANNOTATION ANNOTATION_ID="a2" ANNOTATION_REF="a1">
+<ANNOTATION_VALUE>0.5</ANNOTATION_VALUE></REF_ANNOTATION></ANNOTATION></TIER>
+<TIER TIER_ID="bob"><ANNOTATION><ALIGNABLE_ANNOTATION ANNOTATION_ID="a3" TIME_SLOT_REF1="ts2" TIME_SLOT_REF2="ts3">
+<ANNOTATION_VALUE>Angry</ANNOTATION_VALUE></ALIGNABLE_ANNOTATION></ANNOTATION></TIER>
+<TIER TIER_ID="words"><ANNOTATION><ALIGNABLE_ANNOTATION ANNOTATION_ID="a4" TIME_SLOT_REF1="ts1" TIME_SLOT_REF2="ts3">
+<ANNOTATION_VALUE>good morning</ANNOTATION_VALUE></ALIGNABLE_ANNOTATION></ANNOTATION></TIER>
+</ANNOTATION_DOCUMENT>"""
+
+PLAIN = (
+    'emotion\tAnn\t00:00:00.000\t0.0\t0\t00:00:01.500\t1.5\t1500\t00:00:01.500\t1.5\t1500\thappy\n'
+    'emotion\tAnn\t00:00:01.500\t1.5\t1500\t00:01:04.000\t64.0\t64000\t00:01:02.500\t62.5\t62500\tangry\n'
+    'speech\tAnn\t00:00:01.500\t1.5\t1500\t00:01:04.000\t64.0\t64000\t00:01:02.500\t62.5\t62500\tgood morning\n'
+)
+SHORT = 'emotion\t\t0\t1500\thappy\nemotion\t\t1500\t64000\tangry\n'
+TIERS = 'Begin Time - ss.msec\tEnd Time - ss.msec\temotion\tspeech\n0.0\t1.5\thappy\t\n1.5\t64.0\tangry\thi\n'
+BORIS = (
+    '"Observation id","one"\n"Media file(s)"\n\nTime,Media file path,Total length,FPS,Subject,Behavior,'
+    'Behavioral category,Comment,Status\n0,a.mp4,70,25,No focal subject,happy,,,START\n'
+    '0.7,a.mp4,70,25,No focal subject,waves,,,POINT\n1.5,a.mp4,70,25,No focal subject,happy,,,STOP\n'
+    '1.5,a.mp4,70,25,No focal subject,angry,,,START\n64,a.mp4,70,25,No focal subject,angry,,,STOP\n'
+)
+AGGREGATED = (
+    'Observation id,Subject,Behavior,Behavior type,Start (s),Stop (s),Duration (s)\n'
+    'one,No focal subject,happy,STATE,0,1.5,1.5\none,No focal subject,angry,STATE,1.5,64,62.5\n'
+    'one,No focal subject,happy,POINT,9,9,0\n'
+)
+
+
+def read(tmp_path, name, text, tier=''):
+    (tmp_path / name).write_text(text)
+    return read_intervals(str(tmp_path / name) + tier)
+
+
+@pytest.mark.parametrize(
+    'name, text',
+    [
+        ('elan.txt', PLAIN),
+        ('short.txt', SHORT),
+        ('tiers.txt', TIERS),
+        ('boris.csv', BORIS),
+        ('boris.tsv', BORIS.replace(',', '\t')),
+        ('aggregated.csv', AGGREGATED),
+        ('ours.csv', 'start,end,emotion\n0,1.5,happy\n1.5,64,anger\n'),
+    ],
+)
+def test_the_same_intervals_are_read_whatever_tool_wrote_them(tmp_path, name, text):
+    rows, _ = read(tmp_path, name, text)
+    assert [(row[0], row[1], row[3].emotion) for row in rows] == [(0, 1.5, 'happy'), (1.5, 64, 'anger')]
+
+
+def test_a_tier_is_a_rater_when_elan_has_several(tmp_path):
+    rows, left_out = read(tmp_path, 'both.eaf', EAF, '#ann')
+    assert rows == [(0, 1.5, '', GroundTruth('happy')), (0, 1.5, '', GroundTruth(valence=0.5))] and not left_out
+    truth = Intervals(str(tmp_path / 'both.eaf#ann')).of(frame(), 1.0, [face()])[0][0]
+    assert truth == GroundTruth('happy', 0.5)
+    assert read_intervals(str(tmp_path / 'both.eaf#bob'))[0] == [(1.5, 4, '', GroundTruth('anger'))]
+    with pytest.raises(BadDataset, match='one tier .*got ann, bob; name one as .*#ann'):
+        read_intervals(str(tmp_path / 'both.eaf'))
+    rows, left_out = read(tmp_path, 'one.eaf', EAF.replace('Angry', 'fine'))
+    assert [row[3].emotion for row in rows] == ['happy', ''] and left_out.endswith('left out: bob, words')
+
+
+@pytest.mark.parametrize(
+    'name, text, tier, said',
+    [
+        ('bad.eaf', '<ANNOTATION_DOC', '', 'cannot be read'),
+        ('none.eaf', EAF, '#carl', 'carl, got ann, ann_valence, bob, words'),
+        ('words.eaf', EAF, '#words', "tier words at 0 s: expected one of .*'good morning'"),
+        ('time.txt', 'emotion\t\t0\tx\thappy\n', '', 'line 1: expected a time of ELAN'),
+        ('open.csv', BORIS.replace('STOP', 'START'), '', 'line 7: expected starts and stops of happy in turn'),
+        ('unclosed.csv', BORIS[: BORIS.rindex('64,a')], '', 'got none of angry'),
+    ],
+)
+def test_what_is_wrong_is_said_when_annotations_cannot_be_read(tmp_path, name, text, tier, said):
+    with pytest.raises(BadDataset, match=said):
+        read(tmp_path, name, text, tier)
+
+
+def test_agreement_is_that_of_the_published_examples():
+    # Shrout and Fleiss 1979, table 2: ICC(2,1) = .29.
+    ratings = [[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]]
+    assert icc(ratings) == pytest.approx(0.2897638, abs=1e-6)
+    assert fleiss_kappa([[5, 0], [0, 5]]) == 1 and fleiss_kappa([[1, 1], [1, 1]]) == -1
+    assert np.isnan(fleiss_kappa([[3, 0], [3, 0]])) and np.isnan(icc([[1, 1], [1, 1]]))
+
+
+def test_sums_of_recordings_give_the_agreement_that_pandas_finds():
+    import pandas
+
+    generator = np.random.default_rng(5)
+    count, names = 400, ['ann', 'bob', 'carl']
+    alike = generator.random((count, 3)) < 0.6
+    said = np.where(alike, generator.integers(0, 4, (count, 1)), generator.integers(0, 4, (count, 3)))
+    rated = np.clip(generator.normal(0, 0.4, (count, 1)) + generator.normal(0, 0.2, (count, 3)), -1, 1)
+    ours = generator.integers(0, 4, count)
+    parts = [RaterSums(names), RaterSums(names)]
+    for number in range(count):
+        votes = [GroundTruth(EMOTIONS[label], float(v)) for label, v in zip(said[number], rated[number])]
+        parts[number % 2].add(face(EMOTIONS[ours[number]]), votes)
+    for part in parts:
+        part.add(face('sad'), [GroundTruth('happy'), None, GroundTruth('sad')])  # not all of them say something
+    found = pooled_raters([json.loads(json.dumps(part.figures())) for part in parts])
+    assert found['n'] == found['icc']['valence']['n'] == count and found['icc']['arousal'] == {'n': 0, 'icc': None}
+    table = pandas.DataFrame(said, columns=names)
+    assert found['alike'] == pytest.approx((table.nunique(axis=1) == 1).mean())
+    for one, two in combinations(names, 2):
+        crossed = pandas.crosstab(table[one], table[two], normalize=True).reindex(range(4), axis=1, fill_value=0)
+        expected = crossed.sum(axis=1).to_numpy() @ crossed.sum(axis=0).to_numpy()
+        kappa = (np.trace(crossed) - expected) / (1 - expected)
+        assert found['cohen_kappa'][f'{one} / {two}'] == pytest.approx(kappa, abs=1e-6)
+    long = table.melt(ignore_index=False).reset_index()
+    counts = long.groupby(['index', 'value']).size().unstack(fill_value=0)
+    observed = (counts * (counts - 1)).sum(axis=1).mean() / 6
+    expected = ((counts.sum() / counts.sum().sum()) ** 2).sum()
+    assert found['fleiss_kappa'] == pytest.approx((observed - expected) / (1 - expected), abs=1e-6)
+    long = pandas.DataFrame(rated).melt(ignore_index=False).reset_index()
+    cases = 3 * long.groupby('index').value.mean().var()
+    raters = count * long.groupby('variable').value.mean().var()
+    error = (long.value.var() * (3 * count - 1) - cases * (count - 1) - raters * 2) / (2 * (count - 1))
+    expected = (cases - error) / (cases + 2 * error + 3 * (raters - error) / count)
+    assert found['icc']['valence']['icc'] == pytest.approx(expected, abs=1e-6)
+    assert found['against']['bob']['accuracy'] == pytest.approx((table.bob == ours).mean())
+
+
+def test_the_majority_is_the_truth_when_more_than_half_agree(tmp_path):
+    for name, rows in (('ann', '0,9,happy,0.6'), ('bob', '0,9,happy,0.2'), ('carl', '0,5,sad,')):
+        (tmp_path / f'{name}.csv').write_text(f'start,end,emotion,valence\n{rows}\n')
+    paths = [str(tmp_path / f'{name}.csv') for name in ('ann', 'bob', 'carl')]
+    raters = Raters(paths, [Intervals(path) for path in paths])
+    (truth,), _ = raters.of(frame(), 1.0, [face()])
+    assert (truth.emotion, truth.valence, [vote.emotion for vote in truth.votes]) == (
+        'happy',
+        pytest.approx(0.4),
+        ['happy', 'happy', 'sad'],
+    )
+    split = Raters(paths[1:], [Intervals(path) for path in paths[1:]])
+    assert split.of(frame(), 1.0, [face()])[0][0].emotion == '' and split.names == ['bob', 'carl']
+    assert split.of(frame(), 99.0, [face()])[0] == [None]
+    assert names_of(['t/ann/p0/a.eaf', 't/bob/p0/a.csv']) == ['ann', 'bob'] and names_of(['x.eaf#A', 'x.eaf#B']) == [
+        'A',
+        'B',
+    ]
+
+
+def test_raters_are_told_of_everywhere_when_a_recording_has_several(tmp_path, capsys):
+    write_sample_bag(str(tmp_path / 'bag'), 0.5, 10, width=320, height=240)
+    (tmp_path / 'ann.csv').write_text('start,end,emotion\n0,0.2,happy\n0.2,7,sad\n')
+    (tmp_path / 'bob.csv').write_text('start,end,emotion\n0,0.3,happy\n0.3,1,sad\n')
+    given = [each for name in ('ann', 'bob') for each in ('--truth', str(tmp_path / f'{name}.csv'))]
+    with models_opened_once():
+        assert command_line.main([str(tmp_path / 'bag'), '--output', str(tmp_path / 'out'), *given]) == 0
+    told = capsys.readouterr()
+    assert 'kappa of ann / bob' in told.out and 'ours against bob' in told.out
+    assert 'ann.csv: 1 interval ends after the recording, at 7 s' in told.err and 'bob.csv: 1' not in told.err
+    found = json.loads((tmp_path / 'out' / 'summary.json').read_text())
+    lacking, surplus = undocumented('summary.json', found)
+    assert not lacking and not [each for each in surplus if each.startswith('raters.')], 'docs/columns.md'
+    views = found['raters']['n']
+    assert views and found['truth']['n'] == pytest.approx(found['raters']['alike'] * views)
+    page = Page((tmp_path / 'out' / 'report.html').read_text())
+    assert 'How far the raters agree' in page.text and 'Confusion matrix against bob' in page.text
