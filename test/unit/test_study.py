@@ -110,6 +110,8 @@ def test_a_study_keeps_its_columns_in_every_table_and_compares_within_participan
     assert '`left_out`' in dictionary and '| `age` | double |' in dictionary and '](' not in dictionary
     page = (out / 'index.html').read_text()
     assert loads_nothing(page, 'plotly.min.js') and 'within participants (4)' in Page(page).text
+    charts = Page(page).figures('condition')
+    assert len(charts) == 2 and all('yaxis' in each['layout'] for each in charts), 'charts.js looks at the axes'
     # Another manifest changes the tables, and evaluates nothing again.
     manifest.write_text(manifest.read_text().replace(',task,', ',game,'))
     again = evaluate_fleet([], str(out), Options(), evaluate=evaluate, study=read_study(str(manifest)))

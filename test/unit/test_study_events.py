@@ -181,7 +181,9 @@ def test_a_recording_s_page_shows_what_happens_around_the_messages_of_a_topic(tm
     with models_opened_once():
         assert command_line.main([str(tmp_path / 'bag'), '--output', str(tmp_path / 'out'), *given]) == 0
     page = Page((tmp_path / 'out' / 'report.html').read_text())
-    assert 'as changes from the mean of -0.2 to 0 s' in page.text and len(page.figures('around')) == 2
+    charts = page.figures('around')
+    assert 'as changes from the mean of -0.2 to 0 s' in page.text and len(charts) == 2
+    assert all('yaxis' in each['layout'] for each in charts), 'charts.js looks at the axes'
     with open(tmp_path / 'out' / 'events.csv', newline='') as file:
         assert {row['event'] for row in csv.DictReader(file)} == {'camera'}
     assert (tmp_path / 'out' / 'event_times.csv').read_text().startswith('time,name\n')

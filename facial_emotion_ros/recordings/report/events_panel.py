@@ -83,7 +83,7 @@ def course_chart(offsets: np.ndarray, average: EventAverage, measures: Sequence[
             line={'color': color},
         )
     figure.add_vline(0, line={'color': GRAY, 'dash': 'dash'})
-    return figure.update_xaxes(title='seconds from the event')
+    return figure.update_xaxes(title='seconds from the event').update_yaxes(tickformat='.2f')
 
 
 def _says(average):

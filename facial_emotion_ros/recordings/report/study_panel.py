@@ -86,7 +86,7 @@ def profile_chart(rows: Sequence[ConditionRow], measures: Sequence[str]) -> go.F
             marker={'color': _COLORS[place % len(_COLORS)], 'size': 9, 'symbol': place % 8},
             hovertemplate='%{x}: %{y:.3f}<extra>%{fullData.name}</extra>',
         )
-    return figure
+    return figure.update_xaxes(type='category').update_yaxes(tickformat='.2f')
 
 
 def _condition(row):
