@@ -14,7 +14,7 @@ from documented_fields import section
 from html_page import Page
 from in_process import in_this_process, models_opened_once  # noqa: F401
 
-from facial_emotion_ros.cli import evaluate_bag as command_line
+from facial_emotion_ros.cli import evaluate_recording as command_line
 from facial_emotion_ros.core.errors import BadBag, BadDataset, BadParameter
 from facial_emotion_ros.recordings.batch.batch import evaluate_fleet
 from facial_emotion_ros.recordings.batch.result_store import LocalStore

@@ -14,7 +14,7 @@ from documented_fields import undocumented
 from html_page import Page
 from in_process import models_opened_once
 
-from facial_emotion_ros.cli import evaluate_bag as command_line
+from facial_emotion_ros.cli import evaluate_recording as command_line
 from facial_emotion_ros.core.emotions import EMOTIONS
 from facial_emotion_ros.core.errors import BadDataset
 from facial_emotion_ros.recordings.evaluation.annotation_files import GroundTruth, read_intervals
