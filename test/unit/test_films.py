@@ -50,8 +50,8 @@ NOISE = [np.random.default_rng(each).integers(0, 256, (48, 64, 3), np.uint8) for
 STREAM = [np.full((48, 64, 3), 20 * number, np.uint8) for number in range(10)]
 
 
-def write_film(path, images, times_ms, rotation=0):
-    """Write a film whose frames are decoded to what they were; return its path."""
+def write_film(path, images, times_ms, rotation=0, junk_ms=None):
+    """Write a film whose frames are decoded to what they were, and a packet that holds none; return its path."""
     codec, pixels, options = LOSSLESS[path.suffix.lower()]
     with av.open(str(path), 'w') as film:
         film.metadata['creation_time'] = '2026-01-02T03:04:05Z'
@@ -64,6 +64,10 @@ def write_film(path, images, times_ms, rotation=0):
             frame = av.VideoFrame.from_ndarray(image, format='bgr24')
             frame.pts, frame.time_base = time_ms, MS
             film.mux(stream.encode(frame))
+            if time_ms == junk_ms:
+                junk = av.Packet(b'junk' * 9)
+                junk.stream, junk.pts, junk.dts, junk.time_base = stream, time_ms + 10, time_ms + 10, MS
+                film.mux(junk)
         film.mux(stream.encode(None))
     return str(path)
 
@@ -112,6 +116,12 @@ def test_films_of_a_folder_are_found_and_those_that_are_results_are_not(tmp_path
     for name in ('a.mp4', 'annotated.mp4', 'annotated_front.mp4', 'summary.json', 'frames.csv'):
         (tmp_path / name).touch()
     assert find_bags([str(tmp_path)], without=str(tmp_path)) == [str(tmp_path / 'a.mp4')]
+
+
+def test_one_image_is_lost_and_the_others_read_when_a_packet_of_a_film_is_damaged(tmp_path):
+    found, faults = frames_of(write_film(tmp_path / 'film.mkv', NOISE, TIMES_MS, junk_ms=80))
+    assert [frame.image is None for frame in found] == [False] * 3 + [True] + [False] * 3 and faults == []
+    assert 'damaged' in found[3].fault and [frame.stamp_ns // 10**6 % 1000 for frame in found[4:]] == [400, 0, 10]
 
 
 def test_the_rest_is_read_and_the_loss_is_said_when_a_film_was_cut(tmp_path):

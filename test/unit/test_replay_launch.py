@@ -169,6 +169,7 @@ def test_ros2_bag_is_used_when_it_is_installed(tmp_path, index, program, found):
     assert plays_with_ros2_bag('auto', 'bag', environ) is found
     assert plays_with_ros2_bag('ros2_bag', 'bag', environ) and not plays_with_ros2_bag('own', 'bag', environ)
     assert not plays_with_ros2_bag('auto', 'of_ros_1.bag', environ)
+    assert not plays_with_ros2_bag('auto', 'film.MP4', environ)
     # A folder that lost its metadata is read by ours alone; one that has it, and a file, by both.
     (tmp_path / 'lost').mkdir()
     (tmp_path / 'ride_0.mcap').write_text('')

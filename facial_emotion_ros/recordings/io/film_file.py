@@ -62,20 +62,22 @@ class FilmStorage(Storage):
         """See Storage."""
         if TOPIC not in wanted:
             return
-        with require_av().open(self.path) as film:
+        av = require_av()
+        with av.open(self.path) as film:
             stream = _stream_of(film)
             first_s = float((stream.start_time or 0) * stream.time_base)
             step_s = 1 / float(stream.average_rate or stream.base_rate or 25)
             if start_ns is not None:
                 film.seek(round((first_s + (start_ns - self.start_ns) / 1e9) / stream.time_base), stream=stream)
             time_s, length_s = -step_s, _length_s(film, stream)
-            for frame in film.decode(stream):
+            for frame in _decoded(film, stream, av.FFmpegError):
                 # Some files store no times: the frames follow each other at the film's rate.
-                time_s = time_s + step_s if frame.time is None else frame.time - first_s
+                time_s = time_s + step_s if frame is None or frame.time is None else frame.time - first_s
                 stamp_ns = self.start_ns + round(1e9 * time_s)
                 if start_ns is None or stamp_ns >= start_ns:
                     yield TOPIC, IMAGE, stamp_ns, (stamp_ns, frame, stream.sample_aspect_ratio)
-                step_s = float(frame.duration * frame.time_base) or step_s
+                if frame is not None and frame.duration:
+                    step_s = float(frame.duration * frame.time_base)
             if time_s + step_s < length_s - _CUT_S:
                 raise BadBag(f'the film was cut: it was {length_s:.1f} s long')
 
@@ -85,6 +87,8 @@ class FilmStorage(Storage):
 
     def _decoded(self, raw, msgtype):
         stamp_ns, frame, aspect = raw
+        if frame is None or frame.is_corrupt:
+            raise BadBag('expected an image of the film, got damaged bytes')
         return make_image(header(stamp_ns), pixels_of(frame, aspect))
 
 
@@ -119,6 +123,16 @@ def pixels_of(frame: Any, aspect: Any = None) -> np.ndarray:
     width = round(frame.width * aspect) if aspect else frame.width
     pixels = frame.to_ndarray(format='bgr24', width=width, height=frame.height)
     return np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90)))
+
+
+def _decoded(film, stream, damage):
+    """Decode a film's frames; None for each packet that is damaged."""
+    for packet in film.demux(stream):
+        try:
+            frames = packet.decode()
+        except damage:
+            frames = [None]
+        yield from frames
 
 
 def _stream_of(film):

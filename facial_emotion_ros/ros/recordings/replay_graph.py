@@ -19,6 +19,9 @@ _PATIENCE_S = 300.0
 #: the next one: Fast DDS announces every 3 s.
 _DELAY_S = 4.0
 
+#: Files that our player alone plays: of ROS 1, and films.
+_OURS = ('.bag', '.mp4', '.m4v', '.mov', '.mkv', '.webm', '.avi')
+
 
 class Replay(NamedTuple):
     """What is played, and how.
@@ -98,7 +101,8 @@ def _topics_of(bag: str) -> Tuple[Dict[str, str], List[str]]:
         from facial_emotion_ros.recordings.io.bag_file import BagFile
 
         with BagFile(bag) as opened:
-            return {name: topic.msgtype for name, topic in opened.topics.items()}, opened.cameras()
+            topics = {name: topic.msgtype for name, topic in opened.topics.items()}
+            return topics, [name for name in opened.cameras() if topics[name] in IMAGE_TYPES]  # the node reads no video
     import yaml
 
     try:
@@ -126,11 +130,14 @@ def plays_with_ros2_bag(player: str, bag: str, environ: Mapping[str, str] = os.e
     """Choose who plays and records.
 
     :param player: 'auto', 'ros2_bag' or 'own'.
-    :param bag: path of the recording: `ros2 bag` cannot play those of ROS 1, nor a folder without metadata.yaml.
+    :param bag: path of the recording: `ros2 bag` cannot play those of ROS 1, films, nor a folder without
+        metadata.yaml.
     :param environ: the environment.
     :returns: whether it is `ros2 bag`.
     """
-    only_ours = bag.endswith('.bag') or os.path.isdir(bag) and not os.path.isfile(os.path.join(bag, 'metadata.yaml'))
+    only_ours = bag.lower().endswith(_OURS) or (
+        os.path.isdir(bag) and not os.path.isfile(os.path.join(bag, 'metadata.yaml'))
+    )
     return player == 'ros2_bag' or player == 'auto' and not only_ours and has_ros2_bag(environ)
 
 
