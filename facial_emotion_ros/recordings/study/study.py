@@ -53,9 +53,9 @@ def write_study(
                 continue
             profile, name = faces.profile(), (result['bundle'] or {}).get('name') or ''
             words = bag['study']
-            rows.append(
-                (bag['folder'], name, *words.values(), *(result.get(each) for each in FIGURES), *map(number, profile))
-            )
+            figures = (result.get(each) for each in FIGURES)
+            figures = (number(each) if isinstance(each, float) else each for each in figures)
+            rows.append((bag['folder'], name, *words.values(), *figures, *map(number, profile)))
             averages.setdefault(name, []).append((words.get('condition') or '', words['participant'], profile))
     found = []
     for name, each in averages.items():
