@@ -123,9 +123,9 @@ def test_conditions_are_compared_between_participants_when_nobody_has_both():
     averages = [
         # Two recordings of each, of which the mean counts.
         (condition, f'{condition}{place}', np.full(19, shift + place / 10 + gap))
-        for condition, shift in (('one', 0.0), ('two', 0.5))
+        for condition, shift, gaps in (('one', 0.0, (-0.02, 0.02)), ('two', 0.5, (0.05, -0.05)))
         for place in range(5)
-        for gap in (-0.02, 0.02)
+        for gap in gaps
     ]
     averages += [('two', 'one0', np.full(19, 0.9)), ('two', 'two1', np.full(19, np.nan))]
     rows = conditions.comparison_rows(conditions.cells_of(averages))
