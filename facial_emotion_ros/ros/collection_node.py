@@ -11,7 +11,7 @@ from facial_emotion_ros.core.errors import BadImage
 from facial_emotion_ros.ros.image_source import SUFFIX
 from facial_emotion_ros.ros.logs import EVERY_5_S
 from facial_emotion_ros.ros.messages import image_message, image_of
-from facial_emotion_ros.ros.qos import input_qos
+from facial_emotion_ros.ros.qos import input_qos, latched_qos
 
 
 class CollectionNode(Node):
@@ -27,7 +27,7 @@ class CollectionNode(Node):
         super().__init__('collect_faces')
         self._collection, self._report, self._prompt = collection, report, ''
         self._fault: Optional[OSError] = None
-        self._prompts = self.create_publisher(String, '~/prompt', 1)
+        self._prompts = self.create_publisher(String, '~/prompt', latched_qos())
         self._images = self.create_publisher(Image, '~/image', 1)
         kind = CompressedImage if topic.endswith(SUFFIX) else Image
         self._subscription = self.create_subscription(kind, topic, self._take, input_qos('best_effort'))

