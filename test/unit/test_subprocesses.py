@@ -49,7 +49,7 @@ def wait_until(condition, timeout_s=20.0):
 
 def test_the_one_that_ended_is_found_when_one_of_several_ends(family):
     family.start('lasting', SLEEPS)
-    family.start('failing', "import sys; print('first'); sys.exit('last words')")
+    family.start('failing', "import sys; print('first', flush=True); sys.exit('last words')")
     ended = family.wait_for_any(['lasting', 'failing'], 20.0)
     assert ended.name == 'failing' and ended.exit_code == 1
     assert ended.last_lines(1) == ['last words']
