@@ -169,14 +169,22 @@ def embedded_bundle(name: str) -> str:
     """Return the folder of a bundle that comes with the package.
 
     :param name: the bundle's folder name, such as 'centerface'.
-    :raises BadModel: listing the places where it was looked for.
+    :raises BadModel: listing the embedded bundles, or without any, the places where they were looked for.
     """
     if name in ('', '.', '..') or os.path.basename(name) != name:
         raise BadModel(f'expected the plain name of an embedded model bundle, got {name!r}')
     try:
         return os.path.dirname(find_shared('models', name, MANIFEST_FILE))
     except FacialEmotionError as error:
-        raise BadModel(f'expected the name of an embedded model bundle, got {name!r}: {error}') from None
+        fault = str(error)
+    try:
+        folder = find_shared('models')
+    except FacialEmotionError:
+        raise BadModel(f'expected the name of an embedded model bundle, got {name!r}: {fault}') from None
+    names = sorted(each for each in os.listdir(folder) if os.path.isfile(os.path.join(folder, each, MANIFEST_FILE)))
+    raise BadModel(
+        f'expected the path of a model bundle, or the name of an embedded one ({", ".join(names)}), got {name!r}'
+    )
 
 
 def resolve_bundle(name_or_path: 'Path') -> str:

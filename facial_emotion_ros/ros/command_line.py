@@ -2,10 +2,13 @@
 
 import argparse
 import importlib
+import os
 import shlex
 import sys
 import textwrap
 from typing import Callable, List, Optional, Sequence, Tuple
+
+from facial_emotion_ros.core.text import show
 
 #: Above any sensible number of seconds, hertz or MiB; as nanoseconds it still fits into 64 bits.
 _MOST = 1e9
@@ -74,6 +77,8 @@ def printed_help(name: str, arguments: Optional[Sequence[str]] = None) -> bool:
     words = split_arguments(sys.argv[1:] if arguments is None else arguments)[0]
     if '-h' not in words and '--help' not in words:
         return False
+    from facial_emotion_ros.ros.parameters import expected
+
     description, module, table = _NODES[name]
     lines = [
         'usage: %s [--help] [--ros-args [-p NAME:=VALUE] [-r FROM:=TO] [--params-file FILE] ...]' % name,
@@ -84,9 +89,28 @@ def printed_help(name: str, arguments: Optional[Sequence[str]] = None) -> bool:
     ]
     for row in getattr(importlib.import_module(module), table):
         lines.append('  %s (default: %s)' % (row.name, row.default if row.default != '' else "''"))
-        lines += textwrap.wrap(row.description, 100, initial_indent=_INDENT, subsequent_indent=_INDENT)
-    print('\n'.join(lines))
+        text = row.description
+        if row.choices or row.limits:
+            values = expected(row)
+            text += ' %s.' % (values[0].upper() + values[1:])
+        lines += textwrap.wrap(text, 100, initial_indent=_INDENT, subsequent_indent=_INDENT)
+    try:
+        print('\n'.join(lines), flush=True)
+    except BrokenPipeError:  # head has read enough; what is left must not fail when Python flushes at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return True
+
+
+def warn_of_ignored_words(name: str, arguments: Optional[Sequence[str]] = None) -> None:
+    """Print a warning to stderr about words that have no effect, as parameters without --ros-args before them.
+
+    :param name: of an executable without options of its own.
+    :param arguments: command line without the program; None takes the process's own.
+    """
+    words = split_arguments(sys.argv[1:] if arguments is None else arguments)[0]
+    ignored = [word for word in words if ':=' not in word]  # ROS takes a:=b as a remapping wherever it is
+    if ignored:
+        show('%s: ignored %s; arguments of ROS have to follow --ros-args' % (name, ' '.join(ignored)), file=sys.stderr)
 
 
 def split_arguments(arguments: Sequence[str]) -> Tuple[List[str], List[str]]:

@@ -18,7 +18,7 @@ def main(args: Optional[List[str]] = None) -> int:
     keep_big_buffers()
     signals.listen()
     from facial_emotion_ros.core.text import show
-    from facial_emotion_ros.ros.command_line import opendr_advice, printed_help
+    from facial_emotion_ros.ros.command_line import opendr_advice, printed_help, warn_of_ignored_words
 
     if printed_help('emotion_node', args):
         return 0
@@ -29,6 +29,7 @@ def main(args: Optional[List[str]] = None) -> int:
             file=sys.stderr,
         )
         return 2
+    warn_of_ignored_words('emotion_node', args)
     from facial_emotion_ros.ros import process
     from facial_emotion_ros.ros.node import EmotionNode
     from facial_emotion_ros.ros.parameter_checks import warn_unused_files

@@ -65,7 +65,7 @@ def read_cameras(text: str) -> List[NamedCamera]:
         if not _NAME.match(name) or not _TOPIC.match(topic):
             raise BadParameter(
                 'expected cameras like front=/front/image_raw, got %r; write name=topic, with letters, digits and '
-                'underscores' % word
+                'underscores, and no digit first' % word
             )
         if name in [camera.name for camera in cameras]:
             raise BadParameter('expected each camera once, got %r twice; give each its own name' % name)

@@ -55,13 +55,37 @@ def test_help_is_printed_and_nothing_started_when_asked_for():
 @pytest.mark.parametrize('name', ['emotion_node', 'media_source', 'console_view'])
 def test_a_node_s_help_lists_its_parameters_with_their_defaults(name, capsys):
     from facial_emotion_ros.ros.command_line import printed_help
-    from facial_emotion_ros.ros.demo.parameters import CONSOLE_VIEW, MEDIA_SOURCE
+    from facial_emotion_ros.ros.demo.parameters import CONSOLE_VIEW, KINDS, MEDIA_SOURCE
     from facial_emotion_ros.ros.parameters import TABLE
 
     assert printed_help(name, ['-h'])
     text = capsys.readouterr().out
     for row in {'emotion_node': TABLE, 'media_source': MEDIA_SOURCE, 'console_view': CONSOLE_VIEW}[name]:
         assert '  %s (default: %s)\n' % (row.name, row.default if row.default != '' else "''") in text
+    if name == 'media_source':
+        assert (
+            'One of %s.' % ', '.join(KINDS) in text and 'Number of the camera, without a path. An integer from' in text
+        )
+
+
+def test_help_ends_quietly_when_its_reader_has_read_enough():
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, '-m', 'facial_emotion_ros.ros.emotion_node', '--help']
+    ran = subprocess.run(command, cwd=ROOT, stdout=write, stderr=subprocess.PIPE, universal_newlines=True, timeout=60)
+    os.close(write)
+    assert (ran.returncode, ran.stderr) == (0, '')
+
+
+@pytest.mark.parametrize(
+    'words, ignored', [(['-p', 'rate_hz:=5.0', '--ros-args', '-p', 'loop:=true', '--', 'x'], '-p x'), (['a:=b'], '')]
+)
+def test_words_that_have_no_effect_are_named(words, ignored, capsys):
+    from facial_emotion_ros.ros.command_line import warn_of_ignored_words
+
+    warn_of_ignored_words('media_source', words)
+    err = capsys.readouterr().err
+    assert err.startswith('media_source: ignored %s; ' % ignored) if ignored else err == ''
 
 
 @pytest.mark.parametrize('words', [[], ['--ros-args', '-r', '__node:=--help'], ['--ros-args', '-h']])

@@ -13,10 +13,11 @@ def main(args: Optional[List[str]] = None) -> int:
     :returns: exit status: 0 when an image was answered or a signal came, 1 when none was, 2 on an error.
     """
     end_at_once()
-    from facial_emotion_ros.ros.command_line import printed_help
+    from facial_emotion_ros.ros.command_line import printed_help, warn_of_ignored_words
 
     if printed_help('console_view', args):
         return 0
+    warn_of_ignored_words('console_view', args)
     from facial_emotion_ros.ros.demo.console_view_node import ConsoleView
     from facial_emotion_ros.ros.process import run_until_done
 

@@ -13,10 +13,11 @@ def main(args: Optional[List[str]] = None) -> int:
     :returns: exit status: 0 at the end or when stopped, 2 when the source cannot be played.
     """
     end_at_once()
-    from facial_emotion_ros.ros.command_line import printed_help
+    from facial_emotion_ros.ros.command_line import printed_help, warn_of_ignored_words
 
     if printed_help('media_source', args):
         return 0
+    warn_of_ignored_words('media_source', args)
     from facial_emotion_ros.ros.demo.media_source_node import MediaSource
     from facial_emotion_ros.ros.process import run_until_done
 
