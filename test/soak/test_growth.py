@@ -17,7 +17,9 @@ STEP_S, GAP_S = 0.03, 2.0
 def test_nothing_grows_when_faces_come_and_go(paced_node, peer, long_form, promise):
     frames, first, each_s = (18000, 3000, 36) if long_form else (1050, 300, 15)
     # The short form skips the networks' arithmetic, and nothing else.
-    node = paced_node('real' if long_form else 'fast', tracker__max_age_s=0.5, diagnostics__period_s=1.0)
+    node = paced_node(
+        'real' if long_form else 'fast', tracker__max_age_s=0.5, tracker__remember_s=1.0, diagnostics__period_s=1.0
+    )
     stream = Stream(peer, node, scene(640, 480) if long_form else scene(160, 120), each_s)
     stream.run(first)
     stream.count()  # the first look leaves traces of its own in Python
