@@ -94,7 +94,7 @@ REFUSED = {
 @pytest.mark.parametrize(
     'settings, causes',
     [
-        ({'inference__bundle': 'no_such_network'}, ['no_such_network', 'models']),
+        ({'inference__bundle': 'no_such_network'}, ['no_such_network', 'esr_9_ferplus_int8']),
         ({'detector__bundle': 'esr_9_ferplus'}, ['esr', 'centerface']),
         ({'inference__precision': 'fp32', 'inference__deadline_ms': 20.0}, ['`quantize`']),
         ({'inference__precision': 'bf16'}, ['expected the engine openvino']),
