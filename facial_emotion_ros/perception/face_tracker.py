@@ -215,9 +215,11 @@ class FaceTracker:
         sure = scores >= begin_score
         ids = self._continued(boxes, scores, sure, stamp_s, look)
         new = [row for row in np.argsort(-scores, kind='stable') if sure[row] and not ids[row]]
-        new, replaced = self._admitted(new, boxes, most)
+        new, replaced = self._admitted(new, boxes, most, look)
         ids = ['' if each in replaced else each for each in ids]
-        doubtful_before, self._doubtful = self._doubtful, []
+        doubtful_before = self._doubtful
+        # A face that hesitates may be missed in an image, as a tracked one may.
+        self._doubtful = [each for each in doubtful_before if stamp_s - each[1] < 2 * _HESITATE_S]
         for row in new:
             description = None if look is None else look(row)
             ids[row] = self._begun(boxes[row], stamp_s, description, bool(entering[row]), doubtful_before)
@@ -253,7 +255,10 @@ class FaceTracker:
         track, is_doubtful = (None, False) if description is None else self._recognised(description)
         if is_doubtful or (is_entering and track is None):
             same = [
-                each for each in doubtful_before if intersection_over_union(each[0][None], box[None]) >= self._min_iou
+                each
+                for each in doubtful_before
+                if intersection_over_union(each[0][None], box[None]) >= self._min_iou
+                or np.isfinite(_nearness(each[0][None], box[None], np.array(MAX_SHIFT)))
             ]
             first_s = min([each[1] for each in same] + [stamp_s])
             if stamp_s - first_s < _HESITATE_S:
@@ -283,13 +288,19 @@ class FaceTracker:
             self._leave(track)
         return True
 
-    def _admitted(self, rows: Sequence[int], boxes: np.ndarray, most: int) -> Tuple[List[int], List[str]]:
+    def _admitted(
+        self, rows: Sequence[int], boxes: np.ndarray, most: int, look: Optional[_Look]
+    ) -> Tuple[List[int], List[str]]:
         """Choose new faces where tracked ones are limited in number, and make room for much larger ones.
+
+        A tracked face that is recognised at another place needs no room.
 
         :returns: rows of the new faces, and ids of the tracked ones that made room.
         """
         if not most:
             return list(rows), []
+        known = [] if look is None else [row for row in rows if self._recognised(look(row))[0] in self._tracks]
+        rows = [row for row in rows if row not in known]
         areas = _areas(boxes)
         room = max(most - len(self._tracks), 0)
         by_area = sorted(rows, key=lambda row: -areas[row])
@@ -300,7 +311,7 @@ class FaceTracker:
         for _, track in pairs:
             self._leave(track)
         admitted = set(by_area[:room] + [row for row, _ in pairs])
-        return [row for row in rows if row in admitted], [track.identity for _, track in pairs]
+        return known + [row for row in rows if row in admitted], [track.identity for _, track in pairs]
 
     def _learn(self, track: _Track, description: np.ndarray) -> None:
         """Remember another view of a face, unless it looks more like another face: they may have been mixed up."""

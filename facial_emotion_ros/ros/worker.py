@@ -21,6 +21,8 @@ from facial_emotion_ros.ros.stamp_check import StampCheck
 
 #: The worker wakes up from an empty slot this often, to check whether it has to end.
 _TAKE_TIMEOUT_S = 0.5
+#: Tracks stay at least this long where no image comes: if images continue, their stamps decide.
+_IDLE_S = 30.0
 #: Longest frame_id: every answer repeats it, for each face too.
 _FRAME_ID_LENGTH = 256
 #: An image whose pixels differ by no more than this, of 255, shows nothing: a lens cap, or no light.
@@ -101,7 +103,7 @@ class FrameWorker:
         self._forget.set()
 
     def _work(self):
-        began_s = -math.inf
+        began_s, is_idle = -math.inf, True
         while not self._stopping.is_set():
             rate_hz = self._value('input.rate_hz')
             rest_s = began_s + 1.0 / rate_hz - time.monotonic() if rate_hz > 0.0 else 0.0
@@ -109,9 +111,20 @@ class FrameWorker:
                 self._stopping.wait(min(rest_s, _TAKE_TIMEOUT_S))
                 continue
             message = self._slot.take(_TAKE_TIMEOUT_S)
-            if message is not None:
-                began_s = time.monotonic()
+            if message is None:
+                if not is_idle and time.monotonic() - began_s > max(self._value('tracker.remember_s'), _IDLE_S):
+                    is_idle = True
+                    self._forget.set()  # what faces looked like
+                self._forget_if_asked()
+            else:
+                began_s, is_idle = time.monotonic(), False
                 self._slot.finish(*self._answer(message))
+
+    def _forget_if_asked(self):
+        if self._forget.is_set():
+            self._forget.clear()
+            self._stamps.keep(())
+            self._pipeline.reset()
 
     def _answer(self, message):
         """Work on one image; whatever it contains, the thread survives.
@@ -119,10 +132,7 @@ class FrameWorker:
         :returns: (outcome, age in s when it was answered or None where unknown, why it was not answered).
         """
         try:
-            if self._forget.is_set():
-                self._forget.clear()
-                self._stamps.keep(())
-                self._pipeline.reset()
+            self._forget_if_asked()
             _check_frame_id(message.header.frame_id)
             checked = self._stamps.take(message.header.stamp, getattr(message, 'key', ''))
             if checked.begins_anew:

@@ -162,6 +162,23 @@ def test_a_doubtful_face_is_a_new_one_after_a_second_look(likeness, returns, wai
     assert ids[3] == ids[4] != '' and (ids[4] == first) is returns
 
 
+def test_a_doubtful_face_is_published_when_it_moves_and_is_missed_now_and_then():
+    tracker, (known, seen) = FaceTracker(), directions(1.0, 0.6)
+    tracker.update(np.array([[9, 9, 99, 99]]), np.ones(1), 0.0, 0.5, lambda _: known)
+    tracker.update(np.zeros((0, 4)), np.zeros(0), 2.0)
+    ids = []
+    for step in range(12):
+        boxes = np.array([[9, 9, 99, 99]])[: step % 4 != 3] + [30 * step, 0, 30 * step, 0]
+        ids += tracker.update(boxes, np.ones(len(boxes)), 5.0 + 0.2 * step, 0.5, lambda _: seen)
+    assert ids[0] == '' and ids[-1]
+
+
+def test_a_tracked_face_that_is_recognised_elsewhere_needs_no_further_room():
+    tracker, (known,) = FaceTracker(), directions(1.0)
+    look = lambda x: tracker.update(np.array([[x, 9, x + 90, 99]]), np.ones(1), x / 1000, 0.5, lambda _: known, most=1)  # noqa: E731
+    assert look(10) == look(900) != ['']
+
+
 def test_nobody_is_taken_for_one_of_two_who_look_alike():
     tracker, (one, other) = FaceTracker(), directions(0.8, 0.8)
     between = (one + other) / np.linalg.norm(one + other)

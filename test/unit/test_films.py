@@ -227,10 +227,10 @@ def test_images_come_with_their_stamps_when_a_recording_holds_packets_of_a_video
 
 def test_packets_without_an_image_are_counted_and_the_others_read_when_a_recording_begins_amid_a_stream(tmp_path):
     packets = packets_of('libx264', tune='zerolatency', g='5')[2:]
-    packets.insert(5, (b'junk' * 9, 7))
+    packets[5:5] = [(b'junk' * 9, 7), (b'', 7)]
     found, _ = frames_of(write_stream(tmp_path / 'bag', packets, 'h264'))
-    assert [frame.image is None for frame in found] == [True] * 3 + [False] * 2 + [True] + [False] * 3
-    assert 'before the first key frame' in found[0].fault and [frame.number for frame in found] == list(range(9))
+    assert [frame.image is None for frame in found] == [True] * 3 + [False] * 2 + [True] * 2 + [False] * 3
+    assert 'before the first key frame' in found[0].fault and [frame.number for frame in found] == list(range(10))
 
 
 def test_the_way_out_is_named_when_a_codec_is_not_read(tmp_path):

@@ -106,6 +106,11 @@ class CameraRun:
         self._of_person: dict[str, tuple[str, float]] = {}
 
     @property
+    def first_stamp_ns(self) -> int:
+        """Stamp of the recording's first image."""
+        return self._first.stamp_ns
+
+    @property
     def clock_shift_s(self) -> float:
         """Seconds from the clock of recording to that of the stamps; 0 where both are the same clock."""
         shift_s = (self._first.stamp_ns - self._first.receive_ns) / 1e9

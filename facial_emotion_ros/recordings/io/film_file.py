@@ -56,7 +56,7 @@ class FilmStorage(Storage):
                 raise BadBag('it holds no video')
             self.topics = [StoredTopic(TOPIC, IMAGE, stream.frames, None)]
             self.start_ns = _created_ns(film.metadata.get('creation_time') or stream.metadata.get('creation_time'))
-            self.end_ns = self.start_ns + 1000 * (film.duration or 0)
+            self.end_ns = self.start_ns + 1000 * _microseconds(film)
 
     def messages(self, wanted: Collection[str], start_ns: int | None) -> Iterator[StoredMessage]:
         """See Storage."""
@@ -145,7 +145,13 @@ def _length_s(film, stream):
     """Give the length of a film's video; 0 where it is not known."""
     if stream.duration is not None:
         return float(stream.duration * stream.time_base)
-    return (film.duration or 0) / 1e6 if len(film.streams) == 1 else 0.0
+    return _microseconds(film) / 1e6 if len(film.streams) == 1 else 0.0
+
+
+def _microseconds(film):
+    """Return the duration; Matroska states the time of its end, whenever it begins."""
+    begin = film.start_time or 0 if 'matroska' in film.format.name else 0
+    return max((film.duration or 0) - max(begin, 0), 0)
 
 
 def _created_ns(text):

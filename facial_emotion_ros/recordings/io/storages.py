@@ -6,6 +6,7 @@ import itertools
 import os
 import re
 import signal
+import time
 from typing import Any
 
 from facial_emotion_ros.core.errors import BadBag
@@ -13,6 +14,9 @@ from facial_emotion_ros.recordings.io.film_file import FILM, open_film
 from facial_emotion_ros.recordings.io.salvage import CutSqlite, McapStream
 from facial_emotion_ros.recordings.io.scratch import is_unfinished, readable_copy
 from facial_emotion_ros.recordings.io.storage import Storage, StoredTopic, ros2_name, words_of
+
+#: A recorder writes more often.
+_JUST_WRITTEN_S = 60.0
 
 
 def open_storage(path: str, faults: list[str]) -> list[Storage]:
@@ -70,7 +74,8 @@ def _is_being_written(path):
             fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
             fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
         except OSError as fault:
-            return fault.errno == errno.EAGAIN
+            # Network file systems may grant no lease at all: there, only a file that was just written counts.
+            return fault.errno == errno.EAGAIN and time.time() - os.fstat(file.fileno()).st_mtime < _JUST_WRITTEN_S
         except AttributeError:  # another system
             return False
     return False

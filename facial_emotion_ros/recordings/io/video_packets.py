@@ -84,6 +84,9 @@ class PacketDecoder:
             self._headers = [*self._headers, packet][-_THEORA_HEADERS:]
             self._context = None
             return
+        if not packet:  # for the decoder, it would be the stream's end
+            yield frame._replace(fault=_LOST.format(self._codec))
+            return
         place, self._taken = self._taken, self._taken + 1
         self._waiting[place] = frame
         try:

@@ -162,7 +162,7 @@ def _identity(place):
 
 def _is_number(text):
     try:
-        return not text or math.isfinite(float(text))
+        return not text or ('_' not in text and math.isfinite(float(text)))
     except ValueError:
         return False
 
