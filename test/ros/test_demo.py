@@ -241,7 +241,7 @@ def test_every_picture_is_answered_by_name_and_obvious_expressions_are_read_when
             os.symlink(os.path.join(SHARED_PORTRAITS, name), str(folder / name))
     cv2.imwrite(str(folder / 'empty.png'), np.full((300, 400, 3), 128, np.uint8))
     (folder / 'broken.jpg').write_bytes(b'\xff\xd8 broken')
-    demo = run('--images', folder, '--seconds-each', 1, '--rate', 5)
+    demo = run('--images', folder, '--seconds-each', 2, '--rate', 2.5)
     assert demo.end() == 0
     pictures = demo.summary['pictures']
     seen = {name: [face['emotion'] for face in shown['faces']] for name, shown in pictures.items()}
