@@ -195,7 +195,7 @@ def test_every_picture_is_whole_when_the_process_was_killed(tree, tmp_path):
     process.communicate()
     assert process.returncode == -signal.SIGKILL
     written = pictures_in(faces / 'Training_Labeled')
-    assert 30 <= len(written) <= 500
+    assert 31 - 2 <= len(written) <= 500  # each thread may have been in the middle of one
     for name in written:
         assert (faces / 'Training_Labeled' / name).read_bytes().endswith(b'\xff\xd9')
     preparation = prepare(tree, tmp_path)
