@@ -34,7 +34,7 @@ def open_storage(path: str, faults: list[str]) -> list[Storage]:
         )
     files = [path] if os.path.isfile(path) else _files_in(path)
     for each in files:
-        if os.access(each, os.R_OK) and _is_being_written(each):
+        if _is_being_written(each):
             raise BadBag(
                 f'expected a complete recording, got {os.path.basename(each)}, which is still being written; evaluate '
                 'it when the recorder has ended'
@@ -68,16 +68,16 @@ def open_storage(path: str, faults: list[str]) -> list[Storage]:
 
 def _is_being_written(path):
     """Tell whether a process holds a file open for writing, where Linux tells: it grants no read lease then."""
-    with open(path, 'rb') as file:
-        try:
+    try:
+        with open(path, 'rb') as file:
             fcntl.fcntl(file, fcntl.F_SETSIG, signal.SIGURG)  # in place of SIGIO, which would end this process
             fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
             fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
-        except OSError as fault:
-            # Network file systems may grant no lease at all: there, only a file that was just written counts.
-            return fault.errno == errno.EAGAIN and time.time() - os.fstat(file.fileno()).st_mtime < _JUST_WRITTEN_S
-        except AttributeError:  # another system
-            return False
+    except OSError as fault:
+        # Network file systems may grant no lease at all: there, only a file that was just written counts.
+        return fault.errno == errno.EAGAIN and time.time() - os.path.getmtime(path) < _JUST_WRITTEN_S
+    except AttributeError:  # another system
+        pass
     return False
 
 
