@@ -23,7 +23,7 @@ from facial_emotion_ros.recordings.evaluation.options import Options
 from facial_emotion_ros.recordings.evaluation.tables import FRAMES, CsvTable, ParquetTable, frame_rows
 from facial_emotion_ros.recordings.study import conditions, study_tables
 from facial_emotion_ros.recordings.study.face_rows import read_face_rows
-from facial_emotion_ros.recordings.study.manifest import read_study
+from facial_emotion_ros.recordings.study.manifest import read_study, write_template
 
 PEOPLE = ('p00', 'p01', 'p02', 'p03')
 
@@ -194,3 +194,18 @@ def test_truths_are_found_by_their_folders_when_recordings_have_the_same_name(tr
 def test_the_tables_of_a_study_are_documented(name, columns):
     documented = [line.split('|')[1:3] for line in section(name).splitlines() if line.startswith('| `')]
     assert [[cell.strip(' `') for cell in row] for row in documented] == [[each.name, each.type] for each in columns]
+
+
+@pytest.mark.parametrize(
+    'named', [['.'], ['p00', 'p01'], ['p00/task.mcap', 'p01/base.mcap', 'p01/day2/base.mcap'], ['p00', './p01']]
+)
+def test_participants_are_the_folders_whatever_was_named_for_a_template(tmp_path, monkeypatch, named):
+    monkeypatch.chdir(tmp_path)
+    for name in ('p00/task.mcap', 'p01/base.mcap', 'p01/day2/base.mcap'):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    if named[-1] == './p01':
+        (tmp_path / 'p01/day2/base.mcap').unlink()
+    write_template(named, 'study.csv')
+    lines = (tmp_path / 'study.csv').read_text().splitlines()[1:]
+    assert {line.partition(',')[2] for line in lines} >= {'p00,task,', 'p01,base,'}

@@ -27,6 +27,7 @@ from facial_emotion_ros.recordings.evaluation.raters import (
     names_of,
     pooled_raters,
 )
+from facial_emotion_ros.recordings.evaluation.summary_text import rater_lines
 from facial_emotion_ros.recordings.io.sample_bag import write_sample_bag
 
 EAF = """<?xml version="1.0" encoding="UTF-8"?>
@@ -159,6 +160,15 @@ def test_sums_of_recordings_give_the_agreement_that_pandas_finds():
     assert found['against']['bob']['accuracy'] == pytest.approx((table.bob == ours).mean())
 
 
+def test_recordings_of_other_raters_are_left_out_and_named_when_sums_are_pooled():
+    parts = [RaterSums(names) for names in (['ann', 'bob'], ['ann', 'bob', 'carl'], ['ann', 'bob'])]
+    for part in parts:
+        part.add(face('sad'), [GroundTruth('sad')] * len(part.names))
+    found = pooled_raters([None, *(part.figures() for part in parts)])
+    assert (found['names'], found['n'], found['left_out']) == (['ann', 'bob'], 2, [[['ann', 'bob', 'carl'], 1]])
+    assert '    recordings left out, rated by ann, bob, carl: 1' in rater_lines(found)
+
+
 def test_the_majority_is_the_truth_when_more_than_half_agree(tmp_path):
     for name, rows in (('ann', '0,9,happy,0.6'), ('bob', '0,9,happy,0.2'), ('carl', '0,5,sad,')):
         (tmp_path / f'{name}.csv').write_text(f'start,end,emotion,valence\n{rows}\n')
@@ -173,7 +183,10 @@ def test_the_majority_is_the_truth_when_more_than_half_agree(tmp_path):
     split = Raters(paths[1:], [Intervals(path) for path in paths[1:]])
     assert split.of(frame(), 1.0, [face()])[0][0].emotion == '' and split.names == ['bob', 'carl']
     assert split.of(frame(), 99.0, [face()])[0] == [None]
-    assert names_of(['t/ann/p0/a.eaf', 't/bob/p0/a.csv']) == ['ann', 'bob'] and names_of(['x.eaf#A', 'x.eaf#B']) == [
+    assert names_of(['t/ann/p0/a.eaf', 't/bob/a.csv']) == names_of(['t/ann/a.eaf', 't/bob/a.csv']) == [
+        'ann',
+        'bob',
+    ] and names_of(['x.eaf#A', 'x.eaf#B']) == [
         'A',
         'B',
     ]

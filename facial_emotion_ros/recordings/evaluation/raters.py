@@ -127,17 +127,19 @@ def pooled_raters(blocks: Iterable[Mapping[str, Any] | None]) -> dict[str, Any] 
     """Add up the blocks `raters` of recordings.
 
     :param blocks: as :meth:`RaterSums.figures` gives them, None for a recording without.
-    :returns: the same of all recordings that have the largest group of raters; None where none has several.
+    :returns: the same of the recordings of the raters who have the most, and left_out: [[names, number of recordings]
+        of other groups]; None where no recording has several raters.
     """
     known = [block for block in blocks if block]
     if not known:
         return None
-    names = max((block['names'] for block in known), key=len)
+    groups = Counter(tuple(block['names']) for block in known)
+    names = max(groups, key=lambda each: (groups[each], len(each)))
     whole = RaterSums(names)
     for block in known:
-        if block['names'] == names:
+        if tuple(block['names']) == names:
             whole.merge(RaterSums(names, block['sums']))
-    return whole.figures()
+    return dict(whole.figures(), left_out=[[list(each), count] for each, count in groups.items() if each != names])
 
 
 def fleiss_kappa(counts: np.ndarray, weights: np.ndarray | None = None) -> float:
@@ -172,12 +174,12 @@ def icc(ratings: np.ndarray) -> float:
 
 
 def names_of(texts: Sequence[str]) -> list[str]:
-    """Name raters by what distinguishes their files or topics: truths/ann/p00.csv and truths/bob/p00.csv: ann, bob."""
+    """Name raters by what distinguishes their files or topics: truths/ann/p0.csv and truths/bob/p0.csv: ann, bob."""
     parts = [_without_ending(text).replace('#', '/').strip('/').split('/') for text in texts]
-    while min(map(len, parts)) > 1 and len({each[-1] for each in parts}) == 1:
-        parts = [each[:-1] for each in parts]
     while min(map(len, parts)) > 1 and len({each[0] for each in parts}) == 1:
         parts = [each[1:] for each in parts]
+    if min(map(len, parts)) > 1 and len({each[0] for each in parts}) == len(parts):
+        parts = [each[:1] for each in parts]  # a folder each, whose files lie in it in any way
     names = ['/'.join(each) for each in parts]
     return [f'{name} ({place})' if names.count(name) > 1 else name for place, name in enumerate(names, 1)]
 

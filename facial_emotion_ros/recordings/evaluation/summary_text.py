@@ -116,6 +116,9 @@ def rater_lines(raters: Mapping[str, Any] | None) -> list[str]:
         for side, each in raters['icc'].items()
         if each['n']
     ]
+    lines += [
+        f'    recordings left out, rated by {", ".join(names)}: {count}' for names, count in raters.get('left_out', ())
+    ]
     return lines + [
         f'    ours against {name}: {percent(each["accuracy"], 1)} right, kappa {number(each["kappa"])}'
         for name, each in raters['against'].items()

@@ -102,6 +102,7 @@ def write_template(bags: Sequence[str], path: str) -> int:
 
     Below the tree's root, the first folder is the participant, the last name the condition, what lies between the
     session: p00/day1/baseline. Of a recording in the root itself, the name is divided at its first _: p00_baseline.
+    Several recordings, or folders that hold them without further folders, are of the tree that has them all.
 
     :param bags: paths or URLs of recordings, or of folders that hold some.
     :param path: of a file that is not there yet; the paths in it are relative to its folder.
@@ -110,19 +111,34 @@ def write_template(bags: Sequence[str], path: str) -> int:
     :raises BadParameter: if the file is there.
     """
     folder, lines = os.path.dirname(os.path.abspath(path)), {}
-    for root in bags:
-        for place in find_bags([root]):
-            inner = place[len(local_path(root).rstrip('/')) :].lstrip('/') or name_of(place)
-            *folders, last = inner.split('/')
-            participant, _, condition = (folders[0], '', name_of(last)) if folders else name_of(last).partition('_')
-            shown = place if is_url(place) else os.path.relpath(place, folder)
-            lines[shown] = [shown, participant, condition, '/'.join(folders[1:])]
+    for place, top in _tops(bags).items():
+        *folders, last = _parts(place)[top:]
+        participant, _, condition = (folders[0], '', name_of(last)) if folders else name_of(last).partition('_')
+        shown = place if is_url(place) else os.path.relpath(place, folder)
+        lines[shown] = [shown, participant, condition, '/'.join(folders[1:])]
     try:
         with open(path, 'x', encoding='utf-8', newline='') as file:
             csv.writer(file, lineterminator='\n').writerows([KNOWN, *lines.values()])
     except FileExistsError:
         raise BadParameter(f'--study-template: expected the name of a new file, {path} is there already') from None
     return len(lines)
+
+
+def _tops(roots):
+    """Find recordings, and how many parts of each path lie above what tells of participant and condition."""
+    found, shallow = {}, {}
+    for root in roots:
+        above = len(_parts(root))
+        for place in find_bags([root]):
+            parts, found[place] = _parts(place), above
+            if len(parts) <= above + 1:
+                shallow[place] = parts[:-1]
+    top = len(os.path.commonprefix(list(shallow.values())))
+    return {place: top if place in shallow else above for place, above in found.items()}
+
+
+def _parts(place):
+    return (place if is_url(place) else os.path.abspath(local_path(place))).rstrip('/').split('/')
 
 
 def _check_names(path, names):
