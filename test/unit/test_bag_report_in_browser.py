@@ -403,3 +403,29 @@ def test_lines_follow_the_film_and_a_click_on_a_chart_moves_it_when_a_report_has
     until(browser, lambda: browser.execute_script("return document.querySelector('video').ended"))
     until(browser, lambda: browser.execute_script(LINES)[1:] == pytest.approx([20] * 3, abs=0.1))
     assert browser.get_log('browser') == [] and all(each.startswith(('file:', 'data:')) for each in asked_for(browser))
+
+
+#: Times that are marked: of the current image (its text), and of the charts' lines, as above.
+MARKED = """const current = document.querySelector('.stills [aria-current]');""" + LINES.replace(
+    "const film = document.querySelector('video');", ''
+).replace('film.currentTime', 'current && current.textContent')
+
+
+@pytest.mark.parametrize('width', [WIDE, NARROW])
+def test_an_image_marks_its_time_in_all_charts_and_a_click_on_a_chart_the_image_when_there_is_no_film(
+    browser, pages, width
+):
+    timeline = make_timeline({name: [(0, 20.25, 'happy', None)] for name in ('aaaaa', 'bbbbb')}, 20.25)
+    show(browser, pages('stills', report_html(summary_of(timeline), timeline)), width)
+    charts_of(browser)
+    assert browser.execute_script(MARKED) == [None] * 4
+    stills = browser.find_elements('css selector', '.stills button')
+    assert 8 <= len(stills) <= 16 and browser.execute_script('return document.body.scrollWidth') <= width
+    browser.execute_script('arguments[0].scrollIntoView({block: "center"})', stills[3])
+    stills[3].click()
+    first = browser.execute_script(MARKED)
+    assert first == [stills[3].text] + [pytest.approx(int(stills[3].text[2:]), abs=0.6)] * 3
+    place = browser.find_elements('css selector', '[data-timed] .draglayer .xy .nsewdrag')[0]
+    ActionChains(browser).move_to_element(place).click().perform()
+    until(browser, lambda: browser.execute_script(MARKED)[1:] == pytest.approx([10.1] * 3, abs=0.2))
+    assert browser.execute_script(MARKED)[0] in ('0:08', '0:09', '0:10')

@@ -43,14 +43,17 @@
     if (timed.includes(box)) box.on('plotly_relayout', change => follow(box, change));
   }
 
-  // A line in all charts of a recording follows its films; a click on such a chart moves the films there.
+  // A line in all charts of a recording follows its films; a click on such a chart moves the films there. Of a camera
+  // without a film, the last still image before that time is marked.
   const films = [...document.querySelectorAll('video')];
-  const lines = films.length ? timed.map(box => {
+  const stills = [...document.querySelectorAll('.stills')].map(strip => [...strip.children]);
+  const lines = timed.map(box => {
     const line = document.createElement('div');
     line.className = 'now';
+    line.hidden = true;
     box.append(line);
     return line;
-  }) : [];
+  });
   const end = Math.max(...timed.map(box => box.layout.xaxis.range[1]));
   let now = null;
 
@@ -62,6 +65,12 @@
   };
 
   function draw() {
+    if (now === null) return;
+    for (const strip of stills) {
+      const current = strip.findLast(still => still.dataset.ms <= now);
+      for (const still of strip) still.ariaCurrent = still === current ? 'true' : null;
+      if (current) current.parentNode.scrollLeft = current.offsetLeft - current.parentNode.clientWidth / 2;
+    }
     lines.forEach((line, place) => {
       const axis = timed[place]._fullLayout.xaxis, x = axis.l2p(now);
       line.hidden = !(x >= 0 && x <= axis._length);
@@ -84,16 +93,27 @@
     for (const event of ['seeking', 'timeupdate', 'ended']) film.addEventListener(event, () => show(film));
   }
   if (films.length) show(films[0]);
-  for (const box of films.length ? timed : []) {
+
+  // Moves the films to a time on the charts' axes; without a film it is marked.
+  function goTo(time) {
+    for (const film of films) {
+      const [onAxis, inFilm, until] = pieceOf(film, 0, time);
+      film.currentTime = Math.min(Math.max(inFilm + time - onAxis, 0), until) / 1000;
+    }
+    if (!films.length) {
+      now = time;
+      draw();
+    }
+  }
+
+  for (const still of stills.flat()) still.addEventListener('click', () => goTo(Number(still.dataset.ms)));
+  for (const box of films.length || stills.length ? timed : []) {
     box.on('plotly_afterplot', draw);
     box.addEventListener('click', event => {
       const axis = box._fullLayout.xaxis;
       const x = event.clientX - box.getBoundingClientRect().left - axis._offset;
       if (x < 0 || x > axis._length || event.target.closest('.modebar')) return;
-      for (const film of films) {
-        const [onAxis, inFilm, until] = pieceOf(film, 0, axis.p2l(x));
-        film.currentTime = Math.min(Math.max(inFilm + axis.p2l(x) - onAxis, 0), until) / 1000;
-      }
+      goTo(axis.p2l(x));
     });
   }
   dark.addEventListener('change', () => boxes.forEach(box => Plotly.relayout(box, {template: theme()})));

@@ -112,6 +112,11 @@ def _timeline(timeline: Timeline, topic: str, camera: CameraTimeline) -> dict[st
         'others': _others(longest, room, camera.others),
         'figure': plots.timeline_chart(timeline, camera, shown),
         'film': timeline.films.get(topic),
+        'stills': []
+        if topic in timeline.films
+        else [
+            (time_s, plots.axis_ms(time_s), still) for time_s, still in map(camera.stills.get, sorted(camera.stills))
+        ],
         'pieces': plots.film_times(timeline.films[topic].pieces) if topic in timeline.films else [],
     }
 

@@ -26,7 +26,10 @@ MAX_FACES = 600
 #: Moments that are kept of each kind, and seconds between two of them.
 MAX_MOMENTS, MOMENT_GAP_S = 8, 2.0
 
-_PORTRAIT_PX, _MOMENT_PX = 96, 360
+#: A strip of a camera's images has at most so many; when it outgrows them, every other one goes.
+MAX_STILLS = 16
+
+_PORTRAIT_PX, _MOMENT_PX, _STILL_PX = 96, 360, 120
 
 #: Where all portraits are taken, a face is weighed against the others once in so many frames.
 _PORTRAIT_EVERY = 30
@@ -125,7 +128,8 @@ class Film(NamedTuple):
 class CameraTimeline:
     """One camera: faces {id: FaceTimeline} in the order of their coming; frames and frames with faces by step of time.
 
-    others: (faces, their frames) whose timelines were dropped; portraits: how many faces have one.
+    others: (faces, their frames) whose timelines were dropped; portraits: how many faces have one; stills: {place:
+    (time in s, JPEG file)} of the first image in each still_s seconds.
     """
 
     others: tuple = (0, 0)
@@ -133,6 +137,22 @@ class CameraTimeline:
     faces: dict[str, FaceTimeline] = field(default_factory=dict)
     frames: dict = field(default_factory=dict)
     frames_with_faces: dict = field(default_factory=dict)
+    still_s: float = FIRST_BIN_S
+    stills: dict[int, tuple[float, bytes]] = field(default_factory=dict)
+
+    def keep_still(self, time_s: float, image: np.ndarray) -> None:
+        """Keep an image where it is the first of its stretch of time, small.
+
+        :param time_s: seconds since the recording's first image.
+        :param image: (H, W, 3) uint8 BGR.
+        """
+        place = int(time_s / self.still_s)
+        if place in self.stills:
+            return
+        self.stills[place] = time_s, _jpeg(image, _STILL_PX)
+        while len(self.stills) > MAX_STILLS:
+            self.still_s *= 2
+            self.stills = {place // 2: self.stills[place] for place in sorted(self.stills, reverse=True)}
 
 
 class Timeline:
@@ -170,6 +190,7 @@ class Timeline:
         place = int(time_s / self.bin_s)
         timeline = self.cameras.setdefault(camera, CameraTimeline())
         timeline.frames[place] = timeline.frames.get(place, 0) + 1
+        timeline.keep_still(time_s, image)
         if faces:
             timeline.frames_with_faces[place] = timeline.frames_with_faces.get(place, 0) + 1
         for estimate, truth in faces:
@@ -276,12 +297,7 @@ class Timeline:
         x, y = (x0 + x1) / 2, (y0 + y1) / 2
         left, right = int(max(x - half, 0)), int(min(x + half, width))
         top, bottom = int(max(y - half, 0)), int(min(y + half, height))
-        cut = image[top : max(bottom, top + 1), left : max(right, left + 1)]
-        scale = side_px / max(cut.shape[:2])
-        if scale < 1:
-            size = (max(1, round(cut.shape[1] * scale)), max(1, round(cut.shape[0] * scale)))
-            cut = cv2.resize(cut, size, interpolation=cv2.INTER_AREA)
-        return cv2.imencode('.jpg', cut, _JPEG)[1].tobytes()
+        return _jpeg(image[top : max(bottom, top + 1), left : max(right, left + 1)], side_px)
 
 
 def merge_counts(counts: Mapping[int, int], wide: int) -> dict[int, int]:
@@ -298,6 +314,15 @@ def merge_steps(steps: Mapping[int, Bin], wide: int) -> dict[int, Bin]:
     for place, each in steps.items():
         merged.setdefault(place // wide, Bin()).add(each)
     return merged
+
+
+def _jpeg(image, side_px):
+    """Encode an image, made smaller where its longer side has more px."""
+    scale = side_px / max(image.shape[:2])
+    if scale < 1:
+        size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return cv2.imencode('.jpg', image, _JPEG)[1].tobytes()
 
 
 def _bin_of(estimate, truth):

@@ -233,7 +233,7 @@ def face_chart(timeline: Timeline, camera: CameraTimeline, face: FaceTimeline) -
                 fillcolor=EMOTION_COLORS[emotion],
                 hovertemplate='%{y:.0%}',
             )
-    middles = [(step, _ms((step.start_s + step.end_s) / 2)) for steps in there for step in steps]
+    middles = [(step, axis_ms((step.start_s + step.end_s) / 2)) for steps in there for step in steps]
     figure.add_scatter(
         x=[time for _, time in middles],
         y=[0.5] * len(middles),
@@ -248,7 +248,7 @@ def face_chart(timeline: Timeline, camera: CameraTimeline, face: FaceTimeline) -
 
 def film_times(pieces: Sequence[tuple[float, float]]) -> list[tuple[int, int]]:
     """Turn times of recording and film in s into times of the charts' axes and of the film in ms."""
-    return [(_ms(time_s), round(1000 * film_s)) for time_s, film_s in pieces]
+    return [(axis_ms(time_s), round(1000 * film_s)) for time_s, film_s in pieces]
 
 
 _RAIL_SHAPE = {'x0': 0, 'x1': 1, 'xref': 'paper', 'fillcolor': _RAIL, 'line': {'width': 0}, 'layer': 'below'}
@@ -269,8 +269,8 @@ def _bars(marks: Sequence[tuple[float, float, float, float, str]], length_s: flo
         'orientation': 'h',
         'y': [mark[0] for mark in marks],
         'width': [mark[1] for mark in marks],
-        'base': [_ms(mark[2]) for mark in marks],
-        'x': [_ms(min(mark[3], length_s)) - _ms(mark[2]) for mark in marks],
+        'base': [axis_ms(mark[2]) for mark in marks],
+        'x': [axis_ms(min(mark[3], length_s)) - axis_ms(mark[2]) for mark in marks],
         'customdata': [plain(mark[4]) for mark in marks],
         'hovertemplate': '%{customdata}<extra></extra>',
         'textposition': 'inside',
@@ -287,7 +287,8 @@ def _times(start_s: float, end_s: float) -> str:
     return f'{clock(start_s)} to {clock(end_s)}'
 
 
-def _ms(time_s: float) -> int:
+def axis_ms(time_s: float) -> int:
+    """Give the place on the charts' axes, in ms, of a time in seconds since the recording's first image."""
     return TIME_ZERO_MS + round(1000 * time_s)
 
 
@@ -298,7 +299,7 @@ def _time_axis(figure: go.Figure, end_s: float) -> None:
         hours = 'day %-j, %-H:%M'
     figure.update_xaxes(
         type='date',
-        range=[_ms(0), _ms(max(end_s, 0.1))],
+        range=[axis_ms(0), axis_ms(max(end_s, 0.1))],
         nticks=7,
         tickformat=hours,
         hoverformat=hours,
@@ -330,6 +331,12 @@ def _curves(there: Sequence[Sequence[Step]], mean: Callable[[Bin], Any]) -> tupl
         middles = [(step.start_s + step.end_s) / 2 for step in steps]
         start_s, end_s = steps[0].start_s, steps[-1].end_s
         # A tenth of a ms beside the edges: at one time, a stack holds one value.
-        times += [_ms(start_s) - 0.1, _ms(start_s), *map(_ms, middles), _ms(end_s), _ms(end_s) + 0.1]
+        times += [
+            axis_ms(start_s) - 0.1,
+            axis_ms(start_s),
+            *map(axis_ms, middles),
+            axis_ms(end_s),
+            axis_ms(end_s) + 0.1,
+        ]
         values += [None, means[0], *means, means[-1], None]
     return times, values
