@@ -42,7 +42,7 @@ from facial_emotion_ros.recordings.study.study import write_study
 INDEX, FLEET = 'index.html', 'fleet.json'
 
 #: The pages of the recordings are two folders deep, and share one script.
-_EVALUATE = functools.partial(evaluate_bag, plotly_src=f'../../{PLOTLY_FILE}')
+_EVALUATE = functools.partial(evaluate_bag, plotly_src=f'../../{PLOTLY_FILE}', of_many=True)
 
 
 def evaluate_fleet(
@@ -243,6 +243,11 @@ def fleet_text(fleet: Mapping[str, Any]) -> str:
             'frames/ is left out, for pyarrow is not installed (pip install pyarrow); the frames are in the '
             'frames.csv of each recording'
         )
+    known = [bag['results'][0]['lacks'] for bag in fleet['bags'] if bag['results']]
+    lines += [
+        f'{topic} is in {sum(topic not in each for each in known)} of {many(len(known), "recording")}'
+        for topic in sorted(set().union(*known))
+    ]
     for pooled in fleet['overall']:
         values = ', '.join(
             f'{name.replace("_", " ")} {value:.3f}' for name, value in pooled['compared'].items() if value is not None

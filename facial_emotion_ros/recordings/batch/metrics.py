@@ -78,6 +78,7 @@ def headline(path: str, summary: Mapping[str, Any]) -> dict[str, Any]:
         seconds=run.get('seconds'),
         times_real_time=run.get('times_real_time'),
         whole=summary.get('whole'),
+        lacks=list(run.get('lacks') or ()),
         faults=list((summary.get('bag') or {}).get('faults') or ()),
         ms={step: each.get('p50') for step, each in (run.get('ms') or {}).items()},
     )

@@ -4,12 +4,13 @@ import json
 import os
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from facial_emotion_ros.core.errors import BadBag, FacialEmotionError
 from facial_emotion_ros.core.files import write_atomic
 from facial_emotion_ros.recordings.batch.result_store import LocalStore
-from facial_emotion_ros.recordings.evaluation.annotation_files import STAMPS_FROM_S
+from facial_emotion_ros.recordings.evaluation.annotation_files import STAMPS_FROM_S, is_annotation_file
 from facial_emotion_ros.recordings.evaluation.evaluator import RecordingEvaluator
 from facial_emotion_ros.recordings.evaluation.ground_truth import open_truth
 from facial_emotion_ros.recordings.evaluation.options import Options
@@ -46,6 +47,7 @@ def evaluate_bag(
     measure_live: Callable[[str, str], dict[str, Any]] | None = None,
     force: bool = False,
     plotly_src: str = '',
+    of_many: bool = False,
 ) -> list[dict[str, Any]]:
     """Evaluate a recording.
 
@@ -64,6 +66,7 @@ def evaluate_bag(
     :param force: replace files of the folder that no evaluation wrote.
     :param plotly_src: address, as seen from the output, of the script that the pages of many recordings share; ''
         puts it into each page.
+    :param of_many: the options are for many recordings: topics of theirs that this one lacks are left out.
     :returns: what summary.json holds, for each bundle.
     :raises BadBag: if the recording cannot be read or holds no image, or if the results cannot be written; whatever is
         raised, earlier results in the folder are as they were.
@@ -74,6 +77,7 @@ def evaluate_bag(
     identity = hash_of(path)
     with BagFile(path) as bag:
         cameras = choose_cameras(bag, options.topics)
+        options, lacks = _left_to(bag, options) if of_many else (options, [])
         truths = [open_truth(each, bag, len(cameras) > 1) for each in options.truths() or ['']]
         truth = Raters(options.truths(), truths) if len(truths) > 1 else truths[0]
         topic = find_recorded(bag, options.recorded, options.truths())
@@ -84,6 +88,7 @@ def evaluate_bag(
             summaries = [summary_of(bag, identity, each, truth, seconds, command) for each in evaluators]
             for summary in summaries:
                 summary['run']['notes'] += filter(None, [not options.topics and _left_out(bag, cameras)])
+                summary['run']['lacks'] = lacks
             if measure_live is not None:
                 try:
                     summaries[0]['run']['live'] = measure_live(path, cameras[0])
@@ -93,6 +98,21 @@ def evaluate_bag(
                 panel = _write_events(evaluator, events, options) if options.events else None
                 _write(evaluator, summary, f'../{plotly_src}' if plotly_src and name else plotly_src, panel)
     return summaries
+
+
+def _left_to(bag, options):
+    """Give the options for a recording, without topics that it lacks; and these."""
+    named = {'truth': options.truths(), 'recorded': [options.recorded], 'events': [options.events]}
+    lacks = [
+        each
+        for kind, texts in named.items()
+        for each in filter(None, texts)
+        if each.partition(':')[0] not in bag.topics
+        and not (kind == 'truth' and is_annotation_file(each) or kind == 'events' and is_event_file(each))
+    ]
+    first, *others = [each for each in options.truths() if each not in lacks] or ['']
+    kept = {name: '' for name in ('recorded', 'events') if getattr(options, name) in lacks}
+    return replace(options, truth=first, more_truths=tuple(others), **kept), lacks
 
 
 def folders_of(options: Options, output: str) -> list[str]:
