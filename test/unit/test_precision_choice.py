@@ -2,11 +2,15 @@
 
 import os
 import shutil
+from functools import partial
 
+import numpy as np
+import onnxruntime
 import pytest
 
-from facial_emotion_ros.inference import precision
+from facial_emotion_ros.inference import onnxruntime_backend, precision
 from facial_emotion_ros.inference.execution_providers import CPU, ProviderPlan
+from facial_emotion_ros.inference.model_bundle import ModelBundle, resolve_bundle
 from facial_emotion_ros.inference.precision import bundle_for, int8_is_fast
 
 
@@ -72,3 +76,26 @@ def test_the_processor_s_flags_decide(tmp_path, text, fast):
     (tmp_path / 'cpuinfo').write_text(text)
     assert int8_is_fast(str(tmp_path / 'cpuinfo')) is fast
     assert int8_is_fast(str(tmp_path / 'absent')) is False
+
+
+@pytest.mark.parametrize('fast', [False, True])
+def test_slow_exact_kernels_are_asked_for_without_vnni_only_and_sums_are_exact_anyhow(monkeypatch, fast):
+    monkeypatch.setattr(onnxruntime_backend, 'int8_is_fast', lambda: fast)
+    bundle = ModelBundle.open(resolve_bundle('esr_9_ferplus_int8'))
+    session, _ = onnxruntime_backend.open_session(bundle, ProviderPlan())
+    asked = partial(session.get_session_options().get_session_config_entry, 'session.x64quantprecision')
+    if fast:
+        with pytest.raises(RuntimeError):
+            asked()
+    else:
+        assert asked() == '1'
+    if fast and not int8_is_fast():
+        pytest.skip('this processor has no VNNI')
+    exact = onnxruntime.SessionOptions()
+    exact.add_session_config_entry('session.x64quantprecision', '1')
+    expected = onnxruntime.InferenceSession(bundle.model_bytes, exact, providers=[CPU])
+    (given,) = session.get_inputs()
+    crops = np.random.default_rng(0).integers(0, 256, (2, *given.shape[1:]))
+    feed = {given.name: crops.astype(np.uint8 if 'uint8' in given.type else np.float32)}
+    for here, there in zip(session.run(None, feed), expected.run(None, feed)):
+        assert (here == there).all()
