@@ -17,13 +17,16 @@ def parser() -> argparse.ArgumentParser:
         'cadence: time and boxes when faces are detected in every n-th image only. '
         'ids: how often simulated faces get another id. '
         'identity: how alike one person and others look, and the mean face that is subtracted. '
+        'people: how often evaluate_recording --people confuses persons, and misses them. '
         'neutral: what smoothing.personal_neutral_s does for simulated persons.',
     )
     arguments.add_argument('what', choices=tuple(_MEASUREMENTS))
     arguments.add_argument(
         '--dataset',
         metavar='PATH',
-        help='for unknown, occlusion, identity and neutral: FER+ npz, or any set of faces framed like it',
+        help='for unknown, occlusion, identity and neutral: FER+ npz, or any set of faces framed like it; for '
+        'people: a folder of pictures called PERSON_NUMBER.jpg, such as Labeled Faces in the Wild; without it, so '
+        'many persons as --scenes are rendered',
     )
     add_scenes(arguments, 400)
     arguments.add_argument(
@@ -131,6 +134,20 @@ def _measure_identity(options):
         print(line, flush=True)
 
 
+def _measure_people(options):
+    from facial_emotion_ros.evaluation.camera import person_metrics
+    from facial_emotion_ros.recordings.people.likeness import UNCERTAIN, certain
+
+    bounds = [('listed', UNCERTAIN)]
+    bounds += [(f'joined of {pairs:.0e}'.replace('e+0', 'e'), certain(pairs)) for pairs in (10**4, 10**5, 10**6)]
+    if options.dataset:
+        found = person_metrics.collect(_detector(options), options.dataset, options.seed)
+    else:
+        found = person_metrics.collect_rendered(_detector(options), options.scenes, options.seed)
+    for line in person_metrics.lines(*found, bounds):
+        print(line, flush=True)
+
+
 def _scenes(options):
     from facial_emotion_ros.evaluation.camera.scenes import open_scenes
 
@@ -150,6 +167,7 @@ _MEASUREMENTS = {
     'cadence': _measure_cadence,
     'ids': _measure_ids,
     'identity': _measure_identity,
+    'people': _measure_people,
     'neutral': _measure_neutral,
 }
 

@@ -90,6 +90,13 @@ def parser() -> argparse.ArgumentParser:
     add('--engine', choices=('onnxruntime', 'openvino'), default='onnxruntime', help='default: %(default)s')
     add('--write-bag', action='store_true', help="write our messages, on the node's topics, as a recording (mcap)")
     add('--video', action='store_true', help='write the annotated video')
+    add(
+        '--people',
+        action='store_true',
+        help='find out which faces are one person, by appearance, ground truth and study: people.csv, and merges.csv '
+        'to confirm or undo. The results then hold what each face looks like, and its picture (none with '
+        '--blur-faces)',
+    )
     add('--blur-faces', action='store_true', help='blur the detected faces in every picture that is written')
     add(
         '--live',

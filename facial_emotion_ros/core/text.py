@@ -28,6 +28,11 @@ def cell(value: Any) -> Any:
     return printable("'" + value if value.startswith(_FORMULA) and not _NUMBER.match(value) else value)
 
 
+def uncell(text: str) -> str:
+    """Give what a table's cell says: without the apostrophe that :func:`cell` puts before a formula."""
+    return text[1:] if text[:1] == "'" and text[1:].startswith(_FORMULA) else text
+
+
 def show(text: str, **options: Any) -> None:
     """Print text with foreign names in it; line ends and carriage returns stay. Options as of print."""
     print(printable(text, keep='\n\r'), **options)

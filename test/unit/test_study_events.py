@@ -40,7 +40,8 @@ def rows(times_s, valence, begin_ns=10**18):
     values[:, VALENCE] = valence
     count = len(times_s)
     stamps = begin_ns + np.round(times_s * 1e9).astype(np.int64)
-    return FaceRows(np.array(['/camera'] * count, object), stamps, times_s, np.array(['happy'] * count, object), values)
+    cameras, words, ids, persons = (np.array([each] * count, object) for each in ('/camera', 'happy', 'bcdfg', ''))
+    return FaceRows(cameras, stamps, times_s, words, values, np.arange(count), ids, persons, np.ones(count))
 
 
 def test_averages_around_events_are_those_that_pandas_finds(tmp_path):

@@ -26,20 +26,27 @@ def collect(detector: FaceDetector, faces: Iterable[LabelledFace], seed: int = 0
     :param seed: of the changes.
     :returns: (M, SIZE) and (M, SIZE) float32, of the faces that were found.
     """
-    as_they_are, changed = [], []
+    as_they_are, others = [], []
     for number, face in enumerate(faces):
         found = detector.detect(face.image)
         place = which_face(found, face.center, face.box_px)
         if place is not None:
             box, landmarks = found.boxes[place], found.landmarks[place]
             as_they_are.append(gradient_histogram(face.image, box, landmarks))
-            other = _changed(face.image, box, landmarks, np.random.default_rng([seed, number]))
-            changed.append(gradient_histogram(*other))
-    return np.array(as_they_are), np.array(changed)
+            other = changed(face.image, box, landmarks, np.random.default_rng([seed, number]))
+            others.append(gradient_histogram(*other))
+    return np.array(as_they_are), np.array(others)
 
 
-def _changed(image, box, landmarks, generator):
-    """Turn, scale, light and blur an image, and displace box and landmarks as a detector does."""
+def changed(
+    image: np.ndarray, box: np.ndarray, landmarks: np.ndarray, generator: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Turn, scale, light and blur an image, and displace box and landmarks as a detector does.
+
+    :param image, box, landmarks: as of :func:`.face_appearance.describe`.
+    :param generator: of the changes.
+    :returns: the same for the changed image.
+    """
     side = float(np.sqrt(np.prod(box[2:] - box[:2])))
     scale = generator.uniform(40, 120) / side
     center = 0.5 * (box[:2] + box[2:])
@@ -60,19 +67,20 @@ def _changed(image, box, landmarks, generator):
     return light.clip(0, 255).astype(np.uint8), np.concatenate([center - half, center + half]), points
 
 
-def lines(as_they_are: np.ndarray, changed: np.ndarray) -> Iterator[str]:
+def lines(as_they_are: np.ndarray, others: np.ndarray) -> Iterator[str]:
     """Yield a table of the likeness of the same and of other persons, and the mean of all as a text.
 
-    :param as_they_are, changed: of :func:`collect`.
+    :param as_they_are, others: of :func:`collect`.
     """
-    first, second = ([unit(row - MEAN) for row in rows] for rows in (as_they_are, changed))
+    first, second = ([unit(row - MEAN) for row in rows] for rows in (as_they_are, others))
     likeness = np.array(first) @ np.array(second).T
     is_same = np.eye(len(likeness), dtype=bool)
-    others = likeness[~is_same]
+    strangers = likeness[~is_same]
     yield f'{len(first)} faces, area under the curve {auroc(likeness.ravel(), is_same.ravel()):.4f}'
     for name, bound in (('DIFFERENT', DIFFERENT), ('LIKE', LIKE), ('SAME', SAME)):
         same = 100 * np.mean(likeness[is_same] >= bound)
-        yield f'{name:9} {bound:.2f}: the same person {same:5.1f}%, another one {100 * np.mean(others >= bound):.4f}%'
+        wrong = 100 * np.mean(strangers >= bound)
+        yield f'{name:9} {bound:.2f}: the same person {same:5.1f}%, another one {wrong:.4f}%'
     yield 'The mean of these faces:'
     yield from as_text(mirrored_mean(as_they_are))
 

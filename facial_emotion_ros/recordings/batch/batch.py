@@ -33,10 +33,13 @@ from facial_emotion_ros.recordings.evaluation.evaluate import evaluate_bag
 from facial_emotion_ros.recordings.evaluation.ground_truth import Intervals
 from facial_emotion_ros.recordings.evaluation.options import Options
 from facial_emotion_ros.recordings.evaluation.summary_text import rater_lines
+from facial_emotion_ros.recordings.people.merges import MERGES, read_merges
+from facial_emotion_ros.recordings.people.people import gather_people
 from facial_emotion_ros.recordings.report.batch_report import fleet_html
 from facial_emotion_ros.recordings.report.formatting import many
+from facial_emotion_ros.recordings.report.people_panel import people_panel
 from facial_emotion_ros.recordings.study.manifest import Study
-from facial_emotion_ros.recordings.study.study import write_study
+from facial_emotion_ros.recordings.study.study import faces_of, write_study
 
 #: The page and the figures of all recordings together.
 INDEX, FLEET = 'index.html', 'fleet.json'
@@ -104,6 +107,8 @@ def evaluate_fleet(
     with store.locked():
         if not force:
             _refuse_foreign(store, output)
+        if options.people:
+            read_merges(store.read(MERGES))  # a mistake in it is told before the work begins
         if ray_address:
             run_on_ray(tasks, ray_address, take)
         else:
@@ -210,11 +215,17 @@ def _gather(store, records, run, keys, study, around):
             summaries[record['folder']] = read_summaries(store, record)
     fleet = fleet_summary(records, summaries, run)
     fleet['run']['frame_parts'] = gather_frames(store, fleet['bags'], keys, study.types if study else {})
-    groups = write_study(store, study, fleet['bags'], around.tables) if study else []
+    people, tables = None, around.tables
+    if run['options']['people']:
+        types = study.types if study else {}
+        people = people_panel(gather_people(store, fleet['bags'], types, functools.partial(faces_of, store)), store)
+        tables = *tables, 'people.csv', MERGES
+    groups = write_study(store, study, fleet['bags'], tables) if study else []
     script = plotly_script().encode()
     if fleet['overall'] and store.read(PLOTLY_FILE) != script:  # else there are no charts
         store.write(PLOTLY_FILE, script)
-    store.write(INDEX, fleet_html(fleet, groups, around.write(store, fleet['bags'], study)).encode('utf-8'))
+    events = around.write(store, fleet['bags'], study)
+    store.write(INDEX, fleet_html(fleet, groups, events, people).encode('utf-8'))
     store.write(FLEET, (json.dumps(fleet, indent=1, allow_nan=False) + '\n').encode('utf-8'))
     return fleet
 

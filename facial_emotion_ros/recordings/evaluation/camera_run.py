@@ -29,7 +29,7 @@ _MAX_CAUSES = 10
 _MAX_REMEMBERED = 1000
 
 #: A gap is a time without an image that is longer than this, and than so many of the usual steps.
-_LEAST_GAP_S, _GAP_STEPS = 1.0, 3
+LEAST_GAP_S, GAP_STEPS = 1.0, 3
 
 #: Gaps that are listed, the longest first.
 _GAPS_LISTED = 10
@@ -59,7 +59,7 @@ class Cadence:
             (of all together) and longest: a list of {'start_s', 'seconds'}, the longest first.
         """
         steps, usual_s = np.diff(self._times_s), self.step_s
-        places = np.flatnonzero(steps > max(_LEAST_GAP_S, _GAP_STEPS * (usual_s or 0.0)))
+        places = np.flatnonzero(steps > max(LEAST_GAP_S, GAP_STEPS * (usual_s or 0.0)))
         longest = sorted(places, key=lambda place: (-steps[place], place))[:_GAPS_LISTED]
         return {
             'rate_hz': round(1 / usual_s, 3) if usual_s else None,

@@ -9,6 +9,7 @@ from typing import Any
 
 from facial_emotion_ros.core.errors import BadBag, FacialEmotionError
 from facial_emotion_ros.core.files import write_atomic
+from facial_emotion_ros.recordings.batch.recording_discovery import name_of
 from facial_emotion_ros.recordings.batch.result_store import LocalStore
 from facial_emotion_ros.recordings.evaluation.annotation_files import STAMPS_FROM_S, is_annotation_file
 from facial_emotion_ros.recordings.evaluation.evaluator import RecordingEvaluator
@@ -24,7 +25,11 @@ from facial_emotion_ros.recordings.io.bag_file import BagFile
 from facial_emotion_ros.recordings.io.content_hash import hash_of
 from facial_emotion_ros.recordings.io.frames import read_frames
 from facial_emotion_ros.recordings.io.message_types import IMAGE_TYPES
+from facial_emotion_ros.recordings.people.face_views import FACE_PICTURES, FACE_VIEWS, read_face_views
+from facial_emotion_ros.recordings.people.merges import MERGES, read_merges
+from facial_emotion_ros.recordings.people.people import PEOPLE_TABLES, Source, write_people
 from facial_emotion_ros.recordings.report.events_panel import event_panels
+from facial_emotion_ros.recordings.report.people_panel import people_panel
 from facial_emotion_ros.recordings.report.report import report_html
 from facial_emotion_ros.recordings.study.epochs import EVENT_TABLES, epochs_of, window_of, write_events
 from facial_emotion_ros.recordings.study.events import (
@@ -66,7 +71,8 @@ def evaluate_bag(
     :param force: replace files of the folder that no evaluation wrote.
     :param plotly_src: address, as seen from the output, of the script that the pages of many recordings share; ''
         puts it into each page.
-    :param of_many: the options are for many recordings: topics of theirs that this one lacks are left out.
+    :param of_many: the options are for many recordings: topics of theirs that this one lacks are left out, and only
+        what faces look like is written, not who they are.
     :returns: what summary.json holds, for each bundle.
     :raises BadBag: if the recording cannot be read or holds no image, or if the results cannot be written; whatever is
         raised, earlier results in the folder are as they were.
@@ -80,6 +86,8 @@ def evaluate_bag(
         options, lacks = _left_to(bag, options) if of_many else (options, [])
         truths = [open_truth(each, bag, len(cameras) > 1) for each in options.truths() or ['']]
         truth = Raters(options.truths(), truths) if len(truths) > 1 else truths[0]
+        folders = folders_of(options, output) if options.people and not of_many else []
+        decisions = [read_merges(LocalStore(each).read(MERGES)) for each in folders]
         topic = find_recorded(bag, options.recorded, options.truths())
         with new_results(output, options.folder_names(), _certain_files(options, cameras), force) as folders:
             evaluators = _evaluate(bag, cameras, truth, topic, options, folders, progress)
@@ -94,9 +102,14 @@ def evaluate_bag(
                     summaries[0]['run']['live'] = measure_live(path, cameras[0])
                 except FacialEmotionError as error:
                     summaries[0]['run']['notes'].append(f'the node could not be measured live: {error}')
-            for evaluator, summary, name in zip(evaluators, summaries, options.folder_names()):
+            for place, (evaluator, summary, name) in enumerate(zip(evaluators, summaries, options.folder_names())):
                 panel = _write_events(evaluator, events, options) if options.events else None
-                _write(evaluator, summary, f'../{plotly_src}' if plotly_src and name else plotly_src, panel)
+                if options.people:
+                    recording = f'{name_of(path)}-{identity[:12]}'
+                    people = _write_people(evaluator, recording, decisions[place] if decisions else None)
+                else:
+                    people = None
+                _write(evaluator, summary, f'../{plotly_src}' if plotly_src and name else plotly_src, panel, people)
     return summaries
 
 
@@ -129,6 +142,7 @@ def _certain_files(options, cameras):
         REPORT,
         SUMMARY,
         *([EVENT_TIMES] if options.events else []),
+        *([FACE_VIEWS] if options.people else []),
         *(EVENT_TABLES if options.events and options.event_window else []),
         *(['annotated'] if options.write_bag else []),
         *(f'{name}.mp4' for name in video_names(cameras).values() if options.video),
@@ -189,10 +203,42 @@ def _write_events(evaluator, events, options):
     return event_panels(averages, window)
 
 
-def _write(evaluator, summary, plotly_src, panel):
+def _write_people(evaluator, recording, decisions):
+    """Write what faces look like and, unless the decisions are None, who they are; give the page's panel."""
+    store = LocalStore(evaluator.output)
+    rows = read_face_rows(store.read('frames.csv'), None)
+    assert rows is not None
+    pictures = _write_pictures(evaluator, store)
+    content = evaluator.face_views.content(rows, pictures)
+    store.write(FACE_VIEWS, content)
+    evaluator.written |= {FACE_VIEWS, *([FACE_PICTURES] if pictures else [])}
+    if decisions is None:
+        return None
+    bundle = evaluator.pipeline.esr_bundle.name
+    source = Source(recording, bundle, (recording, bundle), '', lambda: rows)
+    people = write_people(store, [source], read_face_views(content, recording), decisions)
+    evaluator.written |= {name for name in PEOPLE_TABLES if os.path.exists(os.path.join(evaluator.output, name))}
+    return people_panel(people, store)
+
+
+def _write_pictures(evaluator, store):
+    """Write a picture of each face that the report has one of, unless faces are blurred; give their paths."""
+    pictures: dict[tuple[str, str], str] = {}
+    if evaluator.options.blur_faces:
+        return pictures
+    for number, (camera, timeline) in enumerate(sorted(evaluator.timeline.cameras.items())):
+        for face_id, face in timeline.faces.items():
+            if face.portrait:
+                pictures[camera, face_id] = f'{FACE_PICTURES}/{number}_{face_id}.jpg'
+                os.makedirs(os.path.join(evaluator.output, FACE_PICTURES), exist_ok=True)
+                store.write(pictures[camera, face_id], face.portrait)
+    return pictures
+
+
+def _write(evaluator, summary, plotly_src, panel, people):
     """Write page and summary, which lists all files."""
     summary['files'] = sorted(evaluator.written | {REPORT, SUMMARY})
-    page = report_html(summary, evaluator.timeline, plotly_src, panel)
+    page = report_html(summary, evaluator.timeline, plotly_src, panel, people)
     text = json.dumps(summary, indent=1, allow_nan=False) + '\n'
     for name, content in ((REPORT, page), (SUMMARY, text)):
         write_atomic(os.path.join(evaluator.output, name), content.encode('utf-8', 'backslashreplace'))

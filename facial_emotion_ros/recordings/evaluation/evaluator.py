@@ -22,6 +22,7 @@ from facial_emotion_ros.recordings.evaluation.recorded_detections import Recorde
 from facial_emotion_ros.recordings.evaluation.tables import FRAMES, TIMINGS, CsvTable, ParquetTable, frame_rows
 from facial_emotion_ros.recordings.evaluation.videos import AnnotatedVideos
 from facial_emotion_ros.recordings.io.frames import Frame
+from facial_emotion_ros.recordings.people.face_views import FaceViews
 from facial_emotion_ros.recordings.report.timeline import Timeline
 
 #: Steps whose time is measured. All but the last are done ahead, in a thread of their own.
@@ -35,7 +36,7 @@ class RecordingEvaluator:
     """Runs one network over the images of all cameras.
 
     runs: {camera: CameraRun}; timeline: Timeline of the report; recorded: Recorded, None without recorded detections;
-    raters: RaterSums, None without several raters;
+    raters: RaterSums, None without several raters; face_views: FaceViews, None where persons are not looked for;
     notes: what was left out on purpose; written: names of the files that are complete.
     """
 
@@ -69,6 +70,7 @@ class RecordingEvaluator:
         self.runs: dict[str, CameraRun] = {}
         self.recorded: Recorded | None = None
         self.raters: RaterSums | None = None
+        self.face_views = FaceViews() if options.people else None
         self.notes: list[str] = []
         self.written: set[str] = set()
         self.times_ms = {step: array('f') for step in STEPS}
@@ -119,6 +121,9 @@ class RecordingEvaluator:
                     self.raters.add(estimate, each.votes)
         if self.recorded is not None:
             self.recorded.compare(frame, estimates)
+        if self.face_views is not None:
+            degrees = run.pipeline.orientation.degrees
+            self.face_views.add(frame.camera, run.time_s, frame.image, estimates, degrees)
         self._draw(frame, run.time_s, faces)
         steps_ms = (*(1e3 * each for each in (frame.read_s, frame.decode_s, frame.found_s)), took_ms)
         for step, value in zip(STEPS, steps_ms):

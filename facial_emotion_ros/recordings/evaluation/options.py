@@ -43,6 +43,7 @@ class Options:
     :param write_bag: also write our messages as a recording.
     :param video: also write the annotated video.
     :param blur_faces: blur faces in all pictures that are written.
+    :param people: find out which faces are one person; the results then hold what each face looks like.
     :param max_faces: only that many largest faces; 0 for all.
     :param long_side_px: the image's long side as the detector sees it.
     :param every_n: faces are detected in every n-th image and followed in between, as the node does.
@@ -68,6 +69,7 @@ class Options:
     write_bag: bool = False
     video: bool = False
     blur_faces: bool = False
+    people: bool = False
     max_faces: int = 0
     long_side_px: int = 480
     every_n: int = 2

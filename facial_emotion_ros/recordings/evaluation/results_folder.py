@@ -20,8 +20,11 @@ _PART = '.evaluation.part'
 
 #: What evaluations write: no other file is ever deleted, whatever a summary lists.
 _OURS = re.compile(
-    r'((frames|events|event_averages)\.(csv|parquet)|event_times\.csv|timings\.csv|report\.html|summary\.json|annotated(_[^/]*)?(\.mp4|\.avi)?)$'
+    r'((frames|events|event_averages|people)\.(csv|parquet)|(event_times|timings|merges)\.csv|report\.html|summary\.json|face_views\.json|face_pictures|annotated(_[^/]*)?(\.mp4|\.avi)?)$'
 )
+
+#: It holds what somebody typed: it is read before it is replaced, and never deleted.
+_TYPED = 'merges.csv'
 
 #: Errors of a full disk.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -45,7 +48,7 @@ def new_results(output: str, names: list[str], wanted: Iterable[str], force: boo
     part = os.path.join(output, _PART)
     folders, parts = ([os.path.join(home, name) if name else home for name in names] for home in (output, part))
     # A run that was killed while it moved its files has left a summary of them in this folder.
-    formers = [former_files(folder) | former_files(each) for folder, each in zip(folders, parts)]
+    formers = [former_files(folder) | former_files(each) | {_TYPED} for folder, each in zip(folders, parts)]
     for folder, former in zip(folders, formers) if not force else ():
         refuse_foreign(folder, set(wanted) - former)
     try:
@@ -138,7 +141,7 @@ def _clear(folder):
 def _move(part, folder, former, new):
     """Replace the former evaluation by a new one, whose summary comes last."""
     os.makedirs(folder, exist_ok=True)
-    for name in former - new:
+    for name in former - new - {_TYPED}:
         _delete(os.path.join(folder, name))
     for name in sorted(new, key=lambda name: (name == SUMMARY, name)):
         source, target = os.path.join(part, name), os.path.join(folder, name)

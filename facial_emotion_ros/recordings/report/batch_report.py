@@ -60,12 +60,18 @@ _NEAR_EDGE = 0.15
 _LONGEST_TITLE = 36
 
 
-def fleet_html(fleet: dict[str, Any], groups: Sequence[GroupSummary] = (), events: dict[str, Any] | None = None) -> str:
+def fleet_html(
+    fleet: dict[str, Any],
+    groups: Sequence[GroupSummary] = (),
+    events: dict[str, Any] | None = None,
+    people: dict[str, Any] | None = None,
+) -> str:
     """Make the page, which stands beside the folder bags/ and the script that all these pages share.
 
     :param fleet: as fleet.json holds it.
     :param groups: of a study.
     :param events: of :func:`.event_panels`.
+    :param people: of :func:`.people_panel`.
     """
     bags = [dict(bag, short_title=_short(bag['title'])) for bag in fleet['bags']]
     rows = [(bag, result) for bag in bags for result in bag['results']]
@@ -83,6 +89,7 @@ def fleet_html(fleet: dict[str, Any], groups: Sequence[GroupSummary] = (), event
         worst=_worst(rows),
         panels=study_panels(groups),
         events=events or event_panels([], None),
+        people=people,
         spreads=[spread for each in _SPREADS if (spread := _spread(*each, rows))],
         times=_times(rows),
         columns=_columns(rows),

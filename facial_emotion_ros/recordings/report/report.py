@@ -33,7 +33,11 @@ _KINDS = (
 
 
 def report_html(
-    summary: dict[str, Any], timeline: Timeline, plotly_src: str = '', events: dict[str, Any] | None = None
+    summary: dict[str, Any],
+    timeline: Timeline,
+    plotly_src: str = '',
+    events: dict[str, Any] | None = None,
+    people: dict[str, Any] | None = None,
 ) -> str:
     """Make the page.
 
@@ -41,6 +45,7 @@ def report_html(
     :param timeline: of the same recording.
     :param plotly_src: address of the script that the pages of many recordings share; '' puts it into the page.
     :param events: of :func:`.event_panels`.
+    :param people: of :func:`.people_panel`.
     """
     parts = {key: summary.get(key) or {} for key in ('bag', 'cameras', 'overall', 'truth', 'recorded', 'run')}
     bag, overall = parts['bag'], parts['overall']
@@ -74,6 +79,7 @@ def report_html(
         other_persons=_others([face for _, _, face in faces], MAX_PERSONS, _dropped(timeline)),
         raters=summary.get('raters'),
         events=events or event_panels([], None),
+        people=people,
         plane=affect_plane_chart([face for _, _, face in faces]) if faces else None,
         moments=_moments(timeline),
         bundle=formatting.named(summary.get('bundle') or {}),

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from facial_emotion_ros.core.emotions import EMOTIONS, UNKNOWN
+from facial_emotion_ros.core.text import uncell
 
 #: What is averaged: the score of each emotion, valence and arousal.
 MEASURES = (*(f'score_{each}' for each in EMOTIONS), 'valence', 'arousal')
@@ -17,14 +18,18 @@ MEASURES = (*(f'score_{each}' for each in EMOTIONS), 'valence', 'arousal')
 WORDS = (*EMOTIONS, UNKNOWN)
 SHARES = tuple(f'share_{each}' for each in WORDS)
 
-_TEXTS, _NUMBERS = ('camera', 'emotion'), ('time_s', *MEASURES)
+#: Columns that are read, as text, as integers and as numbers; frames.parquet rounds numbers to 24 bits.
+_TEXTS, _WHOLE, _NUMBERS = ('camera', 'emotion', 'face_id', 'person'), ('stamp_ns', 'frame'), ('confidence', *MEASURES)
+_DIGITS = 6
 
 
 class FaceRows(NamedTuple):
     """A row for each face in each image, and one without values for an image without a face.
 
     cameras: (N,) of str; stamps_ns: (N,) int64; times_s: (N,) float64, since the recording's first image; words: (N,)
-    of str, '' without a face; values: (N, 10) float64 of MEASURES, NaN without a face.
+    of str, '' without a face; values: (N, 10) float64 of MEASURES, NaN without a face; frames: (N,) int64, number of
+    the image; face_ids: (N,) of str, '' without a face; persons: (N,) of str, by the ground truth, '' where it names
+    nobody; confidences: (N,) float64, NaN without a face.
     """
 
     cameras: np.ndarray
@@ -32,6 +37,10 @@ class FaceRows(NamedTuple):
     times_s: np.ndarray
     words: np.ndarray
     values: np.ndarray
+    frames: np.ndarray
+    face_ids: np.ndarray
+    persons: np.ndarray
+    confidences: np.ndarray
 
     def profile(self) -> np.ndarray:
         """Average over all faces in all images.
@@ -55,15 +64,22 @@ def read_face_rows(csv_bytes: bytes | None, parquet_bytes: bytes | None) -> Face
     found = _from_parquet(parquet_bytes) or _from_csv(csv_bytes)
     if found is None:
         return None
-    cameras, words, stamps, numbers = found
-    columns = np.asarray(numbers, np.float64)
+    (cameras, words, face_ids, persons), (stamps, frames), times, numbers = found
     return FaceRows(
-        np.array(cameras, object),
+        _texts(cameras),
         np.asarray(stamps, np.int64),
-        columns[:, 0],
-        np.array(words, object),
-        columns[:, 1:],
+        np.asarray(times, np.float64),
+        _texts(words),
+        numbers[:, 1:],
+        np.asarray(frames, np.int64),
+        _texts(face_ids),
+        _texts(persons),
+        numbers[:, 0],
     )
+
+
+def _texts(words):
+    return np.array([word or '' for word in words], object)
 
 
 def _from_parquet(content):
@@ -73,10 +89,11 @@ def _from_parquet(content):
         from pyarrow import parquet
     except ImportError:
         return None
-    table = parquet.read_table(io.BytesIO(content), columns=[*_TEXTS, 'stamp_ns', *_NUMBERS])
-    cameras, words, stamps = (table.column(name).to_pylist() for name in (*_TEXTS, 'stamp_ns'))
-    numbers = [table.column(name).to_numpy().astype(np.float64) for name in _NUMBERS]
-    return cameras, [word or '' for word in words], stamps, np.stack(numbers, 1)
+    table = parquet.read_table(io.BytesIO(content), columns=[*_TEXTS, *_WHOLE, 'time_s', *_NUMBERS])
+    texts, whole = ([table.column(name).to_pylist() for name in names] for names in (_TEXTS, _WHOLE))
+    numbers = np.stack([table.column(name).to_numpy().astype(np.float64) for name in _NUMBERS], 1)
+    # The numbers of frames.csv: figures do not depend on whether pyarrow is installed.
+    return texts, whole, table.column('time_s').to_numpy(), np.round(numbers, _DIGITS)
 
 
 def _from_csv(content):
@@ -84,11 +101,17 @@ def _from_csv(content):
         return None
     rows = csv.reader(io.TextIOWrapper(io.BytesIO(content), 'utf-8', newline=''))
     header = next(rows)
-    camera, word, stamp, *places = (header.index(name) for name in (*_TEXTS, 'stamp_ns', *_NUMBERS))
-    cameras, words, stamps, numbers = [], [], array('q'), array('d')
+    text_places, whole_places, number_places = (
+        [header.index(name) for name in names] for names in (_TEXTS, _WHOLE, _NUMBERS)
+    )
+    time_place = header.index('time_s')
+    texts: list[list[str]] = [[] for _ in _TEXTS]
+    whole, times, numbers = [array('q') for _ in _WHOLE], array('d'), array('d')
     for row in rows:
-        cameras.append(sys.intern(row[camera]))
-        words.append(sys.intern(row[word]))
-        stamps.append(int(row[stamp]))
-        numbers.extend(float(row[place] or 'nan') for place in places)
-    return cameras, words, stamps, np.frombuffer(numbers, np.float64).reshape(-1, len(_NUMBERS))
+        for column, place in zip(texts, text_places):
+            column.append(sys.intern(uncell(row[place])))
+        for column, place in zip(whole, whole_places):
+            column.append(int(row[place]))
+        times.append(float(row[time_place]))
+        numbers.extend(float(row[place] or 'nan') for place in number_places)
+    return texts, whole, times, np.frombuffer(numbers, np.float64).reshape(-1, len(_NUMBERS))

@@ -1,0 +1,284 @@
+"""Which faces are one person: by the ground truth, the user's decisions, the study's manifest, and what they look like.
+
+What counts more comes first, and nothing that comes later undoes it. Faces that were in one image are two persons.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from facial_emotion_ros.core.errors import BadDataset
+from facial_emotion_ros.recordings.people.face_views import FaceKey, SeenFace
+from facial_emotion_ros.recordings.people.likeness import Likeness, certain, likeness_of
+from facial_emotion_ros.recordings.people.presence import places_by
+
+#: The user's decisions.
+MERGES = 'merges.csv'
+
+#: Pairs that are listed for somebody to decide, the most alike first; and of one person.
+MAX_LISTED, MAX_LISTED_OF_ONE = 200, 3
+
+#: Ways in which faces are known to be one person.
+TRUTH, DECISION, MANIFEST, APPEARANCE, TRACKING = 'truth', 'decision', 'manifest', 'appearance', 'tracking'
+
+
+class Decision(NamedTuple):
+    """What the user says of two faces: one person or two. line: of the file; likeness: that was shown, None if none."""
+
+    one: FaceKey
+    other: FaceKey
+    same: bool
+    line: int
+    likeness: float | None = None
+
+
+class Pair(NamedTuple):
+    """Two faces of one person, or of perhaps one: likeness: of their most similar views, None where unknown; by: why
+    they are one person, '' where they are not.
+    """
+
+    one: FaceKey
+    other: FaceKey
+    likeness: float | None
+    by: str
+
+
+class Persons(NamedTuple):
+    """Who is who.
+
+    of_face: {face: person}; of_name: {(recording, name in its ground truth): person}; known_by: {person: ways, the
+    surest first}; joined: pairs that made faces one person, by manifest or appearance; uncertain: pairs that may be one
+    person, the most alike first; left_out: further ones; changed: decisions that were not followed, as the faces look
+    different now.
+    """
+
+    of_face: dict[FaceKey, str]
+    of_name: dict[tuple[str, str], str]
+    known_by: dict[str, list[str]]
+    joined: list[Pair]
+    uncertain: list[Pair]
+    left_out: int
+    changed: list[Decision]
+
+
+class _Clusters:
+    """Sets of faces that are one person, and what keeps them apart."""
+
+    def __init__(self, count: int):
+        self._root = list(range(count))
+        self.members = {place: {place} for place in range(count)}
+        self._apart: dict[int, set[int]] = {}
+        #: Who it is, by ground truth and by manifest; two names of a kind are two persons.
+        self.names: dict[str, dict[int, str]] = {TRUTH: {}, MANIFEST: {}}
+        self.ways: dict[int, set[str]] = {}
+
+    def root(self, place: int) -> int:
+        return self._root[place]
+
+    def clash(self, one: int, other: int) -> tuple[str, str] | None:
+        """Give the two names that keep them apart."""
+        one, other = self._root[one], self._root[other]
+        for names in self.names.values():
+            both = names.get(one), names.get(other)
+            if both[0] and both[1] and both[0] != both[1]:
+                return both[0], both[1]
+        return None
+
+    def may_join(self, one: int, other: int) -> bool:
+        one, other = self._root[one], self._root[other]
+        is_apart = not self._apart.get(one, set()).isdisjoint(self.members[other])
+        return one != other and not is_apart and self.clash(one, other) is None
+
+    def join(self, one: int, other: int, way: str) -> None:
+        first, second = sorted((self._root[one], self._root[other]))
+        self.ways.setdefault(first, set()).add(way)
+        if first == second:
+            return
+        for place in self.members[second]:
+            self._root[place] = first
+        self.members[first] |= self.members.pop(second)
+        if second in self._apart:
+            self._apart.setdefault(first, set()).update(self._apart.pop(second))
+        self.ways[first] |= self.ways.pop(second, set())
+        for names in self.names.values():
+            if second in names:
+                names.setdefault(first, names.pop(second))
+
+    def keep_apart(self, one: int, other: int) -> None:
+        one_root, other_root = self._root[one], self._root[other]
+        if one_root != other_root:
+            self._apart.setdefault(one_root, set()).add(other)
+            self._apart.setdefault(other_root, set()).add(one)
+
+
+def persons_of(
+    faces: Iterable[SeenFace], participants: Mapping[str, str] | None = None, decisions: Sequence[Decision] = ()
+) -> Persons:
+    """Find out which faces are one person; the same for the same faces in any order.
+
+    :param faces: of all recordings, each once.
+    :param participants: of a study, by recording: the person that is seen longest there.
+    :param decisions: of the user; those on other faces do not count.
+    :raises BadDataset: for a decision that contradicts the ground truth or other decisions.
+    """
+    known = sorted(faces, key=lambda face: face.key)
+    places = {face.key: place for place, face in enumerate(known)}
+    clusters, participants = _Clusters(len(known)), participants or {}
+    _join_by_truth(clusters, known)
+    changed = _follow(clusters, decisions, places, known)
+    for place, face in enumerate(known):
+        for name in face.beside:
+            other = places.get(face.key._replace(face=name))
+            if other is not None:
+                clusters.keep_apart(place, other)
+    likeness = Likeness(known)
+    joined = []
+    for of in places_by(np.array([face.key.recording for face in known], object), range(len(known))).values():
+        joined += _join_alike(clusters, known, likeness.within(of), certain(likeness.compared(of)))
+    joined += _join_by_manifest(clusters, known, participants)
+    joined += _join_alike(clusters, known, likeness.pairs, certain(likeness.compared(range(len(known)))))
+    uncertain = list(_uncertain(clusters, known, likeness.pairs))
+    names = _names(clusters, known)
+    of_name = {
+        (face.key.recording, name): truth_name(face.key.recording, name) for face in known for name in face.persons
+    }
+    known_by = {name: [TRUTH] for name in of_name.values()}
+    known_by.update((names[root], _ways(clusters, root)) for root in clusters.members)
+    return Persons(
+        {face.key: names[clusters.root(place)] for place, face in enumerate(known)},
+        of_name,
+        known_by,
+        joined,
+        uncertain[:MAX_LISTED],
+        len(uncertain[MAX_LISTED:]),
+        changed,
+    )
+
+
+def truth_name(recording: str, name: str) -> str:
+    """Give the person that a ground truth means: a number alone counts in its recording only."""
+    return f'{recording}/{name}' if name.isdigit() else name
+
+
+def _join_by_truth(clusters, known):
+    first: dict[str, int] = {}
+    for place, face in enumerate(known):
+        if face.persons:
+            most = min(face.persons, key=lambda name: (-face.persons[name], name))
+            name = truth_name(face.key.recording, most)
+            clusters.names[TRUTH][clusters.root(place)] = name
+            clusters.join(first.setdefault(name, place), place, TRUTH)
+
+
+def _follow(clusters, decisions, places, known):
+    """Do what the user decided; give the decisions that were on faces of another look."""
+    changed, followed = [], []
+    for each in decisions:
+        if each.one in places and each.other in places:
+            one, other = places[each.one], places[each.other]
+            now = likeness_of(known[one], known[other])
+            if each.likeness is not None and (now is None or abs(now - each.likeness) > 0.05):
+                changed.append(each)
+            else:
+                followed.append((each, one, other))
+    for each, one, other in followed:
+        if each.same:
+            names = clusters.clash(one, other)
+            if names:
+                raise BadDataset(
+                    f'{MERGES}, line {each.line}: expected no yes between two persons of the ground truth, '
+                    f'{" and ".join(names)}; change the decision, or the truth'
+                )
+            clusters.join(one, other, DECISION)
+    for each, one, other in followed:
+        if not each.same:
+            if clusters.root(one) == clusters.root(other):
+                raise BadDataset(
+                    f'{MERGES}, line {each.line}: expected no "no" between faces that are one person by the ground '
+                    'truth, or by it and other decisions; change the decision, or the truth'
+                )
+            clusters.keep_apart(one, other)
+    return changed
+
+
+def _join_alike(clusters, known, pairs, least):
+    """Join faces from this likeness on, the most alike first."""
+    joined = []
+    for one, other, likeness in pairs:
+        if likeness < least:
+            break
+        if clusters.may_join(one, other):
+            clusters.join(one, other, APPEARANCE)
+            joined.append(Pair(known[one].key, known[other].key, likeness, APPEARANCE))
+    return joined
+
+
+def _join_by_manifest(clusters, known, participants):
+    """Take whoever is seen longest in the recordings of a participant for the participant."""
+    longest: dict[str, list[int]] = {}
+    of_recording = places_by(np.array([face.key.recording for face in known], object), range(len(known)))
+    for recording, places in of_recording.items():
+        if recording in participants:
+            roots = places_by(np.array([clusters.root(place) for place in places]), range(len(places)))
+            seen_s = {root: math.fsum(known[places[each]].seconds for each in of) for root, of in roots.items()}
+            root = min(seen_s, key=lambda each: (-seen_s[each], each))
+            # The face of this recording that stands for it: the one that is seen longest.
+            face = min((places[each] for each in roots[root]), key=lambda place: (-known[place].seconds, place))
+            longest.setdefault(participants[recording], []).append(int(face))
+    everybody, joined = set(participants.values()), []
+    truths, taken = clusters.names[TRUTH], clusters.names[MANIFEST]
+    for participant in sorted(longest):
+        own = sorted(longest[participant], key=lambda place: (-known[place].seconds, place))
+        named = {truths.get(clusters.root(place)) for place in own} - {None}
+        # The ground truth may say that it is somebody else, or that they are different people.
+        wrong = named - {participant} if len(named) > 1 else named & (everybody - {participant})
+        own = [place for place in own if truths.get(clusters.root(place)) not in wrong]
+        own = [place for place in own if clusters.root(place) not in taken]
+        if not own:
+            continue
+        own = [root for root, name in truths.items() if name == participant] + own
+        for place in own[1:]:
+            if clusters.may_join(own[0], place):
+                likeness = likeness_of(known[own[0]], known[place])
+                joined.append(Pair(known[own[0]].key, known[place].key, likeness, MANIFEST))
+            if clusters.may_join(own[0], place) or clusters.root(place) == clusters.root(own[0]):
+                clusters.join(own[0], place, MANIFEST)
+        clusters.join(own[0], own[0], MANIFEST)
+        taken[clusters.root(own[0])] = participant
+    return joined
+
+
+def _uncertain(clusters, known, pairs) -> Iterator[Pair]:
+    """List pairs of persons that may be one, by their most similar faces."""
+    listed: dict[int, int] = {}
+    seen = set()
+    for one, other, likeness in pairs:
+        roots = tuple(sorted((clusters.root(one), clusters.root(other))))
+        if roots in seen or not clusters.may_join(one, other):
+            continue
+        seen.add(roots)
+        if max(listed.get(root, 0) for root in roots) < MAX_LISTED_OF_ONE:
+            for root in roots:
+                listed[root] = listed.get(root, 0) + 1
+            yield Pair(known[one].key, known[other].key, likeness, '')
+
+
+def _names(clusters, known):
+    """Name each person: by ground truth, by manifest, and by number, whoever is seen longest first."""
+    names = dict(clusters.names[TRUTH])
+    given = set(names.values())
+    names = {**{root: name for root, name in clusters.names[MANIFEST].items() if name not in given}, **names}
+    seen_s = {root: math.fsum(known[place].seconds for place in of) for root, of in clusters.members.items()}
+    taken, number = set(names.values()), 0
+    for root in sorted(clusters.members.keys() - names.keys(), key=lambda each: (-seen_s[each], each)):
+        number += 1
+        while f'person_{number}' in taken:
+            number += 1
+        names[root] = f'person_{number}'
+    return names
+
+
+def _ways(clusters, root):
+    return [way for way in (TRUTH, DECISION, MANIFEST, APPEARANCE) if way in clusters.ways.get(root, ())] or [TRACKING]

@@ -1,0 +1,155 @@
+"""merges.csv: which faces were taken for one person, which may be, and what somebody decided about that."""
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from facial_emotion_ros.core.errors import BadDataset
+from facial_emotion_ros.core.text import cell, uncell
+from facial_emotion_ros.recordings.evaluation.tables import Column
+from facial_emotion_ros.recordings.people.face_views import FaceKey, SeenFace
+from facial_emotion_ros.recordings.people.identity import DECISION, MERGES, Decision, Pair, Persons
+
+_SIDES = ('recording', 'camera', 'face')
+
+#: Of merges.csv; docs/columns.md says what they mean.
+MERGE_COLUMNS = (
+    Column('same', 'string', '', ''),
+    Column('likeness', 'double', '', ''),
+    Column('joined_by', 'string', '', ''),
+    *(Column(f'{name}_{side}', 'string', '', '') for side in ('a', 'b') for name in ('person', *_SIDES, 'picture')),
+)
+
+_YES, _NO = ('yes', 'y', 'true', '1'), ('no', 'n', 'false', '0')
+
+
+def read_merges(content: bytes | None) -> list[Decision]:
+    """Read what somebody decided.
+
+    :param content: of merges.csv, with commas or semicolons between its cells; None where there is none.
+    :raises BadDataset: if a line cannot be read, or decisions contradict each other.
+    """
+    if content is None:
+        return []
+    try:
+        text = content.decode('utf-8-sig')
+    except UnicodeDecodeError as error:
+        raise BadDataset(f'{MERGES}: expected a CSV file in UTF-8, it cannot be read ({error})') from error
+    first = text.partition('\n')[0]
+    rows = csv.DictReader(io.StringIO(text, newline=''), delimiter=';' if first.count(';') > first.count(',') else ',')
+    needed = ['same', *(f'{name}_{side}' for side in ('a', 'b') for name in _SIDES)]
+    if not set(needed) <= set(rows.fieldnames or ()):
+        raise BadDataset(
+            f'{MERGES}: expected a first line with the columns {", ".join(needed)}, got {first.strip() or "nothing"}; '
+            'correct it, or delete the file, and with it all decisions'
+        )
+    found: dict[tuple[FaceKey, FaceKey], Decision] = {}
+    try:
+        for row in rows:
+            decision = _decision({name: uncell((row[name] or '').strip()) for name in row if name}, rows.line_num)
+            if decision is None:
+                continue
+            former = found.setdefault((decision.one, decision.other), decision)
+            if former.same != decision.same:
+                raise BadDataset(f'{MERGES}, lines {former.line} and {decision.line}: expected one decision, got both')
+    except csv.Error as error:
+        raise BadDataset(
+            f'{MERGES}, line {rows.line_num}: expected a line of CSV, it cannot be read ({error})'
+        ) from None
+    decisions = list(found.values())
+    _check(decisions)
+    return decisions
+
+
+def _decision(row: dict[str, str], line: int) -> Decision | None:
+    word = row['same'].lower()
+    if not word:
+        return None
+    if word not in (*_YES, *_NO):
+        raise BadDataset(f'{MERGES}, line {line}: expected yes, no or nothing in the column same, got {row["same"]!r}')
+    one, other = sorted(FaceKey(*(row[f'{name}_{side}'] for name in _SIDES)) for side in ('a', 'b'))
+    if one == other or not all((*one, *other)):
+        raise BadDataset(
+            f'{MERGES}, line {line}: expected two faces, each with its recording and camera, got {one} and {other}'
+        )
+    try:
+        likeness = float(row['likeness'].replace(',', '.')) if row.get('likeness') else None
+    except ValueError:
+        likeness = math.nan
+    if likeness is not None and not math.isfinite(likeness):
+        raise BadDataset(f'{MERGES}, line {line}: expected a likeness, or an empty cell, got {row["likeness"]!r}')
+    return Decision(one, other, word in _YES, line, likeness)
+
+
+def _check(decisions: Sequence[Decision]) -> None:
+    """Refuse a no between faces that are one person by yes."""
+    way: dict[FaceKey, dict[FaceKey, int]] = {}
+    for each in decisions:
+        if each.same:
+            way.setdefault(each.one, {})[each.other] = each.line
+            way.setdefault(each.other, {})[each.one] = each.line
+    for each in decisions:
+        lines = None if each.same else _path(way, each.one, each.other)
+        if lines:
+            raise BadDataset(
+                f'{MERGES}, line {each.line}: expected no "no" between faces that are one person by the yes of '
+                f'{"lines" if len(lines) > 1 else "line"} {", ".join(map(str, lines))}; change one of them'
+            )
+
+
+def _path(way, begin, end) -> list[int] | None:
+    """Find lines that lead from one face to another, as few as possible."""
+    before: dict[FaceKey, tuple[FaceKey, int] | None] = {begin: None}
+    waiting = [begin]
+    for face in waiting:
+        for other, line in way.get(face, {}).items():
+            if other not in before:
+                before[other] = face, line
+                waiting.append(other)
+    lines = []
+    step = before.get(end)
+    while step is not None:
+        lines.append(step[1])
+        step = before[step[0]]
+    return sorted(lines) or None
+
+
+def merge_rows(persons: Persons, decisions: Iterable[Decision], faces: Sequence[SeenFace]) -> list[tuple[Any, ...]]:
+    """Make the rows of merges.csv.
+
+    First those to decide, the most alike first; then those that were taken for one person, the least alike first; then
+    decisions about other faces, which are kept.
+
+    :param persons: who is who.
+    :param decisions: that were made; each stays in its row.
+    :param faces: of all recordings.
+    """
+    open_decisions = {(each.one, each.other): each for each in decisions}
+    pictures = {face.key: face.picture for face in faces}
+    joined = sorted(persons.joined, key=lambda pair: (pair.likeness is not None, pair.likeness or 0.0, pair[:2]))
+    rows: list[tuple[Any, ...]] = []
+    for pair in (*persons.uncertain, *joined):
+        one, other = sorted((pair.one, pair.other))
+        decision = open_decisions.pop((one, other), None)
+        rows.append(_row(pair, decision, persons, pictures))
+    for each in open_decisions.values():
+        pair = Pair(each.one, each.other, each.likeness, DECISION if each.same else '')
+        rows.append(_row(pair, each, persons, pictures))
+    return rows
+
+
+def _row(pair, decision, persons, pictures):
+    word = '' if decision is None else 'yes' if decision.same else 'no'
+    sides = (text for key in pair[:2] for text in (persons.of_face.get(key, ''), *key, pictures.get(key, '')))
+    return word, pair.likeness, pair.by, *sides
+
+
+def merges_text(rows: Iterable[Sequence[Any]]) -> bytes:
+    """Write merges.csv."""
+    written = io.StringIO()
+    table = csv.writer(written, lineterminator='\n')
+    table.writerow(column.name for column in MERGE_COLUMNS)
+    table.writerows([cell(value) for value in row] for row in rows)
+    return written.getvalue().encode('utf-8')

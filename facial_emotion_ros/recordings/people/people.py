@@ -1,0 +1,168 @@
+"""people.csv: what each person of one or many recordings showed; merges.csv: who may be the same."""
+
+import functools
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from facial_emotion_ros.core.emotions import UNKNOWN
+from facial_emotion_ros.recordings.batch.result_store import Store
+from facial_emotion_ros.recordings.people.face_views import FACE_VIEWS, FaceKey, FaceViews, SeenFace, read_face_views
+from facial_emotion_ros.recordings.people.identity import MERGES, TRACKING, Decision, Persons, persons_of
+from facial_emotion_ros.recordings.people.merges import merge_rows, merges_text, read_merges
+from facial_emotion_ros.recordings.people.presence import durations, places_by, seconds_of
+from facial_emotion_ros.recordings.study.face_rows import SHARES, WORDS, FaceRows
+from facial_emotion_ros.recordings.study.study_tables import columns, head_columns, write_table
+
+#: Of people.csv, after the columns of recordings.csv's beginning.
+PEOPLE = (
+    *columns('string', 'person', 'known_by'),
+    *columns('double', 'seconds_seen'),
+    *columns('int64', 'face_ids', 'views', 'flips'),
+    *columns('double', *SHARES, 'valence', 'valence_sd', 'arousal', 'arousal_sd', 'confidence'),
+)
+
+#: Files that are written.
+PEOPLE_TABLES = ('people.csv', 'people.parquet', MERGES)
+
+#: Digits behind the point: less than numbers of 64 bits have, so that sums in another order give the same text.
+_DIGITS = 12
+
+
+class Source(NamedTuple):
+    """Results of one network for one recording.
+
+    recording: name of their folder; bundle: of the network; head: cells that come first in its rows, or ();
+    participant: by the study, '' where there is none; read: gives the table of frames, None where that is not there.
+    """
+
+    recording: str
+    bundle: str
+    head: tuple[Any, ...]
+    participant: str
+    read: Callable[[], FaceRows | None]
+
+
+class People(NamedTuple):
+    """What was found: who is who; the faces of all recordings; totals: {person: (seconds seen, recordings)}."""
+
+    persons: Persons
+    faces: list[SeenFace]
+    totals: dict[str, tuple[float, int]]
+
+
+def write_people(
+    store: Store,
+    sources: Sequence[Source],
+    faces: Sequence[SeenFace],
+    decisions: Sequence[Decision],
+    types: Mapping[str, str] | None = None,
+) -> People:
+    """Write people.csv, people.parquet and merges.csv.
+
+    :param store: of the results.
+    :param sources: of all recordings and networks.
+    :param faces: of all recordings, each once.
+    :param decisions: of the user.
+    :param types: of the columns of a study.
+    :raises BadDataset: for a decision that contradicts the ground truth.
+    """
+    participants = {each.recording: each.participant for each in sources if each.participant}
+    persons = persons_of(faces, participants, decisions)
+    head = head_columns(types or {})
+    rows: list[tuple[Any, ...]] = []
+    seen_s: dict[str, dict[str, float]] = {}
+    for source in sources:
+        found = source.read()
+        figures = person_figures(found, source.recording, persons) if found is not None else {}
+        for person, cells in sorted(figures.items()):
+            rows.append((*source.head, person, ' '.join(persons.known_by.get(person, [TRACKING])), *cells))
+            seen_s.setdefault(person, {})[source.recording] = cells[0]
+    write_table(store, 'people', (*head, *PEOPLE), rows)
+    store.write(MERGES, merges_text(merge_rows(persons, decisions, faces)))
+    totals = {person: (math.fsum(each.values()), len(each)) for person, each in seen_s.items()}
+    return People(persons, list(faces), totals)
+
+
+def person_figures(rows: FaceRows, recording: str, persons: Persons) -> dict[str, tuple[Any, ...]]:
+    """Compute what each person of a recording showed.
+
+    A face belongs to the person that the ground truth names in that image, and else to its own.
+
+    :param rows: table of frames.
+    :param recording: name of its results' folder.
+    :param persons: who is who.
+    :returns: {person: cells of PEOPLE from seconds_seen on}.
+    """
+    seen = np.flatnonzero(rows.face_ids != '')
+    who = np.full(len(rows.face_ids), '', object)
+    for place in seen:
+        if rows.persons[place]:
+            who[place] = persons.of_name[recording, rows.persons[place]]
+        else:
+            key = FaceKey(recording, rows.cameras[place], rows.face_ids[place])
+            who[place] = persons.of_face.get(key, '/'.join(key))
+    lengths_s = durations(rows)
+    return {person: _figures(rows, lengths_s, places) for person, places in places_by(who, seen).items()}
+
+
+def _figures(rows, lengths_s, places):
+    words, values = rows.words[places], rows.values[places]
+    affect = values[:, -2:]
+    means = affect.mean(0)
+    sds = affect.std(0, ddof=1) if len(places) > 1 else (None, None)
+    of_cameras = places_by(rows.cameras, places).values()
+    return (
+        _number(seconds_of(rows, lengths_s, places)),
+        len(set(zip(rows.cameras[places], rows.face_ids[places]))),
+        len(places),
+        sum(_flips(rows.words[each[np.argsort(rows.frames[each], kind='stable')]]) for each in of_cameras),
+        *(_number(np.mean(words == word)) for word in WORDS),
+        *(_number(value) for pair in zip(means, sds) for value in pair),
+        _number(rows.confidences[places].mean()),
+    )
+
+
+def _flips(words):
+    """Count changes from one emotion to another, `unknown` apart."""
+    known = words[words != UNKNOWN]
+    return int((known[1:] != known[:-1]).sum())
+
+
+def _number(value):
+    """Round a figure; 0 has no sign."""
+    return None if value is None or not np.isfinite(value) else round(float(value), _DIGITS) + 0.0
+
+
+def gather_people(store: Store, bags: Iterable[Mapping[str, Any]], types: Mapping[str, str], read: Any) -> People:
+    """Find the persons of many recordings, and write the tables about them.
+
+    :param store: of the results.
+    :param bags: as in fleet.json.
+    :param types: of the columns of a study, where the recordings have these in `study`.
+    :param read: gives the table of frames of a (bag, result).
+    :raises BadDataset: for decisions that cannot be read or contradict others or the ground truth.
+    """
+    sources: list[Source] = []
+    faces: list[SeenFace] = []
+    for bag in bags:
+        words = bag.get('study') or {}
+        participant = str(words.get('participant') or '')
+        for result in bag['results']:
+            name = (result['bundle'] or {}).get('name') or ''
+            reads = functools.partial(read, bag, result)
+            sources.append(Source(bag['folder'], name, (bag['folder'], name, *words.values()), participant, reads))
+        faces += _faces_of(store, bag, sources[-1].read) if bag['results'] else []
+    return write_people(store, sources, faces, read_merges(store.read(MERGES)), types)
+
+
+def _faces_of(store, bag, read):
+    """Read the faces of a recording: every network sees the same ones."""
+    folder = f'bags/{bag["folder"]}/{bag["results"][-1]["summary"]}'.rpartition('/')[0]
+    content = store.read(f'{folder}/{FACE_VIEWS}')
+    if content is None:  # somebody deleted what faces look like: ground truth and manifest still hold
+        rows = read()
+        content = b'' if rows is None else FaceViews().content(rows, {})
+    return read_face_views(content, bag['folder'], folder) if content else []

@@ -1,0 +1,50 @@
+"""For how long each face is seen, by the table of frames."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from facial_emotion_ros.recordings.evaluation.camera_run import GAP_STEPS, LEAST_GAP_S
+from facial_emotion_ros.recordings.study.face_rows import FaceRows
+
+
+def durations(rows: FaceRows) -> np.ndarray:
+    """Give the time for which each row's image stands: until the next image of its camera.
+
+    Before a gap, and for the last image, it is the camera's usual step.
+
+    :returns: (N,) float64, in seconds.
+    """
+    found = np.zeros(len(rows.frames))
+    for camera in dict.fromkeys(rows.cameras):
+        places = np.flatnonzero(rows.cameras == camera)
+        _, firsts, images = np.unique(rows.frames[places], return_index=True, return_inverse=True)
+        steps = np.diff(rows.times_s[places][firsts])
+        usual_s = float(np.median(steps)) if len(steps) else 0.0
+        steps = np.where(steps > max(LEAST_GAP_S, GAP_STEPS * usual_s), usual_s, steps)
+        found[places] = np.append(steps, usual_s)[images]
+    return found
+
+
+def seconds_of(rows: FaceRows, lengths_s: np.ndarray, chosen: np.ndarray) -> float:
+    """Add up the time that some rows' images stand for; what several of them cover counts once.
+
+    :param lengths_s: (N,) float64 of :func:`durations`.
+    :param chosen: (N,) bool, or places.
+    """
+    begins, lengths_s = rows.times_s[chosen], lengths_s[chosen]
+    if not len(begins):
+        return 0.0
+    order = np.argsort(begins, kind='stable')
+    begins, ends = begins[order], (begins + lengths_s)[order]
+    before = np.maximum.accumulate(np.concatenate([begins[:1], ends[:-1]]))
+    return float(np.maximum(ends - np.maximum(begins, before), 0.0).sum())
+
+
+def places_by(keys: np.ndarray, places: Iterable[int]) -> dict[Any, np.ndarray]:
+    """Group some places of an array by what stands there, in the order of their coming."""
+    found: dict[Any, list[int]] = {}
+    for place in places:
+        found.setdefault(keys[place], []).append(place)
+    return {key: np.array(each, np.int64) for key, each in found.items()}

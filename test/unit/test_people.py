@@ -1,0 +1,297 @@
+"""Who is in recordings: faces merge into persons, decisions are honoured, and figures are those of frames.csv."""
+
+import csv
+import itertools
+import os
+import random
+
+import numpy as np
+import pytest
+
+pytest.importorskip('rosbags', reason='rosbags is not installed: scripts/setup --tests does that')
+pytest.importorskip('plotly', reason='plotly is not installed: scripts/setup does that')
+pytest.importorskip('pyarrow', reason='pyarrow is not installed: scripts/setup --tests does that')
+
+import test_study
+from documented_fields import section
+from html_page import Page, loads_nothing
+from in_process import in_this_process, models_opened_once  # noqa: F401
+
+from facial_emotion_ros.cli import evaluate_recording as command_line
+from facial_emotion_ros.core.emotions import EMOTIONS, UNKNOWN
+from facial_emotion_ros.core.errors import BadDataset
+from facial_emotion_ros.perception.face_appearance import SIZE
+from facial_emotion_ros.recordings.batch.batch import evaluate_fleet
+from facial_emotion_ros.recordings.evaluation.options import Options
+from facial_emotion_ros.recordings.io.sample_bag import write_sample_bag
+from facial_emotion_ros.recordings.people.face_views import FaceKey, FaceViews, SeenFace, read_face_views
+from facial_emotion_ros.recordings.people.identity import Decision, persons_of
+from facial_emotion_ros.recordings.people.likeness import CERTAIN, UNCERTAIN, certain
+from facial_emotion_ros.recordings.people.merges import MERGE_COLUMNS, merge_rows, merges_text, read_merges
+from facial_emotion_ros.recordings.people.people import PEOPLE, person_figures
+from facial_emotion_ros.recordings.study.face_rows import SHARES, WORDS, read_face_rows
+from facial_emotion_ros.recordings.study.manifest import read_study
+
+tree = test_study.tree
+
+LOOKS = np.linalg.qr(np.random.default_rng(0).normal(size=(SIZE, 8)))[0].T.astype(np.float32)
+
+
+def seen(name, look, seconds=1.0, persons=None, beside=(), like=1.0):
+    """Make a face 'recording/face' that looks like one of eight persons, as far as `like` says."""
+    recording, face = name.split('/')
+    exemplar = like * LOOKS[look] + np.sqrt(1 - like**2) * LOOKS[7]
+    return SeenFace(FaceKey(recording, '/camera', face), seconds, persons or {}, beside, exemplar[None], '')
+
+
+def key(name):
+    return FaceKey(name.split('/')[0], '/camera', name.split('/')[1])
+
+
+def decide(one, other, same, line=2):
+    return Decision(*sorted((key(one), key(other))), same, line)
+
+
+def groups(persons):
+    """List who is one person, as names of faces."""
+    found = {}
+    for face, person in persons.of_face.items():
+        found.setdefault(person, set()).add(f'{face.recording}/{face.face}')
+    return found
+
+
+def test_faces_merge_by_truth_then_manifest_then_appearance_and_never_within_an_image():
+    faces = [
+        seen('a/x', 0, 5.0, {'bob': 3}),
+        seen('b/x', 1, 5.0, {'bob': 3, 'eve': 1}),  # bob, whatever it looks like
+        seen('b/y', 2, 3.0, {'7': 2}),
+        seen('c/x', 2, 9.0, {'7': 2}),  # a number counts in its recording only
+        seen('d/x', 3, 9.0),  # p1's, by the manifest
+        seen('e/x', 4, 9.0),
+        seen('e/y', 5, 2.0, beside=['z']),
+        seen('e/z', 5, 1.0, beside=['y']),  # two people in one image
+        seen('f/x', 5, 4.0, like=0.99),  # p2's, and alike e/y and e/z
+        seen('g/x', 6, 4.0),
+        seen('h/x', 6, 1.0, like=0.6),  # perhaps one person
+    ]
+    participants = {'d': 'p1', 'e': 'p1', 'f': 'p2', 'a': 'p3'}
+    found = persons_of(faces, participants)
+    assert groups(found) == {
+        'bob': {'a/x', 'b/x'},
+        'b/7': {'b/y'},
+        'c/7': {'c/x'},
+        'p1': {'d/x', 'e/x'},
+        'p2': {'f/x', 'e/y'},
+        'person_1': {'g/x'},
+        'person_2': {'e/z'},
+        'person_3': {'h/x'},
+    }
+    assert found.known_by['bob'] == ['truth', 'manifest'] and found.known_by['p1'] == ['manifest']
+    assert found.known_by['p2'] == ['manifest', 'appearance'] and found.known_by['person_1'] == ['tracking']
+    assert found.of_name['b', 'eve'] == 'eve'
+    assert [(pair.one, pair.other) for pair in found.uncertain] == [(key('g/x'), key('h/x'))]
+    for _ in range(5):
+        random.shuffle(faces)
+        assert persons_of(faces, dict(reversed(participants.items()))) == found
+
+
+def test_the_same_likeness_is_not_enough_when_very_many_faces_are_compared():
+    assert certain(10) == certain(10_000) == CERTAIN > UNCERTAIN and certain(10**9) > 1
+    faces = [seen('a/x', 0), seen('b/x', 0, like=CERTAIN + 0.01)]
+    assert len(groups(persons_of(faces))) == 1
+    crowd = [seen(f'c/{number}', 1 + number % 6, beside=('x',)) for number in range(300)]
+    found = persons_of(faces + crowd)
+    assert found.of_face[key('a/x')] != found.of_face[key('b/x')] and found.uncertain
+
+
+def test_decisions_join_and_separate_persons_and_stay_in_the_file():
+    faces = [seen('a/x', 0), seen('b/x', 0, like=0.95), seen('c/x', 0, like=0.9), seen('d/x', 1, 3.0)]
+    found = persons_of(faces)
+    assert len(groups(found)) == 2 and not found.uncertain
+    text = merges_text(merge_rows(found, [], faces)).decode()
+    rows = list(csv.DictReader(text.splitlines()))
+    assert [row['joined_by'] for row in rows] == ['appearance'] * 2
+    # No to one of the pairs, and yes to two who look different; a spreadsheet may separate by semicolons.
+    lines = [('no' if ',c,/camera' in line else '') + line.replace(',', ';') for line in text.splitlines()]
+    lines.append(';'.join(['Yes', '', '', '', 'd', '/camera', 'x', '', '', 'c', '/camera', 'x', '']))
+    lines.append(';'.join(['no', '', '', '', 'gone', '/camera', 'x', '', '', 'c', '/camera', 'x', '']))
+    decisions = read_merges('\n'.join(lines).encode('utf-8-sig'))
+    again = persons_of(faces, {}, decisions)
+    assert sorted(map(sorted, groups(again).values())) == [['a/x', 'b/x'], ['c/x', 'd/x']]
+    assert again.known_by[again.of_face[key('d/x')]] == ['decision']
+    written = merges_text(merge_rows(again, decisions, faces))
+    assert {(each.one, each.other, each.same) for each in read_merges(written)} == {
+        (each.one, each.other, each.same) for each in decisions
+    }
+    # The ids mean other faces when the recording was evaluated in another way: the decision waits.
+    other = [face._replace(exemplars=LOOKS[3:4]) if face.key.recording == 'c' else face for face in faces]
+    (changed,) = persons_of(other, {}, decisions).changed
+    assert not changed.same and changed.likeness
+
+
+HEAD = ','.join(column.name for column in MERGE_COLUMNS)
+
+
+def line(word, one, other):
+    return f'{word},,,,{one},/camera,x,,,{other},/camera,x,'
+
+
+@pytest.mark.parametrize(
+    'lines, said',
+    [
+        ([HEAD, line('yes', 'a', 'b'), line('yes', 'b', 'c'), line('no', 'c', 'a')], 'line 4: .* lines 2, 3'),
+        ([HEAD, line('yes', 'a', 'b'), line('no', 'b', 'a')], 'lines 2 and 3'),
+        ([HEAD, line('perhaps', 'a', 'b')], "line 2: expected yes, no or nothing.*'perhaps'"),
+        ([HEAD, line('yes', 'a', 'a')], 'line 2: expected two faces'),
+        ([HEAD, 'yes,much' + line('', 'a', 'b')[1:]], 'line 2: expected a likeness'),
+        (['same,face'], 'first line with the columns'),
+    ],
+)
+def test_the_line_is_named_when_decisions_cannot_be_followed(lines, said):
+    with pytest.raises(BadDataset, match=said):
+        read_merges('\n'.join(lines).encode())
+
+
+def test_a_decision_is_refused_when_it_contradicts_the_ground_truth():
+    faces = [seen('a/x', 0, persons={'bob': 1}), seen('b/x', 0, persons={'eve': 1}), seen('c/x', 0, persons={'bob': 1})]
+    with pytest.raises(BadDataset, match='line 2: .*bob and eve'):
+        persons_of(faces, {}, [decide('a/x', 'b/x', True)])
+    with pytest.raises(BadDataset, match='line 2: expected no "no"'):
+        persons_of(faces, {}, [decide('a/x', 'c/x', False)])
+
+
+def table_of_frames():
+    """Write a table of two cameras, with gaps, several ids and persons, images without a face and of equal times."""
+    generator, lines = np.random.default_rng(5), []
+    for camera, step in (('/one', 0.1), ('/two', 0.25)):
+        time = 0.0
+        for number in range(120):
+            time += {40: 7.0, 41: 0.0}.get(number, step * generator.uniform(0.8, 1.2))
+            faces = generator.permutation(['b', 'c', 'd'])[: generator.integers(0, 3)]
+            for face in faces if len(faces) else ['']:
+                row = {'camera': camera, 'frame': number, 'stamp_ns': round(1e9 * time), 'time_s': round(time, 6)}
+                if face:
+                    values = generator.uniform(-1, 1, 3).round(6)
+                    row.update(zip(('valence', 'arousal', 'confidence'), values), face_id=face)
+                    row.update({f'score_{each}': 0.125 for each in EMOTIONS})
+                    row['emotion'] = (*EMOTIONS[:3], UNKNOWN)[generator.integers(0, 4)]
+                    row['person'] = ('eve' if number > 100 else 'bob' if number < 5 else '') if face == 'd' else ''
+                lines.append(row)
+    # Somebody is seen once, with a mean that is written as 0.
+    return [*lines, dict(lines[-1], face_id='e', emotion='sad', person='', valence=-1e-13, arousal=0.5, confidence=0.5)]
+
+
+def test_the_figures_of_a_person_are_those_that_pandas_finds(tmp_path):
+    import pandas
+
+    frames = pandas.DataFrame(table_of_frames())
+    frames.to_csv(tmp_path / 'frames.csv', index=False)
+    content = (tmp_path / 'frames.csv').read_bytes()
+    rows = read_face_rows(content, None)
+    faces = read_face_views(FaceViews().content(rows, {}), 'rec')
+    # b and c are one person, who is seen by both cameras at a time.
+    yes = [decide_faces(*pair) for pair in itertools.pairwise(each.key for each in faces if each.key.face in 'bc')]
+    persons = persons_of(faces, {}, yes)
+    found = person_figures(rows, 'rec', persons)
+    names = [column.name for column in PEOPLE[2:]]
+    images = frames.drop_duplicates(['camera', 'frame'])[['camera', 'frame', 'time_s']].copy()
+    images['length'] = images.groupby('camera').time_s.shift(-1) - images.time_s
+    usual = images.groupby('camera').length.transform('median')
+    is_long = images.length.isna() | (images.length > np.maximum(1, 3 * usual))
+    images['length'] = images.length.where(~is_long, usual)
+    views = frames[frames.face_id.notna() & (frames.face_id != '')].merge(images)
+    views['who'] = [
+        row.person or persons.of_face[FaceKey('rec', row.camera, row.face_id)]
+        for row in views.fillna({'person': ''}).itertuples()
+    ]
+    assert set(found) == set(views.who) >= {'eve', 'bob'}
+    for who, of in views.groupby('who'):
+        told = dict(zip(names, found[who]))
+        reach, seconds = -np.inf, 0.0
+        for begin, end in sorted(zip(of.time_s, of.time_s + of.length)):
+            seconds, reach = seconds + max(end - max(begin, reach), 0.0), max(reach, end)
+        known = of[of.emotion != UNKNOWN].sort_values(['camera', 'frame'], kind='stable')
+        before = known.groupby('camera').emotion.shift()
+        expected = {
+            'seconds_seen': seconds,
+            'face_ids': len(of[['camera', 'face_id']].drop_duplicates()),
+            'views': len(of),
+            'flips': ((known.emotion != before) & before.notna()).sum(),
+            **{share: (of.emotion == word).mean() for share, word in zip(SHARES, WORDS)},
+            **{name: of[name].mean() for name in ('valence', 'arousal', 'confidence')},
+            **{f'{name}_sd': of[name].std() for name in ('valence', 'arousal')},
+        }
+        assert told.keys() == expected.keys()
+        given = [np.nan if told[name] is None else told[name] for name in names]
+        assert given == pytest.approx([expected[name] for name in names], abs=1e-9, nan_ok=True)
+        assert '-0.0' not in map(str, told.values())
+
+
+def decide_faces(one, other):
+    return Decision(*sorted((one, other)), True, 2)
+
+
+def test_participants_are_persons_by_the_manifest_in_any_order_when_nothing_says_what_faces_look_like(tree):
+    import pandas
+
+    manifest, found = tree / 'study.csv', []
+    lines = [f'bags/{name}/{each}.mcap,{name},{each}' for name in test_study.PEOPLE for each in ('baseline', 'task')]
+    for out, order in (('out', lines), ('again', lines[::-1])):
+        manifest.write_text('\n'.join(['path,participant,condition', *order]))
+        study = read_study(str(manifest))
+        evaluate_fleet([], str(tree / out), Options(people=True), evaluate=test_study.evaluate, study=study)
+        found.append(pandas.read_parquet(tree / out / 'people.parquet').sort_values('bag', ignore_index=True))
+        assert '## merges.csv' in (tree / out / 'columns.md').read_text()
+    assert (found[0].person == found[0].participant).all() and set(found[0].known_by) == {'manifest'}
+    assert found[0].equals(found[1])
+    assert (tree / 'out' / 'merges.csv').read_bytes() == (tree / 'again' / 'merges.csv').read_bytes()
+
+
+@pytest.mark.parametrize('name, columns', [('people.csv', PEOPLE), ('merges.csv', MERGE_COLUMNS)])
+def test_the_tables_of_people_are_documented(name, columns):
+    documented = [line.split('|')[1:3] for line in section(name).splitlines() if line.startswith('| `')]
+    assert [[cell.strip(' `') for cell in row] for row in documented] == [[each.name, each.type] for each in columns]
+
+
+@pytest.mark.usefixtures('in_this_process')
+def test_persons_of_real_recordings_are_found_confirmed_and_undone(tmp_path, capsys):
+    for name, seconds in (('a', 1.0), ('b', 1.4)):
+        write_sample_bag(str(tmp_path / 'bags' / name), seconds, 5, width=320, height=240, people=1)
+    out, alone = tmp_path / 'out', tmp_path / 'alone'
+    command = [str(tmp_path / 'bags'), '--output', str(out), '--people', '--workers', '1']
+    with models_opened_once():
+        assert command_line.main(command) == 0
+        table = (out / 'people.csv').read_text()
+        rows = list(csv.DictReader(table.splitlines()))
+        assert [row['person'] for row in rows] == ['person_1'] * 2
+        assert [float(row['seconds_seen']) for row in rows] == pytest.approx([1.0, 1.4])
+        merges = out / 'merges.csv'
+        (pair,) = csv.DictReader(merges.read_text().splitlines())
+        assert pair['joined_by'] == 'appearance' and (out / pair['picture_b']).read_bytes()[:2] == b'\xff\xd8'
+        page = (out / 'index.html').read_text()
+        assert loads_nothing(page, 'plotly.min.js') and 'Who: 1 person' in Page(page).text
+        # Undone; nothing is evaluated again, and the decision stays.
+        merges.write_text(merges.read_text().replace('\n,', '\nno,'))
+        assert command_line.main(command) == 0 and '2 were there' in capsys.readouterr().out
+        assert {row['person'] for row in csv.DictReader((out / 'people.csv').read_text().splitlines())} == {
+            'person_1',
+            'person_2',
+        }
+        assert merges.read_text().splitlines()[1].startswith('no,')
+        merges.write_text(merges.read_text().replace('\nno,', '\nyes,'))
+        assert command_line.main(command) == 0
+        assert [row['known_by'] for row in csv.DictReader((out / 'people.csv').read_text().splitlines())] == [
+            'decision'
+        ] * 2
+        merges.write_text(merges.read_text().replace('\nyes,', '\nperhaps,'))
+        capsys.readouterr()
+        assert command_line.main(command) == 1
+        told = capsys.readouterr().err
+        assert 'merges.csv, line 2' in told and 'was there' not in told, 'before any recording is looked at'
+        # One recording alone; without --people, nothing of what faces look like is left.
+        one = [str(tmp_path / 'bags' / 'a'), '--output', str(alone)]
+        assert command_line.main([*one, '--people', '--blur-faces']) == 0
+        assert (alone / 'people.csv').read_text().splitlines()[1].startswith('a-')
+        assert 'exemplars' in (alone / 'face_views.json').read_text() and not (alone / 'face_pictures').exists()
+        assert command_line.main(one) == 0
+    assert {'face_views.json', 'people.csv'}.isdisjoint(os.listdir(alone)) and 'merges.csv' in os.listdir(alone)
