@@ -13,7 +13,7 @@ pytest.importorskip('plotly', reason='plotly is not installed: scripts/setup doe
 pytest.importorskip('pyarrow', reason='pyarrow is not installed: scripts/setup --tests does that')
 
 import test_study
-from documented_fields import section
+from documented_fields import section, undocumented
 from html_page import Page, loads_nothing
 from in_process import in_this_process, models_opened_once  # noqa: F401
 
@@ -239,7 +239,9 @@ def test_participants_are_persons_by_the_manifest_in_any_order_when_nothing_says
     for out, order in (('out', lines), ('again', lines[::-1])):
         manifest.write_text('\n'.join(['path,participant,condition', *order]))
         study = read_study(str(manifest))
-        evaluate_fleet([], str(tree / out), Options(people=True), evaluate=test_study.evaluate, study=study)
+        told = evaluate_fleet([], str(tree / out), Options(people=True), evaluate=test_study.evaluate, study=study)
+        assert told['run']['people'] == {'persons': 4, 'to_confirm': 0, 'not_followed': []}
+        assert not undocumented('fleet.json', told)[0]
         found.append(pandas.read_parquet(tree / out / 'people.parquet').sort_values('bag', ignore_index=True))
         assert '## merges.csv' in (tree / out / 'columns.md').read_text()
     assert (found[0].person == found[0].participant).all() and set(found[0].known_by) == {'manifest'}

@@ -123,6 +123,7 @@ def evaluate_fleet(
             'options': json.loads(options.text()),
             'study': study.path if study else None,
             'events': around.options.events or None,
+            'people': None,
         }
         try:
             made_of = {each.place: each.key for each in tasks}
@@ -219,6 +220,7 @@ def _gather(store, records, run, keys, study, around):
     if run['options']['people']:
         types = study.types if study else {}
         people = people_panel(gather_people(store, fleet['bags'], types, functools.partial(faces_of, store)), store)
+        fleet['run']['people'] = {name: people[name] for name in ('persons', 'to_confirm', 'not_followed')}
         tables = *tables, 'people.csv', MERGES
     groups = write_study(store, study, fleet['bags'], tables) if study else []
     script = plotly_script().encode()
@@ -254,6 +256,16 @@ def fleet_text(fleet: Mapping[str, Any]) -> str:
             'frames/ is left out, for pyarrow is not installed (pip install pyarrow); the frames are in the '
             'frames.csv of each recording'
         )
+    if run.get('people'):
+        found = run['people']
+        lines.append(
+            f'{many(found["persons"], "person")}; merges.csv has {many(found["to_confirm"], "pair")} to confirm'
+        )
+        if found['not_followed']:
+            lines.append(
+                f'not followed, as the faces look different now: lines {", ".join(map(str, found["not_followed"]))} of '
+                'merges.csv'
+            )
     known = [bag['results'][0]['lacks'] for bag in fleet['bags'] if bag['results']]
     lines += [
         f'{topic} is in {sum(topic not in each for each in known)} of {many(len(known), "recording")}'

@@ -86,8 +86,10 @@ def evaluate_bag(
         options, lacks = _left_to(bag, options) if of_many else (options, [])
         truths = [open_truth(each, bag, len(cameras) > 1) for each in options.truths() or ['']]
         truth = Raters(options.truths(), truths) if len(truths) > 1 else truths[0]
-        folders = folders_of(options, output) if options.people and not of_many else []
-        decisions = [read_merges(LocalStore(each).read(MERGES)) for each in folders]
+        is_read = options.people and not of_many
+        decided = [
+            read_merges(LocalStore(each).read(MERGES) if is_read else None) for each in folders_of(options, output)
+        ]
         topic = find_recorded(bag, options.recorded, options.truths())
         with new_results(output, options.folder_names(), _certain_files(options, cameras), force) as folders:
             evaluators = _evaluate(bag, cameras, truth, topic, options, folders, progress)
@@ -102,13 +104,10 @@ def evaluate_bag(
                     summaries[0]['run']['live'] = measure_live(path, cameras[0])
                 except FacialEmotionError as error:
                     summaries[0]['run']['notes'].append(f'the node could not be measured live: {error}')
-            for place, (evaluator, summary, name) in enumerate(zip(evaluators, summaries, options.folder_names())):
+            recording = f'{name_of(path)}-{identity[:12]}'
+            for evaluator, summary, name, each in zip(evaluators, summaries, options.folder_names(), decided):
                 panel = _write_events(evaluator, events, options) if options.events else None
-                if options.people:
-                    recording = f'{name_of(path)}-{identity[:12]}'
-                    people = _write_people(evaluator, recording, decisions[place] if decisions else None)
-                else:
-                    people = None
+                people = _write_people(evaluator, recording, each, of_many) if options.people else None
                 _write(evaluator, summary, f'../{plotly_src}' if plotly_src and name else plotly_src, panel, people)
     return summaries
 
@@ -203,8 +202,8 @@ def _write_events(evaluator, events, options):
     return event_panels(averages, window)
 
 
-def _write_people(evaluator, recording, decisions):
-    """Write what faces look like and, unless the decisions are None, who they are; give the page's panel."""
+def _write_people(evaluator, recording, decisions, of_many):
+    """Write what faces look like and, unless a batch does that, who they are; give the page's panel."""
     store = LocalStore(evaluator.output)
     rows = read_face_rows(store.read('frames.csv'), None)
     assert rows is not None
@@ -212,7 +211,7 @@ def _write_people(evaluator, recording, decisions):
     content = evaluator.face_views.content(rows, pictures)
     store.write(FACE_VIEWS, content)
     evaluator.written |= {FACE_VIEWS, *([FACE_PICTURES] if pictures else [])}
-    if decisions is None:
+    if of_many:
         return None
     bundle = evaluator.pipeline.esr_bundle.name
     source = Source(recording, bundle, (recording, bundle), '', lambda: rows)

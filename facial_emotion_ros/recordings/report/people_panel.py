@@ -44,8 +44,8 @@ def people_panel(people: People, store: Store) -> dict[str, Any]:
         return [(f'{pair.likeness:.2f}', side(pair.one), side(pair.other)) for pair in pairs[:_MAX_PAIRS]]
 
     return {
-        'count': len(order),
-        'persons': [
+        'persons': len(order),
+        'shown': [
             {
                 'name': person,
                 'picture': picture(best.get(person)),
@@ -55,8 +55,9 @@ def people_panel(people: People, store: Store) -> dict[str, Any]:
             for person in order[:_MAX_PERSONS]
         ],
         'uncertain': shown(people.persons.uncertain),
-        'uncertain_count': len(people.persons.uncertain) + people.persons.left_out,
+        'to_confirm': len(people.persons.uncertain),
+        'left_out': people.persons.left_out,
         'joined': shown(joined),
         'joined_count': len(joined),
-        'changed': [f'line {each.line}' for each in people.persons.changed],
+        'not_followed': [each.line for each in people.persons.changed],
     }
