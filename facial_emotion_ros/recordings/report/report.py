@@ -121,7 +121,8 @@ def _timeline(timeline: Timeline, topic: str, camera: CameraTimeline) -> dict[st
         'stills': []
         if topic in timeline.films
         else [
-            (time_s, plots.axis_ms(time_s), still) for time_s, still in map(camera.stills.get, sorted(camera.stills))
+            (time_s, plots.axis_ms(time_s), still)
+            for time_s, still in (camera.stills[place] for place in sorted(camera.stills))
         ],
         'pieces': plots.film_times(timeline.films[topic].pieces) if topic in timeline.films else [],
     }
