@@ -1,12 +1,8 @@
 """The page of a recording, as a real browser shows it: drawn, legible, and silent towards the network."""
 
 import http.server
-import json
-import os
-import shutil
 import sys
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -14,14 +10,12 @@ import pytest
 if sys.version_info < (3, 10):
     pytest.skip('recordings are judged on Python 3.10 and newer', allow_module_level=True)
 pytest.importorskip('plotly', reason='plotly is not installed: scripts/setup does that')
-webdriver = pytest.importorskip(
-    'selenium.webdriver', reason='selenium is not installed: scripts/setup --tests does that'
-)
+pytest.importorskip('selenium', reason='selenium is not installed: scripts/setup --tests does that')
 
+from chromium import NARROW, WIDE, asked_for, charts_of, show, start_browser, until  # noqa: E402
 from sample_fleet import sample_fleet  # noqa: E402
 from sample_timeline import CAMERA, make_timeline, sample_timeline, summary_of  # noqa: E402
 from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
-from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
 
 from facial_emotion_ros.demo.h264 import h264_program  # noqa: E402
 from facial_emotion_ros.demo.video_writer import AnnotatedVideo  # noqa: E402
@@ -29,38 +23,6 @@ from facial_emotion_ros.evaluation.page import PLOTLY_FILE, plotly_script  # noq
 from facial_emotion_ros.recordings.report.batch_report import fleet_html  # noqa: E402
 from facial_emotion_ros.recordings.report.report import report_html  # noqa: E402
 from facial_emotion_ros.recordings.report.timeline import Film  # noqa: E402
-
-#: Silence, no first steps, nothing fetched on its own behalf. It knows no name but this machine's: the other flags do
-#: not keep it from asking its makers for updates, hints and push messages.
-FLAGS = (
-    '--headless=new',
-    '--disable-gpu',
-    '--no-first-run',
-    '--disable-background-networking',
-    '--disable-sync',
-    '--disable-component-update',
-    '--disable-dev-shm-usage',
-    '--disable-default-apps',
-    '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost',
-)
-
-WIDE, NARROW = 1280, 390
-
-#: Of each chart: what it shows, its place in its card, and how many marks of data it has.
-CHARTS = """
-return [...document.querySelectorAll('.chart')].map(box => {
-  const b = box.getBoundingClientRect(), svg = box.querySelector('svg.main-svg');
-  const card = box.closest('.card'), c = card.getBoundingClientRect();
-  const kinds = '.barlayer path,.scatterlayer path,.heatmaplayer image,.layer-above image';
-  const marks = [...box.querySelectorAll(kinds)].filter(mark => {
-    const m = mark.getBoundingClientRect();
-    return m.width + m.height > 1 && m.left >= b.left - 1 && m.right <= b.right + 1;
-  });
-  return {says: box.getAttribute('aria-label'), width: b.width, height: b.height,
-          filled: svg !== null && Math.abs(svg.getBoundingClientRect().width - b.width) < 2,
-          inside: b.left >= c.left && b.right <= c.right, marks: marks.length};
-});
-"""
 
 #: Of each row of the timelines: the top of its face's words, and that of its bars, both from the chart's top.
 ROWS = """
@@ -105,28 +67,7 @@ return [...document.querySelectorAll('.card:not(.broad)')].filter(card =>
 """
 
 
-@pytest.fixture(scope='module')
-def browser(tmp_path_factory):
-    """Return a Chromium that notes what it asks for."""
-    chromium = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
-    driver = shutil.which('chromedriver')
-    if not chromium or not driver:
-        missing = [name for name, found in (('chromium', chromium), ('chromedriver', driver)) if not found]
-        pytest.skip(f'not installed: {" and ".join(missing)}; apt-get install chromium chromium-driver')
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for flag in FLAGS + (('--no-sandbox',) if os.geteuid() == 0 else ()):
-        options.add_argument(flag)
-    home = str(tmp_path_factory.mktemp('profile'))
-    options.add_argument(f'--user-data-dir={home}')
-    options.set_capability('goog:loggingPrefs', {'browser': 'ALL', 'performance': 'ALL'})
-    # The ROS wheels' libraries are not the browser's.
-    env = {name: value for name, value in os.environ.items() if name != 'LD_LIBRARY_PATH'}
-    env['HOME'] = home
-    started = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver, env=env))
-    started.set_page_load_timeout(60)
-    yield started
-    started.quit()
+browser = pytest.fixture(scope='module')(start_browser)
 
 
 @pytest.fixture(scope='module')
@@ -150,36 +91,6 @@ def report(pages):
     # A name that no line holds must not widen the page.
     make_timeline({'ccccc': [(1, 18, 'fear', None)]}, 20, camera='/door/' + 'long' * 30, timeline=timeline)
     return pages('report', report_html(summary_of(timeline, 'walk' * 30), timeline))
-
-
-def show(browser, address, width=WIDE, dark=False):
-    """Open a page in a window of a width, in light or dark colours; forget what was noted before."""
-    browser.execute_cdp_cmd(
-        'Emulation.setDeviceMetricsOverride', {'width': width, 'height': 900, 'deviceScaleFactor': 1, 'mobile': False}
-    )
-    browser.execute_cdp_cmd(
-        'Emulation.setEmulatedMedia',
-        {'features': [{'name': 'prefers-color-scheme', 'value': 'dark' if dark else 'light'}]},
-    )
-    browser.get_log('performance')
-    browser.get_log('browser')
-    browser.get(address)
-
-
-def charts_of(browser):
-    """Describe the charts once all are drawn, which a busy machine does some time after the page is loaded."""
-    deadline = time.monotonic() + 30
-    while True:
-        charts = browser.execute_script(CHARTS)
-        if all(each['filled'] for each in charts) or time.monotonic() > deadline:
-            return charts
-        time.sleep(0.1)
-
-
-def asked_for(browser):
-    """List the addresses that the page has asked for since it was shown."""
-    messages = [json.loads(entry['message'])['message'] for entry in browser.get_log('performance')]
-    return [each['params']['request']['url'] for each in messages if each['method'] == 'Network.requestWillBeSent']
 
 
 @pytest.mark.parametrize('width', [WIDE, NARROW])
@@ -242,11 +153,6 @@ def test_the_mouse_shows_the_values_of_all_tracks_of_a_face_when_it_rests_on_one
 
 def hovered(box):
     return ' '.join(each.get_attribute('textContent') for each in box.find_elements('css selector', '.hoverlayer text'))
-
-
-def until(browser, holds):
-    """Wait for a condition."""
-    WebDriverWait(browser, 30, 0.05).until(lambda _: holds())
 
 
 def test_pages_of_a_folder_draw_with_the_script_they_share_and_say_so_when_it_is_gone(browser, tmp_path):

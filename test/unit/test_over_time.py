@@ -2,7 +2,6 @@
 
 import base64
 import os
-import shutil
 
 import cv2
 import numpy as np
@@ -136,15 +135,6 @@ def test_the_likeness_of_persons_and_the_mean_face_are_measured():
     assert np.abs(mean - identity_metrics.mirrored_mean(as_they_are)).max() < 0.001
     mirrored = np.flip(mean.reshape(6, 6, 8), 1)[:, :, (4 - np.arange(8)) % 8]
     assert np.allclose(mirrored.ravel(), mean)
-
-
-def test_persons_are_confused_and_found_as_often_as_their_pictures_are_alike(tmp_path, capsys):
-    for name, source in (('A_1', 'astronaut'), ('A_2', 'astronaut'), ('B_1', 'president')):
-        shutil.copy(os.path.join(SAMPLES, f'{source}.jpg'), tmp_path / f'{name}.jpg')
-    assert evaluate_over_time.main(['people', '--dataset', str(tmp_path), '--detector', 'centerface_int8']) == 0
-    head, _, *rows = capsys.readouterr().out.splitlines()
-    assert head == '3 faces of 2 persons; 2 pairs of two persons'
-    assert [row.split()[-6:-1] for row in rows[:2]] == [['0', '(0.0e+00)', '0', '(0.0e+00)', '100.00%']] * 2
 
 
 def test_it_is_said_when_the_detector_found_no_face():
