@@ -46,8 +46,8 @@ def changes_text(before: Mapping[str, Any], now: Mapping[str, Any], name_now: st
     if points[0] != points[1]:
         lines.append(f'  the operating points differ: {points[0] or "not known"} before, {points[1] or "none"} now')
     for each in compare(before, now):
-        ranged = '' if each.low is None else f'({each.low:+.4f} to {each.high:+.4f})'
-        effect = '' if each.effect_size is None else f'd {each.effect_size:+.2f}'
+        ranged = '' if each.low is None else f'({number(each.low, "+.4f")} to {number(each.high, "+.4f")})'
+        effect = '' if each.effect_size is None else f'd {number(each.effect_size, "+.2f")}'
         p = '' if each.p is None else f'p {each.p:.3f}'
         lines.append(
             f'  {each.figure:18}{each.before:9.4f} -> {each.now:9.4f}  {number(each.now - each.before, "+.4f")} '

@@ -6,6 +6,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from facial_emotion_ros.core.emotions import UNKNOWN
+from facial_emotion_ros.evaluation import markdown
 from facial_emotion_ros.evaluation.page import EMOTION_COLORS, GRAY, chart, plain
 from facial_emotion_ros.recordings.report.formatting import counted, interval, number, percentage
 from facial_emotion_ros.recordings.study.conditions import ComparisonRow, ConditionRow
@@ -100,8 +101,8 @@ def _comparison(row: ComparisonRow) -> tuple[str, ...]:
         row.measure.replace('score_', ''),
         f'{row.condition} − {row.other}',
         f'{_DESIGNS[row.design]} ({groups}{left_out})',
-        f'{row.difference:+.3f}',
-        f'{row.low:+.3f} to {row.high:+.3f}',
+        markdown.number(row.difference, '+.3f'),
+        f'{markdown.number(row.low, "+.3f")} to {markdown.number(row.high, "+.3f")}',
         number(row.effect_size),
         number(row.p, 4),
         number(row.p_holm, 3),

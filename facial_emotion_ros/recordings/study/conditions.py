@@ -4,8 +4,9 @@ The unit is the participant: several recordings of one under the same condition 
 not images or recordings, are resampled.
 """
 
+import math
 from collections.abc import Sequence
-from itertools import combinations
+from itertools import combinations, product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +15,8 @@ from facial_emotion_ros.evaluation.intervals import resample
 from facial_emotion_ros.recordings.evaluation.compare import holm
 from facial_emotion_ros.recordings.study.face_rows import MEASURES, SHARES
 
-#: Permutations of a test: the smallest p-value is 1 / (this + 1), so that Holm's correction leaves room for many looks.
+#: Permutations that a test draws where there are more; else it takes all, and p is exact. With so many, the smallest p
+#: is 1 / (this + 1), so that Holm's correction leaves room for many looks.
 _PERMUTATIONS = 9999
 
 #: {condition: {participant: (K,) averages}}, in the order of their first mention.
@@ -151,7 +153,11 @@ def _counts(rows, seed=0):
 def _within(one, two):
     gaps = one - two
     drawn = _counts(len(gaps)) @ gaps / len(gaps)
-    signs = np.random.default_rng(0).choice((-1.0, 1.0), (_PERMUTATIONS, len(gaps)))
+    if 2 ** len(gaps) <= _PERMUTATIONS:
+        signs = np.array(list(product((1.0, -1.0), repeat=len(gaps))))
+    else:
+        drawn_signs = np.random.default_rng(0).choice((-1.0, 1.0), (_PERMUTATIONS, len(gaps)))
+        signs = np.concatenate([np.ones((1, len(gaps))), drawn_signs])
     return _compared(gaps.mean(0), gaps.var(0, ddof=1), drawn, signs @ gaps / len(gaps))
 
 
@@ -159,17 +165,21 @@ def _between(one, two):
     counts = len(one), len(two)
     drawn = [_counts(len(each), seed) @ each / len(each) for seed, each in enumerate((one, two))]
     whole = np.concatenate([one, two])
-    order = np.random.default_rng(0).permuted(np.tile(np.arange(len(whole)), (_PERMUTATIONS, 1)), axis=1)
-    is_one = order < counts[0]
+    if math.comb(len(whole), counts[0]) <= _PERMUTATIONS:
+        is_one = np.array([np.isin(range(len(whole)), each) for each in combinations(range(len(whole)), counts[0])])
+    else:
+        order = np.tile(np.arange(len(whole)), (_PERMUTATIONS + 1, 1))
+        order[1:] = np.random.default_rng(0).permuted(order[1:], axis=1)
+        is_one = order < counts[0]
     shuffled = is_one @ whole / counts[0] - ~is_one @ whole / counts[1]
     pooled = sum((count - 1) * each.var(0, ddof=1) for count, each in zip(counts, (one, two))) / (sum(counts) - 2)
     return _compared(one.mean(0) - two.mean(0), pooled, drawn[0] - drawn[1], shuffled)
 
 
 def _compared(differences, variances, drawn, shuffled):
-    """Give (difference, low, high, effect size, p) of each measure."""
+    """Give (difference, low, high, effect size, p) of each measure; the first row of `shuffled` is as observed."""
     low, high = np.percentile(drawn, [2.5, 97.5], axis=0)
     effects = np.divide(differences, np.sqrt(variances), out=np.full(len(differences), np.nan), where=variances > 1e-18)
     # Sums of the same numbers in another order differ in their last digits.
-    p = (1 + (np.abs(shuffled) >= np.abs(differences) - 1e-12).sum(0)) / (1 + len(shuffled))
+    p = (np.abs(shuffled) >= np.abs(differences) - 1e-12).mean(0)
     return [(*map(number, each), float(last)) for *each, last in zip(differences, low, high, effects, p)]
