@@ -128,16 +128,18 @@ def test_events_are_read_from_any_topic_when_a_field_names_them(tmp_path):
     with BagFile(str(tmp_path / 'bag')) as bag:
 
         def found(text, **more):
-            return [(round(each.time - 1e9, 3), each.name) for each in topic_events(bag, text, **more)]
+            return [(round(each.time - 1e9, 3), each.name) for each in topic_events(bag, text, 1e9, **more)]
 
         assert found('/word') == [(0, 'go'), (1, 'go')] and found('/word', shift_s=7.5) == [(7.5, 'go'), (8.5, 'go')]
         assert found('/button') == [(0, '0'), (1, '1'), (3, '0')]
         assert found('/marker') == [(5, 'shown')] and found('/marker:ns', shift_s=9) == [(5, 'stimuli')]
         assert found('/markers:markers.text') == found('/markers') == [(0, 'shown')]
+        # Of simulated time: seconds since the first image.
+        assert [each.time for each in topic_events(bag, '/word', 4.0, 5.5 - 1e9)] == [1.5, 2.5]
         assert found('/nothing') == [(0, '/nothing')]
         for text, said in (('/none', 'got /none'), ('/word:dat', 'it has data'), ('/marker:ns.x', 'no field x')):
             with pytest.raises(BadBag, match=said):
-                topic_events(bag, text)
+                topic_events(bag, text, 1e9)
 
 
 def test_a_line_is_named_when_a_file_of_events_cannot_be_read():

@@ -15,7 +15,7 @@ from facial_emotion_ros.core.errors import BadDataset
 WORDS = {emotion: emotion for emotion in EMOTIONS} | {word: emotion for emotion, word in EXPRESSION_WORDS.items()}
 
 #: Times above this are stamps (seconds since 1970), those below count from the recording's first image.
-STAMPS_FROM_S = 1e8
+_STAMPS_FROM_S = 1e8
 
 #: Endings of files; any may be followed by #TIER.
 ENDINGS = ('.csv', '.eaf', '.txt', '.tsv')
@@ -54,6 +54,11 @@ class _Annotation(NamedTuple):
     end_s: float
     value: str
     where: str
+
+
+def is_stamp(time_s: float) -> bool:
+    """Tell whether a time is a stamp (seconds since 1970), and not seconds since the recording's first image."""
+    return time_s > _STAMPS_FROM_S
 
 
 def is_annotation_file(text: str) -> bool:

@@ -11,7 +11,7 @@ from facial_emotion_ros.core.errors import BadBag, FacialEmotionError
 from facial_emotion_ros.core.files import write_atomic
 from facial_emotion_ros.recordings.batch.recording_discovery import name_of
 from facial_emotion_ros.recordings.batch.result_store import LocalStore
-from facial_emotion_ros.recordings.evaluation.annotation_files import STAMPS_FROM_S, is_annotation_file
+from facial_emotion_ros.recordings.evaluation.annotation_files import is_annotation_file
 from facial_emotion_ros.recordings.evaluation.evaluator import RecordingEvaluator
 from facial_emotion_ros.recordings.evaluation.ground_truth import open_truth
 from facial_emotion_ros.recordings.evaluation.options import Options
@@ -178,12 +178,7 @@ def _events(bag, path, evaluator, options):
             evaluator.notes.append(f'{options.events} has no event of this recording')
         return events
     run = next(iter(evaluator.runs.values()))
-    events = topic_events(bag, options.events, run.clock_shift_s)
-    first_s = run.first_stamp_ns / 1e9
-    if first_s > STAMPS_FROM_S:
-        return events
-    # Small stamps, of simulated time or uptime, would be taken for seconds since the first image: make them that.
-    return [each._replace(time=each.time - first_s) for each in events]
+    return topic_events(bag, options.events, run.first_stamp_ns / 1e9, run.clock_shift_s)
 
 
 def _write_events(evaluator, events, options):

@@ -8,11 +8,11 @@ from facial_emotion_ros.core.errors import BadBag, BadDataset
 from facial_emotion_ros.core.estimates import FaceEstimate
 from facial_emotion_ros.recordings.evaluation.annotation_files import (
     ENDINGS,
-    STAMPS_FROM_S,
     GroundTruth,
     affect_of,
     emotion_of,
     is_annotation_file,
+    is_stamp,
     read_intervals,
 )
 from facial_emotion_ros.recordings.evaluation.face_log import (
@@ -82,7 +82,7 @@ class Intervals(NullGroundTruth):
         """
         self.source, (self._rows, self._left_out) = os.path.basename(path), read_intervals(path)
         self._used: set[int] = set()
-        self.counts_from_an_image = any(row[0] <= STAMPS_FROM_S for row in self._rows)
+        self.counts_from_an_image = any(not is_stamp(row[0]) for row in self._rows)
 
     def of(self, frame: Frame, time_s: float, faces: Sequence[FaceEstimate]) -> tuple[list[GroundTruth | None], int]:
         """See NullGroundTruth; of several intervals, those that name the face come first, then those before."""
@@ -90,7 +90,7 @@ class Intervals(NullGroundTruth):
         places = [
             place
             for place, row in enumerate(self._rows)
-            if row[0] <= (stamp_s if row[0] > STAMPS_FROM_S else time_s) < row[1]
+            if row[0] <= (stamp_s if is_stamp(row[0]) else time_s) < row[1]
         ]
         self._used.update(places)
         holding = [self._rows[place] for place in places]
@@ -123,7 +123,7 @@ class Intervals(NullGroundTruth):
         late = [
             row
             for place, row in enumerate(self._rows)
-            if place in self._used and row[0] <= STAMPS_FROM_S and row[1] > length_s + _END_S
+            if place in self._used and not is_stamp(row[0]) and row[1] > length_s + _END_S
         ]
         last_s = max((row[1] for row in late), default=0.0)
         end = 'interval ends' if len(late) == 1 else 'intervals end'
@@ -136,7 +136,7 @@ class Intervals(NullGroundTruth):
         :raises BadDataset: with what to do.
         """
         last_s = max(row[1] for row in self._rows)
-        begins = any(length_s < row[0] <= STAMPS_FROM_S for row in self._rows)
+        begins = any(length_s < row[0] and not is_stamp(row[0]) for row in self._rows)
         if length_s > 0 and begins and 50 * length_s < last_s <= 1100 * length_s + 1000:
             raise BadDataset(
                 f'{self.source}: expected times in seconds, got some up to {last_s:.12g} for a recording '

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from facial_emotion_ros.core.errors import BadBag, BadDataset
 from facial_emotion_ros.recordings.batch.recording_discovery import name_of
+from facial_emotion_ros.recordings.evaluation.annotation_files import is_stamp
 from facial_emotion_ros.recordings.evaluation.face_log import readable
-from facial_emotion_ros.recordings.evaluation.ground_truth import STAMPS_FROM_S
 from facial_emotion_ros.recordings.io.bag_file import BagFile
 from facial_emotion_ros.recordings.io.message_types import stamp_of
 from facial_emotion_ros.recordings.study.face_rows import FaceRows
@@ -32,7 +32,7 @@ class Event(NamedTuple):
 
     def time_s(self, faces: FaceRows) -> float:
         """Give its time since the recording's first image, by the image of the nearest stamp."""
-        if self.time <= STAMPS_FROM_S or not len(faces.stamps_ns):
+        if not is_stamp(self.time) or not len(faces.stamps_ns):
             return self.time
         place = abs(faces.stamps_ns / 1e9 - self.time).argmin()
         return float(faces.times_s[place] + (self.time - faces.stamps_ns[place] / 1e9))
@@ -108,7 +108,7 @@ def check_recordings(events: Sequence[Event], places: Sequence[str], where: str)
             )
 
 
-def topic_events(bag: BagFile, text: str, shift_s: float = 0.0) -> list[Event]:
+def topic_events(bag: BagFile, text: str, first_s: float, shift_s: float = 0.0) -> list[Event]:
     """Read the events of a topic.
 
     A message is an event, named by a field of it; of numbers and truth values, only a message whose value differs from
@@ -116,6 +116,8 @@ def topic_events(bag: BagFile, text: str, shift_s: float = 0.0) -> list[Event]:
 
     :param bag: open.
     :param text: the topic, or TOPIC:FIELD; of nested fields a.b, of a list each element.
+    :param first_s: stamp of the recording's first image; where it is small, as of simulated time, the events' times
+        become seconds since then.
     :param shift_s: from the clock of recording to that of the images' stamps, for messages without a stamp.
     :raises BadBag: if the recording has no such topic, or its messages no such field.
     """
@@ -123,10 +125,11 @@ def topic_events(bag: BagFile, text: str, shift_s: float = 0.0) -> list[Event]:
     if topic not in bag.topics:
         there = ', '.join(sorted(bag.topics)) or 'none'
         raise BadBag(f'--events: expected a CSV file (.csv) or a topic of the recording, got {topic}; topics: {there}')
-    found, before = [], None
+    found, before, begin_s = [], None, 0.0 if is_stamp(first_s) else first_s
     for message, fields in readable(bag, topic):
         has_stamp = hasattr(fields, 'header') and stamp_of(fields, 0)
         time = stamp_of(fields, 0) / 1e9 if has_stamp else message.receive_ns / 1e9 + shift_s
+        time -= begin_s
         for value in _values(fields, field.split('.') if field else [], topic):
             is_text = isinstance(value, str)
             if (is_text and value.strip()) or (not is_text and value != before):
