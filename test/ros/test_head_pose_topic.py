@@ -89,6 +89,7 @@ def test_frames_are_those_of_rep_155(node_here, peer):
     assert [face.child_frame_id, gaze.child_frame_id] == ['face_' + detection.id, 'gaze_' + detection.id]
     assert face.transform.translation == gaze.transform.translation and face.transform.translation.z > 0.2
     turned, looking = face.transform.rotation, gaze.transform.rotation
+    assert axis(turned, 0)[2] < -0.7 and axis(turned, 2)[1] < -0.7, 'x out of the face, to the camera; z up'
     np.testing.assert_allclose(axis(looking, 2), axis(turned, 0), atol=1e-6)
     np.testing.assert_allclose(axis(looking, 1), -axis(turned, 2), atol=1e-6)
     np.testing.assert_allclose(axis(looking, 0), -axis(turned, 1), atol=1e-6)
