@@ -53,10 +53,11 @@ Art. 5(1)(f)).
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line; None takes the process's own."""
+    name = 'demo' if os.path.basename(sys.argv[0]) == 'demo' else 'scripts/demo'  # by `ros2 run`, or in a checkout
     parser = argparse.ArgumentParser(
-        prog='scripts/demo',
+        prog=name,
         description='Show facial_emotion_ros at work on a real ROS 2 graph.',
-        epilog=EPILOG,
+        epilog=EPILOG.replace('scripts/demo', name),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     source = parser.add_mutually_exclusive_group()
