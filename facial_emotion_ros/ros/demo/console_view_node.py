@@ -103,9 +103,9 @@ class ConsoleView(Node):
         :param interrupted: whether a signal ended it.
         :returns: exit status: 1 when nothing was answered, unless a signal ended it.
         """
+        self._print_lines()  # of an answer since the last period
         for stamp in list(self._answers):
             self._complete(stamp)
-        self._print_lines()  # of an answer since the last period
         summary = self._summary.summary()
         summary['model'], summary['diagnostics'] = self._model, self._diagnostics
         summary['folder'], summary['files'] = os.path.abspath(self._folder) if self._folder else '', []
