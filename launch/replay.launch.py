@@ -119,7 +119,9 @@ def _node(replay, params_file):
         executable='emotion_node',
         name='emotion_node',
         namespace=replay.namespace,
-        parameters=[
+        # Where no clock shows it, the end of the recording is no fault of the camera; the file may say otherwise.
+        parameters=[{'input.timeout_s': 2 * LAST_ANSWER_S}] * (not replay.clock_hz)
+        + [
             params_file,
             {
                 'use_sim_time': bool(replay.clock_hz),

@@ -45,14 +45,14 @@ def demo_processes(
     image = (('image', image_topic),)
     annotated = (('annotated', 'emotion_node/debug/image'),)
 
-    def process(name: str, folder: str, file: Any, parameters: Mapping[str, Any], remappings: Any) -> NodeProcess:
+    def process(name: str, folder: str, files: Any, parameters: Mapping[str, Any], remappings: Any) -> NodeProcess:
         merged = {**(common or {}), **parameters}
-        return NodeProcess(name, 'facial_emotion_ros.ros.%s%s' % (folder, name), (file,), merged, remappings)
+        return NodeProcess(name, 'facial_emotion_ros.ros.%s%s' % (folder, name), files, merged, remappings)
 
     return (
-        process('media_source', 'demo.', demo_file, source, image),
-        process('emotion_node', '', node_file, {}, image),
-        process('console_view', 'demo.', demo_file, {'output.folder': output_folder}, image + annotated),
+        process('media_source', 'demo.', (demo_file,), source, image),
+        process('emotion_node', '', (demo_file, node_file), {}, image),
+        process('console_view', 'demo.', (demo_file,), {'output.folder': output_folder}, image + annotated),
     )
 
 

@@ -187,6 +187,7 @@ def test_demo_ends_with_a_summary_when_launched(launch, peer, tmp_path):
     peer.wait(lambda: process.poll() is not None, 'the end of the launch', 60.0)
     text = (tmp_path / 'launch.log').read_text()
     assert process.returncode == 0, text
+    assert 'No image' not in text, 'the end of the source is no fault'
     summary = json.loads((tmp_path / 'out' / 'summary.json').read_text())
     assert summary['frames'] >= 2 and 'robot' in ''.join(summary['diagnostics']), text
 
@@ -203,7 +204,7 @@ def test_answers_are_recorded_when_a_recording_is_replayed(launch, peer, tmp_pat
     )
     peer.wait(lambda: process.poll() is not None, 'the end of the launch', 60.0)
     text = (tmp_path / 'launch.log').read_text()
-    assert process.returncode == 0, text
+    assert process.returncode == 0 and 'No image' not in text, text
     with BagFile(str(tmp_path / 'answers')) as answers:
         assert not answers.faults
         topic = answers.topics['/robot/detections' if 'namespace:=robot' in arguments else '/detections']
