@@ -84,6 +84,8 @@ class FaceFinder:
         self._scene.forget()
         self._detected: Optional[FoundFaces] = None
         self._detected_s, self._since = -math.inf, 0
+        #: How many faces beyond `max_faces` the latest detection found.
+        self.left_out = 0
 
     def find_alone(self, image: np.ndarray) -> FoundFaces:
         """Find the faces of a single picture, without ids and without tracking.
@@ -125,6 +127,8 @@ class FaceFinder:
         """Give detected faces their ids."""
         min_score = getattr(self._detector, 'min_score', 0.0)
         found = _by_area(faces)
+        if self._max_faces:
+            self.left_out = max(0, int((found.scores >= min_score).sum()) - self._max_faces)
         ids = self._tracker.update(
             found.boxes,
             found.scores,

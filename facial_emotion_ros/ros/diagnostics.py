@@ -3,17 +3,19 @@
 import math
 import platform
 import time
-from typing import Any, List, Mapping, Optional
+from typing import Any, List, Mapping, Optional, Tuple
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
 from facial_emotion_ros.emotion.operating_points import point_words
 from facial_emotion_ros.ros import health
-from facial_emotion_ros.ros.image_input import TOPIC, image_topic
-from facial_emotion_ros.ros.image_source import UNKNOWN_NAME
+from facial_emotion_ros.ros.image_input import TOPIC, present_source
+from facial_emotion_ros.ros.image_source import UNKNOWN_NAME, publisher_names
 from facial_emotion_ros.ros.logs import EVERY_60_S, BurstLog
 from facial_emotion_ros.system.power import PowerMeter, power_health
 
+#: Simulated time stands still if no other one has come on /clock for this long.
+_STANDS_S = 1.0
 #: Fast DDS lists the publishers of a killed process for 20 s: two of one name are two cameras only after longer.
 _LEASE_S = 30.0
 
@@ -31,6 +33,7 @@ class Diagnostics:
         self.is_silent = False
         self._log = BurstLog(node.get_logger())
         self._several_since_s: Optional[float] = None
+        self._clock = _ClockWatch()
         humans = node.value('output.humans_prefix').rstrip('/') + '/faces/tracked'
         self._camera = humans if node.value('input.mode') == 'humans' else node.resolve_topic_name(TOPIC)
         self._power = PowerMeter(node.value('power.root')) if node.value('power.report') else None
@@ -46,18 +49,19 @@ class Diagnostics:
         :param fault: what failed; '' where nothing did.
         """
         node, now_s = self._node, time.monotonic()
-        publishers = image_input.publishers() if image_input else []
+        topic, publishers = self._watched(image_input)
         cameras = self._several_cameras(publishers, now_s)
         input_health = health.input_health(
             now_s,
             counts,
-            image_input.topic if image_input else image_topic(node),
+            topic,
             image_input.since_s if image_input else None,
             publishers,
             node.value('input.timeout_s'),
             state,
             image_input.why_unread() if image_input else '',
             cameras,
+            self._clock.stands(now_s),
         )
         self._log_silence(input_health)
         if cameras and input_health[0] == health.WARN:
@@ -78,6 +82,19 @@ class Diagnostics:
             array.status.append(status)
         self._publisher.publish(array)
 
+    def watch_clock(self) -> None:
+        """Look at the node's clock; to be called several times a second."""
+        self._clock.look(self._node.get_clock(), time.monotonic())
+
+    def _watched(self, image_input: Any) -> Tuple[str, List[str]]:
+        """Return the topic of the input, and the nodes that publish on it, also while the node is not active."""
+        if image_input:
+            return image_input.topic, image_input.publishers()
+        if self._node.value('input.mode') == 'humans':
+            return self._camera, publisher_names(self._node.get_publishers_info_by_topic(self._camera))
+        source, publishers = present_source(self._node)
+        return source.topic, publisher_names(publishers)
+
     def _inference(self, now_s, state, counts, pipeline, fault):
         level, message, values = health.inference_health(
             now_s,
@@ -92,6 +109,7 @@ class Diagnostics:
             values['model'] = '%s %s' % (bundle.name, bundle.version)
             values['sha256'] = bundle.sha256
             values['operating_point'] = point_words(pipeline.engine.point)
+            values['left_out'] = pipeline.finder.left_out
         return (health.ERROR, fault, values) if fault else (level, message, values)
 
     def _several_cameras(self, names: List[str], now_s: float) -> List[str]:
@@ -115,6 +133,24 @@ class Diagnostics:
         elif self.is_silent and values['silence_s'] <= self._node.value('input.timeout_s'):
             self.is_silent = False
             self._log.info('Receiving images again.')
+
+
+class _ClockWatch:
+    """Notices that simulated time stands still after it has run: a pause, or the end of a recording."""
+
+    def __init__(self) -> None:
+        self._time_ns, self._since_s, self._has_run = 0, math.inf, False
+
+    def look(self, clock: Any, now_s: float) -> None:
+        """Note what the node's clock says at a monotonic time."""
+        time_ns = clock.now().nanoseconds if clock.ros_time_is_active else 0
+        if time_ns != self._time_ns:
+            self._has_run = 0 not in (time_ns, self._time_ns)
+            self._time_ns, self._since_s = time_ns, now_s
+
+    def stands(self, now_s: float) -> bool:
+        """Return whether it has stood still for a while."""
+        return self._has_run and now_s - self._since_s > _STANDS_S
 
 
 def _text(value):

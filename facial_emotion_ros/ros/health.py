@@ -106,6 +106,7 @@ def input_health(
     state: str = 'active',
     unread: str = '',
     cameras: Sequence[str] = (),
+    clock_stands: bool = False,
 ) -> Condition:
     """Assess the input.
 
@@ -118,8 +119,10 @@ def input_health(
     :param state: 'active', or a key of _NOT_READING.
     :param unread: cause and cure where other images are published than those that are subscribed to; ''.
     :param cameras: names of the publishing nodes where several cameras share the topic.
-    :returns: OK (not active, idle, waiting for the first image, or receiving), WARN (several cameras, or images that
-        are malformed, too old, damaged, without contrast or with an odd stamp), ERROR (silence although subscribed).
+    :param clock_stands: whether simulated time stands still: no image is due then.
+    :returns: OK (not active, idle, paused, waiting for the first image, or receiving), WARN (several cameras, or images
+        that are malformed, too old, damaged, without contrast or with an odd stamp), ERROR (silence although
+        subscribed).
     """
     arrivals_s = counts['arrivals_s']
     values = {name: counts[name] for name in _COUNTS}
@@ -134,6 +137,9 @@ def input_health(
     latest_s = max([subscribed_since_s] + list(arrivals_s[-1:]))
     silence_s = now_s - latest_s
     if silence_s > max_silence_s:
+        if clock_stands:
+            message = f'No image for {silence_s:.1f} s, and /clock stands still: a pause, or the end of a recording.'
+            return OK, message, values
         count = len(publishers)
         cause = unread or (
             f'nothing publishes on {topic}; start the camera or correct the topic'

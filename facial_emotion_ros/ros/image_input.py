@@ -1,11 +1,20 @@
 """The image subscription: exists only while someone reads an output; follows the publishers' transport and QoS."""
 
-from typing import TYPE_CHECKING, Any, Callable, List, Optional
+import functools
+from typing import TYPE_CHECKING, Any, Callable, List, Optional, Tuple
 
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from facial_emotion_ros.ros import qos
-from facial_emotion_ros.ros.image_source import RAW, SUFFIX, choose_source, publisher_names, sources, why_unread
+from facial_emotion_ros.ros.image_source import (
+    RAW,
+    SUFFIX,
+    ImageSource,
+    choose_source,
+    publisher_names,
+    sources,
+    why_unread,
+)
 from facial_emotion_ros.ros.logs import BurstLog
 
 if TYPE_CHECKING:
@@ -14,12 +23,25 @@ if TYPE_CHECKING:
 TOPIC = 'image'
 
 
-def image_topic(node: Any) -> str:
-    """Return the full name of the topic where images are expected before anyone publishes them.
+def present_source(node: Any, before: Optional[ImageSource] = None) -> Tuple[ImageSource, List[Any]]:
+    """Return where images come from now, and what the graph knows of their publishers.
 
     :param node: EmotionNode.
+    :param before: the source so far, which stays where nobody publishes any; None for the preferred one.
     """
-    return sources(node.resolve_topic_name(TOPIC), node.value('input.transport'))[0].topic
+    candidates = sources(node.resolve_topic_name(TOPIC), node.value('input.transport'))
+    publishers_of = functools.partial(_publishers_of, node)
+    source = choose_source(candidates, publishers_of, before or candidates[0])
+    return source, [each for each in publishers_of(source.topic) if each.topic_type == source.type_name]
+
+
+def _publishers_of(node, topic):
+    return node.get_publishers_info_by_topic(_given_name(node, topic))
+
+
+def _given_name(node, topic):
+    """Return the name by which rclpy, which applies the remappings to every name, comes to this topic."""
+    return TOPIC if topic == node.resolve_topic_name(TOPIC) else topic
 
 
 def camera_info_topic(node: Any) -> str:
@@ -113,12 +135,11 @@ class ImageInput:
                 self.close()
                 self._changes.info('Unsubscribed from %s: %s.' % (self.topic, self._demand.reason))
             return
-        candidates = sources(self._image_topic, self._node.value('input.transport'))
-        source = choose_source(candidates, self._publishers_of, self._source)
+        source, publishers = present_source(self._node, self._source)
         if source != self._source:
             self.close()
             self._source = source
-        offers = [each.qos_profile.reliability for each in self._publishers()]
+        offers = [each.qos_profile.reliability for each in publishers]
         wanted = qos.choose_reliability(self._node.value('input.reliability'), offers, self._reliability)
         if self._subscription is None or wanted != self._reliability:
             self._subscribe(wanted, now_s)
@@ -132,7 +153,8 @@ class ImageInput:
         """Say what is published instead of the images that are subscribed to; '' where nothing is."""
         if self._publishers():
             return ''
-        return why_unread(self._image_topic, self._node.value('input.transport'), self._publishers_of)
+        publishers_of = functools.partial(_publishers_of, self._node)
+        return why_unread(self._image_topic, self._node.value('input.transport'), publishers_of)
 
     def close(self) -> None:
         """Unsubscribe."""
@@ -154,14 +176,8 @@ class ImageInput:
 
     def _publishers(self):
         """Return what the graph knows of the publishers of this type on the topic."""
-        return [each for each in self._publishers_of(self.topic) if each.topic_type == self._source.type_name]
-
-    def _publishers_of(self, topic):
-        return self._node.get_publishers_info_by_topic(self._given_name(topic))
-
-    def _given_name(self, topic):
-        """Return the name by which rclpy, which applies the remappings to every name, comes to this topic."""
-        return TOPIC if topic == self._image_topic else topic
+        found = _publishers_of(self._node, self.topic)
+        return [each for each in found if each.topic_type == self._source.type_name]
 
     def _subscribe(self, reliability, now_s):
         since_s = now_s if self._subscription is None else self.since_s
@@ -169,7 +185,7 @@ class ImageInput:
         raw = self._source.type_name == RAW
         self._subscription = self._node.create_subscription(
             Image if raw else CompressedImage,
-            self._given_name(self.topic),
+            _given_name(self._node, self.topic),
             self._on_image,
             qos.input_qos(reliability),
             qos_overriding_options=qos.INPUT_OVERRIDES,

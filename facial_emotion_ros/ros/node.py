@@ -183,7 +183,7 @@ class EmotionNode(LifecycleNode):
         if self._parameter_faults:
             raise BadParameter(
                 ' '.join(str(fault) for fault in self._parameter_faults)
-                + ' Correct it in the parameter file or on the command line.'
+                + ' Correct it in the parameter file or on the command line, and start the node again.'
             )
         started_s = time.monotonic()
         # Imported here, so that a missing library is reported and the node stays reachable. Libraries of many
@@ -374,6 +374,7 @@ class EmotionNode(LifecycleNode):
 
     def _watch_clock(self):
         """Detect a step of the system clock; jump callbacks report simulated time only."""
+        self._diagnostics.watch_clock()
         clock: Any = self.get_clock()
         if clock.ros_time_is_active:
             self._clock_steps.pause()

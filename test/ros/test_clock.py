@@ -39,6 +39,8 @@ def test_simulated_time_that_is_missing_is_named_and_faces_are_forgotten_when_it
         seen.add(heard[-1].detections[0].id)
         heard.clear()
     node.wait_for('The clock has jumped')
+    peer.wait(lambda: 'and /clock stands still' in health.parts()['input'].message, 'word of a pause, no alarm')
+    assert 'No image' not in node.output()
     peer.wait(lambda: health.counts().get('processed', 0) >= 4, 'the counters')
 
 

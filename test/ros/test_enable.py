@@ -28,6 +28,7 @@ def test_nothing_is_read_or_published_until_enabled_again_when_disabled(enable, 
     camera, health = peer.camera(), peer.health()
     heard, tracked = peer.listen(Detection2DArray, 'detections'), peer.listen(IdsList, '/humans/faces/tracked')
     peer.wait(lambda: camera.answers(heard) and tracked and tracked[-1].ids, 'a face', each=camera.shoot, every_s=0.5)
+    known = tracked[-1].ids
     assert enable(False) == 'Disabled: no image is processed.'
     assert enable(False).startswith('Already disabled')
     peer.wait(lambda: not camera.watched(), 'the image to be left')
@@ -41,19 +42,24 @@ def test_nothing_is_read_or_published_until_enabled_again_when_disabled(enable, 
     assert enable(True) == 'Enabled.'
     shot = []
     peer.wait(
-        lambda: [message for message in heard if message.header in shot],
+        lambda: [message for message in heard if message.header in shot and message.detections],
         'an answer',
         each=lambda: shot.append(camera.shoot()),
         every_s=0.5,
     )
+    assert heard[-1].detections[0].id not in known, 'what the face looked like was not forgotten'
+    assert health.values('inference')['left_out'] == '0'
 
 
 def test_no_image_is_read_when_the_node_was_disabled_before_it_is_activated(enable, tuned_node, peer):
-    tuned_node(input__lazy=False)
+    node = tuned_node(input__lazy=False)
     assert peer.change_state('deactivate')
+    camera, health = peer.camera(), peer.health()
+    peer.wait(lambda: 'Inactive' in health.parts()['input'].message, 'diagnostics')
+    peer.wait(lambda: health.values('input')['publishers'] == '1', 'the camera in the diagnostics of an inactive node')
     enable(False)
     assert peer.change_state('activate')
-    camera, health = peer.camera(), peer.health()
+    node.wait_for('Active: disabled until ~/enable is called with true.')
     peer.wait(lambda: 'Disabled' in health.parts()['input'].message, 'diagnostics')
     assert not camera.watched()
     enable(True)

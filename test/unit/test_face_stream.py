@@ -140,7 +140,7 @@ def test_only_the_largest_faces_are_tracked_when_their_number_is_bounded():
     image, _ = scene(200, 240)
     detector.boxes = [[0, 0, 50, 50], [100, 100, 250, 250]]
     found = finder.find(image, 0.0)
-    assert found.boxes.tolist() == [[100, 100, 250, 250]]
+    assert found.boxes.tolist() == [[100, 100, 250, 250]] and finder.left_out == 1
     assert finder.find_alone(image).boxes.tolist() == [[100, 100, 250, 250]]
 
 

@@ -16,7 +16,16 @@ def counts(**changes):
     return book
 
 
-def assess_input(now_s=100.0, subscribed_since_s=90.0, publishers=1, state='active', unread='', cameras=(), **changes):
+def assess_input(
+    now_s=100.0,
+    subscribed_since_s=90.0,
+    publishers=1,
+    state='active',
+    unread='',
+    cameras=(),
+    clock_stands=False,
+    **changes,
+):
     """Assess an input on the topic /image."""
     return input_health(
         now_s,
@@ -27,6 +36,7 @@ def assess_input(now_s=100.0, subscribed_since_s=90.0, publishers=1, state='acti
         state=state,
         unread=unread,
         cameras=cameras,
+        clock_stands=clock_stands,
     )
 
 
@@ -59,6 +69,7 @@ INPUTS = [
     ),
     ('two cameras, silence', {'now_s': 104.0, 'arrivals_s': STEADY, 'cameras': ('/a', '/b')}, ERROR, 'No image'),
     ('images stopped', {'now_s': 104.0, 'arrivals_s': STEADY}, ERROR, 'No image for 4.1 s'),
+    ('paused', {'now_s': 104.0, 'arrivals_s': STEADY, 'clock_stands': True}, OK, '4.1 s, and /clock stands still'),
     ('a malformed image', {'arrivals_s': STEADY, 'faults': BAD}, WARN, '3.0 s ago: expected a step'),
     ('a malformed image long ago', {'now_s': 108.0, 'arrivals_s': [107.5, 107.9], 'faults': BAD}, OK, 'Receiving'),
     ('an old image', {'arrivals_s': STEADY, 'faults': OLD}, WARN, 'dropped for its age 1.0 s ago: it was 3 s old'),
