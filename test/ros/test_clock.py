@@ -8,7 +8,7 @@ from graph_peer import quality
 
 
 def test_simulated_time_that_is_missing_is_named_and_faces_are_forgotten_when_it_jumps(start_node, peer):
-    node = start_node(use_sim_time=True)
+    node = start_node(use_sim_time=True, input__timeout_s=2.0)
     camera, heard, health = peer.camera(), peer.listen(Detection2DArray, 'detections'), peer.health()
     peer.wait(
         lambda: heard and 'no time has come on /clock' in health.parts()['input'].message,
@@ -39,9 +39,11 @@ def test_simulated_time_that_is_missing_is_named_and_faces_are_forgotten_when_it
         seen.add(heard[-1].detections[0].id)
         heard.clear()
     node.wait_for('The clock has jumped')
+    peer.wait(lambda: health.counts().get('processed', 0) >= 4, 'the counters')
+    reported = health.reported()
+    peer.wait(lambda: health.reported() > reported + 10, 'the node to see the clock run', each=shoot)
     peer.wait(lambda: 'and /clock stands still' in health.parts()['input'].message, 'word of a pause, no alarm')
     assert 'No image' not in node.output()
-    peer.wait(lambda: health.counts().get('processed', 0) >= 4, 'the counters')
 
 
 def time_of(seconds):
