@@ -61,7 +61,7 @@ def scenes(pictures, smiles, phase):
         yield time_s, image, left, 'happy' if smiling else 'neutral'
 
 
-def write_bag(path, shown, storage):
+def write_bag(path, shown, storage, name):
     """Write images, their truth, and the event as a topic."""
     with BagWriter(path, storage) as bag:
         for time_s, image, left, word in shown:
@@ -70,7 +70,7 @@ def write_bag(path, shown, storage):
             jpeg = cv2.imencode('.jpg', image)[1].reshape(-1)
             bag.add('/image/compressed', stamp_ns, make(COMPRESSED_IMAGE, header=head, format='jpeg', data=jpeg))
             box = left + 60, 40, left + 180, 190
-            faces = [detection(head, 'somebody', box, [(word, 1.0)])]
+            faces = [detection(head, name, box, [(word, 1.0)])]
             bag.add('/truth', stamp_ns, make(DETECTIONS, header=head, detections=faces))
             if time_s == SMILE_S and word == 'happy':
                 bag.add('/events', stamp_ns, make('std_msgs/msg/String', data='smile'))
@@ -97,11 +97,20 @@ def study(tmp_path_factory):
         home.mkdir(parents=True)
         for condition in ('baseline', 'task'):
             storage = 'mcap' if place % 2 else 'sqlite3'
-            write_bag(str(home / condition), scenes(pictures, condition == 'task', place), storage)
+            write_bag(str(home / condition), scenes(pictures, condition == 'task', place), storage, home.name)
         (home / 'again').mkdir()
         write_film(str(home / 'again' / 'task.mkv'), scenes(pictures, True, place + 3))
     assert evaluate_recording.main([str(folder / 'data'), '--study-template', str(folder / 'study.csv')]) == 0
-    given = ['--study', str(folder / 'study.csv'), '--output', str(folder / 'out'), '--workers', '2', '--video']
+    given = [
+        '--study',
+        str(folder / 'study.csv'),
+        '--output',
+        str(folder / 'out'),
+        '--workers',
+        '2',
+        '--video',
+        '--people',
+    ]
     given += ['--truth', '/truth', '--events', '/events', '--event-window', '-0.5,1', '--event-rate', '8']
     assert evaluate_recording.main([*given, '--baseline', '-0.5,0']) == 0
     return folder
@@ -158,6 +167,19 @@ def test_events_of_a_topic_agree_with_what_pandas_finds_in_the_frames(study):
     wide = told.pivot(index='offset_s', columns='measure', values='mean')
     assert np.allclose(wide[MEASURES], np.mean(courses, 0), atol=1e-6, rtol=0)
     assert wide.score_happy.iloc[-1] > 0.4
+
+
+def test_persons_of_a_study_are_its_participants_and_their_figures_those_of_pandas(study):
+    people = table_of(study, 'people').set_index('path')
+    assert len(people) == 12 and list(people.person) == list(people.participant) and set(people.face_ids) == {1}
+    faces = pandas.read_parquet(study / 'out' / 'frames').query('face_id.notna()').groupby('path')
+    for word in (*EMOTIONS, 'unknown'):
+        shares = faces.emotion.agg(lambda words, word=word: (words == word).mean())
+        assert np.allclose(people[f'share_{word}'], shares[people.index], atol=1e-6, rtol=0)
+    for side in ('valence', 'arousal'):
+        assert np.allclose(people[side], faces[side].mean()[people.index], atol=1e-6, rtol=0)
+        assert np.allclose(people[f'{side}_sd'], faces[side].std()[people.index], atol=1e-6, rtol=0)
+    assert np.allclose(people.seconds_seen, LENGTH_S, atol=1e-6)
 
 
 def test_accuracy_of_a_study_is_that_of_its_labelled_faces(study):
