@@ -13,6 +13,7 @@ from facial_emotion_ros.cli.common.errors import report_errors
 from facial_emotion_ros.cli.common.terminal import progress
 from facial_emotion_ros.core.errors import BadParameter
 from facial_emotion_ros.core.text import show
+from facial_emotion_ros.inference.execution_providers import CPU, ENGINES, PRECISIONS
 from facial_emotion_ros.recordings.evaluation.options import Options
 from facial_emotion_ros.recordings.study.epochs import Window
 
@@ -87,7 +88,25 @@ def parser() -> argparse.ArgumentParser:
         metavar='DIR',
         help="bundle; default: the node's, in int8 where the processor is faster with it",
     )
-    add('--engine', choices=('onnxruntime', 'openvino'), default='onnxruntime', help='default: %(default)s')
+    add('--engine', choices=ENGINES, default='onnxruntime', help='default: %(default)s')
+    add(
+        '--provider',
+        action='append',
+        default=[],
+        dest='providers',
+        metavar='NAME',
+        help="ONNX Runtime execution provider, as the node's inference.providers: CUDAExecutionProvider, "
+        'TensorrtExecutionProvider; may be repeated, in order of preference; default: CPUExecutionProvider',
+    )
+    add('--precision', choices=PRECISIONS, default='auto', help="as the node's inference.precision; default: %(default)s")
+    add(
+        '--face-batch',
+        type=int,
+        default=0,
+        metavar='N',
+        help="fixed number of faces of a run on a GPU, as the node's inference.face_batch, which TensorRT needs; "
+        'default: any',
+    )
     add('--write-bag', action='store_true', help="write our messages, on the node's topics, as a recording (mcap)")
     add('--video', action='store_true', help='write the annotated video')
     add(
@@ -119,6 +138,15 @@ def parser() -> argparse.ArgumentParser:
         default=2,
         metavar='N',
         help='detect faces in every n-th image and follow them in between; default: %(default)s, as the node does',
+    )
+    add(
+        '--estimate-every',
+        type=int,
+        default=1,
+        dest='estimate_every_n',
+        metavar='N',
+        help='estimate the faces in every n-th image, and repeat the estimates in between; default: %(default)s, as '
+        'the node does',
     )
     add(
         '--rotate-deg',
@@ -270,7 +298,7 @@ def _options(arguments):
     if arguments.workers and arguments.ray:
         raise BadParameter('expected either --workers or --ray, got both')
     fields = {name: value for name, value in vars(arguments).items() if name in Options.__dataclass_fields__}
-    fields.update(topics=tuple(arguments.topics), bundles=tuple(arguments.bundles))
+    fields.update({name: tuple(getattr(arguments, name)) for name in ('topics', 'bundles', 'providers')})
     fields.update(truth=''.join(arguments.truth[:1]), more_truths=tuple(arguments.truth[1:]))
     if arguments.events:
         start_s, end_s = arguments.event_window
@@ -412,6 +440,9 @@ def _live(options):
     parameters = {
         'inference.threads': options.threads,
         'inference.engine': options.engine,
+        'inference.providers': list(options.providers or (CPU,)),
+        'inference.precision': options.precision,
+        'inference.face_batch': options.face_batch,
         'inference.operating_point': options.operating_point,
         'inference.max_faces': options.max_faces,
         'detector.long_side_px': options.long_side_px,

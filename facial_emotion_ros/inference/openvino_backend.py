@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import threading
 from typing import Any, Dict, Iterator, List, Sequence, Set
 
 import numpy as np
@@ -89,6 +90,7 @@ class OpenVinoModel:
         self.bundle = bundle.without_model()
         with kept_signal_stack():
             self._request: Any = self._compile(openvino, bundle, plan)
+            self._one_at_a_time = threading.Lock()
             ports = self._request.model_inputs + self._request.model_outputs
             self.names: Set[str] = {name for port in ports for name in port.get_names()}
 
@@ -118,7 +120,7 @@ class OpenVinoModel:
             ) from error
 
     def run(self, outputs: Sequence[str], feed: Dict[str, np.ndarray]) -> List[np.ndarray]:
-        """Run the model.
+        """Run the model; threads that call this at the same time wait for each other.
 
         :param outputs: names of the requested outputs.
         :param feed: name of each input -> array.
@@ -126,7 +128,7 @@ class OpenVinoModel:
         :raises BadModel: if it fails.
         """
         try:
-            with kept_signal_stack():
+            with kept_signal_stack(), self._one_at_a_time:
                 self._request.infer(feed, share_inputs=True)
                 # Copies: the next run writes into the same memory.
                 return [np.array(self._request.get_tensor(name).data) for name in outputs]

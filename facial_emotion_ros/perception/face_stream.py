@@ -87,6 +87,11 @@ class FaceFinder:
         #: How many faces beyond `max_faces` the latest detection found.
         self.left_out = 0
 
+    @property
+    def has_detected(self) -> bool:
+        """Whether the faces of the last image were detected, and not tracked."""
+        return self._since == 1
+
     def find_alone(self, image: np.ndarray) -> FoundFaces:
         """Find the faces of a single picture, without ids and without tracking.
 

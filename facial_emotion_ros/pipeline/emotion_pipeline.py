@@ -23,6 +23,7 @@ from facial_emotion_ros.perception.face_stream import FaceFinder, FoundFaces
 from facial_emotion_ros.perception.face_tracker import FaceTracker
 from facial_emotion_ros.perception.image_decoding import check_image
 from facial_emotion_ros.perception.image_rotation import Orientation, rotated, rotated_back, rotated_faces
+from facial_emotion_ros.pipeline.estimate_interval import EstimateInterval
 
 if TYPE_CHECKING:
     from facial_emotion_ros.inference.model_bundle import Path
@@ -60,6 +61,7 @@ class EmotionPipeline:
         operating_point: str = '',
         prior: Union[str, Sequence[float]] = '',
         rotate_deg: int = 0,
+        estimate_every_n: int = 1,
     ) -> None:
         """Load both models.
 
@@ -85,6 +87,8 @@ class EmotionPipeline:
         :param rotate_deg: rotate images clockwise before anything else, by 0, 90, 180 or 270 degrees, for a camera that
             is mounted sideways or upside down; -1: by the one at which a face is upright, which is searched when none
             was for two seconds. Boxes and landmarks are in pixels of the image as it came.
+        :param estimate_every_n: estimate the faces in every n-th image of a stream and repeat the estimates in between;
+            see EstimateInterval.
         :raises BadParameter: for a value outside its range.
         :raises BadModel: if a bundle is refused.
         """
@@ -105,7 +109,7 @@ class EmotionPipeline:
         #: Called with 'reading emotions' when `estimate` has found the faces.
         self.on_stage: Callable[[str], Any] = lambda _stage: None
         self._finder_options = (max_faces, every_n, continue_score)
-        self._cache = EstimateCache()
+        self._cache, self._interval = EstimateCache(), EstimateInterval(estimate_every_n)
         self.finder = FaceFinder(detector, self.tracker, *self._finder_options)
         #: By which angle images are rotated.
         self.orientation = Orientation(rotate_deg)
@@ -113,7 +117,8 @@ class EmotionPipeline:
     def for_another_stream(self) -> 'EmotionPipeline':
         """Return a pipeline for another camera with the same models; only one of both may be used at a time."""
         other = copy.copy(self)
-        other.tracker, other.smoothing, other._cache = FaceTracker(), TemporalFilter(), EstimateCache()
+        other.tracker, other.smoothing = FaceTracker(), TemporalFilter()
+        other._cache, other._interval = EstimateCache(), EstimateInterval(self._interval.every_n)
         other.finder = FaceFinder(self.detector, other.tracker, *self._finder_options)
         other.orientation = Orientation(self.orientation.setting)
         return other
@@ -134,6 +139,7 @@ class EmotionPipeline:
         """
         self.engine.point = choose_point(self.engine.bundle.manifest, name, prior)
         self._cache.forget()
+        self._interval.forget()
         if self._has_default_gate:
             self.quality_gate = self._default_gate()
 
@@ -212,7 +218,12 @@ class EmotionPipeline:
             turned = rotated(image, degrees)
             found = self.finder.find(turned, stamp_s)
         self.smoothing.keep(self.tracker.live_ids)
-        faces = self.estimate_found(turned, found, until_s=until_s, use_cache=True)
+        repeated = self._interval.repeated(found, stamp_s)
+        if repeated is None:
+            faces = self.estimate_found(turned, found, until_s=until_s, use_cache=True)
+            self._interval.remember(found.ids, faces, stamp_s)
+        else:
+            faces = repeated
         faces = [self.smoothed(face, face_id, stamp_s) for face, face_id in zip(faces, found.ids)]
         return [rotated_back(face, degrees, image) for face in faces]
 
@@ -273,6 +284,7 @@ class EmotionPipeline:
         """Forget all faces; ids are not used again."""
         self.finder.reset()
         self._cache.forget()
+        self._interval.forget()
         self.smoothing.keep(())
 
 

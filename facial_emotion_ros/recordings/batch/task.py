@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 from facial_emotion_ros import __version__
 from facial_emotion_ros.core.errors import BadModel, FacialEmotionError
-from facial_emotion_ros.inference.execution_providers import ProviderPlan
 from facial_emotion_ros.inference.model_bundle import MANIFEST_FILE, resolve_bundle
 from facial_emotion_ros.inference.precision import bundle_for
 from facial_emotion_ros.recordings.batch.recording_discovery import fingerprint_of, local_copy, name_of
@@ -52,7 +51,7 @@ def key_of(options: Options) -> str:
     :raises BadModel: if a bundle is not there.
     """
     # Bundles that are not named are chosen by the processor, as the node does.
-    plan = ProviderPlan(threads=options.threads, engine=options.engine)
+    plan = options.plan()
     names = [*(options.bundles or [bundle_for(ESR, plan)]), options.detector or bundle_for(DETECTOR, plan)]
     models, dependencies = {}, {'format': _FORMAT, 'version': __version__, 'options': asdict(options)}
     for name in names:

@@ -12,6 +12,7 @@ from facial_emotion_ros.core.files import write_atomic
 from facial_emotion_ros.recordings.batch.recording_discovery import name_of
 from facial_emotion_ros.recordings.batch.result_store import LocalStore
 from facial_emotion_ros.recordings.evaluation.annotation_files import is_annotation_file
+from facial_emotion_ros.recordings.evaluation.detection_ahead import DetectionAhead
 from facial_emotion_ros.recordings.evaluation.evaluator import RecordingEvaluator
 from facial_emotion_ros.recordings.evaluation.ground_truth import open_truth
 from facial_emotion_ros.recordings.evaluation.options import Options
@@ -156,9 +157,9 @@ def _evaluate(bag, cameras, truth, topic, options, folders, progress):
             detector = evaluators[0].pipeline.detector if evaluators else None
             evaluators.append(RecordingEvaluator(bundle, folder, options, cameras, detector))
             evaluators[-1].recorded = Recorded(bag, topic) if topic else None
-        # Where faces are followed between detections, the detector runs when that is due, and not ahead.
-        detect = evaluators[0].pipeline.detect if options.every_n == 1 else None
-        _play(bag, cameras, truth, evaluators, detect, progress)
+        # A picture whose angle is searched is detected as it is turned by then, and not ahead.
+        ahead = DetectionAhead(evaluators[0].pipeline.detect, options.every_n) if options.rotate_deg >= 0 else None
+        _play(bag, cameras, truth, evaluators, ahead, progress)
         for evaluator in evaluators:
             evaluator.close()
     except BaseException:
@@ -268,16 +269,18 @@ def _left_out(bag, cameras):
     return f'left out by name, as no colour images of a scene: {listed}; --topic {names[0]} evaluates that'
 
 
-def _play(bag, cameras, truth, evaluators, detect, progress):
+def _play(bag, cameras, truth, evaluators, ahead, progress):
     """Hand every image to every evaluator."""
     wanted = sum(bag.topics[camera].count for camera in cameras)
     first = None
-    frames = read_frames(bag, cameras, detect)
+    frames = read_frames(bag, cameras, ahead)
     try:
         for done, frame in enumerate(frames, 1):
             first = first or frame
             for evaluator in evaluators:
                 evaluator.take(frame, truth, first)
+            if ahead is not None and frame.image is not None and evaluators[0].has_detected(frame.camera):
+                ahead.follow(frame)
             if progress is not None:
                 progress(done, wanted)
     finally:

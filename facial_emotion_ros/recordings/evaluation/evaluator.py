@@ -9,7 +9,6 @@ import numpy as np
 from facial_emotion_ros.core import visualization
 from facial_emotion_ros.core.estimates import FaceEstimate
 from facial_emotion_ros.emotion.temporal_filter import TemporalFilter
-from facial_emotion_ros.inference.execution_providers import ProviderPlan
 from facial_emotion_ros.inference.model_bundle import ModelBundle, resolve_bundle
 from facial_emotion_ros.perception.face_detector import FaceDetector
 from facial_emotion_ros.perception.face_tracker import MIN_IOU, FaceTracker
@@ -59,10 +58,11 @@ class RecordingEvaluator:
             detector or (_exactly(options.detector) if options.detector else DETECTOR),
             tracker=FaceTracker(options.max_age_s, remember_s=options.remember_s),
             smoothing=TemporalFilter(**options.smoothing()),
-            providers=ProviderPlan(threads=options.threads, engine=options.engine),
+            providers=options.plan(),
             max_faces=options.max_faces,
             long_side_px=options.long_side_px,
             every_n=options.every_n,
+            estimate_every_n=options.estimate_every_n,
             rotate_deg=options.rotate_deg,
             operating_point=options.operating_point,
         )
@@ -129,6 +129,10 @@ class RecordingEvaluator:
         for step, value in zip(STEPS, steps_ms):
             self.times_ms[step].append(value)
         self._write(frame, run, faces, steps_ms)
+
+    def has_detected(self, camera: str) -> bool:
+        """Whether the faces of a camera's last image were detected, and not tracked."""
+        return self.runs[camera].pipeline.finder.has_detected
 
     def _pipeline_of_stream(self):
         """Give the pipeline for the next camera: tracker and smoothing are its own, the models everybody's."""

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from facial_emotion_ros.core.errors import BadParameter
+from facial_emotion_ros.inference.execution_providers import CPU, ProviderPlan
+from facial_emotion_ros.inference.tensorrt_cache import EngineCache
 
 #: The embedded bundles, which the node runs where none is named.
 ESR, DETECTOR = 'esr_9_ferplus', 'centerface'
@@ -15,6 +17,8 @@ _RANGES = {
     'max_faces': (0, 1000),
     'long_side_px': (32, 4096),
     'every_n': (1, 100),
+    'estimate_every_n': (1, 100),
+    'face_batch': (0, 64),
     'rotate_deg': (-1, 270),
     'max_age_s': (0, 60),
     'remember_s': (0, 3600),
@@ -37,6 +41,9 @@ class Options:
     :param operating_point: of the bundles, by its name; '' for their default.
     :param detector: bundle of the detector, by name or path; '' for the node's.
     :param engine: 'onnxruntime' or 'openvino'.
+    :param providers: execution providers of ONNX Runtime in order of preference; () for the CPU.
+    :param precision: auto, fp32, fp16, bf16 or int8, as the node's inference.precision.
+    :param face_batch: fixed number of faces of a run on a GPU; 0 for any, as the node's inference.face_batch.
     :param truth: annotation topic of the recording, path of a file of intervals, or ''.
     :param more_truths: those of further raters.
     :param recorded: topic of recorded detections to compare with; '' for the first that holds emotions.
@@ -47,6 +54,7 @@ class Options:
     :param max_faces: only that many largest faces; 0 for all.
     :param long_side_px: the image's long side as the detector sees it.
     :param every_n: faces are detected in every n-th image and followed in between, as the node does.
+    :param estimate_every_n: faces are estimated in every n-th image, and their estimates repeated in between.
     :param rotate_deg: 0, 90, 180, 270 or -1, as the node's input.rotate_deg.
     :param max_age_s: a face that was not seen for longer is gone, as the node's tracker.max_age_s.
     :param remember_s: for so long, a face that is recognised gets its id back, as the node's tracker.remember_s.
@@ -63,6 +71,9 @@ class Options:
     operating_point: str = ''
     detector: str = ''
     engine: str = 'onnxruntime'
+    providers: tuple[str, ...] = ()
+    precision: str = 'auto'
+    face_batch: int = 0
     truth: str = ''
     more_truths: tuple[str, ...] = ()
     recorded: str = ''
@@ -73,6 +84,7 @@ class Options:
     max_faces: int = 0
     long_side_px: int = 480
     every_n: int = 2
+    estimate_every_n: int = 1
     rotate_deg: int = 0
     max_age_s: float = 1.0
     remember_s: float = 30.0
@@ -96,6 +108,7 @@ class Options:
                 raise BadParameter(
                     f'expected {name.replace(_SMOOTHING, "smoothing.")} of {low} to {high}, got {getattr(self, name)}'
                 )
+        self.plan()
         if self.blur_faces and self.max_faces:
             raise BadParameter(
                 'expected either blurred faces or a limit to the number of faces, got both: faces beyond the limit '
@@ -114,6 +127,12 @@ class Options:
     def truths(self) -> list[str]:
         """List the ground truths of all raters; [] without any."""
         return [each for each in (self.truth, *self.more_truths) if each]
+
+    def plan(self) -> ProviderPlan:
+        """Say where the models run."""
+        return ProviderPlan(
+            self.providers or (CPU,), self.threads, self.precision, self.face_batch, EngineCache(), self.engine
+        )
 
     def smoothing(self) -> dict[str, Any]:
         """Give the arguments of TemporalFilter."""

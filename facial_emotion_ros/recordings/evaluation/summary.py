@@ -43,6 +43,7 @@ def summary_of(
     ranges = intervals([part for run in runs.values() for _, part in sorted(run.stretches.items())])
     faults = bag.faults + losses_of(runs)
     evaluator.notes += low_rates_of(runs, evaluator.options.max_age_s)
+    evaluator.notes += filter(None, [evaluator.pipeline.degraded])
     against_truth = _against_truth(evaluator, truth, whole, ranges, length_s, faults)
     overall = dict(figures(whole), persons=len(set().union(*(run.persons for run in runs.values()))) or None)
     pipeline = evaluator.pipeline
@@ -75,6 +76,7 @@ def summary_of(
         'bundle': dict(_named(pipeline.esr_bundle), operating_point=point_words(pipeline.engine.point)),
         'detector': _named(pipeline.detector_bundle),
         'smoothing': evaluator.options.smoothing(),
+        'every_n': {'detect': evaluator.options.every_n, 'estimate': evaluator.options.estimate_every_n},
         'stretches': {
             camera: {
                 'seconds': run.stretch_s,
@@ -90,6 +92,10 @@ def summary_of(
             'frames_per_second': overall['frames'] / seconds if seconds else None,
             'ms': evaluator.step_times(),
             'provider': pipeline.provider,
+            'inference': {
+                name: getattr(evaluator.options, name)
+                for name in ('engine', 'providers', 'precision', 'face_batch', 'threads')
+            },
             'notes': evaluator.notes,
             'versions': versions('rosbags'),
         },

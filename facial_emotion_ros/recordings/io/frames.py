@@ -44,13 +44,13 @@ class Frame(NamedTuple):
 
 
 def read_frames(
-    bag: BagFile, cameras: Sequence[str], detect: Callable[[np.ndarray], Any] | None = None
+    bag: BagFile, cameras: Sequence[str], detect: Callable[[Frame], Any] | None = None
 ) -> Generator[Frame, None, None]:
     """Read and decode images in a thread, ahead of their use.
 
     :param bag: BagFile, open; nothing else may read it meanwhile.
     :param cameras: topics.
-    :param detect: function of an image that is called in that thread too; None for none.
+    :param detect: function of a Frame with an image that is called in that thread too; None for none.
     :returns: iterator of Frame, in the order of recording.
     """
     frames = (_detected(frame, detect) for frame in _decode(bag, cameras))
@@ -68,7 +68,7 @@ def _detected(frame, detect):
     if detect is None or frame.image is None:
         return frame
     began_s = time.perf_counter()
-    found = detect(frame.image)
+    found = detect(frame)
     return frame._replace(found=found, found_s=time.perf_counter() - began_s)
 
 
