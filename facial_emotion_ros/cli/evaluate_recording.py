@@ -98,7 +98,12 @@ def parser() -> argparse.ArgumentParser:
         help="ONNX Runtime execution provider, as the node's inference.providers: CUDAExecutionProvider, "
         'TensorrtExecutionProvider; may be repeated, in order of preference; default: CPUExecutionProvider',
     )
-    add('--precision', choices=PRECISIONS, default='auto', help="as the node's inference.precision; default: %(default)s")
+    add(
+        '--precision',
+        choices=PRECISIONS,
+        default='auto',
+        help="as the node's inference.precision; default: %(default)s",
+    )
     add(
         '--face-batch',
         type=int,

@@ -30,7 +30,7 @@ class EstimateInterval:
         self._estimated_s, self._since = -math.inf, 0
 
     def repeated(self, found: FoundFaces, stamp_s: float) -> Optional[List[FaceEstimate]]:
-        """Return the last estimates of the next image's faces, at their new places; None where they are to be estimated.
+        """Return the last estimates of the next image's faces, at their new places; None where estimates are due.
 
         :param found: its faces.
         :param stamp_s: when it was taken, in seconds.

@@ -22,10 +22,12 @@ from facial_emotion_ros.cli import evaluate_recording, make_sample_bag
 from facial_emotion_ros.core.emotions import EMOTIONS
 from facial_emotion_ros.demo.h264 import h264_program
 from facial_emotion_ros.demo.sample_video import SampleVideo
+from facial_emotion_ros.emotion.esr import EsrEngine
 from facial_emotion_ros.evaluation.markdown import table
 from facial_emotion_ros.perception.face_detector import FaceDetector
 from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline
 from facial_emotion_ros.recordings.evaluation import tables
+from facial_emotion_ros.recordings.evaluation.detection_ahead import DetectionAhead
 from facial_emotion_ros.recordings.evaluation.summary_text import summary_text
 from facial_emotion_ros.recordings.io.bag_file import BagFile
 from facial_emotion_ros.recordings.io.message_types import (
@@ -211,7 +213,7 @@ def test_the_summary_says_what_was_read_and_how_well(bag, output):
     assert (overall['frames'], overall['faces'], overall['coverage'], overall['flips']) == (COUNT, 1, 1.0, 0)
     assert found['truth']['accuracy'] == 1.0 and found['truth']['n'] == COUNT and found['truth']['found'] == 1.0
     assert found['overall']['id_switches'] == 0 and found['cameras'].keys() == {JPEG}
-    assert {'read', 'decode', 'estimate'} == set(found['run']['ms']) and len(found['bundle']['sha256']) == 64
+    assert {'read', 'decode', 'detect', 'estimate'} == set(found['run']['ms']) and len(found['bundle']['sha256']) == 64
     assert found['run']['command'].startswith('evaluate_recording ') and found['recorded'] is None
     assert found['bundle']['operating_point'] == 'balanced'
 
@@ -280,7 +282,8 @@ def test_our_own_recording_agrees_with_us_when_it_is_compared(bag, plain, output
     assert found['bundle']['operating_point'] == 'ferplus' and found['recorded']['network'].endswith(', balanced')
 
 
-def test_the_detector_looks_at_every_image_once_and_ahead_when_that_is_asked_for(bag, tmp_path, monkeypatch):
+@pytest.mark.parametrize('every_n', [1, 2])
+def test_the_detector_looks_once_and_ahead_at_each_image_whose_turn_it_is(bag, tmp_path, monkeypatch, every_n):
     threads, look = [], FaceDetector.detect
 
     def counting(self, *arguments):
@@ -288,11 +291,66 @@ def test_the_detector_looks_at_every_image_once_and_ahead_when_that_is_asked_for
         return look(self, *arguments)
 
     monkeypatch.setattr(FaceDetector, 'detect', counting)
-    assert evaluate_recording.main([bag, '--output', str(tmp_path / 'out'), '--every-n', '1']) == 0
-    assert len(threads) == COUNT and {name.partition('_')[0] for name in threads} == {'frames'}
-    for row, face in zip(rows(tmp_path / 'out'), answers(EmotionPipeline())):
+    assert evaluate_recording.main([bag, '--output', str(tmp_path / 'out'), '--every-n', str(every_n)]) == 0
+    assert len(threads) == COUNT / every_n and {name.partition('_')[0] for name in threads} == {'frames'}
+    for row, face in zip(rows(tmp_path / 'out'), answers(EmotionPipeline(every_n=every_n))):
         assert np.allclose([float(row[name]) for name in BOX], face.box, atol=2e-6)
     assert summary(tmp_path / 'out')['run']['ms']['detect']['p50'] > 0.5
+
+
+@pytest.fixture(scope='module')
+def changing(tmp_path_factory):
+    """Twenty images: a face is there, and after a cut the three faces of another scene, who fade in and out."""
+    path = str(tmp_path_factory.mktemp('bags') / 'changing')
+    film = SampleVideo(320, 240)
+    with BagWriter(path) as writer:
+        for number in range(21):
+            image = film.frame(0.1 * number if number < 7 else 9.0 + 0.1 * number)
+            image = image[:, ::-1] if number > 12 else image
+            writer.add(CAMERA, START_NS + number * 10**8, make_image(header(START_NS + number * 10**8, 'eye'), image))
+    return path
+
+
+@pytest.mark.parametrize(
+    'guess', [lambda detects, number: None, lambda detects, number: detects() if number % 3 else None]
+)
+def test_no_result_depends_on_what_was_detected_ahead(changing, tmp_path, monkeypatch, guess):
+    assert evaluate_recording.main([changing, '--output', str(tmp_path / 'foreseen')]) == 0
+    wrong = lambda self, frame: guess(lambda: self._detect(frame.image), frame.number)  # noqa: E731
+    monkeypatch.setattr(DetectionAhead, '__call__', wrong)
+    assert evaluate_recording.main([changing, '--output', str(tmp_path / 'guessed')]) == 0
+    assert len({row['face_id'] for row in rows(tmp_path / 'foreseen')}) > 1
+    assert content(tmp_path, 'foreseen', 'frames.csv') == content(tmp_path, 'guessed', 'frames.csv')
+
+
+def test_faces_are_the_same_and_figures_close_when_every_second_image_is_estimated(changing, tmp_path, monkeypatch):
+    calls, run = [], EsrEngine.run
+    monkeypatch.setattr(EsrEngine, 'run', lambda self, *given: calls.append(len(given[0])) or run(self, *given))
+    found, counts = [], []
+    for every_n in ('1', '2'):
+        calls.clear()
+        out = str(tmp_path / every_n)
+        assert evaluate_recording.main([changing, '--output', out, '--estimate-every', every_n]) == 0
+        found.append(rows(out))
+        counts.append(len(calls))
+    assert counts[1] <= 0.6 * counts[0] and summary(out)['every_n'] == {'detect': 2, 'estimate': 2}
+    for name in ('frame', 'face_id', 'x0', 'y1'):
+        assert [row[name] for row in found[0]] == [row[name] for row in found[1]]
+    same = [one['emotion'] == other['emotion'] for one, other in zip(*found)]
+    assert np.mean(same) >= 0.9
+    for name in ('score_happy', 'valence', 'arousal'):
+        gaps = [abs(float(one[name]) - float(other[name])) for one, other in zip(*found)]
+        assert np.mean(gaps) <= 0.03, name
+
+
+def test_the_processor_takes_over_and_that_is_told_when_a_provider_is_missing(short, tmp_path):
+    asked = ['--provider', 'NoSuchExecutionProvider', '--precision', 'fp32']
+    assert evaluate_recording.main([short, '--output', str(tmp_path / 'out'), *asked]) == 0
+    found = summary(tmp_path / 'out')
+    assert found['bundle']['name'] == 'esr_9_ferplus' and found['detector']['name'] == 'centerface'
+    assert found['run']['provider'] == 'CPUExecutionProvider'
+    assert any('NoSuchExecutionProvider' in note for note in found['run']['notes'])
+    assert found['run']['inference']['providers'] == ['NoSuchExecutionProvider']
 
 
 def test_images_are_rotated_when_the_camera_was_mounted_upside_down(bag, tmp_path):
@@ -565,6 +623,9 @@ def test_images_of_several_sizes_are_read_when_the_camera_changed_its_mode(tmp_p
         (['--max-faces', '-1'], 'max_faces'),
         (['--threads', '0'], 'threads'),
         (['--max-age', '61'], 'max_age_s'),
+        (['--estimate-every', '0'], 'estimate_every_n'),
+        (['--precision', 'bf16'], 'engine openvino'),
+        (['--face-batch', '65'], 'face_batch'),
         (['--workers', '-1'], '--workers'),
         (['--blur-faces', '--max-faces', '1'], 'would stay sharp'),
         (['--bundle', 'a/esr', '--bundle', 'b/esr'], 'bundles of different names'),
