@@ -219,6 +219,12 @@ def parser() -> argparse.ArgumentParser:
         '--ray', default='', metavar='ADDRESS', help='spread them over a Ray cluster: auto, local, ray://host:port'
     )
     many.add_argument(
+        '--verify',
+        action='store_true',
+        help='read recordings again whose files have the size, time, first and last block of before, and evaluate '
+        'those whose content has changed nevertheless',
+    )
+    many.add_argument(
         '--study',
         default='',
         metavar='CSV',
@@ -426,6 +432,8 @@ def _many(arguments, options, command):
         command=command,
         force=arguments.force,
         study=read_study(arguments.study) if arguments.study else None,
+        verify=arguments.verify,
+        stage=progress,
     )
     show(f'\n{fleet_text(fleet)}\n{os.path.join(arguments.output, "index.html")} shows them all.')
     whole = not any(bag['status'] == 'failed' or bag.get('whole') is False for bag in fleet['bags'])

@@ -3,14 +3,14 @@
 from bag_faces import face
 from sample_timeline import sample_timeline, summary_of
 
-from facial_emotion_ros.recordings.batch.metrics import fleet_summary
+from facial_emotion_ros.recordings.batch.metrics import digest, fleet_summary
 from facial_emotion_ros.recordings.evaluation.ground_truth import GroundTruth
 from facial_emotion_ros.recordings.evaluation.sufficient_statistics import SufficientStatistics
 
 
 def sample_fleet(count=9):
     """Recordings that went well, one that failed, and one that is a copy."""
-    records, summaries = [], {}
+    records = []
     for place in range(count):
         name = f'warehouse_robot_number_seven_in_the_long_corridor_of_building_b_ride_{place}'
         records.append(
@@ -23,9 +23,9 @@ def sample_fleet(count=9):
                 'folder': f'{name}-{place}',
                 'content_hash': str(place),
                 'seconds': 3.0,
+                'digests': [digest('summary.json', _summary(place))],
             }
         )
-        summaries[records[-1]['folder']] = [('summary.json', _summary(place))]
     name = 'x' * 120
     records += [
         dict(
@@ -50,7 +50,7 @@ def sample_fleet(count=9):
         'options': {},
         'frame_parts': count,
     }
-    return fleet_summary(records, summaries, run)
+    return fleet_summary(records, run)
 
 
 def _summary(place):

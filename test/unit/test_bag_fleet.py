@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from urllib.parse import unquote
 
 import pytest
@@ -24,12 +25,13 @@ from stand_in_evaluation import is_alive, wait_for, write_bag  # noqa: E402
 
 from facial_emotion_ros.cli import evaluate_recording as command_line  # noqa: E402
 from facial_emotion_ros.core.errors import BadBag, BadDataset, BadModel, BadParameter, FacialEmotionError  # noqa: E402
-from facial_emotion_ros.recordings.batch import recording_discovery, task
+from facial_emotion_ros.recordings.batch import frames, recording_discovery, task  # noqa: E402
 from facial_emotion_ros.recordings.batch.batch import evaluate_fleet, fleet_progress, fleet_text  # noqa: E402
-from facial_emotion_ros.recordings.batch.result_store import LocalStore, open_store  # noqa: E402
+from facial_emotion_ros.recordings.batch.result_store import LocalStore, UrlStore, open_store  # noqa: E402
 from facial_emotion_ros.recordings.batch.task import FleetTask, evaluate_task, key_of  # noqa: E402
 from facial_emotion_ros.recordings.evaluation.evaluate import evaluate_bag  # noqa: E402
 from facial_emotion_ros.recordings.evaluation.options import Options  # noqa: E402
+from facial_emotion_ros.recordings.io.content_hash import hash_of  # noqa: E402
 from facial_emotion_ros.recordings.io.sample_bag import write_sample_bag  # noqa: E402
 from facial_emotion_ros.recordings.report import batch_report  # noqa: E402
 
@@ -52,7 +54,8 @@ def frames_in(folder):
 @pytest.fixture(scope='module', autouse=True)
 def pyarrow():
     """Import pyarrow, which takes half a second, where its tests run."""
-    return pytest.importorskip('pyarrow', reason='pyarrow is not installed: scripts/setup --tests does that')
+    pytest.importorskip('pyarrow.parquet', reason='pyarrow is not installed: scripts/setup --tests does that')
+    return sys.modules['pyarrow']
 
 
 @pytest.fixture
@@ -205,7 +208,9 @@ def test_the_others_are_evaluated_when_some_recordings_fail_in_every_way(bags, t
     assert sorted(each[0] for each in told) == [1, 2, 3, 4, 5, 6] and {each[1] for each in told} == {6}
     assert found == json.loads((tmp_path / 'out' / 'fleet.json').read_text())
     assert [name for name in os.listdir(tmp_path / 'out' / 'bags') if name.startswith('.')] == []
-    assert len(os.listdir(tmp_path / 'out' / 'bags')) == len(os.listdir(tmp_path / 'out' / 'frames')) == 3
+    assert (
+        len(os.listdir(tmp_path / 'out' / 'bags')) == len(frames_in(tmp_path / 'out' / 'frames')['bag'].unique()) == 3
+    )
     page = (tmp_path / 'out' / 'index.html').read_text()
     assert 'nobody expected this' in page and '3 of 6' in page
     assert '3 failed' in fleet_text(found)
@@ -217,7 +222,10 @@ def test_only_what_changed_is_done_again_when_a_run_is_repeated(bags, tmp_path, 
     for name in 'abcd':
         write_bag(bags, name, f'good {ord(name)}')
     assert set(run(bags, out)[1].values()) == {'done'}
+    [part] = (out / 'frames').iterdir()
+    before = part.stat().st_mtime_ns
     found, statuses = run(bags, out, progress=fleet_progress)
+    assert part.stat().st_mtime_ns == before
     assert set(statuses.values()) == {'skipped'} and 'was there' in capsys.readouterr().err
     assert found['overall'][0]['figures']['frames'] == sum(map(ord, 'abcd'))
     write_bag(bags, 'a', 'good 5')  # another content
@@ -226,13 +234,12 @@ def test_only_what_changed_is_done_again_when_a_run_is_repeated(bags, tmp_path, 
     with open(summary, 'r+') as file:
         file.truncate(20)
     [finished] = glob.glob(str(out / 'bags' / 'd-*' / 'finished.json'))
-    part_before = os.stat(glob.glob(str(out / 'frames' / 'd-*'))[0]).st_mtime_ns
     found, statuses = run(bags, out)
     assert statuses == {'a': 'done', 'c': 'done', 'd': 'skipped'}
     assert found['overall'][0]['figures']['frames'] == 5 + ord('c') + ord('d')
-    # The data set is that of these recordings, and what had not changed was not written again.
+    # The data set is that of these recordings.
     assert len(frames_in(out / 'frames')) == 5 + ord('c') + ord('d')
-    assert os.stat(glob.glob(str(out / 'frames' / 'd-*'))[0]).st_mtime_ns == part_before
+    assert len(os.listdir(out / 'frames')) == 1 and not part.exists()
     os.remove(finished)
     assert run(bags, out)[1] == {'a': 'skipped', 'c': 'skipped', 'd': 'done'}
     assert set(run(bags, out, Options(max_faces=1))[1].values()) == {'done'}
@@ -292,10 +299,9 @@ def test_each_recording_has_its_own_truth_when_a_folder_holds_some(bags, tmp_pat
     told = {bag['name']: (out / 'bags' / bag['folder'] / 'report.html').read_text() for bag in found['bags']}
     assert told == {'a': str(truths / 'a.csv'), 'b': ''} and set(statuses.values()) == {'done'}
     (truths / 'a.csv').write_text('start,end,emotion\n0,6,happy\n')
-    before = [os.stat(glob.glob(str(out / 'frames' / f'{name}-*'))[0]).st_mtime_ns for name in 'ab']
+    before = os.listdir(out / 'frames')
     assert run(bags, out, Options(truth=str(truths)))[1] == {'a': 'done', 'b': 'skipped'}
-    now = [os.stat(glob.glob(str(out / 'frames' / f'{name}-*'))[0]).st_mtime_ns for name in 'ab']
-    assert now[0] != before[0] and now[1] == before[1]
+    assert len(before) == 1 and before != os.listdir(out / 'frames')
 
 
 @pytest.mark.parametrize(
@@ -378,7 +384,7 @@ def start_command(bags, output, **environ):
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGKILL])
 def test_no_process_is_left_and_a_repetition_goes_on_when_a_run_is_ended(bags, tmp_path, number):
     gate, out = tmp_path / 'gate', tmp_path / 'out'
-    write_bag(bags, 'a', 'good 1')
+    write_bag(bags, 'a', 'good 1' + 999 * ' ')  # the largest comes first
     for name in 'bc':
         write_bag(bags, name, f'gate {gate} {ord(name)}')
     batch = start_command(bags, out)
@@ -449,30 +455,107 @@ def test_a_recording_is_refused_when_the_models_here_are_others_than_where_the_r
     assert record['status'] == 'failed' and 'same models' in record['error']
 
 
-def test_results_are_found_again_without_fetching_when_a_url_has_not_changed(bags):
+@pytest.mark.usefixtures('in_this_process')
+def test_results_are_found_again_without_fetching_when_a_url_has_not_changed(monkeypatch):
     fsspec = pytest.importorskip('fsspec', reason='fsspec is not installed: scripts/setup --tests does that')
-    files = fsspec.filesystem('memory')
+    files, out = fsspec.filesystem('memory'), 'memory://ride/out'
     files.pipe('/ride/one/metadata.yaml', b'')
     files.pipe('/ride/one/one_0.mcap', b'x')
     files.pipe('/ride/two.mcap', b'good 4')
-    places = recording_discovery.find_bags(['memory://ride'], without='memory://ride/out')
+    places = recording_discovery.find_bags(['memory://ride'], without=out)
     assert places == ['memory://ride/one', 'memory://ride/two.mcap']
     with recording_discovery.local_copy(places[0]) as path:
         assert sorted(os.listdir(path)) == ['metadata.yaml', 'one_0.mcap']
     assert not os.path.exists(path)
-    task = FleetTask(places[1], 'memory://ride/out', Options(), key_of(Options()), stand_in_evaluation.evaluate)
-    done = evaluate_task(task)
+    [done] = run(places[1], out)[0]['bags']
     assert (done['status'], done['error']) == ('done', '')
-    again = evaluate_task(task._replace(evaluate=None))
-    assert (again['status'], again['folder']) == ('skipped', done['folder'])
-    store = open_store(task.output)
+    with monkeypatch.context() as later:
+        later.setattr(type(files), 'get_file', None)
+        [again] = run(places[1], out)[0]['bags']
+        assert (again['status'], again['folder']) == ('skipped', done['folder'])
+        assert run(places[1], out, verify=True)[1] == {'two': 'failed'}
+    store = open_store(out)
     assert store.names('bags') == [done['folder']]
     assert store.names(f'bags/{done["folder"]}') == ['finished.json', 'frames.parquet', 'report.html', 'summary.json']
     files.pipe('/ride/two.mcap', b'good 5')
-    assert evaluate_task(task)['folder'] != done['folder']
-    assert recording_discovery.find_bags(['memory://ride'], without='memory://ride/out') == places
+    assert run(places[1], out)[0]['bags'][0]['folder'] != done['folder']
+    assert recording_discovery.find_bags(['memory://ride'], without=out) == places
+    task = FleetTask(places[1], out, Options(), key_of(Options()), stand_in_evaluation.evaluate)
     files.rm('/ride/two.mcap')
     assert 'nothing' in evaluate_task(task)['error'] or 'fetch' in evaluate_task(task)['error']
+
+
+@pytest.mark.usefixtures('in_this_process')
+def test_going_on_asks_the_store_a_few_times_for_each_recording_when_their_names_repeat(bags, monkeypatch):
+    for number in range(12):
+        (bags / f'p{number:02d}').mkdir()
+        write_bag(bags / f'p{number:02d}', 'baseline', f'good {number + 1}')
+    asked, stages, read = [], [], UrlStore.read
+    monkeypatch.setattr(UrlStore, 'read', lambda store, name: asked.append(name) or read(store, name))
+
+    @contextmanager
+    def stage(noun):
+        yield lambda done, wanted: stages.append((noun, done, wanted))
+
+    for status, most in (('done', 3), ('skipped', 2)):
+        asked.clear()
+        found, _ = run(bags, 'memory://many/here', stage=stage)
+        assert found['counts'][status] == 12 and len(asked) <= 12 * most + 4
+    assert {('recordings', 12, 12), ('files of frames/', 1, 1), ('earlier results', 12, 12)} <= set(stages)
+
+
+@pytest.mark.usefixtures('in_this_process')
+def test_a_local_recording_is_read_again_when_it_looks_changed_or_that_is_asked_for(bags, tmp_path, monkeypatch):
+    def changed_in_its_middle(frames):
+        path = write_bag(bags, 'a', f'good {100_000 * " "}{frames}{100_000 * " "}')
+        os.utime(path, ns=(10**18, 10**18))
+
+    def frames_of(**more):
+        found = run(bags, tmp_path / 'out', **more)[0]
+        return (
+            found['bags'][0]['status'],
+            found['overall'][0]['figures']['frames'],
+            len([each for each in read if 'a.mcap' in each]),
+        )
+
+    read = []
+    monkeypatch.setattr(task, 'hash_of', lambda path: read.append(path) or hash_of(path))
+    changed_in_its_middle(4)
+    assert frames_of() == ('done', 4, 1) and frames_of() == ('skipped', 4, 1)
+    changed_in_its_middle(5)
+    assert frames_of() == ('skipped', 4, 1) and frames_of(verify=True) == ('done', 5, 2)
+    # What looks alike and is not is read each time.
+    assert frames_of() == ('skipped', 5, 3)
+    changed_in_its_middle(4)
+    assert frames_of() == ('skipped', 4, 4)
+    os.utime(bags / 'a.mcap')
+    assert frames_of() == ('skipped', 4, 5) and frames_of() == ('skipped', 4, 5)
+    (bags / 'elsewhere').mkdir()
+    (bags / 'a.mcap').rename(bags / 'elsewhere' / 'a.mcap')
+    assert frames_of() == ('skipped', 4, 6) and frames_of() == ('skipped', 4, 6)
+
+
+@pytest.mark.usefixtures('in_this_process')
+def test_long_recordings_have_files_of_their_own_when_short_ones_share_one(bags, tmp_path, monkeypatch):
+    monkeypatch.setattr(frames, '_IMAGES', 10)
+    for name in 'abcdefgh':
+        write_bag(bags, name, f'good {ord(name)}')
+    run(bags, tmp_path / 'out')
+    parts = {path: path.stat().st_mtime_ns for path in (tmp_path / 'out' / 'frames').iterdir()}
+    assert 2 < len(parts) <= 8 and len(frames_in(tmp_path / 'out' / 'frames')) == sum(map(ord, 'abcdefgh'))
+    write_bag(bags, 'a', 'good 50')
+    run(bags, tmp_path / 'out')
+    kept = [path for path, written in parts.items() if path.exists() and path.stat().st_mtime_ns == written]
+    assert len(parts) - 2 <= len(kept) < len(parts)
+
+
+@pytest.mark.usefixtures('in_this_process')
+def test_the_largest_recording_comes_first_when_there_are_several(bags, tmp_path):
+    for name, size in (('a', 9), ('b', 99), ('c', 0)):
+        write_bag(bags, name, f'good {ord(name)}' + size * ' ')
+    order = []
+    found, _ = run(bags, tmp_path / 'out', progress=lambda done, wanted, record: order.append(record['name']))
+    assert order == ['b', 'a', 'c'] and [bag['name'] for bag in found['bags']] == ['a', 'b', 'c']
 
 
 def test_the_log_of_a_database_is_fetched_too_when_it_lies_at_a_url():
@@ -481,7 +564,8 @@ def test_the_log_of_a_database_is_fetched_too_when_it_lies_at_a_url():
     files = fsspec.filesystem('memory')
     files.pipe({'/unclosed/ride.db3': b'begin', '/unclosed/ride.db3-wal': b'end', '/unclosed/other.db3-wal': b'x'})
     place = 'memory://unclosed/ride.db3'
-    before = recording_discovery.fingerprint_of(place)
+    before = recording_discovery.state_of(place)
+    assert before[0] == len(b'begin' + b'end')
     with recording_discovery.local_copy(place) as path:
         folder = os.path.dirname(path)
         assert {name: open(os.path.join(folder, name), 'rb').read() for name in os.listdir(folder)} == {
@@ -491,11 +575,11 @@ def test_the_log_of_a_database_is_fetched_too_when_it_lies_at_a_url():
     with recording_discovery.local_copy('memory://unclosed') as path:
         assert sorted(os.listdir(path)) == ['other.db3-wal', 'ride.db3', 'ride.db3-wal']
     files.pipe('/unclosed/ride.db3-wal', b'another end')
-    assert recording_discovery.fingerprint_of(place) != before
+    assert recording_discovery.state_of(place)[1] not in ('', before[1])
 
 
 @pytest.mark.usefixtures('in_this_process')
-def test_a_fleet_is_gathered_at_a_url_when_the_output_is_one(bags):
+def test_a_fleet_is_gathered_at_a_url_when_the_output_is_one(bags, pyarrow):
     fsspec = pytest.importorskip('fsspec', reason='fsspec is not installed: scripts/setup --tests does that')
     files = fsspec.filesystem('memory')
     for name, says in (('a', 'good 3'), ('b', 'bad'), ('c', 'good 4')):
@@ -505,13 +589,13 @@ def test_a_fleet_is_gathered_at_a_url_when_the_output_is_one(bags):
         assert got == statuses
     assert json.loads(files.cat('/gathered/here/fleet.json')) == found
     folders = [bag['folder'] for bag in found['bags'] if bag['results']]
-    assert sorted(files.ls('/gathered/here/frames', detail=False)) == [
-        f'/gathered/here/frames/{folder}.parquet' for folder in folders
-    ]
+    [part] = files.ls('/gathered/here/frames', detail=False)
+    with files.open(part) as content:
+        assert pyarrow.parquet.read_table(content)['bag'].unique().to_pylist() == folders
     assert files.isfile(f'/gathered/here/bags/{folders[0]}/report.html') and files.isfile('/gathered/here/index.html')
     write_bag(bags, 'a', 'good 5')
     assert run(bags, 'memory://gathered/here', Options(max_faces=1))[0]['overall'][0]['figures']['frames'] == 9
-    assert len(files.ls('/gathered/here/frames')) == 2
+    assert files.ls('/gathered/here/frames', detail=False) != [part]
 
 
 def test_one_whole_result_stays_when_two_write_the_same_folder_at_once(tmp_path):
@@ -628,6 +712,7 @@ def test_frames_that_no_run_wrote_stay_when_parts_are_renewed(bags, tmp_path, py
     write_bag(bags, 'a', 'good 1')
     run(bags, tmp_path / 'out')
     frames = tmp_path / 'out' / 'frames'
+    [before] = os.listdir(frames)
     (frames / 'notes.txt').write_text('mine')
     (frames / 'broken.parquet').write_text('mine')
     parquet.write_table(pyarrow.table({'mine': [1]}), frames / 'mine.parquet')
@@ -635,7 +720,7 @@ def test_frames_that_no_run_wrote_stay_when_parts_are_renewed(bags, tmp_path, py
     write_bag(bags, 'b', 'good 2')
     run(bags, tmp_path / 'out')
     kept = sorted(os.listdir(frames))
-    assert kept[1:] == ['broken.parquet', 'mine.parquet', 'notes.txt'] and kept[0].startswith('b-')
+    assert kept[:3] == ['broken.parquet', 'mine.parquet', 'notes.txt'] and len(kept) == 4 and before not in kept
 
 
 @pytest.mark.usefixtures('in_this_process')

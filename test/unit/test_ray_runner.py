@@ -70,8 +70,8 @@ def test_nothing_is_lost_or_double_when_a_node_dies_half_way(cluster, tmp_path, 
     bags.mkdir()
     count = 40 if long_form else 12
     for number in range(count):
-        waits = f'gate {gate}' if number >= count // 2 else 'good'
-        write_bag(bags, f'bag{number:02d}', f'{waits} {number + 1}')
+        waits, size = (f'gate {gate}', 0) if number >= count // 2 else ('good', 999)  # the largest come first
+        write_bag(bags, f'bag{number:02d}', f'{waits} {number + 1}' + size * ' ')
 
     def end_a_node(done, wanted, _):
         if done == count // 2:

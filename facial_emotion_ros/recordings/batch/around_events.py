@@ -3,14 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from facial_emotion_ros.recordings.batch.in_threads import TABLES, Stage, in_threads
 from facial_emotion_ros.recordings.batch.result_store import Store
 from facial_emotion_ros.recordings.evaluation.options import Options
 from facial_emotion_ros.recordings.report.events_panel import event_panels
 from facial_emotion_ros.recordings.study.epochs import Epoch, epochs_of, window_of, write_events
 from facial_emotion_ros.recordings.study.events import (
     EVENT_TIMES,
-    check_recordings,
-    events_of,
+    EventsByRecording,
     is_event_file,
     parse_events,
     read_events,
@@ -32,26 +32,32 @@ class Around:
         :param places: paths or URLs of the recordings.
         :raises BadDataset: if it cannot be read, or names a recording that is none of these.
         """
-        self.options, self._events, self.topic = options, None, options.events
+        self.options, self.topic = options, options.events
+        self._events: EventsByRecording | None = None
         self.tables = ('events.csv', 'event_averages.csv') if options.events else ()
         if is_event_file(options.events):
-            self._events, self.topic = read_events(options.events), ''
-            check_recordings(self._events, places, options.events)
+            self._events, self.topic = EventsByRecording(read_events(options.events)), ''
+            self._events.check(places, options.events)
 
-    def write(self, store: Store, bags: Sequence[Mapping[str, Any]], study: Study | None) -> dict[str, Any] | None:
+    def write(
+        self, store: Store, bags: Sequence[Mapping[str, Any]], study: Study | None, stage: Stage | None = None
+    ) -> dict[str, Any] | None:
         """Write the tables around events.
 
         :param store: of the results.
         :param bags: as in fleet.json.
         :param study: manifest of the recordings.
+        :param stage: shows the progress.
         :returns: panel of the page; None without events.
         """
         if not self.options.events:
             return None
-        window, epochs = window_of(self.options), []
-        for bag in bags:
-            for result in bag['results']:
-                epochs += self._epochs(store, bag, result, window)
+        window = window_of(self.options)
+        each_result = [(bag, result) for bag in bags for result in bag['results']]
+        found = in_threads(
+            stage, 'recordings with events', lambda pair: self._epochs(store, *pair, window), each_result, TABLES
+        )
+        epochs = [epoch for each in found for epoch in each]
         head = head_columns(study.types if study else {})
         return event_panels(write_events(store, epochs, window, head), window)
 
@@ -63,6 +69,6 @@ class Around:
             listed = store.read(f'bags/{bag["folder"]}/{result["summary"].replace("summary.json", EVENT_TIMES)}')
             events = parse_events((listed or b'time,name').decode('utf-8'), EVENT_TIMES)
         else:
-            events = events_of(self._events, bag['place'])
+            events = self._events.of(bag['place'])
         name, words = (result['bundle'] or {}).get('name') or '', bag.get('study') or {}
         return epochs_of(faces, events, window, name, words, (bag['folder'], name, *words.values()))

@@ -14,9 +14,11 @@ from facial_emotion_ros.core.text import show
 from facial_emotion_ros.evaluation.page import PLOTLY_FILE, plotly_script
 from facial_emotion_ros.evaluation.provenance import made_at
 from facial_emotion_ros.recordings.batch.around_events import Around
+from facial_emotion_ros.recordings.batch.finished import FinishedResults, read_json
 from facial_emotion_ros.recordings.batch.frames import gather_frames
+from facial_emotion_ros.recordings.batch.in_threads import Stage, in_threads
 from facial_emotion_ros.recordings.batch.local_runner import run_locally
-from facial_emotion_ros.recordings.batch.metrics import fleet_summary, read_summaries
+from facial_emotion_ros.recordings.batch.metrics import fleet_summary
 from facial_emotion_ros.recordings.batch.ray_runner import run_on_ray
 from facial_emotion_ros.recordings.batch.recording_discovery import (
     find_bags,
@@ -24,10 +26,11 @@ from facial_emotion_ros.recordings.batch.recording_discovery import (
     is_url,
     local_path,
     name_of,
+    state_of,
     titles_of,
 )
 from facial_emotion_ros.recordings.batch.result_store import open_store
-from facial_emotion_ros.recordings.batch.task import Evaluate, FleetTask, Record, key_of, read_json
+from facial_emotion_ros.recordings.batch.task import Evaluate, FleetTask, Record, key_of, known_record
 from facial_emotion_ros.recordings.evaluation.annotation_files import ENDINGS, is_annotation_file
 from facial_emotion_ros.recordings.evaluation.evaluate import evaluate_bag
 from facial_emotion_ros.recordings.evaluation.ground_truth import Intervals
@@ -59,12 +62,15 @@ def evaluate_fleet(
     command: str = '',
     force: bool = False,
     study: Study | None = None,
+    verify: bool = False,
+    stage: Stage | None = None,
 ) -> dict[str, Any]:
     """Evaluate recordings, and aggregate the results.
 
     Each has a folder of its own in output/bags, named by its name and content. Complete results with the same options
-    and models are kept, so the same call finishes an interrupted run. Beside these: frames/ (Parquet, a part for each
-    recording), plotly.min.js, which all pages share, index.html and, last, fleet.json.
+    and models are kept, so the same call finishes an interrupted run; the largest recordings come first. Beside these:
+    frames/ (Parquet, a part for each recording), plotly.min.js, which all pages share, index.html and, last,
+    fleet.json.
 
     :param bags: paths or URLs of recordings, and of folders that hold some; () takes those of the study.
     :param output: path or URL of a folder. With Ray on several machines: one that all of them see.
@@ -77,6 +83,9 @@ def evaluate_fleet(
     :param force: replace an index.html or fleet.json that no batch wrote.
     :param study: manifest of the recordings; its columns are kept in every table, and the tables of
         :func:`.study.write_study` are written too.
+    :param verify: read every recording again, rather than trust that one whose files have the same size, time, first
+        and last block has not changed.
+    :param stage: shows the progress of what is done before and after the evaluation; see :data:`.in_threads.Stage`.
     :returns: content of fleet.json; a recording that failed has the status 'failed' and an error.
     :raises FacialEmotionError: if there is nothing to evaluate, a bundle is missing, a file of ground truth cannot be
         read, another run has the output, a recording or something foreign is in it, the cluster cannot be reached, or
@@ -95,13 +104,12 @@ def evaluate_fleet(
     chosen = options_of_each(options, places)
     key, keys = key_of(options), {each: key_of(each) for each in set(chosen)}
     store, titles = open_store(output), [str(each['path']) for each in words] or titles_of(places)
-    tasks = [FleetTask(place, output, each, keys[each], evaluate) for place, each in zip(places, chosen)]
     records: dict[int, Record] = {}
 
     def take(number, record):
         records[number] = dict(record, title=titles[number], **({'study': words[number]} if words else {}))
         if progress is not None:
-            progress(len(records), len(tasks), records[number])
+            progress(len(records), len(places), records[number])
 
     began_s = time.perf_counter()
     with store.locked():
@@ -109,10 +117,22 @@ def evaluate_fleet(
             _refuse_foreign(store, output)
         if options.people:
             read_merges(store.read(MERGES))  # a mistake in it is told before the work begins
-        if ray_address:
-            run_on_ray(tasks, ray_address, take)
-        else:
-            run_locally(tasks, workers, take)
+        states = in_threads(stage, 'recordings', state_of, places)
+        tasks = [
+            FleetTask(place, output, each, keys[each], evaluate, fingerprint)
+            for place, each, (_, fingerprint) in zip(places, chosen, states)
+        ]
+        known = [None] * len(tasks) if verify else _known(store, tasks, stage)
+        for number, found in enumerate(known):
+            if found:
+                take(number, known_record(tasks[number], found))
+        left = [number for number, found in enumerate(known) if not found]
+        left.sort(key=lambda number: -states[number][0])  # the last one to end is a small one
+        tasks_left = [tasks[number] for number in left]
+        if ray_address and left:
+            run_on_ray(tasks_left, ray_address, lambda place, record: take(left[place], record))
+        elif left:
+            run_locally(tasks_left, workers, lambda place, record: take(left[place], record))
         run = {
             'command': command,
             'made': made_at(),
@@ -127,7 +147,8 @@ def evaluate_fleet(
         }
         try:
             made_of = {each.place: each.key for each in tasks}
-            return _gather(store, [records[number] for number in range(len(tasks))], run, made_of, study, around)
+            fleet = fleet_summary([records.pop(number) for number in range(len(tasks))], run)
+            return _gather(store, fleet, made_of, study, around, stage)
         except OSError as error:
             raise BadBag(
                 f'the figures of all recordings together cannot be written to {output} ('
@@ -164,8 +185,12 @@ def _truths_of_each(text, places):
             f'expected files of ground truth in {text}, each with the name of its recording, such as '
             f'{name_of(places[0])}.csv, got none'
         )
-    for path in dict.fromkeys(filter(None, paths)):
-        _check_truth(path, [place for each, place in zip(paths, places) if each == path])
+    shared: dict[str, list[str]] = {}
+    for path, place in zip(paths, places):
+        shared.setdefault(path, []).append(place)
+    for path, whose in shared.items():
+        if path:
+            _check_truth(path, whose)
     return paths
 
 
@@ -209,27 +234,39 @@ def _refuse_recording(output, places=()):
         raise BadParameter(f'expected an --output outside of the recordings, got {output}, which is one or is in one')
 
 
-def _gather(store, records, run, keys, study, around):
-    summaries = {}
-    for record in records:
-        if record['status'] != 'failed' and record['folder'] not in summaries:
-            summaries[record['folder']] = read_summaries(store, record)
-    fleet = fleet_summary(records, summaries, run)
-    fleet['run']['frame_parts'] = gather_frames(store, fleet['bags'], keys, study.types if study else {})
+def _known(store, tasks, stage):
+    """Find the results that are there of each recording; None for one that has to be read."""
+    finished = FinishedResults(store, stage)
+
+    def find(task):
+        return finished.find(task.place, task.fingerprint, task.key)
+
+    return in_threads(stage, 'recordings looked up', find, tasks)
+
+
+def _gather(store, fleet, keys, study, around, stage):
+    fleet['run']['frame_parts'] = gather_frames(store, fleet['bags'], keys, study, stage)
     people, tables = None, around.tables
-    if run['options']['people']:
+    if fleet['run']['options']['people']:
         types = study.types if study else {}
         people = people_panel(gather_people(store, fleet['bags'], types, functools.partial(faces_of, store)), store)
         fleet['run']['people'] = {name: people[name] for name in ('persons', 'to_confirm', 'not_followed')}
         tables = *tables, 'people.csv', MERGES
-    groups = write_study(store, study, fleet['bags'], tables) if study else []
+    groups = write_study(store, study, fleet['bags'], tables, stage) if study else []
     script = plotly_script().encode()
     if fleet['overall'] and store.read(PLOTLY_FILE) != script:  # else there are no charts
         store.write(PLOTLY_FILE, script)
-    events = around.write(store, fleet['bags'], study)
+    events = around.write(store, fleet['bags'], study, stage)
     store.write(INDEX, fleet_html(fleet, groups, events, people).encode('utf-8'))
-    store.write(FLEET, (json.dumps(fleet, indent=1, allow_nan=False) + '\n').encode('utf-8'))
+    store.write(FLEET, _fleet_json(fleet))
     return fleet
+
+
+def _fleet_json(fleet):
+    """Write a line for each recording: as a whole, with a line for each field, it would take ten times the memory."""
+    bags = ',\n'.join(json.dumps(bag, allow_nan=False) for bag in fleet['bags'])
+    others = json.dumps({key: value for key, value in fleet.items() if key != 'bags'}, indent=1, allow_nan=False)
+    return f'{others[:-2]},\n "bags": [\n{bags}\n]}}\n'.encode()
 
 
 def fleet_progress(done: int, wanted: int, record: Record) -> None:

@@ -1,93 +1,162 @@
-"""All frames of a batch as one Parquet data set: a part for each recording."""
+"""All frames of a batch as one Parquet data set of few files, in folders of study and condition."""
 
+import hashlib
 import io
 import json
+import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import quote
 
+from facial_emotion_ros.recordings.batch.in_threads import TABLES, Stage, in_threads
 from facial_emotion_ros.recordings.batch.result_store import Store
+from facial_emotion_ros.recordings.study.manifest import Study
 
-#: Metadata in a part's schema: what it was made from.
+#: Columns of a study whose values are folders, as Hive names them, and its name for an empty cell.
+PARTITIONS = ('study', 'condition')
+_NO_VALUE = '__HIVE_DEFAULT_PARTITION__'
+
+#: Images of recordings in one file, on average: a thousand files of two rows each take as long to open as to make, and
+#: a file is made anew when one of its recordings changes.
+_IMAGES = 20_000
+
+#: Tables in memory before they become one: each takes 90 kB, however short it is.
+_TOGETHER = 100
+
+#: Metadata in the schema of a part, by which it is known as ours.
 _MADE_FROM = b'facial_emotion_ros.made_from'
 
 
 def gather_frames(
-    store: Store, bags: Sequence[Mapping[str, Any]], keys: Mapping[str, str], types: Mapping[str, str]
+    store: Store,
+    bags: Sequence[Mapping[str, Any]],
+    keys: Mapping[str, str],
+    study: Study | None = None,
+    stage: Stage | None = None,
 ) -> int | None:
     """Bring the folder frames/ of the output up to date.
 
-    Each part is a recording's frames.parquet with the columns `bag` (folder of its results), `bundle` and those of the
-    study in front, in one file; parts that are up to date stay, those of other recordings go. Files that no run wrote
-    stay too.
+    A row is one of the recordings' frames.parquet with the columns `bag` (folder of its results), `bundle` and those of
+    the study in front. With a study, the files lie in folders study=.../condition=.../, as Hive names them, without
+    these two columns. Short recordings share a file. The name of a file holds a hash of what it was made from: a
+    listing tells which are up to date. Those of other recordings go, files that no run wrote stay.
 
     :param store: of the results.
     :param bags: as in fleet.json.
     :param keys: of each recording's options, by its place.
-    :param types: of the columns of a study, where the recordings have these in `study`.
-    :returns: number of parts; None where pyarrow is not installed.
+    :param study: manifest of the recordings, which have its columns in `study`.
+    :param stage: shows the progress.
+    :returns: number of files; None where pyarrow is not installed.
     """
     try:
         import pyarrow  # noqa: F401
     except ImportError:
         return None
-    wanted = set()
+    by_folder: dict[str, list[_Source]] = {}
     for bag in bags:
         for result in bag['results']:
-            source = f'bags/{bag["folder"]}/{result["summary"].replace("summary.json", "frames.parquet")}'
-            inside = result['summary'].rpartition('/')[0]
-            name = bag['folder'] + (f'-{inside}' if inside else '') + '.parquet'
-            words = {'bag': bag['folder'], 'bundle': (result['bundle'] or {}).get('name')}
-            made_from = f'{bag["content_hash"]} {keys[bag["place"]]}'
-            if types:
-                words.update(bag['study'])
-                made_from += f' {json.dumps([words, types])}'
-            if _bring(store, source, f'frames/{name}', words, types, made_from):
-                wanted.add(name)
-    for name in set(store.names('frames')) - wanted:
-        if name.endswith('.parquet') and _made_from(store.read(f'frames/{name}') or b''):
-            store.remove(f'frames/{name}')
-    return len(wanted)
+            folder, source = _source(bag, result, keys[bag['place']], study)
+            by_folder.setdefault(folder, []).append(source)
+    parts = {name: part for folder, sources in by_folder.items() for name, part in _parts(folder, sources)}
+    there = set(store.files('frames'))
+    surplus = [name for name in there.difference(parts) if name.endswith('.parquet')]
+    # Before new ones come: an interruption leaves too few rows, not some twice.
+    in_threads(stage, 'former files of frames/', lambda name: _remove(store, name), surplus, TABLES)
+    lacking = [name for name in parts if name not in there]
+    types = study.types if study else {}
+    written = in_threads(
+        stage, 'files of frames/', lambda name: _write(store, name, parts[name], types), lacking, TABLES
+    )
+    return len(parts) - written.count(False)
 
 
-def _bring(store, source, target, words, types, made_from):
-    """Write a part unless it is up to date; False where there are no frames to write."""
+class _Source(NamedTuple):
+    """path: frames.parquet of a recording; words: values of the columns in front; made_from: what its rows depend on;
+    images: their number.
+    """
+
+    path: str
+    words: dict[str, Any]
+    made_from: str
+    images: int
+
+
+def _source(bag, result, key, study):
+    """Give the folder of a recording's rows below frames/, and where they come from."""
+    words, folder = {'bag': bag['folder'], 'bundle': (result['bundle'] or {}).get('name')}, ''
+    if study:
+        words.update({'study': os.path.splitext(os.path.basename(study.path))[0], **bag['study']})
+        folder = ''.join(
+            f'{each}={quote(str(words.pop(each) or _NO_VALUE), safe="")}/' for each in PARTITIONS if each in words
+        )
+    path = f'bags/{bag["folder"]}/{result["summary"].replace("summary.json", "frames.parquet")}'
+    made_from = json.dumps([path, bag['content_hash'], key, words, study.types if study else {}])
+    return folder, _Source(path, words, made_from, result['frames'] or 0)
+
+
+def _parts(folder, sources):
+    """Divide the recordings of a folder into files: by a hash of their paths, so that others stay where they are.
+
+    :returns: (path below frames/, sources) of each.
+    """
+    most = min(len(sources), sum(source.images for source in sources) // _IMAGES)
+    count = 1 << max(most, 1).bit_length() - 1
+    found: dict[int, list[_Source]] = {}
+    for source in sorted(sources, key=lambda each: each.path):
+        number = int(hashlib.sha256(source.path.encode()).hexdigest(), 16) % count
+        found.setdefault(number, []).append(source)
+    for number, each in sorted(found.items()):
+        made_from = hashlib.sha256('\n'.join(source.made_from for source in each).encode()).hexdigest()
+        yield f'{folder}part-{number:05d}-{made_from[:12]}.parquet', each
+
+
+def _remove(store, name):
+    """Delete a file, unless no run wrote it."""
+    if _is_part(store.read(f'frames/{name}') or b''):
+        store.remove(f'frames/{name}')
+
+
+def _write(store, name, sources, types):
+    """Write a file; False where there are no rows."""
+    import pyarrow
     from pyarrow import parquet
 
-    former = store.read(target)
-    if former is not None and _made_from(former) == made_from:
-        return True
-    content = store.read(source)
-    if content is None:
+    joined = []
+    for first in range(0, len(sources), _TOGETHER):
+        each = sources[first : first + _TOGETHER]
+        tables = in_threads(None, '', lambda source: _table(store, source, types), each, TABLES)
+        tables = [table for table in tables if table is not None]
+        if tables:
+            joined.append(pyarrow.concat_tables(tables, promote_options='default').combine_chunks())
+    if not joined:
         return False
+    whole = pyarrow.concat_tables(joined, promote_options='default').replace_schema_metadata({_MADE_FROM: name})
     written = io.BytesIO()
-    with parquet.ParquetFile(io.BytesIO(content)) as frames:
-        schema = _schema(frames.schema_arrow, words, types, made_from)
-        with parquet.ParquetWriter(written, schema, compression='zstd') as part:
-            for batch in frames.iter_batches():
-                part.write_table(_with_constants(batch, schema, words))
-    store.write(target, written.getvalue())
+    parquet.write_table(whole, written, compression='zstd')
+    store.write(f'frames/{name}', written.getvalue())
     return True
 
 
-def _schema(schema, words, types, made_from):
+def _table(store, source, types):
+    """Read the rows of a recording; None where they were not written as Parquet."""
     import pyarrow
+    from pyarrow import parquet
 
-    fields = [(name, types.get(name, 'string')) for name in words]
-    return pyarrow.schema([*pyarrow.schema(fields), *schema], metadata={_MADE_FROM: made_from.encode()})
+    content = store.read(source.path)
+    if content is None:
+        return None
+    rows = parquet.read_table(io.BytesIO(content), use_threads=False)
+    for place, (name, word) in enumerate(source.words.items()):
+        column = pyarrow.repeat(pyarrow.scalar(word, types.get(name, 'string')), len(rows))
+        rows = rows.add_column(place, name, column)
+    return rows
 
 
-def _with_constants(batch, schema, words):
-    import pyarrow
-
-    columns = [pyarrow.array([word] * batch.num_rows, schema.field(name).type) for name, word in words.items()]
-    return pyarrow.Table.from_arrays(columns + batch.columns, schema=schema)
-
-
-def _made_from(content):
+def _is_part(content):
     import pyarrow
     from pyarrow import parquet
 
     try:
-        return (parquet.read_schema(io.BytesIO(content)).metadata or {}).get(_MADE_FROM, b'').decode()
+        return _MADE_FROM in (parquet.read_schema(io.BytesIO(content)).metadata or {})
     except (pyarrow.ArrowException, OSError):  # no Parquet file, or a damaged one
-        return ''
+        return False

@@ -1,13 +1,11 @@
 """Figures over many recordings: sums add up, so pooled figures are as exact as those of one recording."""
 
-import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from facial_emotion_ros.recordings.batch.result_store import Store
-from facial_emotion_ros.recordings.batch.task import FINISHED, Record
 from facial_emotion_ros.recordings.evaluation.raters import pooled_raters
 from facial_emotion_ros.recordings.evaluation.sufficient_statistics import (
+    SufficientStatistics,
     add,
     compared_figures,
     figures,
@@ -23,21 +21,37 @@ _HEADLINE = ('frames', 'bad_frames', 'faces', 'coverage', 'unknown_share', 'flip
 _HEADLINE_OF_TRUTH = ('n', 'accuracy', 'macro_f1', 'macro_f1_all', 'macro_recall', 'kappa')
 
 
-def fleet_summary(
-    records: Sequence[Record], summaries: Mapping[str, Sequence[tuple[str, Mapping[str, Any]]]], run: Mapping[str, Any]
-) -> dict[str, Any]:
+class Digest(NamedTuple):
+    """What a batch keeps of a summary: figures for a table, the sums that figures follow from, and the raters'."""
+
+    headline: dict[str, Any]
+    sums: SufficientStatistics
+    raters: Mapping[str, Any] | None
+
+
+def digest(path: str, summary: Mapping[str, Any]) -> Digest:
+    """Keep of a summary what figures over many recordings need.
+
+    :param path: of the summary in the recording's folder, with /.
+    :param summary: content of summary.json.
+    """
+    return Digest(headline(path, summary), totals_of(summary), summary.get('raters'))
+
+
+def fleet_summary(records: Sequence[Mapping[str, Any]], run: Mapping[str, Any]) -> dict[str, Any]:
     """Make the content of fleet.json; docs/columns.md explains each field.
 
     :param records: of evaluate_task, in the order of the recordings.
-    :param summaries: {folder: (path of each summary in that folder, summary)}.
     :param run: seconds, workers, ray, command and so on.
     :returns: bags (each record with its `results`: headline figures for each bundle), counts, overall (for each bundle
         the figures of all recordings together, with intervals over recordings), and run.
     """
     bags: list[dict[str, Any]] = []
+    kept: list[Digest] = []
     seen: dict[str, str] = {}
     for record in records:
         bag = dict(record, results=[], error=record['error'] or '')
+        digests = bag.pop('digests')
         bags.append(bag)
         if bag['status'] == 'failed':
             continue  # a copy may have succeeded
@@ -45,8 +59,8 @@ def fleet_summary(
         if first != record['place']:
             bag.update(status='twin', twin_of=first)  # the same recording twice would count twice
         else:
-            bag['results'] = [headline(path, summary) for path, summary in summaries[record['folder']]]
-    kept = [summary for bag in bags if bag['results'] for _, summary in summaries[bag['folder']]]
+            bag['results'] = [each.headline for each in digests]
+            kept += digests
     counts = {status: sum(bag['status'] == status for bag in bags) for status in ('done', 'skipped', 'twin', 'failed')}
     return {
         'format': FORMAT,
@@ -84,27 +98,15 @@ def headline(path: str, summary: Mapping[str, Any]) -> dict[str, Any]:
     )
 
 
-def read_summaries(store: Store, record: Record) -> list[tuple[str, dict[str, Any]]]:
-    """Read the summaries of one recording.
-
-    :param store: of the results.
-    :param record: of the recording.
-    :returns: (path in its folder, content) of each.
-    """
-    folder = f'bags/{record["folder"]}'
-    listed = json.loads(store.read(f'{folder}/{FINISHED}') or '')['summaries']
-    return [(path, json.loads(store.read(f'{folder}/{path}') or '')) for path in listed]
-
-
-def _overall(summaries):
+def _overall(digests):
     """Pool the recordings of each bundle and operating point."""
     by_bundle: dict[Any, Any] = {}
-    for summary in summaries:
-        bundle = summary.get('bundle') or {}
+    for each in digests:
+        bundle = each.headline['bundle'] or {}
         key = bundle.get('sha256'), bundle.get('operating_point')
         _, parts, raters = by_bundle.setdefault(key, (bundle, [], []))
-        parts.append(totals_of(summary))
-        raters.append(summary.get('raters'))
+        parts.append(each.sums)
+        raters.append(each.raters)
     pooled = [(bundle, parts, add(parts).values, raters) for bundle, parts, raters in by_bundle.values()]
     return [
         dict(

@@ -1,5 +1,7 @@
 """Finds recordings, in folders of this machine or at any URL that fsspec opens."""
 
+import hashlib
+import json
 import os
 import re
 import tempfile
@@ -9,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from facial_emotion_ros.core.errors import BadBag, FacialEmotionError
+from facial_emotion_ros.recordings.io import content_hash
 from facial_emotion_ros.recordings.io.content_hash import MESSAGES, METADATA
 from facial_emotion_ros.recordings.io.film_file import FILM
 from facial_emotion_ros.recordings.io.scratch import LOGS
@@ -19,6 +22,9 @@ _RESULTS = ({'finished.json'}, {'summary.json', 'frames.csv'})
 #: In an output: the folder of the results of many recordings, a recording that is a result, and films that are.
 _MANY, _WRITTEN = 'bags', 'annotated'
 _WRITTEN_FILM = re.compile(r'annotated(_[^/]*)?\.(mp4|avi)$')
+
+#: What stores list of a file that changes with its content; names differ from store to store.
+_CHANGES = set('etag generation mtime lastmodified last_modified updated modificationtime modify created'.split())
 
 _UNSAFE = re.compile(r'[^A-Za-z0-9._-]+')
 
@@ -97,19 +103,32 @@ def name_of(place: str) -> str:
     return _UNSAFE.sub('_', FILM.sub('', MESSAGES.sub('', name))).strip('.') or 'recording'
 
 
-def fingerprint_of(place: str) -> str:
-    """Describe the state of a recording at a URL without reading it.
+def identity(place: str) -> str:
+    """Name a place so that two ways to write it are equal."""
+    return place.rstrip('/') if is_url(place) else os.path.realpath(local_path(place))
 
-    :returns: text that changes when a file there does; '' for a path, which is read instead.
+
+def state_of(place: str) -> tuple[int, str]:
+    """Describe the state of a recording without reading all of it; at a URL, by what the store lists.
+
+    :returns: bytes in all, and a fingerprint: text that changes when a file does, '' where that is not known, so that
+        the recording has to be read.
     """
-    if not is_url(place):
-        return ''
-    files, path = open_url(place)
     try:
-        listed = files.find(path)
-        return ' '.join(files.ukey(each) for each in sorted(listed + _logs_of(files, path, listed)))
-    except Exception:  # of a store that does not support it: the recording is read instead
-        return ''
+        if not is_url(place):
+            return content_hash.state_of(local_path(place))
+        files, path = open_url(place)
+        listed = files.find(path, detail=True)
+        listed.update({log: files.info(log) for log in _logs_of(files, path, list(listed))})
+    except Exception:  # each type of store has its own errors: whoever reads it says what is wrong
+        return 0, ''
+    states = [{key.lower(): value for key, value in listed[name].items()} for name in sorted(listed)]
+    size_bytes = sum(each.get('size') or 0 for each in states)
+    marks = [{key: str(each[key]) for key in sorted(_CHANGES.intersection(each))} for each in states]
+    if not all(marks):
+        return size_bytes, ''
+    text = json.dumps([(name, each.get('size'), mark) for name, each, mark in zip(sorted(listed), states, marks)])
+    return size_bytes, hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()
 
 
 @contextmanager
@@ -233,7 +252,8 @@ def open_url(url: str) -> tuple[Any, str]:
 
 def _logs_of(files, path, listed):
     """List the logs beside a database that was not closed; none for a folder, which holds its own."""
-    return [path + log for log in LOGS if listed == [path] and files.exists(path + log)]
+    logs = LOGS if listed == [path] and '.db3' in path else ()
+    return [path + log for log in logs if files.exists(path + log)]
 
 
 def _fetch(place, target):

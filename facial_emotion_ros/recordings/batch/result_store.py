@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from facial_emotion_ros.core.errors import FacialEmotionError
 from facial_emotion_ros.core.files import fsync_folder, write_atomic
@@ -42,9 +42,18 @@ class LocalStore:
         except FileNotFoundError:
             return []
 
+    def files(self, folder: str) -> list[str]:
+        """List the files at any depth of a folder, as paths below it; empty where there is none."""
+        home = os.path.join(self.folder, folder)
+        found = (os.path.join(each, name) for each, _, names in os.walk(home) for name in names)
+        return sorted(os.path.relpath(path, home) for path in found)
+
     def remove(self, name: str) -> None:
-        """Delete a file."""
+        """Delete a file, and the folders that are empty then."""
         os.remove(os.path.join(self.folder, name))
+        with suppress(OSError):
+            while name := os.path.dirname(name):
+                os.rmdir(os.path.join(self.folder, name))
 
     @contextmanager
     def new_folder(self, name: str, last: str) -> Iterator[str]:
@@ -113,8 +122,11 @@ class UrlStore:
     def write(self, name: str, content: bytes) -> None:
         """Write a file; object stores show it complete or not at all."""
         path = f'{self._path}/{name}'
-        self._files.makedirs(path.rpartition('/')[0], exist_ok=True)
-        self._files.pipe_file(path, content)
+        try:
+            self._files.pipe_file(path, content)
+        except FileNotFoundError:  # a store that has folders
+            self._files.makedirs(path.rpartition('/')[0], exist_ok=True)
+            self._files.pipe_file(path, content)
 
     def names(self, folder: str) -> list[str]:
         """List what is in a folder; empty where there is none."""
@@ -122,6 +134,14 @@ class UrlStore:
             return sorted(
                 each.rstrip('/').rpartition('/')[2] for each in self._files.ls(f'{self._path}/{folder}', detail=False)
             )
+        except FileNotFoundError:
+            return []
+
+    def files(self, folder: str) -> list[str]:
+        """List the files at any depth of a folder, as paths below it; empty where there is none."""
+        home = f'{self._path}/{folder}/'
+        try:
+            return sorted(each[len(home) :] for each in self._files.find(home) if each.startswith(home))
         except FileNotFoundError:
             return []
 

@@ -14,18 +14,14 @@ from facial_emotion_ros import __version__
 from facial_emotion_ros.core.errors import BadModel, FacialEmotionError
 from facial_emotion_ros.inference.model_bundle import MANIFEST_FILE, resolve_bundle
 from facial_emotion_ros.inference.precision import bundle_for
-from facial_emotion_ros.recordings.batch.recording_discovery import fingerprint_of, local_copy, name_of
-from facial_emotion_ros.recordings.batch.result_store import Store, open_store
+from facial_emotion_ros.recordings.batch.finished import FINISHED, Known, find_complete, note_state, write_finished
+from facial_emotion_ros.recordings.batch.recording_discovery import local_copy, name_of
+from facial_emotion_ros.recordings.batch.result_store import open_store
 from facial_emotion_ros.recordings.evaluation.options import DETECTOR, ESR, Options
 from facial_emotion_ros.recordings.io.content_hash import hash_of
 
-#: Written last into a folder of results: which recording they are of, and what else they depend on.
-FINISHED = 'finished.json'
-SUMMARY = 'summary.json'
-
-#: Of finished.json; results of another format are made anew.
+#: Of the results; those of another format are made anew.
 _FORMAT = 2
-
 
 #: A function like :func:`.evaluate.evaluate_bag`, which every process must be able to import.
 Evaluate = Callable[[str, str, Options], object]
@@ -35,13 +31,16 @@ Record = dict[str, Any]
 
 
 class FleetTask(NamedTuple):
-    """A recording to evaluate: its place, the output (folder or URL) of the batch, options and their key."""
+    """A recording to evaluate: its place, the output (folder or URL) of the batch, options and their key; fingerprint:
+    of its state as the run began, '' where that is not known.
+    """
 
     place: str
     output: str
     options: Options
     key: str
     evaluate: Evaluate
+    fingerprint: str = ''
 
 
 def key_of(options: Options) -> str:
@@ -72,8 +71,8 @@ def evaluate_task(task: FleetTask) -> Record:
 
     :param task: the recording.
     :returns: place, name, status ('done', 'skipped' or 'failed'), folder, content_hash (None where the recording could
-        not be read), seconds, host, error ('' or one line) and, for an unexpected error, traceback. Nothing is raised
-        but what ends a process.
+        not be read), seconds, host, error ('' or one line), digests (of its summaries) and, for an unexpected error,
+        traceback. Nothing is raised but what ends a process.
     """
     began_s = time.perf_counter()
     record = failed_record(task, '', socket.gethostname())
@@ -103,6 +102,7 @@ def failed_record(task: FleetTask, error: str, host: str = '') -> Record:
         'seconds': 0.0,
         'host': host,
         'error': error,
+        'digests': [],
     }
 
 
@@ -112,21 +112,13 @@ def one_line(error: BaseException) -> str:
     return words if isinstance(error, FacialEmotionError) and words else f'{type(error).__name__}: {words}'
 
 
-def is_finished(store: Store, folder: str, content_hash: str, key: str) -> bool:
-    """Check whether a folder holds complete results of this recording with this key."""
-    finished = read_json(store.read(f'bags/{folder}/{FINISHED}'))
-    if finished.get('content_hash') != content_hash or finished.get('key') != key or not finished.get('summaries'):
-        return False
-    return all(read_json(store.read(f'bags/{folder}/{name}')) for name in finished['summaries'])
+def known_record(task: FleetTask, known: Known) -> Record:
+    """Make the record of a recording whose results were there."""
+    return dict(failed_record(task, ''), status='skipped', **known._asdict())
 
 
 def _evaluate(task, record):
     store = open_store(task.output)
-    fingerprint = fingerprint_of(task.place)
-    known = fingerprint and _find_known(store, task, fingerprint)
-    if known:
-        record.update(known, status='skipped')
-        return
     if key_of(task.options) != task.key:
         raise BadModel(
             f'expected on {record["host"]} the same models and truth as where the run began, got others; '
@@ -137,50 +129,12 @@ def _evaluate(task, record):
         content_hash = hash_of(path)
         folder = f'{record["name"]}-{content_hash[:12]}'
         record.update(content_hash=content_hash, folder=folder)
-        if is_finished(store, folder, content_hash, task.key):
-            record['status'] = 'skipped'
+        known = find_complete(store, folder, content_hash, task.key)
+        if known:
+            note_state(store, folder, task.place, task.fingerprint)
+            record.update(known._asdict(), status='skipped')
             return
         with store.new_folder(f'bags/{folder}', FINISHED) as part:
             task.evaluate(path, part, task.options)
-            _finish(part, task, content_hash, fingerprint)
+            record['digests'] = write_finished(part, content_hash, task.key, task.place, task.fingerprint)
     record['status'] = 'done'
-
-
-def _finish(part, task, content_hash, fingerprint):
-    summaries = sorted(
-        os.path.relpath(os.path.join(home, SUMMARY), part) for home, _, files in os.walk(part) if SUMMARY in files
-    )
-    if not summaries:
-        raise RuntimeError(f'the evaluation wrote no {SUMMARY}')
-    finished = {
-        'content_hash': content_hash,
-        'key': task.key,
-        'summaries': summaries,
-        'place': task.place,
-        'fingerprint': fingerprint,
-    }
-    with open(os.path.join(part, FINISHED), 'w', encoding='utf-8') as file:
-        json.dump(finished, file, indent=1)
-
-
-def _find_known(store, task, fingerprint):
-    """Find finished results of a URL whose files have not changed, so that nothing need be fetched."""
-    name = name_of(task.place)
-    for folder in store.names('bags'):
-        if folder.startswith(f'{name}-'):
-            finished = read_json(store.read(f'bags/{folder}/{FINISHED}'))
-            content_hash = finished.get('content_hash', '')
-            if (finished.get('place'), finished.get('fingerprint')) == (task.place, fingerprint) and is_finished(
-                store, folder, content_hash, task.key
-            ):
-                return {'folder': folder, 'content_hash': content_hash}
-    return None
-
-
-def read_json(content: bytes | None) -> dict[str, Any]:
-    """Read a JSON object; anything else is {}."""
-    try:
-        found = json.loads(content or b'')
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -9,6 +9,9 @@ from facial_emotion_ros.recordings.io.scratch import LOGS, is_unfinished
 
 _PIECE = 1 << 20
 
+#: The part at either end of a file that :func:`state_of` reads.
+_BLOCK = 64 << 10
+
 #: Files of a ROS 2 recording: metadata, messages, and the logs of databases that were not closed.
 METADATA = 'metadata.yaml'
 MESSAGES = re.compile(r'\.(mcap|db3|bag)(\.zstd)?$')
@@ -24,30 +27,60 @@ def hash_of(path: str) -> str:
     :raises BadBag: if it does not exist or cannot be read.
     """
     try:
-        folder, names = path, []
-        if os.path.isfile(path):
-            if not is_unfinished(path):
-                return _hash_file(path)
-            folder, name = os.path.split(os.path.abspath(path))
-            names = [name, *(name + log for log in LOGS if os.path.isfile(os.path.join(folder, name + log)))]
-        elif os.path.isdir(path):
-            names = sorted(
-                name
-                for name in os.listdir(path)
-                if name == METADATA
-                or MESSAGES.search(name)
-                or _LOG.search(name)
-                and os.path.getsize(os.path.join(path, name))
-            )
-        if not names:
-            state = 'holds none of its files' if os.path.isdir(path) else 'is not there'
-            raise BadBag(f'expected a recording, got {path!r}, which {state}')
+        folder, names = _files_of(path)
+        if len(names) == 1 and os.path.isfile(path):
+            return _hash_file(path)
         whole = hashlib.sha256()
         for name in names:
             whole.update(f'{name}\0{_hash_file(os.path.join(folder, name))}\n'.encode('utf-8', 'surrogateescape'))
         return whole.hexdigest()
     except OSError as error:
         raise BadBag(f'expected a recording that can be read, got {path!r}: {error}') from error
+
+
+def state_of(path: str) -> tuple[int, str]:
+    """Describe the files of a recording without reading all of them.
+
+    :param path: folder or file.
+    :returns: bytes in all, and a text that changes with the name, size, time of change, first or last block of a file,
+        but not when only the middle of a file is changed and its size and time are set back.
+    :raises BadBag: if it does not exist.
+    :raises OSError: if it cannot be read.
+    """
+    size_bytes, whole = 0, hashlib.sha256()
+    folder, names = _files_of(path)
+    for name in names:
+        with open(os.path.join(folder, name), 'rb') as file:
+            state = os.fstat(file.fileno())
+            whole.update(f'{name}\0{state.st_size} {state.st_mtime_ns}\n'.encode('utf-8', 'surrogateescape'))
+            whole.update(file.read(_BLOCK))
+            file.seek(max(0, state.st_size - _BLOCK))
+            whole.update(file.read(_BLOCK))
+            size_bytes += state.st_size
+    return size_bytes, whole.hexdigest()
+
+
+def _files_of(path):
+    """List what the identity of a recording depends on: (folder, names)."""
+    folder, names = path, []
+    if os.path.isfile(path):
+        if not is_unfinished(path):
+            return os.path.split(path)[0], [os.path.split(path)[1]]
+        folder, name = os.path.split(os.path.abspath(path))
+        names = [name, *(name + log for log in LOGS if os.path.isfile(os.path.join(folder, name + log)))]
+    elif os.path.isdir(path):
+        names = sorted(
+            name
+            for name in os.listdir(path)
+            if name == METADATA
+            or MESSAGES.search(name)
+            or _LOG.search(name)
+            and os.path.getsize(os.path.join(path, name))
+        )
+    if not names:
+        state = 'holds none of its files' if os.path.isdir(path) else 'is not there'
+        raise BadBag(f'expected a recording, got {path!r}, which {state}')
+    return folder, names
 
 
 def _hash_file(path):

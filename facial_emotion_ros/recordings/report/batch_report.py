@@ -53,6 +53,9 @@ _SPREADS: tuple[tuple[str, str, str, Callable[[float], str]], ...] = (
 #: So many recordings are pointed at as worth a look.
 _WORST = 5
 
+#: A page with more rows, or more marks in a chart, is slow to open.
+_MOST_ROWS, _MOST_MARKS = 1000, 2000
+
 #: A median this near to an edge, as a share of the width, is written inwards.
 _NEAR_EDGE = 0.15
 
@@ -75,6 +78,7 @@ def fleet_html(
     """
     bags = [dict(bag, short_title=_short(bag['title'])) for bag in fleet['bags']]
     rows = [(bag, result) for bag in bags for result in bag['results']]
+    words, ranked = _ranked(rows)
     return render(
         'facial_emotion_ros.recordings.report',
         'fleet.html',
@@ -84,22 +88,24 @@ def fleet_html(
         formatting=formatting,
         fleet=fleet,
         failed=[bag for bag in bags if bag['status'] == 'failed'],
+        most=_MOST_ROWS,
         pooled=fleet['overall'],
         pooled_figures=_POOLED,
-        worst=_worst(rows),
+        worst={'words': words, 'rows': ranked[:_WORST]} if ranked else None,
         panels=study_panels(groups),
         events=events or event_panels([], None),
         people=people,
         spreads=[spread for each in _SPREADS if (spread := _spread(*each, rows))],
         times=_times(rows),
         columns=_columns(rows),
-        rows=rows,
+        rows=rows if len(rows) <= _MOST_ROWS else [row[:2] for row in ranked[:_MOST_ROWS]] or rows[:_MOST_ROWS],
+        all_rows=len(rows),
         provenance=_provenance(fleet),
     )
 
 
 def spread_chart(values: Sequence[float], names: Sequence[str], write: Callable[[float], str]) -> go.Figure:
-    """Draw how many recordings have which value, and below each one with its name.
+    """Draw how many recordings have which value, and below each one with its name, unless there are thousands.
 
     :param values: not empty.
     :param names: of the recordings.
@@ -113,13 +119,14 @@ def spread_chart(values: Sequence[float], names: Sequence[str], write: Callable[
     bins = {'start': low, 'end': high + size, 'size': size}
     figure.add_histogram(x=list(values), xbins=bins, marker_color=ONE, hovertemplate='%{x}: %{y}<extra></extra>')
     look = {'color': GRAY, 'symbol': 'line-ns-open', 'size': 10, 'line': {'width': 1.5}}
+    marks = list(zip(names, values)) if len(values) <= _MOST_MARKS else []
     figure.add_scatter(
-        x=list(values),
-        y=[0] * len(values),
+        x=[value for _, value in marks],
+        y=[0] * len(marks),
         yaxis='y2',
         mode='markers',
         marker=look,
-        hovertext=[f'{plain(name)}: {write(value)}' for name, value in zip(names, values)],
+        hovertext=[f'{plain(name)}: {write(value)}' for name, value in marks],
         hoverinfo='text',
     )
     middle = float(np.median(values))
@@ -158,17 +165,21 @@ def _lead(fleet: dict[str, Any]) -> str:
     return total + ', '.join(parts) + '.'
 
 
-def _worst(rows: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> dict[str, Any] | None:
-    """Point at the recordings that most need a look: by the truth where it is known, else by their changes."""
+def _ranked(rows: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> tuple[str, list[Any]]:
+    """Rank the recordings by how much they need a look: by the truth where it is known, else by their changes.
+
+    :returns: what the first ones have, and (recording, result, figure) of each; none where there are few.
+    """
     for key, label, sign, write in (
         ('accuracy', 'the fewest right answers', 1, percentage),
         ('flips_per_minute', 'the most changes', -1, number),
     ):
-        ranked = [(bag, result) for bag, result in rows if result[key] is not None]
-        if len(ranked) > _WORST:
-            ranked.sort(key=lambda row: sign * row[1][key])
-            return {'words': label, 'rows': [(bag, each, write(each[key])) for bag, each in ranked[:_WORST]]}
-    return None
+        known = [(bag, result) for bag, result in rows if result[key] is not None]
+        if len(known) > _WORST:
+            known.sort(key=lambda row: sign * row[1][key])
+            others = [(bag, result, '') for bag, result in rows if result[key] is None]
+            return label, [*((bag, each, write(each[key])) for bag, each in known), *others]
+    return '', []
 
 
 def _spread(key: str, title: str, caption: str, write: Callable[[float], str], rows: Any) -> tuple[Any, ...] | None:

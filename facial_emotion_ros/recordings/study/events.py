@@ -87,25 +87,38 @@ def events_text(events: Sequence[Event]) -> bytes:
     return written.getvalue().encode('utf-8')
 
 
+class EventsByRecording:
+    """Events of a file, by the recordings that they name."""
+
+    def __init__(self, events: Sequence[Event]):
+        """Sort them."""
+        self._events: dict[tuple[str, ...], list[tuple[int, Event]]] = {}
+        for number, event in enumerate(events):
+            named = tuple(_parts(event.recording)) if event.recording else ()
+            self._events.setdefault(named, []).append((number, event))
+
+    def of(self, place: str) -> list[Event]:
+        """Choose those of one recording: that name it or the end of its path, and those that name none."""
+        found = [each for named in _ends(place) for each in self._events.get(named, ())]
+        return [event for _, event in sorted(found, key=lambda each: each[0])]
+
+    def check(self, places: Sequence[str], where: str) -> None:
+        """Refuse events of recordings that are not there.
+
+        :raises BadDataset: naming the first one.
+        """
+        known = {named for place in places for named in _ends(place)}
+        for named, events in self._events.items():
+            if named not in known:
+                raise BadDataset(
+                    f'{where}: expected events of the recordings that are evaluated, got one of '
+                    f'{events[0][1].recording!r}; one of them is {places[0]}'
+                )
+
+
 def events_of(events: Sequence[Event], place: str) -> list[Event]:
     """Choose the events of one recording: those that name it or the end of its path, and those that name none."""
-    own = _parts(place)
-    return [
-        each for each in events if not each.recording or own[-len(_parts(each.recording)) :] == _parts(each.recording)
-    ]
-
-
-def check_recordings(events: Sequence[Event], places: Sequence[str], where: str) -> None:
-    """Refuse events of recordings that are not there.
-
-    :raises BadDataset: naming the first one.
-    """
-    for event in events:
-        if not any(events_of([event], place) for place in places):
-            raise BadDataset(
-                f'{where}: expected events of the recordings that are evaluated, got one of {event.recording!r}; '
-                f'one of them is {places[0]}'
-            )
+    return EventsByRecording(events).of(place)
 
 
 def topic_events(bag: BagFile, text: str, first_s: float, shift_s: float = 0.0) -> list[Event]:
@@ -160,3 +173,9 @@ def _values(message: Any, path: list[str], topic: str) -> list[Any]:
 
 def _parts(place):
     return [*place.rstrip('/').split('/')[:-1], name_of(place)]
+
+
+def _ends(place):
+    """List the ends of a recording's path, from none of it to the whole."""
+    own = tuple(_parts(place))
+    return [own[first:] for first in range(len(own), -1, -1)]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from facial_emotion_ros.core.errors import BadBag, BadDataset, BadParameter
-from facial_emotion_ros.recordings.batch.recording_discovery import find_bags, is_url, local_path, name_of
+from facial_emotion_ros.recordings.batch.recording_discovery import find_bags, identity, is_url, local_path, name_of
 from facial_emotion_ros.recordings.evaluation.tables import FRAMES
 from facial_emotion_ros.recordings.study.study_tables import TAKEN
 
@@ -40,14 +40,14 @@ class Study(NamedTuple):
         :param places: paths or URLs.
         :raises BadDataset: if it has no line for one.
         """
-        known = {_identity(place): row for place, row in zip(self.places, self.rows)}
-        missing = [place for place in places if _identity(place) not in known]
+        known = {identity(place): row for place, row in zip(self.places, self.rows)}
+        missing = [place for place in places if identity(place) not in known]
         if missing:
             raise BadDataset(
                 f'{self.path}: expected a line for each recording, got none for {missing[0]}'
                 + (f' and {len(missing) - 1} more' if len(missing) > 1 else '')
             )
-        return [known[_identity(place)] for place in places]
+        return [known[identity(place)] for place in places]
 
 
 def read_study(path: str) -> Study:
@@ -79,12 +79,12 @@ def read_study(path: str) -> Study:
             if not row[name]:
                 raise BadDataset(f'{path}, line {number}: expected a {name}, got an empty cell')
         place = _place(path, number, row['path'])
-        if _identity(place) in seen:
+        if identity(place) in seen:
             raise BadDataset(
                 f'{path}, line {number}: expected each recording once, {row["path"]} is in line '
-                f'{seen[_identity(place)]} too'
+                f'{seen[identity(place)]} too'
             )
-        seen[_identity(place)] = number
+        seen[identity(place)] = number
         rows.append(row)
         places.append(place)
     if not rows:
@@ -170,10 +170,6 @@ def _place(path, number, text):
             f'{path}, line {number}: expected one recording, {text} holds {len(found)}: {found[0]}, {found[1]}...'
         )
     return found[0]
-
-
-def _identity(place):
-    return place.rstrip('/') if is_url(place) else os.path.realpath(local_path(place))
 
 
 def _is_number(text):

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from facial_emotion_ros.recordings.batch.in_threads import TABLES, Stage, in_threads
 from facial_emotion_ros.recordings.batch.result_store import Store
 from facial_emotion_ros.recordings.study.conditions import (
     ComparisonRow,
@@ -34,7 +35,11 @@ class GroupSummary(NamedTuple):
 
 
 def write_study(
-    store: Store, study: Study, bags: Sequence[Mapping[str, Any]], others: Sequence[str] = ()
+    store: Store,
+    study: Study,
+    bags: Sequence[Mapping[str, Any]],
+    others: Sequence[str] = (),
+    stage: Stage | None = None,
 ) -> list[GroupSummary]:
     """Write the tables of a study and the dictionary of their columns.
 
@@ -42,21 +47,26 @@ def write_study(
     :param study: the manifest.
     :param bags: as in fleet.json, each with `study`: what the manifest says of it.
     :param others: further tables that the dictionary explains.
+    :param stage: shows the progress.
     :returns: what the groups show, for each network.
     """
     rows: list[tuple[Any, ...]] = []
     averages: dict[str, list[Any]] = {}
-    for bag in bags:
-        for result in bag['results']:
-            faces = faces_of(store, bag, result)
-            if faces is None:
-                continue
-            profile, name = faces.profile(), (result['bundle'] or {}).get('name') or ''
-            words = bag['study']
-            figures = (result.get(each) for each in FIGURES)
-            figures = (number(each) if isinstance(each, float) else each for each in figures)
-            rows.append((bag['folder'], name, *words.values(), *figures, *map(number, profile)))
-            averages.setdefault(name, []).append((words.get('condition') or '', words['participant'], profile))
+    each_result = [(bag, result) for bag in bags for result in bag['results']]
+
+    def profile_of(pair):
+        faces = faces_of(store, *pair)
+        return None if faces is None else faces.profile()
+
+    profiles = in_threads(stage, 'tables of frames', profile_of, each_result, TABLES)
+    for (bag, result), profile in zip(each_result, profiles):
+        if profile is None:
+            continue
+        words, name = bag['study'], (result['bundle'] or {}).get('name') or ''
+        figures = (result.get(each) for each in FIGURES)
+        figures = (number(each) if isinstance(each, float) else each for each in figures)
+        rows.append((bag['folder'], name, *words.values(), *figures, *map(number, profile)))
+        averages.setdefault(name, []).append((words.get('condition') or '', words['participant'], profile))
     found = []
     for name, each in averages.items():
         cells = cells_of(each)

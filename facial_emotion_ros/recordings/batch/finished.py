@@ -1,0 +1,130 @@
+"""Results of earlier runs: which recordings need not be evaluated again."""
+
+import functools
+import json
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from facial_emotion_ros.recordings.batch.in_threads import Stage, in_threads
+from facial_emotion_ros.recordings.batch.metrics import Digest, digest
+from facial_emotion_ros.recordings.batch.recording_discovery import identity
+from facial_emotion_ros.recordings.batch.result_store import Store
+
+#: Written last into a folder of results: which recording they are of, and what else they depend on.
+FINISHED = 'finished.json'
+SUMMARY = 'summary.json'
+
+
+class Known(NamedTuple):
+    """Complete results of a recording: their folder, the hash of its content, and the digests of its summaries."""
+
+    folder: str
+    content_hash: str
+    digests: list[Digest]
+
+
+class FinishedResults:
+    """What a store holds of earlier runs, by the place and state of the recordings."""
+
+    def __init__(self, store: Store, stage: Stage | None = None):
+        """Read the finished.json of every folder, once.
+
+        :param store: of the results.
+        :param stage: shows the progress.
+        """
+        self._store = store
+        self._found: dict[tuple[str, str], list[tuple[str, dict[str, Any]]]] = {}
+        folders = [name for name in store.names('bags') if not name.startswith('.')]
+        read = functools.partial(_read_finished, store)
+        for folder, finished in zip(folders, in_threads(stage, 'earlier results', read, folders)):
+            for state in _states_of(finished).items():
+                self._found.setdefault(state, []).append((folder, finished))
+
+    def find(self, place: str, fingerprint: str, key: str) -> Known | None:
+        """Find complete results of a recording without reading it.
+
+        :param place: path or URL of the recording.
+        :param fingerprint: of its state, see :func:`.state_of`; '' where that is not known.
+        :param key: of its options.
+        :returns: None where there are none, or where another content was once found behind the same fingerprint: the
+            recording has to be read then.
+        """
+        found = self._found.get((identity(place), fingerprint), []) if fingerprint else []
+        if len(found) != 1:
+            return None
+        [(folder, finished)] = found
+        return _complete(self._store, folder, finished, finished.get('content_hash'), key)
+
+
+def find_complete(store: Store, folder: str, content_hash: str, key: str) -> Known | None:
+    """Find complete results of a content; None where the folder does not hold them."""
+    return _complete(store, folder, _read_finished(store, folder), content_hash, key)
+
+
+def write_finished(part: str, content_hash: str, key: str, place: str, fingerprint: str) -> list[Digest]:
+    """Write finished.json into a folder of results that is otherwise complete.
+
+    :returns: digests of the summaries in it.
+    """
+    summaries = sorted(
+        os.path.relpath(os.path.join(home, SUMMARY), part) for home, _, files in os.walk(part) if SUMMARY in files
+    )
+    if not summaries:
+        raise RuntimeError(f'the evaluation wrote no {SUMMARY}')
+    finished = {'content_hash': content_hash, 'key': key, 'summaries': summaries, 'states': {}}
+    with open(os.path.join(part, FINISHED), 'wb') as file:
+        file.write(_with_state(finished, place, fingerprint))
+    found = []
+    for name in summaries:
+        with open(os.path.join(part, name), 'rb') as summary:
+            found.append(digest(name, json.load(summary)))
+    return found
+
+
+def note_state(store: Store, folder: str, place: str, fingerprint: str) -> None:
+    """Note that a recording, when it was read, had the content of complete results, so that the next run knows it.
+
+    :param store: of the results.
+    :param folder: of the results.
+    :param place: path or URL of the recording.
+    :param fingerprint: of its state before it was read.
+    """
+    finished = _read_finished(store, folder)
+    if fingerprint and finished and _states_of(finished).get(identity(place)) != fingerprint:
+        with suppress(OSError):  # as of a full disk: the recording is read again the next time
+            store.write(f'bags/{folder}/{FINISHED}', _with_state(finished, place, fingerprint))
+
+
+def read_json(content: bytes | None) -> dict[str, Any]:
+    """Read a JSON object; anything else is {}."""
+    try:
+        found = json.loads(content or b'')
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _read_finished(store, folder):
+    return read_json(store.read(f'bags/{folder}/{FINISHED}'))
+
+
+def _states_of(finished) -> dict[str, str]:
+    states = finished.get('states')
+    return states if isinstance(states, dict) else {}
+
+
+def _with_state(finished, place, fingerprint):
+    states = dict(_states_of(finished), **({identity(place): fingerprint} if fingerprint else {}))
+    return (json.dumps(dict(finished, states=states), indent=1) + '\n').encode()
+
+
+def _complete(store, folder, finished, content_hash, key) -> Known | None:
+    names: Sequence[str] = finished.get('summaries') or ()
+    if not names or finished.get('content_hash') != content_hash or finished.get('key') != key:
+        return None
+    summaries = [read_json(store.read(f'bags/{folder}/{name}')) for name in names]
+    if not all(summaries):
+        return None
+    return Known(folder, content_hash, [digest(name, each) for name, each in zip(names, summaries)])
