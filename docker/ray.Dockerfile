@@ -37,7 +37,7 @@ COPY models models
 COPY samples samples
 COPY recipes recipes
 COPY examples examples
-COPY docs/columns.md docs/columns.md
+COPY docs/columns.md docs/
 RUN python3 -m compileall -q facial_emotion_ros
 
 # Not as root. Without this file in the home folder Ray asks the metadata servers of three clouds where it runs.
@@ -45,6 +45,8 @@ RUN useradd --create-home --uid 1000 ray \
     && echo '{}' > /home/ray/ray_bootstrap_config.yaml \
     && install -d -o 1000 -g 1000 /scratch
 USER 1000
-# Recordings that lie at a URL are fetched to here. A volume, for they may be larger than the root file system.
+# Recordings that lie at a URL are fetched to here: a volume, for they may be larger than the root file system. Ray would
+# put its sockets and logs there too, and the autoscaler of KubeRay looks for these in /tmp/ray.
 ENV TMPDIR=/scratch
+ENV RAY_TMPDIR=/tmp
 CMD ["python", "-m", "facial_emotion_ros.cli.evaluate_recording", "--help"]

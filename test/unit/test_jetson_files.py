@@ -76,7 +76,7 @@ def test_everything_from_elsewhere_is_pinned(name):
     assert base == '${BASE_IMAGE}'
     image = defaults['BASE_IMAGE']
     assert re.match(
-        'ros:jazzy-ros-base-noble@sha256:[0-9a-f]{64}$|'
+        '(ros:jazzy-ros-base-noble|python:3.12-slim-bookworm)@sha256:[0-9a-f]{64}$|'
         r'dustynv/ros:humble-ros-base-l4t-r\d+\.\d+\.\d+$',
         image,
     )
@@ -174,7 +174,7 @@ def test_the_x86_image_gets_by_apt_what_its_base_lacks():
 def test_a_container_does_not_run_as_root(name):
     words = [word for word, _ in instructions(name)]
     assert ('USER', '1000') in instructions(name)
-    assert words.index('USER') < words.index('ENTRYPOINT') and 'RUN' not in words[words.index('USER') :]
+    assert words.index('USER') < words.index('CMD') and 'RUN' not in words[words.index('USER') :]
     assert 'install -d -o 1000' in run_of(name, 'useradd'), 'a new volume takes its owner from the image'
 
 
@@ -186,13 +186,13 @@ def test_every_file_is_there_and_is_sent_when_it_is_copied(name):
     copied = [source for word, rest in instructions(name) if word == 'COPY' for source in rest.split()[:-1]]
     for source in copied:
         assert os.path.exists(os.path.join(ROOT, source)), source
-        assert any(fnmatch.fnmatch(source.split('/')[0], rule) for rule in sent), '%s is not sent' % source
+        assert any(fnmatch.fnmatch(part, rule) for part in (source, source.split('/')[0]) for rule in sent), source
     # What setup.py installs, and the sources themselves.
     installed = re.findall(r"'(\w+)'", re.search(r'share_files\(([^)]*)\),', text_of('setup.py')).group(1))
     assert set(installed) | {'facial_emotion_ros', 'resource', 'setup.py', 'setup.cfg', 'package.xml'} <= set(copied)
 
 
-@pytest.mark.parametrize('name', DOCKERFILES)
+@pytest.mark.parametrize('name', [name for name in DOCKERFILES if name != 'ray.Dockerfile'])
 def test_a_container_starts_the_launch_file_of_its_board(name):
     [command] = [ast.literal_eval(rest) for word, rest in instructions(name) if word == 'CMD']
     assert command[:3] == ['ros2', 'launch', 'facial_emotion_ros']

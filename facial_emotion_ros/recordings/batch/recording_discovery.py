@@ -1,5 +1,6 @@
 """Finds recordings, in folders of this machine or at any URL that fsspec opens."""
 
+import datetime
 import hashlib
 import json
 import os
@@ -124,11 +125,16 @@ def state_of(place: str) -> tuple[int, str]:
         return 0, ''
     states = [{key.lower(): value for key, value in listed[name].items()} for name in sorted(listed)]
     size_bytes = sum(each.get('size') or 0 for each in states)
-    marks = [{key: str(each[key]) for key in sorted(_CHANGES.intersection(each))} for each in states]
+    marks = [{key: _plain(each[key]) for key in sorted(_CHANGES.intersection(each))} for each in states]
     if not all(marks):
         return size_bytes, ''
     text = json.dumps([(name, each.get('size'), mark) for name, each, mark in zip(sorted(listed), states, marks)])
     return size_bytes, hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()
+
+
+def _plain(mark):
+    """Write a time or tag as text that is the same in every time zone."""
+    return repr(mark.timestamp() if isinstance(mark, datetime.datetime) else mark)
 
 
 @contextmanager
