@@ -211,8 +211,10 @@ def resampled_sums(parts: Sequence[SufficientStatistics], seed: int = 0) -> np.n
     """
     if len(parts) < 2:
         return np.empty((0, LENGTH))
-    counts = [np.bincount(rows, minlength=len(parts)) for rows in resample(len(parts), RESAMPLES, seed)]
-    return np.stack(counts) @ np.stack([part.values for part in parts])
+    values = np.stack([part.values for part in parts])
+    # One by one: the counts of all resamples of ten thousand parts would take 160 MB.
+    drawn = resample(len(parts), RESAMPLES, seed)
+    return np.stack([np.bincount(rows, minlength=len(parts)).astype(float) @ values for rows in drawn])
 
 
 def _affect_figures(moments):

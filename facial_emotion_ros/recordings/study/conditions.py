@@ -19,6 +19,9 @@ from facial_emotion_ros.recordings.study.face_rows import MEASURES, SHARES
 #: is 1 / (this + 1), so that Holm's correction leaves room for many looks.
 _PERMUTATIONS = 9999
 
+#: Permutations at once: all of those of thousands of participants would take a gigabyte.
+_BLOCKS = [len(each) for each in np.array_split(np.arange(_PERMUTATIONS), 20)]
+
 #: {condition: {participant: (K,) averages}}, in the order of their first mention.
 Cells = dict[str, dict[str, np.ndarray]]
 
@@ -154,24 +157,30 @@ def _within(one, two):
     gaps = one - two
     drawn = _counts(len(gaps)) @ gaps / len(gaps)
     if 2 ** len(gaps) <= _PERMUTATIONS:
-        signs = np.array(list(product((1.0, -1.0), repeat=len(gaps))))
+        shuffled = np.array(list(product((1.0, -1.0), repeat=len(gaps)))) @ gaps
     else:
-        drawn_signs = np.random.default_rng(0).choice((-1.0, 1.0), (_PERMUTATIONS, len(gaps)))
-        signs = np.concatenate([np.ones((1, len(gaps))), drawn_signs])
-    return _compared(gaps.mean(0), gaps.var(0, ddof=1), drawn, signs @ gaps / len(gaps))
+        generator = np.random.default_rng(0)
+        sums = (generator.choice((-1.0, 1.0), (rows, len(gaps))) @ gaps for rows in _BLOCKS)
+        shuffled = np.concatenate([gaps.sum(0, keepdims=True), *sums])
+    return _compared(gaps.mean(0), gaps.var(0, ddof=1), drawn, shuffled / len(gaps))
 
 
 def _between(one, two):
     counts = len(one), len(two)
     drawn = [_counts(len(each), seed) @ each / len(each) for seed, each in enumerate((one, two))]
     whole = np.concatenate([one, two])
+
+    def differences(is_one):
+        return is_one @ whole / counts[0] - ~is_one @ whole / counts[1]
+
     if math.comb(len(whole), counts[0]) <= _PERMUTATIONS:
-        is_one = np.array([np.isin(range(len(whole)), each) for each in combinations(range(len(whole)), counts[0])])
+        chosen = combinations(range(len(whole)), counts[0])
+        shuffled = differences(np.array([np.isin(range(len(whole)), each) for each in chosen]))
     else:
-        order = np.tile(np.arange(len(whole)), (_PERMUTATIONS + 1, 1))
-        order[1:] = np.random.default_rng(0).permuted(order[1:], axis=1)
-        is_one = order < counts[0]
-    shuffled = is_one @ whole / counts[0] - ~is_one @ whole / counts[1]
+        generator, order = np.random.default_rng(0), np.arange(len(whole))
+        drawn_orders = (generator.permuted(np.tile(order, (rows, 1)), axis=1) for rows in _BLOCKS)
+        is_one = order[None] < counts[0]
+        shuffled = np.concatenate([differences(is_one), *(differences(each < counts[0]) for each in drawn_orders)])
     pooled = sum((count - 1) * each.var(0, ddof=1) for count, each in zip(counts, (one, two))) / (sum(counts) - 2)
     return _compared(one.mean(0) - two.mean(0), pooled, drawn[0] - drawn[1], shuffled)
 
