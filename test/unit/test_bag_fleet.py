@@ -501,7 +501,7 @@ def test_going_on_asks_the_store_a_few_times_for_each_recording_when_their_names
         asked.clear()
         found, _ = run(bags, 'memory://many/here', stage=stage)
         assert found['counts'][status] == 12 and len(asked) <= 12 * most + 4
-    assert {('recordings', 12, 12), ('files of frames/', 1, 1), ('earlier results', 12, 12)} <= set(stages)
+    assert {('recordings', 12, 12), ('recordings in frames/', 12, 12), ('earlier results', 12, 12)} <= set(stages)
 
 
 @pytest.mark.usefixtures('in_this_process')

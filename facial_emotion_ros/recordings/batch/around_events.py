@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from facial_emotion_ros.recordings.batch.in_threads import TABLES, Stage, in_threads
+from facial_emotion_ros.recordings.batch.in_threads import TABLES, Stage, in_threads, silent
 from facial_emotion_ros.recordings.batch.result_store import Store
 from facial_emotion_ros.recordings.evaluation.options import Options
 from facial_emotion_ros.recordings.report.events_panel import event_panels
@@ -40,7 +40,7 @@ class Around:
             self._events.check(places, options.events)
 
     def write(
-        self, store: Store, bags: Sequence[Mapping[str, Any]], study: Study | None, stage: Stage | None = None
+        self, store: Store, bags: Sequence[Mapping[str, Any]], study: Study | None, stage: Stage = silent
     ) -> dict[str, Any] | None:
         """Write the tables around events.
 
@@ -54,9 +54,11 @@ class Around:
             return None
         window = window_of(self.options)
         each_result = [(bag, result) for bag in bags for result in bag['results']]
-        found = in_threads(
-            stage, 'recordings with events', lambda pair: self._epochs(store, *pair, window), each_result, TABLES
-        )
+
+        def epochs_in(pair):
+            return self._epochs(store, *pair, window)
+
+        found = in_threads(stage, 'recordings with events', epochs_in, each_result, TABLES)
         epochs = [epoch for each in found for epoch in each]
         head = head_columns(study.types if study else {})
         return event_panels(write_events(store, epochs, window, head), window)

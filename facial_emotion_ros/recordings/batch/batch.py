@@ -16,7 +16,7 @@ from facial_emotion_ros.evaluation.provenance import made_at
 from facial_emotion_ros.recordings.batch.around_events import Around
 from facial_emotion_ros.recordings.batch.finished import FinishedResults, read_json
 from facial_emotion_ros.recordings.batch.frames import gather_frames
-from facial_emotion_ros.recordings.batch.in_threads import Stage, in_threads
+from facial_emotion_ros.recordings.batch.in_threads import Stage, in_threads, silent
 from facial_emotion_ros.recordings.batch.local_runner import run_locally
 from facial_emotion_ros.recordings.batch.metrics import fleet_summary
 from facial_emotion_ros.recordings.batch.ray_runner import run_on_ray
@@ -63,7 +63,7 @@ def evaluate_fleet(
     force: bool = False,
     study: Study | None = None,
     verify: bool = False,
-    stage: Stage | None = None,
+    stage: Stage = silent,
 ) -> dict[str, Any]:
     """Evaluate recordings, and aggregate the results.
 

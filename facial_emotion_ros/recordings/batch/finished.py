@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from facial_emotion_ros.recordings.batch.in_threads import Stage, in_threads
+from facial_emotion_ros.recordings.batch.in_threads import Stage, in_threads, silent
 from facial_emotion_ros.recordings.batch.metrics import Digest, digest
 from facial_emotion_ros.recordings.batch.recording_discovery import identity
 from facial_emotion_ros.recordings.batch.result_store import Store
@@ -28,7 +28,7 @@ class Known(NamedTuple):
 class FinishedResults:
     """What a store holds of earlier runs, by the place and state of the recordings."""
 
-    def __init__(self, store: Store, stage: Stage | None = None):
+    def __init__(self, store: Store, stage: Stage = silent):
         """Read the finished.json of every folder, once.
 
         :param store: of the results.

@@ -4,11 +4,12 @@ import hashlib
 import io
 import json
 import os
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from facial_emotion_ros.recordings.batch.in_threads import TABLES, Stage, in_threads
+from facial_emotion_ros.recordings.batch.in_threads import TABLES, Stage, in_threads, silent
 from facial_emotion_ros.recordings.batch.result_store import Store
 from facial_emotion_ros.recordings.study.manifest import Study
 
@@ -32,7 +33,7 @@ def gather_frames(
     bags: Sequence[Mapping[str, Any]],
     keys: Mapping[str, str],
     study: Study | None = None,
-    stage: Stage | None = None,
+    stage: Stage = silent,
 ) -> int | None:
     """Bring the folder frames/ of the output up to date.
 
@@ -64,10 +65,23 @@ def gather_frames(
     in_threads(stage, 'former files of frames/', lambda name: _remove(store, name), surplus, TABLES)
     lacking = [name for name in parts if name not in there]
     types = study.types if study else {}
-    written = in_threads(
-        stage, 'files of frames/', lambda name: _write(store, name, parts[name], types), lacking, TABLES
-    )
+    with stage('recordings in frames/') as report:
+        count = _Count(report, sum(len(parts[name]) for name in lacking))
+        written = in_threads(silent, '', lambda name: _write(store, name, parts[name], types, count), lacking, TABLES)
     return len(parts) - written.count(False)
+
+
+class _Count:
+    """Reports the progress of several threads."""
+
+    def __init__(self, report, wanted):
+        self._report, self._wanted, self._done, self._lock = report, wanted, 0, threading.Lock()
+
+    def add(self, count):
+        """Count what is done."""
+        with self._lock:
+            self._done += count
+            self._report(self._done, self._wanted)
 
 
 class _Source(NamedTuple):
@@ -116,7 +130,7 @@ def _remove(store, name):
         store.remove(f'frames/{name}')
 
 
-def _write(store, name, sources, types):
+def _write(store, name, sources, types, count):
     """Write a file; False where there are no rows."""
     import pyarrow
     from pyarrow import parquet
@@ -124,8 +138,9 @@ def _write(store, name, sources, types):
     joined = []
     for first in range(0, len(sources), _TOGETHER):
         each = sources[first : first + _TOGETHER]
-        tables = in_threads(None, '', lambda source: _table(store, source, types), each, TABLES)
+        tables = in_threads(silent, '', lambda source: _table(store, source, types), each, TABLES)
         tables = [table for table in tables if table is not None]
+        count.add(len(each))
         if tables:
             joined.append(pyarrow.concat_tables(tables, promote_options='default').combine_chunks())
     if not joined:

@@ -114,7 +114,7 @@ def one_line(error: BaseException) -> str:
 
 def known_record(task: FleetTask, known: Known) -> Record:
     """Make the record of a recording whose results were there."""
-    return dict(failed_record(task, ''), status='skipped', **known._asdict())
+    return dict(failed_record(task, ''), status='skipped', attempts=0, **known._asdict())
 
 
 def _evaluate(task, record):

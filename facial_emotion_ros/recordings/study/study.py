@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from facial_emotion_ros.recordings.batch.in_threads import TABLES, Stage, in_threads
+from facial_emotion_ros.recordings.batch.in_threads import TABLES, Stage, in_threads, silent
 from facial_emotion_ros.recordings.batch.result_store import Store
 from facial_emotion_ros.recordings.study.conditions import (
     ComparisonRow,
@@ -39,7 +39,7 @@ def write_study(
     study: Study,
     bags: Sequence[Mapping[str, Any]],
     others: Sequence[str] = (),
-    stage: Stage | None = None,
+    stage: Stage = silent,
 ) -> list[GroupSummary]:
     """Write the tables of a study and the dictionary of their columns.
 
