@@ -19,15 +19,20 @@ from in_process import in_this_process, models_opened_once  # noqa: F401
 from small_disk import small_disk
 
 from facial_emotion_ros.cli import evaluate_recording, make_sample_bag
+from facial_emotion_ros.core import visualization
 from facial_emotion_ros.core.emotions import EMOTIONS
 from facial_emotion_ros.demo.h264 import h264_program
 from facial_emotion_ros.demo.sample_video import SampleVideo
 from facial_emotion_ros.emotion.esr import EsrEngine
 from facial_emotion_ros.evaluation.markdown import table
 from facial_emotion_ros.perception.face_detector import FaceDetector
+from facial_emotion_ros.perception.face_tracker import intersection_over_union
 from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline
 from facial_emotion_ros.recordings.evaluation import tables
 from facial_emotion_ros.recordings.evaluation.detection_ahead import DetectionAhead
+from facial_emotion_ros.recordings.evaluation.evaluate import evaluate_bag
+from facial_emotion_ros.recordings.evaluation.face_blur import FaceBlur
+from facial_emotion_ros.recordings.evaluation.options import Options
 from facial_emotion_ros.recordings.evaluation.summary_text import summary_text
 from facial_emotion_ros.recordings.io.bag_file import BagFile
 from facial_emotion_ros.recordings.io.message_types import (
@@ -427,6 +432,31 @@ def test_no_face_can_be_recognised_when_faces_are_blurred(bag, output, tmp_path)
     assert content(blurred, 'frames.csv') == content(output, 'frames.csv')
 
 
+def test_all_that_may_be_a_face_is_blurred_when_it_enters_or_is_one_too_many(tmp_path, monkeypatch):
+    write_sample_bag(str(tmp_path / 'walk'), 6.5, 8, width=320, height=240)
+    blurred, sharp = [], []
+
+    def blur(image, boxes):
+        blurred.append(len(boxes))
+        places = np.array(boxes, np.float64).reshape(-1, 4)
+        found = detector.detect(image)
+        overlaps = intersection_over_union(found.boxes.astype(np.float64), places)
+        sharp.extend(score for score, row in zip(found.scores, overlaps) if not (row > 0.5).any())
+        return image
+
+    detector = EmotionPipeline(threads=1).detector
+    monkeypatch.setattr(visualization, 'blur_faces', blur)
+    evaluate_bag(str(tmp_path / 'walk'), str(tmp_path / 'found'), Options(blur_faces=True, max_faces=1))
+    assert len(blurred) == 52 and max(blurred) >= 2 and sharp == []
+
+
+def test_the_place_of_a_face_stays_blurred_for_a_moment_when_it_is_missed():
+    image, faces = np.random.default_rng(0).integers(0, 256, (80, 160, 3), np.uint8), FaceBlur()
+    faces.apply(image, [[10, 10, 50, 50], [100, 10, 140, 50]], 1.0)
+    held, gone = (faces.apply(image, [[14, 10, 54, 50]], time_s) for time_s in (1.4, 1.8))
+    assert (held != image)[20:40, 110:130].any() and not (gone != image)[:, 80:].any()
+
+
 def test_nothing_is_left_and_one_line_says_so_when_it_is_stopped(bag, tmp_path, monkeypatch, capsys):
     def stop(self, image):
         raise KeyboardInterrupt
@@ -627,7 +657,6 @@ def test_images_of_several_sizes_are_read_when_the_camera_changed_its_mode(tmp_p
         (['--precision', 'bf16'], 'engine openvino'),
         (['--face-batch', '65'], 'face_batch'),
         (['--workers', '-1'], '--workers'),
-        (['--blur-faces', '--max-faces', '1'], 'would stay sharp'),
         (['--bundle', 'a/esr', '--bundle', 'b/esr'], 'bundles of different names'),
         (['--min-accuracy', '80'], '--min-accuracy: expected 0 to 1'),
         (['--max-flips', 'nan'], '--max-flips: expected 0 to'),

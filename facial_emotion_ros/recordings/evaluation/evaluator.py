@@ -14,6 +14,7 @@ from facial_emotion_ros.perception.face_detector import FaceDetector
 from facial_emotion_ros.perception.face_tracker import MIN_IOU, FaceTracker
 from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline
 from facial_emotion_ros.recordings.evaluation.camera_run import CameraRun
+from facial_emotion_ros.recordings.evaluation.face_blur import FaceBlur
 from facial_emotion_ros.recordings.evaluation.ground_truth import GroundTruth, NullGroundTruth
 from facial_emotion_ros.recordings.evaluation.options import DETECTOR, ESR, Options
 from facial_emotion_ros.recordings.evaluation.raters import Raters, RaterSums
@@ -71,6 +72,7 @@ class RecordingEvaluator:
         self.recorded: Recorded | None = None
         self.raters: RaterSums | None = None
         self.face_views = FaceViews() if options.people else None
+        self._blurs: dict[str, FaceBlur] = {}
         self.notes: list[str] = []
         self.written: set[str] = set()
         self.times_ms = {step: array('f') for step in STEPS}
@@ -110,6 +112,8 @@ class RecordingEvaluator:
         if frame.image is None:
             run.lose(frame)
             return
+        if self.options.blur_faces and frame.found is None:  # also what is not tracked, or has no id yet, is blurred
+            frame = frame._replace(found=run.pipeline.detect(frame.image))
         estimates, took_ms = run.estimate(frame)
         truths, missed = truth.of(frame, run.time_s, estimates)
         faces = list(zip(estimates, truths))
@@ -187,7 +191,9 @@ class RecordingEvaluator:
         """Make the pictures of report and video, with blurred faces where the options want that."""
         image, estimates = frame.image, [estimate for estimate, _ in faces]
         if self.options.blur_faces:
-            image = visualization.blur_faces(image, [estimate.box for estimate in estimates])
+            assert frame.found is not None
+            boxes = [*frame.found.boxes, *(estimate.box for estimate in estimates)]
+            image = self._blurs.setdefault(frame.camera, FaceBlur()).apply(image, np.array(boxes), time_s)
         self.timeline.add(
             frame.camera, max(time_s, 0.0), image, faces, lambda: visualization.draw_estimates(image, estimates)
         )

@@ -109,11 +109,6 @@ class Options:
                     f'expected {name.replace(_SMOOTHING, "smoothing.")} of {low} to {high}, got {getattr(self, name)}'
                 )
         self.plan()
-        if self.blur_faces and self.max_faces:
-            raise BadParameter(
-                'expected either blurred faces or a limit to the number of faces, got both: faces beyond the limit '
-                'are not found, and would stay sharp'
-            )
         names = self.folder_names()
         if len(set(names)) < len(names) or set(names) & {'.', '..'}:
             raise BadParameter(
