@@ -109,11 +109,12 @@ class RecordingEvaluator:
         run = self.runs.get(frame.camera)
         if run is None:
             run = self.runs[frame.camera] = CameraRun(self._pipeline_of_stream(), first, self.options.max_age_s)
-        if frame.image is None:
+        image = frame.image
+        if image is None:
             run.lose(frame)
             return
         if self.options.blur_faces and frame.found is None:  # also what is not tracked, or has no id yet, is blurred
-            frame = frame._replace(found=run.pipeline.detect(frame.image))
+            frame = frame._replace(found=run.pipeline.detect(image))
         estimates, took_ms = run.estimate(frame)
         truths, missed = truth.of(frame, run.time_s, estimates)
         faces = list(zip(estimates, truths))
@@ -127,7 +128,7 @@ class RecordingEvaluator:
             self.recorded.compare(frame, estimates)
         if self.face_views is not None:
             degrees = run.pipeline.orientation.degrees
-            self.face_views.add(frame.camera, run.time_s, frame.image, estimates, degrees)
+            self.face_views.add(frame.camera, run.time_s, image, estimates, degrees)
         self._draw(frame, run.time_s, faces)
         steps_ms = (*(1e3 * each for each in (frame.read_s, frame.decode_s, frame.found_s)), took_ms)
         for step, value in zip(STEPS, steps_ms):

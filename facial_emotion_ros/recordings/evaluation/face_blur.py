@@ -30,4 +30,5 @@ class FaceBlur:
             (seen_s, box) for seen_s, box in self._before if not (intersection_over_union(box[None], boxes) > 0).any()
         ]
         self._before = missed + [(time_s, box) for box in boxes]
-        return visualization.blur_faces(image, [*boxes, *(box for _, box in missed)])
+        hidden = np.concatenate([boxes, *(box[None] for _, box in missed)])
+        return visualization.blur_faces(image, hidden.tolist())
