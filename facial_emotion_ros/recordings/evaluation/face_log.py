@@ -125,10 +125,12 @@ def match(boxes: Sequence[Box], others: Sequence[Box]) -> list[tuple[int, int]]:
     """
     if not boxes or not others:
         return []
-    from scipy.optimize import linear_sum_assignment  # a third of a second, for annotated recordings only
-
     overlaps = intersection_over_union(np.array(boxes, np.float64), np.array(others, np.float64))
     overlaps[overlaps < _MIN_OVERLAP] = 0
+    if max((overlaps > 0).sum(axis).max() for axis in (0, 1)) <= 1:  # nobody has a choice
+        return [(int(row), int(column)) for row, column in np.argwhere(overlaps)]
+    from scipy.optimize import linear_sum_assignment  # a third of a second
+
     pairs = zip(*linear_sum_assignment(overlaps, maximize=True))
     return [(int(row), int(column)) for row, column in pairs if overlaps[row, column]]
 
