@@ -42,15 +42,12 @@ class EstimateInterval:
         ):
             return None
         self._since += 1
-        return [
-            replace(
-                self._known[face_id],
-                box=tuple(float(edge) for edge in found.boxes[row]),
-                box_score=float(found.scores[row]),
-                landmarks=found.landmarks[row],
-            )
-            for row, face_id in enumerate(found.ids)
-        ]
+        faces = []
+        for row, face_id in enumerate(found.ids):
+            x0, y0, x1, y1 = (float(edge) for edge in found.boxes[row])
+            place = {'box_score': float(found.scores[row]), 'landmarks': found.landmarks[row]}
+            faces.append(replace(self._known[face_id], box=(x0, y0, x1, y1), **place))
+        return faces
 
     def remember(self, ids: Sequence[str], faces: Sequence[FaceEstimate], stamp_s: float) -> None:
         """Take the estimates of an image, not yet smoothed, for the next ones."""
