@@ -158,7 +158,9 @@ def _evaluate(bag, cameras, truth, topic, options, folders, progress):
             evaluators.append(RecordingEvaluator(bundle, folder, options, cameras, detector))
             evaluators[-1].recorded = Recorded(bag, topic) if topic else None
         # A picture whose angle is searched is detected as it is turned by then, and not ahead.
-        ahead = DetectionAhead(evaluators[0].pipeline.detect, options.every_n) if options.rotate_deg >= 0 else None
+        # Blurring wants the faces of every image.
+        every_n = 1 if options.blur_faces else options.every_n
+        ahead = DetectionAhead(evaluators[0].pipeline.detect, every_n) if options.rotate_deg >= 0 else None
         _play(bag, cameras, truth, evaluators, ahead, progress)
         for evaluator in evaluators:
             evaluator.close()
