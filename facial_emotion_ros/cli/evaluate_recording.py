@@ -244,7 +244,7 @@ def parser() -> argparse.ArgumentParser:
 
 @report_errors(
     'evaluate_recording',
-    'recordings need rosbags, jinja2 and plotly, annotated ones scipy (pip install rosbags jinja2 plotly scipy)',
+    'recordings need rosbags, jinja2 and plotly; annotated ones, studies and events scipy (pip install rosbags jinja2 plotly scipy)',
     usage=2,
 )
 def main(argv: Sequence[str] | None = None) -> int:
@@ -422,6 +422,9 @@ def _many(arguments, options, command):
     from facial_emotion_ros.recordings.batch.batch import evaluate_fleet, fleet_progress, fleet_text
     from facial_emotion_ros.recordings.study.manifest import read_study
 
+    study = read_study(arguments.study) if arguments.study else None
+    for note in study.look_alikes() if study else ():
+        show(f'evaluate_recording: {arguments.study}: {note}', file=sys.stderr)
     fleet = evaluate_fleet(
         arguments.bags,
         arguments.output,
@@ -431,7 +434,7 @@ def _many(arguments, options, command):
         progress=fleet_progress,
         command=command,
         force=arguments.force,
-        study=read_study(arguments.study) if arguments.study else None,
+        study=study,
         verify=arguments.verify,
         stage=progress,
     )

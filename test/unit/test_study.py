@@ -141,6 +141,103 @@ def test_conditions_are_compared_between_participants_when_nobody_has_both():
     assert rows[0].p_holm == pytest.approx(10 * rows[0].p)
 
 
+@pytest.mark.parametrize('count', [2, 3, 8, 30])
+def test_intervals_are_those_of_scipy_when_participants_are_few_or_many(count):
+    from scipy import stats
+
+    one, two = np.random.default_rng(count).normal(size=(2, count + 1, 19)) * [[[1.0]], [[3.0]]]
+    one = one[:count]
+    one[0, :3] = np.nan
+    low, high = conditions.interval_of_means(one)
+    if count == 2:
+        assert np.isnan([low[:3], high[:3]]).all()
+    else:
+        told = stats.ttest_1samp(one[1:, :3], 0).confidence_interval()
+        assert np.allclose([low[:3], high[:3]], told)
+    assert np.allclose([low[3:], high[3:]], stats.ttest_1samp(one[:, 3:], 0).confidence_interval())
+    one[0, :3] = 0.5
+    cells = {name: {f'{name}{place}': row for place, row in enumerate(of)} for name, of in (('a', one), ('b', two))}
+    rows, told = conditions.comparison_rows(cells), stats.ttest_ind(one, two, equal_var=False).confidence_interval()
+    assert np.allclose([(row.low, row.high) for row in rows], np.transpose(told)[-10:], atol=1e-6)
+    cells = {name: {place: row for place, row in enumerate(of[:count])} for name, of in (('a', one), ('b', two))}
+    rows, told = conditions.comparison_rows(cells), stats.ttest_rel(one, two[:count]).confidence_interval()
+    assert {row.design for row in rows} == {'within'}
+    assert np.allclose([(row.low, row.high) for row in rows], np.transpose(told)[-10:], atol=1e-6)
+    same = conditions.condition_rows({'a': {1: np.full(19, 0.5), 2: np.full(19, 0.5)}, 'b': {1: np.ones(19)}})
+    assert {row[3:] for row in same} == {(0.5, 0.5, 0.5, 0.0), (1.0, None, None, None)}
+
+
+@pytest.mark.parametrize(
+    'both, only_one, only_two, expected',
+    [
+        (2, 40, 40, ('between', 40, 40, 2)),
+        (4, 2, 2, ('within', 4, 4, 4)),
+        (3, 2, 2, ('between', 2, 2, 3)),
+        (2, 40, 1, ('within', 2, 2, 41)),  # there is no other way
+        (1, 40, 1, None),
+    ],
+)
+def test_few_pairs_do_not_discard_the_others_when_most_participants_have_one_condition(
+    both, only_one, only_two, expected
+):
+    values = np.random.default_rng(0).normal(size=(100, 19))
+    names = [f'p{place}' for place in range(both + only_one + only_two)]
+    cells = {
+        'one': dict(zip(names[: both + only_one], values)),
+        'two': dict(zip(names[:both] + names[both + only_one :], values[::-1])),
+    }
+    rows = conditions.comparison_rows(cells)
+    found = {(row.design, row.participants, row.other_participants, row.left_out) for row in rows}
+    assert found == ({expected} if expected else set())
+
+
+def test_columns_of_a_manifest_are_kept_as_they_are_written(tmp_path):
+    for place in range(2):
+        (tmp_path / f'{place}.mcap').write_text('')
+    rows = [
+        'Path,PARTICIPANT,Größe,code,long,share',
+        '0.mcap,p1,180,007,12345678901234567890,0.5',
+        '1.mcap,p2,,12,1,-1e2',
+    ]
+    (tmp_path / 'study.csv').write_text('\n'.join(rows), encoding='utf-8')
+    study = read_study(str(tmp_path / 'study.csv'))
+    assert dict(list(study.rows[0].items())[1:]) == {
+        'participant': 'p1',
+        'Größe': 180.0,
+        'code': '007',
+        'long': '12345678901234567890',
+        'share': 0.5,
+    }
+    assert study.rows[1]['code'] == '12' and study.rows[1]['share'] == -100.0
+    (tmp_path / 'study.csv').write_text('\n'.join([rows[0].replace('share', 'Code'), *rows[1:]]), encoding='utf-8')
+    with pytest.raises(BadDataset, match="differ from each other.*'code'"):
+        read_study(str(tmp_path / 'study.csv'))
+
+
+@pytest.mark.usefixtures('in_this_process')
+def test_an_empty_condition_and_alike_spellings_are_named_when_a_study_has_them(tree, capsys, monkeypatch):
+    from facial_emotion_ros.recordings.batch import batch
+
+    lines = [
+        f'bags/{name}/{each}.mcap,{name},{"" if each == "task" else "Base"}'
+        for name in PEOPLE
+        for each in ('baseline', 'task')
+    ]
+    lines[0] = lines[0].replace('Base', 'base ')
+    lines[2] = lines[2].replace(',p01,', ',P01,')
+    (tree / 'study.csv').write_text('\n'.join(['path,participant,condition', *lines]))
+    run = batch.evaluate_fleet
+    monkeypatch.setattr(batch, 'evaluate_fleet', lambda *given, **named: run(*given, evaluate=evaluate, **named))
+    assert command_line.main(['--study', str(tree / 'study.csv'), '--output', str(tree / 'out')]) == 0
+    told, page = capsys.readouterr().err, Page((tree / 'out' / 'index.html').read_text()).text
+    for text in (told, page):
+        assert "participants that differ only in spelling count as different ones: 'P01', 'p01'" in text.replace(
+            '’', "'"
+        )
+        assert "'base', 'Base'" in text and "'p00'" not in text
+    assert 'no condition − Base' in page and 'no condition: 4 participants' in page
+
+
 @pytest.mark.parametrize(
     'text, said',
     [

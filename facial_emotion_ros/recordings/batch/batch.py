@@ -142,6 +142,7 @@ def evaluate_fleet(
             'key': key,
             'options': json.loads(options.text()),
             'study': study.path if study else None,
+            'study_notes': study.look_alikes() if study else [],
             'events': around.options.events or None,
             'people': None,
         }

@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 
 from facial_emotion_ros.evaluation.page import EMOTION_COLORS, GRAY, ONE, TWO, chart, plain
 from facial_emotion_ros.recordings.report.formatting import many
+from facial_emotion_ros.recordings.study.conditions import condition_word
 from facial_emotion_ros.recordings.study.epochs import EventAverage, Window
 from facial_emotion_ros.recordings.study.face_rows import MEASURES
 
@@ -28,18 +29,18 @@ def event_panels(averages: Sequence[EventAverage], window: Window | None) -> dic
     if window is None:
         return {'cards': [], 'rest': 0, 'words': ''}
     shown = sorted(averages, key=lambda each: -each.used)[:MAX_SHOWN]
-    several = len({each.bundle for each in averages}) > 1
+    several, conditions = len({each.bundle for each in averages}) > 1, {each.condition for each in averages}
     offsets = window.offsets()
     words = f'Averages from {window.start_s:g} to {window.end_s:g} s around each event, at {window.rate_hz:g} Hz'
     if window.baseline:
         words += f', as changes from the mean of {window.baseline[0]:g} to {window.baseline[1]:g} s'
     return {
         'words': words
-        + '; the pale bands are 95% intervals. Estimates are smoothed over time, and so come a little late.',
+        + '; the pale bands are 95% intervals (t). Estimates are smoothed over time, and so come a little late.',
         'rest': len(averages) - len(shown),
         'cards': [
             {
-                'title': ' · '.join(filter(None, [each.name, each.condition, each.bundle if several else ''])),
+                'title': _title(each, conditions, several),
                 'says': _says(each),
                 'scores': course_chart(offsets, each, [name for name in MEASURES if name.startswith('score_')]),
                 'affect': course_chart(offsets, each, list(_AFFECT)),
@@ -84,6 +85,11 @@ def course_chart(offsets: np.ndarray, average: EventAverage, measures: Sequence[
         )
     figure.add_vline(0, line={'color': GRAY, 'dash': 'dash'})
     return figure.update_xaxes(title='seconds from the event').update_yaxes(tickformat='.2f')
+
+
+def _title(average, conditions, several):
+    condition = condition_word(average.condition, conditions) if any(conditions) else ''
+    return ' · '.join(filter(None, [average.name, condition, average.bundle if several else '']))
 
 
 def _says(average):

@@ -1,6 +1,6 @@
 """The part of the page of many recordings that is about a study: what was shown under each condition."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import plotly.graph_objects as go
@@ -9,7 +9,7 @@ from facial_emotion_ros.core.emotions import UNKNOWN
 from facial_emotion_ros.evaluation import markdown
 from facial_emotion_ros.evaluation.page import EMOTION_COLORS, GRAY, chart, plain
 from facial_emotion_ros.recordings.report.formatting import counted, interval, number, percentage
-from facial_emotion_ros.recordings.study.conditions import ComparisonRow, ConditionRow
+from facial_emotion_ros.recordings.study.conditions import ComparisonRow, ConditionRow, condition_word
 from facial_emotion_ros.recordings.study.face_rows import MEASURES, SHARES
 from facial_emotion_ros.recordings.study.study import GroupSummary
 
@@ -25,17 +25,19 @@ def study_panels(groups: Sequence[GroupSummary]) -> list[dict[str, Any]]:
 
     :param groups: of :func:`.write_study`.
     """
-    return [
-        {
-            'bundle': each.bundle,
-            'shares': distribution_chart(each.conditions),
-            'profile': profile_chart(each.conditions, MEASURES),
-            'conditions': [_condition(row) for row in each.conditions if row.measure == 'valence'],
-            'comparisons': [_comparison(row) for row in each.comparisons],
-        }
-        for each in groups
-        if each.conditions
-    ]
+    return [_panel(each) for each in groups if each.conditions]
+
+
+def _panel(group):
+    names = {row.condition for row in group.conditions}
+    rows = [row._replace(condition=condition_word(row.condition, names)) for row in group.conditions]
+    return {
+        'bundle': group.bundle,
+        'shares': distribution_chart(rows),
+        'profile': profile_chart(rows, MEASURES),
+        'conditions': [(row.condition, row.participants) for row in rows if row.measure == 'valence'],
+        'comparisons': [_comparison(row, names) for row in group.comparisons],
+    }
 
 
 def distribution_chart(rows: Sequence[ConditionRow]) -> go.Figure:
@@ -49,7 +51,7 @@ def distribution_chart(rows: Sequence[ConditionRow]) -> go.Figure:
         of = [row for row in rows if row.measure == measure]
         word = measure[len('share_') :]
         figure.add_bar(
-            y=[plain(row.condition or 'all') for row in of],
+            y=[plain(row.condition) for row in of],
             x=[row.mean for row in of],
             orientation='h',
             name=word,
@@ -83,23 +85,19 @@ def profile_chart(rows: Sequence[ConditionRow], measures: Sequence[str]) -> go.F
                 'arrayminus': [row.mean - (row.mean if row.low is None else row.low) for row in shown],
             },
             mode='markers',
-            name=plain(name or 'all'),
+            name=plain(name),
             marker={'color': _COLORS[place % len(_COLORS)], 'size': 9, 'symbol': place % 8},
             hovertemplate='%{x}: %{y:.3f}<extra>%{fullData.name}</extra>',
         )
     return figure.update_xaxes(type='category').update_yaxes(tickformat='.2f')
 
 
-def _condition(row):
-    return row.condition or 'all', row.participants
-
-
-def _comparison(row: ComparisonRow) -> tuple[str, ...]:
+def _comparison(row: ComparisonRow, names: Iterable[str]) -> tuple[str, ...]:
     groups = f'{row.participants}' if row.design == 'within' else f'{row.participants} and {row.other_participants}'
     left_out = f', {counted(row.left_out, "participant")} left out' if row.left_out else ''
     return (
         row.measure.replace('score_', ''),
-        f'{row.condition} − {row.other}',
+        ' − '.join(condition_word(each, names) for each in (row.condition, row.other)),
         f'{_DESIGNS[row.design]} ({groups}{left_out})',
         markdown.number(row.difference, '+.3f'),
         f'{markdown.number(row.low, "+.3f")} to {markdown.number(row.high, "+.3f")}',

@@ -1,17 +1,16 @@
 """Groups of a study: what participants show under each condition, and how the conditions differ.
 
 The unit is the participant: several recordings of one under the same condition are averaged first, and participants,
-not images or recordings, are resampled.
+not images or recordings, are the cases of every interval and test.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import combinations, product
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from facial_emotion_ros.evaluation.intervals import resample
 from facial_emotion_ros.recordings.evaluation.compare import holm
 from facial_emotion_ros.recordings.study.face_rows import MEASURES, SHARES
 
@@ -45,8 +44,8 @@ class ComparisonRow(NamedTuple):
     """One measure under two conditions: difference is the condition's mean - the other's.
 
     design: 'within' the participants that have both, or 'between' those that have one of them; left_out: participants
-    of either condition that do not count here; effect_size: Cohen's d, within participants d_z; p_holm: p after Holm's
-    correction over all rows.
+    of either condition that do not count here; low, high: 95% interval of the difference; effect_size: Cohen's d,
+    within participants d_z; p_holm: p after Holm's correction over all rows.
     """
 
     measure: str
@@ -81,7 +80,7 @@ def condition_rows(cells: Cells) -> list[ConditionRow]:
 
     :param cells: of averages of SHARES and MEASURES.
 
-    Source: percentile bootstrap over participants (Efron and Tibshirani, 1993, chapter 13).
+    Source: Student's t interval of the mean (Biometrika, 1908), of participants.
     """
     rows = []
     for condition, of in cells.items():
@@ -98,49 +97,52 @@ def condition_rows(cells: Cells) -> list[ConditionRow]:
 def comparison_rows(cells: Cells) -> list[ComparisonRow]:
     """Compare each two conditions in each of MEASURES.
 
-    Where two participants or more have both conditions, these are compared within participants; else those who have one
-    of them are compared between participants, and those who have both are left out.
+    Where half of the participants or more have both conditions, these are compared within participants; else those who
+    have one of them are compared between participants, and those who have both are left out. Where only one of the two
+    designs has two participants for each condition, it is taken.
 
     :param cells: of averages of SHARES and MEASURES.
     :returns: nothing for two conditions with fewer than two participants each.
 
     Source: p-values by permutation (Phipson and Smyth, Statistical Applications in Genetics and Molecular Biology
-    2010): of the signs within participants, of the conditions between them.
+    2010): of the signs within participants, of the conditions between them. Intervals: Student's t of the differences;
+    between participants Welch's (Biometrika, 1947).
     """
     found: list[tuple[Any, ...]] = []
     for condition, other in combinations(cells, 2):
         one, two = cells[condition], cells[other]
         both = [name for name in one if name in two]
-        design, pair = 'within', [np.stack([of[name] for name in both]) for of in (one, two)] if both else []
-        if len(both) < 2:
-            singles = [[of[name] for name in of if name not in both] for of in (one, two)]
-            if min(map(len, singles)) < 2:
-                continue
-            design, pair = 'between', [np.stack(each) for each in singles]
+        pairs = [[of[name] for name in both] for of in (one, two)]
+        singles = [[of[name] for name in of if name not in both] for of in (one, two)]
+        has_singles = min(map(len, singles)) > 1
+        is_within = len(both) > 1 and (2 * len(both) >= len(one.keys() | two) or not has_singles)
+        if not is_within and not has_singles:
+            continue
+        design, compare, chosen = ('within', _within, pairs) if is_within else ('between', _between, singles)
+        pair = [np.stack(each) for each in chosen]
         pair = [matrix[:, len(SHARES) :] for matrix in pair]
-        used = len(both) if design == 'within' else sum(map(len, pair))
-        head = design, *map(len, pair), len(set(one) | set(two)) - used
-        compare = _within if design == 'within' else _between
+        used = len(both) if is_within else sum(map(len, pair))
+        head = design, *map(len, pair), len(one.keys() | two) - used
         found += [(measure, condition, other, *head, *each) for measure, each in zip(MEASURES, compare(*pair))]
     return [ComparisonRow._make((*row, p)) for row, p in zip(found, holm([row[-1] for row in found]))]
 
 
 def interval_of_means(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Compute the 95% interval of each column's mean by resampling rows.
+    """Compute the 95% interval of each column's mean, Student's t of as many rows as have a value.
 
     :param matrix: (N, K) float64, NaN where a row has no value.
     :returns: low and high, (K,) float64; NaN for fewer than two values.
     """
     known = np.isfinite(matrix)
-    if len(matrix) < 2:
-        return np.full(matrix.shape[1], np.nan), np.full(matrix.shape[1], np.nan)
-    counts = _counts(len(matrix))
-    sums, weights = counts @ np.where(known, matrix, 0.0), counts @ known
-    means = np.divide(sums, weights, out=np.full(sums.shape, np.nan), where=weights > 0)
-    enough = known.sum(0) > 1
-    means[:, ~enough] = 0.0
-    low, high = np.nanpercentile(means, [2.5, 97.5], axis=0)
-    return np.where(enough, low, np.nan), np.where(enough, high, np.nan)
+    count = known.sum(0)
+    means = np.where(known, matrix, 0.0).sum(0) / np.maximum(count, 1)
+    variances = np.square(np.where(known, matrix - means, 0.0)).sum(0) / np.maximum(count - 1, 1)
+    return _interval(means, variances / np.maximum(count, 1), count - 1.0)
+
+
+def condition_word(condition: str, others: Iterable[str]) -> str:
+    """Say which condition it is where somebody reads it: an empty one has a name only beside others."""
+    return condition or ('no condition' if any(others) else 'all')
 
 
 def number(value: float) -> float | None:
@@ -148,26 +150,27 @@ def number(value: float) -> float | None:
     return round(float(value), 6) if np.isfinite(value) else None
 
 
-def _counts(rows, seed=0):
-    """Draw how often each row is in each resample: (RESAMPLES, rows)."""
-    return np.stack([np.bincount(drawn, minlength=rows) for drawn in resample(rows, seed=seed)])
+def _interval(means, squared_errors, freedom):
+    """Give low and high of t intervals; NaN without a degree of freedom."""
+    from scipy.special import stdtrit  # half a second to import, for studies and events only
+
+    half = stdtrit(np.where(freedom > 0, freedom, np.nan), 0.975) * np.sqrt(squared_errors)
+    return means - half, means + half
 
 
 def _within(one, two):
     gaps = one - two
-    drawn = _counts(len(gaps)) @ gaps / len(gaps)
     if 2 ** len(gaps) <= _PERMUTATIONS:
         shuffled = np.array(list(product((1.0, -1.0), repeat=len(gaps)))) @ gaps
     else:
         generator = np.random.default_rng(0)
         sums = (generator.choice((-1.0, 1.0), (rows, len(gaps))) @ gaps for rows in _BLOCKS)
         shuffled = np.concatenate([gaps.sum(0, keepdims=True), *sums])
-    return _compared(gaps.mean(0), gaps.var(0, ddof=1), drawn, shuffled / len(gaps))
+    return _compared(gaps.mean(0), interval_of_means(gaps), gaps.var(0, ddof=1), shuffled / len(gaps))
 
 
 def _between(one, two):
     counts = len(one), len(two)
-    drawn = [_counts(len(each), seed) @ each / len(each) for seed, each in enumerate((one, two))]
     whole = np.concatenate([one, two])
 
     def differences(is_one):
@@ -181,14 +184,19 @@ def _between(one, two):
         drawn_orders = (generator.permuted(np.tile(order, (rows, 1)), axis=1) for rows in _BLOCKS)
         is_one = order[None] < counts[0]
         shuffled = np.concatenate([differences(is_one), *(differences(each < counts[0]) for each in drawn_orders)])
-    pooled = sum((count - 1) * each.var(0, ddof=1) for count, each in zip(counts, (one, two))) / (sum(counts) - 2)
-    return _compared(one.mean(0) - two.mean(0), pooled, drawn[0] - drawn[1], shuffled)
+    variances = [each.var(0, ddof=1) for each in (one, two)]
+    pooled = sum((count - 1) * each for count, each in zip(counts, variances)) / (sum(counts) - 2)
+    errors = [each / count for count, each in zip(counts, variances)]
+    # Welch and Satterthwaite; without any variance, each number of degrees gives the same.
+    spread = sum(each**2 / (count - 1) for count, each in zip(counts, errors))
+    freedom = np.divide(sum(errors) ** 2, spread, out=np.ones(len(spread)), where=spread > 0)
+    gaps = one.mean(0) - two.mean(0)
+    return _compared(gaps, _interval(gaps, sum(errors), freedom), pooled, shuffled)
 
 
-def _compared(differences, variances, drawn, shuffled):
+def _compared(differences, interval, variances, shuffled):
     """Give (difference, low, high, effect size, p) of each measure; the first row of `shuffled` is as observed."""
-    low, high = np.percentile(drawn, [2.5, 97.5], axis=0)
     effects = np.divide(differences, np.sqrt(variances), out=np.full(len(differences), np.nan), where=variances > 1e-18)
     # Sums of the same numbers in another order differ in their last digits.
     p = (np.abs(shuffled) >= np.abs(differences) - 1e-12).mean(0)
-    return [(*map(number, each), float(last)) for *each, last in zip(differences, low, high, effects, p)]
+    return [(*map(number, each), float(last)) for *each, last in zip(differences, *interval, effects, p)]

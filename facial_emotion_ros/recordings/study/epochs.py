@@ -148,7 +148,7 @@ def epochs_of(
 def averages_of(epochs: Sequence[Epoch]) -> list[EventAverage]:
     """Average epochs of the same network, condition and name, over participants where these are known.
 
-    Source: percentile bootstrap over participants, or over events (Efron and Tibshirani, 1993, chapter 13).
+    Source: Student's t interval of the mean (Biometrika, 1908), of participants or of events.
     """
     groups: dict[tuple[str, str, str], list[Epoch]] = {}
     for epoch in epochs:

@@ -3,6 +3,8 @@
 import csv
 import math
 import os
+import re
+import unicodedata
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -14,6 +16,12 @@ from facial_emotion_ros.recordings.study.study_tables import TAKEN
 #: Columns that a manifest has to have, and those with a meaning of their own; any others are kept as they are.
 REQUIRED = ('path', 'participant')
 KNOWN = (*REQUIRED, 'condition', 'session')
+
+#: These are known in any spelling, and `study`, which names folders of frames/; others are kept as they are written.
+_IN_ANY_CASE = (*KNOWN, 'study')
+
+#: Numbers that are names: with leading zeros, or more digits than a number of 64 bits holds.
+_NAME = re.compile(r'[+-]?(0\d.*|\d{16,})$')
 
 #: Names of our own columns, which a manifest may not use.
 _TAKEN = {column.name for column in FRAMES} | TAKEN
@@ -49,13 +57,29 @@ class Study(NamedTuple):
             )
         return [known[identity(place)] for place in places]
 
+    def look_alikes(self) -> list[str]:
+        """Say which participants, or conditions, differ only in case, spaces or the encoding of letters."""
+        found = []
+        for column in ('participant', 'condition'):
+            spellings: dict[str, dict[str, None]] = {}
+            for row in self.rows:
+                word = str(row.get(column) or '')
+                plain = ''.join(unicodedata.normalize('NFKC', word).casefold().split())
+                spellings.setdefault(plain, {})[word] = None
+            found += [
+                f'{column}s that differ only in spelling count as different ones: {", ".join(map(repr, each))}'
+                for each in spellings.values()
+                if len(each) > 1
+            ]
+        return found
+
 
 def read_study(path: str) -> Study:
     """Read a manifest.
 
     :param path: CSV file with a header line: path (of a recording, relative to the manifest's folder, or a URL),
-        participant, optionally condition and session, and any further columns. A further column is of numbers where
-        all its cells are numbers or empty.
+        participant, optionally condition and session, and any further columns, whose names are kept as they are. A
+        further column is of numbers where all its cells are numbers or empty, none of them with a leading zero.
     :raises BadDataset: if it cannot be read, a column or a participant is missing, or two lines are of one recording.
     :raises BadBag: if a recording is not there.
     """
@@ -64,7 +88,8 @@ def read_study(path: str) -> Study:
             lines = list(csv.reader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise BadDataset(f'{path}: expected the CSV file of a study in UTF-8, it cannot be read ({error})') from error
-    names = [name.strip().lower() for name in lines[0]] if lines else []
+    names = [name.strip() for name in lines[0]] if lines else []
+    names = [name.lower() if name.lower() in _IN_ANY_CASE else name for name in names]
     _check_names(path, names)
     rows: list[dict[str, str]] = []
     places: list[str] = []
@@ -149,8 +174,9 @@ def _check_names(path, names):
             f'{path}: expected a first line that names the columns path and participant, and condition and session '
             f'where there are some, got {",".join(names) or "nothing"}{hint}'
         )
-    wrong = [name for name in names if name in _TAKEN or not name]
-    wrong += [name for name in names if names.count(name) > 1]
+    # Databases take Age and age for one.
+    lower = [name.lower() for name in names]
+    wrong = [name for name, plain in zip(names, lower) if plain in _TAKEN or not name or lower.count(plain) > 1]
     if wrong:
         raise BadDataset(
             f'{path}: expected columns that have a name, differ from each other and from the columns of the results, '
@@ -174,7 +200,7 @@ def _place(path, number, text):
 
 def _is_number(text):
     try:
-        return not text or ('_' not in text and math.isfinite(float(text)))
+        return not text or not ('_' in text or _NAME.match(text)) and math.isfinite(float(text))
     except ValueError:
         return False
 
