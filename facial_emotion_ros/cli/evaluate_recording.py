@@ -232,6 +232,12 @@ def parser() -> argparse.ArgumentParser:
         'which are kept in every table; conditions are compared. Without RECORDING, its recordings are evaluated',
     )
     many.add_argument(
+        '--participants-only',
+        action='store_true',
+        help="average the participants' own faces only, as --people finds them, in the tables of --study and --events; "
+        'not those of an experimenter',
+    )
+    many.add_argument(
         '--study-template', default='', metavar='CSV', help='write such a file for the recordings in RECORDING, and end'
     )
     bounds = arguments.add_argument_group('bounds, for the exit code')
@@ -244,7 +250,8 @@ def parser() -> argparse.ArgumentParser:
 
 @report_errors(
     'evaluate_recording',
-    'recordings need rosbags, jinja2 and plotly; annotated ones, studies and events scipy (pip install rosbags jinja2 plotly scipy)',
+    'recordings need rosbags, jinja2 and plotly; annotated ones, studies and events scipy (pip install rosbags jinja2 '
+    'plotly scipy)',
     usage=2,
 )
 def main(argv: Sequence[str] | None = None) -> int:
@@ -361,6 +368,8 @@ def _one(path, arguments, options, command):
     from facial_emotion_ros.recordings.evaluation.sufficient_statistics import compared_figures, totals_of
 
     output = arguments.output
+    if arguments.participants_only:
+        raise BadParameter('--participants-only needs --study')
     if os.path.isdir(path) and os.path.realpath(path) == os.path.realpath(output):
         raise BadParameter(f'--output: expected a folder beside the recording, got the recording itself, {path}')
     other = read_summary(arguments.compare) if arguments.compare else None
@@ -436,6 +445,7 @@ def _many(arguments, options, command):
         force=arguments.force,
         study=study,
         verify=arguments.verify,
+        participants_only=arguments.participants_only,
         stage=progress,
     )
     show(f'\n{fleet_text(fleet)}\n{os.path.join(arguments.output, "index.html")} shows them all.')

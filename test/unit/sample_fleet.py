@@ -41,6 +41,8 @@ def sample_fleet(count=9):
         dict(records[0], place='/rides/copy', name='copy', title='copy'),
     ]
     run = {
+        'study_notes': [],
+        'participants_only': False,
         'command': 'evaluate_bag ' + '/rides/' * 40,
         'made': '2026-11-26',
         'seconds': 60.0,

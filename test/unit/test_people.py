@@ -2,8 +2,10 @@
 
 import csv
 import itertools
+import json
 import os
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,19 +14,23 @@ pytest.importorskip('rosbags', reason='rosbags is not installed: scripts/setup -
 pytest.importorskip('plotly', reason='plotly is not installed: scripts/setup does that')
 pytest.importorskip('pyarrow', reason='pyarrow is not installed: scripts/setup --tests does that')
 
+import bag_faces
 import test_study
 from documented_fields import section, undocumented
 from html_page import Page, loads_nothing
 from in_process import in_this_process, models_opened_once  # noqa: F401
+from stand_in_evaluation import evaluate as evaluate_nothing
 
 from facial_emotion_ros.cli import evaluate_recording as command_line
 from facial_emotion_ros.core.emotions import EMOTIONS, UNKNOWN
 from facial_emotion_ros.core.errors import BadDataset
 from facial_emotion_ros.perception.face_appearance import SIZE
 from facial_emotion_ros.recordings.batch.batch import evaluate_fleet
+from facial_emotion_ros.recordings.evaluation.annotation_files import GroundTruth
 from facial_emotion_ros.recordings.evaluation.options import Options
+from facial_emotion_ros.recordings.evaluation.tables import FRAMES, CsvTable, ParquetTable, frame_rows
 from facial_emotion_ros.recordings.io.sample_bag import write_sample_bag
-from facial_emotion_ros.recordings.people.face_views import FaceKey, FaceViews, SeenFace, read_face_views
+from facial_emotion_ros.recordings.people.face_views import FACE_VIEWS, FaceKey, FaceViews, SeenFace, read_face_views
 from facial_emotion_ros.recordings.people.identity import Decision, persons_of
 from facial_emotion_ros.recordings.people.likeness import CERTAIN, UNCERTAIN, certain
 from facial_emotion_ros.recordings.people.merges import MERGE_COLUMNS, merge_rows, merges_text, read_merges
@@ -65,7 +71,7 @@ def test_faces_merge_by_truth_then_manifest_then_appearance_and_never_within_an_
         seen('a/x', 0, 5.0, {'bob': 3}),
         seen('b/x', 1, 5.0, {'bob': 3, 'eve': 1}),  # bob, whatever it looks like
         seen('b/y', 2, 3.0, {'7': 2}),
-        seen('c/x', 2, 9.0, {'7': 2}),  # a number counts in its recording only
+        seen('c/x', 2, 9.0, {'8': 2}),  # a number counts in its recording only
         seen('d/x', 3, 9.0),  # p1's, by the manifest
         seen('e/x', 4, 9.0),
         seen('e/y', 5, 2.0, beside=['z']),
@@ -78,21 +84,62 @@ def test_faces_merge_by_truth_then_manifest_then_appearance_and_never_within_an_
     found = persons_of(faces, participants)
     assert groups(found) == {
         'bob': {'a/x', 'b/x'},
-        'b/7': {'b/y'},
-        'c/7': {'c/x'},
         'p1': {'d/x', 'e/x'},
         'p2': {'f/x', 'e/y'},
-        'person_1': {'g/x'},
-        'person_2': {'e/z'},
-        'person_3': {'h/x'},
+        'person_1': {'b/y', 'c/x'},
+        'person_2': {'g/x'},
+        'person_3': {'e/z'},
+        'person_4': {'h/x'},
     }
     assert found.known_by['bob'] == ['truth', 'manifest'] and found.known_by['p1'] == ['manifest']
-    assert found.known_by['p2'] == ['manifest', 'appearance'] and found.known_by['person_1'] == ['tracking']
+    assert found.known_by['p2'] == ['manifest', 'appearance'] and found.known_by['person_2'] == ['tracking']
     assert found.of_name['b', 'eve'] == 'eve'
     assert [(pair.one, pair.other) for pair in found.uncertain] == [(key('g/x'), key('h/x'))]
     for _ in range(5):
         random.shuffle(faces)
         assert persons_of(faces, dict(reversed(participants.items()))) == found
+
+
+def test_a_number_of_the_ground_truth_joins_and_separates_within_its_recording_only():
+    faces = [
+        seen('a/x', 0, 9.0, {'1': 5}),
+        seen('a/y', 1, 2.0, {'1': 3}),
+        seen('a/z', 0, 1.0, {'2': 3}),  # alike x, and somebody else
+        seen('a/w', 0, 1.0, {'eve': 3}),
+        seen('b/x', 2, 9.0, {'1': 5}),
+        seen('c/x', 3, 9.0, {'3': 5}),
+        seen('d/x', 4, 9.0, {'4': 5}),
+        seen('e/x', 5, 9.0, {'1': 5}),
+    ]
+    found = persons_of(faces, {'a': 'ann', 'b': 'ann'}, [decide('c/x', 'd/x', True)])
+    assert groups(found) == {
+        'ann': {'a/x', 'a/y', 'b/x'},
+        'a/2': {'a/z'},
+        'eve': {'a/w'},
+        'person_1': {'c/x', 'd/x'},
+        'e/1': {'e/x'},
+    }
+    assert found.of_name == {
+        ('a', '1'): 'ann',
+        ('a', '2'): 'a/2',
+        ('a', 'eve'): 'eve',
+        ('b', '1'): 'ann',
+        ('c', '3'): 'person_1',
+        ('d', '4'): 'person_1',
+        ('e', '1'): 'e/1',
+    }
+    assert found.known_by == {
+        'ann': ['manifest'],
+        'a/2': ['truth'],
+        'eve': ['truth'],
+        'person_1': ['decision'],
+        'e/1': ['truth'],
+    }
+    with pytest.raises(BadDataset, match='line 2: .*a/1 and a/2'):
+        persons_of(faces, {}, [decide('a/x', 'a/z', True)])
+    # By decisions, whoever is 1 in one recording is not 2 there, by way of another recording either.
+    with pytest.raises(BadDataset, match='line 3: .*a/2 and a/1'):
+        persons_of(faces, {}, [decide('a/x', 'e/x', True), decide('e/x', 'a/z', True, 3)])
 
 
 def test_the_same_likeness_is_not_enough_when_very_many_faces_are_compared():
@@ -247,6 +294,104 @@ def test_participants_are_persons_by_the_manifest_in_any_order_when_nothing_says
     assert (found[0].person == found[0].participant).all() and set(found[0].known_by) == {'manifest'}
     assert found[0].equals(found[1])
     assert (tree / 'out' / 'merges.csv').read_bytes() == (tree / 'again' / 'merges.csv').read_bytes()
+
+
+def evaluate_two(path, output, options, progress=None):
+    """Pretend that a recording shows its participant, whose valence grows by what the file says, for longer somebody
+    else, whom the ground truth names in a foreign way, and a fragment of the participant's track.
+    """
+    with open(path) as file:
+        valence = float(file.read().split()[1]) / 1000
+    evaluate_nothing(path, output, options)
+    name = '=' + os.path.basename(path) + '\u200f\t'
+    for kind, ending in ((CsvTable, 'csv'), (ParquetTable, 'parquet')):
+        table = kind(os.path.join(output, f'frames.{ending}'), FRAMES)
+        for number in range(9):
+            faces = [(bag_faces.face(valence=valence + number / 100), None)] * (0 < number < 7)
+            faces += [(bag_faces.face('sad', 'ghjkl', valence=-0.9), GroundTruth('sad', person=name))] * (number > 3)
+            faces += [(bag_faces.face('sad', 'mnpqr', valence=0.9), None)] * (number == 8)
+            table.add(frame_rows(bag_faces.frame(number, number / 10), number / 10, faces))
+        table.close()
+    with open(os.path.join(output, 'frames.csv'), 'rb') as table, open(os.path.join(output, FACE_VIEWS), 'wb') as file:
+        file.write(FaceViews().content(read_face_rows(table.read(), None), {}))
+
+
+@pytest.mark.usefixtures('in_this_process')
+def test_only_the_faces_of_participants_are_averaged_when_the_command_says_so(tree):
+    import pandas
+
+    assert command_line.main([str(tree / 'bags'), '--study-template', str(tree / 'study.csv')]) == 0
+    (tree / 'events.csv').write_text('time,name,recording\n0.5,smile,\n')
+    study, out = read_study(str(tree / 'study.csv')), tree / 'out'
+    options = Options(people=True, events=str(tree / 'events.csv'), event_window=(-0.1, 0.1, 10.0))
+    for is_own in (False, True):
+        told = evaluate_fleet(
+            [], str(out), options, evaluate=evaluate_two, study=study, participants_only=is_own, force=True
+        )
+        assert told['counts']['done'] == (0 if is_own else 8) and told['run']['participants_only'] == is_own
+        assert not undocumented('fleet.json', told)[0]
+        page = Page((out / 'index.html').read_text()).text
+        assert page.count('Only the faces of the participants count') == 2 * is_own
+        frames = pandas.read_parquet(out / 'frames').query('face_id.notna()')
+        assert set(frames.face_id) == {'bcdfg', 'ghjkl', 'mnpqr'}
+        frames = frames.query("face_id == 'bcdfg'") if is_own else frames
+        means = frames.groupby('path')[['valence', 'score_sad']].mean()
+        recordings = pandas.read_csv(out / 'recordings.csv').set_index('path')
+        assert np.allclose(recordings[means.columns], means.loc[recordings.index], atol=1e-6)
+        assert np.allclose(recordings.share_sad, 0 if is_own else 6 / 12)
+        cases = recordings.groupby('condition').valence
+        conditions = pandas.read_csv(out / 'conditions.csv').query("measure == 'valence'").set_index('condition')
+        assert np.allclose(conditions['mean'], cases.mean()[conditions.index], atol=1e-6)
+        at_event = frames.query('frame == 5').groupby(['condition', 'path']).valence.mean().groupby('condition').mean()
+        courses = pandas.read_csv(out / 'event_averages.csv').query("measure == 'valence' and offset_s == 0")
+        assert np.allclose(courses['mean'], at_event[courses.condition], atol=1e-6)
+    # Foreign names are the same in both tables of frames, and in what faces look like.
+    people = pandas.read_csv(out / 'people.csv')
+    assert {"'=task.mcap\\u200f\\x09", *test_study.PEOPLE} <= set(people.person)
+    row = people[people.person == people.participant]
+    assert len(row) == 8 and set(row.known_by) == {'manifest'}
+
+
+@pytest.mark.parametrize('more', [[], ['--study', 'study.csv'], ['--people'], ['--people', '--workers', '2']])
+def test_participants_only_is_wrong_usage_when_no_study_or_no_persons_are_wanted(tree, capsys, more):
+    (tree / 'study.csv').write_text('path,participant\nbags/p00/task.mcap,p00\n')
+    more = [str(tree / each) if each == 'study.csv' else each for each in more]
+    command = [str(tree / 'bags/p00/task.mcap'), '--output', str(tree / 'out'), '--participants-only', *more]
+    assert command_line.main(command) == 2 and '--participants-only needs --study' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('is_url', [False, True])
+def test_tables_go_when_a_later_run_does_not_write_them(tree, is_url):
+    (tree / 'study.csv').write_text('path,participant\nbags/p00/task.mcap,p00\nbags/p01/task.mcap,p01\n')
+    (tree / 'events.csv').write_text('time,name,recording\n0.2,smile,\n')
+    study, out = read_study(str(tree / 'study.csv')), tree / 'out'
+    options = Options(people=True, events=str(tree / 'events.csv'))
+    output = f'file://{out}' if is_url else str(out)
+    told = evaluate_fleet([], output, options, evaluate=test_study.evaluate, study=study)
+    names = ('recordings', 'conditions', 'comparisons', 'events', 'event_averages', 'people')
+    tables = sorted(f'{name}.{ending}' for name in names for ending in ('csv', 'parquet'))
+    assert told['run']['files'] == sorted(['columns.md', *tables])
+    # What a fleet.json lists that is no table of ours stays, wherever it lies.
+    (tree / 'recordings.csv').write_text('mine')
+    (out / 'notes.csv').write_text('mine')
+    fleet = json.loads((out / 'fleet.json').read_text())
+    fleet['run']['files'] += ['notes.csv', '../recordings.csv', 'merges.csv', 'gone.csv', 'plotly.min.js', 7]
+    (out / 'fleet.json').write_text(json.dumps(fleet))
+    (out / 'people.parquet').unlink()  # somebody was faster
+    bags = [str(tree / 'bags' / name / 'task.mcap') for name in ('p00', 'p01')]
+    told = evaluate_fleet(bags, output, replace(options, people=False), evaluate=test_study.evaluate)
+    assert told['run']['files'] == [name for name in tables if name.startswith('event')]
+    assert {name for name in os.listdir(out) if name.endswith(('.csv', '.parquet', '.md'))} == {
+        'merges.csv',
+        'notes.csv',
+        *told['run']['files'],
+    }
+    assert (tree / 'recordings.csv').exists()
+    evaluate_fleet(bags, output, Options(), evaluate=test_study.evaluate)
+    assert {name for name in os.listdir(out) if name.endswith(('.csv', '.parquet', '.md'))} == {
+        'merges.csv',
+        'notes.csv',
+    }
 
 
 @pytest.mark.parametrize('name, columns', [('people.csv', PEOPLE), ('merges.csv', MERGE_COLUMNS)])

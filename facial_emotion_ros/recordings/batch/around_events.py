@@ -16,7 +16,7 @@ from facial_emotion_ros.recordings.study.events import (
     read_events,
 )
 from facial_emotion_ros.recordings.study.manifest import Study
-from facial_emotion_ros.recordings.study.study import faces_of
+from facial_emotion_ros.recordings.study.study import Read
 from facial_emotion_ros.recordings.study.study_tables import head_columns
 
 
@@ -40,13 +40,14 @@ class Around:
             self._events.check(places, options.events)
 
     def write(
-        self, store: Store, bags: Sequence[Mapping[str, Any]], study: Study | None, stage: Stage = silent
+        self, store: Store, bags: Sequence[Mapping[str, Any]], study: Study | None, read: Read, stage: Stage = silent
     ) -> dict[str, Any] | None:
         """Write the tables around events.
 
         :param store: of the results.
         :param bags: as in fleet.json.
         :param study: manifest of the recordings.
+        :param read: gives the table of frames of a recording and network.
         :param stage: shows the progress.
         :returns: panel of the page; None without events.
         """
@@ -56,15 +57,15 @@ class Around:
         each_result = [(bag, result) for bag in bags for result in bag['results']]
 
         def epochs_in(pair):
-            return self._epochs(store, *pair, window)
+            return self._epochs(store, *pair, window, read)
 
         found = in_threads(stage, 'recordings with events', epochs_in, each_result, TABLES)
         epochs = [epoch for each in found for epoch in each]
         head = head_columns(study.types if study else {})
         return event_panels(write_events(store, epochs, window, head), window)
 
-    def _epochs(self, store, bag, result, window) -> list[Epoch]:
-        faces = faces_of(store, bag, result)
+    def _epochs(self, store, bag, result, window, read) -> list[Epoch]:
+        faces = read(bag, result)
         if faces is None:
             return []
         if self._events is None:

@@ -3,9 +3,11 @@
 import functools
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -37,7 +39,7 @@ from facial_emotion_ros.recordings.evaluation.ground_truth import Intervals
 from facial_emotion_ros.recordings.evaluation.options import Options
 from facial_emotion_ros.recordings.evaluation.summary_text import rater_lines
 from facial_emotion_ros.recordings.people.merges import MERGES, read_merges
-from facial_emotion_ros.recordings.people.people import gather_people
+from facial_emotion_ros.recordings.people.people import faces_of_participant, gather_people
 from facial_emotion_ros.recordings.report.batch_report import fleet_html
 from facial_emotion_ros.recordings.report.formatting import many
 from facial_emotion_ros.recordings.report.people_panel import people_panel
@@ -46,6 +48,9 @@ from facial_emotion_ros.recordings.study.study import faces_of, write_study
 
 #: The page and the figures of all recordings together.
 INDEX, FLEET = 'index.html', 'fleet.json'
+
+#: Tables of all recordings together, which stand beside them.
+_TABLE = re.compile(r'(recordings|conditions|comparisons|events|event_averages|people)\.(csv|parquet)$|columns\.md$')
 
 #: The pages of the recordings are two folders deep, and share one script.
 _EVALUATE = functools.partial(evaluate_bag, plotly_src=f'../../{PLOTLY_FILE}', of_many=True)
@@ -63,6 +68,7 @@ def evaluate_fleet(
     force: bool = False,
     study: Study | None = None,
     verify: bool = False,
+    participants_only: bool = False,
     stage: Stage = silent,
 ) -> dict[str, Any]:
     """Evaluate recordings, and aggregate the results.
@@ -85,6 +91,8 @@ def evaluate_fleet(
         :func:`.study.write_study` are written too.
     :param verify: read every recording again, rather than trust that one whose files have the same size, time, first
         and last block has not changed.
+    :param participants_only: the tables of the study and of events are of its participants' own faces; wants a study
+        and options.people.
     :param stage: shows the progress of what is done before and after the evaluation; see :data:`.in_threads.Stage`.
     :returns: content of fleet.json; a recording that failed has the status 'failed' and an error.
     :raises FacialEmotionError: if there is nothing to evaluate, a bundle is missing, a file of ground truth cannot be
@@ -94,6 +102,10 @@ def evaluate_fleet(
     """
     if workers < 1:
         raise BadParameter(f'expected 1 worker or more, got {workers}')
+    if participants_only and not (study and options.people):
+        raise BadParameter(
+            '--participants-only needs --study and --people, by which the faces of participants are known'
+        )
     _refuse_recording(output)
     places = find_bags(bags, without=output) if bags or study is None else study.places
     words = study.of(places) if study else []
@@ -143,6 +155,7 @@ def evaluate_fleet(
             'options': json.loads(options.text()),
             'study': study.path if study else None,
             'study_notes': study.look_alikes() if study else [],
+            'participants_only': participants_only,
             'events': around.options.events or None,
             'people': None,
         }
@@ -247,20 +260,39 @@ def _known(store, tasks, stage):
 
 def _gather(store, fleet, keys, study, around, stage):
     fleet['run']['frame_parts'] = gather_frames(store, fleet['bags'], keys, study, stage)
-    people, tables = None, around.tables
+    people, tables, read = None, around.tables, functools.partial(faces_of, store)
     if fleet['run']['options']['people']:
-        types = study.types if study else {}
-        people = people_panel(gather_people(store, fleet['bags'], types, functools.partial(faces_of, store)), store)
+        found = gather_people(store, fleet['bags'], study.types if study else {}, read)
+        people = people_panel(found, store)
         fleet['run']['people'] = {name: people[name] for name in ('persons', 'to_confirm', 'not_followed')}
         tables = *tables, 'people.csv', MERGES
-    groups = write_study(store, study, fleet['bags'], tables, stage) if study else []
+        if fleet['run']['participants_only']:
+            read = functools.partial(_faces_of_participant, read, found.persons)
+    groups = write_study(store, study, fleet['bags'], read, tables, stage) if study else []
     script = plotly_script().encode()
     if fleet['overall'] and store.read(PLOTLY_FILE) != script:  # else there are no charts
         store.write(PLOTLY_FILE, script)
-    events = around.write(store, fleet['bags'], study, stage)
+    events = around.write(store, fleet['bags'], study, read, stage)
     store.write(INDEX, fleet_html(fleet, groups, events, people).encode('utf-8'))
+    _remove_former(store, fleet)
     store.write(FLEET, _fleet_json(fleet))
     return fleet
+
+
+def _faces_of_participant(read, persons, bag, result):
+    faces = read(bag, result)
+    return None if faces is None else faces_of_participant(faces, bag['folder'], bag['study']['participant'], persons)
+
+
+def _remove_former(store, fleet):
+    """Note the tables of this run, and delete those that the former one wrote and this one does not."""
+    fleet['run']['files'] = sorted(name for name in store.written if _TABLE.match(name))
+    former = (read_json(store.read(FLEET)).get('run') or {}).get('files') or ()
+    for name in map(str, former):
+        # Whatever a fleet.json of another origin lists, nothing else is deleted; decisions in merges.csv never are.
+        if _TABLE.match(name) and name not in store.written:
+            with suppress(FileNotFoundError):
+                store.remove(name)
 
 
 def _fleet_json(fleet):

@@ -17,11 +17,12 @@ _PART = re.compile(r'\..+\.[0-9a-f]{12}\.part$')
 
 
 class LocalStore:
-    """A folder for results; each file and each folder of results appears in one step."""
+    """A folder for results; each file and each folder of results appears in one step. written: names of the files."""
 
     def __init__(self, folder: str):
         """Name it."""
         self.folder = os.path.abspath(folder)
+        self.written: set[str] = set()
 
     def read(self, name: str) -> bytes | None:
         """Read a file, None where there is none."""
@@ -34,6 +35,7 @@ class LocalStore:
     def write(self, name: str, content: bytes) -> None:
         """Write a file; if that fails, the former one stays."""
         write_atomic(os.path.join(self.folder, name), content)
+        self.written.add(name)
 
     def names(self, folder: str) -> list[str]:
         """List what is in a folder; empty where there is none."""
@@ -103,7 +105,7 @@ class LocalStore:
 
 
 class UrlStore:
-    """A URL for results. A folder of results is complete when its last file is there."""
+    """A URL for results. A folder of results is complete when its last file is there. written: names of the files."""
 
     def __init__(self, url: str):
         """Name it.
@@ -111,6 +113,7 @@ class UrlStore:
         :raises FacialEmotionError: if fsspec, or what it needs for this kind of URL, is not installed.
         """
         self._files, self._path = open_url(url)
+        self.written: set[str] = set()
 
     def read(self, name: str) -> bytes | None:
         """Read a file, None where there is none."""
@@ -127,6 +130,7 @@ class UrlStore:
         except FileNotFoundError:  # a store that has folders
             self._files.makedirs(path.rpartition('/')[0], exist_ok=True)
             self._files.pipe_file(path, content)
+        self.written.add(name)
 
     def names(self, folder: str) -> list[str]:
         """List what is in a folder; empty where there is none."""

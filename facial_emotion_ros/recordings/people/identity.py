@@ -48,13 +48,14 @@ class Pair(NamedTuple):
 class Persons(NamedTuple):
     """Who is who.
 
-    of_face: {face: person}; of_name: {(recording, name in its ground truth): person}; known_by: {person: ways, the
-    surest first}; joined: pairs that made faces one person, by manifest or appearance; uncertain: pairs that may be one
-    person, the most alike first; left_out: further ones; changed: decisions that were not followed, as the faces look
-    different now.
+    of_face: {face: person}; of_participant: {participant: person}, of those who were found; of_name: {(recording, name
+    in its ground truth): person}; known_by: {person: ways, the surest first}; joined: pairs that made faces one person,
+    by manifest or appearance; uncertain: pairs that may be one person, the most alike first; left_out: further ones;
+    changed: decisions that were not followed, as the faces look different now.
     """
 
     of_face: dict[FaceKey, str]
+    of_participant: dict[str, str]
     of_name: dict[tuple[str, str], str]
     known_by: dict[str, list[str]]
     joined: list[Pair]
@@ -72,6 +73,8 @@ class _Clusters:
         self._apart: dict[int, set[int]] = {}
         #: Who it is, by ground truth and by manifest; two names of a kind are two persons.
         self.names: dict[str, dict[int, str]] = {TRUTH: {}, MANIFEST: {}}
+        #: Names and numbers in the ground truth of each recording; two of a recording are two persons.
+        self.ids: dict[int, dict[str, str]] = {}
         self.ways: dict[int, set[str]] = {}
 
     def root(self, place: int) -> int:
@@ -84,7 +87,9 @@ class _Clusters:
             both = names.get(one), names.get(other)
             if both[0] and both[1] and both[0] != both[1]:
                 return both[0], both[1]
-        return None
+        ids = self.ids.get(one, {}), self.ids.get(other, {})
+        apart = sorted(each for each in ids[0].keys() & ids[1] if ids[0][each] != ids[1][each])
+        return (truth_name(apart[0], ids[0][apart[0]]), truth_name(apart[0], ids[1][apart[0]])) if apart else None
 
     def may_join(self, one: int, other: int) -> bool:
         one, other = self._root[one], self._root[other]
@@ -105,6 +110,8 @@ class _Clusters:
         for names in self.names.values():
             if second in names:
                 names.setdefault(first, names.pop(second))
+        if second in self.ids:
+            self.ids.setdefault(first, {}).update(self.ids.pop(second))
 
     def keep_apart(self, one: int, other: int) -> None:
         one_root, other_root = self._root[one], self._root[other]
@@ -144,10 +151,13 @@ def persons_of(
     of_name = {
         (face.key.recording, name): truth_name(face.key.recording, name) for face in known for name in face.persons
     }
+    for root, ids in clusters.ids.items():
+        of_name.update({each: names[root] for each in ids.items()})
     known_by = {name: [TRUTH] for name in of_name.values()}
     known_by.update((names[root], _ways(clusters, root)) for root in clusters.members)
     return Persons(
         {face.key: names[clusters.root(place)] for place, face in enumerate(known)},
+        {participant: names[root] for root, participant in clusters.names[MANIFEST].items()},
         of_name,
         known_by,
         joined,
@@ -168,8 +178,11 @@ def _join_by_truth(clusters, known):
         if face.persons:
             most = min(face.persons, key=lambda name: (-face.persons[name], name))
             name = truth_name(face.key.recording, most)
-            clusters.names[TRUTH][clusters.root(place)] = name
-            clusters.join(first.setdefault(name, place), place, TRUTH)
+            clusters.ids[place] = {face.key.recording: most}
+            if name == most:
+                clusters.names[TRUTH][place] = name
+            # A number says that faces are one person, and not who.
+            clusters.join(first.setdefault(name, place), place, TRUTH if name == most else '')
 
 
 def _follow(clusters, decisions, places, known):
@@ -266,10 +279,16 @@ def _uncertain(clusters, known, pairs) -> Iterator[Pair]:
 
 
 def _names(clusters, known):
-    """Name each person: by ground truth, by manifest, and by number, whoever is seen longest first."""
+    """Name each person: by ground truth, by manifest, by its number in the ground truth where it is in one recording
+    only, and else by a number, whoever is seen longest first.
+    """
     names = dict(clusters.names[TRUTH])
     given = set(names.values())
     names = {**{root: name for root, name in clusters.names[MANIFEST].items() if name not in given}, **names}
+    for root, ids in clusters.ids.items():
+        if root not in names and len({known[place].key.recording for place in clusters.members[root]}) == 1:
+            names[root] = truth_name(*next(iter(ids.items())))
+            clusters.ways[root].add(TRUTH)
     seen_s = {root: math.fsum(known[place].seconds for place in of) for root, of in clusters.members.items()}
     taken, number = set(names.values()), 0
     for root in sorted(clusters.members.keys() - names.keys(), key=lambda each: (-seen_s[each], each)):

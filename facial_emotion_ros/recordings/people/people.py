@@ -13,7 +13,8 @@ from facial_emotion_ros.recordings.people.face_views import FACE_VIEWS, FaceKey,
 from facial_emotion_ros.recordings.people.identity import MERGES, TRACKING, Decision, Persons, persons_of
 from facial_emotion_ros.recordings.people.merges import merge_rows, merges_text, read_merges
 from facial_emotion_ros.recordings.people.presence import durations, places_by, seconds_of
-from facial_emotion_ros.recordings.study.face_rows import SHARES, WORDS, FaceRows
+from facial_emotion_ros.recordings.study.face_rows import SHARES, WORDS, FaceRows, as_in_csv
+from facial_emotion_ros.recordings.study.study import Read
 from facial_emotion_ros.recordings.study.study_tables import columns, head_columns, write_table
 
 #: Of people.csv, after the columns of recordings.csv's beginning.
@@ -69,7 +70,7 @@ def write_people(
     :param types: of the columns of a study.
     :raises BadDataset: for a decision that contradicts the ground truth.
     """
-    participants = {each.recording: each.participant for each in sources if each.participant}
+    participants = {each.recording: as_in_csv(each.participant) for each in sources if each.participant}
     persons = persons_of(faces, participants, decisions)
     head = head_columns(types or {})
     rows: list[tuple[Any, ...]] = []
@@ -96,16 +97,37 @@ def person_figures(rows: FaceRows, recording: str, persons: Persons) -> dict[str
     :param persons: who is who.
     :returns: {person: cells of PEOPLE from seconds_seen on}.
     """
-    seen = np.flatnonzero(rows.face_ids != '')
+    who, lengths_s = _who(rows, recording, persons), durations(rows)
+    places = places_by(who, np.flatnonzero(rows.face_ids != ''))
+    return {person: _figures(rows, lengths_s, each) for person, each in places.items()}
+
+
+def faces_of_participant(rows: FaceRows, recording: str, participant: str, persons: Persons) -> FaceRows:
+    """Take everybody but the participant of a study out of a recording; images without them have no face then.
+
+    :param rows: table of frames.
+    :param recording: name of its results' folder.
+    :param participant: by the manifest.
+    :param persons: who is who.
+    """
+    name = as_in_csv(participant)
+    is_own = _who(rows, recording, persons) == persons.of_participant.get(name, name)
+    words, face_ids, names = (np.where(is_own, each, '') for each in (rows.words, rows.face_ids, rows.persons))
+    values = np.where(is_own[:, None], rows.values, np.nan)
+    confidences = np.where(is_own, rows.confidences, np.nan)
+    return rows._replace(words=words, values=values, face_ids=face_ids, persons=names, confidences=confidences)
+
+
+def _who(rows, recording, persons):
+    """Say whose face is in each row, (N,) of str; '' without a face."""
     who = np.full(len(rows.face_ids), '', object)
-    for place in seen:
+    for place in np.flatnonzero(rows.face_ids != ''):
         if rows.persons[place]:
             who[place] = persons.of_name[recording, rows.persons[place]]
         else:
             key = FaceKey(recording, rows.cameras[place], rows.face_ids[place])
             who[place] = persons.of_face.get(key, '/'.join(key))
-    lengths_s = durations(rows)
-    return {person: _figures(rows, lengths_s, places) for person, places in places_by(who, seen).items()}
+    return who
 
 
 def _figures(rows, lengths_s, places):
@@ -136,7 +158,7 @@ def _number(value):
     return None if value is None or not np.isfinite(value) else round(float(value), _DIGITS) + 0.0
 
 
-def gather_people(store: Store, bags: Iterable[Mapping[str, Any]], types: Mapping[str, str], read: Any) -> People:
+def gather_people(store: Store, bags: Iterable[Mapping[str, Any]], types: Mapping[str, str], read: Read) -> People:
     """Find the persons of many recordings, and write the tables about them.
 
     :param store: of the results.

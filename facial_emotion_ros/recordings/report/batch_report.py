@@ -79,6 +79,12 @@ def fleet_html(
     bags = [dict(bag, short_title=_short(bag['title'])) for bag in fleet['bags']]
     rows = [(bag, result) for bag in bags for result in bag['results']]
     words, ranked = _ranked(rows)
+    events = events or event_panels([], None)
+    own = (
+        ' Only the faces of the participants count, as they were found.'
+        if fleet['run']['participants_only']
+        else ''
+    )
     return render(
         'facial_emotion_ros.recordings.report',
         'fleet.html',
@@ -93,7 +99,8 @@ def fleet_html(
         pooled_figures=_POOLED,
         worst={'words': words, 'rows': ranked[:_WORST]} if ranked else None,
         panels=study_panels(groups),
-        events=events or event_panels([], None),
+        events=dict(events, words=events['words'] + own),
+        own=own,
         people=people,
         spreads=[spread for each in _SPREADS if (spread := _spread(*each, rows))],
         times=_times(rows),

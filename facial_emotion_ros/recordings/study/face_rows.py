@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from facial_emotion_ros.core.emotions import EMOTIONS, UNKNOWN
-from facial_emotion_ros.core.text import uncell
+from facial_emotion_ros.core.text import cell, uncell
 
 #: What is averaged: the score of each emotion, valence and arousal.
 MEASURES = (*(f'score_{each}' for each in EMOTIONS), 'valence', 'arousal')
@@ -78,6 +78,11 @@ def read_face_rows(csv_bytes: bytes | None, parquet_bytes: bytes | None) -> Face
     )
 
 
+def as_in_csv(text: str) -> str:
+    """Give foreign text, such as a name of the ground truth, as frames.csv has it: its characters are printable."""
+    return uncell(cell(text))
+
+
 def _texts(words):
     return np.array([word or '' for word in words], object)
 
@@ -92,7 +97,10 @@ def _from_parquet(content):
     table = parquet.read_table(io.BytesIO(content), columns=[*_TEXTS, *_WHOLE, 'time_s', *_NUMBERS])
     texts, whole = ([table.column(name).to_pylist() for name in names] for names in (_TEXTS, _WHOLE))
     numbers = np.stack([table.column(name).to_numpy().astype(np.float64) for name in _NUMBERS], 1)
-    # The numbers of frames.csv: figures do not depend on whether pyarrow is installed.
+    # The numbers and words of frames.csv: figures do not depend on whether pyarrow is installed.
+    for words in texts:
+        known = {each: each and as_in_csv(each) for each in set(words)}
+        words[:] = [known[each] for each in words]
     return texts, whole, table.column('time_s').to_numpy(), np.round(numbers, _DIGITS)
 
 

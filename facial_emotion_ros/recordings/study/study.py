@@ -1,6 +1,6 @@
 """What a study adds to the results of many recordings: tables by recording, condition and comparison."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from facial_emotion_ros.recordings.batch.in_threads import TABLES, Stage, in_threads, silent
@@ -25,6 +25,9 @@ from facial_emotion_ros.recordings.study.study_tables import (
     write_table,
 )
 
+#: Gives the table of frames of a (bag, result), as in fleet.json; None where it is not there.
+Read = Callable[[Mapping[str, Any], Mapping[str, Any]], FaceRows | None]
+
 
 class GroupSummary(NamedTuple):
     """The figures of one network: rows of conditions.csv and of comparisons.csv, without the bundle."""
@@ -38,6 +41,7 @@ def write_study(
     store: Store,
     study: Study,
     bags: Sequence[Mapping[str, Any]],
+    read: Read,
     others: Sequence[str] = (),
     stage: Stage = silent,
 ) -> list[GroupSummary]:
@@ -46,6 +50,7 @@ def write_study(
     :param store: of the results; it gets recordings, conditions and comparisons, as CSV and Parquet, and columns.md.
     :param study: the manifest.
     :param bags: as in fleet.json, each with `study`: what the manifest says of it.
+    :param read: gives the table of frames of a recording and network, such as :func:`faces_of`.
     :param others: further tables that the dictionary explains.
     :param stage: shows the progress.
     :returns: what the groups show, for each network.
@@ -55,7 +60,7 @@ def write_study(
     each_result = [(bag, result) for bag in bags for result in bag['results']]
 
     def profile_of(pair):
-        faces = faces_of(store, *pair)
+        faces = read(*pair)
         return None if faces is None else faces.profile()
 
     profiles = in_threads(stage, 'tables of frames', profile_of, each_result, TABLES)
