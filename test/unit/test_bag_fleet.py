@@ -20,6 +20,7 @@ import stand_in_evaluation  # noqa: E402
 from documented_fields import undocumented  # noqa: E402
 from html_page import Page, loads_nothing, traces  # noqa: E402
 from in_process import in_this_process, models_opened_once  # noqa: E402, F401
+from sample_fleet import sample_fleet  # noqa: E402
 from small_disk import small_disk  # noqa: E402
 from stand_in_evaluation import is_alive, wait_for, write_bag  # noqa: E402
 
@@ -623,6 +624,20 @@ def test_every_recording_is_drawn_when_figures_spread_in_any_range(values):
     assert low < min(values) and max(values) < high and low < 0 < high
     assert each['hovertext'] == [f'&lt;b&gt;: {values[0]}', f'two: {values[1]}']
     assert f'median {(values[0] + values[1]) / 2}' in [note.text for note in figure.layout.annotations]
+
+
+def test_a_page_shows_those_to_look_at_first_when_there_are_too_many(monkeypatch):
+    fleet = sample_fleet(12)
+    for number, bag in enumerate(fleet['bags'][:12]):
+        bag['results'][0]['accuracy'] = 1 - number / 100
+    monkeypatch.setattr(batch_report, '_MOST_ROWS', 3)
+    monkeypatch.setattr(batch_report, '_MOST_MARKS', 3)
+    page = batch_report.fleet_html(fleet)
+    assert 'These are 3 of 12, those with the fewest right answers first' in page
+    rows = [line for line in page.splitlines() if '<td class="name">' in line]
+    assert [re.search(r'ride_(\d+)"', row)[1] for row in rows] == ['11', '10', '9']
+    bars, marks = traces(batch_report.spread_chart([0.1, 0.2, 0.3, 0.4], list('abcd'), str))
+    assert len(bars['x']) == 4 and not len(marks['x'])
 
 
 # All of it
