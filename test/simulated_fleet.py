@@ -149,7 +149,8 @@ def run(arguments):
         batch.evaluate_fleet = lambda *given, **named: whole(*given, evaluate=simulated_fleet.evaluate, **named)
     began_s = time.monotonic()
     study = ['--study', os.path.join(arguments.folder, STUDY)] if arguments.store is None else []
-    command = [*([] if study else places[:1]), *study, '--output', places[1], '--workers', str(arguments.workers)]
+    how = ['--ray', arguments.ray] if arguments.ray else ['--workers', str(arguments.workers)]
+    command = [*([] if study else places[:1]), *study, '--output', places[1], *how]
     code = evaluate_recording.main(command + arguments.more)
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     with open(log) as file:
@@ -173,6 +174,7 @@ def main():
     run_them.add_argument('folder')
     run_them.add_argument('output')
     run_them.add_argument('--workers', type=int, default=2)
+    run_them.add_argument('--ray', default='', metavar='ADDRESS')
     run_them.add_argument('--interrupt-at', type=int, default=0, metavar='N', help='Ctrl-C after so many')
     run_them.add_argument('--store', type=float, metavar='MS', help='of a request')
     run_them.add_argument('--real', action='store_true')
