@@ -7,10 +7,20 @@ from facial_emotion_ros.recordings.evaluation.detection_ahead import DetectionAh
 from facial_emotion_ros.recordings.io.frames import Frame
 
 
+def frame_of(number, rate_hz=30.0, camera='eye'):
+    return Frame(camera, number, round(1e9 * number / rate_hz), 0, '', np.zeros(1), '', 0, 0)
+
+
 def detected(ahead, numbers, rate_hz=30.0, camera='eye'):
     """List the images in which faces are detected ahead."""
-    frames = [Frame(camera, number, round(1e9 * number / rate_hz), 0, '', np.zeros(1), '', 0, 0) for number in numbers]
-    return [frame.number for frame in frames if ahead(frame) is not None]
+    return [number for number in numbers if ahead(frame_of(number, rate_hz, camera)) is not None]
+
+
+def busy(every_n, **options):
+    """Return one whose finder is at work on an image of another camera."""
+    ahead = DetectionAhead(lambda image: image, every_n, **options)
+    ahead(frame_of(0, camera='third'))
+    return ahead
 
 
 @pytest.mark.parametrize(
@@ -18,14 +28,21 @@ def detected(ahead, numbers, rate_hz=30.0, camera='eye'):
 )
 def test_the_turns_are_the_finder_s(every_n, rate_hz, step):
     # `step`: after 0.25 s the finder detects anyhow.
-    assert (
-        detected(DetectionAhead(lambda image: image, every_n), range(1, 13), rate_hz)[1:]
-        == list(range(1, 13))[step::step]
-    )
+    assert detected(busy(every_n), range(1, 13), rate_hz)[1:] == list(range(1, 13))[step::step]
 
 
 def test_turns_follow_the_finder_when_it_detected_out_of_turn_and_cameras_have_their_own():
-    ahead = DetectionAhead(lambda image: image, 2)
+    ahead = busy(2)
     assert detected(ahead, range(4)) == [0, 2] and detected(ahead, range(1, 4), camera='other') == [1, 3]
-    ahead.follow(Frame('eye', 3, 0, 0, '', None, '', 0, 0))
+    ahead.follow(frame_of(2), False)
+    ahead.follow(frame_of(3), True)
     assert detected(ahead, range(4, 9)) == [5, 7] and detected(ahead, range(4, 7), camera='other') == [5]
+
+
+def test_detection_is_left_to_the_finder_when_that_is_idle_and_alone():
+    ahead = DetectionAhead(lambda image: image, 2)
+    assert detected(ahead, range(4)) == [2]
+    for number in range(4):
+        ahead.follow(frame_of(number), number % 2 == 0)
+    assert detected(ahead, range(4, 8)) == [6]
+    assert detected(busy(2, finders=2), range(4)) == [0, 2]

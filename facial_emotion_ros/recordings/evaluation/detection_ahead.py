@@ -14,34 +14,43 @@ class DetectionAhead:
     """Detects in the images in which a FaceFinder will, as far as that can be foreseen.
 
     The finder ignores what it did not need, and detects by itself what it misses: a wrong guess costs time, and changes
-    no result. It detects out of turn where a face was lost or the scene changed; the guesses then follow it.
+    no result. It detects out of turn where a face was lost or the scene changed; the guesses then follow it. Where it
+    has nothing else to do, detection is left to it: so both threads are busy, whatever the images hold.
     """
 
-    def __init__(self, detect: Callable[[np.ndarray], Faces], every_n: int):
+    def __init__(self, detect: Callable[[np.ndarray], Faces], every_n: int, finders: int = 1):
         """Begin.
 
         :param detect: function of an image.
         :param every_n: as the FaceFinder's.
+        :param finders: number of FaceFinders that use what is detected; several would each detect what is left to them.
         """
-        self._detect, self._every_n = detect, every_n
+        self._detect, self._every_n, self._finders = detect, every_n, finders
         #: Of each camera: number of an image in which the finder detects, and stamp of the last one that was seen here.
         self._turns: dict[str, int] = {}
         self._stamps_ns: dict[str, int] = {}
+        #: Images that were given out, and those that the finder is done with.
+        self._given = self._done = 0
 
     def __call__(self, frame: Frame) -> Faces | None:
         """Detect the faces of an image, where that is due; None elsewhere.
 
         :param frame: the camera's next image that could be read.
         """
+        is_left = self._given == self._done and self._finders == 1
+        self._given += 1
         stamp_ns = self._stamps_ns.get(frame.camera, frame.stamp_ns)
         self._stamps_ns[frame.camera] = frame.stamp_ns
         step_s = (frame.stamp_ns - stamp_ns) / 1e9
         images = min(self._every_n, math.ceil(MAX_GAP_S / step_s)) if step_s > 0 else self._every_n
-        if (frame.number - self._turns.setdefault(frame.camera, frame.number)) % images:
+        turn = self._turns.setdefault(frame.camera, frame.number)
+        if is_left or (frame.number - turn) % images:
             return None
         assert frame.image is not None
         return self._detect(frame.image)
 
-    def follow(self, frame: Frame) -> None:
-        """Note that the finder has detected in an image: called by another thread."""
-        self._turns[frame.camera] = frame.number
+    def follow(self, frame: Frame, has_detected: bool) -> None:
+        """Note that the finder is done with an image, and whether it detected: called by another thread."""
+        self._done += 1
+        if has_detected:
+            self._turns[frame.camera] = frame.number

@@ -160,7 +160,9 @@ def _evaluate(bag, cameras, truth, topic, options, folders, progress):
         # A picture whose angle is searched is detected as it is turned by then, and not ahead.
         # Blurring wants the faces of every image.
         every_n = 1 if options.blur_faces else options.every_n
-        ahead = DetectionAhead(evaluators[0].pipeline.detect, every_n) if options.rotate_deg >= 0 else None
+        ahead = None
+        if options.rotate_deg >= 0:
+            ahead = DetectionAhead(evaluators[0].pipeline.detect, every_n, len(evaluators))
         _play(bag, cameras, truth, evaluators, ahead, progress)
         for evaluator in evaluators:
             evaluator.close()
@@ -281,8 +283,8 @@ def _play(bag, cameras, truth, evaluators, ahead, progress):
             first = first or frame
             for evaluator in evaluators:
                 evaluator.take(frame, truth, first)
-            if ahead is not None and frame.image is not None and evaluators[0].has_detected(frame.camera):
-                ahead.follow(frame)
+            if ahead is not None and frame.image is not None:
+                ahead.follow(frame, evaluators[0].has_detected(frame.camera))
             if progress is not None:
                 progress(done, wanted)
     finally:
