@@ -55,12 +55,12 @@ def run_of(*frames):
     return run
 
 
-def figures_of(*seen, missed=0, has_boxes=False):
+def figures_of(*seen, missed=0, matched=None):
     """Give the figures, and those against the truth, of images that hold one face: (time in s, estimate, truth)."""
     run = CameraRun(StillPipeline(), frame())
     for number, (time_s, estimate, truth) in enumerate(seen):
         run.estimate(frame(number, time_s))
-        run.count([(estimate, truth)], missed, has_boxes)
+        run.count([(estimate, truth)], missed, matched)
     return figures(run.totals().values), truth_figures(run.totals().values)
 
 
@@ -190,12 +190,12 @@ def test_a_change_of_mind_is_counted_when_the_word_changes_and_not_when_it_was_u
 def test_an_id_switch_is_counted_when_a_person_gets_another_id_and_not_after_an_absence():
     ann, ids = GroundTruth('happy', person='ann'), ((0.0, 'a'), (0.1, 'a'), (0.2, 'b'), (5.0, 'c'))
     seen = [(time_s, face(face_id=face_id), ann) for time_s, face_id in ids]
-    found, truth = figures_of(*seen, missed=1, has_boxes=True)
+    found, truth = figures_of(*seen, missed=1, matched=1)
     assert found['id_switches'] == 1 and found['faces'] == 3 and truth['found'] == 0.5
 
 
 def test_faces_are_found_or_not_only_where_truth_has_boxes():
-    assert figures_of((0.0, face(), GroundTruth('', 0.5, 0.5)), missed=1, has_boxes=True)[1]['found'] == 0.5
+    assert figures_of((0.0, face(), GroundTruth('', 0.5, 0.5)), missed=1, matched=1)[1]['found'] == 0.5
     found, truth = figures_of((0.0, face(), GroundTruth('happy')))
     assert truth['found'] is None and found['id_switches'] is None
 
@@ -204,7 +204,7 @@ def test_what_is_remembered_stays_little_when_many_come_and_go():
     run = CameraRun(StillPipeline(), frame())
     for number in range(3000):
         run.estimate(frame(number, number * 2.0))
-        run.count([(face(face_id=str(number)), GroundTruth('happy', person=str(number)))], 0, has_boxes=True)
+        run.count([(face(face_id=str(number)), GroundTruth('happy', person=str(number)))], 0, 1)
     assert len(run.persons) == 1000 and len(run._seen_s) <= 1000 and len(run._emotions) <= 1000
     assert len(run._of_person) <= 1001
     assert figures(run.totals().values)['faces'] == 3000

@@ -7,7 +7,7 @@ pytest.importorskip('rosbags', reason='rosbags is not installed: scripts/setup -
 
 from bag_faces import face, frame
 
-from facial_emotion_ros.core.errors import BadBag, BadDataset
+from facial_emotion_ros.core.errors import BadBag, BadDataset, BadParameter
 from facial_emotion_ros.recordings.evaluation.face_log import best_hypothesis
 from facial_emotion_ros.recordings.evaluation.ground_truth import Annotations, Intervals, NullGroundTruth, open_truth
 from facial_emotion_ros.recordings.evaluation.recorded_detections import Recorded, find_recorded
@@ -104,7 +104,11 @@ def test_times_may_be_stamps_when_they_are_large(tmp_path):
         ('start,end,emotion,valence\n1,2,,\n', 'neither'),
         ('start,end,emotion,valence\n1,2,happy,7\n', r'\[-1, 1\]'),
         ('start,end,emotion\n1,nan,happy\n', 'nan'),
-        ('start;end;emotion\n1;2;happy\n', 'separate them by commas'),
+        ('start,end,valence,arousal\n0,5,0,5,0,3\n', 'line 2: expected 4 cells, as the first line has, got 6; write'),
+        ('start,end,emotion\n0,5,happy,sad\n', 'line 2: expected 3 cells'),
+        ('start,end,face,emotion\n0,5,happy\n', 'line 2: expected 4 cells, as the first line has, got 3'),
+        ('start;end;emotion\n1;2;happy;sad\n', 'got 4$'),
+        ('start,end,emotion,Emotion\n1,2,happy,sad\n', 'each column once, got emotion 2 times'),
         ('start,end,emotion\n', 'a line for each interval'),
         ('start,end,emotion\n1,"2,5",happy\n', 'as a point'),
         ('start,end,emotion\n\n\n1,x,happy\n', 'line 4'),
@@ -119,6 +123,22 @@ def test_a_spreadsheet_s_table_is_read_when_it_has_a_mark_capitals_and_empty_lin
     path = tmp_path / 'truth.csv'
     path.write_bytes('\ufeffStart,End,Emotion\r\n1,2,Happy\r\n,,\r\n'.encode())
     assert emotions(Intervals(str(path)), 1.5, face()) == ['happy']
+
+
+def test_a_table_may_have_semicolons_and_decimal_commas(tmp_path):
+    truth = intervals(tmp_path, 'start;end;face;emotion;valence\n0,5;2,5;a,b;happy;-0,25\n')
+    (found,), _ = truths(truth, 0.5, face(face_id='a,b'))
+    assert (found.emotion, found.valence) == ('happy', -0.25) and emotions(truth, 2.5, face(face_id='a,b')) == [None]
+
+
+def test_rows_of_a_face_and_of_any_add_up_and_those_that_decide_nothing_are_told(tmp_path):
+    text = 'start,end,face,emotion,valence\n0,9,any,happy,0.1\n0,9,bcdfg,,0.5\n0,9,any,sad,\n0,9,gone,fear,\n'
+    truth = intervals(tmp_path, text)
+    found, _ = truths(truth, 1, face(), face(face_id='other'))
+    assert [(each.emotion, each.valence) for each in found] == [('happy', 0.5), ('happy', 0.1)]
+    assert '2 of 4 intervals decide nothing' in truth.unused() and truth.unused().endswith('0 to 9 s')
+    only = intervals(tmp_path, 'start,end,face,emotion\n0,9,gone,fear\n0,9,any,sad\n')
+    assert emotions(only, 1, face()) == ['sad'] and '1 of 2 intervals' in only.unused() and 'of gone' in only.unused()
 
 
 def test_intervals_count_the_time_of_the_recording_when_its_stamps_went_back(tmp_path):
@@ -231,7 +251,21 @@ def test_a_topic_that_is_no_annotation_is_refused_with_those_that_are(tmp_path):
     with BagFile(path) as bag:
         with pytest.raises(BadBag, match='/nothing, which is not recorded; topics of such a type: /truth'):
             open_truth('/nothing', bag)
+        with pytest.raises(BadParameter, match='labels.xlsx'):
+            open_truth('labels.xlsx', bag)
         assert isinstance(open_truth('/truth', bag), Annotations) and type(open_truth('', bag)) is NullGroundTruth
+
+
+def test_recorded_detections_come_before_what_may_be_annotations(tmp_path):
+    with BagWriter(tmp_path / 'bag') as bag:
+        for topic, score in (('/annotation', 1.0), ('/ours', 0.7)):
+            bag.add(topic, at(0), detections(0.0, ('happy', score, (10, 10, 50, 60), 'x')))
+    with BagFile(tmp_path / 'bag') as bag:
+        assert find_recorded(bag, '') == '/ours' and find_recorded(bag, '', ['/ours']) == '/annotation'
+        for topic, is_certain in (('/ours', False), ('/annotation', True)):
+            recorded = Recorded(bag, topic)
+            recorded.compare(frame(time_s=0.0, begin_ns=BEGIN_NS), [face('happy')])
+            assert recorded.figures()['certain'] == is_certain
 
 
 def test_recorded_emotions_are_found_and_compared_when_detections_tell_them(tmp_path):

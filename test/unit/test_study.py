@@ -19,7 +19,8 @@ from stand_in_evaluation import evaluate as evaluate_nothing
 
 from facial_emotion_ros.cli import evaluate_recording as command_line
 from facial_emotion_ros.core.errors import BadDataset, BadParameter
-from facial_emotion_ros.recordings.batch.batch import evaluate_fleet, options_of_each
+from facial_emotion_ros.recordings.batch.batch import evaluate_fleet
+from facial_emotion_ros.recordings.batch.truths import options_of_each
 from facial_emotion_ros.recordings.evaluation.options import Options
 from facial_emotion_ros.recordings.evaluation.tables import FRAMES, CsvTable, ParquetTable, frame_rows
 from facial_emotion_ros.recordings.study import conditions, study_tables
@@ -238,11 +239,18 @@ def test_an_empty_condition_and_alike_spellings_are_named_when_a_study_has_them(
     assert 'no condition − Base' in page and 'no condition: 4 participants' in page
 
 
+def test_a_manifest_may_have_semicolons_and_decimal_commas(tmp_path):
+    (tmp_path / 'a.mcap').touch()
+    (tmp_path / 'study.csv').write_text('path;participant;condition;dose\na.mcap;p;1,5;1,5\n')
+    (row,) = read_study(str(tmp_path / 'study.csv')).rows
+    assert row['dose'] == 1.5 and row['condition'] == '1,5'
+
+
 @pytest.mark.parametrize(
     'text, said',
     [
         ('path,condition\na.mcap,x\n', 'path and participant'),
-        ('path;participant\n', 'separate them by commas'),
+        ('path;participant\na.mcap;p;q\n', 'line 2: expected 2 cells'),
         ('path,participant\na.mcap,\n', 'line 2: expected a participant'),
         ('path,participant\na.mcap,p\nbags/../a.mcap,q\n', 'line 3: expected each recording once'),
         ('path,participant,emotion\na.mcap,p,x\n', "got 'emotion'"),
@@ -266,7 +274,7 @@ def test_a_recording_without_a_line_is_named_when_bags_are_given(tree):
         evaluate_fleet([str(tree / 'bags')], str(tree / 'out'), Options(), study=read_study(str(tree / 'study.csv')))
 
 
-def test_truths_are_found_by_their_folders_when_recordings_have_the_same_name(tree):
+def test_truths_are_found_by_their_folders_when_recordings_have_the_same_name(tree, monkeypatch):
     (tree / 'truths' / 'p00').mkdir(parents=True)
     for name in ('p00/task', 'baseline'):
         (tree / 'truths' / f'{name}.csv').write_text('start,end,emotion\n0,1,happy\n')
@@ -277,6 +285,11 @@ def test_truths_are_found_by_their_folders_when_recordings_have_the_same_name(tr
         '',
         'baseline.csv',
     ]
+    (tree / 'truths' / 'task.csv').write_text('start,end,emotion\n0,1,sad\n')
+    monkeypatch.chdir(tree / 'bags' / 'p00')
+    for place in ('task.mcap', './task.mcap', '../p00/task.mcap', f'file://{tree}/bags/p00/task.mcap'):
+        (found,) = options_of_each(Options(truth='../../truths'), [place])
+        assert found.truth == '../../truths/p00/task.csv', 'wherever the command is started'
     with pytest.raises(BadParameter, match='share this file'):
         options_of_each(Options(truth=str(tree / 'truths')), [*places, str(tree / 'bags' / 'p02' / 'baseline.mcap')])
 

@@ -16,9 +16,11 @@ from in_process import models_opened_once
 
 from facial_emotion_ros.cli import evaluate_recording as command_line
 from facial_emotion_ros.core.emotions import EMOTIONS
-from facial_emotion_ros.core.errors import BadDataset
+from facial_emotion_ros.core.errors import BadDataset, BadParameter
+from facial_emotion_ros.recordings.batch.truths import options_of_each
 from facial_emotion_ros.recordings.evaluation.annotation_files import GroundTruth, read_intervals
-from facial_emotion_ros.recordings.evaluation.ground_truth import Intervals
+from facial_emotion_ros.recordings.evaluation.ground_truth import Intervals, NullGroundTruth
+from facial_emotion_ros.recordings.evaluation.options import Options
 from facial_emotion_ros.recordings.evaluation.raters import (
     Raters,
     RaterSums,
@@ -49,6 +51,8 @@ PLAIN = (
     'emotion\tAnn\t00:00:01.500\t1.5\t1500\t00:01:04.000\t64.0\t64000\t00:01:02.500\t62.5\t62500\tangry\n'
     'speech\tAnn\t00:00:01.500\t1.5\t1500\t00:01:04.000\t64.0\t64000\t00:01:02.500\t62.5\t62500\tgood morning\n'
 )
+NUMBERED = 'emotion\t7\t00:00:00.000\t00:00:01.500\t00:00:01.500\thappy\tone.eaf\nemotion\t7\t1.5\t64.0\t62.5\tangry\n'
+NOBODY = 'emotion\t0.0\t1.5\t1.5\thappy\nemotion\t1.5\t64.0\t62.5\tangry\n'
 SHORT = 'emotion\t\t0\t1500\thappy\nemotion\t\t1500\t64000\tangry\n'
 TIERS = 'Begin Time - ss.msec\tEnd Time - ss.msec\temotion\tspeech\n0.0\t1.5\thappy\t\n1.5\t64.0\tangry\thi\n'
 BORIS = (
@@ -62,6 +66,21 @@ AGGREGATED = (
     'one,No focal subject,happy,STATE,0,1.5,1.5\none,No focal subject,angry,STATE,1.5,64,62.5\n'
     'one,No focal subject,happy,POINT,9,9,0\n'
 )
+TWO = AGGREGATED.replace('one,No focal', 'p00,kid').replace('p00,kid subject,angry', 'p01,kid subject,angry')
+SUBDIVIDED = """<ANNOTATION_DOCUMENT><TIME_ORDER><TIME_SLOT TIME_SLOT_ID="ts1" TIME_VALUE="0"/>
+<TIME_SLOT TIME_SLOT_ID="ts2"/><TIME_SLOT TIME_SLOT_ID="other" TIME_VALUE="500"/><TIME_SLOT TIME_SLOT_ID="ts3"/>
+<TIME_SLOT TIME_SLOT_ID="ts4" TIME_VALUE="4000"/></TIME_ORDER>
+<TIER TIER_ID="parts" PARENT_REF="emotion"><ANNOTATION><REF_ANNOTATION ANNOTATION_ID="b2" ANNOTATION_REF="a1"
+PREVIOUS_ANNOTATION="b1"><ANNOTATION_VALUE>two</ANNOTATION_VALUE></REF_ANNOTATION></ANNOTATION>
+<ANNOTATION><REF_ANNOTATION ANNOTATION_ID="b1" ANNOTATION_REF="a1"><ANNOTATION_VALUE>one</ANNOTATION_VALUE>
+</REF_ANNOTATION></ANNOTATION></TIER>
+<TIER TIER_ID="emotion">
+<ANNOTATION><ALIGNABLE_ANNOTATION ANNOTATION_ID="a1" TIME_SLOT_REF1="ts1" TIME_SLOT_REF2="ts2">
+<ANNOTATION_VALUE>happy</ANNOTATION_VALUE></ALIGNABLE_ANNOTATION></ANNOTATION>
+<ANNOTATION><ALIGNABLE_ANNOTATION ANNOTATION_ID="a2" TIME_SLOT_REF1="ts2" TIME_SLOT_REF2="ts3">
+<ANNOTATION_VALUE>sad</ANNOTATION_VALUE></ALIGNABLE_ANNOTATION></ANNOTATION>
+<ANNOTATION><ALIGNABLE_ANNOTATION ANNOTATION_ID="a3" TIME_SLOT_REF1="ts3" TIME_SLOT_REF2="ts4">
+<ANNOTATION_VALUE>fear</ANNOTATION_VALUE></ALIGNABLE_ANNOTATION></ANNOTATION></TIER></ANNOTATION_DOCUMENT>"""
 
 
 def read(tmp_path, name, text, tier=''):
@@ -73,10 +92,13 @@ def read(tmp_path, name, text, tier=''):
     'name, text',
     [
         ('elan.txt', PLAIN),
+        ('numbered.txt', NUMBERED),
+        ('nobody.txt', NOBODY),
         ('short.txt', SHORT),
         ('tiers.txt', TIERS),
         ('boris.csv', BORIS),
         ('boris.tsv', BORIS.replace(',', '\t')),
+        ('semicolons.csv', BORIS.replace(',', ';').replace('1.5', '1,5')),
         ('aggregated.csv', AGGREGATED),
         ('ours.csv', 'start,end,emotion\n0,1.5,happy\n1.5,64,anger\n'),
     ],
@@ -104,7 +126,11 @@ def test_a_tier_is_a_rater_when_elan_has_several(tmp_path):
         ('bad.eaf', '<ANNOTATION_DOC', '', 'cannot be read'),
         ('none.eaf', EAF, '#carl', 'carl, got ann, ann_valence, bob, words'),
         ('words.eaf', EAF, '#words', "tier words at 0 s: expected one of .*'good morning'"),
-        ('time.txt', 'emotion\t\t0\tx\thappy\n', '', 'line 1: expected a time of ELAN'),
+        ('time.txt', 'emotion\t\t0\tx\thappy\n', '', 'line 1: expected tier, .* times of ELAN'),
+        ('back.txt', 'emotion\t\t3.0\t1.0\t2.0\thappy\n', '', 'the end is after the begin'),
+        ('slot.eaf', SUBDIVIDED.replace('TIME_VALUE="4000"', ''), '', 'tier emotion at 0 s: expected .* got no time'),
+        ('two.csv', TWO, '', 'one observation, .*got p00, p01; name one as .*#p00'),
+        ('cells.csv', AGGREGATED.replace('POINT,9', 'POINT'), '', 'line 4: expected 7 cells'),
         ('open.csv', BORIS.replace('STOP', 'START'), '', 'line 7: expected starts and stops of happy in turn'),
         ('unclosed.csv', BORIS[: BORIS.rindex('64,a')], '', 'got none of angry'),
     ],
@@ -112,6 +138,44 @@ def test_a_tier_is_a_rater_when_elan_has_several(tmp_path):
 def test_what_is_wrong_is_said_when_annotations_cannot_be_read(tmp_path, name, text, tier, said):
     with pytest.raises(BadDataset, match=said):
         read(tmp_path, name, text, tier)
+
+
+def test_annotations_without_times_of_their_own_divide_those_of_the_whole(tmp_path):
+    rows, _ = read(tmp_path, 'divided.eaf', SUBDIVIDED)
+    ends = [end for row in rows for end in row[:2]]
+    assert ends == pytest.approx([0, 4 / 3, 4 / 3, 8 / 3, 8 / 3, 4])
+    rows, _ = read(tmp_path, 'parts.eaf', SUBDIVIDED.replace('>one<', '>sad<').replace('>two<', '>fear<'), '#parts')
+    assert [(row[0], row[3].emotion) for row in sorted(rows, key=lambda row: row[0])] == [
+        (0, 'sad'),
+        (pytest.approx(2 / 3), 'fear'),
+    ]
+    assert max(row[1] for row in rows) == pytest.approx(4 / 3)
+
+
+def test_an_observation_is_chosen_when_boris_has_several(tmp_path):
+    assert [row[:2] for row in read(tmp_path, 'two.csv', TWO, '#p01')[0]] == [(1.5, 64)]
+    assert [row[:2] for row in read(tmp_path, 'two.csv', TWO, '#p00#kid subject')[0]] == [(0, 1.5)]
+    path, places = str(tmp_path / 'two.csv'), ['x/p00.mcap', '/y/p01/', 'z/p02']
+    assert [each.truth for each in options_of_each(Options(truth=path), places)] == [f'{path}#p00', f'{path}#p01', '']
+    assert options_of_each(Options(truth=f'{path}#kid'), places[:1])[0].truth == f'{path}#p00#kid'
+    with pytest.raises(BadParameter, match='such as p02, got p00, p01'):
+        options_of_each(Options(truth=path), places[2:])
+    with pytest.raises(BadParameter, match='share this file'):
+        options_of_each(Options(truth=path), ['x/p00', 'y/p00'])
+
+
+def test_boxes_are_found_or_missed_by_the_raters_who_have_some(tmp_path):
+    class Box(NullGroundTruth):
+        has_boxes = True
+
+        def of(self, image, time_s, faces):
+            return [GroundTruth('happy'), *[None] * (len(faces) - 1)], 1
+
+    (tmp_path / 'ann.csv').write_text('start,end,emotion\n0,9,happy\n')
+    raters = Raters(['/t', 'ann.csv'], [Box(), Intervals(str(tmp_path / 'ann.csv'))])
+    found, missed = raters.of(frame(), 1.0, [face(), face(face_id='no_box')])
+    assert (raters.matched(found), missed, len(found)) == (1, 1, 2)
+    assert raters.matched([None]) == 0 and Raters(['x'], [Intervals(str(tmp_path / 'ann.csv'))]).matched(found) is None
 
 
 def test_agreement_is_that_of_the_published_examples():

@@ -1,15 +1,18 @@
 """Averages around events over many recordings."""
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from facial_emotion_ros.recordings.batch.in_threads import TABLES, Stage, in_threads, silent
 from facial_emotion_ros.recordings.batch.result_store import Store
+from facial_emotion_ros.recordings.evaluation.annotation_files import is_stamp
 from facial_emotion_ros.recordings.evaluation.options import Options
 from facial_emotion_ros.recordings.report.events_panel import event_panels
-from facial_emotion_ros.recordings.study.epochs import Epoch, epochs_of, window_of, write_events
+from facial_emotion_ros.recordings.study.epochs import Epoch, epochs_of, outside, outside_text, window_of, write_events
 from facial_emotion_ros.recordings.study.events import (
     EVENT_TIMES,
+    Event,
     EventsByRecording,
     is_event_file,
     parse_events,
@@ -60,18 +63,35 @@ class Around:
             return self._epochs(store, *pair, window, read)
 
         found = in_threads(stage, 'recordings with events', epochs_in, each_result, TABLES)
-        epochs = [epoch for each in found for epoch in each]
+        epochs = [epoch for each, _ in found for epoch in each]
         head = head_columns(study.types if study else {})
-        return event_panels(write_events(store, epochs, window, head), window)
+        averages = write_events(store, epochs, window, head)
+        # Several networks of a recording have the same events.
+        listed = {bag['folder']: each for (bag, _), (_, each) in zip(each_result, found)}
+        return event_panels(averages, window, self._left_out(listed))
 
-    def _epochs(self, store, bag, result, window, read) -> list[Epoch]:
+    def _left_out(self, found: Mapping[str, Sequence[tuple[Event, bool]]]) -> str:
+        """Say which events lie outside: a stamp that names no recording is outside where it lies in none."""
+        shared: dict[Event, bool] = {}
+        own: list[bool] = []
+        for event, is_outside in (each for of in found.values() for each in of):
+            if self._events is None or event.recording or not is_stamp(event.time):
+                own.append(is_outside)
+            else:
+                shared[event] = shared.get(event, True) and is_outside
+        each = [*own, *shared.values()]
+        text = outside_text(sum(each), len(each), os.path.basename(self.options.events))
+        return f'{text} (times are in seconds: are these milliseconds?)' if each and all(each) else text
+
+    def _epochs(self, store, bag, result, window, read) -> tuple[list[Epoch], list[tuple[Event, bool]]]:
         faces = read(bag, result)
         if faces is None:
-            return []
+            return [], []
         if self._events is None:
             listed = store.read(f'bags/{bag["folder"]}/{result["summary"].replace("summary.json", EVENT_TIMES)}')
             events = parse_events((listed or b'time,name').decode('utf-8'), EVENT_TIMES)
         else:
             events = self._events.of(bag['place'])
         name, words = (result['bundle'] or {}).get('name') or '', bag.get('study') or {}
-        return epochs_of(faces, events, window, name, words, (bag['folder'], name, *words.values()))
+        epochs = epochs_of(faces, events, window, name, words, (bag['folder'], name, *words.values()))
+        return epochs, list(zip(events, outside(faces, events, window)))

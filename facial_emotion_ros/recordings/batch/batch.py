@@ -27,15 +27,13 @@ from facial_emotion_ros.recordings.batch.recording_discovery import (
     is_recording,
     is_url,
     local_path,
-    name_of,
     state_of,
     titles_of,
 )
 from facial_emotion_ros.recordings.batch.result_store import open_store
 from facial_emotion_ros.recordings.batch.task import Evaluate, FleetTask, Record, key_of, known_record
-from facial_emotion_ros.recordings.evaluation.annotation_files import ENDINGS, is_annotation_file
+from facial_emotion_ros.recordings.batch.truths import options_of_each, refuse_mistyped
 from facial_emotion_ros.recordings.evaluation.evaluate import evaluate_bag
-from facial_emotion_ros.recordings.evaluation.ground_truth import Intervals
 from facial_emotion_ros.recordings.evaluation.options import Options
 from facial_emotion_ros.recordings.evaluation.summary_text import rater_lines
 from facial_emotion_ros.recordings.people.merges import MERGES, read_merges
@@ -106,6 +104,7 @@ def evaluate_fleet(
         raise BadParameter(
             '--participants-only needs --study and --people, by which the faces of participants are known'
         )
+    refuse_mistyped(options)
     _refuse_recording(output)
     places = find_bags(bags, without=output) if bags or study is None else study.places
     words = study.of(places) if study else []
@@ -171,61 +170,6 @@ def evaluate_fleet(
             ) from error
 
 
-def options_of_each(options: Options, places: Sequence[str]) -> list[Options]:
-    """Give each recording its own ground truth.
-
-    :param options: whose truth may be a folder of files, each with the name of its recording; of recordings of the same
-        name, in folders as theirs.
-    :param places: paths or URLs of the recordings.
-    :returns: one a recording, in order; a recording without a file has no ground truth.
-    :raises BadDataset: if a file cannot be read.
-    :raises BadParameter: if one holds for several recordings that its times do not distinguish, or for none.
-    """
-    found = [_truths_of_each(each, places) for each in options.truths()]
-    if not found:
-        return [options] * len(places)
-    return [replace(options, truth=first, more_truths=tuple(others)) for first, *others in zip(*found)]
-
-
-def _truths_of_each(text, places):
-    """Give the ground truth of one rater for each recording."""
-    if not os.path.isdir(text):
-        if is_annotation_file(text):
-            _check_truth(text, places)
-        return [text] * len(places)
-    paths = [_truth_of(text, place) for place in places]
-    if not any(paths):
-        raise BadParameter(
-            f'expected files of ground truth in {text}, each with the name of its recording, such as '
-            f'{name_of(places[0])}.csv, got none'
-        )
-    shared: dict[str, list[str]] = {}
-    for path, place in zip(paths, places):
-        shared.setdefault(path, []).append(place)
-    for path, whose in shared.items():
-        if path:
-            _check_truth(path, whose)
-    return paths
-
-
-def _truth_of(folder, place):
-    """Find the file of a recording: p00/baseline.csv before baseline.csv; '' where there is none."""
-    folders = [each for each in place.rstrip('/').split('/')[:-1] if each not in ('', '.', '..')]
-    names = [*folders, name_of(place)]
-    found = (os.path.join(folder, *names[first:]) + ending for first in range(len(names)) for ending in ENDINGS)
-    return next((path for path in found if os.path.isfile(path)), '')
-
-
-def _check_truth(path, places):
-    """Read a file, and refuse relative times where several recordings share it."""
-    if Intervals(path).counts_from_an_image and len(places) > 1:
-        raise BadParameter(
-            f'{path}: expected stamps (seconds since 1970) as times, for {len(places)} recordings share '
-            f'this file ({places[0]}, {places[1]}...), got times that count from a first image; give '
-            '--truth a folder with a file for each, with its name'
-        )
-
-
 def _refuse_foreign(store, output):
     """Refuse to replace files of our names that no batch wrote."""
     known = read_json(store.read(FLEET))
@@ -273,6 +217,7 @@ def _gather(store, fleet, keys, study, around, stage):
     if fleet['overall'] and store.read(PLOTLY_FILE) != script:  # else there are no charts
         store.write(PLOTLY_FILE, script)
     events = around.write(store, fleet['bags'], study, read, stage)
+    fleet['run']['events_left_out'] = events['left_out'] if events else ''
     store.write(INDEX, fleet_html(fleet, groups, events, people).encode('utf-8'))
     _remove_former(store, fleet)
     store.write(FLEET, _fleet_json(fleet))
@@ -336,11 +281,12 @@ def fleet_text(fleet: Mapping[str, Any]) -> str:
                 f'not followed, as the faces look different now: lines {", ".join(map(str, found["not_followed"]))} of '
                 'merges.csv'
             )
-    known = [bag['results'][0]['lacks'] for bag in fleet['bags'] if bag['results']]
+    known = _lacks(fleet)
     lines += [
         f'{topic} is in {sum(topic not in each for each in known)} of {many(len(known), "recording")}'
         for topic in sorted(set().union(*known))
     ]
+    lines += filter(None, [run.get('events_left_out')])
     for pooled in fleet['overall']:
         values = ', '.join(
             f'{name.replace("_", " ")} {value:.3f}' for name, value in pooled['compared'].items() if value is not None
@@ -348,3 +294,16 @@ def fleet_text(fleet: Mapping[str, Any]) -> str:
         lines.append(f'{(pooled["bundle"] or {}).get("name")}, {many(pooled["bags"], "recording")} together: {values}')
         lines += rater_lines(pooled.get('raters'))
     return '\n'.join(lines)
+
+
+def topics_of_none(fleet: Mapping[str, Any]) -> list[str]:
+    """List topics that were asked for, and that no recording has.
+
+    :param fleet: content of fleet.json.
+    """
+    known = _lacks(fleet)
+    return sorted(set(known[0]).intersection(*known)) if known else []
+
+
+def _lacks(fleet):
+    return [bag['results'][0]['lacks'] for bag in fleet['bags'] if bag['results']]

@@ -104,6 +104,31 @@ def name_of(place: str) -> str:
     return _UNSAFE.sub('_', FILM.sub('', MESSAGES.sub('', name))).strip('.') or 'recording'
 
 
+def ends_of(place: str) -> list[tuple[str, ...]]:
+    """List the ends of a recording's path, from () to the whole, wherever the command was started: ('p00', 'task')."""
+    own = _parts(place)
+    return [own[first:] for first in range(len(own), -1, -1)]
+
+
+def end_named(text: str) -> tuple[str, ...]:
+    """Give the end of a path, as :func:`ends_of` lists it, that a text names.
+
+    :param text: a path, or the end of one; '' for each. One that begins with .. counts from the working directory.
+    """
+    if not text:
+        return ()
+    plain = text if is_url(text) else os.path.normpath(local_path(text))
+    return _parts(plain) if plain.startswith(('/', '..')) or is_url(text) else _named_parts(plain)
+
+
+def _parts(place):
+    return _named_parts(place if is_url(place) else os.path.abspath(local_path(place)))
+
+
+def _named_parts(path):
+    return (*path.rstrip('/').split('/')[:-1], name_of(path))
+
+
 def identity(place: str) -> str:
     """Name a place so that two ways to write it are equal."""
     return place.rstrip('/') if is_url(place) else os.path.realpath(local_path(place))

@@ -1,15 +1,14 @@
 """Files of human annotation: our CSV of intervals, ELAN's tiers and its tab-delimited text, BORIS's CSV."""
 
-import csv
-import io
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
-from xml.etree import ElementTree
 
 from facial_emotion_ros.core.emotions import EMOTIONS, EXPRESSION_WORDS
 from facial_emotion_ros.core.errors import BadDataset
+from facial_emotion_ros.recordings.evaluation.csv_rows import number_of, read_csv
+from facial_emotion_ros.recordings.evaluation.elan_files import Annotation, eaf_annotations, text_annotations
 
 #: Words for a class: its own name, and ROS4HRI's.
 WORDS = {emotion: emotion for emotion in EMOTIONS} | {word: emotion for emotion, word in EXPRESSION_WORDS.items()}
@@ -24,7 +23,12 @@ ENDINGS = ('.csv', '.eaf', '.txt', '.tsv')
 _SECONDS_TO_S = 1e11
 _UNITS = {'milliseconds': 1000, 'microseconds': 1000000, 'nanoseconds': 1000000000}
 
-_COLUMNS = ('start', 'end', 'face', 'emotion', 'valence', 'arousal')
+_NUMBERS = ('start', 'end', 'valence', 'arousal')
+_COLUMNS = ('face', 'emotion', *_NUMBERS)
+
+#: Of BORIS's tables.
+_OBSERVATION, _BORIS_TIMES = 'observation id', ('time', 'start (s)', 'stop (s)')
+_BORIS_COLUMNS = (_OBSERVATION, 'subject', 'behavior', 'status', 'behavior type', *_BORIS_TIMES)
 
 #: BORIS writes what it knows of an observation first; its table begins in one of the first lines.
 _HEAD_LINES = 100
@@ -46,19 +50,27 @@ class GroundTruth(NamedTuple):
 Row = tuple[float, float, str, GroundTruth]
 
 
-class _Annotation(NamedTuple):
-    """One annotation of a tool: its tier (or subject), times in seconds, value, and where it stands."""
-
-    tier: str
-    start_s: float
-    end_s: float
-    value: str
-    where: str
-
-
 def is_stamp(time_s: float) -> bool:
     """Tell whether a time is a stamp (seconds since 1970), and not seconds since the recording's first image."""
     return time_s > _STAMPS_FROM_S
+
+
+def refuse_milliseconds(starts: Sequence[float], last_s: float, length_s: float, source: str) -> None:
+    """Refuse relative times that look like milliseconds.
+
+    :param starts: of intervals, or times of events.
+    :param last_s: the last time of all.
+    :param length_s: of the recording; 0 where that is not known.
+    :param source: name of the file.
+    :raises BadDataset: with what to do.
+    """
+    begins = any(length_s < time and not is_stamp(time) for time in starts)
+    if length_s > 0 and begins and 50 * length_s < last_s <= 1100 * length_s + 1000:
+        raise BadDataset(
+            f'{source}: expected times in seconds, got some up to {last_s:.12g} for a recording '
+            f'of {length_s:.1f} s, which look like milliseconds; divide them by 1000 (if they are '
+            'seconds, leave out what lies beyond the end)'
+        )
 
 
 def is_annotation_file(text: str) -> bool:
@@ -75,25 +87,24 @@ def read_intervals(text: str) -> tuple[list[Row], str]:
         valence and arousal; optionally face: an id as in frames.csv, or any (or empty). Or an .eaf file or
         tab-delimited text of ELAN, of whose tiers the one with emotions is read, and those whose names end with valence
         and arousal; #TIER names it, or the beginning of the three. Or a table of BORIS, whose behaviours that are
-        emotions are read; #SUBJECT names one of several.
+        emotions are read; #SUBJECT names one of several, #OBSERVATION or #OBSERVATION#SUBJECT one of several
+        observations.
     :returns: rows in the order of the file; what of it was left out, '' for nothing.
     :raises BadDataset: if a line cannot be read, with its number.
     """
     path, _, tier = text.partition('#')
-    try:
-        if path.lower().endswith('.eaf'):
-            return _of_tiers(list(_elan_tiers(path)), tier, path)
-        with open(path, newline='', encoding='utf-8-sig') as file:
-            content = file.read()
-        boris = _boris_table(content)
-        if boris:
-            return _of_boris(boris, tier, path)
-        if not path.lower().endswith('.csv'):
-            return _of_tiers(list(_elan_text(content, path)), tier, path)
-        rows = _own(csv.DictReader(io.StringIO(content, newline='')), path)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        kind = 'CSV file of intervals in UTF-8' if path.lower().endswith('.csv') else 'file of annotations'
-        raise BadDataset(f'{path}: expected a {kind}, it cannot be read ({error})') from error
+    if path.lower().endswith('.eaf'):
+        try:
+            return _of_tiers(list(eaf_annotations(path)), tier, path)
+        except OSError as error:
+            raise BadDataset(f'{path}: expected a file of annotations, it cannot be read ({error})') from error
+    content = _content(path)
+    above = _boris_header(content)
+    if above is not None:
+        return _of_boris(_boris_table(content, above, path), tier, path)
+    if not path.lower().endswith('.csv'):
+        return _of_tiers(list(text_annotations(content, path)), tier, path)
+    rows = _own(read_csv(content, path, _COLUMNS, _NUMBERS), path)
     if not rows:
         raise BadDataset(f'{path}: expected a line for each interval below the first, got none')
     return rows, ''
@@ -119,25 +130,27 @@ def affect_of(number: float | None, where: str) -> float | None:
     return None if number is None else float(number)
 
 
-def _own(rows, path):
-    rows.fieldnames = names = [name.strip().lower() for name in rows.fieldnames or []]
-    if not {'start', 'end'} <= set(names) or not ({'emotion', 'valence'} & set(names)):
-        hint = '; separate them by commas' if ';' in ''.join(names) else ''
+def _content(path):
+    try:
+        with open(path, newline='', encoding='utf-8-sig') as file:
+            return file.read()
+    except (OSError, UnicodeDecodeError) as error:
+        kind = 'CSV file of intervals' if path.lower().endswith('.csv') else 'file of annotations'
+        raise BadDataset(f'{path}: expected a {kind} in UTF-8, it cannot be read ({error})') from error
+
+
+def _own(table, path):
+    if not {'start', 'end'} <= set(table.names) or not ({'emotion', 'valence'} & set(table.names)):
         raise BadDataset(
             f'{path}: expected a first line that names the columns start, end and emotion (or valence, arousal), '
-            f'got {",".join(names) or "nothing"}{hint}'
+            f'got {",".join(table.names) or "nothing"}'
         )
-    # A spreadsheet leaves separators of an empty line.
-    return [
-        _own_row(row, f'{path}, line {rows.line_num}')
-        for row in rows
-        if any((cell or '').strip() for cell in row.values() if not isinstance(cell, list))
-    ]
+    return [_own_row(row, f'{path}, line {number}') for number, row in table.rows]
 
 
 def _own_row(row, where):
-    values = {name: (row.get(name) or '').strip() for name in _COLUMNS}
-    start, end = (_number(values[name], f'{where}: {name}', 'a time in seconds') for name in ('start', 'end'))
+    values = {name: row.get(name, '') for name in _COLUMNS}
+    start, end = (number_of(values[name], f'{where}: {name}', 'a time in seconds') for name in ('start', 'end'))
     if end > _SECONDS_TO_S:
         unit = 'milliseconds' if end < 1e14 else 'microseconds' if end < 1e17 else 'nanoseconds'
         raise BadDataset(
@@ -154,117 +167,69 @@ def _own_row(row, where):
     return start, end, face, GroundTruth(emotion, valence, arousal)
 
 
-def _elan_tiers(path):
-    """Read an .eaf file; annotations without times of their own have those of the one that they refer to."""
-    try:
-        root = ElementTree.parse(path).getroot()
-    except (ElementTree.ParseError, LookupError, ValueError) as error:  # an unknown encoding is a LookupError
-        raise BadDataset(f'{path}: expected a file of ELAN, it cannot be read ({error})') from error
-    slots = {slot.get('TIME_SLOT_ID'): slot.get('TIME_VALUE') for slot in root.iter('TIME_SLOT')}
-    times: dict[str | None, tuple[float, float]] = {}
-    for each in root.iter('ALIGNABLE_ANNOTATION'):
-        start, end = (slots.get(each.get(name)) for name in ('TIME_SLOT_REF1', 'TIME_SLOT_REF2'))
-        if start is not None and end is not None:
-            where = f'{path}, annotation {each.get("ANNOTATION_ID")}'
-            start_s, end_s = (_number(text, where, 'a time in milliseconds') / 1000 for text in (start, end))
-            times[each.get('ANNOTATION_ID')] = (start_s, end_s)
-    refers = {each.get('ANNOTATION_ID'): each.get('ANNOTATION_REF') for each in root.iter('REF_ANNOTATION')}
-    for tier in root.iter('TIER'):
-        for each in (*tier.iter('ALIGNABLE_ANNOTATION'), *tier.iter('REF_ANNOTATION')):
-            name, value = each.get('ANNOTATION_ID'), (each.findtext('ANNOTATION_VALUE') or '').strip()
-            for _ in range(100):  # a damaged file may refer in a circle
-                if name in times or name not in refers:
-                    break
-                name = refers[name]
-            if name in times and value:
-                where = f'{path}, tier {tier.get("TIER_ID")} at {times[name][0]:g} s'
-                yield _Annotation(tier.get('TIER_ID') or '', *times[name], value, where)
-
-
-def _elan_text(content, path):
-    """Read ELAN's tab-delimited text: a line an annotation, or with a header that names a column for each tier."""
-    lines = [line.split('\t') for line in content.splitlines()]
-    header = lines[0] if lines and any(cell.startswith('Begin Time') for cell in lines[0]) else None
-    for number, cells in enumerate(lines, 1):
-        where = f'{path}, line {number}'
-        if number == 1 and header or not any(cell.strip() for cell in cells):
-            continue
-        if header:
-            row = dict(zip(header, cells))
-            ends = [
-                next((row.get(name, '') for name in header if name.startswith(kind)), '') for kind in ('Begin', 'End')
-            ]
-            others = [name for name in header if not re.match('(Begin Time|End Time|Duration)', name)]
-            found = [(name, row.get(name, '')) for name in others if name not in ('Tier', 'Participant')]
-            found = found if 'Tier' not in header else [(row.get('Tier', ''), row.get(others[-1], ''))]
-        else:
-            places = [place for place, cell in enumerate(cells) if place and re.fullmatch(r'[\d:.]+', cell.strip())]
-            times = [cells[place] for place in places[: -1 if places and places[-1] == len(cells) - 1 else None]]
-            # Begin, end and duration, each in one format or several.
-            third, half = len(times) // 3, len(times) // 2
-            is_three = len(times) % 3 == 0 and third and _lasts(times[0], times[third], times[2 * third])
-            ends = [times[0], times[third if is_three else half]] if len(times) > 1 else ['', '']
-            found = [(cells[0], cells[-1])]
-        start_s, end_s = (_elan_time(text, where) for text in ends)
-        for tier, value in found:
-            if value.strip():
-                yield _Annotation(tier.strip(), start_s, end_s, value.strip(), where)
-
-
-def _elan_time(text, where):
-    """Read a time of ELAN in seconds: hh:mm:ss.ms, seconds with a point, or milliseconds."""
-    try:
-        if ':' in text:
-            hours, minutes, seconds = (float(part) for part in text.split(':'))
-            return 3600 * hours + 60 * minutes + seconds
-        return float(text) if '.' in text else int(text) / 1000
-    except ValueError:
-        raise BadDataset(f'{where}: expected a time of ELAN (hh:mm:ss.ms, ss.ms or ms), got {text!r}') from None
-
-
-def _lasts(begin, end, duration):
-    begin_s, end_s, duration_s = (_elan_time(text, '') for text in (begin, end, duration))
-    return abs(end_s - begin_s - duration_s) < 0.0015
-
-
-def _boris_table(content):
-    """Give BORIS's table as (line number, row); [] for any other file."""
-    lines = content.splitlines()
-    for place, line in enumerate(lines[:_HEAD_LINES]):
-        delimiter = '\t' if '\t' in line else ','
-        names = [cell.strip().strip('"').lower() for cell in line.split(delimiter)]
+def _boris_header(content):
+    """Give the number of lines above the header of BORIS's table; None for any other file."""
+    for above, line in enumerate(content.splitlines()[:_HEAD_LINES]):
+        names = [cell.strip().strip('"').lower() for cell in re.split('[,;\t]', line)]
         if 'behavior' in names and {'time', 'start (s)'} & set(names):
-            rows = csv.DictReader(lines[place + 1 :], names, delimiter=delimiter)
-            return [(place + 1 + rows.line_num, row) for row in rows]
-    return []
+            return above
+    return None
 
 
-def _of_boris(table, subject, path):
+def observations_of(text: str) -> list[str]:
+    """List the observations of a file of BORIS that has several and names none; [] for any other file.
+
+    :param text: as of :func:`read_intervals`.
+    :raises BadDataset: if it cannot be read.
+    """
+    path, _, named = text.partition('#')
+    content = '' if path.lower().endswith('.eaf') else _content(path)
+    above = _boris_header(content)
+    table = [] if above is None else _boris_table(content, above, path)
+    found = list(dict.fromkeys(row.get(_OBSERVATION, '') for _, row in table))
+    return found if len(found) > 1 and named.partition('#')[0] not in found else []
+
+
+def _boris_table(content, above, path):
+    return read_csv(content, path, _BORIS_COLUMNS, _BORIS_TIMES, above).rows
+
+
+def _of_boris(table, named, path):
     """Read tabular events (a line for each start and stop) or aggregated ones (a line for each interval)."""
-    found: list[_Annotation] = []
+    observations = list(dict.fromkeys(row.get(_OBSERVATION, '') for _, row in table))
+    observation, _, subject = named.partition('#')
+    if observation not in observations:
+        observation, subject = observations[0] if observations else '', named
+        if len(observations) > 1:
+            raise BadDataset(
+                f'{path}: expected one observation, or one that has the name of the recording, got '
+                f'{", ".join(observations)}; name one as {path}#{observations[0]}'
+            )
+    found: list[Annotation] = []
     others: set[str] = set()
     open_since: dict[tuple[str, str], float] = {}
-    for number, row in table:
+    for number, cells in table:
+        if cells.get(_OBSERVATION, '') != observation:
+            continue
         where = f'{path}, line {number}'
-        cells = {name: (cell or '').strip() for name, cell in row.items() if isinstance(name, str)}
         who, word = cells.get('subject', ''), cells.get('behavior', '')
         kind = (cells.get('status') or cells.get('behavior type') or '').upper()
         if word.lower() not in WORDS or kind == 'POINT':
             others |= {word} if word else set()
         elif 'start (s)' in cells:
             start_s, end_s = (
-                _number(cells.get(name, ''), where, 'a time in seconds') for name in ('start (s)', 'stop (s)')
+                number_of(cells.get(name, ''), where, 'a time in seconds') for name in ('start (s)', 'stop (s)')
             )
-            found.append(_Annotation(who, start_s, end_s, word, where))
+            found.append(Annotation(who, start_s, end_s, word, where))
         else:
-            time_s = _number(cells.get('time', ''), where, 'a time in seconds')
+            time_s = number_of(cells.get('time', ''), where, 'a time in seconds')
             began = open_since.pop((who, word), None)
             if (began is None) != (kind == 'START'):
                 raise BadDataset(f'{where}: expected starts and stops of {word} in turn, got {kind or "no status"!r}')
             if began is None:
                 open_since[who, word] = time_s
             else:
-                found.append(_Annotation(who, began, time_s, word, where))
+                found.append(Annotation(who, began, time_s, word, where))
     if open_since:
         raise BadDataset(f'{path}: expected a stop of each start, got none of {next(iter(open_since))[1]}')
     rows, left_out = _of_tiers(sorted(found, key=lambda each: each.start_s), subject, path)
@@ -272,9 +237,9 @@ def _of_boris(table, subject, path):
     return rows, '; '.join(filter(None, texts))
 
 
-def _of_tiers(annotations: list[_Annotation], wanted: str, path: str) -> tuple[list[Row], str]:
+def _of_tiers(annotations: list[Annotation], wanted: str, path: str) -> tuple[list[Row], str]:
     """Choose the tier of emotions and those of valence and arousal."""
-    tiers: dict[str, list[_Annotation]] = {}
+    tiers: dict[str, list[Annotation]] = {}
     for each in annotations:
         tiers.setdefault(each.tier, []).append(each)
     sides = {name: next((side for side in ('valence', 'arousal') if name.lower().endswith(side)), '') for name in tiers}
@@ -298,30 +263,20 @@ def _of_tiers(annotations: list[_Annotation], wanted: str, path: str) -> tuple[l
     return rows, f'tiers without emotions are left out: {", ".join(left)}' if left else ''
 
 
-def _all_words(annotations: Iterable[_Annotation]) -> bool:
+def _all_words(annotations: Iterable[Annotation]) -> bool:
     return all(each.value.lower() in WORDS for each in annotations)
 
 
-def _tier_row(each: _Annotation, side: str) -> Row:
-    if each.end_s <= each.start_s:
-        raise BadDataset(f'{each.where}: expected an end after the start, got {each.start_s:g} to {each.end_s:g} s')
+def _tier_row(each: Annotation, side: str) -> Row:
+    if not each.end_s > each.start_s:
+        came = 'no time' if math.isnan(each.end_s) else f'{each.start_s:g} to {each.end_s:g} s'
+        raise BadDataset(f'{each.where}: expected an end after the start, got {came}')
     if side:
-        value = affect_of(_number(each.value, each.where, 'a number in [-1, 1]'), each.where)
+        value = affect_of(number_of(each.value, each.where, 'a number in [-1, 1]'), each.where)
         truth = GroundTruth(valence=value) if side == 'valence' else GroundTruth(arousal=value)
         return each.start_s, each.end_s, '', truth
     return each.start_s, each.end_s, '', GroundTruth(emotion_of(each.value, each.where))
 
 
 def _affect(text, where):
-    return affect_of(_number(text, where, 'a number in [-1, 1]'), where) if text else None
-
-
-def _number(text, where, expected):
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        hint = '; write the decimal point as a point' if ',' in text else ''
-        raise BadDataset(f'{where}: expected {expected}, got {text!r}{hint}')
-    return number
+    return affect_of(number_of(text, where, 'a number in [-1, 1]'), where) if text else None

@@ -142,19 +142,19 @@ class CameraRun:
         return estimates, 1e3 * (time.perf_counter() - began_s)
 
     def count(
-        self, faces: Sequence[tuple[FaceEstimate, GroundTruth | None]], missed: int, has_boxes: bool = False
+        self, faces: Sequence[tuple[FaceEstimate, GroundTruth | None]], missed: int, matched: int | None = None
     ) -> None:
         """Add the estimates of the last image to the sums.
 
         :param faces: estimates, each with its ground truth where that is known.
         :param missed: number of annotated faces that none of these is.
-        :param has_boxes: whether the ground truth has face boxes.
+        :param matched: number of faces that an annotated box lies on; None for ground truth without boxes.
         """
         sums = self._current()
         sums.count('frames')
         sums.count('frames_with_faces', bool(faces))
-        if has_boxes:
-            sums.count('matched', sum(truth is not None for _, truth in faces))
+        if matched is not None:
+            sums.count('matched', matched)
             sums.count('missed', missed)
         for estimate, truth in faces:
             sums.add_face(estimate, truth)

@@ -118,7 +118,7 @@ class RecordingEvaluator:
         estimates, took_ms = run.estimate(frame)
         truths, missed = truth.of(frame, run.time_s, estimates)
         faces = list(zip(estimates, truths))
-        run.count(faces, missed, truth.has_boxes)
+        run.count(faces, missed, truth.matched(truths))
         if isinstance(truth, Raters):
             self.raters = self.raters or RaterSums(truth.names)
             for estimate, each in faces:

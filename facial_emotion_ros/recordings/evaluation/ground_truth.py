@@ -2,9 +2,10 @@
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 from facial_emotion_ros.core.emotions import UNKNOWN
-from facial_emotion_ros.core.errors import BadBag, BadDataset
+from facial_emotion_ros.core.errors import BadBag, BadParameter
 from facial_emotion_ros.core.estimates import FaceEstimate
 from facial_emotion_ros.recordings.evaluation.annotation_files import (
     ENDINGS,
@@ -14,6 +15,7 @@ from facial_emotion_ros.recordings.evaluation.annotation_files import (
     is_annotation_file,
     is_stamp,
     read_intervals,
+    refuse_milliseconds,
 )
 from facial_emotion_ros.recordings.evaluation.face_log import (
     LoggedFace,
@@ -59,6 +61,14 @@ class NullGroundTruth:
         """
         return [None] * len(faces), 0
 
+    def matched(self, found: Sequence[GroundTruth | None]) -> int | None:
+        """Count the faces that an annotated box lies on.
+
+        :param found: as :meth:`of` gave it.
+        :returns: None for ground truth without boxes.
+        """
+        return sum(each is not None for each in found) if self.has_boxes else None
+
     def unused(self) -> str:
         """Name annotations that held for no image so far; '' where there are none, or that is not known."""
         return ''
@@ -82,10 +92,11 @@ class Intervals(NullGroundTruth):
         """
         self.source, (self._rows, self._left_out) = os.path.basename(path), read_intervals(path)
         self._used: set[int] = set()
+        self._decided: set[int] = set()
         self.counts_from_an_image = any(not is_stamp(row[0]) for row in self._rows)
 
     def of(self, frame: Frame, time_s: float, faces: Sequence[FaceEstimate]) -> tuple[list[GroundTruth | None], int]:
-        """See NullGroundTruth; of several intervals, those that name the face come first, then those before."""
+        """See NullGroundTruth; of several intervals, those that name the face come first, in the order of the file."""
         stamp_s = frame.stamp_ns / 1e9
         places = [
             place
@@ -93,19 +104,20 @@ class Intervals(NullGroundTruth):
             if row[0] <= (stamp_s if is_stamp(row[0]) else time_s) < row[1]
         ]
         self._used.update(places)
-        holding = [self._rows[place] for place in places]
         found: list[GroundTruth | None] = []
         for face in faces:
-            named = [row for row in holding if row[2] == face.face_id] or [row for row in holding if not row[2]]
-            truths = [row[3] for row in named]
-            # Tiers of an annotation tool hold emotion, valence and arousal apart.
-            word = next((each.emotion for each in truths if each.emotion), '')
-            valence, arousal = (
-                next((value for value in values if value is not None), None)
-                for values in ([each.valence for each in truths], [each.arousal for each in truths])
-            )
-            found.append(GroundTruth(word, valence, arousal) if truths else None)
+            named = [place for place in places if self._rows[place][2] == face.face_id]
+            found.append(self._decide([*named, *(place for place in places if not self._rows[place][2])]))
         return found, 0
+
+    def _decide(self, places: Sequence[int]) -> GroundTruth | None:
+        """Take emotion, valence and arousal from the first row that has them: tiers of a tool hold them apart."""
+        values: list[Any] = []
+        for side, nothing in (('emotion', ''), ('valence', None), ('arousal', None)):
+            first = next((each for each in places if getattr(self._rows[each][3], side) != nothing), None)
+            values.append(nothing if first is None else getattr(self._rows[first][3], side))
+            self._decided |= set() if first is None else {first}
+        return GroundTruth(*values) if places else None
 
     def unused(self) -> str:
         """See NullGroundTruth."""
@@ -115,6 +127,14 @@ class Intervals(NullGroundTruth):
             texts.append(
                 f'{self.source}: {len(rest)} of {len(self._rows)} intervals hold for no image, the first of them from '
                 f'{rest[0][0]:.12g} to {rest[0][1]:.12g} s'
+            )
+        idle = sorted(self._used - self._decided)
+        if idle:
+            first = self._rows[idle[0]]
+            texts.append(
+                f'{self.source}: {len(idle)} of {len(self._rows)} intervals decide nothing, for no face that they are '
+                f'of was seen in them, or another one comes first; the first of them from {first[0]:.12g} to '
+                f'{first[1]:.12g} s' + (f', of {first[2]}' if first[2] else '')
             )
         return '; '.join(texts)
 
@@ -130,19 +150,8 @@ class Intervals(NullGroundTruth):
         return f'{self.source}: {len(late)} {end} after the recording, at {last_s:.12g} s' if late else ''
 
     def refuse_milliseconds(self, length_s: float) -> None:
-        """Refuse relative times that look like milliseconds.
-
-        :param length_s: of the recording; 0 where that is not known.
-        :raises BadDataset: with what to do.
-        """
-        last_s = max(row[1] for row in self._rows)
-        begins = any(length_s < row[0] and not is_stamp(row[0]) for row in self._rows)
-        if length_s > 0 and begins and 50 * length_s < last_s <= 1100 * length_s + 1000:
-            raise BadDataset(
-                f'{self.source}: expected times in seconds, got some up to {last_s:.12g} for a recording '
-                f'of {length_s:.1f} s, which look like milliseconds; divide them by 1000 (if they are '
-                'seconds, leave out what lies beyond the end)'
-            )
+        """See :func:`.annotation_files.refuse_milliseconds`."""
+        refuse_milliseconds([row[0] for row in self._rows], max(row[1] for row in self._rows), length_s, self.source)
 
 
 class Annotations(NullGroundTruth):
@@ -156,13 +165,15 @@ class Annotations(NullGroundTruth):
             holds for any face, until the next one.
         :param several_cameras: whether boxes must name their camera by frame_id.
         :raises BadBag: if the recording has no such topic, of such a type, or cameras cannot be distinguished.
+        :raises BadParameter: if the name cannot be a topic.
         :raises BadDataset: if it holds a word that is none of WORDS.
         """
         known = bag.topics.get(topic)
         if known is None or known.msgtype not in _TYPES:
             there = ', '.join(each.name for each in bag.topics.values() if each.msgtype in _TYPES) or 'none'
             came = f'which is a {known.msgtype}' if known else 'which is not recorded'
-            raise BadBag(
+            kind = BadBag if known or topic.startswith('/') else BadParameter
+            raise kind(
                 f'expected an annotation topic ({" or ".join(_TYPES)}), or a file ({", ".join(ENDINGS)}), got {topic}, '
                 f'{came}; topics of such a type: {there}'
             )

@@ -40,7 +40,13 @@ class Raters(NullGroundTruth):
         """See NullGroundTruth; each GroundTruth holds the `votes` of all raters."""
         answers = [each.of(frame, time_s, faces) for each in self._truths]
         votes = zip(*(found for found, _ in answers))
-        return [_majority(each) for each in votes], max(missed for _, missed in answers)
+        return [_majority(each) for each in votes], max(missed for _, missed in answers)  # 0 without boxes
+
+    def matched(self, found: Sequence[GroundTruth | None]) -> int | None:
+        """See NullGroundTruth; by the raters who have boxes."""
+        boxes = [place for place, each in enumerate(self._truths) if each.has_boxes]
+        seen = (each is not None and any(each.votes[place] is not None for place in boxes) for each in found)
+        return sum(seen) if boxes else None
 
     def unused(self) -> str:
         """See NullGroundTruth."""

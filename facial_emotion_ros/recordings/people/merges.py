@@ -8,6 +8,7 @@ from typing import Any
 
 from facial_emotion_ros.core.errors import BadDataset
 from facial_emotion_ros.core.text import cell, uncell
+from facial_emotion_ros.recordings.evaluation.csv_rows import read_csv
 from facial_emotion_ros.recordings.evaluation.tables import Column
 from facial_emotion_ros.recordings.people.face_views import FaceKey, SeenFace
 from facial_emotion_ros.recordings.people.identity import DECISION, MERGES, Decision, Pair, Persons
@@ -37,27 +38,21 @@ def read_merges(content: bytes | None) -> list[Decision]:
         text = content.decode('utf-8-sig')
     except UnicodeDecodeError as error:
         raise BadDataset(f'{MERGES}: expected a CSV file in UTF-8, it cannot be read ({error})') from error
-    first = text.partition('\n')[0]
-    rows = csv.DictReader(io.StringIO(text, newline=''), delimiter=';' if first.count(';') > first.count(',') else ',')
     needed = ['same', *(f'{name}_{side}' for side in ('a', 'b') for name in _SIDES)]
-    if not set(needed) <= set(rows.fieldnames or ()):
+    table = read_csv(text, MERGES, needed, ('likeness',))
+    if not set(needed) <= set(table.names):
         raise BadDataset(
-            f'{MERGES}: expected a first line with the columns {", ".join(needed)}, got {first.strip() or "nothing"}; '
-            'correct it, or delete the file, and with it all decisions'
+            f'{MERGES}: expected a first line with the columns {", ".join(needed)}, got '
+            f'{",".join(table.names) or "nothing"}; correct it, or delete the file, and with it all decisions'
         )
     found: dict[tuple[FaceKey, FaceKey], Decision] = {}
-    try:
-        for row in rows:
-            decision = _decision({name: uncell((row[name] or '').strip()) for name in row if name}, rows.line_num)
-            if decision is None:
-                continue
-            former = found.setdefault((decision.one, decision.other), decision)
-            if former.same != decision.same:
-                raise BadDataset(f'{MERGES}, lines {former.line} and {decision.line}: expected one decision, got both')
-    except csv.Error as error:
-        raise BadDataset(
-            f'{MERGES}, line {rows.line_num}: expected a line of CSV, it cannot be read ({error})'
-        ) from None
+    for line, row in table.rows:
+        decision = _decision({name: uncell(text) for name, text in row.items()}, line)
+        if decision is None:
+            continue
+        former = found.setdefault((decision.one, decision.other), decision)
+        if former.same != decision.same:
+            raise BadDataset(f'{MERGES}, lines {former.line} and {decision.line}: expected one decision, got both')
     decisions = list(found.values())
     _check(decisions)
     return decisions

@@ -10,7 +10,7 @@ from facial_emotion_ros.recordings.batch.result_store import Store
 from facial_emotion_ros.recordings.evaluation.options import Options
 from facial_emotion_ros.recordings.evaluation.tables import Column
 from facial_emotion_ros.recordings.study.conditions import interval_of_means, number
-from facial_emotion_ros.recordings.study.events import Event
+from facial_emotion_ros.recordings.study.events import Event, times_of
 from facial_emotion_ros.recordings.study.face_rows import MEASURES, FaceRows
 from facial_emotion_ros.recordings.study.study_tables import columns, write_table
 
@@ -134,15 +134,39 @@ def epochs_of(
     :param bundle: name of the network.
     :param words: of the study; {} without one.
     :param head: cells that come first in the rows.
+    :returns: none for an event whose window lies :func:`outside` the recording.
     """
     offsets, lines = window.offsets(), [_line(faces, camera) for camera in dict.fromkeys(faces.cameras)]
     found = []
-    for place, event in enumerate(events):
-        event_s = event.time_s(faces)
+    times = times_of(faces, events).tolist()
+    for place, (event, event_s, is_outside) in enumerate(zip(events, times, outside(faces, events, window))):
+        if is_outside:
+            continue
         values = _mean([_resampled(line, event_s + offsets) for line in lines], (len(offsets), len(MEASURES)))
         who = words.get('condition') or '', words.get('participant') or ''
         found.append(Epoch(bundle, *who, event.name, place, event_s, window.corrected(values), tuple(head)))
     return found
+
+
+def outside(faces: FaceRows, events: Sequence[Event], window: Window) -> list[bool]:
+    """Tell of each event whether no image of the recording is in its window: too early, or too late."""
+    if not len(faces.times_s):
+        return [True] * len(events)
+    times = times_of(faces, events)
+    first_s, last_s = faces.times_s.min() - window.end_s, faces.times_s.max() - window.start_s
+    return ((times < first_s) | (times > last_s)).tolist()
+
+
+def outside_text(count: int, among: int, source: str, length_s: float = 0.0) -> str:
+    """Say how many events lie outside; '' for none.
+
+    :param count: of them.
+    :param among: of how many.
+    :param source: file or topic.
+    :param length_s: of the one recording; 0 for several.
+    """
+    where = f'the recording, which goes from 0 to {length_s:.1f} s' if length_s else 'the recordings'
+    return f'{source}: {count} of {among} events lie outside {where}, and are left out' if count else ''
 
 
 def averages_of(epochs: Sequence[Epoch]) -> list[EventAverage]:

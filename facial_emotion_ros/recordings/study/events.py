@@ -2,13 +2,16 @@
 
 import csv
 import io
-import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from facial_emotion_ros.core.errors import BadBag, BadDataset
-from facial_emotion_ros.recordings.batch.recording_discovery import name_of
+import numpy as np
+
+from facial_emotion_ros.core.errors import BadBag, BadDataset, BadParameter
+from facial_emotion_ros.core.text import cell, uncell
+from facial_emotion_ros.recordings.batch.recording_discovery import end_named, ends_of
 from facial_emotion_ros.recordings.evaluation.annotation_files import is_stamp
+from facial_emotion_ros.recordings.evaluation.csv_rows import number_of, read_csv
 from facial_emotion_ros.recordings.evaluation.face_log import readable
 from facial_emotion_ros.recordings.io.bag_file import BagFile
 from facial_emotion_ros.recordings.io.message_types import stamp_of
@@ -16,6 +19,12 @@ from facial_emotion_ros.recordings.study.face_rows import FaceRows
 
 #: The list of events that were read from a topic, in the format of --events.
 EVENT_TIMES = 'event_times.csv'
+
+#: Endings of files of events; anything else is a topic.
+EVENT_ENDINGS = ('.csv',)
+
+#: An event may be stamped this long before the first image, or after the last, of the recording that it is in.
+_BESIDE_S = 10.0
 
 #: Fields that name an event, where none is given: of std_msgs, of speech (hri_msgs/LiveSpeech), of markers.
 _FIELDS = ('data', 'final', 'text', 'name', 'event', 'label', 'markers', 'ns')
@@ -30,17 +39,24 @@ class Event(NamedTuple):
     name: str
     recording: str = ''
 
-    def time_s(self, faces: FaceRows) -> float:
-        """Give its time since the recording's first image, by the image of the nearest stamp."""
-        if not is_stamp(self.time) or not len(faces.stamps_ns):
-            return self.time
-        place = abs(faces.stamps_ns / 1e9 - self.time).argmin()
-        return float(faces.times_s[place] + (self.time - faces.stamps_ns[place] / 1e9))
+
+def times_of(faces: FaceRows, events: Sequence[Event]) -> np.ndarray:
+    """Give their times since the recording's first image, (N,) float64; those of stamps by the nearest image."""
+    times = np.array([event.time for event in events], np.float64)
+    is_of_clock = np.array([is_stamp(each) for each in times], bool)
+    if len(faces.stamps_ns) and is_of_clock.any():
+        order = np.argsort(faces.stamps_ns, kind='stable')
+        stamps = faces.stamps_ns[order] / 1e9
+        after = np.searchsorted(stamps, times[is_of_clock]).clip(1 if len(stamps) > 1 else 0, len(stamps) - 1)
+        before = (after - 1).clip(0)
+        nearest = np.where(times[is_of_clock] - stamps[before] <= stamps[after] - times[is_of_clock], before, after)
+        times[is_of_clock] += faces.times_s[order[nearest]] - stamps[nearest]
+    return times
 
 
 def is_event_file(text: str) -> bool:
     """Tell whether --events names a CSV file, and not a topic."""
-    return text.lower().endswith('.csv')
+    return text.lower().endswith(EVENT_ENDINGS)
 
 
 def read_events(path: str) -> list[Event]:
@@ -59,31 +75,27 @@ def read_events(path: str) -> list[Event]:
 
 def parse_events(text: str, where: str) -> list[Event]:
     """Read the text of a CSV file of events; see :func:`read_events`."""
-    rows = csv.DictReader(io.StringIO(text, newline=''))
-    rows.fieldnames = names = [name.strip().lower() for name in rows.fieldnames or []]
-    if not {'time', 'name'} <= set(names):
+    table = read_csv(text, where, ('time', 'name', 'recording'), ('time',))
+    if not {'time', 'name'} <= set(table.names):
         raise BadDataset(
-            f'{where}: expected a first line that names the columns time and name, got {",".join(names) or "nothing"}'
+            f'{where}: expected a first line that names the columns time and name, got '
+            f'{",".join(table.names) or "nothing"}'
         )
     found = []
-    for row in rows:
-        cells = {name: (row.get(name) or '').strip() for name in ('time', 'name', 'recording')}
-        if not any(cells.values()):
-            continue
-        try:
-            time = float(cells['time'])
-        except ValueError:
-            time = math.nan
-        if not math.isfinite(time) or time > 1e11:
-            raise BadDataset(f'{where}, line {rows.line_num}: expected a time in seconds, got {cells["time"]!r}')
-        found.append(Event(time, cells['name'] or 'event', cells['recording']))
+    for line, row in table.rows:
+        time = number_of(row['time'], f'{where}, line {line}', 'a time in seconds')
+        if time > 1e11:
+            raise BadDataset(f'{where}, line {line}: expected a time in seconds, got {row["time"]!r}')
+        found.append(Event(time, uncell(row['name']) or 'event', row.get('recording', '')))
     return found
 
 
 def events_text(events: Sequence[Event]) -> bytes:
     """Write events as read_events reads them, without recordings."""
     written = io.StringIO()
-    csv.writer(written, lineterminator='\n').writerows([('time', 'name'), *((each.time, each.name) for each in events)])
+    csv.writer(written, lineterminator='\n').writerows(
+        [('time', 'name'), *((each.time, cell(each.name)) for each in events)]
+    )
     return written.getvalue().encode('utf-8')
 
 
@@ -94,12 +106,11 @@ class EventsByRecording:
         """Sort them."""
         self._events: dict[tuple[str, ...], list[tuple[int, Event]]] = {}
         for number, event in enumerate(events):
-            named = tuple(_parts(event.recording)) if event.recording else ()
-            self._events.setdefault(named, []).append((number, event))
+            self._events.setdefault(end_named(event.recording), []).append((number, event))
 
     def of(self, place: str) -> list[Event]:
         """Choose those of one recording: that name it or the end of its path, and those that name none."""
-        found = [each for named in _ends(place) for each in self._events.get(named, ())]
+        found = [each for named in ends_of(place) for each in self._events.get(named, ())]
         return [event for _, event in sorted(found, key=lambda each: each[0])]
 
     def check(self, places: Sequence[str], where: str) -> None:
@@ -107,7 +118,7 @@ class EventsByRecording:
 
         :raises BadDataset: naming the first one.
         """
-        known = {named for place in places for named in _ends(place)}
+        known = {named for place in places for named in ends_of(place)}
         for named, events in self._events.items():
             if named not in known:
                 raise BadDataset(
@@ -121,61 +132,93 @@ def events_of(events: Sequence[Event], place: str) -> list[Event]:
     return EventsByRecording(events).of(place)
 
 
-def topic_events(bag: BagFile, text: str, first_s: float, shift_s: float = 0.0) -> list[Event]:
+def topic_events(
+    bag: BagFile, text: str, first_s: float, shift_s: float = 0.0, notes: list[str] | None = None
+) -> list[Event]:
     """Read the events of a topic.
 
     A message is an event, named by a field of it; of numbers and truth values, only a message whose value differs from
-    the one before. Messages whose name is empty are left out.
+    the one before, so that the first is none. Messages whose name is empty are left out.
 
     :param bag: open.
-    :param text: the topic, or TOPIC:FIELD; of nested fields a.b, of a list each element.
+    :param text: the topic, or TOPIC:FIELD; of nested fields a.b, of a list each element, each with changes of its own.
     :param first_s: stamp of the recording's first image; where it is small, as of simulated time, the events' times
         become seconds since then.
-    :param shift_s: from the clock of recording to that of the images' stamps, for messages without a stamp.
+    :param shift_s: from the clock of recording to that of the images' stamps, for messages without a stamp, and for a
+        topic whose stamps all lie outside the recording, as those of another clock, while it was recorded in it.
+    :param notes: where that is said.
     :raises BadBag: if the recording has no such topic, or its messages no such field.
+    :raises BadParameter: if the text cannot be a topic.
     """
+    check_topic(bag, text)
     topic, _, field = text.partition(':')
+    named: list[tuple[float, float, str]] = []
+    before: dict[tuple[int, ...], Any] = {}
+    for message, fields in readable(bag, topic):
+        recorded_s = message.receive_ns / 1e9 + shift_s
+        has_stamp = hasattr(fields, 'header') and stamp_of(fields, 0)
+        stamp_s = stamp_of(fields, 0) / 1e9 if has_stamp else recorded_s
+        for place, value in _values(fields, field.split('.') if field else [], topic):
+            if isinstance(value, str):
+                named += [(stamp_s, recorded_s, value.strip())] if value.strip() else []
+                continue
+            state = value if value == value else 'nan'
+            if before.setdefault(place, state) != state:
+                element = f'[{", ".join(map(str, place))}] ' if place else ''
+                named.append((stamp_s, recorded_s, f'{element}{value:g}'))
+            before[place] = state
+    place_of_time = 0
+    if named and not any(_is_in(bag, first_s, each[0]) for each in named):
+        if any(_is_in(bag, first_s, each[1]) for each in named):
+            place_of_time = 1
+            if notes is not None:
+                notes.append(
+                    f'{topic}: its stamps lie outside the recording, the first {named[0][0] - first_s:.6g} s after the '
+                    'first image, as those of another clock; events are timed by when they were recorded'
+                )
+    begin_s = 0.0 if is_stamp(first_s) else first_s
+    return [Event(each[place_of_time] - begin_s, each[2]) for each in named]
+
+
+def check_topic(bag: BagFile, text: str) -> None:
+    """Refuse what is no topic of the recording.
+
+    :param text: TOPIC or TOPIC:FIELD.
+    :raises BadBag: if the recording has no such topic.
+    :raises BadParameter: if the text cannot be a topic.
+    """
+    topic = text.partition(':')[0]
     if topic not in bag.topics:
         there = ', '.join(sorted(bag.topics)) or 'none'
-        raise BadBag(f'--events: expected a CSV file (.csv) or a topic of the recording, got {topic}; topics: {there}')
-    found, before, begin_s = [], None, 0.0 if is_stamp(first_s) else first_s
-    for message, fields in readable(bag, topic):
-        has_stamp = hasattr(fields, 'header') and stamp_of(fields, 0)
-        time = stamp_of(fields, 0) / 1e9 if has_stamp else message.receive_ns / 1e9 + shift_s
-        time -= begin_s
-        for value in _values(fields, field.split('.') if field else [], topic):
-            is_text = isinstance(value, str)
-            if (is_text and value.strip()) or (not is_text and value != before):
-                found.append(Event(time, value.strip() if is_text else f'{value:g}' if value == value else 'nan'))
-            before = None if is_text else value
-    return found
+        kind = BadBag if topic.startswith('/') else BadParameter
+        raise kind(f'--events: expected a CSV file (.csv) or a topic of the recording, got {topic}; topics: {there}')
 
 
-def _values(message: Any, path: list[str], topic: str) -> list[Any]:
+def _is_in(bag, first_s, time_s):
+    return -_BESIDE_S <= time_s - first_s <= bag.duration_s + _BESIDE_S
+
+
+def _values(message: Any, path: list[str], topic: str) -> Iterator[tuple[tuple[int, ...], Any]]:
+    """List what names a message, each with its places in the lists that it stands in."""
+    if hasattr(message, 'tolist'):
+        message = message.tolist()
     if isinstance(message, (list, tuple)):
-        return [value for each in message for value in _values(each, path, topic)]
+        for place, each in enumerate(message):
+            yield from (((place, *places), value) for places, value in _values(each, path, topic))
+        return
     if isinstance(message, (str, bool, int, float)):
         if path:
             raise BadBag(f'--events: {topic} has no field {".".join(path)} in a {type(message).__name__}')
-        return [message]
-    if hasattr(message, 'tolist'):
-        return _values(message.tolist(), path, topic)
+        yield (), message
+        return
     names = [name for name in path[:1] or _FIELDS if hasattr(message, name)]
     if path and not names:
         there = ', '.join(name for name in getattr(message, '__dataclass_fields__', ()) if name != '__msgtype__')
         raise BadBag(f'--events: expected a field of {topic}, got {path[0]}; it has {there}')
     for name in names:
-        values = _values(getattr(message, name), path[1:], topic)
-        if path or values != ['']:
-            return values
-    return [] if names else [topic]
-
-
-def _parts(place):
-    return [*place.rstrip('/').split('/')[:-1], name_of(place)]
-
-
-def _ends(place):
-    """List the ends of a recording's path, from none of it to the whole."""
-    own = tuple(_parts(place))
-    return [own[first:] for first in range(len(own), -1, -1)]
+        values = list(_values(getattr(message, name), path[1:], topic))
+        if path or [value for _, value in values] != ['']:
+            yield from values
+            return
+    if not names:
+        yield (), topic

@@ -1,6 +1,7 @@
 """The manifest of a study: a CSV file that says of each recording which participant it is of, and the condition."""
 
 import csv
+import io
 import math
 import os
 import re
@@ -10,6 +11,7 @@ from typing import NamedTuple
 
 from facial_emotion_ros.core.errors import BadBag, BadDataset, BadParameter
 from facial_emotion_ros.recordings.batch.recording_discovery import find_bags, identity, is_url, local_path, name_of
+from facial_emotion_ros.recordings.evaluation.csv_rows import separator_of, with_point
 from facial_emotion_ros.recordings.evaluation.tables import FRAMES
 from facial_emotion_ros.recordings.study.study_tables import TAKEN
 
@@ -85,7 +87,9 @@ def read_study(path: str) -> Study:
     """
     try:
         with open(path, newline='', encoding='utf-8-sig') as file:
-            lines = list(csv.reader(file))
+            text = file.read()
+        separator = separator_of(text)
+        lines = list(csv.reader(io.StringIO(text, newline=''), delimiter=separator))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise BadDataset(f'{path}: expected the CSV file of a study in UTF-8, it cannot be read ({error})') from error
     names = [name.strip() for name in lines[0]] if lines else []
@@ -100,6 +104,7 @@ def read_study(path: str) -> Study:
         if len(line) != len(names):
             raise BadDataset(f'{path}, line {number}: expected {len(names)} cells, got {len(line)}')
         row = dict(zip(names, (cell.strip() for cell in line)))
+        row.update({} if separator == ',' else {name: with_point(row[name]) for name in row if name not in KNOWN})
         for name in REQUIRED:
             if not row[name]:
                 raise BadDataset(f'{path}, line {number}: expected a {name}, got an empty cell')
@@ -169,10 +174,9 @@ def _parts(place):
 def _check_names(path, names):
     missing = [name for name in REQUIRED if name not in names]
     if missing:
-        hint = '; separate them by commas' if ';' in ''.join(names) else ''
         raise BadDataset(
             f'{path}: expected a first line that names the columns path and participant, and condition and session '
-            f'where there are some, got {",".join(names) or "nothing"}{hint}'
+            f'where there are some, got {",".join(names) or "nothing"}'
         )
     # Databases take Age and age for one.
     lower = [name.lower() for name in names]
