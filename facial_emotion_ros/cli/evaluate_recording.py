@@ -194,16 +194,14 @@ def parser() -> argparse.ArgumentParser:
     add(
         '--event-window',
         type=_two_numbers,
-        default=(-1.0, 3.0),
         metavar='START,END',
         help='seconds from the event; default: -1,3',
     )
     add(
         '--event-rate',
         type=float,
-        default=10.0,
         metavar='HZ',
-        help='steps of the averages a second; default: %(default)g',
+        help='steps of the averages a second; default: 10',
     )
     add(
         '--baseline',
@@ -318,14 +316,15 @@ def _options(arguments):
     fields = {name: value for name, value in vars(arguments).items() if name in Options.__dataclass_fields__}
     fields.update({name: tuple(getattr(arguments, name)) for name in ('topics', 'bundles', 'providers')})
     fields.update(truth=''.join(arguments.truth[:1]), more_truths=tuple(arguments.truth[1:]))
+    fields.pop('event_window')
+    given = [name for name in ('event_window', 'event_rate', 'baseline') if getattr(arguments, name) not in (None, ())]
+    if given and not arguments.events:
+        raise BadParameter(f'{_option(given[0])} needs --events')
     if arguments.events:
-        start_s, end_s = arguments.event_window
-        Window(start_s, end_s, arguments.event_rate, arguments.baseline).check()
-        fields.update(event_window=(start_s, end_s, arguments.event_rate))
-    elif arguments.baseline:
-        raise BadParameter('--baseline needs --events')
-    else:
-        fields.pop('event_window')
+        start_s, end_s = arguments.event_window or (-1.0, 3.0)
+        rate_hz = 10.0 if arguments.event_rate is None else arguments.event_rate
+        Window(start_s, end_s, rate_hz, arguments.baseline).check()
+        fields.update(event_window=(start_s, end_s, rate_hz))
     return Options(**fields, **_smoothing(arguments.parameter))
 
 
@@ -361,7 +360,7 @@ def _single(arguments):
 
 def _one(path, arguments, options, command):
     """Evaluate one recording."""
-    from facial_emotion_ros.recordings.batch.batch import options_of_each
+    from facial_emotion_ros.recordings.batch.truths import options_of_each
     from facial_emotion_ros.recordings.evaluation.compare import read_summary
     from facial_emotion_ros.recordings.evaluation.evaluate import evaluate_bag, folders_of
     from facial_emotion_ros.recordings.evaluation.results_folder import COMPARISON, former_files, refuse_foreign
@@ -428,7 +427,7 @@ def _many(arguments, options, command):
     for name in ('live', 'compare'):
         if getattr(arguments, name):
             raise BadParameter(f'--{name} is for a single recording')
-    from facial_emotion_ros.recordings.batch.batch import evaluate_fleet, fleet_progress, fleet_text
+    from facial_emotion_ros.recordings.batch.batch import evaluate_fleet, fleet_progress, fleet_text, topics_of_none
     from facial_emotion_ros.recordings.study.manifest import read_study
 
     study = read_study(arguments.study) if arguments.study else None
@@ -451,7 +450,10 @@ def _many(arguments, options, command):
     show(f'\n{fleet_text(fleet)}\n{os.path.join(arguments.output, "index.html")} shows them all.')
     whole = not any(bag['status'] == 'failed' or bag.get('whole') is False for bag in fleet['bags'])
     missed = [text for pooled in fleet['overall'] for text in _missed(arguments, pooled['compared'], whole)]
-    return 1 if fleet['counts']['failed'] else _exit_code(missed)
+    none = topics_of_none(fleet)
+    for topic in none:
+        show(f'evaluate_recording: {topic} is in none of the recordings; the results are without it', file=sys.stderr)
+    return 1 if fleet['counts']['failed'] or none else _exit_code(missed)
 
 
 def _live(options):

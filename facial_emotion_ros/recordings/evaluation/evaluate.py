@@ -11,7 +11,7 @@ from facial_emotion_ros.core.errors import BadBag, FacialEmotionError
 from facial_emotion_ros.core.files import write_atomic
 from facial_emotion_ros.recordings.batch.recording_discovery import name_of
 from facial_emotion_ros.recordings.batch.result_store import LocalStore
-from facial_emotion_ros.recordings.evaluation.annotation_files import is_annotation_file
+from facial_emotion_ros.recordings.evaluation.annotation_files import is_annotation_file, refuse_milliseconds
 from facial_emotion_ros.recordings.evaluation.detection_ahead import DetectionAhead
 from facial_emotion_ros.recordings.evaluation.evaluator import RecordingEvaluator
 from facial_emotion_ros.recordings.evaluation.ground_truth import open_truth
@@ -32,9 +32,10 @@ from facial_emotion_ros.recordings.people.people import PEOPLE_TABLES, Source, w
 from facial_emotion_ros.recordings.report.events_panel import event_panels
 from facial_emotion_ros.recordings.report.people_panel import people_panel
 from facial_emotion_ros.recordings.report.report import report_html
-from facial_emotion_ros.recordings.study.epochs import EVENT_TABLES, epochs_of, window_of, write_events
+from facial_emotion_ros.recordings.study.epochs import EVENT_TABLES, epochs_of, outside_text, window_of, write_events
 from facial_emotion_ros.recordings.study.events import (
     EVENT_TIMES,
+    check_topic,
     events_of,
     events_text,
     is_event_file,
@@ -92,9 +93,10 @@ def evaluate_bag(
             read_merges(LocalStore(each).read(MERGES) if is_read else None) for each in folders_of(options, output)
         ]
         topic = find_recorded(bag, options.recorded, options.truths())
+        listed = _listed_events(bag, path, options)  # a mistake in it is told before the work begins
         with new_results(output, options.folder_names(), _certain_files(options, cameras), force) as folders:
             evaluators = _evaluate(bag, cameras, truth, topic, options, folders, progress)
-            events = _events(bag, path, evaluators[0], options)
+            events = _events(bag, evaluators[0], options) if listed is None else listed
             seconds = time.perf_counter() - began_s if len(evaluators) == 1 else None
             summaries = [summary_of(bag, identity, each, truth, seconds, command) for each in evaluators]
             for summary in summaries:
@@ -107,7 +109,7 @@ def evaluate_bag(
                     summaries[0]['run']['notes'].append(f'the node could not be measured live: {error}')
             recording = f'{name_of(path)}-{identity[:12]}'
             for evaluator, summary, name, each in zip(evaluators, summaries, options.folder_names(), decided):
-                panel = _write_events(evaluator, events, options) if options.events else None
+                panel = _write_events(evaluator, events, options, summary['run']['notes']) if options.events else None
                 people = _write_people(evaluator, recording, each, of_many) if options.people else None
                 _write(evaluator, summary, f'../{plotly_src}' if plotly_src and name else plotly_src, panel, people)
     return summaries
@@ -173,20 +175,24 @@ def _evaluate(bag, cameras, truth, topic, options, folders, progress):
     return evaluators
 
 
-def _events(bag, path, evaluator, options):
-    """List the events of the recording."""
-    if not options.events:
-        return []
-    if is_event_file(options.events):
-        events = events_of(read_events(options.events), path)
-        if not events:
-            evaluator.notes.append(f'{options.events} has no event of this recording')
-        return events
+def _listed_events(bag, path, options):
+    """List the events of the recording that a file has; None where a topic, which is there, has them."""
+    if options.events and not is_event_file(options.events):
+        check_topic(bag, options.events)
+        return None
+    events = events_of(read_events(options.events), path) if options.events else []
+    times = [each.time for each in events]
+    refuse_milliseconds(times, max(times, default=0.0), bag.duration_s, options.events)
+    return events
+
+
+def _events(bag, evaluator, options):
+    """List the events of the recording that a topic has."""
     run = next(iter(evaluator.runs.values()))
-    return topic_events(bag, options.events, run.first_stamp_ns / 1e9, run.clock_shift_s)
+    return topic_events(bag, options.events, run.first_stamp_ns / 1e9, run.clock_shift_s, evaluator.notes)
 
 
-def _write_events(evaluator, events, options):
+def _write_events(evaluator, events, options, notes):
     """Write the list of events, and their averages where the options have a window; give the page's panel."""
     store = LocalStore(evaluator.output)
     store.write(EVENT_TIMES, events_text(events))
@@ -199,7 +205,10 @@ def _write_events(evaluator, events, options):
     epochs = epochs_of(faces, events, window, evaluator.pipeline.esr_bundle.name, {})
     averages = write_events(store, epochs, window)
     evaluator.written |= {name for name in EVENT_TABLES if os.path.exists(os.path.join(evaluator.output, name))}
-    return event_panels(averages, window)
+    name = os.path.basename(options.events) if is_event_file(options.events) else options.events
+    left_out = outside_text(len(events) - len(epochs), len(events), name, max(faces.times_s, default=0.0))
+    notes += filter(None, [left_out, '' if events else f'{name} has no event of this recording'])
+    return event_panels(averages, window, left_out)
 
 
 def _write_people(evaluator, recording, decisions, of_many):

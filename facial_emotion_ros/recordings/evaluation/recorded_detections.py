@@ -47,11 +47,11 @@ def find_recorded(bag: BagFile, named: str, besides: Sequence[str] = ()) -> str:
                 f'{", ".join(topics) or "none"}'
             )
         return named
-    # `detections` before `detections/raw`: the smoothed ones are the node's main output.
-    for topic in sorted(topics, key=lambda name: (name.endswith('/raw'), name)):
-        if topic not in besides and _has_emotions(bag, topic):
-            return topic
-    return ''
+    scores = {topic: _scores(bag, topic) for topic in topics if topic not in besides}
+    found = [topic for topic in scores if scores[topic]]
+    # What is certain of everything may be annotations; `detections` before `detections/raw`: the smoothed ones are the
+    # node's main output.
+    return min(found, key=lambda name: (set(scores[name]) == {1.0}, name.endswith('/raw'), name), default='')
 
 
 class Recorded:
@@ -67,7 +67,7 @@ class Recorded:
         self._log = read_log(bag, topic, lambda fields: [_face_of(each) for each in fields.detections])
         self.network = _network_of(bag, topic)
         self._pairs = self._same = self._theirs = self._ours = 0
-        self._latencies_ms, self._gaps = array('f'), 0.0
+        self._latencies_ms, self._gaps, self._is_certain = array('f'), 0.0, True
 
     def compare(self, frame: Frame, estimates: Sequence[FaceEstimate]) -> None:
         """Compare with our estimates of an image."""
@@ -77,6 +77,7 @@ class Recorded:
         faces, receive_ns = found
         self._latencies_ms.append((receive_ns - frame.stamp_ns) / 1e6)
         self._theirs += len(faces)
+        self._is_certain = self._is_certain and all(face.score == 1 for face in faces)
         self._ours += len(estimates)
         for ours, theirs in match([each.box for each in estimates], [each.box for each in faces]):
             self._pairs += 1
@@ -94,6 +95,7 @@ class Recorded:
             'n': self._pairs,
             'agreement': self._same / self._pairs if self._pairs else None,
             'confidence_gap': self._gaps / self._pairs if self._pairs else None,
+            'certain': bool(self._theirs) and self._is_certain,
             'faces_theirs': self._theirs,
             'faces_ours': self._ours,
             'latency_ms_p50': p50,
@@ -109,14 +111,15 @@ def _network_of(bag, topic):
     return '; '.join(dict.fromkeys(fields.method for _, fields in readable(bag, beside.name)))
 
 
-def _has_emotions(bag, topic):
+def _scores(bag, topic):
+    """Give the scores of the emotions in a topic's first messages; [] where it has none."""
+    found = []
     for number, (_, fields) in enumerate(readable(bag, topic)):
-        words = [word for each in fields.detections for word, _ in hypotheses_of(each)]
-        if words:
-            return any(word in EMOTIONS for word in words)
-        if number >= _SEARCHED:
+        pairs = [pair for each in fields.detections for pair in hypotheses_of(each)]
+        found += [score for word, score in pairs if word in EMOTIONS]
+        if number >= _SEARCHED or (pairs and not found):
             break
-    return False
+    return found
 
 
 def _face_of(detection):

@@ -130,6 +130,7 @@ def _recorded_lines(recorded):
     if not recorded:
         return []
     network = f' of {recorded["network"]}' if recorded.get('network') else ''
+    network += ' (all scores are 1: it may be ground truth, see --truth)' if recorded.get('certain') else ''
     return [
         f'  against the recorded {recorded["topic"]}{network}: the same emotion for '
         f'{percent(recorded["agreement"], 1)} of {recorded["n"]} faces; it came '

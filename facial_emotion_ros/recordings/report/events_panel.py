@@ -18,16 +18,17 @@ MAX_SHOWN = 12
 _AFFECT = {'valence': ONE, 'arousal': TWO}
 
 
-def event_panels(averages: Sequence[EventAverage], window: Window | None) -> dict[str, Any]:
+def event_panels(averages: Sequence[EventAverage], window: Window | None, left_out: str = '') -> dict[str, Any]:
     """Make what the template shows of events.
 
     :param averages: of :func:`.write_events`.
     :param window: that they were cut by; None without events.
+    :param left_out: what is said of events that lie outside.
     :returns: cards: a dict of title, says and two charts for each kind of event; rest: how many kinds are not shown;
-        words: how they were made.
+        words: how they were made; left_out.
     """
     if window is None:
-        return {'cards': [], 'rest': 0, 'words': ''}
+        return {'cards': [], 'rest': 0, 'words': '', 'left_out': ''}
     shown = sorted(averages, key=lambda each: -each.used)[:MAX_SHOWN]
     several, conditions = len({each.bundle for each in averages}) > 1, {each.condition for each in averages}
     offsets = window.offsets()
@@ -38,6 +39,7 @@ def event_panels(averages: Sequence[EventAverage], window: Window | None) -> dic
         'words': words
         + '; the pale bands are 95% intervals (t). Estimates are smoothed over time, and so come a little late.',
         'rest': len(averages) - len(shown),
+        'left_out': left_out,
         'cards': [
             {
                 'title': _title(each, conditions, several),
@@ -96,7 +98,7 @@ def _says(average):
     most = int(average.n.max())
     text = many(average.used, 'event')
     if average.used < average.events:
-        text += f' of {average.events}; the others lie where no face was seen'
+        text += f' of {average.events}; at the others no face was seen'
     if average.unit == 'participant':
         text += f'; averaged over {many(most, "participant")}'
     if most < 2:
