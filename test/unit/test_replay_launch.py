@@ -65,8 +65,8 @@ def test_launch_starts_what_exists():
     assert set(names) <= set(executables())
     assert {ast.literal_eval(given['package']) for given in nodes} == {'facial_emotion_ros'}
     [node] = [given for given in nodes if ast.literal_eval(given['executable']) == 'emotion_node']
-    [mapping] = [each for each in ast.walk(node['parameters']) if isinstance(each, ast.Dict)]
-    assert {key.value for key in mapping.keys} <= set(parameters_of('emotion_node')) | {'use_sim_time'}
+    given = {key.value for each in ast.walk(node['parameters']) if isinstance(each, ast.Dict) for key in each.keys}
+    assert given <= set(parameters_of('emotion_node')) | {'use_sim_time'}
 
 
 def test_launch_ends_with_each_of_its_processes():
