@@ -67,18 +67,26 @@ def gather_frames(
     types = study.types if study else {}
     with stage('recordings in frames/') as report:
         count = _Count(report, sum(len(parts[name]) for name in lacking))
-        written = in_threads(silent, '', lambda name: _write(store, name, parts[name], types, count), lacking, TABLES)
+        try:
+            written = in_threads(
+                silent, '', lambda name: _write(store, name, parts[name], types, count), lacking, TABLES
+            )
+        finally:
+            count.has_ended = True
     return len(parts) - written.count(False)
 
 
 class _Count:
-    """Reports the progress of several threads."""
+    """Reports the progress of several threads, and ends them where nobody waits for them: after Ctrl-C."""
 
     def __init__(self, report, wanted):
         self._report, self._wanted, self._done, self._lock = report, wanted, 0, threading.Lock()
+        self.has_ended = False
 
     def add(self, count):
         """Count what is done."""
+        if self.has_ended:
+            raise InterruptedError
         with self._lock:
             self._done += count
             self._report(self._done, self._wanted)

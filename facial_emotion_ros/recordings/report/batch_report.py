@@ -80,11 +80,7 @@ def fleet_html(
     rows = [(bag, result) for bag in bags for result in bag['results']]
     words, ranked = _ranked(rows)
     events = events or event_panels([], None)
-    own = (
-        ' Only the faces of the participants count, as they were found.'
-        if fleet['run']['participants_only']
-        else ''
-    )
+    own = ' Only the faces of the participants count, as they were found.' if fleet['run']['participants_only'] else ''
     return render(
         'facial_emotion_ros.recordings.report',
         'fleet.html',
