@@ -60,7 +60,7 @@ class Around:
         each_result = [(bag, result) for bag in bags for result in bag['results']]
 
         def epochs_in(pair):
-            return self._epochs(store, *pair, window, read)
+            return self._epochs(store, window, read, *pair)
 
         found = in_threads(stage, 'recordings with events', epochs_in, each_result, TABLES)
         epochs = [epoch for each, _ in found for epoch in each]
@@ -83,7 +83,7 @@ class Around:
         text = outside_text(sum(each), len(each), os.path.basename(self.options.events))
         return f'{text} (times are in seconds: are these milliseconds?)' if each and all(each) else text
 
-    def _epochs(self, store, bag, result, window, read) -> tuple[list[Epoch], list[tuple[Event, bool]]]:
+    def _epochs(self, store, window, read, bag, result) -> tuple[list[Epoch], list[tuple[Event, bool]]]:
         faces = read(bag, result)
         if faces is None:
             return [], []
