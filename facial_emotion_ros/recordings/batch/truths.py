@@ -33,7 +33,9 @@ def refuse_mistyped(options: Options) -> None:
 
     :raises BadParameter: naming it.
     """
-    sources = [('--truth', each, (*ENDINGS, 'a folder')) for each in options.truths() if not os.path.isdir(each)]
+    sources: list[tuple[str, str, tuple[str, ...]]] = [
+        ('--truth', each, (*ENDINGS, 'a folder')) for each in options.truths() if not os.path.isdir(each)
+    ]
     sources += [('--events', options.events, EVENT_ENDINGS), ('--recorded', options.recorded, ())]
     for option, text, endings in sources:
         is_file = text.partition('#')[0].lower().endswith(endings)

@@ -167,17 +167,17 @@ def topic_events(
                 element = f'[{", ".join(map(str, place))}] ' if place else ''
                 named.append((stamp_s, recorded_s, f'{element}{value:g}'))
             before[place] = state
-    place_of_time = 0
+    is_recorded_time = False
     if named and not any(_is_in(bag, first_s, each[0]) for each in named):
         if any(_is_in(bag, first_s, each[1]) for each in named):
-            place_of_time = 1
+            is_recorded_time = True
             if notes is not None:
                 notes.append(
                     f'{topic}: its stamps lie outside the recording, the first {named[0][0] - first_s:.6g} s after the '
                     'first image, as those of another clock; events are timed by when they were recorded'
                 )
     begin_s = 0.0 if is_stamp(first_s) else first_s
-    return [Event(each[place_of_time] - begin_s, each[2]) for each in named]
+    return [Event((each[1] if is_recorded_time else each[0]) - begin_s, each[2]) for each in named]
 
 
 def check_topic(bag: BagFile, text: str) -> None:
