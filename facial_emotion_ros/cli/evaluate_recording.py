@@ -1,6 +1,7 @@
 """Evaluate recordings: `ros2 run facial_emotion_ros evaluate_recording RECORDING... --output DIR`."""
 
 import argparse
+import importlib
 import importlib.util
 import json
 import os
@@ -265,6 +266,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.study_template:
         return _template(arguments)
     options = _options(arguments)
+    if arguments.study or arguments.events:
+        importlib.import_module('scipy')  # else it is missed at the end, after hours
     path = _single(arguments)
     try:
         return _one(path, arguments, options, command) if path else _many(arguments, options, command)
