@@ -63,9 +63,9 @@ def parser() -> argparse.ArgumentParser:
         default=[],
         metavar='TOPIC|FILE|DIR',
         help='ground truth: an annotation topic of the recording; a CSV file (start, end, face, emotion, valence, '
-        'arousal), a file of ELAN (.eaf, .txt) or BORIS (.csv), FILE#TIER of several tiers; or a folder with such a '
-        'file for each of many recordings, of the same name. Repeated, each is a rater: their agreement is computed, '
-        'and their majority is the ground truth',
+        'arousal), a file of ELAN (.eaf, .txt) or BORIS (.csv), FILE#TIER of several tiers, FILE#OBSERVATION of '
+        'several recordings; or a folder with such a file for each of many recordings, of the same name. Repeated, '
+        'each is a rater: their agreement is computed, and their majority is the ground truth',
     )
     add(
         '--recorded',

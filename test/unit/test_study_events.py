@@ -274,7 +274,12 @@ def test_a_recording_s_page_shows_what_happens_around_the_messages_of_a_topic(tm
     with models_opened_once():
         assert command_line.main([str(tmp_path / 'bag'), '--output', str(tmp_path / 'out'), *given]) == 0
     (tmp_path / 'ev.csv').write_text('time,name\n100,a\n200,b\n300,c\n')
-    assert command_line.main([str(tmp_path / 'bag'), '--output', 'none', '--events', str(tmp_path / 'ev.csv')]) == 1
+    assert (
+        command_line.main(
+            [str(tmp_path / 'bag'), '--output', str(tmp_path / 'none'), '--events', str(tmp_path / 'ev.csv')]
+        )
+        == 1
+    )
     assert 'look like milliseconds' in capsys.readouterr().err
     page = Page((tmp_path / 'out' / 'report.html').read_text())
     charts = page.figures('around')

@@ -167,17 +167,16 @@ def topic_events(
                 element = f'[{", ".join(map(str, place))}] ' if place else ''
                 named.append((stamp_s, recorded_s, f'{element}{value:g}'))
             before[place] = state
-    is_recorded_time = False
-    if named and not any(_is_in(bag, first_s, each[0]) for each in named):
-        if any(_is_in(bag, first_s, each[1]) for each in named):
-            is_recorded_time = True
-            if notes is not None:
-                notes.append(
-                    f'{topic}: its stamps lie outside the recording, the first {named[0][0] - first_s:.6g} s after the '
-                    'first image, as those of another clock; events are timed by when they were recorded'
-                )
     begin_s = 0.0 if is_stamp(first_s) else first_s
-    return [Event((each[1] if is_recorded_time else each[0]) - begin_s, each[2]) for each in named]
+    is_in = [[_is_in(bag, first_s, time_s) for time_s in times_s] for *times_s, _ in named]
+    if any(recorded for _, recorded in is_in) and not any(stamped for stamped, _ in is_in):
+        if notes is not None:
+            notes.append(
+                f'{topic}: its stamps lie outside the recording, the first {named[0][0] - first_s:.6g} s from the '
+                'first image, as those of another clock; events are timed by when they were recorded'
+            )
+        return [Event(recorded_s - begin_s, name) for _, recorded_s, name in named]
+    return [Event(stamp_s - begin_s, name) for stamp_s, _, name in named]
 
 
 def check_topic(bag: BagFile, text: str) -> None:
