@@ -14,8 +14,8 @@ from facial_emotion_ros.ros.image_source import UNKNOWN_NAME, publisher_names
 from facial_emotion_ros.ros.logs import EVERY_60_S, BurstLog
 from facial_emotion_ros.system.power import PowerMeter, power_health
 
-#: Simulated time stands still if no other one has come on /clock for this long.
-_STANDS_S = 1.0
+#: Simulated time stands still if no other one has come on /clock for this long, and for so many of its steps.
+_STANDS_S, _STANDS_STEPS = 1.0, 3
 #: Fast DDS lists the publishers of a killed process for 20 s: two of one name are two cameras only after longer.
 _LEASE_S = 30.0
 
@@ -139,18 +139,19 @@ class _ClockWatch:
     """Notices that simulated time stands still after it has run: a pause, or the end of a recording."""
 
     def __init__(self) -> None:
-        self._time_ns, self._since_s, self._has_run = 0, math.inf, False
+        self._time_ns, self._since_s, self._step_s, self._has_run = 0, math.inf, 0.0, False
 
     def look(self, clock: Any, now_s: float) -> None:
         """Note what the node's clock says at a monotonic time."""
         time_ns = clock.now().nanoseconds if clock.ros_time_is_active else 0
         if time_ns != self._time_ns:
             self._has_run = 0 not in (time_ns, self._time_ns)
+            self._step_s = max(now_s - self._since_s, 0.0)
             self._time_ns, self._since_s = time_ns, now_s
 
     def stands(self, now_s: float) -> bool:
         """Return whether it has stood still for a while."""
-        return self._has_run and now_s - self._since_s > _STANDS_S
+        return self._has_run and now_s - self._since_s > max(_STANDS_S, _STANDS_STEPS * self._step_s)
 
 
 def _text(value):

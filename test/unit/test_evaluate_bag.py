@@ -217,9 +217,9 @@ def test_the_summary_says_what_was_read_and_how_well(bag, output):
     assert (overall['frames'], overall['faces'], overall['coverage'], overall['flips']) == (COUNT, 1, 1.0, 0)
     assert found['truth']['accuracy'] == 1.0 and found['truth']['n'] == COUNT and found['truth']['found'] == 1.0
     assert found['overall']['id_switches'] == 0 and found['cameras'].keys() == {JPEG}
-    assert {'read', 'decode', 'estimate'} == set(found['run']['ms']) - {'detect'} and len(
-        found['bundle']['sha256']
-    ) == 64
+    assert {'read', 'decode', 'estimate'} == set(found['run']['ms']) - {'detect'}
+    assert found['run']['ms'].get('detect', {'p50': 1})['p50'] > 0.5  # of the images that had it
+    assert len(found['bundle']['sha256']) == 64
     assert found['run']['command'].startswith('evaluate_recording ') and found['recorded'] is None
     assert found['bundle']['operating_point'] == 'balanced'
 
@@ -455,6 +455,9 @@ def test_the_place_of_a_face_stays_blurred_for_a_moment_when_it_is_missed():
     faces.apply(image, [[10, 10, 50, 50], [100, 10, 140, 50]], 1.0)
     held, gone = (faces.apply(image, [[14, 10, 54, 50]], time_s) for time_s in (1.4, 1.8))
     assert (held != image)[20:40, 110:130].any() and not (gone != image)[:, 80:].any()
+    # A neighbour whose box overlaps it is another face.
+    faces.apply(image, [[10, 10, 50, 50], [46, 10, 86, 50]], 3.0)
+    assert (faces.apply(image, [[12, 10, 52, 50]], 3.1) != image)[20:40, 70:80].any()
 
 
 def test_nothing_is_left_and_one_line_says_so_when_it_is_stopped(bag, tmp_path, monkeypatch, capsys):

@@ -1,6 +1,7 @@
 """Runs one network over a recording: estimates, sums, and the files that it writes."""
 
 import os
+import time
 from array import array
 from typing import Any
 
@@ -114,7 +115,8 @@ class RecordingEvaluator:
             run.lose(frame)
             return
         if self.options.blur_faces and frame.found is None:  # also what is not tracked, or has no id yet, is blurred
-            frame = frame._replace(found=run.pipeline.detect(image))
+            began_s = time.perf_counter()
+            frame = frame._replace(found=run.pipeline.detect(image), found_s=time.perf_counter() - began_s)
         estimates, took_ms = run.estimate(frame)
         truths, missed = truth.of(frame, run.time_s, estimates)
         faces = list(zip(estimates, truths))

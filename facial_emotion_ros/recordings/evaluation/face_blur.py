@@ -5,8 +5,9 @@ import numpy as np
 from facial_emotion_ros.core import visualization
 from facial_emotion_ros.perception.face_tracker import intersection_over_union
 
-#: The place of a face that the detector misses stays blurred for so long.
-_HOLD_S = 0.5
+#: The place of a face that the detector misses stays blurred for so long; a box that overlaps it so far (intersection
+#: over union) is the face, found again.
+_HOLD_S, _SAME = 0.5, 0.3
 
 
 class FaceBlur:
@@ -17,7 +18,7 @@ class FaceBlur:
         self._before: list[tuple[float, np.ndarray]] = []
 
     def apply(self, image: np.ndarray, boxes: np.ndarray, time_s: float) -> np.ndarray:
-        """Blur all boxes, and those of the last half second that none of them overlaps.
+        """Blur all boxes, and those of the last half second of faces that were not found again.
 
         :param image: (H, W, 3) uint8 BGR; not modified.
         :param boxes: (N, 4) x0 y0 x1 y1 of all that may be a face, in px.
@@ -26,9 +27,13 @@ class FaceBlur:
         """
         boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
         self._before = [(seen_s, box) for seen_s, box in self._before if 0 <= time_s - seen_s <= _HOLD_S]
-        missed = [
-            (seen_s, box) for seen_s, box in self._before if not (intersection_over_union(box[None], boxes) > 0).any()
-        ]
+        held = np.array([box for _, box in self._before]).reshape(-1, 4)
+        overlaps, found = intersection_over_union(held, boxes), set()
+        while overlaps.size and overlaps.max() >= _SAME:  # each box is one face's
+            row, column = np.unravel_index(overlaps.argmax(), overlaps.shape)
+            found.add(row)
+            overlaps[row], overlaps[:, column] = 0, 0
+        missed = [each for row, each in enumerate(self._before) if row not in found]
         self._before = missed + [(time_s, box) for box in boxes]
         hidden = np.concatenate([boxes, *(box[None] for _, box in missed)])
         return visualization.blur_faces(image, hidden.tolist())

@@ -69,7 +69,7 @@ def _detected(frame, detect):
         return frame
     began_s = time.perf_counter()
     found = detect(frame)
-    return frame._replace(found=found, found_s=time.perf_counter() - began_s)
+    return frame if found is None else frame._replace(found=found, found_s=time.perf_counter() - began_s)
 
 
 def _decode(bag, cameras):
