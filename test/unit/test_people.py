@@ -176,6 +176,20 @@ def test_decisions_join_and_separate_persons_and_stay_in_the_file():
     assert not changed.same and changed.likeness
 
 
+def test_a_decision_that_waits_waits_in_every_further_run():
+    # One pair is listed by its new look, one is not any more.
+    for now in (0.6, 0.1):
+        content = f'{HEAD}\n{line("yes", "a", "b").replace(",", ",0.7", 1)}'.encode()
+        faces = [seen('a/x', 0), seen('b/x', 0, like=now)]
+        for _ in range(2):
+            decisions = read_merges(content)
+            found = persons_of(faces, {}, decisions)
+            assert len(groups(found)) == 2 and [each.likeness for each in found.changed] == [0.7]
+            content = merges_text(merge_rows(found, decisions, faces))
+            (row,) = csv.DictReader(content.decode().splitlines())
+            assert (row['same'], row['likeness'], row['joined_by']) == ('yes', '0.7', '')
+
+
 HEAD = ','.join(column.name for column in MERGE_COLUMNS)
 
 

@@ -128,9 +128,12 @@ def merge_rows(persons: Persons, decisions: Iterable[Decision], faces: Sequence[
     for pair in (*persons.uncertain, *joined):
         one, other = sorted((pair.one, pair.other))
         decision = open_decisions.pop((one, other), None)
+        if decision in persons.changed:  # it waits for the faces that it was made on
+            pair = pair._replace(likeness=decision.likeness)
         rows.append(_row(pair, decision, persons, pictures))
     for each in open_decisions.values():
-        pair = Pair(each.one, each.other, each.likeness, DECISION if each.same else '')
+        is_followed = each.same and each not in persons.changed
+        pair = Pair(each.one, each.other, each.likeness, DECISION if is_followed else '')
         rows.append(_row(pair, each, persons, pictures))
     return rows
 
