@@ -41,6 +41,12 @@ return [...document.querySelectorAll('.chart')].map(box => {
 });
 """
 
+#: Words that lie outside of their card, unless the card moves.
+OUTSIDE = """
+return [...document.querySelectorAll('.card:not(.broad)')].filter(card =>
+  card.scrollWidth > card.clientWidth + 1).map(card => card.innerText.slice(0, 80));
+"""
+
 
 def start_browser(tmp_path_factory):
     """Yield a Chromium that notes what it asks for."""

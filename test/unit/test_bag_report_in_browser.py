@@ -12,7 +12,7 @@ if sys.version_info < (3, 10):
 pytest.importorskip('plotly', reason='plotly is not installed: scripts/setup does that')
 pytest.importorskip('selenium', reason='selenium is not installed: scripts/setup --tests does that')
 
-from chromium import NARROW, WIDE, asked_for, charts_of, show, start_browser, until  # noqa: E402
+from chromium import NARROW, OUTSIDE, WIDE, asked_for, charts_of, show, start_browser, until  # noqa: E402
 from sample_fleet import sample_fleet  # noqa: E402
 from sample_timeline import CAMERA, make_timeline, sample_timeline, summary_of  # noqa: E402
 from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
@@ -57,13 +57,6 @@ const sources = [...document.querySelectorAll('.chart .layer-above image')].map(
 const shown = [...document.images].map(each => each.naturalWidth > 0 && each.getBoundingClientRect().width > 10);
 Promise.all(sources.map(source => { const image = new Image(); image.src = source; return image.decode(); }))
   .then(() => done({shown, inside: sources.length}), error => done({failed: String(error)}));
-"""
-
-
-#: Words that lie outside of their card, unless the card moves.
-OUTSIDE = """
-return [...document.querySelectorAll('.card:not(.broad)')].filter(card =>
-  card.scrollWidth > card.clientWidth + 1).map(card => card.innerText.slice(0, 80));
 """
 
 
@@ -222,11 +215,11 @@ def test_the_page_of_many_recordings_fits_when_it_is_wide_or_narrow(browser, pag
     assert browser.execute_script(OUTSIDE) == []
     drawn = charts_of(browser)
     assert len(drawn) == 6 and all(each['filled'] and each['inside'] and each['marks'] >= 10 for each in drawn), drawn
-    names = [each.text for each in browser.find_elements('css selector', '.broad td a')]
+    names = [each.text for each in browser.find_elements('css selector', '.fleet td a')]
     assert len(set(names)) == len(names) == 9 and all(
         '…' in name and name.endswith(f'_ride_{place}') for place, name in enumerate(names)
     )
-    assert browser.find_element('css selector', '.broad .swipe').is_displayed() == (width == NARROW)
+    assert browser.find_element('css selector', '.fleet .swipe').is_displayed() == (width == NARROW)
 
 
 def test_words_stand_out_from_the_ground_when_the_colours_are_dark(browser, report):

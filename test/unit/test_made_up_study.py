@@ -15,7 +15,7 @@ pytest.importorskip('selenium', reason='selenium is not installed: scripts/setup
 import av
 import cv2
 import pandas
-from chromium import NARROW, WIDE, asked_for, charts_of, show, start_browser, until
+from chromium import NARROW, OUTSIDE, WIDE, asked_for, charts_of, show, start_browser, until
 from test_render_faces import needs_anny
 
 from facial_emotion_ros.cli import evaluate_recording
@@ -206,8 +206,9 @@ def test_pages_of_a_study_are_drawn_and_its_films_play_to_their_end(browser, stu
     words = browser.find_element('tag name', 'main').text
     assert 'The study' in words and 'Around events' in words
     assert browser.execute_script('return document.documentElement.scrollWidth') <= width
+    assert browser.execute_script(OUTSIDE) == []
     assert browser.get_log('browser') == []
-    browser.find_element('css selector', '.broad td a').click()
+    browser.find_element('css selector', '.fleet td a').click()
     until(browser, lambda: browser.execute_script("return document.querySelector('video').readyState >= 1"))
     browser.execute_script("const film = document.querySelector('video'); film.muted = true; film.play()")
     until(browser, lambda: browser.execute_script("return document.querySelector('video').ended"))
