@@ -27,6 +27,7 @@ from facial_emotion_ros.core.errors import BadDataset
 from facial_emotion_ros.perception.face_appearance import SIZE
 from facial_emotion_ros.recordings.batch.batch import evaluate_fleet
 from facial_emotion_ros.recordings.evaluation.annotation_files import GroundTruth
+from facial_emotion_ros.recordings.evaluation.evaluate import evaluate_bag
 from facial_emotion_ros.recordings.evaluation.options import Options
 from facial_emotion_ros.recordings.evaluation.tables import FRAMES, CsvTable, ParquetTable, frame_rows
 from facial_emotion_ros.recordings.io.sample_bag import write_sample_bag
@@ -456,3 +457,21 @@ def test_persons_of_real_recordings_are_found_confirmed_and_undone(tmp_path, cap
         assert 'exemplars' in (alone / 'face_views.json').read_text() and not (alone / 'face_pictures').exists()
         assert command_line.main(one) == 0
     assert {'face_views.json', 'people.csv'}.isdisjoint(os.listdir(alone)) and 'merges.csv' in os.listdir(alone)
+
+
+@pytest.mark.usefixtures('in_this_process')
+def test_decisions_are_kept_that_were_made_while_the_recording_was_evaluated(tmp_path):
+    write_sample_bag(str(tmp_path / 'bag'), 0.4, 5, width=320, height=240, people=1)
+    out, former, typed = tmp_path / 'out', line('no', 'a', 'b'), f'{HEAD}\n{line("yes", "a", "b")}\n'
+    out.mkdir()
+    with models_opened_once():
+        for now in (typed, typed + 'perhaps'):
+            (out / 'merges.csv').write_text(f'{HEAD}\n{former}\n')
+            (told,) = evaluate_bag(
+                str(tmp_path / 'bag'), str(out), Options(people=True), lambda *_: (out / 'merges.csv').write_text(now)
+            )
+            notes = [each for each in told['run']['notes'] if each.startswith('merges.csv stays')]
+            is_read = now == typed
+            assert len(notes) == (not is_read) and ('merges.csv' in told['files']) == is_read
+            kept = now.replace('yes,,,,a', 'yes,,decision,,a') if is_read else now
+            assert (out / 'merges.csv').read_text() == kept

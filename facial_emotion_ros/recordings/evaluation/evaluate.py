@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from facial_emotion_ros.core.errors import BadBag, FacialEmotionError
+from facial_emotion_ros.core.errors import BadBag, BadDataset, FacialEmotionError
 from facial_emotion_ros.core.files import write_atomic
 from facial_emotion_ros.recordings.batch.recording_discovery import name_of
 from facial_emotion_ros.recordings.batch.result_store import LocalStore
@@ -108,9 +108,12 @@ def evaluate_bag(
                 except FacialEmotionError as error:
                     summaries[0]['run']['notes'].append(f'the node could not be measured live: {error}')
             recording = f'{name_of(path)}-{identity[:12]}'
-            for evaluator, summary, name, each in zip(evaluators, summaries, options.folder_names(), decided):
-                panel = _write_events(evaluator, events, options, summary['run']['notes']) if options.events else None
-                people = _write_people(evaluator, recording, each, of_many) if options.people else None
+            for evaluator, summary, name, each, home in zip(
+                evaluators, summaries, options.folder_names(), decided, folders_of(options, output)
+            ):
+                notes = summary['run']['notes']
+                panel = _write_events(evaluator, events, options, notes) if options.events else None
+                people = _write_people(evaluator, recording, home, each, notes, of_many) if options.people else None
                 _write(evaluator, summary, f'../{plotly_src}' if plotly_src and name else plotly_src, panel, people)
     return summaries
 
@@ -211,8 +214,11 @@ def _write_events(evaluator, events, options, notes):
     return event_panels(averages, window, left_out)
 
 
-def _write_people(evaluator, recording, decisions, of_many):
-    """Write what faces look like and, unless a batch does that, who they are; give the page's panel."""
+def _write_people(evaluator, recording, home, decisions, notes, of_many):
+    """Write what faces look like and, unless a batch does that, who they are; give the page's panel.
+
+    decisions: in the results' place, `home`, before the work began; those that somebody made meanwhile count.
+    """
     store = LocalStore(evaluator.output)
     rows = read_face_rows(store.read('frames.csv'), None)
     assert rows is not None
@@ -224,7 +230,14 @@ def _write_people(evaluator, recording, decisions, of_many):
         return None
     bundle = evaluator.pipeline.esr_bundle.name
     source = Source(recording, bundle, (recording, bundle), '', lambda: rows)
+    try:
+        decisions, is_read = read_merges(LocalStore(home).read(MERGES)), True
+    except (BadDataset, OSError) as error:
+        is_read = False
+        notes.append(f'{MERGES} stays as it was edited meanwhile, and the decisions before that count ({error})')
     people = write_people(store, [source], read_face_views(content, recording), decisions)
+    if not is_read:
+        store.remove(MERGES)
     evaluator.written |= {name for name in PEOPLE_TABLES if os.path.exists(os.path.join(evaluator.output, name))}
     return people_panel(people, store)
 
