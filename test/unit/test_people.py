@@ -23,7 +23,7 @@ from stand_in_evaluation import evaluate as evaluate_nothing
 
 from facial_emotion_ros.cli import evaluate_recording as command_line
 from facial_emotion_ros.core.emotions import EMOTIONS, UNKNOWN
-from facial_emotion_ros.core.errors import BadDataset
+from facial_emotion_ros.core.errors import BadBag, BadDataset
 from facial_emotion_ros.perception.face_appearance import SIZE
 from facial_emotion_ros.recordings.batch.batch import evaluate_fleet
 from facial_emotion_ros.recordings.evaluation.annotation_files import GroundTruth
@@ -468,10 +468,20 @@ def test_decisions_are_kept_that_were_made_while_the_recording_was_evaluated(tmp
         for now in (typed, typed + 'perhaps'):
             (out / 'merges.csv').write_text(f'{HEAD}\n{former}\n')
             (told,) = evaluate_bag(
-                str(tmp_path / 'bag'), str(out), Options(people=True), lambda *_: (out / 'merges.csv').write_text(now)
+                str(tmp_path / 'bag'),
+                str(out),
+                Options(people=True),
+                lambda *_, now=now: (out / 'merges.csv').write_text(now),
             )
             notes = [each for each in told['run']['notes'] if each.startswith('merges.csv stays')]
             is_read = now == typed
             assert len(notes) == (not is_read) and ('merges.csv' in told['files']) == is_read
             kept = now.replace('yes,,,,a', 'yes,,decision,,a') if is_read else now
             assert (out / 'merges.csv').read_text() == kept
+
+
+def test_a_table_that_no_evaluation_wrote_is_refused_before_the_work(tmp_path):
+    write_sample_bag(str(tmp_path / 'bag'), 0.4, 5, width=320, height=240)
+    (tmp_path / 'people.csv').write_text('mine')
+    with pytest.raises(BadBag, match='people.csv that no evaluation wrote'):
+        evaluate_bag(str(tmp_path / 'bag'), str(tmp_path), Options(people=True), lambda *_: pytest.fail('too late'))

@@ -147,7 +147,7 @@ def _certain_files(options, cameras):
         REPORT,
         SUMMARY,
         *([EVENT_TIMES] if options.events else []),
-        *([FACE_VIEWS] if options.people else []),
+        *((FACE_VIEWS, *PEOPLE_TABLES) if options.people else []),
         *(EVENT_TABLES if options.events and options.event_window else []),
         *(['annotated'] if options.write_bag else []),
         *(f'{name}.mp4' for name in video_names(cameras).values() if options.video),
