@@ -36,7 +36,7 @@ from facial_emotion_ros.recordings.batch.truths import options_of_each, refuse_m
 from facial_emotion_ros.recordings.evaluation.evaluate import evaluate_bag
 from facial_emotion_ros.recordings.evaluation.options import Options
 from facial_emotion_ros.recordings.evaluation.summary_text import rater_lines
-from facial_emotion_ros.recordings.people.merges import MERGES, read_merges
+from facial_emotion_ros.recordings.people.merges import MERGES, not_followed_text, read_merges
 from facial_emotion_ros.recordings.people.people import faces_of_participant, gather_people
 from facial_emotion_ros.recordings.report.batch_report import fleet_html
 from facial_emotion_ros.recordings.report.formatting import many
@@ -276,11 +276,7 @@ def fleet_text(fleet: Mapping[str, Any]) -> str:
         lines.append(
             f'{many(found["persons"], "person")}; merges.csv has {many(found["to_confirm"], "pair")} to confirm'
         )
-        if found['not_followed']:
-            lines.append(
-                f'not followed, as the faces look different now: lines {", ".join(map(str, found["not_followed"]))} of '
-                'merges.csv'
-            )
+        lines += filter(None, [not_followed_text(found['not_followed'])])
     known = _lacks(fleet)
     lines += [
         f'{topic} is in {sum(topic not in each for each in known)} of {many(len(known), "recording")}'

@@ -27,7 +27,7 @@ from facial_emotion_ros.recordings.io.content_hash import hash_of
 from facial_emotion_ros.recordings.io.frames import read_frames
 from facial_emotion_ros.recordings.io.message_types import IMAGE_TYPES
 from facial_emotion_ros.recordings.people.face_views import FACE_PICTURES, FACE_VIEWS, read_face_views
-from facial_emotion_ros.recordings.people.merges import MERGES, read_merges
+from facial_emotion_ros.recordings.people.merges import MERGES, not_followed_text, read_merges
 from facial_emotion_ros.recordings.people.people import PEOPLE_TABLES, Source, write_people
 from facial_emotion_ros.recordings.report.events_panel import event_panels
 from facial_emotion_ros.recordings.report.people_panel import people_panel
@@ -239,7 +239,9 @@ def _write_people(evaluator, recording, home, decisions, notes, of_many):
     if not is_read:
         store.remove(MERGES)
     evaluator.written |= {name for name in PEOPLE_TABLES if os.path.exists(os.path.join(evaluator.output, name))}
-    return people_panel(people, store)
+    panel = people_panel(people, store)
+    notes += filter(None, [not_followed_text(panel['not_followed'])])
+    return panel
 
 
 def _write_pictures(evaluator, store):

@@ -9,13 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from facial_emotion_ros.core.errors import BadDataset
 from facial_emotion_ros.recordings.people.face_views import FaceKey, SeenFace
 from facial_emotion_ros.recordings.people.likeness import Likeness, certain, likeness_of
 from facial_emotion_ros.recordings.people.presence import places_by
-
-#: The user's decisions.
-MERGES = 'merges.csv'
 
 #: Pairs that are listed for somebody to decide, the most alike first; and of one person.
 MAX_LISTED, MAX_LISTED_OF_ONE = 200, 3
@@ -51,7 +47,7 @@ class Persons(NamedTuple):
     of_face: {face: person}; of_participant: {participant: person}, of those who were found; of_name: {(recording, name
     in its ground truth): person}; known_by: {person: ways, the surest first}; joined: pairs that made faces one person,
     by manifest or appearance; uncertain: pairs that may be one person, the most alike first; left_out: further ones;
-    changed: decisions that were not followed, as the faces look different now.
+    not_followed: decisions on faces that look different now, or that contradict the ground truth.
     """
 
     of_face: dict[FaceKey, str]
@@ -61,7 +57,7 @@ class Persons(NamedTuple):
     joined: list[Pair]
     uncertain: list[Pair]
     left_out: int
-    changed: list[Decision]
+    not_followed: list[Decision]
 
 
 class _Clusters:
@@ -80,21 +76,19 @@ class _Clusters:
     def root(self, place: int) -> int:
         return self._root[place]
 
-    def clash(self, one: int, other: int) -> tuple[str, str] | None:
-        """Give the two names that keep them apart."""
+    def clash(self, one: int, other: int) -> bool:
+        """Say whether two names keep them apart."""
         one, other = self._root[one], self._root[other]
         for names in self.names.values():
-            both = names.get(one), names.get(other)
-            if both[0] and both[1] and both[0] != both[1]:
-                return both[0], both[1]
+            if one in names and other in names and names[one] != names[other]:
+                return True
         ids = self.ids.get(one, {}), self.ids.get(other, {})
-        apart = sorted(each for each in ids[0].keys() & ids[1] if ids[0][each] != ids[1][each])
-        return (truth_name(apart[0], ids[0][apart[0]]), truth_name(apart[0], ids[1][apart[0]])) if apart else None
+        return any(ids[0][each] != ids[1][each] for each in ids[0].keys() & ids[1])
 
     def may_join(self, one: int, other: int) -> bool:
         one, other = self._root[one], self._root[other]
         is_apart = not self._apart.get(one, set()).isdisjoint(self.members[other])
-        return one != other and not is_apart and self.clash(one, other) is None
+        return one != other and not is_apart and not self.clash(one, other)
 
     def join(self, one: int, other: int, way: str) -> None:
         first, second = sorted((self._root[one], self._root[other]))
@@ -127,14 +121,13 @@ def persons_of(
 
     :param faces: of all recordings, each once.
     :param participants: of a study, by recording: the person that is seen longest there.
-    :param decisions: of the user; those on other faces do not count.
-    :raises BadDataset: for a decision that contradicts the ground truth or other decisions.
+    :param decisions: of the user, which do not contradict each other; those on other faces do not count.
     """
     known = sorted(faces, key=lambda face: face.key)
     places = {face.key: place for place, face in enumerate(known)}
     clusters, participants = _Clusters(len(known)), participants or {}
     _join_by_truth(clusters, known)
-    changed = _follow(clusters, decisions, places, known)
+    not_followed = _follow(clusters, decisions, places, known)
     for place, face in enumerate(known):
         for name in face.beside:
             other = places.get(face.key._replace(face=name))
@@ -163,7 +156,7 @@ def persons_of(
         joined,
         uncertain[:MAX_LISTED],
         len(uncertain[MAX_LISTED:]),
-        changed,
+        not_followed,
     )
 
 
@@ -186,34 +179,27 @@ def _join_by_truth(clusters, known):
 
 
 def _follow(clusters, decisions, places, known):
-    """Do what the user decided; give the decisions that were on faces of another look."""
-    changed, followed = [], []
+    """Do what the user decided; give the decisions on faces of another look, or against the ground truth."""
+    left, followed = [], []
     for each in decisions:
         if each.one in places and each.other in places:
             one, other = places[each.one], places[each.other]
             now = likeness_of(known[one], known[other])
             if each.likeness is not None and (now is None or abs(now - each.likeness) > 0.05):
-                changed.append(each)
+                left.append(each)
             else:
                 followed.append((each, one, other))
     for each, one, other in followed:
-        if each.same:
-            names = clusters.clash(one, other)
-            if names:
-                raise BadDataset(
-                    f'{MERGES}, line {each.line}: expected no yes between two persons of the ground truth, '
-                    f'{" and ".join(names)}; change the decision, or the truth'
-                )
+        if each.same and clusters.clash(one, other):
+            left.append(each)
+        elif each.same:
             clusters.join(one, other, DECISION)
     for each, one, other in followed:
-        if not each.same:
-            if clusters.root(one) == clusters.root(other):
-                raise BadDataset(
-                    f'{MERGES}, line {each.line}: expected no "no" between faces that are one person by the ground '
-                    'truth, or by it and other decisions; change the decision, or the truth'
-                )
+        if not each.same and clusters.root(one) == clusters.root(other):
+            left.append(each)
+        elif not each.same:
             clusters.keep_apart(one, other)
-    return changed
+    return left
 
 
 def _join_alike(clusters, known, pairs, least):

@@ -11,7 +11,10 @@ from facial_emotion_ros.core.text import cell, uncell
 from facial_emotion_ros.recordings.evaluation.csv_rows import read_csv
 from facial_emotion_ros.recordings.evaluation.tables import Column
 from facial_emotion_ros.recordings.people.face_views import FaceKey, SeenFace
-from facial_emotion_ros.recordings.people.identity import DECISION, MERGES, Decision, Pair, Persons
+from facial_emotion_ros.recordings.people.identity import DECISION, Decision, Pair, Persons
+
+#: The user's decisions.
+MERGES = 'merges.csv'
 
 _SIDES = ('recording', 'camera', 'face')
 
@@ -128,14 +131,21 @@ def merge_rows(persons: Persons, decisions: Iterable[Decision], faces: Sequence[
     for pair in (*persons.uncertain, *joined):
         one, other = sorted((pair.one, pair.other))
         decision = open_decisions.pop((one, other), None)
-        if decision in persons.changed:  # it waits for the faces that it was made on
+        if decision in persons.not_followed:  # it waits for the faces that it was made on
             pair = pair._replace(likeness=decision.likeness)
         rows.append(_row(pair, decision, persons, pictures))
     for each in open_decisions.values():
-        is_followed = each.same and each not in persons.changed
+        is_followed = each.same and each not in persons.not_followed
         pair = Pair(each.one, each.other, each.likeness, DECISION if is_followed else '')
         rows.append(_row(pair, each, persons, pictures))
     return rows
+
+
+def not_followed_text(lines: Sequence[int]) -> str:
+    """Say which lines were not followed, and why; '' where all were."""
+    numbers = ', '.join(map(str, lines))
+    reason = 'as the faces look different now or the ground truth says otherwise'
+    return f'not followed, {reason}: line{"s" * (len(lines) > 1)} {numbers} of {MERGES}' if lines else ''
 
 
 def _row(pair, decision, persons, pictures):

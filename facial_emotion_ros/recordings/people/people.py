@@ -10,8 +10,8 @@ import numpy as np
 from facial_emotion_ros.core.emotions import UNKNOWN
 from facial_emotion_ros.recordings.batch.result_store import Store
 from facial_emotion_ros.recordings.people.face_views import FACE_VIEWS, FaceKey, FaceViews, SeenFace, read_face_views
-from facial_emotion_ros.recordings.people.identity import MERGES, TRACKING, Decision, Persons, persons_of
-from facial_emotion_ros.recordings.people.merges import merge_rows, merges_text, read_merges
+from facial_emotion_ros.recordings.people.identity import TRACKING, Decision, Persons, persons_of
+from facial_emotion_ros.recordings.people.merges import MERGES, merge_rows, merges_text, read_merges
 from facial_emotion_ros.recordings.people.presence import durations, places_by, seconds_of
 from facial_emotion_ros.recordings.study.face_rows import SHARES, WORDS, FaceRows, as_in_csv
 from facial_emotion_ros.recordings.study.study import Read
@@ -68,7 +68,6 @@ def write_people(
     :param faces: of all recordings, each once.
     :param decisions: of the user.
     :param types: of the columns of a study.
-    :raises BadDataset: for a decision that contradicts the ground truth.
     """
     participants = {each.recording: as_in_csv(each.participant) for each in sources if each.participant}
     persons = persons_of(faces, participants, decisions)
@@ -165,7 +164,7 @@ def gather_people(store: Store, bags: Iterable[Mapping[str, Any]], types: Mappin
     :param bags: as in fleet.json.
     :param types: of the columns of a study, where the recordings have these in `study`.
     :param read: gives the table of frames of a (bag, result).
-    :raises BadDataset: for decisions that cannot be read or contradict others or the ground truth.
+    :raises BadDataset: for decisions that cannot be read or contradict others.
     """
     sources: list[Source] = []
     faces: list[SeenFace] = []

@@ -59,5 +59,5 @@ def people_panel(people: People, store: Store) -> dict[str, Any]:
         'left_out': people.persons.left_out,
         'joined': shown(joined),
         'joined_count': len(joined),
-        'not_followed': [each.line for each in people.persons.changed],
+        'not_followed': [each.line for each in people.persons.not_followed],
     }
