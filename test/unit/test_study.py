@@ -18,7 +18,8 @@ from in_process import in_this_process  # noqa: F401
 from stand_in_evaluation import evaluate as evaluate_nothing
 
 from facial_emotion_ros.cli import evaluate_recording as command_line
-from facial_emotion_ros.core.errors import BadDataset, BadParameter
+from facial_emotion_ros.core.errors import BadBag, BadDataset, BadParameter
+from facial_emotion_ros.recordings.batch import batch
 from facial_emotion_ros.recordings.batch.batch import evaluate_fleet
 from facial_emotion_ros.recordings.batch.truths import options_of_each
 from facial_emotion_ros.recordings.evaluation.options import Options
@@ -213,6 +214,39 @@ def test_columns_of_a_manifest_are_kept_as_they_are_written(tmp_path):
     (tmp_path / 'study.csv').write_text('\n'.join([rows[0].replace('share', 'Code'), *rows[1:]]), encoding='utf-8')
     with pytest.raises(BadDataset, match="differ from each other.*'code'"):
         read_study(str(tmp_path / 'study.csv'))
+
+
+@pytest.mark.usefixtures('in_this_process')
+def test_tables_that_no_run_wrote_and_what_it_reads_stay_when_they_lie_in_the_output(tree, monkeypatch):
+    out, force, lines = tree / 'out', {'force': True}, 'path,participant\n../bags/p00/task.mcap,p00\n'
+
+    def run(manifest=None, events='', **more):
+        places = [] if manifest else [str(tree / 'bags' / 'p00' / 'task.mcap')]
+        study = read_study(str(manifest)) if manifest else None
+        return evaluate_fleet(places, str(out), Options(events=events), evaluate=evaluate, study=study, **more)
+
+    out.mkdir()
+    for name in ('study.csv', 'columns.md', 'recordings.csv', 'people.csv'):
+        (out / name).write_text(lines)
+    with pytest.raises(BadBag, match='columns.md and recordings.csv that no evaluation wrote.*--force'):
+        run(out / 'study.csv')
+    with pytest.raises(BadParameter, match='out/recordings.csv, which has the name of a table'):
+        run(out / 'recordings.csv', **force)
+    assert (out / 'columns.md').read_text() == (out / 'recordings.csv').read_text() == lines
+    assert not (out / 'bags').exists()
+    with monkeypatch.context() as later:
+        later.setattr(batch, 'fleet_html', lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            run(out / 'study.csv', **force)
+    run(out / 'study.csv')  # an interrupted run goes on
+    (out / 'recordings.csv').write_text('time,name\n0.2,smile\n')
+    with pytest.raises(BadParameter, match='replaced or deleted'):
+        run(events=str(out / 'recordings.csv'))
+    assert (out / 'recordings.csv').exists()
+    run()
+    assert {'study.csv', 'people.csv'} == {each.name for each in out.iterdir()} & {
+        *('study.csv', 'people.csv', 'columns.md', 'recordings.csv', '.begun.json')
+    }
 
 
 @pytest.mark.usefixtures('in_this_process')

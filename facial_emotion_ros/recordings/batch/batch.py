@@ -3,11 +3,9 @@
 import functools
 import json
 import os
-import re
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +14,8 @@ from facial_emotion_ros.core.text import show
 from facial_emotion_ros.evaluation.page import PLOTLY_FILE, plotly_script
 from facial_emotion_ros.evaluation.provenance import made_at
 from facial_emotion_ros.recordings.batch.around_events import Around
-from facial_emotion_ros.recordings.batch.finished import FinishedResults, read_json
+from facial_emotion_ros.recordings.batch.finished import FinishedResults
+from facial_emotion_ros.recordings.batch.fleet_files import FLEET, INDEX, FleetFiles, tables_of
 from facial_emotion_ros.recordings.batch.frames import gather_frames
 from facial_emotion_ros.recordings.batch.in_threads import Stage, in_threads, silent
 from facial_emotion_ros.recordings.batch.local_runner import run_locally
@@ -43,12 +42,6 @@ from facial_emotion_ros.recordings.report.formatting import many
 from facial_emotion_ros.recordings.report.people_panel import people_panel
 from facial_emotion_ros.recordings.study.manifest import Study
 from facial_emotion_ros.recordings.study.study import faces_of, write_study
-
-#: The page and the figures of all recordings together.
-INDEX, FLEET = 'index.html', 'fleet.json'
-
-#: Tables of all recordings together, which stand beside them.
-_TABLE = re.compile(r'(recordings|conditions|comparisons|events|event_averages|people)\.(csv|parquet)$|columns\.md$')
 
 #: The pages of the recordings are two folders deep, and share one script.
 _EVALUATE = functools.partial(evaluate_bag, plotly_src=f'../../{PLOTLY_FILE}', of_many=True)
@@ -84,7 +77,7 @@ def evaluate_fleet(
     :param evaluate: function like :func:`evaluate_bag` that every process can import.
     :param progress: called with (recordings done, recordings in all, record of the one that has just ended).
     :param command: what was typed, for the record.
-    :param force: replace an index.html or fleet.json that no batch wrote.
+    :param force: replace an index.html, fleet.json or tables that no batch wrote.
     :param study: manifest of the recordings; its columns are kept in every table, and the tables of
         :func:`.study.write_study` are written too.
     :param verify: read every recording again, rather than trust that one whose files have the same size, time, first
@@ -94,8 +87,9 @@ def evaluate_fleet(
     :param stage: shows the progress of what is done before and after the evaluation; see :data:`.in_threads.Stage`.
     :returns: content of fleet.json; a recording that failed has the status 'failed' and an error.
     :raises FacialEmotionError: if there is nothing to evaluate, a bundle is missing, a file of ground truth cannot be
-        read, another run has the output, a recording or something foreign is in it, the cluster cannot be reached, or
-        the page and figures cannot be written; the results of each recording are kept then.
+        read or has the name of a table in the output, another run has the output, a recording or something foreign is
+        in it, the cluster cannot be reached, or the page and figures cannot be written; the results of each recording
+        are kept then.
     :raises KeyboardInterrupt: after all processes have ended; complete results are kept.
     """
     if workers < 1:
@@ -124,8 +118,11 @@ def evaluate_fleet(
 
     began_s = time.perf_counter()
     with store.locked():
+        files = FleetFiles(store, tables_of(bool(study), bool(around.options.events), options.people))
+        inputs = {around.options.events, *(text for each in set(chosen) for text in each.truths())}
+        files.refuse_inputs(output, inputs | ({study.path} if study else set()))
         if not force:
-            _refuse_foreign(store, output)
+            files.refuse_foreign(output)
         if options.people:
             read_merges(store.read(MERGES))  # a mistake in it is told before the work begins
         states = in_threads(stage, 'recordings', state_of, places)
@@ -161,27 +158,14 @@ def evaluate_fleet(
         try:
             made_of = {each.place: each.key for each in tasks}
             fleet = fleet_summary([records.pop(number) for number in range(len(tasks))], run)
-            return _gather(store, fleet, made_of, study, around, stage)
+            files.begin()
+            return _gather(store, files, fleet, made_of, study, around, stage)
         except OSError as error:
             raise BadBag(
                 f'the figures of all recordings together cannot be written to {output} ('
                 f'{error.strerror or error}); each recording that is done is kept: free some space, then run '
                 'the same command again'
             ) from error
-
-
-def _refuse_foreign(store, output):
-    """Refuse to replace files of our names that no batch wrote."""
-    known = read_json(store.read(FLEET))
-    if isinstance(known.get('bags'), list) and isinstance(known.get('counts'), dict):
-        return
-    there = [name for name in (INDEX, FLEET) if store.read(name) is not None]
-    if there:
-        raise BadBag(
-            f'{output}: expected a folder that is new, empty, or holds earlier results of many recordings, '
-            f'got one with {" and ".join(there)} that no evaluation wrote; name another --output, or replace '
-            f'{"it" if len(there) == 1 else "them"} by --force'
-        )
 
 
 def _refuse_recording(output, places=()):
@@ -202,7 +186,7 @@ def _known(store, tasks, stage):
     return in_threads(stage, 'recordings looked up', find, tasks)
 
 
-def _gather(store, fleet, keys, study, around, stage):
+def _gather(store, files, fleet, keys, study, around, stage):
     fleet['run']['frame_parts'] = gather_frames(store, fleet['bags'], keys, study, stage)
     people, tables, read = None, around.tables, functools.partial(faces_of, store)
     if fleet['run']['options']['people']:
@@ -219,25 +203,15 @@ def _gather(store, fleet, keys, study, around, stage):
     events = around.write(store, fleet['bags'], study, read, stage)
     fleet['run']['events_left_out'] = events['left_out'] if events else ''
     store.write(INDEX, fleet_html(fleet, groups, events, people).encode('utf-8'))
-    _remove_former(store, fleet)
+    fleet['run']['files'] = files.remove_former()
     store.write(FLEET, _fleet_json(fleet))
+    files.end()
     return fleet
 
 
 def _faces_of_participant(read, persons, bag, result):
     faces = read(bag, result)
     return None if faces is None else faces_of_participant(faces, bag['folder'], bag['study']['participant'], persons)
-
-
-def _remove_former(store, fleet):
-    """Note the tables of this run, and delete those that the former one wrote and this one does not."""
-    fleet['run']['files'] = sorted(name for name in store.written if _TABLE.match(name))
-    former = (read_json(store.read(FLEET)).get('run') or {}).get('files') or ()
-    for name in map(str, former):
-        # Whatever a fleet.json of another origin lists, nothing else is deleted; decisions in merges.csv never are.
-        if _TABLE.match(name) and name not in store.written:
-            with suppress(FileNotFoundError):
-                store.remove(name)
 
 
 def _fleet_json(fleet):
