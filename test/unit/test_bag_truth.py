@@ -112,6 +112,7 @@ def test_times_may_be_stamps_when_they_are_large(tmp_path):
         ('start,end,emotion\n', 'a line for each interval'),
         ('start,end,emotion\n1,"2,5",happy\n', 'as a point'),
         ('start,end,emotion\n\n\n1,x,happy\n', 'line 4'),
+        ('SEP=;\r\nstart;end;emotion\n1;x;happy\n', 'line 3'),
     ],
 )
 def test_the_line_is_named_when_a_table_of_intervals_cannot_be_read(tmp_path, text, said):

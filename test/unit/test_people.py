@@ -160,7 +160,7 @@ def test_decisions_join_and_separate_persons_and_stay_in_the_file():
     rows = list(csv.DictReader(text.splitlines()))
     assert [row['joined_by'] for row in rows] == ['appearance'] * 2
     # No to one of the pairs, and yes to two who look different; a spreadsheet may separate by semicolons.
-    lines = [('no' if ',c,/camera' in line else '') + line.replace(',', ';') for line in text.splitlines()]
+    lines = [('no' if ',c,/camera' in line else '') + line.replace(',', ';') for line in ['sep=,', *text.splitlines()]]
     lines.append(';'.join(['Yes', '', '', '', 'd', '/camera', 'x', '', '', 'c', '/camera', 'x', '']))
     lines.append(';'.join(['no', '', '', '', 'gone', '/camera', 'x', '', '', 'c', '/camera', 'x', '']))
     decisions = read_merges('\n'.join(lines).encode('utf-8-sig'))

@@ -12,6 +12,9 @@ from facial_emotion_ros.core.errors import BadDataset
 #: What spreadsheets put between cells; the one that the first line has most of counts.
 _SEPARATORS = ',;\t'
 
+#: A first line by which spreadsheets know what separates cells; a spreadsheet may have written it as cells.
+_SEPARATOR_LINE = re.compile(r'"?sep=[,;\t]"?[,;\s]*\Z', re.IGNORECASE)
+
 _DECIMAL_COMMA = re.compile(r'\A([+-]?[0-9]*),([0-9]+)\Z')
 
 
@@ -35,6 +38,7 @@ def read_csv(text: str, where: str, known: Sequence[str], numbers: Sequence[str]
     :param above: lines above the header line.
     :raises BadDataset: if it is no CSV file, a column is there twice, or a row has more or fewer cells than the header.
     """
+    above = above or separator_lines(text)
     body = ''.join(text.splitlines(keepends=True)[above:])
     separator = separator_of(body)
     lines = csv.reader(io.StringIO(body, newline=''), delimiter=separator)
@@ -58,6 +62,11 @@ def read_csv(text: str, where: str, known: Sequence[str], numbers: Sequence[str]
             f'{where}, line {above + lines.line_num}: expected a line of CSV, it cannot be read ({error})'
         ) from None
     return CsvRows(names, rows)
+
+
+def separator_lines(text: str) -> int:
+    """Count the lines above the header line, one or none, that only name the separator, such as `sep=;`."""
+    return int(_SEPARATOR_LINE.match(text.partition('\n')[0]) is not None)
 
 
 def separator_of(text: str) -> str:

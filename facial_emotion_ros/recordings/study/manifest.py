@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from facial_emotion_ros.core.errors import BadBag, BadDataset, BadParameter
 from facial_emotion_ros.recordings.batch.recording_discovery import find_bags, identity, is_url, local_path, name_of
-from facial_emotion_ros.recordings.evaluation.csv_rows import separator_of, with_point
+from facial_emotion_ros.recordings.evaluation.csv_rows import separator_lines, separator_of, with_point
 from facial_emotion_ros.recordings.evaluation.tables import FRAMES
 from facial_emotion_ros.recordings.study.study_tables import TAKEN
 
@@ -89,7 +89,8 @@ def read_study(path: str) -> Study:
         with open(path, newline='', encoding='utf-8-sig') as file:
             text = file.read()
         separator = separator_of(text)
-        lines = list(csv.reader(io.StringIO(text, newline=''), delimiter=separator))
+        above = separator_lines(text)
+        lines = list(csv.reader(io.StringIO(text, newline=''), delimiter=separator))[above:]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise BadDataset(f'{path}: expected the CSV file of a study in UTF-8, it cannot be read ({error})') from error
     names = [name.strip() for name in lines[0]] if lines else []
@@ -98,7 +99,7 @@ def read_study(path: str) -> Study:
     rows: list[dict[str, str]] = []
     places: list[str] = []
     seen: dict[str, int] = {}
-    for number, line in enumerate(lines[1:], 2):
+    for number, line in enumerate(lines[1:], 2 + above):
         if not any(cell.strip() for cell in line):
             continue
         if len(line) != len(names):
