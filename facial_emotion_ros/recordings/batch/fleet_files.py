@@ -9,7 +9,7 @@ from facial_emotion_ros.core.errors import BadBag, BadParameter
 from facial_emotion_ros.recordings.batch.finished import read_json
 from facial_emotion_ros.recordings.batch.recording_discovery import is_url, local_path
 from facial_emotion_ros.recordings.batch.result_store import Store
-from facial_emotion_ros.recordings.people.identity import MERGES
+from facial_emotion_ros.recordings.people.merges import MERGES
 from facial_emotion_ros.recordings.study.study_tables import DICTIONARY
 
 #: The page and the figures of all recordings together.
