@@ -51,6 +51,7 @@ def sample_fleet(count=9):
         'key': 'k',
         'options': {},
         'frame_parts': count,
+        'frames_lost': 0,
     }
     return fleet_summary(records, run)
 

@@ -3,6 +3,7 @@
 import csv
 import math
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from bag_faces import face, frame
 from documented_fields import section, undocumented
 from html_page import Page, loads_nothing
 from in_process import in_this_process  # noqa: F401
+from pyarrow import dataset
 from stand_in_evaluation import evaluate as evaluate_nothing
 
 from facial_emotion_ros.cli import evaluate_recording as command_line
@@ -247,6 +249,32 @@ def test_tables_that_no_run_wrote_and_what_it_reads_stay_when_they_lie_in_the_ou
     assert {'study.csv', 'people.csv'} == {each.name for each in out.iterdir()} & {
         *('study.csv', 'people.csv', 'columns.md', 'recordings.csv', '.begun.json')
     }
+
+
+@pytest.mark.usefixtures('in_this_process')
+def test_no_rows_are_left_out_in_silence_when_tables_of_frames_are_missing_or_damaged(tree):
+    def run():
+        found = evaluate_fleet([str(tree / 'bags')], str(tree / 'out'), Options(), evaluate=evaluate)
+        return dataset.dataset(str(tree / 'out' / 'frames')).to_table(), found
+
+    whole, _ = run()
+    first, *others = sorted((tree / 'out' / 'bags').glob('*/frames.parquet'))
+    first.write_bytes(first.read_bytes()[:-9])
+    for each in others:  # as if pyarrow had not been installed
+        each.unlink()
+    shutil.rmtree(tree / 'out' / 'frames')
+    found = run()[0]
+    assert found.cast(whole.schema).equals(whole)
+    table, kept = first.with_name('frames.csv'), first.with_name('kept')
+    table.rename(kept)
+    shutil.rmtree(tree / 'out' / 'frames')
+    for _ in range(2):
+        found, fleet = run()
+        assert (len(found), fleet['run']['frames_lost']) == (len(whole) - 4, 1)
+        assert 'frames/ lacks 1 table of frames' in batch.fleet_text(fleet)
+    kept.rename(table)
+    found, fleet = run()
+    assert len(found) == len(whole) and not fleet['run']['frames_lost'] and len(fleet['bags']) == 8
 
 
 @pytest.mark.usefixtures('in_this_process')

@@ -187,7 +187,8 @@ def _known(store, tasks, stage):
 
 
 def _gather(store, files, fleet, keys, study, around, stage):
-    fleet['run']['frame_parts'] = gather_frames(store, fleet['bags'], keys, study, stage)
+    gathered = gather_frames(store, fleet['bags'], keys, study, stage)
+    fleet['run']['frame_parts'], fleet['run']['frames_lost'] = gathered or (None, None)
     people, tables, read = None, around.tables, functools.partial(faces_of, store)
     if fleet['run']['options']['people']:
         found = gather_people(store, fleet['bags'], study.types if study else {}, read)
@@ -244,6 +245,11 @@ def fleet_text(fleet: Mapping[str, Any]) -> str:
         lines.append(
             'frames/ is left out, for pyarrow is not installed (pip install pyarrow); the frames are in the '
             'frames.csv of each recording'
+        )
+    if run['frames_lost']:
+        lines.append(
+            f'frames/ lacks {many(run["frames_lost"], "table")} of frames that cannot be read any more; delete those '
+            'folders of bags/ without a frames.csv, then run the same command again'
         )
     if run.get('people'):
         found = run['people']

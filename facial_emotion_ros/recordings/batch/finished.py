@@ -29,14 +29,18 @@ class FinishedResults:
     """What a store holds of earlier runs, by the place and state of the recordings."""
 
     def __init__(self, store: Store, stage: Stage = silent):
-        """Read the finished.json of every folder, once.
+        """List all results, and read the finished.json of every folder, once.
 
         :param store: of the results.
         :param stage: shows the progress.
         """
         self._store = store
         self._found: dict[tuple[str, str], list[tuple[str, dict[str, Any]]]] = {}
-        folders = [name for name in store.names('bags') if not name.startswith('.')]
+        self._files: dict[str, set[str]] = {}
+        for path in store.files('bags'):
+            folder, _, name = path.partition('/')
+            self._files.setdefault(folder, set()).add(name)
+        folders = [name for name, files in self._files.items() if FINISHED in files and not name.startswith('.')]
         read = functools.partial(_read_finished, store)
         for folder, finished in zip(folders, in_threads(stage, 'earlier results', read, folders)):
             for state in _states_of(finished).items():
@@ -55,11 +59,11 @@ class FinishedResults:
         if len(found) != 1:
             return None
         [(folder, finished)] = found
-        return _complete(self._store, folder, finished, finished.get('content_hash'), key)
+        return _complete(self._store, folder, finished, finished.get('content_hash'), key, self._files[folder])
 
 
 def find_complete(store: Store, folder: str, content_hash: str, key: str) -> Known | None:
-    """Find complete results of a content; None where the folder does not hold them."""
+    """Find complete results of a content; None where the folder does not hold them, or lacks a file."""
     return _complete(store, folder, _read_finished(store, folder), content_hash, key)
 
 
@@ -120,11 +124,19 @@ def _with_state(finished, place, fingerprint):
     return (json.dumps(dict(finished, states=states), indent=1) + '\n').encode()
 
 
-def _complete(store, folder, finished, content_hash, key) -> Known | None:
+def _complete(store, folder, finished, content_hash, key, files=None) -> Known | None:
     names: Sequence[str] = finished.get('summaries') or ()
     if not names or finished.get('content_hash') != content_hash or finished.get('key') != key:
         return None
     summaries = [read_json(store.read(f'bags/{folder}/{name}')) for name in names]
     if not all(summaries):
+        return None
+    listed = {
+        os.path.join(os.path.dirname(name), file)
+        for name, each in zip(names, summaries)
+        for file in each.get('files') or ()
+    }
+    there = set(store.files(f'bags/{folder}')) if files is None else files
+    if listed - there - {path.rpartition('/')[0] for path in there}:  # an annotated recording is a folder
         return None
     return Known(folder, content_hash, [digest(name, each) for name, each in zip(names, summaries)])

@@ -9,8 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+from facial_emotion_ros.core.text import uncell
 from facial_emotion_ros.recordings.batch.in_threads import TABLES, Stage, in_threads, silent
 from facial_emotion_ros.recordings.batch.result_store import Store
+from facial_emotion_ros.recordings.evaluation.tables import FRAMES
 from facial_emotion_ros.recordings.study.manifest import Study
 
 #: Columns of a study whose values are folders, as Hive names them, and its name for an empty cell.
@@ -34,20 +36,21 @@ def gather_frames(
     keys: Mapping[str, str],
     study: Study | None = None,
     stage: Stage = silent,
-) -> int | None:
+) -> tuple[int, int] | None:
     """Bring the folder frames/ of the output up to date.
 
-    A row is one of the recordings' frames.parquet with the columns `bag` (folder of its results), `bundle` and those of
-    the study in front. With a study, the files lie in folders study=.../condition=.../, as Hive names them, without
-    these two columns. Short recordings share a file. The name of a file holds a hash of what it was made from: a
-    listing tells which are up to date. Those of other recordings go, files that no run wrote stay.
+    A row is one of the recordings' frames.parquet (or frames.csv, where pyarrow was missing) with the columns `bag`
+    (folder of its results), `bundle` and those of the study in front. With a study, the files lie in folders
+    study=.../condition=.../, as Hive names them, without these two columns. Short recordings share a file. The name of
+    a file holds a hash of what it was made from: a listing tells which are up to date. Those of other recordings go,
+    files that no run wrote stay.
 
     :param store: of the results.
     :param bags: as in fleet.json.
     :param keys: of each recording's options, by its place.
     :param study: manifest of the recordings, which have its columns in `study`.
     :param stage: shows the progress.
-    :returns: number of files; None where pyarrow is not installed.
+    :returns: number of files, and of results whose rows are lost; None where pyarrow is not installed.
     """
     try:
         import pyarrow  # noqa: F401
@@ -73,7 +76,9 @@ def gather_frames(
             )
         finally:
             count.has_ended = True
-    return len(parts) - written.count(False)
+    return len(parts) - written.count(None), sum(
+        len(parts[name]) if each is None else each for name, each in zip(lacking, written)
+    )
 
 
 class _Count:
@@ -128,8 +133,12 @@ def _parts(folder, sources):
         number = int(hashlib.sha256(source.path.encode()).hexdigest(), 16) % count
         found.setdefault(number, []).append(source)
     for number, each in sorted(found.items()):
-        made_from = hashlib.sha256('\n'.join(source.made_from for source in each).encode()).hexdigest()
-        yield f'{folder}part-{number:05d}-{made_from[:12]}.parquet', each
+        yield _name(f'{folder}part-{number:05d}', each), each
+
+
+def _name(start, sources):
+    made_from = hashlib.sha256('\n'.join(source.made_from for source in sources).encode()).hexdigest()
+    return f'{start}-{made_from[:12]}.parquet'
 
 
 def _remove(store, name):
@@ -139,39 +148,78 @@ def _remove(store, name):
 
 
 def _write(store, name, sources, types, count):
-    """Write a file; False where there are no rows."""
+    """Write a file.
+
+    :returns: number of results whose rows are lost: the file is named by the others, so that the next run tries again;
+        None where that are all, and no file is written.
+    """
     import pyarrow
     from pyarrow import parquet
 
-    joined = []
+    joined, found = [], []
     for first in range(0, len(sources), _TOGETHER):
         each = sources[first : first + _TOGETHER]
         tables = in_threads(silent, '', lambda source: _table(store, source, types), each, TABLES)
+        found += [source for source, table in zip(each, tables) if table is not None]
         tables = [table for table in tables if table is not None]
         count.add(len(each))
         if tables:
             joined.append(pyarrow.concat_tables(tables, promote_options='default').combine_chunks())
     if not joined:
-        return False
+        return None
+    name = _name(name.rpartition('-')[0], found)
     whole = pyarrow.concat_tables(joined, promote_options='default').replace_schema_metadata({_MADE_FROM: name})
     written = io.BytesIO()
     parquet.write_table(whole, written, compression='zstd')
     store.write(f'frames/{name}', written.getvalue())
-    return True
+    return len(sources) - len(found)
 
 
 def _table(store, source, types):
-    """Read the rows of a recording; None where they were not written as Parquet."""
+    """Read the rows of a recording; None where they are lost."""
     import pyarrow
-    from pyarrow import parquet
 
-    content = store.read(source.path)
-    if content is None:
+    rows = _from_parquet(store.read(source.path))
+    if rows is None:
+        rows = _from_csv(store.read(source.path.replace('.parquet', '.csv')))
+    if rows is None:
         return None
-    rows = parquet.read_table(io.BytesIO(content), use_threads=False)
     for place, (name, word) in enumerate(source.words.items()):
         column = pyarrow.repeat(pyarrow.scalar(word, types.get(name, 'string')), len(rows))
         rows = rows.add_column(place, name, column)
+    return rows
+
+
+def _from_parquet(content):
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        return None if content is None else parquet.read_table(io.BytesIO(content), use_threads=False)
+    except (pyarrow.ArrowException, OSError):  # damaged
+        return None
+
+
+def _from_csv(content):
+    """Read frames.csv as the table that frames.parquet holds."""
+    import pyarrow
+    from pyarrow import csv
+
+    if content is None:
+        return None
+    options = csv.ConvertOptions(
+        column_types={column.name: column.type for column in FRAMES}, null_values=[''], strings_can_be_null=True
+    )
+    rows = csv.read_csv(
+        io.BytesIO(content), csv.ReadOptions(use_threads=False), csv.ParseOptions(newlines_in_values=True), options
+    )
+    faces = rows.column('face_id').to_pylist()
+    for place, field in enumerate(rows.schema):
+        if field.type == pyarrow.string():
+            plain = [text and uncell(text) for text in rows.column(place).to_pylist()]
+            if field.name == 'rejection_reasons':  # of a face, none is no missing value
+                plain = [text if face is None else text or '' for text, face in zip(plain, faces)]
+            rows = rows.set_column(place, field, pyarrow.array(plain, field.type))
     return rows
 
 

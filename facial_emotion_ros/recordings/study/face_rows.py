@@ -91,10 +91,13 @@ def _from_parquet(content):
     if content is None:
         return None
     try:
-        from pyarrow import parquet
+        from pyarrow import ArrowException, parquet
     except ImportError:
         return None
-    table = parquet.read_table(io.BytesIO(content), columns=[*_TEXTS, *_WHOLE, 'time_s', *_NUMBERS])
+    try:
+        table = parquet.read_table(io.BytesIO(content), columns=[*_TEXTS, *_WHOLE, 'time_s', *_NUMBERS])
+    except (ArrowException, OSError):  # damaged; frames.csv has the same
+        return None
     texts, whole = ([table.column(name).to_pylist() for name in names] for names in (_TEXTS, _WHOLE))
     numbers = np.stack([table.column(name).to_numpy().astype(np.float64) for name in _NUMBERS], 1)
     # The numbers and words of frames.csv: figures do not depend on whether pyarrow is installed.
