@@ -31,6 +31,7 @@ from facial_emotion_ros.recordings.evaluation.evaluate import evaluate_bag
 from facial_emotion_ros.recordings.evaluation.options import Options
 from facial_emotion_ros.recordings.evaluation.tables import FRAMES, CsvTable, ParquetTable, frame_rows
 from facial_emotion_ros.recordings.io.sample_bag import write_sample_bag
+from facial_emotion_ros.recordings.people import likeness
 from facial_emotion_ros.recordings.people.face_views import FACE_VIEWS, FaceKey, FaceViews, SeenFace, read_face_views
 from facial_emotion_ros.recordings.people.identity import Decision, persons_of
 from facial_emotion_ros.recordings.people.likeness import CERTAIN, UNCERTAIN, certain
@@ -150,6 +151,26 @@ def test_the_same_likeness_is_not_enough_when_very_many_faces_are_compared():
     crowd = [seen(f'c/{number}', 1 + number % 6, beside=('x',)) for number in range(300)]
     found = persons_of(faces + crowd)
     assert found.of_face[key('a/x')] != found.of_face[key('b/x')] and found.uncertain
+
+
+@pytest.mark.parametrize('at_most', [1_000_000, 400, 130])
+def test_alike_faces_are_found_in_any_number_and_the_best_of_each_where_there_are_too_many(monkeypatch, at_most):
+    monkeypatch.setattr(likeness, '_MAX_PAIRS', at_most)
+    monkeypatch.setattr(likeness, '_CHUNK', 4)
+    faces, draw = [], np.random.default_rng(1)
+    for number in range(150):
+        views = np.zeros((draw.integers(0, 4), SIZE), np.float32)
+        views[:, :6] = draw.integers(-8, 9, (len(views), 6)) / 8  # products are exact, and many are equal
+        faces.append(seen(f'a/{number}', 0)._replace(exemplars=views))
+    every = itertools.combinations(range(len(faces)), 2)
+    told = sorted((-(likeness.likeness_of(faces[one], faces[other]) or 0), one, other) for one, other in every)
+    ranks, most, expected = [0] * len(faces), at_most // sum(len(face.exemplars) > 0 for face in faces), []
+    for product, one, other in told:
+        if -product >= UNCERTAIN:
+            expected += [(one, other, -product)] * (min(ranks[one], ranks[other]) < most)
+            ranks[one], ranks[other] = ranks[one] + 1, ranks[other] + 1
+    assert sum(ranks) > 10 * 400 and likeness.Likeness(faces).pairs == expected
+    assert not likeness.Likeness([]).pairs and not likeness.Likeness([seen('a/x', 0)]).pairs
 
 
 def test_decisions_join_and_separate_persons_and_stay_in_the_file():

@@ -16,8 +16,9 @@ CERTAIN, _FEW_PAIRS = 0.75, 10_000
 #: ... and this much more for ten times as many pairs, so that the number of errors to expect does not grow.
 PER_DECADE = 0.06
 
-#: Pairs of faces that are looked at, the most alike first; and faces that are compared with all at a time.
-_MAX_PAIRS, _CHUNK = 1_000_000, 256
+#: Pairs of faces that are looked at: of more, the most alike of each face; and faces that are compared with all at a
+#: time.
+_MAX_PAIRS, _CHUNK = 1_000_000, 64
 
 
 def certain(pairs: int) -> float:
@@ -42,23 +43,7 @@ class Likeness:
         # A face that is two persons by the ground truth has views of both.
         self._exemplars = [face.exemplars if len(face.persons) < 2 else face.exemplars[:0] for face in known]
         self._recordings = [face.key.recording for face in known]
-        owners = np.array([place for place, each in enumerate(self._exemplars) for _ in each], np.int64)
-        matrix = np.concatenate([np.empty((0, SIZE), np.float32), *self._exemplars])
-        found: dict[tuple[int, int], float] = {}
-        least = UNCERTAIN
-        for first in range(0, len(owners), _CHUNK):
-            products = matrix[first : first + _CHUNK] @ matrix[first:].T
-            rows, columns = np.nonzero(products >= least)
-            pairs = zip(
-                owners[first + rows].tolist(), owners[first + columns].tolist(), products[rows, columns].tolist()
-            )
-            for one, other, product in pairs:
-                if one < other and product > found.get((one, other), 0.0):
-                    found[one, other] = product
-            if len(found) > 2 * _MAX_PAIRS:
-                found = dict(_most_alike(found)[:_MAX_PAIRS])
-                least = min(found.values())
-        self.pairs = [(*places, round(product, 4)) for places, product in _most_alike(found)[:_MAX_PAIRS]]
+        self.pairs = _alike(self._exemplars)
         self._within: dict[str, list[tuple[int, int, float]]] = {}
         for each in self.pairs:
             if self._recordings[each[0]] == self._recordings[each[1]]:
@@ -74,5 +59,45 @@ class Likeness:
         return (sum(counts) ** 2 - sum(count**2 for count in counts)) // 2
 
 
-def _most_alike(found):
-    return sorted(found.items(), key=lambda each: (-each[1], each[0]))
+def _alike(exemplars):
+    """List the pairs of faces, by their most similar exemplars."""
+    # Pairs are collected by their numbers among the described faces, in this order.
+    described = np.array([place for place, each in enumerate(exemplars) if len(each)], np.int32)
+    matrix = np.concatenate([np.empty((0, SIZE), np.float32), *exemplars])
+    begins = np.cumsum([0, *(len(exemplars[place]) for place in described)])
+    least, most = np.full(len(described), UNCERTAIN, np.float32), max(_MAX_PAIRS // max(len(described), 1), 1)
+    found = [(described[:0], described[:0], matrix[:0, 0])]
+    count, is_cut = 0, False
+    for first in range(0, len(described), _CHUNK):
+        rows = begins[first : first + _CHUNK + 1]
+        products = matrix[rows[0] : rows[-1]] @ matrix[rows[0] :].T
+        products = np.maximum.reduceat(products, rows[:-1] - rows[0], axis=0)
+        products = np.maximum.reduceat(products, begins[first:-1] - rows[0], axis=1)
+        wanted = np.minimum(least[first : first + _CHUNK, None], least[first:])
+        ones, others = np.nonzero(np.triu(products >= wanted, 1))
+        found.append(((first + ones).astype(np.int32), (first + others).astype(np.int32), products[ones, others]))
+        count += len(ones)
+        if count > 2 * _MAX_PAIRS:
+            found, is_cut = [_best_of_each(found, most, least)], True
+            count = len(found[0][0])
+    if is_cut or count > _MAX_PAIRS:
+        found = [_best_of_each(found, most, least)]
+    ones, others, products = map(np.concatenate, zip(*found))
+    order = np.argsort(-products, kind='stable')
+    columns = (described[ones[order]], described[others[order]], products[order])
+    return [(one, other, round(product, 4)) for one, other, product in zip(*(each.tolist() for each in columns))]
+
+
+def _best_of_each(found, most, least):
+    """Keep the pairs that are among so many best of one of their faces; note in `least` what further ones need."""
+    ones, others, products = map(np.concatenate, zip(*found))
+    order = np.argsort(-products, kind='stable')
+    sides = np.stack([ones[order], others[order]], 1).ravel()
+    by_face, counts = np.argsort(sides, kind='stable'), np.bincount(sides, minlength=len(least))
+    begins = np.cumsum(counts) - counts
+    is_best = np.empty(len(sides), bool)
+    is_best[by_face] = np.arange(len(sides)) - np.repeat(begins, counts) < most
+    full = np.flatnonzero(counts >= most)
+    least[full] = products[order[by_face[begins[full] + most - 1] // 2]]
+    kept = order[is_best.reshape(-1, 2).any(1)]
+    return ones[kept], others[kept], products[kept]
