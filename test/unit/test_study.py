@@ -28,7 +28,7 @@ from facial_emotion_ros.recordings.evaluation.options import Options
 from facial_emotion_ros.recordings.evaluation.tables import FRAMES, CsvTable, ParquetTable, frame_rows
 from facial_emotion_ros.recordings.study import conditions, study_tables
 from facial_emotion_ros.recordings.study.face_rows import read_face_rows
-from facial_emotion_ros.recordings.study.manifest import read_study, write_template
+from facial_emotion_ros.recordings.study.manifest import partitions_of, read_study, write_template
 
 PEOPLE = ('p00', 'p01', 'p02', 'p03')
 
@@ -199,9 +199,9 @@ def test_columns_of_a_manifest_are_kept_as_they_are_written(tmp_path):
     for place in range(2):
         (tmp_path / f'{place}.mcap').write_text('')
     rows = [
-        'Path,PARTICIPANT,Größe,code,long,share',
-        '0.mcap,p1,180,007,12345678901234567890,0.5',
-        '1.mcap,p2,,12,1,-1e2',
+        'Path,PARTICIPANT,Größe,code,long,share,STUDY',
+        '0.mcap,p1,180,007,12345678901234567890,0.5,0',
+        '1.mcap,p2,,12,1,-1e2,',
     ]
     (tmp_path / 'study.csv').write_text('\n'.join(rows), encoding='utf-8')
     study = read_study(str(tmp_path / 'study.csv'))
@@ -211,7 +211,10 @@ def test_columns_of_a_manifest_are_kept_as_they_are_written(tmp_path):
         'code': '007',
         'long': '12345678901234567890',
         'share': 0.5,
+        'study': '0',
     }
+    folders = [partitions_of(study.path, row)['study'] for row in study.rows]
+    assert folders == ['study=0', 'study=__HIVE_DEFAULT_PARTITION__']
     assert study.rows[1]['code'] == '12' and study.rows[1]['share'] == -100.0
     (tmp_path / 'study.csv').write_text('\n'.join([rows[0].replace('share', 'Code'), *rows[1:]]), encoding='utf-8')
     with pytest.raises(BadDataset, match="differ from each other.*'code'"):
@@ -321,12 +324,13 @@ def test_a_manifest_may_have_semicolons_and_decimal_commas(tmp_path):
         ('path,participant\n.,p\n', 'expected one recording'),
         ('path,participant\na.mcap\n', 'line 2: expected 2 cells'),
         ('path,participant\n', 'a line for each recording'),
+        ('path,participant,condition\na.mcap,p,' + 28 * '基' + '\n', 'line 2: expected a cell .* 255 letters .* 262'),
     ],
 )
 def test_the_line_is_named_when_a_manifest_cannot_be_read(tmp_path, text, said):
     for name in ('a.mcap', 'b.mcap'):
         (tmp_path / name).write_text('')
-    (tmp_path / 'study.csv').write_text(text)
+    (tmp_path / 'study.csv').write_text(text, encoding='utf-8')
     with pytest.raises(Exception, match=said):
         read_study(str(tmp_path / 'study.csv'))
 

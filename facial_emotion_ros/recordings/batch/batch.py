@@ -34,6 +34,7 @@ from facial_emotion_ros.recordings.batch.task import Evaluate, FleetTask, Record
 from facial_emotion_ros.recordings.batch.truths import options_of_each, refuse_mistyped
 from facial_emotion_ros.recordings.evaluation.evaluate import evaluate_bag
 from facial_emotion_ros.recordings.evaluation.options import Options
+from facial_emotion_ros.recordings.evaluation.results_folder import FULL
 from facial_emotion_ros.recordings.evaluation.summary_text import rater_lines
 from facial_emotion_ros.recordings.people.merges import MERGES, not_followed_text, read_merges
 from facial_emotion_ros.recordings.people.people import faces_of_participant, gather_people
@@ -161,10 +162,10 @@ def evaluate_fleet(
             files.begin()
             return _gather(store, files, fleet, made_of, study, around, stage)
         except OSError as error:
+            advice = ': free some space, then run the same command again' if error.errno in FULL else ''
             raise BadBag(
                 f'the figures of all recordings together cannot be written to {output} ('
-                f'{error.strerror or error}); each recording that is done is kept: free some space, then run '
-                'the same command again'
+                f'{error.strerror or error}); each recording that is done is kept{advice}'
             ) from error
 
 

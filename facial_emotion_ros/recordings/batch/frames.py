@@ -3,21 +3,15 @@
 import hashlib
 import io
 import json
-import os
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
-from urllib.parse import quote
 
 from facial_emotion_ros.core.text import uncell
 from facial_emotion_ros.recordings.batch.in_threads import TABLES, Stage, in_threads, silent
 from facial_emotion_ros.recordings.batch.result_store import Store
 from facial_emotion_ros.recordings.evaluation.tables import FRAMES
-from facial_emotion_ros.recordings.study.manifest import Study
-
-#: Columns of a study whose values are folders, as Hive names them, and its name for an empty cell.
-PARTITIONS = ('study', 'condition')
-_NO_VALUE = '__HIVE_DEFAULT_PARTITION__'
+from facial_emotion_ros.recordings.study.manifest import Study, partitions_of
 
 #: Images of recordings in one file, on average: a thousand files of two rows each take as long to open as to make, and
 #: a file is made anew when one of its recordings changes.
@@ -112,10 +106,9 @@ def _source(bag, result, key, study):
     """Give the folder of a recording's rows below frames/, and where they come from."""
     words, folder = {'bag': bag['folder'], 'bundle': (result['bundle'] or {}).get('name')}, ''
     if study:
-        words.update({'study': os.path.splitext(os.path.basename(study.path))[0], **bag['study']})
-        folder = ''.join(
-            f'{each}={quote(str(words.pop(each) or _NO_VALUE), safe="")}/' for each in PARTITIONS if each in words
-        )
+        folders = partitions_of(study.path, bag['study'])
+        folder = ''.join(f'{each}/' for each in folders.values())
+        words.update({name: word for name, word in bag['study'].items() if name not in folders})
     path = f'bags/{bag["folder"]}/{result["summary"].replace("summary.json", "frames.parquet")}'
     made_from = json.dumps([path, bag['content_hash'], key, words, study.types if study else {}])
     return folder, _Source(path, words, made_from, result['frames'] or 0)

@@ -27,7 +27,7 @@ _OURS = re.compile(
 _TYPED = 'merges.csv'
 
 #: Errors of a full disk.
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
@@ -67,7 +67,7 @@ def new_results(output: str, names: list[str], wanted: Iterable[str], force: boo
             finally:
                 shutil.rmtree(part, ignore_errors=True)
     except OSError as error:
-        advice = ': free some space, then run the same command again' if error.errno in _FULL else ''
+        advice = ': free some space, then run the same command again' if error.errno in FULL else ''
         raise BadBag(
             f'the results cannot be written to {output} ({error.strerror or error}); nothing of this run is '
             f'kept, earlier results are as they were{advice}'

@@ -6,8 +6,9 @@ import math
 import os
 import re
 import unicodedata
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from facial_emotion_ros.core.errors import BadBag, BadDataset, BadParameter
 from facial_emotion_ros.recordings.batch.recording_discovery import find_bags, identity, is_url, local_path, name_of
@@ -19,8 +20,14 @@ from facial_emotion_ros.recordings.study.study_tables import TAKEN
 REQUIRED = ('path', 'participant')
 KNOWN = (*REQUIRED, 'condition', 'session')
 
-#: These are known in any spelling, and `study`, which names folders of frames/; others are kept as they are written.
-_IN_ANY_CASE = (*KNOWN, 'study')
+#: Columns whose values are folders of frames/, as Hive names them, its name for an empty cell, and the most bytes of a
+#: file's name.
+_PARTITIONS = ('study', 'condition')
+_NO_VALUE = '__HIVE_DEFAULT_PARTITION__'
+_LONGEST = 255
+
+#: These are known in any spelling, and are text even where all cells are numbers; others are kept as they are written.
+_TEXTS = (*KNOWN, 'study')
 
 #: Numbers that are names: with leading zeros, or more digits than a number of 64 bits holds.
 _NAME = re.compile(r'[+-]?(0\d.*|\d{16,})$')
@@ -94,7 +101,7 @@ def read_study(path: str) -> Study:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise BadDataset(f'{path}: expected the CSV file of a study in UTF-8, it cannot be read ({error})') from error
     names = [name.strip() for name in lines[0]] if lines else []
-    names = [name.lower() if name.lower() in _IN_ANY_CASE else name for name in names]
+    names = [name.lower() if name.lower() in _TEXTS else name for name in names]
     _check_names(path, names)
     rows: list[dict[str, str]] = []
     places: list[str] = []
@@ -105,10 +112,17 @@ def read_study(path: str) -> Study:
         if len(line) != len(names):
             raise BadDataset(f'{path}, line {number}: expected {len(names)} cells, got {len(line)}')
         row = dict(zip(names, (cell.strip() for cell in line)))
-        row.update({} if separator == ',' else {name: with_point(row[name]) for name in row if name not in KNOWN})
+        row.update({} if separator == ',' else {name: with_point(row[name]) for name in row if name not in _TEXTS})
         for name in REQUIRED:
             if not row[name]:
                 raise BadDataset(f'{path}, line {number}: expected a {name}, got an empty cell')
+        for name, folder in partitions_of(path, row).items():
+            if len(folder) > _LONGEST:
+                own = 'cell' if name in row else 'name of the file, or a column study,'
+                raise BadDataset(
+                    f'{path}, line {number}: expected a {own} whose folder in frames/ has {_LONGEST} letters at most, '
+                    f'got {len(folder)}: {folder} (all but A to Z, a to z, digits, _, ., - and ~ take three a byte)'
+                )
         place = _place(path, number, row['path'])
         if identity(place) in seen:
             raise BadDataset(
@@ -121,11 +135,26 @@ def read_study(path: str) -> Study:
     if not rows:
         raise BadDataset(f'{path}: expected a line for each recording below the first, got none')
     types = {
-        name: 'double' if name not in KNOWN and all(_is_number(row[name]) for row in rows) else 'string'
+        name: 'double' if name not in _TEXTS and all(_is_number(row[name]) for row in rows) else 'string'
         for name in names
     }
     typed = [{name: _typed(cell, types[name]) for name, cell in row.items()} for row in rows]
     return Study(path, types, typed, places)
+
+
+def partitions_of(path: str, words: Mapping[str, Any]) -> dict[str, str]:
+    """Name the folders of frames/ that a recording's rows lie in.
+
+    :param path: of the manifest, whose name is the study where it has no such column.
+    :param words: what it says of the recording.
+    :returns: {column: its folder, as Hive names it}.
+    """
+    named = {'study': os.path.splitext(os.path.basename(path))[0], **words}
+    return {
+        name: f'{name}={quote(named[name] or _NO_VALUE, safe="", errors="surrogateescape")}'
+        for name in _PARTITIONS
+        if name in named
+    }
 
 
 def write_template(bags: Sequence[str], path: str) -> int:
