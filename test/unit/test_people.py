@@ -26,6 +26,7 @@ from facial_emotion_ros.core.emotions import EMOTIONS, UNKNOWN
 from facial_emotion_ros.core.errors import BadBag, BadDataset
 from facial_emotion_ros.perception.face_appearance import SIZE
 from facial_emotion_ros.recordings.batch.batch import evaluate_fleet
+from facial_emotion_ros.recordings.batch.result_store import LocalStore
 from facial_emotion_ros.recordings.evaluation.annotation_files import GroundTruth
 from facial_emotion_ros.recordings.evaluation.evaluate import evaluate_bag
 from facial_emotion_ros.recordings.evaluation.options import Options
@@ -36,7 +37,7 @@ from facial_emotion_ros.recordings.people.face_views import FACE_VIEWS, FaceKey,
 from facial_emotion_ros.recordings.people.identity import Decision, persons_of
 from facial_emotion_ros.recordings.people.likeness import CERTAIN, UNCERTAIN, certain
 from facial_emotion_ros.recordings.people.merges import MERGE_COLUMNS, merge_rows, merges_text, read_merges
-from facial_emotion_ros.recordings.people.people import PEOPLE, person_figures
+from facial_emotion_ros.recordings.people.people import PEOPLE, person_figures, write_people
 from facial_emotion_ros.recordings.study.face_rows import SHARES, WORDS, read_face_rows
 from facial_emotion_ros.recordings.study.manifest import read_study
 
@@ -235,13 +236,16 @@ def test_the_line_is_named_when_decisions_cannot_be_followed(lines, said):
         read_merges('\n'.join(lines).encode())
 
 
-def test_a_decision_is_kept_and_not_followed_when_it_contradicts_the_ground_truth():
+def test_a_decision_is_kept_and_not_followed_when_it_contradicts_the_ground_truth(tmp_path):
     faces = [seen('a/x', 0, persons={'bob': 1}), seen('b/x', 0, persons={'eve': 1}), seen('c/x', 0, persons={'bob': 1})]
     decisions = [decide('a/x', 'b/x', True), decide('a/x', 'c/x', False)]
     found = persons_of(faces, {}, decisions)
     assert groups(found) == {'bob': {'a/x', 'c/x'}, 'eve': {'b/x'}} and found.not_followed == decisions
-    rows = list(csv.DictReader(merges_text(merge_rows(found, decisions, faces)).decode().splitlines()))
+    told = write_people(LocalStore(str(tmp_path)), [], faces, decisions).persons.not_followed
+    written = (tmp_path / 'merges.csv').read_bytes()
+    rows = list(csv.DictReader(written.decode().splitlines()))
     assert [(row['same'], row['joined_by']) for row in rows] == [('yes', ''), ('no', '')]
+    assert told == read_merges(written), 'with the lines of the file that is there now'
 
 
 def table_of_frames():

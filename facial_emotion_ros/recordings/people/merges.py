@@ -141,6 +141,13 @@ def merge_rows(persons: Persons, decisions: Iterable[Decision], faces: Sequence[
     return rows
 
 
+def with_lines(decisions: Iterable[Decision], rows: Iterable[Sequence[Any]]) -> list[Decision]:
+    """Give decisions the lines that they have among the rows of :func:`merge_rows`, in the order of these."""
+    lines = {frozenset((FaceKey(*row[4:7]), FaceKey(*row[9:12]))): line for line, row in enumerate(rows, 2)}
+    found = [each._replace(line=lines[frozenset((each.one, each.other))]) for each in decisions]
+    return sorted(found, key=lambda each: each.line)
+
+
 def not_followed_text(lines: Sequence[int]) -> str:
     """Say which lines were not followed, and why; '' where all were."""
     numbers = ', '.join(map(str, lines))

@@ -11,7 +11,7 @@ from facial_emotion_ros.core.emotions import UNKNOWN
 from facial_emotion_ros.recordings.batch.result_store import Store
 from facial_emotion_ros.recordings.people.face_views import FACE_VIEWS, FaceKey, FaceViews, SeenFace, read_face_views
 from facial_emotion_ros.recordings.people.identity import TRACKING, Decision, Persons, persons_of
-from facial_emotion_ros.recordings.people.merges import MERGES, merge_rows, merges_text, read_merges
+from facial_emotion_ros.recordings.people.merges import MERGES, merge_rows, merges_text, read_merges, with_lines
 from facial_emotion_ros.recordings.people.presence import durations, places_by, seconds_of
 from facial_emotion_ros.recordings.study.face_rows import SHARES, WORDS, FaceRows, as_in_csv
 from facial_emotion_ros.recordings.study.study import Read
@@ -81,7 +81,9 @@ def write_people(
             rows.append((*source.head, person, ' '.join(persons.known_by.get(person, [TRACKING])), *cells))
             seen_s.setdefault(person, {})[source.recording] = cells[0]
     write_table(store, 'people', (*head, *PEOPLE), rows)
-    store.write(MERGES, merges_text(merge_rows(persons, decisions, faces)))
+    merges = merge_rows(persons, decisions, faces)
+    store.write(MERGES, merges_text(merges))
+    persons = persons._replace(not_followed=with_lines(persons.not_followed, merges))
     totals = {person: (math.fsum(each.values()), len(each)) for person, each in seen_s.items()}
     return People(persons, list(faces), totals)
 
