@@ -259,6 +259,22 @@ def test_a_recording_counts_once_when_it_lies_there_twice(bags, tmp_path):
 
 
 @pytest.mark.usefixtures('in_this_process')
+def test_the_second_copy_fails_in_every_run_when_each_has_a_truth_of_its_own(bags, tmp_path):
+    for name, word, says in (('p0', 'happy', 'truth 7'), ('p1', 'sad', 'truth 7'), ('p2', 'sad', 'truth 8')):
+        for folder in (bags / name, tmp_path / 'truths' / name):
+            folder.mkdir(parents=True)
+        write_bag(bags / name, 'task', says)
+        (tmp_path / 'truths' / name / 'task.csv').write_text(f'start,end,emotion\n0,3,{word}\n')
+    for status in ('done', 'skipped'):
+        found, _ = run(bags, tmp_path / 'out', Options(truth=str(tmp_path / 'truths')))
+        first, copy, other = found['bags']
+        assert (first['status'], copy['status'], other['status']) == (status, 'failed', status)
+        assert (tmp_path / 'out' / 'bags' / first['folder'] / 'report.html').read_text().endswith('p0/task.csv')
+        assert re.search('got .*truths/p1/task.csv for .*, and .*truths/p0/task.csv for .*p0/task.mcap', copy['error'])
+        assert len(os.listdir(tmp_path / 'out' / 'bags')) == 2
+
+
+@pytest.mark.usefixtures('in_this_process')
 def test_a_good_recording_counts_when_its_twin_failed(bags, tmp_path):
     for name in ('one', 'two'):
         write_bag(bags, name, f'fail-first {tmp_path / "failed"} 7')

@@ -14,6 +14,7 @@ from facial_emotion_ros.core.text import show
 from facial_emotion_ros.evaluation.page import PLOTLY_FILE, plotly_script
 from facial_emotion_ros.evaluation.provenance import made_at
 from facial_emotion_ros.recordings.batch.around_events import Around
+from facial_emotion_ros.recordings.batch.copies import refused_copies
 from facial_emotion_ros.recordings.batch.finished import FinishedResults
 from facial_emotion_ros.recordings.batch.fleet_files import FLEET, INDEX, FleetFiles, tables_of
 from facial_emotion_ros.recordings.batch.frames import gather_frames
@@ -30,7 +31,7 @@ from facial_emotion_ros.recordings.batch.recording_discovery import (
     titles_of,
 )
 from facial_emotion_ros.recordings.batch.result_store import open_store
-from facial_emotion_ros.recordings.batch.task import Evaluate, FleetTask, Record, key_of, known_record
+from facial_emotion_ros.recordings.batch.task import Evaluate, FleetTask, Record, failed_record, key_of, known_record
 from facial_emotion_ros.recordings.batch.truths import options_of_each, refuse_mistyped
 from facial_emotion_ros.recordings.evaluation.evaluate import evaluate_bag
 from facial_emotion_ros.recordings.evaluation.options import Options
@@ -132,10 +133,13 @@ def evaluate_fleet(
             for place, each, (_, fingerprint) in zip(places, chosen, states)
         ]
         known = [None] * len(tasks) if verify else _known(store, tasks, stage)
+        refused = refused_copies(tasks, [size_bytes for size_bytes, _ in states], known, stage)
         for number, found in enumerate(known):
-            if found:
+            if number in refused:
+                take(number, dict(failed_record(tasks[number], refused[number]), attempts=0))
+            elif found:
                 take(number, known_record(tasks[number], found))
-        left = [number for number, found in enumerate(known) if not found]
+        left = [number for number, found in enumerate(known) if not found and number not in refused]
         left.sort(key=lambda number: -states[number][0])  # the last one to end is a small one
         tasks_left = [tasks[number] for number in left]
         if ray_address and left:
