@@ -756,6 +756,26 @@ def test_frames_that_no_run_wrote_stay_when_parts_are_renewed(bags, tmp_path, py
 
 
 @pytest.mark.usefixtures('in_this_process')
+@pytest.mark.parametrize('size_bytes', [0, 2, 300])
+@pytest.mark.parametrize('out', ['{}/out', 'memory://truncated/{}'])
+def test_a_truncated_part_is_made_again_or_goes(bags, tmp_path, size_bytes, out):
+    out = out.format(tmp_path)
+    path = write_bag(bags, 'a', 'good 9')
+    run(bags, out)
+    store = open_store(out)
+    [name] = store.files('frames')
+    whole = store.read(f'frames/{name}')
+    store.write(f'frames/{name}', whole[:size_bytes])
+    run(bags, out)
+    assert store.read(f'frames/{name}') == whole
+    store.write(f'frames/{name}', whole[:size_bytes])
+    os.remove(path)
+    write_bag(bags, 'b', 'good 3')
+    run(bags, out)
+    assert len(store.files('frames')) == 1 and store.files('frames') != [name]
+
+
+@pytest.mark.usefixtures('in_this_process')
 def test_each_bundle_is_told_of_apart_when_several_are_judged(tmp_path):
     write_sample_bag(str(tmp_path / 'bag'), 0.2, width=320, height=240)
     names = ('esr_9_ferplus', 'esr_9_ferplus_int8')

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import re
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -20,6 +21,10 @@ _IMAGES = 20_000
 #: Tables in memory before they become one: each takes 90 kB, however short it is.
 _TOGETHER = 100
 
+#: The name of a part, and the bytes that a Parquet file ends with, unless it was truncated.
+_PART = re.compile(r'(^|/)part-\d{5}-[0-9a-f]{12}\.parquet$')
+_END = b'PAR1'
+
 #: Metadata in the schema of a part, by which it is known as ours.
 _MADE_FROM = b'facial_emotion_ros.made_from'
 
@@ -36,8 +41,8 @@ def gather_frames(
     A row is one of the recordings' frames.parquet (or frames.csv, where pyarrow was missing) with the columns `bag`
     (folder of its results), `bundle` and those of the study in front. With a study, the files lie in folders
     study=.../condition=.../, as Hive names them, without these two columns. Short recordings share a file. The name of
-    a file holds a hash of what it was made from: a listing tells which are up to date. Those of other recordings go,
-    files that no run wrote stay.
+    a file holds a hash of what it was made from: a listing tells which are up to date, and the last bytes whether they
+    are whole. Those of other recordings go, files that no run wrote stay.
 
     :param store: of the results.
     :param bags: as in fleet.json.
@@ -56,11 +61,13 @@ def gather_frames(
             folder, source = _source(bag, result, keys[bag['place']], study)
             by_folder.setdefault(folder, []).append(source)
     parts = {name: part for folder, sources in by_folder.items() for name, part in _parts(folder, sources)}
-    there = set(store.files('frames'))
-    surplus = [name for name in there.difference(parts) if name.endswith('.parquet')]
+    listed = [name for name in store.files('frames') if name.endswith('.parquet')]
+    surplus, kept = ([name for name in listed if (name in parts) == is_wanted] for is_wanted in (False, True))
+    ends = in_threads(silent, '', lambda name: store.read_end(f'frames/{name}', len(_END)), kept)
+    whole = {name for name, end in zip(kept, ends) if end == _END}
     # Before new ones come: an interruption leaves too few rows, not some twice.
     in_threads(stage, 'former files of frames/', lambda name: _remove(store, name), surplus, TABLES)
-    lacking = [name for name in parts if name not in there]
+    lacking = [name for name in parts if name not in whole]
     types = study.types if study else {}
     with stage('recordings in frames/') as report:
         count = _Count(report, sum(len(parts[name]) for name in lacking))
@@ -136,7 +143,8 @@ def _name(start, sources):
 
 def _remove(store, name):
     """Delete a file, unless no run wrote it."""
-    if _is_part(store.read(f'frames/{name}') or b''):
+    content = store.read(f'frames/{name}') or b''
+    if _is_part(content) or _PART.search(name) and not content.endswith(_END):
         store.remove(f'frames/{name}')
 
 
