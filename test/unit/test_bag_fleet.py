@@ -242,7 +242,7 @@ def test_only_what_changed_is_done_again_when_a_run_is_repeated(bags, tmp_path, 
     assert len(frames_in(out / 'frames')) == 5 + ord('c') + ord('d')
     assert len(os.listdir(out / 'frames')) == 1 and not part.exists()
     os.remove(finished)
-    os.remove(os.path.join(os.path.dirname(summary), 'report.html'))  # which summary.json lists
+    os.remove(os.path.join(os.path.dirname(summary), 'report.html'))
     assert run(bags, out)[1] == {'a': 'skipped', 'c': 'done', 'd': 'done'}
     assert set(run(bags, out, Options(max_faces=1))[1].values()) == {'done'}
     assert set(run(bags, out, Options(max_faces=1))[1].values()) == {'skipped'}

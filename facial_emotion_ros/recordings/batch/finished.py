@@ -16,6 +16,9 @@ from facial_emotion_ros.recordings.batch.result_store import Store
 FINISHED = 'finished.json'
 SUMMARY = 'summary.json'
 
+#: A folder that has lost one of these is incomplete. Users may delete others, such as videos and pictures of faces.
+_NEEDED = {'frames.csv', 'report.html', 'event_times.csv'}
+
 
 class Known(NamedTuple):
     """Complete results of a recording: their folder, the hash of its content, and the digests of its summaries."""
@@ -134,9 +137,9 @@ def _complete(store, folder, finished, content_hash, key, files=None) -> Known |
     listed = {
         os.path.join(os.path.dirname(name), file)
         for name, each in zip(names, summaries)
-        for file in each.get('files') or ()
+        for file in _NEEDED.intersection(each.get('files') or ())
     }
     there = set(store.files(f'bags/{folder}')) if files is None else files
-    if listed - there - {path.rpartition('/')[0] for path in there}:  # an annotated recording is a folder
+    if listed - there:
         return None
     return Known(folder, content_hash, [digest(name, each) for name, each in zip(names, summaries)])
