@@ -133,19 +133,7 @@ def evaluate_fleet(
             for place, each, (_, fingerprint) in zip(places, chosen, states)
         ]
         known = [None] * len(tasks) if verify else _known(store, tasks, stage)
-        refused = refused_copies(tasks, [size_bytes for size_bytes, _ in states], known, stage)
-        for number, found in enumerate(known):
-            if number in refused:
-                take(number, dict(failed_record(tasks[number], refused[number]), attempts=0))
-            elif found:
-                take(number, known_record(tasks[number], found))
-        left = [number for number, found in enumerate(known) if not found and number not in refused]
-        left.sort(key=lambda number: -states[number][0])  # the last one to end is a small one
-        tasks_left = [tasks[number] for number in left]
-        if ray_address and left:
-            run_on_ray(tasks_left, ray_address, lambda place, record: take(left[place], record))
-        elif left:
-            run_locally(tasks_left, workers, lambda place, record: take(left[place], record))
+        _evaluate_rest(tasks, [size_bytes for size_bytes, _ in states], known, workers, ray_address, take, stage)
         run = {
             'command': command,
             'made': made_at(),
@@ -189,6 +177,25 @@ def _known(store, tasks, stage):
         return finished.find(task.place, task.fingerprint, task.key)
 
     return in_threads(stage, 'recordings looked up', find, tasks)
+
+
+def _evaluate_rest(tasks, sizes_bytes, known, workers, ray_address, take, stage):
+    """Take the known results, and evaluate the other recordings but for refused copies, the largest first."""
+    refused = refused_copies(tasks, sizes_bytes, known, stage)
+    for number, found in enumerate(known):
+        if number in refused:
+            take(number, dict(failed_record(tasks[number], refused[number]), attempts=0))
+        elif found:
+            take(number, known_record(tasks[number], found))
+    left = [number for number, found in enumerate(known) if not found and number not in refused]
+    left.sort(key=lambda number: -sizes_bytes[number])  # the last one to end is a small one
+    if not left:
+        return
+    tasks_left = [tasks[number] for number in left]
+    if ray_address:
+        run_on_ray(tasks_left, ray_address, lambda place, record: take(left[place], record))
+    else:
+        run_locally(tasks_left, workers, lambda place, record: take(left[place], record))
 
 
 def _gather(store, files, fleet, keys, study, around, stage):

@@ -111,9 +111,11 @@ def evaluate_bag(
             for evaluator, summary, name, each, home in zip(
                 evaluators, summaries, options.folder_names(), decided, folders_of(options, output)
             ):
-                notes = summary['run']['notes']
-                panel = _write_events(evaluator, events, options, notes) if options.events else None
-                people = _write_people(evaluator, recording, home, each, notes, of_many) if options.people else None
+                notes, rows = summary['run']['notes'], _face_rows(evaluator, options)
+                panel = _write_events(evaluator, rows, events, options, notes) if options.events else None
+                people = (
+                    _write_people(evaluator, rows, recording, home, each, notes, of_many) if options.people else None
+                )
                 _write(evaluator, summary, f'../{plotly_src}' if plotly_src and name else plotly_src, panel, people)
     return summaries
 
@@ -195,7 +197,14 @@ def _events(bag, evaluator, options):
     return topic_events(bag, options.events, run.first_stamp_ns / 1e9, run.clock_shift_s, evaluator.notes)
 
 
-def _write_events(evaluator, events, options, notes):
+def _face_rows(evaluator, options):
+    """Read the table of faces that was written, where something is made of it."""
+    if not (options.people or options.event_window):
+        return None
+    return read_face_rows(LocalStore(evaluator.output).read('frames.csv'), None)
+
+
+def _write_events(evaluator, faces, events, options, notes):
     """Write the list of events, and their averages where the options have a window; give the page's panel."""
     store = LocalStore(evaluator.output)
     store.write(EVENT_TIMES, events_text(events))
@@ -203,8 +212,6 @@ def _write_events(evaluator, events, options, notes):
     if not options.event_window:
         return None
     window = window_of(options)
-    faces = read_face_rows(store.read('frames.csv'), None)
-    assert faces is not None
     epochs = epochs_of(faces, events, window, evaluator.pipeline.esr_bundle.name, {})
     averages = write_events(store, epochs, window)
     evaluator.written |= {name for name in EVENT_TABLES if os.path.exists(os.path.join(evaluator.output, name))}
@@ -214,14 +221,12 @@ def _write_events(evaluator, events, options, notes):
     return event_panels(averages, window, left_out)
 
 
-def _write_people(evaluator, recording, home, decisions, notes, of_many):
+def _write_people(evaluator, rows, recording, home, decisions, notes, of_many):
     """Write what faces look like and, unless a batch does that, who they are; give the page's panel.
 
     decisions: in the results' place, `home`, before the work began; those that somebody made meanwhile count.
     """
     store = LocalStore(evaluator.output)
-    rows = read_face_rows(store.read('frames.csv'), None)
-    assert rows is not None
     pictures = _write_pictures(evaluator, store)
     content = evaluator.face_views.content(rows, pictures)
     store.write(FACE_VIEWS, content)
