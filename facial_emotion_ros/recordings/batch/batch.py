@@ -126,7 +126,7 @@ def evaluate_fleet(
         if not force:
             files.refuse_foreign(output)
         if options.people:
-            read_merges(store.read(MERGES))  # a mistake in it is told before the work begins
+            read_merges(store.read(MERGES))  # errors in it are raised before the evaluation
         states = in_threads(stage, 'recordings', state_of, places)
         tasks = [
             FleetTask(place, output, each, keys[each], evaluate, fingerprint)

@@ -146,7 +146,7 @@ def state_of(place: str) -> tuple[int, str]:
         files, path = open_url(place)
         listed = files.find(path, detail=True)
         listed.update({log: files.info(log) for log in _logs_of(files, path, list(listed))})
-    except Exception:  # each type of store has its own errors: whoever reads it says what is wrong
+    except Exception:  # stores raise errors of their own; reading the recording reports them
         return 0, ''
     states = [{key.lower(): value for key, value in listed[name].items()} for name in sorted(listed)]
     size_bytes = sum(each.get('size') or 0 for each in states)

@@ -93,7 +93,7 @@ def evaluate_bag(
             read_merges(LocalStore(each).read(MERGES) if is_read else None) for each in folders_of(options, output)
         ]
         topic = find_recorded(bag, options.recorded, options.truths())
-        listed = _listed_events(bag, path, options)  # a mistake in it is told before the work begins
+        listed = _listed_events(bag, path, options)  # errors in it are raised before the evaluation
         with new_results(output, options.folder_names(), _certain_files(options, cameras), force) as folders:
             evaluators = _evaluate(bag, cameras, truth, topic, options, folders, progress)
             events = _events(bag, evaluators[0], options) if listed is None else listed
@@ -199,7 +199,7 @@ def _events(bag, evaluator, options):
 
 def _face_rows(evaluator, options):
     """Read the table of faces that was written, where something is made of it."""
-    if not (options.people or options.event_window):
+    if not (options.people or options.events and options.event_window):
         return None
     return read_face_rows(LocalStore(evaluator.output).read('frames.csv'), None)
 

@@ -215,7 +215,7 @@ def _join_alike(clusters, known, pairs, least):
 
 
 def _join_by_manifest(clusters, known, participants):
-    """Take whoever is seen longest in the recordings of a participant for the participant."""
+    """Assign the participant to the person with the longest visibility in the participant's recordings."""
     longest: dict[str, list[int]] = {}
     of_recording = places_by(np.array([face.key.recording for face in known], object), range(len(known)))
     for recording, places in of_recording.items():
@@ -266,7 +266,7 @@ def _uncertain(clusters, known, pairs) -> Iterator[Pair]:
 
 def _names(clusters, known):
     """Name each person: by ground truth, by manifest, by its number in the ground truth where it is in one recording
-    only, and else by a number, whoever is seen longest first.
+    only, and else by a number, in descending order of visibility.
     """
     names = dict(clusters.names[TRUTH])
     given = set(names.values())

@@ -149,7 +149,7 @@ def epochs_of(
 
 
 def outside(faces: FaceRows, events: Sequence[Event], window: Window) -> list[bool]:
-    """Tell of each event whether no image of the recording is in its window: too early, or too late."""
+    """Mark the events whose window contains no image of the recording: too early, or too late."""
     if not len(faces.times_s):
         return [True] * len(events)
     times = times_of(faces, events)

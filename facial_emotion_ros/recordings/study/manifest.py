@@ -185,7 +185,7 @@ def write_template(bags: Sequence[str], path: str) -> int:
 
 
 def _tops(roots):
-    """Find recordings, and how many parts of each path lie above what tells of participant and condition."""
+    """Find recordings, and how many parts of each path precede those that name participant and condition."""
     found, shallow = {}, {}
     for root in roots:
         above = len(_parts(root))
