@@ -249,8 +249,7 @@ def parser() -> argparse.ArgumentParser:
 
 @report_errors(
     'evaluate_recording',
-    'recordings need rosbags, jinja2 and plotly; annotated ones, studies and events scipy (pip install rosbags jinja2 '
-    'plotly scipy)',
+    'recordings need rosbags, jinja2, plotly and scipy (pip install rosbags jinja2 plotly scipy)',
     usage=2,
 )
 def main(argv: Sequence[str] | None = None) -> int:
@@ -266,8 +265,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.study_template:
         return _template(arguments)
     options = _options(arguments)
-    if arguments.study or arguments.events:
-        importlib.import_module('scipy')  # else it is missed at the end, after hours
+    importlib.import_module('scipy')  # else it is missed at the end, after hours
     path = _single(arguments)
     try:
         return _one(path, arguments, options, command) if path else _many(arguments, options, command)

@@ -1,4 +1,4 @@
-"""Confidence intervals: Wilson's for a share, the percentile bootstrap for everything else."""
+"""Confidence intervals: Wilson's for a share, Student's t with a standard error, and the percentile bootstrap."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -25,6 +25,22 @@ def wilson_interval(hits: int, count: int) -> tuple[float, float]:
         return _NAN, _NAN
     interval = binomtest(int(hits), int(count)).proportion_ci(method='wilson')
     return float(interval.low), float(interval.high)
+
+
+def t_interval(values: np.ndarray, squared_errors: np.ndarray, freedom: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Compute 95% intervals by Student's t.
+
+    :param values: (K,) estimates.
+    :param squared_errors: (K,) squares of their standard errors.
+    :param freedom: (K,) degrees of freedom.
+    :returns: low and high, (K,) float64; NaN without a degree of freedom.
+
+    Source: Student, Biometrika 1908.
+    """
+    from scipy.special import stdtrit  # half a second to import
+
+    half = stdtrit(np.where(freedom > 0, freedom, np.nan), 0.975) * np.sqrt(squared_errors)
+    return values - half, values + half
 
 
 def bootstrap_interval(

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from scipy import stats
 
 pytest.importorskip('rosbags', reason='rosbags is not installed: scripts/setup --tests does that')
 
@@ -13,7 +14,6 @@ from facial_emotion_ros.core import metrics
 from facial_emotion_ros.core.emotions import EMOTIONS, UNKNOWN
 from facial_emotion_ros.core.errors import BadDataset
 from facial_emotion_ros.evaluation import markdown
-from facial_emotion_ros.recordings.evaluation import sufficient_statistics
 from facial_emotion_ros.recordings.evaluation.camera_run import MAX_STRETCHES, CameraRun
 from facial_emotion_ros.recordings.evaluation.compare import ALIKE, BETTER, WORSE, compare, read_summary
 from facial_emotion_ros.recordings.evaluation.ground_truth import GroundTruth
@@ -26,12 +26,6 @@ from facial_emotion_ros.recordings.evaluation.sufficient_statistics import (
     truth_figures,
 )
 from facial_emotion_ros.recordings.evaluation.summary import losses_of
-
-
-@pytest.fixture(autouse=True)
-def fewer_resamples(monkeypatch):
-    """Resample 200 times: what is compared here is far from chance, or exactly alike."""
-    monkeypatch.setattr(sufficient_statistics, 'RESAMPLES', 600)
 
 
 class StillPipeline:
@@ -124,6 +118,32 @@ def test_an_interval_holds_the_figure_and_is_wider_when_images_are_alike_than_if
     assert 'accuracy' not in intervals(parts[:1])
 
 
+@pytest.mark.parametrize('rights', [[9, 4], [5, 6, 8], [9, 9, 8, 3, 10, 9, 7, 8], [6] * 4])
+def test_intervals_of_alike_recordings_are_student_s_and_those_that_say_nothing_do_not_count(rights):
+    parts = [SufficientStatistics(sums) for sums in summary_of(rights)['stretches']['/camera']['sums'].values()]
+    shares = np.array(rights) / 10
+    low, high = stats.t.interval(0.95, len(rights) - 1, shares.mean(), max(stats.sem(shares), 1e-300))
+    silent = SufficientStatistics()
+    silent.count('frames', 1000)
+    for each in (parts, [*parts, silent, silent, silent]):
+        assert intervals(each)['accuracy'] == pytest.approx([max(low, 0), min(high, 1)])
+    assert 'accuracy' not in intervals([parts[0], silent, silent])
+    assert intervals(parts * 300)['accuracy'] == pytest.approx([shares.mean()] * 2, abs=0.04)
+
+
+def test_intervals_are_wide_enough_when_recordings_are_few_and_differ_in_length():
+    generator, hit = np.random.default_rng(0), 0
+    for _ in range(200):
+        parts = [SufficientStatistics() for _ in range(3)]
+        for part in parts:
+            count, share = int(generator.integers(5, 60)), generator.beta(6, 2)
+            for right in range(count):
+                part.add_face(face('happy' if right < count * share else 'sad'), GroundTruth('happy'))
+        low, high = intervals(parts)['accuracy']
+        hit += low <= 0.76 <= high
+    assert hit > 0.9 * 200, 'a percentile bootstrap holds some 140'
+
+
 def summary_of(rights, sha='a', flips=0):
     """A summary of stretches with ten labelled faces each, so many of them right."""
     sums = {}
@@ -152,10 +172,12 @@ def test_better_is_called_better_only_when_it_is_more_than_chance():
 
 
 def test_a_change_is_given_in_standard_deviations_and_corrected_for_the_number_of_figures():
-    before, now = [4, 5, 6, 5, 4, 6, 5, 5], [6, 7, 5, 6, 6, 6, 5, 5]
+    before, now = [4, 5, 6, 5, 4, 6, 5, 5], [6, 7, 5, 6, 6, 6, 5, 6]
     (change,) = [each for each in compare(summary_of(before), summary_of(now, 'b')) if each.figure == 'accuracy']
-    deviation = np.sqrt((np.var(before) + np.var(now)) / 2)
-    assert change.effect_size == pytest.approx((np.mean(now) - np.mean(before)) / deviation, rel=0.1)
+    deviation = np.sqrt((np.var(before, ddof=1) + np.var(now, ddof=1)) / 2)
+    assert change.effect_size == pytest.approx((np.mean(now) - np.mean(before)) / deviation)
+    welch = stats.ttest_ind(now, before, equal_var=False).confidence_interval()
+    assert (change.low, change.high) == pytest.approx((welch.low / 10, welch.high / 10))
     assert change.low > 0 and change.p > 0.05 and change.verdict == ALIKE, 'one of seven figures differs by chance'
 
 

@@ -44,10 +44,10 @@ def fleet_summary(records: Sequence[Mapping[str, Any]], run: Mapping[str, Any]) 
     :param records: of evaluate_task, in the order of the recordings.
     :param run: seconds, workers, ray, command and so on.
     :returns: bags (each record with its `results`: headline figures for each bundle), counts, overall (for each bundle
-        the figures of all recordings together, with intervals over recordings), and run.
+        the figures of all recordings together, with intervals over recordings, in a study over participants), and run.
     """
     bags: list[dict[str, Any]] = []
-    kept: list[Digest] = []
+    kept: list[tuple[Any, Digest]] = []
     seen: dict[str, str] = {}
     for record in records:
         bag = dict(record, results=[], error=record['error'] or '')
@@ -60,7 +60,8 @@ def fleet_summary(records: Sequence[Mapping[str, Any]], run: Mapping[str, Any]) 
             bag.update(status='twin', twin_of=first)  # the same recording twice would count twice
         else:
             bag['results'] = [each.headline for each in digests]
-            kept += digests
+            unit = (bag.get('study') or {}).get('participant') or len(bags)
+            kept += [(unit, each) for each in digests]
     counts = {status: sum(bag['status'] == status for bag in bags) for status in ('done', 'skipped', 'twin', 'failed')}
     return {
         'format': FORMAT,
@@ -98,28 +99,32 @@ def headline(path: str, summary: Mapping[str, Any]) -> dict[str, Any]:
     )
 
 
-def _overall(digests):
-    """Pool the recordings of each bundle and operating point."""
-    by_bundle: dict[Any, Any] = {}
-    for each in digests:
+def _overall(kept):
+    """Pool the recordings of each bundle and operating point; the cases of intervals are participants or recordings."""
+    by_bundle: dict[Any, list[tuple[Any, Digest]]] = {}
+    for unit, each in kept:
         bundle = each.headline['bundle'] or {}
-        key = bundle.get('sha256'), bundle.get('operating_point')
-        _, parts, raters = by_bundle.setdefault(key, (bundle, [], []))
-        parts.append(each.sums)
-        raters.append(each.raters)
-    pooled = [(bundle, parts, add(parts).values, raters) for bundle, parts, raters in by_bundle.values()]
-    return [
-        dict(
-            bundle=bundle,
-            bags=len(parts),
-            figures=figures(values),
-            truth=truth_figures(values),
-            compared=compared_figures(values),
-            intervals=intervals(parts),
-            raters=pooled_raters(raters),
+        by_bundle.setdefault((bundle.get('sha256'), bundle.get('operating_point')), []).append((unit, each))
+    found = []
+    for pairs in by_bundle.values():
+        cases: dict[Any, list[SufficientStatistics]] = {}
+        for unit, each in pairs:
+            cases.setdefault(unit, []).append(each.sums)
+        parts = [add(case) for case in cases.values()]
+        values = add(parts).values
+        found.append(
+            dict(
+                bundle=pairs[0][1].headline['bundle'] or {},
+                bags=len(pairs),
+                cases=len(parts),
+                figures=figures(values),
+                truth=truth_figures(values),
+                compared=compared_figures(values),
+                intervals=intervals(parts),
+                raters=pooled_raters(each.raters for _, each in pairs),
+            )
         )
-        for bundle, parts, values, raters in pooled
-    ]
+    return found
 
 
 def _speed(bags, seconds):

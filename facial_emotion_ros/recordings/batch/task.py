@@ -21,7 +21,7 @@ from facial_emotion_ros.recordings.evaluation.options import DETECTOR, ESR, Opti
 from facial_emotion_ros.recordings.io.content_hash import hash_of
 
 #: Of the results; those of another format are made anew.
-_FORMAT = 2
+_FORMAT = 3
 
 #: A function like :func:`.evaluate.evaluate_bag`, which every process must be able to import.
 Evaluate = Callable[[str, str, Options], object]

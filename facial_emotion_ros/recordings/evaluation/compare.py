@@ -1,19 +1,21 @@
 """Whether one evaluation is better than another, and whether that is more than chance."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from facial_emotion_ros.core.errors import BadDataset
-from facial_emotion_ros.evaluation.intervals import percentile_interval
+from facial_emotion_ros.evaluation.intervals import t_interval
 from facial_emotion_ros.recordings.evaluation.sufficient_statistics import (
     COMPARED,
+    Estimate,
     SufficientStatistics,
     add,
     compared_figures,
-    resampled_sums,
+    estimate,
 )
 from facial_emotion_ros.recordings.evaluation.summary import FORMAT
 
@@ -66,51 +68,55 @@ def read_summary(path: str) -> dict[str, Any]:
 def compare(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Change]:
     """Compare two evaluations.
 
-    Of the same recording, the same stretches of time are drawn for both: what made one hard makes it hard for both.
+    Of the same recording, the same stretches of time are compared: what made one hard makes it hard for both.
 
     :param before, now: as summary.json holds them.
     :returns: a change of each figure that both have.
 
-    Source: paired and unpaired block bootstrap, percentile interval of the difference (Efron and Tibshirani, 1993);
-    p-values that are never 0 (Davison and Hinkley, 1997, equation 4.11); Holm, Scandinavian Journal of Statistics 1979.
+    Source: Student's t with the jackknife's standard errors, see :func:`.sufficient_statistics.estimate`; of other
+    recordings Welch's (Biometrika, 1947); Holm, Scandinavian Journal of Statistics 1979.
     """
+    from scipy.special import stdtr  # half a second to import
+
     step_s = max([each['seconds'] for summary in (before, now) for each in summary['stretches'].values()], default=1.0)
     parts = [_parts(summary, step_s) for summary in (before, now)]
-    paired = before['bag']['sha256'] == now['bag']['sha256']
-    if paired:
+    if before['bag']['sha256'] == now['bag']['sha256']:
         places = sorted(set(parts[0]) | set(parts[1]))
-        stretches = [[each.get(place, SufficientStatistics()) for place in places] for each in parts]
-        rows = [resampled_sums(each) for each in stretches]
+        found = estimate(*([each.get(place, SufficientStatistics()) for place in places] for each in parts))
+        variances = found.squared_errors * found.counts
     else:
-        stretches = [list(each.values()) for each in parts]
-        rows = [resampled_sums(each, seed) for seed, each in enumerate(stretches)]
+        pair = [estimate(list(each.values())) for each in parts]
+        found = _difference(*pair)
+        variances = np.mean([each.squared_errors * each.counts for each in pair], 0)
     wholes = [compared_figures(add(each.values()).values) for each in parts]
-    drawn = [[compared_figures(row) for row in each] for each in rows]
+    ends = t_interval(found.values, found.squared_errors, found.freedom)
     changes = []
-    for name in COMPARED:
+    for name, low, high, change, squared, freedom, variance in zip(
+        COMPARED, *ends, found.values, found.squared_errors, found.freedom, variances
+    ):
         old, new = (whole[name] for whole in wholes)
         if old is None or new is None:
             continue
-        samples = np.array([[np.nan if each[name] is None else each[name] for each in side] for side in drawn])
-        gaps = samples[1] - samples[0]
-        low, high = percentile_interval(gaps)
         if not np.isfinite(low):
             changes.append(Change(name, old, new, None, None, None, None, ALIKE))
             continue
-        counts = [len(each) for each in stretches]
-        effect = _effect_size(new - old, gaps[None] if paired else samples, counts)
-        gaps = gaps[np.isfinite(gaps)]
-        beyond = min((gaps <= 0).sum(), (gaps >= 0).sum())
-        p = min(float(2 * (1 + beyond) / (1 + len(gaps))), 1.0)
-        changes.append(Change(name, old, new, low, high, effect, p, ALIKE))
+        if squared > 1e-24:
+            effect, p = (
+                float(change / math.sqrt(variance)),
+                float(2 * stdtr(freedom, -abs(change) / math.sqrt(squared))),
+            )
+        else:  # what is left of the same change in each stretch is rounding
+            effect, p = None, float(abs(change) < 1e-12)
+        changes.append(Change(name, old, new, float(low), float(high), effect, p, ALIKE))
     return _corrected(changes)
 
 
-def _effect_size(change, samples, counts):
-    """Return a change in standard deviations of the stretches, which resampling shrinks by the root of their number."""
-    variances = [np.nanvar(each) * count for each, count in zip(samples, counts)]
-    deviation = float(np.sqrt(np.mean(variances)))
-    return change / deviation if deviation > 1e-12 else None
+def _difference(old, new):
+    """Estimate changes between other recordings; degrees of freedom by Welch and Satterthwaite."""
+    errors = old.squared_errors + new.squared_errors
+    spread = old.squared_errors**2 / old.freedom + new.squared_errors**2 / new.freedom
+    freedom = np.divide(errors**2, spread, out=np.ones(len(errors)), where=spread > 0)
+    return Estimate(new.values - old.values, errors, old.counts + new.counts, freedom)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from facial_emotion_ros.evaluation.intervals import t_interval
 from facial_emotion_ros.recordings.evaluation.compare import holm
 from facial_emotion_ros.recordings.study.face_rows import MEASURES, SHARES
 
@@ -137,7 +138,7 @@ def interval_of_means(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     count = known.sum(0)
     means = np.where(known, matrix, 0.0).sum(0) / np.maximum(count, 1)
     variances = np.square(np.where(known, matrix - means, 0.0)).sum(0) / np.maximum(count - 1, 1)
-    return _interval(means, variances / np.maximum(count, 1), count - 1.0)
+    return t_interval(means, variances / np.maximum(count, 1), count - 1.0)
 
 
 def condition_word(condition: str, others: Iterable[str]) -> str:
@@ -148,14 +149,6 @@ def condition_word(condition: str, others: Iterable[str]) -> str:
 def number(value: float) -> float | None:
     """Round a figure for a table; None where it is not defined."""
     return round(float(value), 6) if np.isfinite(value) else None
-
-
-def _interval(means, squared_errors, freedom):
-    """Give low and high of t intervals; NaN without a degree of freedom."""
-    from scipy.special import stdtrit  # half a second to import, for studies and events only
-
-    half = stdtrit(np.where(freedom > 0, freedom, np.nan), 0.975) * np.sqrt(squared_errors)
-    return means - half, means + half
 
 
 def _within(one, two):
@@ -191,7 +184,7 @@ def _between(one, two):
     spread = sum(each**2 / (count - 1) for count, each in zip(counts, errors))
     freedom = np.divide(sum(errors) ** 2, spread, out=np.ones(len(spread)), where=spread > 0)
     gaps = one.mean(0) - two.mean(0)
-    return _compared(gaps, _interval(gaps, sum(errors), freedom), pooled, shuffled)
+    return _compared(gaps, t_interval(gaps, sum(errors), freedom), pooled, shuffled)
 
 
 def _compared(differences, interval, variances, shuffled):
