@@ -12,16 +12,16 @@ from facial_emotion_ros.inference.model_bundle import ModelBundle
 @contextmanager
 def models_opened_once():
     """Keep every bundle, and every session of ONNX Runtime, that is opened in the block, for who opens it again."""
-    sessions, open_session = {}, onnxruntime_backend._open
+    sessions, open_session = {}, onnxruntime_backend.open_session
 
-    def kept_session(bundle, plan, name):
-        key = bundle.sha256, name, plan.threads, plan.spin, str(plan.fixed_dimensions(name))
+    def kept_session(bundle, plan):
+        key = bundle.sha256, *plan.names, plan.threads, plan.spin, plan.precision, plan.face_batch
         if key not in sessions:
-            sessions[key] = open_session(bundle, plan, name)
+            sessions[key] = open_session(bundle, plan)
         return sessions[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(onnxruntime_backend, '_open', kept_session)
+        patch.setattr(onnxruntime_backend, 'open_session', kept_session)
         patch.setattr(ModelBundle, 'open', functools.lru_cache(maxsize=None)(ModelBundle.open))
         yield
 

@@ -691,7 +691,7 @@ def test_real_recordings_give_what_they_give_alone_when_they_are_evaluated_toget
         'bags[].study.<column>',
         'overall[].raters.*',
         'overall[].raters.left_out',
-        *(f'run.people.{each}' for each in ('persons', 'to_confirm', 'not_followed')),
+        *(f'run.people.{each}' for each in ('persons', 'to_confirm', 'edited', 'not_followed')),
     }, 'docs/columns.md'
     frames = frames_in(folder / 'out' / 'frames')
     assert frames.column('bag').unique().to_pylist() == [found['bags'][0]['folder'], found['bags'][2]['folder']]

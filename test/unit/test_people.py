@@ -33,6 +33,7 @@ from facial_emotion_ros.recordings.evaluation.options import Options
 from facial_emotion_ros.recordings.evaluation.tables import FRAMES, CsvTable, ParquetTable, frame_rows
 from facial_emotion_ros.recordings.io.sample_bag import write_sample_bag
 from facial_emotion_ros.recordings.people import likeness
+from facial_emotion_ros.recordings.people import people as people_module
 from facial_emotion_ros.recordings.people.face_views import FACE_VIEWS, FaceKey, FaceViews, SeenFace, read_face_views
 from facial_emotion_ros.recordings.people.identity import Decision, persons_of
 from facial_emotion_ros.recordings.people.likeness import CERTAIN, UNCERTAIN, certain
@@ -241,8 +242,8 @@ def test_a_decision_is_kept_and_not_followed_when_it_contradicts_the_ground_trut
     decisions = [decide('a/x', 'b/x', True), decide('a/x', 'c/x', False)]
     found = persons_of(faces, {}, decisions)
     assert groups(found) == {'bob': {'a/x', 'c/x'}, 'eve': {'b/x'}} and found.not_followed == decisions
-    told = write_people(LocalStore(str(tmp_path)), [], faces, decisions).persons.not_followed
-    written = (tmp_path / 'merges.csv').read_bytes()
+    people = write_people(LocalStore(str(tmp_path)), [], faces, decisions)
+    told, written = people.persons.not_followed, people.merges
     rows = list(csv.DictReader(written.decode().splitlines()))
     assert [(row['same'], row['joined_by']) for row in rows] == [('yes', ''), ('no', '')]
     assert told == read_merges(written), 'with the lines of the file that is there now'
@@ -328,7 +329,7 @@ def test_participants_are_persons_by_the_manifest_in_any_order_when_nothing_says
         manifest.write_text('\n'.join(['path,participant,condition', *order]))
         study = read_study(str(manifest))
         told = evaluate_fleet([], str(tree / out), Options(people=True), evaluate=test_study.evaluate, study=study)
-        assert told['run']['people'] == {'persons': 4, 'to_confirm': 0, 'not_followed': []}
+        assert told['run']['people'] == {'persons': 4, 'to_confirm': 0, 'not_followed': [], 'edited': False}
         assert not undocumented('fleet.json', told)[0]
         found.append(pandas.read_parquet(tree / out / 'people.parquet').sort_values('bag', ignore_index=True))
         assert '## merges.csv' in (tree / out / 'columns.md').read_text()
@@ -504,6 +505,29 @@ def test_decisions_are_kept_that_were_made_while_the_recording_was_evaluated(tmp
             assert len(notes) == (not is_read) and ('merges.csv' in told['files']) == is_read
             kept = now.replace('yes,,,,a', 'yes,,decision,,a') if is_read else now
             assert (out / 'merges.csv').read_text() == kept
+
+
+@pytest.mark.usefixtures('in_this_process')
+@pytest.mark.parametrize('command', [['bag'], ['.', '--workers', '1']])
+def test_decisions_are_kept_that_are_saved_while_the_results_are_written(tmp_path, monkeypatch, capsys, command):
+    write_sample_bag(str(tmp_path / 'bag'), 0.4, 5, width=320, height=240, people=1)
+    typed, out = f'{HEAD}\n{line("yes", "a", "b")}\n', tmp_path / 'out'
+    look = people_module.merge_rows
+
+    def save(*given):
+        (out / 'merges.csv').write_text(typed)
+        return look(*given)
+
+    out.mkdir()
+    command = [str(tmp_path / command[0]), *command[1:], '--output', str(out), '--people']
+    with models_opened_once():
+        monkeypatch.setattr(people_module, 'merge_rows', save)
+        assert command_line.main(command) == 0
+        assert (out / 'merges.csv').read_text() == typed
+        assert 'merges.csv was saved meanwhile' in capsys.readouterr().out
+        monkeypatch.setattr(people_module, 'merge_rows', look)
+        assert command_line.main(command) == 0
+        assert (out / 'merges.csv').read_text() == typed.replace('yes,,,,a', 'yes,,decision,,a')
 
 
 def test_a_table_that_no_evaluation_wrote_is_refused_before_the_work(tmp_path):

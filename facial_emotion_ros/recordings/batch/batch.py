@@ -37,7 +37,7 @@ from facial_emotion_ros.recordings.evaluation.evaluate import evaluate_bag
 from facial_emotion_ros.recordings.evaluation.options import Options
 from facial_emotion_ros.recordings.evaluation.results_folder import FULL
 from facial_emotion_ros.recordings.evaluation.summary_text import rater_lines
-from facial_emotion_ros.recordings.people.merges import MERGES, not_followed_text, read_merges
+from facial_emotion_ros.recordings.people.merges import EDITED, MERGES, not_followed_text, read_merges
 from facial_emotion_ros.recordings.people.people import faces_of_participant, gather_people
 from facial_emotion_ros.recordings.report.batch_report import fleet_html
 from facial_emotion_ros.recordings.report.formatting import many
@@ -203,9 +203,10 @@ def _gather(store, files, fleet, keys, study, around, stage):
     fleet['run']['frame_parts'], fleet['run']['frames_lost'] = gathered or (None, None)
     people, tables, read = None, around.tables, functools.partial(faces_of, store)
     if fleet['run']['options']['people']:
-        found = gather_people(store, fleet['bags'], study.types if study else {}, read)
+        found, is_edited = gather_people(store, fleet['bags'], study.types if study else {}, read)
         people = people_panel(found, store)
         fleet['run']['people'] = {name: people[name] for name in ('persons', 'to_confirm', 'not_followed')}
+        fleet['run']['people']['edited'] = is_edited
         tables = *tables, 'people.csv', MERGES
         if fleet['run']['participants_only']:
             read = functools.partial(_faces_of_participant, read, found.persons)
@@ -268,7 +269,7 @@ def fleet_text(fleet: Mapping[str, Any]) -> str:
         lines.append(
             f'{many(found["persons"], "person")}; merges.csv has {many(found["to_confirm"], "pair")} to confirm'
         )
-        lines += filter(None, [not_followed_text(found['not_followed'])])
+        lines += filter(None, [not_followed_text(found['not_followed']), EDITED if found['edited'] else ''])
     known = _lacks(fleet)
     lines += [
         f'{topic} is in {sum(topic not in each for each in known)} of {many(len(known), "recording")}'

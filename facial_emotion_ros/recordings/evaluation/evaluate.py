@@ -27,7 +27,7 @@ from facial_emotion_ros.recordings.io.content_hash import hash_of
 from facial_emotion_ros.recordings.io.frames import read_frames
 from facial_emotion_ros.recordings.io.message_types import IMAGE_TYPES
 from facial_emotion_ros.recordings.people.face_views import FACE_PICTURES, FACE_VIEWS, read_face_views
-from facial_emotion_ros.recordings.people.merges import MERGES, not_followed_text, read_merges
+from facial_emotion_ros.recordings.people.merges import EDITED, MERGES, not_followed_text, read_merges
 from facial_emotion_ros.recordings.people.people import PEOPLE_TABLES, Source, write_people
 from facial_emotion_ros.recordings.report.events_panel import event_panels
 from facial_emotion_ros.recordings.report.people_panel import people_panel
@@ -94,7 +94,8 @@ def evaluate_bag(
         ]
         topic = find_recorded(bag, options.recorded, options.truths())
         listed = _listed_events(bag, path, options)  # errors in it are raised before the evaluation
-        with new_results(output, options.folder_names(), _certain_files(options, cameras), force) as folders:
+        typed: dict[str, bytes | None] = {}
+        with new_results(output, options.folder_names(), _certain_files(options, cameras), force, typed) as folders:
             evaluators = _evaluate(bag, cameras, truth, topic, options, folders, progress)
             events = _events(bag, evaluators[0], options) if listed is None else listed
             seconds = time.perf_counter() - began_s if len(evaluators) == 1 else None
@@ -114,9 +115,13 @@ def evaluate_bag(
                 notes, rows = summary['run']['notes'], _face_rows(evaluator, options)
                 panel = _write_events(evaluator, rows, events, options, notes) if options.events else None
                 people = (
-                    _write_people(evaluator, rows, recording, home, each, notes, of_many) if options.people else None
+                    _write_people(evaluator, rows, recording, home, each, notes, of_many, typed)
+                    if options.people
+                    else None
                 )
                 _write(evaluator, summary, f'../{plotly_src}' if plotly_src and name else plotly_src, panel, people)
+        for summary, folder in zip(summaries, folders):
+            summary['run']['notes'] += [EDITED] if folder in typed else []
     return summaries
 
 
@@ -221,10 +226,11 @@ def _write_events(evaluator, faces, events, options, notes):
     return event_panels(averages, window, left_out)
 
 
-def _write_people(evaluator, rows, recording, home, decisions, notes, of_many):
+def _write_people(evaluator, rows, recording, home, decisions, notes, of_many, typed):
     """Write what faces look like and, unless a batch does that, who they are; give the page's panel.
 
     decisions: in the results' place, `home`, before the work began; those that somebody made meanwhile count.
+    typed: see new_results.
     """
     store = LocalStore(evaluator.output)
     pictures = _write_pictures(evaluator, store)
@@ -235,14 +241,16 @@ def _write_people(evaluator, rows, recording, home, decisions, notes, of_many):
         return None
     bundle = evaluator.pipeline.esr_bundle.name
     source = Source(recording, bundle, (recording, bundle), '', lambda: rows)
+    is_read = False
     try:
-        decisions, is_read = read_merges(LocalStore(home).read(MERGES)), True
+        merges = LocalStore(home).read(MERGES)
+        decisions, is_read = read_merges(merges), True
     except (BadDataset, OSError) as error:
-        is_read = False
         notes.append(f'{MERGES} stays as it was edited meanwhile, and the decisions before that count ({error})')
     people = write_people(store, [source], read_face_views(content, recording), decisions)
-    if not is_read:
-        store.remove(MERGES)
+    if is_read:
+        store.write(MERGES, people.merges)
+        typed[evaluator.output] = merges
     evaluator.written |= {name for name in PEOPLE_TABLES if os.path.exists(os.path.join(evaluator.output, name))}
     panel = people_panel(people, store)
     notes += filter(None, [not_followed_text(panel['not_followed'])])

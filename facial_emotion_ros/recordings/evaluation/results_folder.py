@@ -31,7 +31,13 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
-def new_results(output: str, names: list[str], wanted: Iterable[str], force: bool = False) -> Iterator[list[str]]:
+def new_results(
+    output: str,
+    names: list[str],
+    wanted: Iterable[str],
+    force: bool = False,
+    typed: dict[str, bytes | None] | None = None,
+) -> Iterator[list[str]]:
     """Collect the results of an evaluation beside their place, and move them there when the block ends well.
 
     The former evaluation's files are replaced or deleted then; after an error they are as they were.
@@ -40,6 +46,8 @@ def new_results(output: str, names: list[str], wanted: Iterable[str], force: boo
     :param names: of its subfolders, one an evaluation; '' for the output itself.
     :param wanted: names of files and folders that will be written into each in any case.
     :param force: replace such files even where no evaluation wrote them.
+    :param typed: {path as given: what the block read as merges.csv from the place that it stands for}: where another
+        one is there in the end, that stays and its path is left in here; the others are taken out.
     :returns: context manager that gives the path to write to for each of `names`. Each of these has to hold a
         summary.json with the list `files` in the end.
     :raises BadBag: if it would replace what no evaluation wrote, another run is writing there, or the results cannot
@@ -63,7 +71,7 @@ def new_results(output: str, names: list[str], wanted: Iterable[str], force: boo
                 for folder, former, new in zip(folders, formers, news) if not force else ():
                     refuse_foreign(folder, new - former)
                 for folder, former, new, each in zip(folders, formers, news, parts):
-                    _move(each, folder, former, new)
+                    _move(each, folder, former, new, {} if typed is None else typed)
             finally:
                 shutil.rmtree(part, ignore_errors=True)
     except OSError as error:
@@ -138,16 +146,28 @@ def _clear(folder):
         _delete(os.path.join(folder, name))
 
 
-def _move(part, folder, former, new):
-    """Replace the former evaluation by a new one, whose summary comes last."""
+def _move(part, folder, former, new, typed):
+    """Replace the former evaluation by a new one, whose summary comes last; what somebody types comes first."""
     os.makedirs(folder, exist_ok=True)
     for name in former - new - {_TYPED}:
         _delete(os.path.join(folder, name))
-    for name in sorted(new, key=lambda name: (name == SUMMARY, name)):
+    for name in sorted(new, key=lambda name: (name == SUMMARY, name != _TYPED, name)):
         source, target = os.path.join(part, name), os.path.join(folder, name)
+        if name == _TYPED and part in typed:
+            if _content(target) != typed[part]:
+                continue
+            del typed[part]
         if os.path.isdir(source) or os.path.isdir(target):
             _delete(target)  # what a file can do, replace another in one step, a folder cannot
         move_into_place(source, target)
+
+
+def _content(path):
+    try:
+        with open(path, 'rb') as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
 
 
 def _delete(path):

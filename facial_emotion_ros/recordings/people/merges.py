@@ -16,6 +16,9 @@ from facial_emotion_ros.recordings.people.identity import DECISION, Decision, Pa
 #: The user's decisions.
 MERGES = 'merges.csv'
 
+#: What is said where somebody saved it while the results were written.
+EDITED = f'{MERGES} was saved meanwhile, and stays so; the same command again follows what was decided there'
+
 _SIDES = ('recording', 'camera', 'face')
 
 #: Of merges.csv; docs/columns.md says what they mean.

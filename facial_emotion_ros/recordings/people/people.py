@@ -47,11 +47,14 @@ class Source(NamedTuple):
 
 
 class People(NamedTuple):
-    """What was found: who is who; the faces of all recordings; totals: {person: (seconds seen, recordings)}."""
+    """What was found: who is who; the faces of all recordings; totals: {person: (seconds seen, recordings)}; merges:
+    content of a new merges.csv.
+    """
 
     persons: Persons
     faces: list[SeenFace]
     totals: dict[str, tuple[float, int]]
+    merges: bytes
 
 
 def write_people(
@@ -61,7 +64,7 @@ def write_people(
     decisions: Sequence[Decision],
     types: Mapping[str, str] | None = None,
 ) -> People:
-    """Write people.csv, people.parquet and merges.csv.
+    """Write people.csv and people.parquet; merges.csv is written by who knows whether somebody has edited it meanwhile.
 
     :param store: of the results.
     :param sources: of all recordings and networks.
@@ -82,10 +85,9 @@ def write_people(
             seen_s.setdefault(person, {})[source.recording] = cells[0]
     write_table(store, 'people', (*head, *PEOPLE), rows)
     merges = merge_rows(persons, decisions, faces)
-    store.write(MERGES, merges_text(merges))
     persons = persons._replace(not_followed=with_lines(persons.not_followed, merges))
     totals = {person: (math.fsum(each.values()), len(each)) for person, each in seen_s.items()}
-    return People(persons, list(faces), totals)
+    return People(persons, list(faces), totals, merges_text(merges))
 
 
 def person_figures(rows: FaceRows, recording: str, persons: Persons) -> dict[str, tuple[Any, ...]]:
@@ -159,13 +161,16 @@ def _number(value):
     return None if value is None or not np.isfinite(value) else round(float(value), _DIGITS) + 0.0
 
 
-def gather_people(store: Store, bags: Iterable[Mapping[str, Any]], types: Mapping[str, str], read: Read) -> People:
+def gather_people(
+    store: Store, bags: Iterable[Mapping[str, Any]], types: Mapping[str, str], read: Read
+) -> tuple[People, bool]:
     """Find the persons of many recordings, and write the tables about them.
 
     :param store: of the results.
     :param bags: as in fleet.json.
     :param types: of the columns of a study, where the recordings have these in `study`.
     :param read: gives the table of frames of a (bag, result).
+    :returns: what was found; whether merges.csv stays as somebody has edited it meanwhile.
     :raises BadDataset: for decisions that cannot be read or contradict others.
     """
     sources: list[Source] = []
@@ -178,7 +183,12 @@ def gather_people(store: Store, bags: Iterable[Mapping[str, Any]], types: Mappin
             reads = functools.partial(read, bag, result)
             sources.append(Source(bag['folder'], name, (bag['folder'], name, *words.values()), participant, reads))
         faces += _faces_of(store, bag, sources[-1].read) if bag['results'] else []
-    return write_people(store, sources, faces, read_merges(store.read(MERGES)), types)
+    content = store.read(MERGES)
+    people = write_people(store, sources, faces, read_merges(content), types)
+    is_edited = store.read(MERGES) != content
+    if not is_edited:
+        store.write(MERGES, people.merges)
+    return people, is_edited
 
 
 def _faces_of(store, bag, read):
