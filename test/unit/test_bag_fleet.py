@@ -275,6 +275,17 @@ def test_the_second_copy_fails_in_every_run_when_each_has_a_truth_of_its_own(bag
 
 
 @pytest.mark.usefixtures('in_this_process')
+def test_a_copy_counts_once_when_its_truth_is_a_copy_too(bags, tmp_path):
+    (tmp_path / 'truths').mkdir()
+    for name in ('one', 'two'):
+        write_bag(bags, name, 'truth 7')
+        (tmp_path / 'truths' / f'{name}.csv').write_text('start,end,emotion\n0,3,sad\n')
+    for status in ('done', 'skipped'):
+        found, statuses = run(bags, tmp_path / 'out', Options(truth=str(tmp_path / 'truths')))
+        assert statuses == {'one': status, 'two': 'twin'} and found['overall'][0]['figures']['frames'] == 7
+
+
+@pytest.mark.usefixtures('in_this_process')
 def test_a_good_recording_counts_when_its_twin_failed(bags, tmp_path):
     for name in ('one', 'two'):
         write_bag(bags, name, f'fail-first {tmp_path / "failed"} 7')
@@ -724,7 +735,7 @@ def test_a_recording_is_done_by_the_next_run_when_the_disk_was_full(tmp_path, ca
 
 
 @pytest.mark.usefixtures('in_this_process')
-@pytest.mark.parametrize('name', ['index.html', 'fleet.json'])
+@pytest.mark.parametrize('name', ['index.html', 'fleet.json', 'plotly.min.js'])
 def test_a_page_that_no_run_wrote_stays_until_it_is_given_up(bags, tmp_path, name):
     write_bag(bags, 'a', 'good 1')
     (tmp_path / 'out').mkdir()

@@ -352,6 +352,16 @@ def test_truths_are_found_by_their_folders_when_recordings_have_the_same_name(tr
         '',
         'baseline.csv',
     ]
+    nested = tree / 'truths' / 'second'
+    nested.mkdir()
+    for name in ('task', 'baseline'):
+        (nested / f'{name}.csv').write_text('start,end,emotion\n1700000000,1700000001,happy\n')
+    named = Options(truth=str(tree / 'truths'), more_truths=(str(nested),))
+    assert [each.raters for each in options_of_each(named, places)] == [
+        ('truths', 'truths/second'),
+        ('truths/second',),
+        ('truths', 'truths/second'),
+    ], 'the same rater has the same name, whatever his files are called'
     (tree / 'truths' / 'task.csv').write_text('start,end,emotion\n0,1,sad\n')
     monkeypatch.chdir(tree / 'bags' / 'p00')
     for place in ('task.mcap', './task.mcap', '../p00/task.mcap', f'file://{tree}/bags/p00/task.mcap'):

@@ -237,14 +237,14 @@ def test_the_majority_is_the_truth_when_more_than_half_agree(tmp_path):
     for name, rows in (('ann', '0,9,happy,0.6'), ('bob', '0,9,happy,0.2'), ('carl', '0,5,sad,')):
         (tmp_path / f'{name}.csv').write_text(f'start,end,emotion,valence\n{rows}\n')
     paths = [str(tmp_path / f'{name}.csv') for name in ('ann', 'bob', 'carl')]
-    raters = Raters(paths, [Intervals(path) for path in paths])
+    raters = Raters(names_of(paths), [Intervals(path) for path in paths])
     (truth,), _ = raters.of(frame(), 1.0, [face()])
     assert (truth.emotion, truth.valence, [vote.emotion for vote in truth.votes]) == (
         'happy',
         pytest.approx(0.4),
         ['happy', 'happy', 'sad'],
     )
-    split = Raters(paths[1:], [Intervals(path) for path in paths[1:]])
+    split = Raters(names_of(paths[1:]), [Intervals(path) for path in paths[1:]])
     assert split.of(frame(), 1.0, [face()])[0][0].emotion == '' and split.names == ['bob', 'carl']
     assert split.of(frame(), 99.0, [face()])[0] == [None]
     assert names_of(['t/ann/p0/a.eaf', 't/bob/a.csv']) == names_of(['t/ann/a.eaf', 't/bob/a.csv']) == [

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from facial_emotion_ros.core.errors import BadBag, BadParameter
+from facial_emotion_ros.evaluation.page import PLOTLY_FILE, plotly_script
 from facial_emotion_ros.recordings.batch.finished import read_json
 from facial_emotion_ros.recordings.batch.recording_discovery import is_url, local_path
 from facial_emotion_ros.recordings.batch.result_store import Store
@@ -47,8 +48,10 @@ class FleetFiles:
         is_ours = isinstance(fleet.get('bags'), list) and isinstance(fleet.get('counts'), dict)
         run = fleet.get('run')
         self._listed = {INDEX, FLEET, *_names(run if isinstance(run, dict) else {})} if is_ours else set()
+        if is_ours and fleet.get('overall'):
+            self._listed.add(PLOTLY_FILE)
         self._own = self._listed | _names(begun)
-        self._wanted = {INDEX, FLEET, *tables}
+        self._wanted = {INDEX, FLEET, PLOTLY_FILE, *tables}
         self._store, self._has_note = store, bool(begun)
 
     def refuse_inputs(self, output: str, inputs: Iterable[str]) -> None:
@@ -77,6 +80,8 @@ class FleetFiles:
         """
         foreign = self._wanted - self._own
         there = sorted(foreign.intersection(self._store.names(''))) if foreign else []
+        if PLOTLY_FILE in there and self._store.read(PLOTLY_FILE) == plotly_script().encode():
+            there.remove(PLOTLY_FILE)  # it is not replaced
         if there:
             raise BadBag(
                 f'{output}: expected a folder that is new, empty, or holds earlier results of many recordings, '
@@ -109,4 +114,4 @@ class FleetFiles:
 def _names(of):
     """List our names among the files that are listed: whatever another origin lists, nothing else is deleted."""
     files = of.get('files')
-    return {INDEX, FLEET, *_TABLES}.intersection(map(str, files if isinstance(files, list) else ()))
+    return {INDEX, FLEET, PLOTLY_FILE, *_TABLES}.intersection(map(str, files if isinstance(files, list) else ()))

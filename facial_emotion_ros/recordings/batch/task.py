@@ -52,18 +52,23 @@ def key_of(options: Options) -> str:
     # Bundles that are not named are chosen by the processor, as the node does.
     plan = options.plan()
     names = [*(options.bundles or [bundle_for(ESR, plan)]), options.detector or bundle_for(DETECTOR, plan)]
-    models, dependencies = {}, {'format': _FORMAT, 'version': __version__, 'options': asdict(options)}
+    truths = [_truth_key(each) for each in options.truths()]
+    settings = dict(asdict(options), truth=truths, more_truths=None)
+    models, dependencies = {}, {'format': _FORMAT, 'version': __version__, 'options': settings}
     for name in names:
         # A manifest holds its model's hash, and the calibration besides.
         path = os.path.join(resolve_bundle(name), MANIFEST_FILE)
         if not os.path.isfile(path):
             raise BadModel(f'expected a model bundle, got {name!r}, which has no {MANIFEST_FILE}')
         models[name] = hash_of(path)
-    paths = [each.partition('#')[0] for each in options.truths()]
-    if any(map(os.path.isfile, paths)):
-        dependencies['truth'] = [hash_of(each) for each in paths if os.path.isfile(each)]
     text = json.dumps({**dependencies, 'models': models}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _truth_key(text):
+    """Describe ground truth by the content of its file, wherever that lies; a topic by its name."""
+    path, _, tier = text.partition('#')
+    return [os.path.splitext(path)[1], tier, hash_of(path)] if os.path.isfile(path) else text
 
 
 def evaluate_task(task: FleetTask) -> Record:

@@ -9,6 +9,7 @@ from facial_emotion_ros.recordings.batch.recording_discovery import end_named, e
 from facial_emotion_ros.recordings.evaluation.annotation_files import ENDINGS, is_annotation_file, observations_of
 from facial_emotion_ros.recordings.evaluation.ground_truth import Intervals
 from facial_emotion_ros.recordings.evaluation.options import Options
+from facial_emotion_ros.recordings.evaluation.raters import names_of
 from facial_emotion_ros.recordings.study.events import EVENT_ENDINGS
 
 
@@ -25,7 +26,12 @@ def options_of_each(options: Options, places: Sequence[str]) -> list[Options]:
     found = [_truths_of_each(each, places) for each in options.truths()]
     if not found:
         return [options] * len(places)
-    return [replace(options, truth=first, more_truths=tuple(others)) for first, *others in zip(*found)]
+    names = names_of(options.truths())  # the same for each recording, however its files are called
+    raters = [tuple(name for name, text in zip(names, texts) if text) for texts in zip(*found)]
+    return [
+        replace(options, truth=first, more_truths=tuple(others), raters=each)
+        for each, (first, *others) in zip(raters, zip(*found))
+    ]
 
 
 def refuse_mistyped(options: Options) -> None:

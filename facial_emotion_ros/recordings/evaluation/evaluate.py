@@ -16,7 +16,7 @@ from facial_emotion_ros.recordings.evaluation.detection_ahead import DetectionAh
 from facial_emotion_ros.recordings.evaluation.evaluator import RecordingEvaluator
 from facial_emotion_ros.recordings.evaluation.ground_truth import open_truth
 from facial_emotion_ros.recordings.evaluation.options import Options
-from facial_emotion_ros.recordings.evaluation.raters import Raters
+from facial_emotion_ros.recordings.evaluation.raters import Raters, names_of
 from facial_emotion_ros.recordings.evaluation.recorded_detections import Recorded, find_recorded
 from facial_emotion_ros.recordings.evaluation.results_folder import REPORT, SUMMARY, new_results
 from facial_emotion_ros.recordings.evaluation.sufficient_statistics import figures
@@ -87,7 +87,7 @@ def evaluate_bag(
         cameras = choose_cameras(bag, options.topics)
         options, lacks = _left_to(bag, options) if of_many else (options, [])
         truths = [open_truth(each, bag, len(cameras) > 1) for each in options.truths() or ['']]
-        truth = Raters(options.truths(), truths) if len(truths) > 1 else truths[0]
+        truth = Raters(options.raters or names_of(options.truths()), truths) if len(truths) > 1 else truths[0]
         is_read = options.people and not of_many
         decided = [
             read_merges(LocalStore(each).read(MERGES) if is_read else None) for each in folders_of(options, output)
@@ -136,8 +136,9 @@ def _left_to(bag, options):
         and not (kind == 'truth' and is_annotation_file(each) or kind == 'events' and is_event_file(each))
     ]
     first, *others = [each for each in options.truths() if each not in lacks] or ['']
+    raters = tuple(name for name, each in zip(options.raters, options.truths()) if each not in lacks)
     kept = {name: '' for name in ('recorded', 'events') if getattr(options, name) in lacks}
-    return replace(options, truth=first, more_truths=tuple(others), **kept), lacks
+    return replace(options, truth=first, more_truths=tuple(others), raters=raters, **kept), lacks
 
 
 def folders_of(options: Options, output: str) -> list[str]:

@@ -46,6 +46,7 @@ class Options:
     :param face_batch: fixed number of faces of a run on a GPU; 0 for any, as the node's inference.face_batch.
     :param truth: annotation topic of the recording, path of a file of intervals, or ''.
     :param more_truths: those of further raters.
+    :param raters: names of the raters who have ground truth here; () names them by their files or topics.
     :param recorded: topic of recorded detections to compare with; '' for the first that holds emotions.
     :param write_bag: also write our messages as a recording.
     :param video: also write the annotated video.
@@ -76,6 +77,7 @@ class Options:
     face_batch: int = 0
     truth: str = ''
     more_truths: tuple[str, ...] = ()
+    raters: tuple[str, ...] = ()
     recorded: str = ''
     write_bag: bool = False
     video: bool = False

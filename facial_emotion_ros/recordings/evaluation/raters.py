@@ -25,13 +25,13 @@ _SIDES = ('valence', 'arousal')
 class Raters(NullGroundTruth):
     """Ground truth of several raters: what more than half of them say, and the mean of their valence and arousal."""
 
-    def __init__(self, texts: Sequence[str], truths: Sequence[NullGroundTruth]):
+    def __init__(self, names: Sequence[str], truths: Sequence[NullGroundTruth]):
         """Take what each rater says.
 
-        :param texts: files or topics, which name the raters by what distinguishes them.
+        :param names: of the raters.
         :param truths: of each.
         """
-        self.names, self._truths = names_of(texts), truths
+        self.names, self._truths = list(names), truths
         self.source = 'the majority of ' + ', '.join(self.names)
         self.has_boxes = any(each.has_boxes for each in truths)
         self.counts_from_an_image = any(each.counts_from_an_image for each in truths)
