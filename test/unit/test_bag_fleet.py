@@ -767,19 +767,21 @@ def test_frames_that_no_run_wrote_stay_when_parts_are_renewed(bags, tmp_path, py
 
 
 @pytest.mark.usefixtures('in_this_process')
-@pytest.mark.parametrize('size_bytes', [0, 2, 300])
-@pytest.mark.parametrize('out', ['{}/out', 'memory://truncated/{}'])
-def test_a_truncated_part_is_made_again_or_goes(bags, tmp_path, size_bytes, out):
+@pytest.mark.parametrize(
+    'damaged', [lambda whole: b'', lambda whole: whole[:300], lambda whole: whole[:40] + b'?' + whole[41:]]
+)
+@pytest.mark.parametrize('out', ['{}/out', 'memory://damaged/{}'])
+def test_a_damaged_part_is_made_again_or_goes(bags, tmp_path, damaged, out):
     out = out.format(tmp_path)
     path = write_bag(bags, 'a', 'good 9')
     run(bags, out)
     store = open_store(out)
     [name] = store.files('frames')
     whole = store.read(f'frames/{name}')
-    store.write(f'frames/{name}', whole[:size_bytes])
+    store.write(f'frames/{name}', damaged(whole))
     run(bags, out)
     assert store.read(f'frames/{name}') == whole
-    store.write(f'frames/{name}', whole[:size_bytes])
+    store.write(f'frames/{name}', damaged(whole))
     os.remove(path)
     write_bag(bags, 'b', 'good 3')
     run(bags, out)

@@ -306,7 +306,7 @@ def test_an_empty_condition_and_alike_spellings_are_named_when_a_study_has_them(
 
 def test_a_manifest_may_have_semicolons_and_decimal_commas(tmp_path):
     (tmp_path / 'a.mcap').touch()
-    (tmp_path / 'study.csv').write_text('"sep=;"\npath;participant;condition;dose\na.mcap;p;1,5;1,5\n')
+    (tmp_path / 'study.csv').write_text('"sep=;"\npath;participant;condition;dose;\na.mcap;p;1,5;1,5;;\n', 'utf-8-sig')
     (row,) = read_study(str(tmp_path / 'study.csv')).rows
     assert row['dose'] == 1.5 and row['condition'] == '1,5'
 
@@ -321,6 +321,7 @@ def test_a_manifest_may_have_semicolons_and_decimal_commas(tmp_path):
         ('path,participant,emotion\na.mcap,p,x\n', "got 'emotion'"),
         ('path,participant\nnone.mcap,p\n', 'line 2: .*not there'),
         ('sep=,\npath,participant\nnone.mcap,p\n', 'line 3: .*not there'),
+        ('path,participant,note\na.mcap,p,"two\nlines"\nnone.mcap,q,\n', 'line 4: .*not there'),
         ('path,participant\n.,p\n', 'expected one recording'),
         ('path,participant\na.mcap\n', 'line 2: expected 2 cells'),
         ('path,participant\n', 'a line for each recording'),

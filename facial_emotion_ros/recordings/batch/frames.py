@@ -21,9 +21,8 @@ _IMAGES = 20_000
 #: Tables in memory before they become one: each takes 90 kB, however short it is.
 _TOGETHER = 100
 
-#: The name of a part, and the bytes that a Parquet file ends with, unless it was truncated.
-_PART = re.compile(r'(^|/)part-\d{5}-[0-9a-f]{12}\.parquet$')
-_END = b'PAR1'
+#: The end of a part's name: a hash of what it was made from, and one of its content, by which damage is seen.
+_PART = re.compile(r'part-\d{5}-[0-9a-f]{12}-[0-9a-f]{12}\.parquet$')
 
 #: Metadata in the schema of a part, by which it is known as ours.
 _MADE_FROM = b'facial_emotion_ros.made_from'
@@ -41,8 +40,8 @@ def gather_frames(
     A row is one of the recordings' frames.parquet (or frames.csv, where pyarrow was missing) with the columns `bag`
     (folder of its results), `bundle` and those of the study in front. With a study, the files lie in folders
     study=.../condition=.../, as Hive names them, without these two columns. Short recordings share a file. The name of
-    a file holds a hash of what it was made from: a listing tells which are up to date, and the last bytes whether they
-    are whole. Those of other recordings go, files that no run wrote stay.
+    a file holds a hash of what it was made from, by which it is up to date or not, and one of its content, by which it
+    is whole or damaged. Those of other recordings go, files that no run wrote stay.
 
     :param store: of the results.
     :param bags: as in fleet.json.
@@ -62,11 +61,9 @@ def gather_frames(
             by_folder.setdefault(folder, []).append(source)
     parts = {name: part for folder, sources in by_folder.items() for name, part in _parts(folder, sources)}
     listed = [name for name in store.files('frames') if name.endswith('.parquet')]
-    surplus, kept = ([name for name in listed if (name in parts) == is_wanted] for is_wanted in (False, True))
-    ends = in_threads(silent, '', lambda name: store.read_end(f'frames/{name}', len(_END)), kept)
-    whole = {name for name, end in zip(kept, ends) if end == _END}
     # Before new ones come: an interruption leaves too few rows, not some twice.
-    in_threads(stage, 'former files of frames/', lambda name: _remove(store, name), surplus, TABLES)
+    kept = in_threads(stage, 'former files of frames/', lambda name: _kept(store, name, parts), listed, TABLES)
+    whole = set(filter(None, kept))
     lacking = [name for name in parts if name not in whole]
     types = study.types if study else {}
     with stage('recordings in frames/') as report:
@@ -124,7 +121,7 @@ def _source(bag, result, key, study):
 def _parts(folder, sources):
     """Divide the recordings of a folder into files: by a hash of their paths, so that others stay where they are.
 
-    :returns: (path below frames/, sources) of each.
+    :returns: (path below frames/ without the hash of its content, sources) of each.
     """
     most = min(len(sources), sum(source.images for source in sources) // _IMAGES)
     count = 1 << max(most, 1).bit_length() - 1
@@ -137,15 +134,23 @@ def _parts(folder, sources):
 
 
 def _name(start, sources):
-    made_from = hashlib.sha256('\n'.join(source.made_from for source in sources).encode()).hexdigest()
-    return f'{start}-{made_from[:12]}.parquet'
+    return f'{start}-{_hash("".join(source.made_from for source in sources).encode())}'
 
 
-def _remove(store, name):
-    """Delete a file, unless no run wrote it."""
+def _hash(content):
+    return hashlib.sha256(content).hexdigest()[:12]
+
+
+def _kept(store, name, parts):
+    """Give the name of a file among `parts` where it is one of them and whole; delete any other that a run wrote."""
     content = store.read(f'frames/{name}') or b''
-    if _is_part(content) or _PART.search(name) and not content.endswith(_END):
+    start, _, end = name.removesuffix('.parquet').rpartition('-')
+    is_ours = _PART.search(name)
+    if is_ours and start in parts and end == _hash(content):
+        return start
+    if is_ours or _is_part(content):
         store.remove(f'frames/{name}')
+    return None
 
 
 def _write(store, name, sources, types, count):
@@ -172,7 +177,8 @@ def _write(store, name, sources, types, count):
     whole = pyarrow.concat_tables(joined, promote_options='default').replace_schema_metadata({_MADE_FROM: name})
     written = io.BytesIO()
     parquet.write_table(whole, written, compression='zstd')
-    store.write(f'frames/{name}', written.getvalue())
+    content = written.getvalue()
+    store.write(f'frames/{name}-{_hash(content)}.parquet', content)
     return len(sources) - len(found)
 
 

@@ -32,12 +32,6 @@ class LocalStore:
         except (FileNotFoundError, NotADirectoryError):
             return None
 
-    def read_end(self, name: str, size_bytes: int) -> bytes:
-        """Read the last bytes of a file that is there, or all of a shorter one."""
-        with open(os.path.join(self.folder, name), 'rb') as file:
-            file.seek(max(0, os.path.getsize(file.name) - size_bytes))
-            return file.read()
-
     def write(self, name: str, content: bytes) -> None:
         """Write a file; if that fails, the former one stays."""
         write_atomic(os.path.join(self.folder, name), content)
@@ -127,10 +121,6 @@ class UrlStore:
             return self._files.cat_file(f'{self._path}/{name}')
         except FileNotFoundError:
             return None
-
-    def read_end(self, name: str, size_bytes: int) -> bytes:
-        """Read the last bytes of a file that is there, or all of a shorter one."""
-        return self._files.cat_file(f'{self._path}/{name}', start=-size_bytes)
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file; object stores show it complete or not at all."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from facial_emotion_ros.core.emotions import EMOTIONS, EXPRESSION_WORDS
 from facial_emotion_ros.core.errors import BadDataset
-from facial_emotion_ros.recordings.evaluation.csv_rows import number_of, read_csv
+from facial_emotion_ros.recordings.evaluation.csv_rows import number_of, read_csv, text_of
 from facial_emotion_ros.recordings.evaluation.elan_files import Annotation, eaf_annotations, text_annotations
 
 #: Words for a class: its own name, and ROS4HRI's.
@@ -131,12 +131,7 @@ def affect_of(number: float | None, where: str) -> float | None:
 
 
 def _content(path):
-    try:
-        with open(path, newline='', encoding='utf-8-sig') as file:
-            return file.read()
-    except (OSError, UnicodeDecodeError) as error:
-        kind = 'CSV file of intervals' if path.lower().endswith('.csv') else 'file of annotations'
-        raise BadDataset(f'{path}: expected a {kind} in UTF-8, it cannot be read ({error})') from error
+    return text_of(path, 'CSV file of intervals' if path.lower().endswith('.csv') else 'file of annotations')
 
 
 def _own(table, path):

@@ -19,64 +19,66 @@ _DECIMAL_COMMA = re.compile(r'\A([+-]?[0-9]*),([0-9]+)\Z')
 
 
 class CsvRows(NamedTuple):
-    """A file with a header line: names of its columns, in lower case, and rows, (line number, {column: cell}), without
-    empty lines.
+    """A file with a header line: names of its columns, those with a meaning in lower case, and rows, (number of the
+    first line, {column: cell}), without empty ones.
     """
 
     names: list[str]
     rows: list[tuple[int, dict[str, str]]]
 
 
-def read_csv(text: str, where: str, known: Sequence[str], numbers: Sequence[str] = (), above: int = 0) -> CsvRows:
+def text_of(path: str, kind: str) -> str:
+    """Read a text file in UTF-8, with a byte order mark or not.
+
+    :param path: of the file.
+    :param kind: what it is, for the error.
+    :raises BadDataset: if it cannot be read.
+    """
+    try:
+        with open(path, newline='', encoding='utf-8-sig') as file:
+            return file.read()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadDataset(f'{path}: expected a {kind} in UTF-8, it cannot be read ({error})') from error
+
+
+def read_csv(
+    text: str, where: str, known: Sequence[str], numbers: Sequence[str] | None = (), above: int = 0
+) -> CsvRows:
     """Read a CSV file.
 
     :param text: of the file. Cells are separated by commas, semicolons or tabs; with the latter two, the numbers may
         have decimal commas, which become points.
     :param where: its name, for errors.
     :param known: columns with a meaning, in lower case, which must not be there twice.
-    :param numbers: those of them that hold numbers.
+    :param numbers: those of them that hold numbers; None for all columns but these.
     :param above: lines above the header line.
     :raises BadDataset: if it is no CSV file, a column is there twice, or a row has more or fewer cells than the header.
     """
-    above = above or separator_lines(text)
+    above = above or int(_SEPARATOR_LINE.match(text.partition('\n')[0]) is not None)
     body = ''.join(text.splitlines(keepends=True)[above:])
-    separator = separator_of(body)
+    separator = max(_SEPARATORS, key=body.partition('\n')[0].count)
     lines = csv.reader(io.StringIO(body, newline=''), delimiter=separator)
     names: list[str] = []
-    rows = []
+    rows, line = [], above + 1
     try:
         for cells in lines:
             cells = [cell.strip() for cell in cells]
             if not names:
-                names = [cell.lower() for cell in cells]
+                names = [cell.lower() if cell.lower() in known else cell for cell in cells]
+                while names and not names[-1]:  # a spreadsheet may leave empty cells at the end
+                    names.pop()
                 _refuse_doubles(names, known, where)
+                of_numbers = {name for name in names if (name not in known if numbers is None else name in numbers)}
             elif any(cells):
-                line = above + lines.line_num
                 _refuse_misaligned(cells, names, f'{where}, line {line}', separator)
                 row = dict(zip(names, cells))
                 if separator != ',':
-                    row.update({name: with_point(row[name]) for name in numbers if name in row})
+                    row.update({name: _with_point(row[name]) for name in of_numbers})
                 rows.append((line, row))
+            line = above + lines.line_num + 1
     except csv.Error as error:
-        raise BadDataset(
-            f'{where}, line {above + lines.line_num}: expected a line of CSV, it cannot be read ({error})'
-        ) from None
+        raise BadDataset(f'{where}, line {line}: expected a line of CSV, it cannot be read ({error})') from None
     return CsvRows(names, rows)
-
-
-def separator_lines(text: str) -> int:
-    """Count the lines above the header line, one or none, that only name the separator, such as `sep=;`."""
-    return int(_SEPARATOR_LINE.match(text.partition('\n')[0]) is not None)
-
-
-def separator_of(text: str) -> str:
-    """Give what separates the cells of a CSV file: comma, semicolon or tab."""
-    return max(_SEPARATORS, key=text.partition('\n')[0].count)
-
-
-def with_point(cell: str) -> str:
-    """Write a number with a decimal point where it has a decimal comma; other text stays."""
-    return _DECIMAL_COMMA.sub(r'\1.\2', cell)
 
 
 def number_of(text: str, where: str, expected: str) -> float:
@@ -95,6 +97,11 @@ def number_of(text: str, where: str, expected: str) -> float:
         hint = '; write the decimal point as a point' if ',' in text else ''
         raise BadDataset(f'{where}: expected {expected}, got {text!r}{hint}')
     return number
+
+
+def _with_point(cell):
+    """Write a number with a decimal point where it has a decimal comma; other text stays."""
+    return _DECIMAL_COMMA.sub(r'\1.\2', cell)
 
 
 def _refuse_doubles(names, known, where):

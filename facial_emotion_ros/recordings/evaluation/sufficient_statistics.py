@@ -223,7 +223,8 @@ def estimate(*sides: Sequence[SufficientStatistics]) -> Estimate:
     Source: the jackknife, each part left out once (Tukey, Annals of Mathematical Statistics 1958; for stretches of time
     Künsch, Annals of Statistics 1989); number of equal parts by their weights: Kish, Survey Sampling, 1965.
     """
-    totals, rest, weights = np.zeros(len(COMPARED)), np.zeros((len(sides[0]), len(COMPARED))), 0.0
+    totals, rest = np.zeros(len(COMPARED)), np.zeros((len(sides[0]), len(COMPARED)))
+    weights = np.zeros_like(rest)
     for parts, sign in zip(sides[::-1], (1, -1)):
         values = np.array([part.values for part in parts]).reshape(-1, LENGTH)
         whole = values.sum(0)

@@ -11,7 +11,7 @@ from facial_emotion_ros.core.errors import BadBag, BadDataset, BadParameter
 from facial_emotion_ros.core.text import cell, uncell
 from facial_emotion_ros.recordings.batch.recording_discovery import end_named, ends_of
 from facial_emotion_ros.recordings.evaluation.annotation_files import is_stamp
-from facial_emotion_ros.recordings.evaluation.csv_rows import number_of, read_csv
+from facial_emotion_ros.recordings.evaluation.csv_rows import number_of, read_csv, text_of
 from facial_emotion_ros.recordings.evaluation.face_log import readable
 from facial_emotion_ros.recordings.io.bag_file import BagFile
 from facial_emotion_ros.recordings.io.message_types import stamp_of
@@ -66,11 +66,7 @@ def read_events(path: str) -> list[Event]:
         one. Times are as in the ground truth's.
     :raises BadDataset: if a line cannot be read, with its number.
     """
-    try:
-        with open(path, newline='', encoding='utf-8-sig') as file:
-            return parse_events(file.read(), path)
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadDataset(f'{path}: expected a CSV file of events in UTF-8, it cannot be read ({error})') from error
+    return parse_events(text_of(path, 'CSV file of events'), path)
 
 
 def parse_events(text: str, where: str) -> list[Event]:

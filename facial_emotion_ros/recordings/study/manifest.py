@@ -1,7 +1,6 @@
 """The manifest of a study: a CSV file that says of each recording which participant it is of, and the condition."""
 
 import csv
-import io
 import math
 import os
 import re
@@ -12,7 +11,7 @@ from urllib.parse import quote
 
 from facial_emotion_ros.core.errors import BadBag, BadDataset, BadParameter
 from facial_emotion_ros.recordings.batch.recording_discovery import find_bags, identity, is_url, local_path, name_of
-from facial_emotion_ros.recordings.evaluation.csv_rows import separator_lines, separator_of, with_point
+from facial_emotion_ros.recordings.evaluation.csv_rows import read_csv, text_of
 from facial_emotion_ros.recordings.evaluation.tables import FRAMES
 from facial_emotion_ros.recordings.study.study_tables import TAKEN
 
@@ -92,27 +91,11 @@ def read_study(path: str) -> Study:
     :raises BadDataset: if it cannot be read, a column or a participant is missing, or two lines are of one recording.
     :raises BadBag: if a recording is not there.
     """
-    try:
-        with open(path, newline='', encoding='utf-8-sig') as file:
-            text = file.read()
-        separator = separator_of(text)
-        above = separator_lines(text)
-        lines = list(csv.reader(io.StringIO(text, newline=''), delimiter=separator))[above:]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise BadDataset(f'{path}: expected the CSV file of a study in UTF-8, it cannot be read ({error})') from error
-    names = [name.strip() for name in lines[0]] if lines else []
-    names = [name.lower() if name.lower() in _TEXTS else name for name in names]
+    names, table = read_csv(text_of(path, "study's CSV file"), path, _TEXTS, None)
     _check_names(path, names)
-    rows: list[dict[str, str]] = []
     places: list[str] = []
     seen: dict[str, int] = {}
-    for number, line in enumerate(lines[1:], 2 + above):
-        if not any(cell.strip() for cell in line):
-            continue
-        if len(line) != len(names):
-            raise BadDataset(f'{path}, line {number}: expected {len(names)} cells, got {len(line)}')
-        row = dict(zip(names, (cell.strip() for cell in line)))
-        row.update({} if separator == ',' else {name: with_point(row[name]) for name in row if name not in _TEXTS})
+    for number, row in table:
         for name in REQUIRED:
             if not row[name]:
                 raise BadDataset(f'{path}, line {number}: expected a {name}, got an empty cell')
@@ -130,10 +113,10 @@ def read_study(path: str) -> Study:
                 f'{seen[identity(place)]} too'
             )
         seen[identity(place)] = number
-        rows.append(row)
         places.append(place)
-    if not rows:
+    if not table:
         raise BadDataset(f'{path}: expected a line for each recording below the first, got none')
+    rows = [row for _, row in table]
     types = {
         name: 'double' if name not in _TEXTS and all(_is_number(row[name]) for row in rows) else 'string'
         for name in names
