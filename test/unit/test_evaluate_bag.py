@@ -492,6 +492,15 @@ def test_truth_in_milliseconds_is_refused_with_what_to_do(bag, tmp_path, capsys)
         assert re.search(said, told) and len(told.strip().splitlines()) == 1
 
 
+@pytest.mark.parametrize('step_s', [30, 0.5])
+def test_a_protocol_much_longer_than_the_recording_holds_when_its_times_may_be_seconds(bag, tmp_path, capsys, step_s):
+    rows = ''.join(f'{place * step_s},{(place + 1) * step_s},happy\n' for place in range(round(100 / step_s)))
+    (tmp_path / 'truth.csv').write_text('start,end,emotion\n' + rows)
+    command = [bag, '--output', str(tmp_path / 'out'), '--truth', str(tmp_path / 'truth.csv')]
+    assert evaluate_recording.main(command) == 0
+    assert 'hold for no image' in (told := capsys.readouterr().err) and 'are these milliseconds?' in told
+
+
 def test_truth_beyond_the_end_is_told_when_the_rest_holds(bag, tmp_path, capsys):
     (tmp_path / 'truth.csv').write_text('start,end,emotion\n0,0.3,happy\n0.3,9999,sad\n20,30,fear\n')
     assert (

@@ -104,19 +104,19 @@ def read(tmp_path, name, text, tier=''):
     ],
 )
 def test_the_same_intervals_are_read_whatever_tool_wrote_them(tmp_path, name, text):
-    rows, _ = read(tmp_path, name, text)
+    rows, *_ = read(tmp_path, name, text)
     assert [(row[0], row[1], row[3].emotion) for row in rows] == [(0, 1.5, 'happy'), (1.5, 64, 'anger')]
 
 
 def test_a_tier_is_a_rater_when_elan_has_several(tmp_path):
-    rows, left_out = read(tmp_path, 'both.eaf', EAF, '#ann')
+    rows, left_out, _ = read(tmp_path, 'both.eaf', EAF, '#ann')
     assert rows == [(0, 1.5, '', GroundTruth('happy')), (0, 1.5, '', GroundTruth(valence=0.5))] and not left_out
     truth = Intervals(str(tmp_path / 'both.eaf#ann')).of(frame(), 1.0, [face()])[0][0]
     assert truth == GroundTruth('happy', 0.5)
     assert read_intervals(str(tmp_path / 'both.eaf#bob'))[0] == [(1.5, 4, '', GroundTruth('anger'))]
     with pytest.raises(BadDataset, match='one tier .*got ann, bob; name one as .*#ann'):
         read_intervals(str(tmp_path / 'both.eaf'))
-    rows, left_out = read(tmp_path, 'one.eaf', EAF.replace('Angry', 'fine'))
+    rows, left_out, _ = read(tmp_path, 'one.eaf', EAF.replace('Angry', 'fine'))
     assert [row[3].emotion for row in rows] == ['happy', ''] and left_out.endswith('left out: bob, words')
 
 
@@ -141,10 +141,10 @@ def test_what_is_wrong_is_said_when_annotations_cannot_be_read(tmp_path, name, t
 
 
 def test_annotations_without_times_of_their_own_divide_those_of_the_whole(tmp_path):
-    rows, _ = read(tmp_path, 'divided.eaf', SUBDIVIDED)
+    rows, *_ = read(tmp_path, 'divided.eaf', SUBDIVIDED)
     ends = [end for row in rows for end in row[:2]]
     assert ends == pytest.approx([0, 4 / 3, 4 / 3, 8 / 3, 8 / 3, 4])
-    rows, _ = read(tmp_path, 'parts.eaf', SUBDIVIDED.replace('>one<', '>sad<').replace('>two<', '>fear<'), '#parts')
+    rows, *_ = read(tmp_path, 'parts.eaf', SUBDIVIDED.replace('>one<', '>sad<').replace('>two<', '>fear<'), '#parts')
     assert [(row[0], row[3].emotion) for row in sorted(rows, key=lambda row: row[0])] == [
         (0, 'sad'),
         (pytest.approx(2 / 3), 'fear'),

@@ -80,8 +80,7 @@ class Around:
             else:
                 shared[event] = shared.get(event, True) and is_outside
         each = [*own, *shared.values()]
-        text = outside_text(sum(each), len(each), os.path.basename(self.options.events))
-        return f'{text} (times are in seconds: are these milliseconds?)' if each and all(each) else text
+        return outside_text(sum(each), len(each), os.path.basename(self.options.events))
 
     def _epochs(self, store, window, read, bag, result) -> tuple[list[Epoch], list[tuple[Event, bool]]]:
         faces = read(bag, result)

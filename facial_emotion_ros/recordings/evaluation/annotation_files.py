@@ -55,17 +55,20 @@ def is_stamp(time_s: float) -> bool:
     return time_s > _STAMPS_FROM_S
 
 
-def refuse_milliseconds(starts: Sequence[float], last_s: float, length_s: float, source: str) -> None:
-    """Refuse relative times that look like milliseconds.
+def refuse_milliseconds(starts: Sequence[float], ends: Sequence[float], length_s: float, source: str) -> None:
+    """Refuse relative times that look like milliseconds: whole numbers, which as such cover much of the recording.
+
+    Others may be seconds of a longer protocol; where most of them lie outside, :func:`doubt` asks.
 
     :param starts: of intervals, or times of events.
-    :param last_s: the last time of all.
+    :param ends: of intervals, or the same again.
     :param length_s: of the recording; 0 where that is not known.
     :param source: name of the file.
     :raises BadDataset: with what to do.
     """
     begins = any(length_s < time and not is_stamp(time) for time in starts)
-    if length_s > 0 and begins and 50 * length_s < last_s <= 1100 * length_s + 1000:
+    last_s, is_whole = max(ends, default=0.0), all(float(time).is_integer() for time in (*starts, *ends))
+    if length_s > 0 and begins and is_whole and 250 * length_s < last_s <= 1100 * length_s + 1000:
         raise BadDataset(
             f'{source}: expected times in seconds, got some up to {last_s:.12g} for a recording '
             f'of {length_s:.1f} s, which look like milliseconds; divide them by 1000 (if they are '
@@ -73,12 +76,17 @@ def refuse_milliseconds(starts: Sequence[float], last_s: float, length_s: float,
         )
 
 
+def doubt(outside: int, among: int) -> str:
+    """Ask whether times are milliseconds, where most of them lie outside of the recording; else ''."""
+    return ' (times are in seconds: are these milliseconds?)' if 2 * outside > among else ''
+
+
 def is_annotation_file(text: str) -> bool:
     """Tell whether a text names a file of annotations, with or without a tier, and not a topic."""
     return text.partition('#')[0].lower().endswith(ENDINGS)
 
 
-def read_intervals(text: str) -> tuple[list[Row], str]:
+def read_intervals(text: str) -> tuple[list[Row], str, bool]:
     """Read a file of annotations.
 
     Times are seconds since the recording's first image, or stamps in seconds since 1970.
@@ -89,25 +97,26 @@ def read_intervals(text: str) -> tuple[list[Row], str]:
         and arousal; #TIER names it, or the beginning of the three. Or a table of BORIS, whose behaviours that are
         emotions are read; #SUBJECT names one of several, #OBSERVATION or #OBSERVATION#SUBJECT one of several
         observations.
-    :returns: rows in the order of the file; what of it was left out, '' for nothing.
+    :returns: rows in the order of the file; what of it was left out, '' for nothing; whether the unit of its times is
+        known, as that of a tool's.
     :raises BadDataset: if a line cannot be read, with its number.
     """
     path, _, tier = text.partition('#')
     if path.lower().endswith('.eaf'):
         try:
-            return _of_tiers(list(eaf_annotations(path)), tier, path)
+            return *_of_tiers(list(eaf_annotations(path)), tier, path), True
         except OSError as error:
             raise BadDataset(f'{path}: expected a file of annotations, it cannot be read ({error})') from error
     content = _content(path)
     above = _boris_header(content)
     if above is not None:
-        return _of_boris(_boris_table(content, above, path), tier, path)
+        return *_of_boris(_boris_table(content, above, path), tier, path), True
     if not path.lower().endswith('.csv'):
-        return _of_tiers(list(text_annotations(content, path)), tier, path)
+        return *_of_tiers(list(text_annotations(content, path)), tier, path), True
     rows = _own(read_csv(content, path, _COLUMNS, _NUMBERS), path)
     if not rows:
         raise BadDataset(f'{path}: expected a line for each interval below the first, got none')
-    return rows, ''
+    return rows, '', False
 
 
 def emotion_of(word: str, where: str) -> str:

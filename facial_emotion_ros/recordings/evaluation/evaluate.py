@@ -193,7 +193,7 @@ def _listed_events(bag, path, options):
         return None
     events = events_of(read_events(options.events), path) if options.events else []
     times = [each.time for each in events]
-    refuse_milliseconds(times, max(times, default=0.0), bag.duration_s, options.events)
+    refuse_milliseconds(times, times, bag.duration_s, options.events)
     return events
 
 

@@ -11,6 +11,7 @@ from facial_emotion_ros.recordings.evaluation.annotation_files import (
     ENDINGS,
     GroundTruth,
     affect_of,
+    doubt,
     emotion_of,
     is_annotation_file,
     is_stamp,
@@ -90,7 +91,8 @@ class Intervals(NullGroundTruth):
         :param path: see :func:`.annotation_files.read_intervals`.
         :raises BadDataset: if a line cannot be read, with its number.
         """
-        self.source, (self._rows, self._left_out) = os.path.basename(path), read_intervals(path)
+        self.source = os.path.basename(path)
+        self._rows, self._left_out, self._has_unit = read_intervals(path)
         self._used: set[int] = set()
         self._decided: set[int] = set()
         self.counts_from_an_image = any(not is_stamp(row[0]) for row in self._rows)
@@ -126,7 +128,7 @@ class Intervals(NullGroundTruth):
         if rest:
             texts.append(
                 f'{self.source}: {len(rest)} of {len(self._rows)} intervals hold for no image, the first of them from '
-                f'{rest[0][0]:.12g} to {rest[0][1]:.12g} s'
+                f'{rest[0][0]:.12g} to {rest[0][1]:.12g} s' + doubt(len(rest), len(self._rows))
             )
         idle = sorted(self._used - self._decided)
         if idle:
@@ -151,7 +153,9 @@ class Intervals(NullGroundTruth):
 
     def refuse_milliseconds(self, length_s: float) -> None:
         """See :func:`.annotation_files.refuse_milliseconds`."""
-        refuse_milliseconds([row[0] for row in self._rows], max(row[1] for row in self._rows), length_s, self.source)
+        if not self._has_unit:
+            starts, ends = ([row[place] for row in self._rows] for place in (0, 1))
+            refuse_milliseconds(starts, ends, length_s, self.source)
 
 
 class Annotations(NullGroundTruth):

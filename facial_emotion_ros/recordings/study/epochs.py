@@ -7,6 +7,7 @@ import numpy as np
 
 from facial_emotion_ros.core.errors import BadParameter
 from facial_emotion_ros.recordings.batch.result_store import Store
+from facial_emotion_ros.recordings.evaluation.annotation_files import doubt
 from facial_emotion_ros.recordings.evaluation.options import Options
 from facial_emotion_ros.recordings.evaluation.tables import Column
 from facial_emotion_ros.recordings.study.conditions import interval_of_means, number
@@ -166,7 +167,8 @@ def outside_text(count: int, among: int, source: str, length_s: float = 0.0) -> 
     :param length_s: of the one recording; 0 for several.
     """
     where = f'the recording, which goes from 0 to {length_s:.1f} s' if length_s else 'the recordings'
-    return f'{source}: {count} of {among} events lie outside {where}, and are left out' if count else ''
+    asked = '' if source.startswith('/') else doubt(count, among)  # a topic's are no file's
+    return f'{source}: {count} of {among} events lie outside {where}, and are left out{asked}' if count else ''
 
 
 def averages_of(epochs: Sequence[Epoch]) -> list[EventAverage]:
