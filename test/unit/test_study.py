@@ -398,3 +398,24 @@ def test_participants_are_the_folders_whatever_was_named_for_a_template(tmp_path
     write_template(named, 'study.csv')
     lines = (tmp_path / 'study.csv').read_text().splitlines()[1:]
     assert {line.partition(',')[2] for line in lines} >= {'p00,task,', 'p01,base,'}
+
+
+@pytest.mark.parametrize(
+    'names, roots, rows',
+    [
+        (['p0/day1/a', 'p0/day2/a', 'p1/day1/a'], ['p0', 'p1'], ['p0,a,day1', 'p0,a,day2', 'p1,a,day1']),
+        (['p0/day1/a', 'p1/a'], ['p0', 'p1'], ['p0,a,day1', 'p1,a,']),
+        (['site1/p0/a', 'site2/p1/a'], ['site1', 'site2'], ['p0,a,', 'p1,a,']),
+        (
+            ['disk1/rides/p0/day1/a', 'disk2/rides/p0/day2/a'],
+            ['disk1/rides', 'disk2/rides'],
+            ['p0,a,day1', 'p0,a,day2'],
+        ),
+    ],
+)
+def test_sessions_are_no_participants_when_several_folders_are_named_for_a_template(tmp_path, names, roots, rows):
+    for name in names:
+        (tmp_path / f'{name}.mcap').parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / f'{name}.mcap').touch()
+    write_template([str(tmp_path / root) for root in roots], str(tmp_path / 'study.csv'))
+    assert [line.partition(',')[2] for line in (tmp_path / 'study.csv').read_text().splitlines()[1:]] == rows

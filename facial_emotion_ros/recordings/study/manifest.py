@@ -145,7 +145,8 @@ def write_template(bags: Sequence[str], path: str) -> int:
 
     Below the tree's root, the first folder is the participant, the last name the condition, what lies between the
     session: p00/day1/baseline. Of a recording in the root itself, the name is divided at its first _: p00_baseline.
-    Several recordings, or folders that hold them without further folders, are of the tree that has them all.
+    Several recordings, or folders that hold them without further folders, are of the tree that has them all; so are
+    folders of one folder that have further folders of the same names, which are sessions.
 
     :param bags: paths or URLs of recordings, or of folders that hold some.
     :param path: of a file that is not there yet; the paths in it are relative to its folder.
@@ -169,13 +170,16 @@ def write_template(bags: Sequence[str], path: str) -> int:
 
 def _tops(roots):
     """Find recordings, and how many parts of each path precede those that name participant and condition."""
-    found, shallow = {}, {}
+    found, shallow, firsts = {}, {}, []
     for root in roots:
         above = len(_parts(root))
-        for place in find_bags([root]):
-            parts, found[place] = _parts(place), above
-            if len(parts) <= above + 1:
-                shallow[place] = parts[:-1]
+        new = {place: _parts(place) for place in find_bags([root]) if place not in found}
+        found.update(dict.fromkeys(new, above))
+        shallow.update({place: parts[:-1] for place, parts in new.items() if len(parts) <= above + 1})
+        firsts += {parts[above] for parts in new.values() if len(parts) > above + 1}
+    parents = {tuple(_parts(root)[:-1]) for root in roots}
+    if len(roots) > 1 and len(parents) == 1 and (shallow or len(set(firsts)) < len(firsts)):
+        return dict.fromkeys(found, len(parents.pop()))  # folders that were named one by one, as by rides/*
     top = len(os.path.commonprefix(list(shallow.values())))
     return {place: top if place in shallow else above for place, above in found.items()}
 
