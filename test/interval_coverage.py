@@ -54,13 +54,12 @@ def main():
         truth = compared_figures(add(recording(generator, spread) for _ in range(20_000)).values)
         print(f'\nlengths vary by the factor {np.exp(spread):.1f}\nrecordings', *FIGURES)
         for count, draws in COUNTS.items():
-            held = dict.fromkeys(FIGURES, 0)
+            held = {name: [] for name in FIGURES}
             for _ in range(draws):
-                found = intervals([recording(generator, spread) for _ in range(count)])
-                for name in FIGURES:  # where there is none, any truth is allowed
-                    low, high = found.get(name, (-np.inf, np.inf))
-                    held[name] += low <= truth[name] <= high
-            print(count, *(f'{each / draws:.0%}' for each in held.values()), sep='  ', flush=True)
+                for name, (low, high) in intervals([recording(generator, spread) for _ in range(count)]).items():
+                    if name in held:
+                        held[name].append(low <= truth[name] <= high)
+            print(count, *(f'{np.mean(each):.0%}' for each in held.values()), sep='  ', flush=True)
 
 
 if __name__ == '__main__':

@@ -701,6 +701,7 @@ def test_real_recordings_give_what_they_give_alone_when_they_are_evaluated_toget
         'bags[].traceback',
         'bags[].study.<column>',
         'overall[].raters.*',
+        'overall[].intervals.<figure>',
         'overall[].raters.left_out',
         *(f'run.people.{each}' for each in ('persons', 'to_confirm', 'edited', 'not_followed')),
     }, 'docs/columns.md'

@@ -154,8 +154,7 @@ class Intervals(NullGroundTruth):
     def refuse_milliseconds(self, length_s: float) -> None:
         """See :func:`.annotation_files.refuse_milliseconds`."""
         if not self._has_unit:
-            starts, ends = ([row[place] for row in self._rows] for place in (0, 1))
-            refuse_milliseconds(starts, ends, length_s, self.source)
+            refuse_milliseconds([row[0] for row in self._rows], [row[1] for row in self._rows], length_s, self.source)
 
 
 class Annotations(NullGroundTruth):

@@ -247,14 +247,15 @@ def intervals(parts: Sequence[SufficientStatistics]) -> dict[str, list[float]]:
     Consecutive images are alike, so the cases are stretches of time, or recordings, not images.
 
     :param parts: one a case; where there are more than 200, those at places 200 apart become one.
-    :returns: [low, high] of each, within what is possible; a figure without an interval is left out.
+    :returns: [low, high] of each, within what is possible; a figure without an interval is left out, also where all
+        parts are alike: they do not say how others would differ.
     """
     found = estimate([add(parts[first::_MOST_PARTS]) for first in range(min(len(parts), _MOST_PARTS))])
     bounds = zip(*t_interval(found.values, found.squared_errors, found.freedom))
     return {
         name: [max(float(low), _LEAST.get(name, 0.0)), min(float(high), _MOST.get(name, 1.0))]
         for name, (low, high) in zip(COMPARED, bounds)
-        if np.isfinite(low)
+        if high - low > 1e-9
     }
 
 

@@ -178,8 +178,8 @@ def _ranked(rows: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> tuple[str,
         ('flips_per_minute', 'the most changes', -1, number),
     ):
         known = [(bag, result) for bag, result in rows if result[key] is not None]
-        if len(known) > _WORST:
-            known.sort(key=lambda row: sign * row[1][key])
+        known.sort(key=lambda row: sign * row[1][key])
+        if len(known) > _WORST and known[0][1][key] != known[-1][1][key]:
             others = [(bag, result, '') for bag, result in rows if result[key] is None]
             return label, [*((bag, each, write(each[key])) for bag, each in known), *others]
     return '', []
