@@ -23,12 +23,14 @@ from facial_emotion_ros.cli import evaluate_recording as command_line
 from facial_emotion_ros.core.errors import BadBag, BadDataset, BadParameter
 from facial_emotion_ros.recordings.batch import batch
 from facial_emotion_ros.recordings.batch.batch import evaluate_fleet
+from facial_emotion_ros.recordings.batch.result_store import open_store
 from facial_emotion_ros.recordings.batch.truths import options_of_each
 from facial_emotion_ros.recordings.evaluation.options import Options
 from facial_emotion_ros.recordings.evaluation.tables import FRAMES, CsvTable, ParquetTable, frame_rows
 from facial_emotion_ros.recordings.study import conditions, study_tables
 from facial_emotion_ros.recordings.study.face_rows import read_face_rows
 from facial_emotion_ros.recordings.study.manifest import partitions_of, read_study, write_template
+from facial_emotion_ros.recordings.study.study import faces_of
 
 PEOPLE = ('p00', 'p01', 'p02', 'p03')
 
@@ -275,6 +277,12 @@ def test_no_rows_are_left_out_in_silence_when_tables_of_frames_are_missing_or_da
         found, fleet = run()
         assert (len(found), fleet['run']['frames_lost']) == (len(whole) - 4, 1)
         assert 'frames/ lacks 1 table of frames' in batch.fleet_text(fleet)
+    (bag,) = (each for each in fleet['bags'] if each['folder'] == first.parent.name)
+    for damaged in (b'', kept.read_bytes()[:-30]):
+        table.write_bytes(damaged)
+        assert run()[1]['run']['frames_lost'] == 1
+        with pytest.raises(BadDataset, match='frames.csv: expected a table of frames.*delete the folder'):
+            faces_of(open_store(str(tree / 'out')), bag, bag['results'][0])
     kept.rename(table)
     found, fleet = run()
     assert len(found) == len(whole) and not fleet['run']['frames_lost'] and len(fleet['bags']) == 8

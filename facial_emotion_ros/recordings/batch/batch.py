@@ -262,7 +262,7 @@ def fleet_text(fleet: Mapping[str, Any]) -> str:
     if run['frames_lost']:
         lines.append(
             f'frames/ lacks {many(run["frames_lost"], "table")} of frames that cannot be read any more; delete those '
-            'folders of bags/ without a frames.csv, then run the same command again'
+            'folders of bags/ whose frames.csv is missing or damaged, then run the same command again'
         )
     if run.get('people'):
         found = run['people']

@@ -217,9 +217,11 @@ def _from_csv(content):
     options = csv.ConvertOptions(
         column_types={column.name: column.type for column in FRAMES}, null_values=[''], strings_can_be_null=True
     )
-    rows = csv.read_csv(
-        io.BytesIO(content), csv.ReadOptions(use_threads=False), csv.ParseOptions(newlines_in_values=True), options
-    )
+    parsing = csv.ParseOptions(newlines_in_values=True)
+    try:
+        rows = csv.read_csv(io.BytesIO(content), csv.ReadOptions(use_threads=False), parsing, options)
+    except pyarrow.ArrowException:  # damaged
+        return None
     faces = rows.column('face_id').to_pylist()
     for place, field in enumerate(rows.schema):
         if field.type == pyarrow.string():

@@ -1,8 +1,10 @@
 """What a study adds to the results of many recordings: tables by recording, condition and comparison."""
 
+import csv
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from facial_emotion_ros.core.errors import BadDataset
 from facial_emotion_ros.recordings.batch.in_threads import TABLES, Stage, in_threads, silent
 from facial_emotion_ros.recordings.batch.result_store import Store
 from facial_emotion_ros.recordings.study.conditions import (
@@ -90,6 +92,13 @@ def faces_of(store: Store, bag: Mapping[str, Any], result: Mapping[str, Any]) ->
     :param store: of the results.
     :param bag, result: as in fleet.json.
     :returns: None where its table is not there.
+    :raises BadDataset: if it is damaged.
     """
     place = f'bags/{bag["folder"]}/{result["summary"].replace("summary.json", "frames.")}'
-    return read_face_rows(None, store.read(place + 'parquet')) or read_face_rows(store.read(place + 'csv'), None)
+    try:
+        return read_face_rows(None, store.read(place + 'parquet')) or read_face_rows(store.read(place + 'csv'), None)
+    except (ValueError, IndexError, StopIteration, csv.Error) as error:
+        raise BadDataset(
+            f'{place}csv: expected a table of frames, it cannot be read ({error or "it is empty"}); delete the folder '
+            'of its results, and run the same command again'
+        ) from error
