@@ -38,7 +38,8 @@ def text_of(path: str, kind: str) -> str:
         with open(path, newline='', encoding='utf-8-sig') as file:
             return file.read()
     except (OSError, UnicodeDecodeError) as error:
-        raise BadDataset(f'{path}: expected a {kind} in UTF-8, it cannot be read ({error})') from error
+        advice = '; save it as "CSV UTF-8"' if isinstance(error, UnicodeDecodeError) else ''
+        raise BadDataset(f'{path}: expected a {kind} in UTF-8, it cannot be read ({error}){advice}') from error
 
 
 def read_csv(

@@ -84,21 +84,24 @@ def summary_of(
             }
             for camera, run in runs.items()
         },
-        'run': {
-            'command': command,
-            'made': made_at(),
-            'seconds': seconds,
-            'times_real_time': length_s / seconds if seconds and length_s > 0 else None,
-            'frames_per_second': overall['frames'] / seconds if seconds else None,
-            'ms': evaluator.step_times(),
-            'provider': pipeline.provider,
-            'inference': {
-                name: getattr(evaluator.options, name)
-                for name in ('engine', 'providers', 'precision', 'face_batch', 'threads')
-            },
-            'notes': evaluator.notes,
-            'versions': versions('rosbags'),
-        },
+        'run': {'command': command, **_run(evaluator, overall['frames'], length_s, seconds)},
+    }
+
+
+def _run(evaluator, frames, length_s, seconds):
+    """Give the block `run`: what differs when the same recording is evaluated again."""
+    options = evaluator.options
+    settings = ('engine', 'providers', 'precision', 'face_batch', 'threads')
+    return {
+        'made': made_at(),
+        'seconds': seconds,
+        'times_real_time': length_s / seconds if seconds and length_s > 0 else None,
+        'frames_per_second': frames / seconds if seconds else None,
+        'ms': evaluator.step_times(),
+        'provider': evaluator.pipeline.provider,
+        'inference': {name: getattr(options, name) for name in settings},
+        'notes': evaluator.notes,
+        'versions': versions('rosbags'),
     }
 
 
