@@ -703,7 +703,7 @@ def test_real_recordings_give_what_they_give_alone_when_they_are_evaluated_toget
         'overall[].raters.*',
         'overall[].intervals.<figure>',
         'overall[].raters.left_out',
-        *(f'run.people.{each}' for each in ('persons', 'to_confirm', 'edited', 'not_followed')),
+        *(f'run.people.{each}' for each in ('persons', 'to_confirm', 'edited', 'not_followed', 'look_alikes')),
     }, 'docs/columns.md'
     frames = frames_in(folder / 'out' / 'frames')
     assert frames.column('bag').unique().to_pylist() == [found['bags'][0]['folder'], found['bags'][2]['folder']]

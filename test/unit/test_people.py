@@ -104,6 +104,15 @@ def test_faces_merge_by_truth_then_manifest_then_appearance_and_never_within_an_
         assert persons_of(faces, dict(reversed(participants.items()))) == found
 
 
+def test_participants_who_look_like_one_person_are_named_until_a_decision_says_that_they_are_two():
+    faces = [seen('a/x', 0, 5.0), seen('b/x', 0, 5.0, like=0.99), seen('c/x', 0, 5.0, like=0.97), seen('d/x', 1, 5.0)]
+    participants = {'a': 'p1', 'b': 'p1', 'c': 'p2', 'd': 'p3'}
+    found = persons_of(faces, participants)
+    assert [(pair.one, pair.other) for pair in found.look_alikes] == [(key('b/x'), key('c/x'))]
+    assert groups(found) == {'p1': {'a/x', 'b/x'}, 'p2': {'c/x'}, 'p3': {'d/x'}}
+    assert not persons_of(faces, participants, [decide('a/x', 'c/x', False)]).look_alikes
+
+
 def test_a_number_of_the_ground_truth_joins_and_separates_within_its_recording_only():
     faces = [
         seen('a/x', 0, 9.0, {'1': 5}),
@@ -329,7 +338,13 @@ def test_participants_are_persons_by_the_manifest_in_any_order_when_nothing_says
         manifest.write_text('\n'.join(['path,participant,condition', *order]))
         study = read_study(str(manifest))
         told = evaluate_fleet([], str(tree / out), Options(people=True), evaluate=test_study.evaluate, study=study)
-        assert told['run']['people'] == {'persons': 4, 'to_confirm': 0, 'not_followed': [], 'edited': False}
+        assert told['run']['people'] == {
+            'persons': 4,
+            'to_confirm': 0,
+            'not_followed': [],
+            'look_alikes': [],
+            'edited': False,
+        }
         assert not undocumented('fleet.json', told)[0]
         found.append(pandas.read_parquet(tree / out / 'people.parquet').sort_values('bag', ignore_index=True))
         assert '## merges.csv' in (tree / out / 'columns.md').read_text()

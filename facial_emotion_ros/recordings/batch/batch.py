@@ -205,7 +205,9 @@ def _gather(store, files, fleet, keys, study, around, stage):
     if fleet['run']['options']['people']:
         found, is_edited = gather_people(store, fleet['bags'], study.types if study else {}, read)
         people = people_panel(found, store)
-        fleet['run']['people'] = {name: people[name] for name in ('persons', 'to_confirm', 'not_followed')}
+        fleet['run']['people'] = {
+            name: people[name] for name in ('persons', 'to_confirm', 'not_followed', 'look_alikes')
+        }
         fleet['run']['people']['edited'] = is_edited
         tables = *tables, 'people.csv', MERGES
         if fleet['run']['participants_only']:
@@ -270,6 +272,7 @@ def fleet_text(fleet: Mapping[str, Any]) -> str:
             f'{many(found["persons"], "person")}; merges.csv has {many(found["to_confirm"], "pair")} to confirm'
         )
         lines += filter(None, [not_followed_text(found['not_followed']), EDITED if found['edited'] else ''])
+        lines += [f'check the study: {each}' for each in found['look_alikes']]
     known = _lacks(fleet)
     lines += [
         f'{topic} is in {sum(topic not in each for each in known)} of {many(len(known), "recording")}'

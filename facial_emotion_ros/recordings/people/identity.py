@@ -47,7 +47,8 @@ class Persons(NamedTuple):
     of_face: {face: person}; of_participant: {participant: person}, of those who were found; of_name: {(recording, name
     in its ground truth): person}; known_by: {person: ways, the surest first}; joined: pairs that made faces one person,
     by manifest or appearance; uncertain: pairs that may be one person, the most alike first; left_out: further ones;
-    not_followed: decisions on faces that look different now, or that contradict the ground truth.
+    not_followed: decisions on faces that look different now, or that contradict the ground truth; look_alikes: of two
+    participants who are one person by appearance, the two faces that are the most alike.
     """
 
     of_face: dict[FaceKey, str]
@@ -58,6 +59,7 @@ class Persons(NamedTuple):
     uncertain: list[Pair]
     left_out: int
     not_followed: list[Decision]
+    look_alikes: list[Pair]
 
 
 class _Clusters:
@@ -85,10 +87,12 @@ class _Clusters:
         ids = self.ids.get(one, {}), self.ids.get(other, {})
         return any(ids[0][each] != ids[1][each] for each in ids[0].keys() & ids[1])
 
+    def are_apart(self, one: int, other: int) -> bool:
+        """Say whether a decision, or an image with both, keeps them apart."""
+        return not self._apart.get(self._root[one], set()).isdisjoint(self.members[self._root[other]])
+
     def may_join(self, one: int, other: int) -> bool:
-        one, other = self._root[one], self._root[other]
-        is_apart = not self._apart.get(one, set()).isdisjoint(self.members[other])
-        return one != other and not is_apart and not self.clash(one, other)
+        return self._root[one] != self._root[other] and not self.are_apart(one, other) and not self.clash(one, other)
 
     def join(self, one: int, other: int, way: str) -> None:
         first, second = sorted((self._root[one], self._root[other]))
@@ -138,7 +142,8 @@ def persons_of(
     for of in places_by(np.array([face.key.recording for face in known], object), range(len(known))).values():
         joined += _join_alike(clusters, known, likeness.within(of), certain(likeness.compared(of)))
     joined += _join_by_manifest(clusters, known, participants)
-    joined += _join_alike(clusters, known, likeness.pairs, certain(likeness.compared(range(len(known)))))
+    least = certain(likeness.compared(range(len(known))))
+    joined += _join_alike(clusters, known, likeness.pairs, least)
     uncertain = list(_uncertain(clusters, known, likeness.pairs))
     names = _names(clusters, known)
     of_name = {
@@ -157,6 +162,7 @@ def persons_of(
         uncertain[:MAX_LISTED],
         len(uncertain[MAX_LISTED:]),
         not_followed,
+        list(_look_alikes(clusters, known, likeness.pairs, least)),
     )
 
 
@@ -261,6 +267,18 @@ def _uncertain(clusters, known, pairs) -> Iterator[Pair]:
         if max(listed.get(root, 0) for root in roots) < MAX_LISTED_OF_ONE:
             for root in roots:
                 listed[root] = listed.get(root, 0) + 1
+            yield Pair(known[one].key, known[other].key, likeness, '')
+
+
+def _look_alikes(clusters, known, pairs, least) -> Iterator[Pair]:
+    """List two participants, once, whom only the manifest keeps apart."""
+    names, seen = clusters.names[MANIFEST], {('', '')}
+    for one, other, likeness in pairs:
+        if likeness < least:
+            break
+        both = tuple(sorted(names.get(clusters.root(each), '') for each in (one, other)))
+        if both[0] not in ('', both[1]) and both not in seen and not clusters.are_apart(one, other):
+            seen.add(both)
             yield Pair(known[one].key, known[other].key, likeness, '')
 
 

@@ -57,6 +57,11 @@ def people_panel(people: People, store: Store) -> dict[str, Any]:
         'uncertain': shown(people.persons.uncertain),
         'to_confirm': len(people.persons.uncertain),
         'left_out': people.persons.left_out,
+        'look_alikes': [
+            f'{" and ".join(sorted(people.persons.of_face[key] for key in pair[:2]))} look like one person '
+            f'({pair.likeness:.2f}: {pair.one.recording} {pair.one.face}, {pair.other.recording} {pair.other.face})'
+            for pair in people.persons.look_alikes[:_MAX_PAIRS]
+        ],
         'joined': shown(joined),
         'joined_count': len(joined),
         'not_followed': [each.line for each in people.persons.not_followed],
