@@ -228,8 +228,9 @@ def test_recordings_of_other_raters_are_left_out_and_named_when_sums_are_pooled(
     parts = [RaterSums(names) for names in (['ann', 'bob'], ['ann', 'bob', 'carl'], ['ann', 'bob'])]
     for part in parts:
         part.add(face('sad'), [GroundTruth('sad')] * len(part.names))
-    found = pooled_raters([None, *(part.figures() for part in parts)])
-    assert (found['names'], found['n'], found['left_out']) == (['ann', 'bob'], 2, [[['ann', 'bob', 'carl'], 1]])
+    found = pooled_raters([None, *(part.figures() for part in parts)], alone=1)
+    left_out = [[['ann', 'bob', 'carl'], 1], [['a single rater'], 1]]
+    assert (found['names'], found['n'], found['left_out']) == (['ann', 'bob'], 2, left_out)
     assert '    recordings left out, rated by ann, bob, carl: 1' in rater_lines(found)
 
 

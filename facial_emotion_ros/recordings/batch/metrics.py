@@ -121,7 +121,10 @@ def _overall(kept):
                 truth=truth_figures(values),
                 compared=compared_figures(values),
                 intervals=intervals(parts),
-                raters=pooled_raters(each.raters for _, each in pairs),
+                raters=pooled_raters(
+                    (each.raters for _, each in pairs),
+                    sum(each.raters is None and each.headline['n'] is not None for _, each in pairs),
+                ),
             )
         )
     return found

@@ -129,10 +129,11 @@ class RaterSums:
         }
 
 
-def pooled_raters(blocks: Iterable[Mapping[str, Any] | None]) -> dict[str, Any] | None:
+def pooled_raters(blocks: Iterable[Mapping[str, Any] | None], alone: int = 0) -> dict[str, Any] | None:
     """Add up the blocks `raters` of recordings.
 
     :param blocks: as :meth:`RaterSums.figures` gives them, None for a recording without.
+    :param alone: number of recordings that one rater labelled alone.
     :returns: the same of the recordings of the raters who have the most, and left_out: [[names, number of recordings]
         of other groups]; None where no recording has several raters.
     """
@@ -145,7 +146,8 @@ def pooled_raters(blocks: Iterable[Mapping[str, Any] | None]) -> dict[str, Any] 
     for block in known:
         if tuple(block['names']) == names:
             whole.merge(RaterSums(names, block['sums']))
-    return dict(whole.figures(), left_out=[[list(each), count] for each, count in groups.items() if each != names])
+    left_out = [[list(each), count] for each, count in groups.items() if each != names]
+    return dict(whole.figures(), left_out=left_out + ([[['a single rater'], alone]] if alone else []))
 
 
 def fleiss_kappa(counts: np.ndarray, weights: np.ndarray | None = None) -> float:
