@@ -3,12 +3,15 @@
     python test/interval_coverage.py
 
 Recordings differ in their accuracy, in what they show, in how often the word changes, in bias and scale of the valence,
-and, in the second table, in length. The truth are the figures of 20,000 of them.
+and, in the second table, in length. The truth are the figures of 20,000 of them. The last table is how often
+`--compare` finds any difference where there is none: between two recordings, and two evaluations of one, of so many
+stretches of time.
 """
 
 import numpy as np
 
 from facial_emotion_ros.core.emotions import EMOTIONS
+from facial_emotion_ros.recordings.evaluation.compare import ALIKE, compare
 from facial_emotion_ros.recordings.evaluation.ground_truth import GroundTruth
 from facial_emotion_ros.recordings.evaluation.sufficient_statistics import (
     SufficientStatistics,
@@ -48,7 +51,7 @@ def recording(generator, spread):
 
 
 def main():
-    """Print a table for recordings of one length, and one for others."""
+    """Print a table for recordings of one length, one for others, and one of false alarms."""
     for spread in (0.0, 0.7):
         generator = np.random.default_rng(0)
         truth = compared_figures(add(recording(generator, spread) for _ in range(20_000)).values)
@@ -60,6 +63,19 @@ def main():
                     if name in held:
                         held[name].append(low <= truth[name] <= high)
             print(count, *(f'{np.mean(each):.0%}' for each in held.values()), sep='  ', flush=True)
+    generator = np.random.default_rng(0)
+    print('\nstretches, differences of two recordings, of two evaluations')
+    for count, draws in COUNTS.items():
+        alarms = [0, 0]
+        for _ in range(draws // 3):
+            pair = [[recording(generator, 0.0).sparse() for _ in range(count)] for _ in range(2)]
+            for place, names in enumerate(('ab', 'aa')):
+                before, now = (
+                    {'bag': {'sha256': name}, 'stretches': {'/camera': {'seconds': 2.0, 'sums': dict(enumerate(sums))}}}
+                    for name, sums in zip(names, pair)
+                )
+                alarms[place] += any(change.verdict != ALIKE for change in compare(before, now))
+        print(count, *(f'{each / (draws // 3):.1%}' for each in alarms), sep='  ', flush=True)
 
 
 if __name__ == '__main__':
