@@ -97,6 +97,10 @@ class TemporalFilter:
         self._scores_s, self._affect_s, self._margin = scores_s, affect_s, margin
         self._personal_neutral_s = personal_neutral_s
 
+    def for_another_stream(self) -> 'TemporalFilter':
+        """Return one with the same settings, and no faces."""
+        return TemporalFilter(self.enabled, self._scores_s, self._affect_s, self._margin, self._personal_neutral_s)
+
     def smooth(
         self, face_id: str, raw: EmotionPrediction, rejection_reasons: Sequence[str], stamp_s: float
     ) -> Tuple[EmotionPrediction, Tuple[str, ...]]:

@@ -78,6 +78,13 @@ class FaceFinder:
             raise BadParameter('expected a least score above 0 and up to 1 to continue a face, got %r' % continue_score)
         self._every_n, self._continue_score = every_n, continue_score
 
+    def for_another_stream(self, tracker: FaceTracker) -> 'FaceFinder':
+        """Return one with the same detector and settings, and no faces.
+
+        :param tracker: that of the other stream.
+        """
+        return FaceFinder(self._detector, tracker, self._max_faces, self._every_n, self._continue_score)
+
     def reset(self) -> None:
         """Forget all images and faces; ids are not used again."""
         self._tracker.clear()

@@ -158,7 +158,7 @@ class FaceTracker:
         #: Faces that are not published yet: box, and when it was first seen.
         self._doubtful: List[Tuple[np.ndarray, float]] = []
         self._stamp_s, self._is_cut = -math.inf, False
-        self._faces = first_face
+        self._first_face = self._faces = first_face
         self.adjust(max_age_s, min_iou, remember_s)
 
     def adjust(self, max_age_s: float, min_iou: float, remember_s: float = REMEMBER_S) -> None:
@@ -170,6 +170,10 @@ class FaceTracker:
         if not (math.isfinite(remember_s) and remember_s >= 0):
             raise BadParameter('expected to remember faces for 0 s or more, got %r' % (remember_s,))
         self._max_age_s, self._min_iou, self._remember_s = max_age_s, min_iou, remember_s
+
+    def for_another_stream(self) -> 'FaceTracker':
+        """Return one with the same settings, and no faces; its ids begin with the first again."""
+        return FaceTracker(self._max_age_s, self._min_iou, self._first_face, self._remember_s)
 
     @property
     def live_ids(self) -> List[str]:

@@ -103,23 +103,25 @@ class EmotionPipeline:
         self.detector = detector
         self.tracker = FaceTracker() if tracker is None else tracker
         self.smoothing = TemporalFilter() if smoothing is None else smoothing
-        self._has_default_gate = quality_gate is None
-        self.quality_gate = self._default_gate() if quality_gate is None else quality_gate
+        self._own_gate = quality_gate
         self.reuse_below = reuse_below
         #: Called with 'reading emotions' when `estimate` has found the faces.
         self.on_stage: Callable[[str], Any] = lambda _stage: None
-        self._finder_options = (max_faces, every_n, continue_score)
         self._cache, self._interval = EstimateCache(), EstimateInterval(estimate_every_n)
-        self.finder = FaceFinder(detector, self.tracker, *self._finder_options)
+        self._point = self.engine.point  # of the estimates in both
+        self.finder = FaceFinder(detector, self.tracker, max_faces, every_n, continue_score)
         #: By which angle images are rotated.
         self.orientation = Orientation(rotate_deg)
 
     def for_another_stream(self) -> 'EmotionPipeline':
-        """Return a pipeline for another camera with the same models; only one of both may be used at a time."""
+        """Return a pipeline for another camera: the same models and settings, no faces, and ids from the first again.
+
+        Only one of both may be used at a time. The operating point stays common to both.
+        """
         other = copy.copy(self)
-        other.tracker, other.smoothing = FaceTracker(), TemporalFilter()
+        other.tracker, other.smoothing = self.tracker.for_another_stream(), self.smoothing.for_another_stream()
         other._cache, other._interval = EstimateCache(), EstimateInterval(self._interval.every_n)
-        other.finder = FaceFinder(self.detector, other.tracker, *self._finder_options)
+        other.finder = self.finder.for_another_stream(other.tracker)
         other.orientation = Orientation(self.orientation.setting)
         return other
 
@@ -138,14 +140,16 @@ class EmotionPipeline:
         :raises BadParameter: if there is no such operating point or prior; nothing has changed then.
         """
         self.engine.point = choose_point(self.engine.bundle.manifest, name, prior)
-        self._cache.forget()
-        self._interval.forget()
-        if self._has_default_gate:
-            self.quality_gate = self._default_gate()
 
-    def _default_gate(self) -> QualityGate:
+    @property
+    def quality_gate(self) -> QualityGate:
+        """What rejects faces: the gate that was set; by None or from the start, one by the operating point's bounds."""
         point = self.engine.point
-        return QualityGate(min_confidence=point.min_confidence, min_agreement=point.min_agreement)
+        return self._own_gate or QualityGate(min_confidence=point.min_confidence, min_agreement=point.min_agreement)
+
+    @quality_gate.setter
+    def quality_gate(self, gate: Optional[QualityGate]) -> None:
+        self._own_gate = gate
 
     @property
     def esr_bundle(self) -> ModelBundle:
@@ -207,6 +211,10 @@ class EmotionPipeline:
             turned = rotated(image, degrees)
             faces = self.estimate_found(turned, self.finder.find_alone(turned), until_s=until_s)
             return [rotated_back(face, degrees, image) for face in faces]
+        if self.engine.point != self._point:
+            self._point = self.engine.point
+            self._cache.forget()
+            self._interval.forget()
         degrees = self.orientation.degrees
         turned = rotated(image, degrees)
         if detected is not None:
@@ -252,12 +260,12 @@ class EmotionPipeline:
             ensemble = self._cache.estimate(self.engine, found.ids, crops, self.reuse_below, until_s)
         else:
             ensemble = self.engine.estimate(crops, until_s)
-        faces = []
+        faces, gate = [], self.quality_gate
         for row, landmarks in enumerate(found.landmarks):
             raw = _prediction(ensemble, row)
             x0, y0, x1, y1 = (float(edge) for edge in found.boxes[row])
             box = x0, y0, x1, y1
-            reasons = self.quality_gate.check(image, box, landmarks, raw.confidence, raw.agreement, is_detected)
+            reasons = gate.check(image, box, landmarks, raw.confidence, raw.agreement, is_detected)
             if reasons:
                 raw = replace(raw, emotion=UNKNOWN)
             score = float(found.scores[row])

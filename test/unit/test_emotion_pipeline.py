@@ -10,6 +10,7 @@ import pytest
 from facial_emotion_ros.core.emotions import EMOTIONS
 from facial_emotion_ros.core.errors import BadImage, BadModel, BadParameter
 from facial_emotion_ros.emotion.quality_gate import QualityGate
+from facial_emotion_ros.perception.face_tracker import FaceTracker
 from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -149,7 +150,6 @@ def test_a_face_is_unknown_with_the_reason_when_it_is_cut(pipeline):
 
 def test_quality_gate_and_smoothing_can_be_replaced_and_turned_off_between_images(pipeline):
     half = np.ascontiguousarray(sample('astronaut.jpg')[:, 215:])
-    before = pipeline.quality_gate
     try:
         pipeline.quality_gate = QualityGate(enabled=False)
         assert pipeline.estimate(half)[0].emotion in EMOTIONS
@@ -157,7 +157,7 @@ def test_quality_gate_and_smoothing_can_be_replaced_and_turned_off_between_image
         face = [pipeline.estimate(image, step / 15)[0] for step, image in enumerate([sample('astronaut.jpg'), half])][1]
         assert vars(face.raw) == {name: getattr(face, name) for name in vars(face.raw)}
     finally:
-        pipeline.quality_gate = before
+        pipeline.quality_gate = None
         pipeline.smoothing.adjust(True, 0.25, 0.3, 0.2)
 
 
@@ -189,6 +189,29 @@ def test_scores_and_bounds_are_another_operating_point_s_from_the_next_image_on(
 def test_a_pipeline_is_refused_when_its_bundle_has_no_such_point(arguments, words):
     with pytest.raises(BadParameter, match=words):
         EmotionPipeline(INT8, **arguments)
+
+
+def settings(pipeline):
+    """Return the settings of a pipeline's parts that are numbers."""
+    parts = pipeline.tracker, pipeline.finder, pipeline.smoothing, pipeline.quality_gate, pipeline._interval
+    return [(name, value) for part in parts for name, value in vars(part).items() if isinstance(value, (int, float))]
+
+
+def test_another_stream_has_the_same_settings_and_no_faces():
+    pipeline = EmotionPipeline(INT8, max_faces=3, tracker=FaceTracker(first_face=7), estimate_every_n=2)
+    pipeline.tracker.adjust(2.0, 0.4, 5.0)
+    pipeline.smoothing.adjust(False, 1.0, 2.0, 0.3, 60.0)
+    pipeline.finder.adjust(4, 0.6)
+    fresh = settings(pipeline)
+    (face,) = pipeline.estimate(sample('astronaut.jpg'), 1.0)
+    other = pipeline.for_another_stream()
+    assert settings(other) == fresh and other.tracker.live_ids == [] and len(other.smoothing) == 0
+    pipeline.use_operating_point('ferplus')
+    assert vars(other.quality_gate) == vars(pipeline.quality_gate), 'the operating point is common'
+    assert other.estimate(sample('astronaut.jpg'), 1.0)[0].face_id == face.face_id
+    gate = pipeline.quality_gate = QualityGate(enabled=False)
+    pipeline.use_operating_point()
+    assert pipeline.quality_gate is gate is pipeline.for_another_stream().quality_gate, 'what was set stays'
 
 
 def test_nothing_is_remembered_of_a_face_when_its_track_ends(pipeline):

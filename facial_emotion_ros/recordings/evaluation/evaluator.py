@@ -12,7 +12,7 @@ from facial_emotion_ros.core.estimates import FaceEstimate
 from facial_emotion_ros.emotion.temporal_filter import TemporalFilter
 from facial_emotion_ros.inference.model_bundle import ModelBundle, resolve_bundle
 from facial_emotion_ros.perception.face_detector import FaceDetector
-from facial_emotion_ros.perception.face_tracker import MIN_IOU, FaceTracker
+from facial_emotion_ros.perception.face_tracker import FaceTracker
 from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline
 from facial_emotion_ros.recordings.evaluation.camera_run import CameraRun
 from facial_emotion_ros.recordings.evaluation.face_blur import FaceBlur
@@ -109,7 +109,8 @@ class RecordingEvaluator:
         """
         run = self.runs.get(frame.camera)
         if run is None:
-            run = self.runs[frame.camera] = CameraRun(self._pipeline_of_stream(), first, self.options.max_age_s)
+            pipeline = self.pipeline.for_another_stream() if self.runs else self.pipeline
+            run = self.runs[frame.camera] = CameraRun(pipeline, first, self.options.max_age_s)
         image = frame.image
         if image is None:
             run.lose(frame)
@@ -140,15 +141,6 @@ class RecordingEvaluator:
     def has_detected(self, camera: str) -> bool:
         """Whether the faces of a camera's last image were detected, and not tracked."""
         return self.runs[camera].pipeline.finder.has_detected
-
-    def _pipeline_of_stream(self):
-        """Give the pipeline for the next camera: tracker and smoothing are its own, the models everybody's."""
-        if not self.runs:
-            return self.pipeline
-        pipeline = self.pipeline.for_another_stream()
-        pipeline.tracker.adjust(self.options.max_age_s, MIN_IOU, self.options.remember_s)
-        pipeline.smoothing.adjust(**self.options.smoothing())
-        return pipeline
 
     def _write(self, frame, run, faces, steps_ms):
         rows = frame_rows(frame, run.time_s, faces)
