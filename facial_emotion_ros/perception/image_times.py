@@ -21,25 +21,33 @@ def not_before(stamp_s: float, latest_s: float) -> float:
 
 
 class ImageTime(NamedTuple):
-    """The time of an image, in seconds since the first of its stream, never going back.
+    """The time of an image, in nanoseconds since the first of its stream, never going back.
 
     :param oddity: of the stamp: '', 'unstamped', 'frozen' or 'backwards'.
     :param back_s: by how much the stamp went back.
     :param begins_anew: whether that is so much that the images before must be forgotten.
     """
 
-    time_s: float
+    time_ns: int
     oddity: str = ''
     back_s: float = 0.0
     begins_anew: bool = False
 
+    @property
+    def time_s(self) -> float:
+        """The same in seconds."""
+        return self.time_ns / 1e9
+
 
 class StreamTime:
-    """The time of one stream: from the stamps, or from arrival where a stamp is odd."""
+    """The time of one stream: from the stamps, or from arrival where a stamp is odd.
+
+    Whole nanoseconds add up exactly.
+    """
 
     def __init__(self) -> None:
         #: The latest good stamp and its time; time and arrival of the previous image.
-        self._latest: Optional[Tuple[int, float, float, float]] = None
+        self._latest: Optional[Tuple[int, int, int, int]] = None
 
     def take(self, stamp_ns: int, arrived_s: float) -> ImageTime:
         """Return the time of the next image.
@@ -47,33 +55,35 @@ class StreamTime:
         :param stamp_ns: its stamp; 0 for none.
         :param arrived_s: monotonic time of its arrival.
         """
+        arrived_ns = round(1e9 * arrived_s)
         if self._latest is None:
-            image = ImageTime(0.0, '' if stamp_ns else 'unstamped')
+            image = ImageTime(0, '' if stamp_ns else 'unstamped')
         else:
-            image = self._next(stamp_ns, arrived_s, *self._latest)
+            image = self._next(stamp_ns, arrived_ns, *self._latest)
             if image.oddity and not image.begins_anew:
-                self._latest = self._latest[0], self._latest[1], image.time_s, arrived_s
+                self._latest = self._latest[0], self._latest[1], image.time_ns, arrived_ns
                 return image
-        self._latest = stamp_ns, image.time_s, image.time_s, arrived_s
+        self._latest = stamp_ns, image.time_ns, image.time_ns, arrived_ns
         return image
 
     @staticmethod
     def _next(
-        stamp_ns: int, arrived_s: float, latest_ns: int, anchor_s: float, time_s: float, before_s: float
+        stamp_ns: int, arrived_ns: int, latest_ns: int, anchor_ns: int, time_ns: int, before_ns: int
     ) -> ImageTime:
-        by_arrival_s = time_s + max(arrived_s - before_s, 0.0)
+        by_arrival_ns = time_ns + max(arrived_ns - before_ns, 0)
         if not stamp_ns:
-            return ImageTime(by_arrival_s, 'unstamped')
+            return ImageTime(by_arrival_ns, 'unstamped')
         if not latest_ns:
-            return ImageTime(by_arrival_s)
+            return ImageTime(by_arrival_ns)
         if stamp_ns == latest_ns:
-            return ImageTime(by_arrival_s, 'frozen')
-        step_s = (stamp_ns - latest_ns) / 1e9
-        if step_s < 0:
-            begins_anew = step_s < -BACK_S
-            return ImageTime(by_arrival_s if begins_anew else time_s, 'backwards', -step_s, begins_anew)
+            return ImageTime(by_arrival_ns, 'frozen')
+        step_ns, back_ns = stamp_ns - latest_ns, BACK_S * 1e9
+        if step_ns < 0:
+            begins_anew = step_ns < -back_ns
+            return ImageTime(by_arrival_ns if begins_anew else time_ns, 'backwards', -step_ns / 1e9, begins_anew)
         # A stamp that was frozen for long lags behind: the time is that of arrival.
-        return ImageTime(max(anchor_s + step_s, time_s) if anchor_s + step_s >= time_s - BACK_S else by_arrival_s)
+        by_stamp_ns = anchor_ns + step_ns
+        return ImageTime(max(by_stamp_ns, time_ns) if by_stamp_ns >= time_ns - back_ns else by_arrival_ns)
 
 
 class ClockStepDetector:

@@ -243,6 +243,12 @@ def test_time_goes_on_by_the_recording_when_stamps_stand_still():
     assert run.still == 10 and run.time_s == pytest.approx(1.0) and run.jumps == 0
 
 
+@pytest.mark.parametrize('late', [0, 1])
+def test_time_is_exact_when_many_steps_add_up(late):
+    run = run_of(*(frame(number, number / 10 - late * (number % 7 == 3) * 0.15) for number in range(101)))
+    assert run.time_s == 10.0
+
+
 @pytest.mark.parametrize('stamps_s, late', [([0.0, 0.2, 0.1, 0.3], 1), ([0.0, 0.1, 0.099, 0.2, 0.199, 0.3], 2)])
 def test_time_and_faces_go_on_when_images_are_recorded_out_of_order(stamps_s, late):
     run = run_of(*(frame(number, stamp_s, receive_s=number / 10) for number, stamp_s in enumerate(stamps_s)))

@@ -80,6 +80,15 @@ def test_an_interval_holds_from_its_start_to_its_end_when_it_is_for_any_face(tmp
     ]
 
 
+@pytest.mark.parametrize('begin_s', [0, BEGIN_NS / 1e9])
+def test_an_image_belongs_to_the_interval_that_begins_at_its_time_in_frames_csv(tmp_path, begin_s):
+    edges = [f'{begin_s + number / 30:.6f}' for number in range(92)]
+    words = ['happy', 'sad'] * 46
+    rows = ''.join(f'{start},{end},{word}\n' for start, end, word in zip(edges, edges[1:], words))
+    truth = intervals(tmp_path, f'start,end,emotion\n{rows}')
+    assert [emotions(truth, number / 30, face()) for number in range(91)] == [[word] for word in words[:91]]
+
+
 def test_an_interval_of_one_face_comes_first_when_another_is_for_any(tmp_path):
     truth = intervals(tmp_path, 'start,end,face,emotion,valence,arousal\n0,9,any,neutral,,\n0,9,bcdfg,sad,-0.5,\n')
     found, _ = truths(truth, 1, face(), face(face_id='other'))

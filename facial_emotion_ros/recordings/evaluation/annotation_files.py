@@ -16,6 +16,9 @@ WORDS = {emotion: emotion for emotion in EMOTIONS} | {word: emotion for emotion,
 #: Times above this are stamps (seconds since 1970), those below count from the recording's first image.
 _STAMPS_FROM_S = 1e8
 
+#: Times are the same where they differ by less: frames.csv rounds to microseconds, and a stamp in seconds is a float.
+SAME_S = 1e-6
+
 #: Endings of files; any may be followed by #TIER.
 ENDINGS = ('.csv', '.eaf', '.txt', '.tsv')
 
@@ -71,7 +74,7 @@ def refuse_milliseconds(starts: Sequence[float], ends: Sequence[float], length_s
     if length_s > 0 and begins and is_whole and 250 * length_s < last_s <= 1100 * length_s + 1000:
         raise BadDataset(
             f'{source}: expected times in seconds, got some up to {last_s:.12g} for a recording '
-            f'of {length_s:.1f} s, which look like milliseconds; divide them by 1000 (if they are '
+            f'of about {length_s:.1f} s, which look like milliseconds; divide them by 1000 (if they are '
             'seconds, leave out what lies beyond the end)'
         )
 

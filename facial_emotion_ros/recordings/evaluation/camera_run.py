@@ -29,10 +29,21 @@ _MAX_CAUSES = 10
 _MAX_REMEMBERED = 1000
 
 #: A gap is a time without an image that is longer than this, and than so many of the usual steps.
-LEAST_GAP_S, GAP_STEPS = 1.0, 3
+_LEAST_GAP_S, _GAP_STEPS = 1.0, 3
+
+#: Steps are the same where they differ by less, for frames.csv rounds to microseconds.
+_SAME_STEP_S = 1e-5
 
 #: Gaps that are listed, the longest first.
 _GAPS_LISTED = 10
+
+
+def longest_step_s(usual_s: float) -> float:
+    """Give the longest time from one image to the next that is no gap, in seconds.
+
+    :param usual_s: median of these times.
+    """
+    return max(_LEAST_GAP_S, _GAP_STEPS * usual_s) + _SAME_STEP_S
 
 
 class Cadence:
@@ -59,7 +70,7 @@ class Cadence:
             (of all together) and longest: a list of {'start_s', 'seconds'}, the longest first.
         """
         steps, usual_s = np.diff(self._times_s), self.step_s
-        places = np.flatnonzero(steps > max(LEAST_GAP_S, GAP_STEPS * (usual_s or 0.0)))
+        places = np.flatnonzero(steps > longest_step_s(usual_s or 0.0))
         longest = sorted(places, key=lambda place: (-steps[place], place))[:_GAPS_LISTED]
         return {
             'rate_hz': round(1 / usual_s, 3) if usual_s else None,
@@ -99,11 +110,17 @@ class CameraRun:
         self.losses: dict[str, tuple[int, str]] = {}
         self.persons: set[str] = set()
         self.jumps, self.still, self.late, self.damaged = 0, 0, 0, (0, '')
-        self._stream, self._stream_s, self.time_s = StreamTime(), 0.0, 0.0
+        # Whole nanoseconds: a running sum of seconds would be below 1 where it should be 1.
+        self._stream, self._stream_ns, self._time_ns = StreamTime(), 0, 0
         self._last: Frame | None = None
         self._emotions: dict[str, str] = {}
         self._seen_s: dict[str, float] = {}
         self._of_person: dict[str, tuple[str, float]] = {}
+
+    @property
+    def time_s(self) -> float:
+        """Time of the last image, in seconds since the recording's first one, exact to the nanosecond."""
+        return self._time_ns / 1e9
 
     @property
     def first_stamp_ns(self) -> int:
@@ -182,7 +199,7 @@ class CameraRun:
             before, seen_s = self._of_person.get(truth.person, ('', self.time_s))
             if len(self.persons) < _MAX_REMEMBERED:
                 self.persons.add(truth.person)
-            if before and before != face_id and self.time_s - seen_s <= self._max_age_s:
+            if before and before != face_id and round(self.time_s - seen_s, 9) <= self._max_age_s:
                 sums.count('switches')
             self._of_person[truth.person] = (face_id, self.time_s)
 
@@ -197,22 +214,22 @@ class CameraRun:
     def _advance(self, frame):
         """Let time pass by the image's stamp; by the time of recording where the clock was set."""
         before = self._first if self._last is None else self._last
-        recorded_s = max((frame.receive_ns - before.receive_ns) / 1e9, 0.0)
+        recorded_ns = max(frame.receive_ns - before.receive_ns, 0)
         image = self._stream.take(frame.stamp_ns, (frame.receive_ns - self._first.receive_ns) / 1e9)
         if self._last is None:  # cameras may begin with a stamp before the recording's first
-            step_s = (frame.stamp_ns - before.stamp_ns) / 1e9
-            went_back = step_s < -_JUMP_S
+            step_ns = frame.stamp_ns - before.stamp_ns
+            went_back = step_ns < -_JUMP_S * 1e9
         else:
-            step_s, went_back = image.time_s - self._stream_s, image.begins_anew
-        if went_back or step_s > recorded_s + _JUMP_S:
+            step_ns, went_back = image.time_ns - self._stream_ns, image.begins_anew
+        if went_back or step_ns > recorded_ns + _JUMP_S * 1e9:
             self.jumps += 1
             self.pipeline.reset()
-            step_s = recorded_s
+            step_ns = recorded_ns
         self.still += image.oddity == 'frozen'
         self.late += image.oddity == 'backwards' and not image.begins_anew
-        self.time_s += step_s
+        self._time_ns += step_ns
         self.cadence.add(self.time_s)
-        self._last, self._stream_s = frame._replace(image=None), image.time_s
+        self._last, self._stream_ns = frame._replace(image=None), image.time_ns
 
     def _current(self):
         """Give the sums of the current stretch."""

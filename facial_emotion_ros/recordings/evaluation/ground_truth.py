@@ -9,6 +9,7 @@ from facial_emotion_ros.core.errors import BadBag, BadParameter
 from facial_emotion_ros.core.estimates import FaceEstimate
 from facial_emotion_ros.recordings.evaluation.annotation_files import (
     ENDINGS,
+    SAME_S,
     GroundTruth,
     affect_of,
     doubt,
@@ -103,7 +104,7 @@ class Intervals(NullGroundTruth):
         places = [
             place
             for place, row in enumerate(self._rows)
-            if row[0] <= (stamp_s if is_stamp(row[0]) else time_s) < row[1]
+            if row[0] - SAME_S < (stamp_s if is_stamp(row[0]) else time_s) <= row[1] - SAME_S
         ]
         self._used.update(places)
         found: list[GroundTruth | None] = []

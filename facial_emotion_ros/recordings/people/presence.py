@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from facial_emotion_ros.recordings.evaluation.camera_run import GAP_STEPS, LEAST_GAP_S
+from facial_emotion_ros.recordings.evaluation.camera_run import longest_step_s
 from facial_emotion_ros.recordings.study.face_rows import FaceRows
 
 
@@ -22,7 +22,7 @@ def durations(rows: FaceRows) -> np.ndarray:
         _, firsts, images = np.unique(rows.frames[places], return_index=True, return_inverse=True)
         steps = np.diff(rows.times_s[places][firsts])
         usual_s = float(np.median(steps)) if len(steps) else 0.0
-        steps = np.where(steps > max(LEAST_GAP_S, GAP_STEPS * usual_s), usual_s, steps)
+        steps = np.where(steps > longest_step_s(usual_s), usual_s, steps)
         found[places] = np.append(steps, usual_s)[images]
     return found
 

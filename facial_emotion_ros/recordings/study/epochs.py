@@ -7,16 +7,14 @@ import numpy as np
 
 from facial_emotion_ros.core.errors import BadParameter
 from facial_emotion_ros.recordings.batch.result_store import Store
-from facial_emotion_ros.recordings.evaluation.annotation_files import doubt
+from facial_emotion_ros.recordings.evaluation.annotation_files import SAME_S, doubt
+from facial_emotion_ros.recordings.evaluation.camera_run import longest_step_s
 from facial_emotion_ros.recordings.evaluation.options import Options
 from facial_emotion_ros.recordings.evaluation.tables import Column
 from facial_emotion_ros.recordings.study.conditions import interval_of_means, number
 from facial_emotion_ros.recordings.study.events import Event, times_of
 from facial_emotion_ros.recordings.study.face_rows import MEASURES, FaceRows
 from facial_emotion_ros.recordings.study.study_tables import columns, write_table
-
-#: Between images that are further apart than this, and than so many of the usual steps, nothing is known.
-_GAP_S, _GAP_STEPS = 1.0, 3
 
 #: Of events.csv, a row for each event and time step; in a study, the columns of recordings.csv's beginning come first.
 EPOCHS = (
@@ -155,7 +153,7 @@ def outside(faces: FaceRows, events: Sequence[Event], window: Window) -> list[bo
         return [True] * len(events)
     times = times_of(faces, events)
     first_s, last_s = faces.times_s.min() - window.end_s, faces.times_s.max() - window.start_s
-    return ((times < first_s) | (times > last_s)).tolist()
+    return ((times < first_s - SAME_S) | (times > last_s + SAME_S)).tolist()
 
 
 def outside_text(count: int, among: int, source: str, length_s: float = 0.0) -> str:
@@ -235,7 +233,7 @@ def _line(faces, camera):
     sums = np.zeros((len(times), len(MEASURES)))
     np.add.at(sums, places, faces.values[seen])
     means = sums / np.bincount(places, minlength=len(times))[:, None]
-    return times, means, max(_GAP_S, _GAP_STEPS * float(np.median(steps)) if len(steps) else 0.0)
+    return times, means, longest_step_s(float(np.median(steps)) if len(steps) else 0.0)
 
 
 def _resampled(line, wanted):
@@ -244,9 +242,9 @@ def _resampled(line, wanted):
     found = np.full((len(wanted), values.shape[1]), np.nan)
     if not len(times):
         return found
-    after = np.searchsorted(times, wanted - 1e-9).clip(0, len(times) - 1)
-    before = np.where(np.abs(times[after] - wanted) < 1e-6, after, after - 1).clip(0)
-    known = (times[before] <= wanted + 1e-6) & (times[after] >= wanted - 1e-6)
+    after = np.searchsorted(times, wanted - SAME_S).clip(0, len(times) - 1)
+    before = np.where(np.abs(times[after] - wanted) <= SAME_S, after, after - 1).clip(0)
+    known = (times[before] <= wanted + SAME_S) & (times[after] >= wanted - SAME_S)
     known &= times[after] - times[before] <= longest_s
     for column in range(values.shape[1]):
         found[known, column] = np.interp(wanted[known], times, values[:, column])
