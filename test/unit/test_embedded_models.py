@@ -111,3 +111,11 @@ def test_the_samples_are_read_alike_in_eight_bits_and_in_floating_point(pipeline
     fine, coarse = (each.engine.estimate(crop) for each in (exact, rounded))
     np.testing.assert_allclose(coarse.scores, fine.scores, atol=0.05)
     np.testing.assert_allclose([coarse.valence, coarse.arousal], [fine.valence, fine.arousal], atol=0.05)
+
+
+def test_the_tables_of_speed_show_the_accuracy_of_the_model_cards(esr):
+    int8 = ModelBundle.open(embedded_bundle('esr_9_ferplus_int8'), expect='esr')
+    right = {name: bundle.manifest['metrics']['valid']['accuracy'] for name, bundle in (('int8', int8), ('', esr))}
+    with open(os.path.join(os.path.dirname(__file__), '../../docs/performance.md'), encoding='utf-8') as page:
+        rows = [line.split(' | ') for line in page if ' | shipped | ' in line]
+    assert rows and all(row[4] == f'{right.get(row[3].split()[-1], right[""]):.2%}' for row in rows)
