@@ -205,6 +205,7 @@ def test_sums_of_recordings_give_the_agreement_that_pandas_finds():
     assert found['n'] == found['icc']['valence']['n'] == count and found['icc']['arousal'] == {'n': 0, 'icc': None}
     table = pandas.DataFrame(said, columns=names)
     assert found['alike'] == pytest.approx((table.nunique(axis=1) == 1).mean())
+    assert found['no_majority'] == (table.nunique(axis=1) == 3).sum() + 2, 'and those with a vote each way'
     for one, two in combinations(names, 2):
         crossed = pandas.crosstab(table[one], table[two], normalize=True).reindex(range(4), axis=1, fill_value=0)
         expected = crossed.sum(axis=1).to_numpy() @ crossed.sum(axis=0).to_numpy()
@@ -272,5 +273,8 @@ def test_raters_are_told_of_everywhere_when_a_recording_has_several(tmp_path, ca
     assert not lacking and not [each for each in surplus if each.startswith('raters.')], 'docs/columns.md'
     views = found['raters']['n']
     assert views and found['truth']['n'] == pytest.approx(found['raters']['alike'] * views)
+    undecided = views - found['truth']['n']
+    assert undecided == found['raters']['no_majority'] and f'in images (no majority: {undecided})' in told.out
     page = Page((tmp_path / 'out' / 'report.html').read_text())
+    assert f'no majority: {undecided} views' in page.text
     assert 'How far the raters agree' in page.text and 'Confusion matrix against bob' in page.text

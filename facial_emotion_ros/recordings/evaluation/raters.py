@@ -98,7 +98,8 @@ class RaterSums:
 
         :returns: dict that JSON can hold, None for a figure that is not defined: names; n (faces in images that all
             raters labelled) and, of these, alike (share with one label of all), cohen_kappa ({'a / b': of each two}),
-            fleiss_kappa (None for two raters); icc ({side: {'n', 'icc'}} of faces that all of them rated); against
+            fleiss_kappa (None for two raters); no_majority (faces in images that somebody labelled, but no label has
+            more than half of the raters); icc ({side: {'n', 'icc'}} of faces that all of them rated); against
             ({name: truth_figures of ours}); sums.
         """
         whole = {key: number for key, number in self._labels.items() if -1 not in key}
@@ -117,6 +118,9 @@ class RaterSums:
                 for one, two in combinations(range(len(self.names)), 2)
             },
             'fleiss_kappa': _number(fleiss_kappa(counts, numbers)) if len(self.names) > 2 else None,
+            'no_majority': sum(
+                number for key, number in self._labels.items() if max(key) >= 0 and _of_most(key, -1) == -1
+            ),
             'icc': {
                 side: {'n': int(self._moments[side][0]), 'icc': _number(_icc(self._moments[side]))} for side in _SIDES
             },
@@ -200,12 +204,17 @@ def _majority(votes):
     if not any(votes):
         return None
     known = [vote for vote in votes if vote is not None]
-    ranked = Counter(vote.emotion for vote in known if vote.emotion).most_common(1)
-    emotion = ranked[0][0] if ranked and 2 * ranked[0][1] > len(votes) else ''
+    emotion = _of_most([vote.emotion if vote else '' for vote in votes], '')
     rated = {side: [value for vote in known if (value := getattr(vote, side)) is not None] for side in _SIDES}
     affect = {side: float(np.mean(each)) for side, each in rated.items() if 2 * len(each) > len(votes)}
     person = next((vote.person for vote in known if vote.person), '')
     return GroundTruth(emotion, affect.get('valence'), affect.get('arousal'), person, tuple(votes))
+
+
+def _of_most(labels, none):
+    """Give the label of more than half of the raters; `none`, which stands for no label, where there is no such."""
+    label, count = Counter(labels).most_common(1)[0]
+    return label if 2 * count > len(labels) else none
 
 
 def _confusion(one, two, numbers):

@@ -91,9 +91,11 @@ def _truth_lines(summary):
     ]
     more += [] if truth['found'] is None else [f'{percent(truth["found"], 1)} of the annotated faces found']
     more += [] if switches is None else [f'{switches} id switches']
+    undecided = (summary.get('raters') or {}).get('no_majority')
+    left_out = f' (no majority: {undecided})' if undecided else ''
     lines = [
         f'  against {truth["source"]}: {percent(truth["accuracy"], 1)} right{ranged} of {truth["n"]} labelled faces '
-        f'in images, {percent(truth["answered"], 1)} of them with an emotion',
+        f'in images{left_out}, {percent(truth["answered"], 1)} of them with an emotion',
         '    ' + ', '.join(more),
     ]
     return lines + [
@@ -110,7 +112,10 @@ def rater_lines(raters: Mapping[str, Any] | None) -> list[str]:
         return []
     kappas = [f'kappa of {pair} {number(value)}' for pair, value in raters['cohen_kappa'].items()]
     kappas += [] if raters['fleiss_kappa'] is None else [f"Fleiss' kappa {number(raters['fleiss_kappa'])}"]
-    lines = [f'  raters: {percent(raters["alike"], 1)} of {raters["n"]} faces in images alike; {", ".join(kappas)}']
+    lines = [
+        f'  raters: {percent(raters["alike"], 1)} of {raters["n"]} faces in images alike, no majority: '
+        f'{raters["no_majority"]}; {", ".join(kappas)}'
+    ]
     lines += [
         f'    ICC(2,1) of {side}: {number(each["icc"])}, of {each["n"]} faces in images'
         for side, each in raters['icc'].items()
