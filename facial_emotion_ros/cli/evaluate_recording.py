@@ -278,7 +278,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _two_numbers(text):
-    start, end = (float(part) for part in text.split(','))
+    try:
+        start, end = (float(part) for part in text.split(','))
+    except ValueError:
+        message = f'expected two numbers of seconds with a comma between them, such as -1,3, got {text!r}'
+        raise argparse.ArgumentTypeError(message) from None
     return start, end
 
 
@@ -385,7 +389,9 @@ def _one(path, arguments, options, command):
         show(f'\n{os.path.join(folder, "report.html")} shows it.')
     missed = []
     for summary in summaries:
-        missed += _missed(arguments, compared_figures(totals_of(summary).values), summary['whole'])
+        found = _missed(arguments, compared_figures(totals_of(summary).values))
+        missed += [_of_bundle(text, summary, summaries) for text in found]
+    missed += _not_whole(arguments, all(summary['whole'] for summary in summaries))
     return _exit_code(missed)
 
 
@@ -450,7 +456,12 @@ def _many(arguments, options, command):
     )
     show(f'\n{fleet_text(fleet)}\n{os.path.join(arguments.output, "index.html")} shows them all.')
     whole = not any(bag['status'] == 'failed' or bag.get('whole') is False for bag in fleet['bags'])
-    missed = [text for pooled in fleet['overall'] for text in _missed(arguments, pooled['compared'], whole)]
+    missed = [
+        _of_bundle(text, pooled, fleet['overall'])
+        for pooled in fleet['overall']
+        for text in _missed(arguments, pooled['compared'])
+    ]
+    missed += _not_whole(arguments, whole)
     none = topics_of_none(fleet)
     for topic in none:
         show(f'evaluate_recording: {topic} is in none of the recordings; the results are without it', file=sys.stderr)
@@ -495,7 +506,7 @@ def _exit_code(missed):
     return MISSED if missed else 0
 
 
-def _missed(arguments, found, whole):
+def _missed(arguments, found):
     """List the bounds that were missed; one that cannot be checked was."""
     texts = []
     for name, figure, is_least, _, _ in _BOUNDS:
@@ -508,9 +519,16 @@ def _missed(arguments, found, whole):
             texts.append(f'{_option(name)} {bound:g} cannot be checked: there is no {figure}{hint}')
         elif value < bound if is_least else value > bound:
             texts.append(f'{_option(name)} {bound:g} is missed: {figure} is {value:.4g}')
-    if arguments.strict and not whole:
-        texts.append('--strict: not all could be read and written, see above')
     return texts
+
+
+def _not_whole(arguments, whole):
+    return ['--strict: not all could be read and written, see above'] if arguments.strict and not whole else []
+
+
+def _of_bundle(text, block, blocks):
+    """Put the name of the network before a line, where there are several."""
+    return f'{(block["bundle"] or {}).get("name")}: {text}' if len(blocks) > 1 else text
 
 
 def _option(name):

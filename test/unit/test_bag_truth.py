@@ -89,6 +89,14 @@ def test_an_image_belongs_to_the_interval_that_begins_at_its_time_in_frames_csv(
     assert [emotions(truth, number / 30, face()) for number in range(91)] == [[word] for word in words[:91]]
 
 
+@pytest.mark.parametrize('end, asks', [('450', True), ('450.5', False), ('5000', False)])
+def test_milliseconds_are_asked_about_when_the_only_interval_begins_with_the_recording(tmp_path, end, asks):
+    truth = intervals(tmp_path, f'start,end,emotion\n0,{end},happy\n')
+    truth.refuse_milliseconds(0.9)
+    assert emotions(truth, 0.5, face()) == ['happy']
+    assert ('are these milliseconds?' in truth.beyond(0.9)) == asks
+
+
 def test_an_interval_of_one_face_comes_first_when_another_is_for_any(tmp_path):
     truth = intervals(tmp_path, 'start,end,face,emotion,valence,arousal\n0,9,any,neutral,,\n0,9,bcdfg,sad,-0.5,\n')
     found, _ = truths(truth, 1, face(), face(face_id='other'))

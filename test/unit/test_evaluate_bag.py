@@ -380,12 +380,15 @@ def test_the_film_shows_every_image_when_it_is_wanted(output):
 
 def test_bundles_are_judged_side_by_side_when_two_are_named(bag, tmp_path, capsys):
     out = str(tmp_path / 'out')
-    assert evaluate_recording.main([bag, '--output', out, '--truth', ANNOTATION, *TWO_BUNDLES]) == 0
+    command = [bag, '--output', out, '--truth', ANNOTATION, *TWO_BUNDLES, '--min-ccc-valence', '0.5']
+    assert evaluate_recording.main(command) == 3
     shas = {summary(os.path.join(out, name))['bundle']['sha256'] for name in TWO_BUNDLES[1::2]}
     told = json.loads(content(out, 'comparison.json'))
     assert len(shas) == 2 and {told[0]['before']['sha256'], told[0]['now']['sha256']} == shas
     assert {change['figure'] for change in told[0]['changes']} >= {'accuracy', 'coverage', 'flips_per_minute'}
-    assert 'esr_9_ferplus_int8 against esr_9_ferplus' in capsys.readouterr().out
+    told = capsys.readouterr()
+    assert 'esr_9_ferplus_int8 against esr_9_ferplus' in told.out
+    assert all(f'evaluate_recording: {name}: --min-ccc-valence 0.5 ' in told.err for name in TWO_BUNDLES[1::2])
 
 
 def test_cameras_have_faces_and_figures_of_their_own_when_there_are_several(tmp_path):

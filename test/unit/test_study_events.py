@@ -310,6 +310,13 @@ def test_a_mistyped_source_is_told_when_there_are_many_recordings(tree, monkeypa
     assert said in capsys.readouterr().err and (tree / 'out' / 'index.html').exists() == (code == 1)
 
 
+@pytest.mark.parametrize('given', ['3', '-1,1,2', 'a,b'])
+def test_two_numbers_are_asked_for_when_a_window_has_others(given, capsys):
+    with pytest.raises(SystemExit):
+        command_line.main(['bag', '--output', 'out', '--events', 'e.csv', f'--event-window={given}'])
+    assert 'two numbers of seconds with a comma between them, such as -1,3' in capsys.readouterr().err
+
+
 def lacking(path, output, options, progress=None):
     """Evaluate in no time a recording that has no topic of events."""
     test_study.evaluate(path, output, options, progress)

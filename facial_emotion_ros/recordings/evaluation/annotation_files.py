@@ -26,6 +26,8 @@ ENDINGS = ('.csv', '.eaf', '.txt', '.tsv')
 _SECONDS_TO_S = 1e11
 _UNITS = {'milliseconds': 1000, 'microseconds': 1000000, 'nanoseconds': 1000000000}
 
+_ASKED = ' (times are in seconds: are these milliseconds?)'
+
 _NUMBERS = ('start', 'end', 'valence', 'arousal')
 _COLUMNS = ('face', 'emotion', *_NUMBERS)
 
@@ -70,10 +72,9 @@ def refuse_milliseconds(starts: Sequence[float], ends: Sequence[float], length_s
     :raises BadDataset: with what to do.
     """
     begins = any(length_s < time and not is_stamp(time) for time in starts)
-    last_s, is_whole = max(ends, default=0.0), all(float(time).is_integer() for time in (*starts, *ends))
-    if length_s > 0 and begins and is_whole and 250 * length_s < last_s <= 1100 * length_s + 1000:
+    if begins and _may_be_milliseconds([*starts, *ends], length_s):
         raise BadDataset(
-            f'{source}: expected times in seconds, got some up to {last_s:.12g} for a recording '
+            f'{source}: expected times in seconds, got some up to {max(ends):.12g} for a recording '
             f'of about {length_s:.1f} s, which look like milliseconds; divide them by 1000 (if they are '
             'seconds, leave out what lies beyond the end)'
         )
@@ -81,7 +82,17 @@ def refuse_milliseconds(starts: Sequence[float], ends: Sequence[float], length_s
 
 def doubt(outside: int, among: int) -> str:
     """Ask whether times are milliseconds, where most of them lie outside of the recording; else ''."""
-    return ' (times are in seconds: are these milliseconds?)' if 2 * outside > among else ''
+    return _ASKED if 2 * outside > among else ''
+
+
+def doubt_of_end(times: Sequence[float], length_s: float) -> str:
+    """Ask whether times are milliseconds, where the last one looks like that; else ''."""
+    return _ASKED if _may_be_milliseconds(times, length_s) else ''
+
+
+def _may_be_milliseconds(times, length_s):
+    last_s, is_whole = max(times, default=0.0), all(float(time).is_integer() for time in times)
+    return length_s > 0 and is_whole and 250 * length_s < last_s <= 1100 * length_s + 1000
 
 
 def is_annotation_file(text: str) -> bool:

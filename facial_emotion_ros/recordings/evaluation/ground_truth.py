@@ -13,6 +13,7 @@ from facial_emotion_ros.recordings.evaluation.annotation_files import (
     GroundTruth,
     affect_of,
     doubt,
+    doubt_of_end,
     emotion_of,
     is_annotation_file,
     is_stamp,
@@ -150,7 +151,8 @@ class Intervals(NullGroundTruth):
         ]
         last_s = max((row[1] for row in late), default=0.0)
         end = 'interval ends' if len(late) == 1 else 'intervals end'
-        return f'{self.source}: {len(late)} {end} after the recording, at {last_s:.12g} s' if late else ''
+        asked = '' if self._has_unit else doubt_of_end([time for row in self._rows for time in row[:2]], length_s)
+        return f'{self.source}: {len(late)} {end} after the recording, at {last_s:.12g} s{asked}' if late else ''
 
     def refuse_milliseconds(self, length_s: float) -> None:
         """See :func:`.annotation_files.refuse_milliseconds`."""
