@@ -28,9 +28,10 @@ from facial_emotion_ros.recordings.io.bag_file import BagFile
 from facial_emotion_ros.recordings.io.message_types import header, make
 from facial_emotion_ros.recordings.io.sample_bag import write_sample_bag
 from facial_emotion_ros.recordings.io.writer import BagWriter
-from facial_emotion_ros.recordings.report.events_panel import event_panels
+from facial_emotion_ros.recordings.report.events_panel import course_chart, event_panels
 from facial_emotion_ros.recordings.study import epochs
 from facial_emotion_ros.recordings.study.epochs import (
+    EventAverage,
     Window,
     averages_of,
     epochs_of,
@@ -196,6 +197,14 @@ def test_events_outside_the_recording_are_left_out_and_counted():
         says['left_out']
         == 'e.csv: 3 of 6 events lie outside the recording, which goes from 0 to 10.0 s, and are left out'
     )
+
+
+def test_a_band_does_not_cross_a_gap_where_nothing_is_known():
+    courses = np.zeros((5, len(MEASURES)))
+    courses[2] = np.nan
+    average = EventAverage('', '', 'smile', 2, 2, 'event', courses, courses, courses - 0.1, courses + 0.1)
+    bands = [each for each in course_chart(np.arange(5.0), average, ['valence']).data if each.fill]
+    assert [sorted(set(each.x)) for each in bands] == [[0, 1], [3, 4]]
 
 
 def test_the_nearest_image_times_a_stamp():

@@ -65,11 +65,12 @@ def course_chart(offsets: np.ndarray, average: EventAverage, measures: Sequence[
         column, word = MEASURES.index(measure), measure.replace('score_', '')
         color = _AFFECT.get(measure) or EMOTION_COLORS[word]
         low, high, mean = (each[:, column] for each in (average.low, average.high, average.mean))
-        known = np.isfinite(low) & np.isfinite(high)
-        if known.any():
+        known = np.flatnonzero(np.isfinite(low) & np.isfinite(high))
+        # A band of its own before and after a gap, which it would cross else.
+        for part in np.split(known, np.flatnonzero(np.diff(known) > 1) + 1) if len(known) else ():
             figure.add_scatter(
-                x=[*offsets[known], *offsets[known][::-1]],
-                y=[*high[known].round(4), *low[known][::-1].round(4)],
+                x=[*offsets[part], *offsets[part][::-1]],
+                y=[*high[part].round(4), *low[part][::-1].round(4)],
                 fill='toself',
                 fillcolor='rgba({}, {}, {}, 0.15)'.format(*(int(color[place : place + 2], 16) for place in (1, 3, 5))),
                 line={'width': 0},
