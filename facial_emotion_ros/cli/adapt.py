@@ -84,7 +84,7 @@ def adapt(options: argparse.Namespace, report: Callable[[str], object] = lambda 
     from facial_emotion_ros.emotion.operating_points import operating_points
     from facial_emotion_ros.evaluation.adaptation_metrics import compare, comparison_table
     from facial_emotion_ros.evaluation.calibration import pooled_scores
-    from facial_emotion_ros.inference.model_bundle import ModelBundle, resolve_bundle
+    from facial_emotion_ros.inference.model_bundle import ModelBundle, check_replaceable, resolve_bundle
     from facial_emotion_ros.training.adaptation.fit import adapt as fit
 
     masters = [ModelBundle.open(folder, 'esr') for folder in _with_int8(resolve_bundle(options.bundle))]
@@ -96,6 +96,8 @@ def adapt(options: argparse.Namespace, report: Callable[[str], object] = lambda 
             )
         if os.path.realpath(options.output) == os.path.realpath(each.folder):
             raise BadModel(f'{options.output}: expected another folder than the bundle, which would be lost')
+    for place in _places(options, len(masters)):
+        check_replaceable(place)
     faces = _open(options.faces, report)
     rows, crops = _crops(masters[0], options, faces, report)
     faces = faces.rows(rows)
@@ -120,6 +122,14 @@ def adapt(options: argparse.Namespace, report: Callable[[str], object] = lambda 
     return _write(options, masters, found, figures, (faces, crops, affect), report)
 
 
+def _places(options: argparse.Namespace, count: int) -> list[str]:
+    """Return the folders of the new bundle, and of its int8 version."""
+    from facial_emotion_ros.inference.precision import INT8_SUFFIX
+
+    folder = os.path.abspath(options.output)
+    return [folder, folder + INT8_SUFFIX][:count]
+
+
 def _with_int8(folder: str) -> list[str]:
     """Return the bundle's folder, and that of its int8 version if there is one."""
     from facial_emotion_ros.inference.model_bundle import MANIFEST_FILE
@@ -137,7 +147,7 @@ def _open(path: str, report: Callable[[str], object]) -> 'LabelledFolder':
 
     table = path if os.path.isfile(path) else None
     folder = os.path.dirname(os.path.abspath(path)) if table else path
-    faces = read_labelled_folder(folder, table, report=report)
+    faces = read_labelled_folder(folder, table, report=report, crops=False)
     faces = faces.rows(faces.labels >= 0)
     struck = os.path.join(folder, STRUCK_FILE)
     if os.path.isfile(struck):
@@ -248,17 +258,15 @@ def _write(
     """Write the adapted bundles."""
     from facial_emotion_ros.evaluation.model_card import card_files
     from facial_emotion_ros.inference.model_bundle import write_bundle
-    from facial_emotion_ros.inference.precision import INT8_SUFFIX
     from facial_emotion_ros.training.adaptation.correction_graph import with_correction
 
     faces, crops, affect = read
     correction = found.correction
     assert correction is not None
     written: list[ModelBundle] = []
-    for master in masters:
-        suffix = INT8_SUFFIX if written else ''
+    for master, place in zip(masters, _places(options, len(masters))):
         manifest = _manifest(master, found, affect)
-        manifest['name'] = os.path.basename(os.path.abspath(options.output)) + suffix
+        manifest['name'] = os.path.basename(place)
         manifest['adaptation'] = {
             'of': {'name': master.name, 'version': master.version, 'sha256': master.sha256},
             'strength': found.strength,
@@ -270,7 +278,7 @@ def _write(
         if written:
             manifest['quantization'] = _int8_figures(master, written[0], manifest, model_bytes, faces, crops, options)
             report(f'int8: {manifest["quantization"]["categories_changed"]:.1%} of the categories differ from fp32')
-        written.append(write_bundle(os.path.abspath(options.output) + suffix, manifest, model_bytes, card_files))
+        written.append(write_bundle(place, manifest, model_bytes, card_files))
     if len(masters) == 1:
         report(f'No int8 bundle is written: {masters[0].folder} has none; create one with `quantize`, and adapt again.')
     return written

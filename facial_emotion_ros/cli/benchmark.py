@@ -59,8 +59,8 @@ def parser() -> argparse.ArgumentParser:
         metavar='NAME=VALUE',
         help='node parameter for --streams, such as inference.engine=openvino',
     )
-    arguments.add_argument('--json', metavar='FILE', help='write all results as JSON')
-    arguments.add_argument('--html', metavar='FILE', help='write a page with plots')
+    arguments.add_argument('--json', metavar='FILE', help='write all results as JSON, in place of an earlier file')
+    arguments.add_argument('--html', metavar='FILE', help='write a page with plots, likewise')
     arguments.add_argument(
         '--compare',
         metavar='FILE',

@@ -11,6 +11,7 @@ from typing import Any
 
 from facial_emotion_ros.cli.common.arguments import add_network, parse_settings
 from facial_emotion_ros.cli.common.errors import report_errors
+from facial_emotion_ros.cli.common.outputs import expect_own_files
 from facial_emotion_ros.cli.common.terminal import progress, show_table
 from facial_emotion_ros.core.emotions import EMOTIONS
 from facial_emotion_ros.core.errors import BadParameter
@@ -18,6 +19,8 @@ from facial_emotion_ros.core.text import show
 from facial_emotion_ros.emotion.esr import EsrEngine
 from facial_emotion_ros.emotion.operating_points import calibration_of, operating_points
 from facial_emotion_ros.evaluation.markdown import number
+
+_FIGURES, _REPORT = 'metrics.json', 'report.html'
 
 #: Lines of the printed table: (figure, what it is).
 _LINES = (
@@ -78,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     figures = evaluate(options, command)
     _print_table(figures)
     if options.output:
-        show(f'\n{os.path.join(options.output, "report.html")} shows it.')
+        show(f'\n{os.path.join(options.output, _REPORT)} shows it.')
     return 0
 
 
@@ -93,11 +96,14 @@ def evaluate(options: argparse.Namespace, command: str) -> dict[str, Any]:
     from facial_emotion_ros.evaluation.prediction_metrics import compute_metrics, side_by_side
     from facial_emotion_ros.evaluation.predictions import read_faces
     from facial_emotion_ros.training.data.datasets import open_faces, read_names
+    from facial_emotion_ros.training.data.framing import framing_warning
 
     if options.threads < 1 or options.resamples < 0 or options.with_pictures < 0:
         raise BadParameter('--threads of at least 1, --resamples and --with-pictures of at least 0 expected')
     if options.output:  # before anything is read: it may lack a package
         import facial_emotion_ros.evaluation.report  # noqa: F401
+
+        expect_own_files(options.output, (_FIGURES, _REPORT), _FIGURES, ('dataset', 'versions'))
     engine = EsrEngine(options.bundle, threads=options.threads, operating_point=options.operating_point)
     if options.branches is not None and not 1 <= options.branches <= engine.branches:
         raise BadParameter(
@@ -105,6 +111,9 @@ def evaluate(options: argparse.Namespace, command: str) -> dict[str, Any]:
         )
     leave_out = read_names(options.leave_out) if options.leave_out else ()
     faces = open_faces(options.dataset, options.format, **parse_settings('--option', options.option))
+    warning = framing_warning(faces)
+    if warning:
+        show(f'evaluate: {warning}', file=sys.stderr)
     with progress('faces', quiet=True) as report:
         reading = read_faces(engine, faces, report)
     if options.branches is not None:
@@ -151,8 +160,8 @@ def _write(options, found, faces, reading, point):
     pictures = most_confident_errors(faces, reading, point, options.with_pictures)
     page = report_html(found, reading, point, pictures)
     text = json.dumps(found, indent=2, allow_nan=False) + '\n'
-    write_atomic(os.path.join(options.output, 'metrics.json'), text.encode('utf-8'))
-    write_atomic(os.path.join(options.output, 'report.html'), page.encode('utf-8'))
+    write_atomic(os.path.join(options.output, _FIGURES), text.encode('utf-8'))
+    write_atomic(os.path.join(options.output, _REPORT), page.encode('utf-8'))
 
 
 def _print_table(figures):

@@ -9,6 +9,7 @@ from typing import Any
 
 from facial_emotion_ros.cli.common.arguments import add_scenes, whole_number
 from facial_emotion_ros.cli.common.errors import report_errors
+from facial_emotion_ros.cli.common.outputs import expect_own_files
 from facial_emotion_ros.cli.common.terminal import progress
 from facial_emotion_ros.core.files import write_atomic
 
@@ -69,6 +70,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     :returns: exit code: 0 when evaluated, 1 for bad input.
     """
     options = parser().parse_args(argv)
+    if options.output:
+        scenes = [f'scene_{place:04d}.png' for place in range(options.save_scenes)]
+        names = ('camera.json', 'sweep.csv', 'sweep.png', 'robustness.png', *scenes)
+        expect_own_files(options.output, names, 'camera.json', ('detector_sha256', 'geometry'))
     figures, files = measure(options)
     if options.output:
         from facial_emotion_ros.evaluation.prediction_metrics import plain_numbers

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from facial_emotion_ros.cli.common.errors import report_errors
+from facial_emotion_ros.cli.common.outputs import refuse_foreign
 from facial_emotion_ros.core.emotions import EMOTIONS
 from facial_emotion_ros.core.errors import BadImage, BadParameter
 from facial_emotion_ros.core.text import printable
@@ -97,6 +98,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 print(f'{name}: no face found')
             for number, reading in enumerate(readings, 1):
                 target = os.path.join(options.output, f'{stem}_face_{number}.png')
+                if not _is_own(target):
+                    refuse_foreign(options.output, [os.path.basename(target)])
                 title = f'{os.path.basename(name)}, face {number} of {len(readings)}'
                 write_atomic(target, draw_explanation(reading, title, options.emotion))
                 print(f'{name}: {_reading_text(reading)}: {printable(target)}')
@@ -108,6 +111,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             f'{options.output}: cannot be written ({error.strerror}); choose another --output'
         ) from error
     return 0 if drawn and not failed else 1
+
+
+def _is_own(path: str) -> bool:
+    """Return whether a file may be replaced: there is none, or matplotlib drew it."""
+    try:
+        with open(path, 'rb') as file:
+            return b'Matplotlib' in file.read(4096)
+    except FileNotFoundError:
+        return True
 
 
 def _images(options: argparse.Namespace) -> Iterator[tuple[str, str, Callable[[], np.ndarray]]]:

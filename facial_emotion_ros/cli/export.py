@@ -105,10 +105,11 @@ def export(options: argparse.Namespace, report: Callable[[str], object] = lambda
     """
     from facial_emotion_ros.emotion.esr import EsrEngine
     from facial_emotion_ros.evaluation.model_card import card_files
-    from facial_emotion_ros.inference.model_bundle import write_bundle
+    from facial_emotion_ros.inference.model_bundle import check_replaceable, write_bundle
     from facial_emotion_ros.training.model.export import halved, network_of, write_esr_bundle
 
     _check(options)
+    check_replaceable(options.output)
     weights, geometry, description = _read_weights(options)
     description['name'] = os.path.basename(os.path.abspath(options.output))
     description.update(_read_description(options.description) if options.description else {})

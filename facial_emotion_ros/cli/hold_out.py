@@ -25,7 +25,7 @@ def parser() -> argparse.ArgumentParser:
     )
     arguments.add_argument('--count', type=int, default=3000, help='default: %(default)s')
     arguments.add_argument('--seed', type=int, default=2020, help='default: %(default)s')
-    arguments.add_argument('--output', required=True, metavar='TXT', help='output: list of names')
+    arguments.add_argument('--output', required=True, metavar='TXT', help='list of names, replaced if it exists')
     return arguments
 
 

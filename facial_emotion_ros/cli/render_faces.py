@@ -5,13 +5,21 @@ import csv
 import dataclasses
 import io
 import os
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 from facial_emotion_ros.cli.common.errors import report_errors
+from facial_emotion_ros.cli.common.outputs import refuse_foreign
 from facial_emotion_ros.core.text import show
+
+#: Folder of the faces, and where they are until all of them are there.
+_FACES, _PART = 'faces', '.faces.part'
+
+#: Columns by which a labels.csv of this command is known.
+_MARKS = {'file', 'intensity', 'yaw', 'male', 'skin'}
 
 #: Side of the images.
 _FACE_PX = 128
@@ -21,8 +29,8 @@ def parser() -> argparse.ArgumentParser:
     """Return the command's argument parser."""
     arguments = argparse.ArgumentParser(
         prog='render_faces',
-        description='Render labelled faces as a labelled folder for train: faces/*.png and labels.csv. See '
-        'docs/synthetic_faces.md.',
+        description='Render labelled faces as a labelled folder for train: faces/*.png and labels.csv. An earlier '
+        'result in the folder is replaced when the new one is complete. See docs/synthetic_faces.md.',
     )
     arguments.add_argument('--output', required=True, metavar='DIR', help='output folder')
     arguments.add_argument('--count', type=int, default=1000, metavar='N', help='default: %(default)s')
@@ -47,30 +55,72 @@ def main(argv: Sequence[str] | None = None) -> int:
     :returns: exit code: 0 when the faces are written, 1 for bad input.
     """
     options = parser().parse_args(argv)
-    from facial_emotion_ros.core.errors import BadParameter
-    from facial_emotion_ros.core.files import write_atomic
+    from facial_emotion_ros.core.errors import BadDataset, BadParameter
     from facial_emotion_ros.training.data.labelled_folder import LABELS_FILE
+    from facial_emotion_ros.training.synthetic.head_model import read_head_model
 
     if options.count < 1 or options.seed < 0 or options.processes < 1:
         raise BadParameter(
             'expected --count and --processes of at least 1 and --seed of at least 0, got '
             f'{options.count}, {options.processes} and {options.seed}'
         )
-    os.makedirs(os.path.join(options.output, 'faces'), exist_ok=True)
-    if options.processes == 1:
-        _begin(options)
-        rows = _shown(map(_render, range(options.count)), options.count)
-    else:
-        with ProcessPoolExecutor(options.processes, initializer=_begin, initargs=(options,)) as pool:
-            rows = _shown(pool.map(_render, range(options.count), chunksize=1), options.count)
-    found = [row for row in rows if row]
-    text = io.StringIO()
-    table = csv.DictWriter(text, found[0] if found else ['file'], lineterminator='\n')
-    table.writeheader()
-    table.writerows(found)
-    write_atomic(os.path.join(options.output, LABELS_FILE), text.getvalue().encode())
+    table = os.path.join(options.output, LABELS_FILE)
+    _expect_own(options.output, table)
+    read_head_model()  # before a folder is made: it may not be installed
+    part = os.path.join(options.output, _PART)
+    shutil.rmtree(part, ignore_errors=True)  # of a run that was killed
+    os.makedirs(part)
+    try:
+        if options.processes == 1:
+            _begin(options)
+            rows = _shown(map(_render, range(options.count)), options.count)
+        else:
+            with ProcessPoolExecutor(options.processes, initializer=_begin, initargs=(options,)) as pool:
+                rows = _shown(pool.map(_render, range(options.count), chunksize=1), options.count)
+        found = [row for row in rows if row]
+        if not found:
+            raise BadDataset(f'{options.output}: no face was detected in {len(rows)} renderings; render more')
+        text = io.StringIO()
+        writer = csv.DictWriter(text, found[0], lineterminator='\n')
+        writer.writeheader()
+        writer.writerows(found)
+        _move_into_place(options.output, table, text.getvalue().encode())
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
     show(f'{options.output}: {len(found)} faces; no face detected in {len(rows) - len(found)} renderings')
     return 0
+
+
+def _expect_own(folder: str, table: str) -> None:
+    """Refuse a folder whose labels or faces this command did not write."""
+    faces, listed = os.path.join(folder, _FACES), set()
+    if os.path.lexists(table):
+        try:
+            with open(table, encoding='utf-8', newline='') as file:
+                rows = csv.DictReader(file)
+                if not _MARKS <= set(rows.fieldnames or ()):
+                    refuse_foreign(folder, [os.path.basename(table)])
+                listed = {row['file'] for row in rows}
+        except (UnicodeDecodeError, csv.Error):
+            refuse_foreign(folder, [os.path.basename(table)])
+    names = [f'{_FACES}/{name}' for name in sorted(os.listdir(faces))] if os.path.isdir(faces) else []
+    foreign = [name for name in names if name not in listed]
+    if foreign:
+        refuse_foreign(folder, foreign)
+
+
+def _move_into_place(folder: str, table: str, content: bytes) -> None:
+    """Replace faces and labels of an earlier run."""
+    from facial_emotion_ros.core.files import move_into_place, write_atomic
+
+    part, place = os.path.join(folder, _PART), os.path.join(folder, _FACES)
+    former = part + '.former'
+    shutil.rmtree(former, ignore_errors=True)
+    if os.path.lexists(place):
+        os.rename(place, former)
+    move_into_place(part, place)
+    write_atomic(table, content)
+    shutil.rmtree(former, ignore_errors=True)
 
 
 #: What a process renders with.
@@ -112,13 +162,13 @@ def _render(number: int) -> dict[str, str] | None:
         return None
     # The largest is the first.
     face = cut_planes(image, faces.boxes[:1], geometry, faces.landmarks[:1])[0].transpose(1, 2, 0)
-    name = f'faces/{options.seed}_{number:06d}.png'
-    write_atomic(os.path.join(options.output, name), cv2.imencode('.png', face)[1].tobytes())
+    name = f'{options.seed}_{number:06d}.png'
+    write_atomic(os.path.join(options.output, _PART, name), cv2.imencode('.png', face)[1].tobytes())
     if geometry.level_eyes:  # the crop rotates the face
         pose = *pose[:2], pose[2] - float(np.degrees(eye_angles(faces.landmarks[:1])[0]))
     pose = {angle: f'{degrees:.1f}' for angle, degrees in zip(('yaw', 'pitch', 'roll'), pose)}
     traits = {'age': f'{person.age:.0f}', 'male': f'{person.male:.2f}', 'skin': f'{person.tone:.2f}'}
-    return {'file': name, **expression.labels(), **pose, **traits}
+    return {'file': f'{_FACES}/{name}', **expression.labels(), **pose, **traits}
 
 
 def _shown(rows: Iterable[Any], count: int) -> list[Any]:

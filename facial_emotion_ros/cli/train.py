@@ -4,7 +4,7 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from facial_emotion_ros.cli.common.errors import report_errors
@@ -139,7 +139,7 @@ def _train(
     from facial_emotion_ros.training.model.export import network_of
 
     progress = Progress() if processes.is_first else Silence()
-    faces, held_out = _open_faces(recipe.faces)
+    faces, held_out = _open_faces(recipe.faces, progress.note)
     progress.note(faces.describe())
     if held_out is not None:
         progress.note(f'held out: {held_out.describe()}')
@@ -160,18 +160,26 @@ def _train(
     return 0
 
 
-def _open_faces(choice: 'Faces') -> tuple['FaceSet', 'FaceSet | None']:
-    """Open the training faces and the held-out ones, or None."""
+def _open_faces(choice: 'Faces', note: Callable[[str], object]) -> tuple['FaceSet', 'FaceSet | None']:
+    """Open the training faces and the held-out ones, or None; `note` is called with warnings."""
     from facial_emotion_ros.training.data.datasets import held_out, open_faces, read_names
+    from facial_emotion_ros.training.data.framing import framing_warning
     from facial_emotion_ros.training.data.mixed_set import MixedFaces
 
-    faces, validation_set = open_faces(choice.path, choice.format or None, **choice.options), None
+    def opened(*arguments, **options):
+        found = open_faces(*arguments, **options)
+        warning = framing_warning(found)
+        if warning:
+            note(warning)
+        return found
+
+    faces, validation_set = opened(choice.path, choice.format or None, **choice.options), None
     if choice.held_out.endswith('.txt'):
         faces, validation_set = held_out(faces, read_names(choice.held_out))
     elif choice.held_out or choice.held_out_options:
-        validation_set = open_faces(choice.held_out or choice.path, choice.format or None, **choice.held_out_options)
+        validation_set = opened(choice.held_out or choice.path, choice.format or None, **choice.held_out_options)
     if choice.further:
-        faces = MixedFaces(faces, open_faces(choice.further), choice.further_share)
+        faces = MixedFaces(faces, opened(choice.further), choice.further_share)
     return faces, validation_set
 
 

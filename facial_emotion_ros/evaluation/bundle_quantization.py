@@ -19,7 +19,7 @@ from facial_emotion_ros.evaluation.camera.scenes import pasted_scenes
 from facial_emotion_ros.evaluation.model_card import card_files
 from facial_emotion_ros.evaluation.prediction_metrics import manifest_metrics, rounding_figures
 from facial_emotion_ros.evaluation.predictions import read_faces
-from facial_emotion_ros.inference.model_bundle import ModelBundle, resolve_bundle, write_bundle
+from facial_emotion_ros.inference.model_bundle import ModelBundle, check_replaceable, resolve_bundle, write_bundle
 from facial_emotion_ros.perception.face_crops import CropGeometry, to_uint8
 from facial_emotion_ros.perception.face_detector import FaceDetector
 from facial_emotion_ros.training.data.augmentation import augment, plain
@@ -58,6 +58,7 @@ def quantize_bundle(options: argparse.Namespace, report: Callable[[str], object]
     source = ModelBundle.open(resolve_bundle(options.bundle))
     if os.path.realpath(options.output) == os.path.realpath(source.folder):
         raise BadModel(f'{options.output}: expected another folder than the fp32 bundle, whose weights would be lost')
+    check_replaceable(options.output)
     manifest = {
         'name': os.path.basename(os.path.abspath(options.output)),
         'model': {'precision': 'int8'},

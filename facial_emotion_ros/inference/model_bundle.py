@@ -9,7 +9,7 @@ import tempfile
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Union
 
-from facial_emotion_ros.core.errors import BadModel, FacialEmotionError
+from facial_emotion_ros.core.errors import BadModel, BadParameter, FacialEmotionError
 from facial_emotion_ros.core.files import fsync_folder, write_atomic
 from facial_emotion_ros.core.resources import find_shared
 from facial_emotion_ros.inference.bundle_manifest import (
@@ -31,6 +31,9 @@ MAX_OPSET = 13
 MAX_IR_VERSION = 7
 
 MODEL_FILE = 'model.onnx'
+
+#: What bundles of this package hold besides the model.
+_FILES = (MANIFEST_FILE, 'LICENSE', 'MODEL_CARD.md', 'calibration.png', 'confusion.png')
 _PLAIN_NAME = re.compile(r'[A-Za-z0-9_][A-Za-z0-9_.-]*\Z')
 
 if TYPE_CHECKING:
@@ -230,8 +233,10 @@ def write_bundle(
         manifest.
     :returns: the bundle, read again.
     :raises BadModel: if opening refuses it; `folder` is unchanged then.
+    :raises BadParameter: see :func:`check_replaceable`.
     """
     folder = os.path.abspath(os.fspath(folder))
+    check_replaceable(folder)
     versions = read_versions(model_bytes)
     whole: Dict[str, Any] = dict({'format': FORMAT}, **manifest)
     whole['model'] = {
@@ -264,6 +269,26 @@ def write_bundle(
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     return ModelBundle.open(folder)
+
+
+def check_replaceable(folder: 'Path') -> None:
+    """Refuse to replace anything but a bundle; commands call it before their work.
+
+    :param folder: where a bundle is to be written.
+    :raises BadParameter: if it is a file, or a folder with anything that no bundle of this package holds.
+    """
+    folder = os.fspath(folder)
+    if not os.path.lexists(folder):
+        return
+    entries = sorted(os.listdir(folder)) if os.path.isdir(folder) else [os.path.basename(folder)]
+    foreign = [name for name in entries if name not in _FILES and not name.endswith('.onnx')]
+    if entries and MANIFEST_FILE not in entries:
+        foreign = foreign or entries
+    if foreign or not os.path.isdir(folder):
+        raise BadParameter(
+            '%s: expected a new folder or a model bundle to replace, got %s, which would be lost; name another --output'
+            % (folder, ', '.join(foreign[:3]) + (', ...' if len(foreign) > 3 else ''))
+        )
 
 
 def _swap(fresh: str, folder: str) -> None:

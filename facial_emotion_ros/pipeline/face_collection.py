@@ -35,8 +35,10 @@ COLUMNS = ('file', 'emotion', 'person', 'crop', 'date', 'consent')
 
 #: Time between two pictures, so that they differ.
 _PAUSE_S = 0.6
-#: Of the crops, which are for viewing only.
-_CROP = CropGeometry(size_px=160, color='bgr', margin=1.4)
+#: Of the crops, which people look at, and `train` and `evaluate` read: framed as the embedded network's, in colour.
+CROP = CropGeometry(
+    size_px=160, color='bgr', margin=1.08, center_x=0.505, center_y=0.547, level_eyes=True, landmark_weight=0.5
+)
 _JPEG_QUALITY = 95
 _NUMBER = re.compile(r'(\d+)_')
 
@@ -147,7 +149,7 @@ class FaceCollection:
         emotion = self._left[0]
         numbers = [int(found.group(1)) for found in map(_NUMBER.match, os.listdir(self._path('pictures'))) if found]
         name = '%04d_%s.jpg' % (max(numbers + [0]) + 1, emotion)
-        crop = cut_planes(image, faces.boxes[:1], _CROP, faces.landmarks[:1])[0].transpose(1, 2, 0)
+        crop = cut_planes(image, faces.boxes[:1], CROP, faces.landmarks[:1])[0].transpose(1, 2, 0)
         for kind, picture in (('pictures', image), ('crops', crop)):
             good, content = cv2.imencode('.jpg', picture, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
             if not good:

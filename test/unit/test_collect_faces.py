@@ -1,6 +1,7 @@
 """A guided capture keeps good stills of a person who agreed, for nobody else to read, and loses none that it has."""
 
 import csv
+import dataclasses
 import os
 import stat
 
@@ -14,9 +15,10 @@ from facial_emotion_ros.cli import collect_faces as command
 from facial_emotion_ros.core.errors import BadParameter
 from facial_emotion_ros.core.resources import find_shared
 from facial_emotion_ros.inference.model_bundle import opened_bundle
+from facial_emotion_ros.perception.face_crops import CropGeometry
 from facial_emotion_ros.perception.face_detector import FaceDetector
 from facial_emotion_ros.perception.image_files import fit, read_picture
-from facial_emotion_ros.pipeline.face_collection import COLUMNS, FaceCollection
+from facial_emotion_ros.pipeline.face_collection import COLUMNS, CROP, FaceCollection
 from facial_emotion_ros.training.data.labelled_folder import read_labelled_folder
 
 CONSENT = 'Pictures of me, for this robot alone'
@@ -63,6 +65,11 @@ def test_every_expression_is_requested_and_saved_when_a_face_is_in_sight(tmp_pat
     assert np.abs(picture.astype(int) - FACE).mean() < 3
     faces = read_labelled_folder(str(tmp_path / 'faces'))
     assert len(faces) == 4 and set(faces.persons) == {'ann'}
+
+
+def test_crops_are_framed_as_the_embedded_network_expects(tmp_path):
+    geometry = CropGeometry.from_manifest(opened_bundle('esr_9_ferplus').manifest['input'])
+    assert dataclasses.replace(geometry, size_px=CROP.size_px, color=CROP.color) == CROP
 
 
 def test_the_prompt_is_drawn_on_a_copy_when_an_image_is_looked_at(tmp_path):

@@ -157,6 +157,13 @@ def test_the_command_says_so_when_it_cannot_write(bundle, tmp_path, capsys):
     assert 'cannot be written' in capsys.readouterr().err
 
 
+def test_a_picture_of_the_user_stays_when_it_has_the_name_of_a_result(bundle, tmp_path, capsys):
+    (tmp_path / 'astronaut_face_1.png').write_bytes(b'mine')
+    assert explain.main([ASTRONAUT, '--bundle', bundle, '--output', str(tmp_path)])
+    assert 'which would be lost' in capsys.readouterr().err
+    assert (tmp_path / 'astronaut_face_1.png').read_bytes() == b'mine'
+
+
 def test_a_film_is_looked_at_every_so_often(bundle, tmp_path, capsys):
     image = cv2.resize(cv2.imread(ASTRONAUT), (256, 256))
     film = str(tmp_path / 'film.avi')

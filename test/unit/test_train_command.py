@@ -118,6 +118,13 @@ def test_it_ends_with_one_sentence_when_something_is_wrong(folder, tmp_path, arg
     assert not (tmp_path / 'run' / 'state.pt').exists()
 
 
+def test_a_recipe_of_the_user_stays_when_it_lies_in_the_output(folder, tmp_path, capsys):
+    (tmp_path / 'recipe.yaml').write_text('mine')
+    assert run(folder, tmp_path)
+    assert 'got recipe.yaml, which would be lost' in capsys.readouterr().err
+    assert (tmp_path / 'recipe.yaml').read_text() == 'mine' and len(list(tmp_path.iterdir())) == 1
+
+
 def test_torchrun_passes_every_option_on_when_it_starts_the_command(capsys):
     run = pytest.importorskip('torch.distributed.run', reason='this torch has no torchrun')
     for action in train.parser()._actions:

@@ -55,10 +55,12 @@ class ImageSet(FaceSet):
         """
         super().__init__(name, names, distributions, labels, affect, damaged)
         self.root = root
-        found = check_pictures(root, self.names.tolist()) if check else {}
+        found = check_pictures(root, self._files().tolist()) if check else {}
         if found:
-            self._keep([each not in found for each in self.names])
-        self.damaged += tuple(CorruptImage(*each) for each in found.items())
+            damaged = np.isin(self._files(), list(found))
+            for name, file in zip(self.names[damaged], self._files()[damaged]):
+                self.damaged += (CorruptImage(str(name), found[file] if file == name else f'{file}: {found[file]}'),)
+            self._keep(~damaged)
         refuse_many(self.damaged, len(self.names) + len(self.damaged), root, report)
 
     def faces(self, rows: Rows | None = None) -> list[np.ndarray]:
@@ -68,7 +70,7 @@ class ImageSet(FaceSet):
         :returns: list of M uint8 arrays, (P, P) gray or (P, P, 3) BGR: the centre square of each image.
         :raises BadDataset: if an image cannot be read.
         """
-        names = self.names if rows is None else self.names[rows]
+        names = self._files() if rows is None else self._files()[rows]
         faces = []
         for name in names:
             try:
@@ -76,6 +78,10 @@ class ImageSet(FaceSet):
             except BadImage as error:
                 raise BadDataset(f'{self.root}: {name}: {error}; open the set again') from None
         return faces
+
+    def _files(self) -> np.ndarray:
+        """Return the pictures below the folder, (N,) str; they are the names."""
+        return self.names
 
 
 def read_face(path: str) -> np.ndarray:

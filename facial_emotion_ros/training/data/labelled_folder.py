@@ -36,14 +36,18 @@ class LabelledFolder(ImageSet):
     """Images below a folder, labelled by class, eight scores, or valence and arousal.
 
     persons: (N,) str, identity of each face; '' if unknown.
+    files: (N,) str, the pictures that are read: the crop of a row that has one, else its name.
     """
 
-    _per_row = (*ImageSet._per_row, 'persons')
+    _per_row = (*ImageSet._per_row, 'persons', 'files')
 
-    def __init__(self, *columns: Any, persons: ArrayLike, **options: Any) -> None:
-        """Take the arguments of ImageSet, and the persons."""
-        self.persons = np.asarray(persons, str)
+    def __init__(self, *columns: Any, persons: ArrayLike, files: ArrayLike, **options: Any) -> None:
+        """Take the arguments of ImageSet, persons and files."""
+        self.persons, self.files = np.asarray(persons, str), np.asarray(files, str)
         super().__init__(*columns, **options)
+
+    def _files(self) -> np.ndarray:
+        return self.files
 
 
 def read_labelled_folder(
@@ -52,18 +56,21 @@ def read_labelled_folder(
     classes: Mapping[Any, str | None] | None = None,
     check: bool = True,
     report: Callable[[str], object] | None = None,
+    crops: bool = True,
 ) -> LabelledFolder:
     """Open a labelled folder.
 
     :param path: folder. Either with a CSV file with a header and the columns `file` (path below the folder) and
         `emotion`, or the eight scores (columns named like EMOTIONS), or `valence` and `arousal`, or several of these;
-        an empty field is an unknown label; the column `person` is optional. Or with one folder per class, named like
+        an empty field is an unknown label; the columns `person` and `crop` (picture of the face alone, path below the
+        folder) are optional. Or with one folder per class, named like
         the class, whose subfolders are persons.
     :param labels: the CSV file, if it is not `labels.csv` in the folder.
     :param classes: maps the set's own words or numbers to names of EMOTIONS, or to None to skip images. EMOTIONS and
         SYNONYMS need no entry; case is ignored.
     :param check: read every image now to find damaged ones.
     :param report: called with a message about each damaged image; None for stderr.
+    :param crops: read the pictures of the column `crop` where there are some; False reads those of `file`.
     :returns: LabelledFolder; `labels` are the given classes, else the largest score.
     :raises BadDataset: if labels are missing or invalid, or more than 1% of the images are damaged or missing.
     """
@@ -78,8 +85,9 @@ def read_labelled_folder(
     else:
         rows.list_classes(path)
     name = os.path.basename(os.path.abspath(path))
+    files = rows.files if crops else rows.names
     return LabelledFolder(
-        name, path, *rows.columns(), persons=rows.persons, damaged=rows.unread, check=check, report=report
+        name, path, *rows.columns(), persons=rows.persons, files=files, damaged=rows.unread, check=check, report=report
     )
 
 
@@ -101,6 +109,7 @@ class _Rows:
         self.labels: list[int] = []
         self.affect: list[Sequence[float] | np.ndarray] = []
         self.persons: list[str] = []
+        self.files: list[str] = []
         self.unread: list[CorruptImage] = []
 
     def columns(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -122,8 +131,9 @@ class _Rows:
         scores: np.ndarray | None = None,
         affect: Sequence[float] | np.ndarray = (math.nan, math.nan),
         person: str = '',
+        file: str = '',
     ) -> None:
-        """Add one image; `emotion` None: unknown."""
+        """Add one image; `emotion` None: unknown; `file`: picture that is read, where it is not the name."""
         label = EMOTIONS.index(emotion) if emotion else -1
         if scores is None:
             scores = np.eye(len(EMOTIONS))[label] if emotion else np.full(len(EMOTIONS), np.nan)
@@ -134,6 +144,7 @@ class _Rows:
         self.labels.append(label)
         self.affect.append(affect)
         self.persons.append(person)
+        self.files.append(file or name)
 
     def list_classes(self, path: str) -> None:
         """List the images below one folder per class."""
@@ -186,9 +197,9 @@ class _Rows:
         if None in fields or None in fields.values():
             raise BadDataset(f'{where}: expected as many fields as the header has')
         fields = {name: field.strip() for name, field in fields.items()}
-        name = os.path.normpath(fields['file']).replace(os.sep, '/')
-        if not fields['file'] or name.startswith('../') or os.path.isabs(name):
-            raise BadDataset(f'{where}: expected a path below the folder, got {fields["file"]!r}')
+        name, crop = _path_below(where, fields['file']), fields.get('crop', '')
+        # Other tables may have other things in a column of this name.
+        crop = _path_below(where, crop) if crop.lower().endswith(PICTURE_SUFFIXES) else ''
         word = fields.get('emotion', '').lower()
         if word and word not in self.words:
             raise BadDataset(
@@ -209,7 +220,16 @@ class _Rows:
             scores,
             (math.nan,) * 2 if affect is None else affect,
             fields.get('person', ''),
+            crop,
         )
+
+
+def _path_below(where: str, text: str) -> str:
+    """Normalize a path below the folder."""
+    path = os.path.normpath(text).replace(os.sep, '/')
+    if not text or path.startswith('../') or os.path.isabs(path):
+        raise BadDataset(f'{where}: expected a path below the folder, got {text!r}')
+    return path
 
 
 def _words(path: str, classes: Mapping[Any, str | None] | None) -> dict[str, str | None]:

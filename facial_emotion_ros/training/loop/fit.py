@@ -98,7 +98,7 @@ class Fit:
     @property
     def state_path(self) -> str:
         """Path of the training state."""
-        return os.path.join(self.output, 'state.pt')
+        return os.path.join(self.output, training_state.STATE_FILE)
 
     @property
     def is_done(self) -> bool:

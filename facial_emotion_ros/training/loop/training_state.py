@@ -18,6 +18,11 @@ from facial_emotion_ros.training.loop import checkpoint, validation
 from facial_emotion_ros.training.loop.progress import Progress
 from facial_emotion_ros.training.loop.recipe import plain_of
 
+STATE_FILE = 'state.pt'
+
+#: What a training writes besides.
+_WRITTEN = ('weights.safetensors', 'best.safetensors', 'recipe.yaml', 'curves.csv', 'curves.png')
+
 #: Fields of a recipe that the steps depend on, besides the phases.
 _BINDING = ('seed', 'network', 'teachers')
 
@@ -27,13 +32,14 @@ def alone_in(folder: str | None) -> Iterator[None]:
     """Lock a training folder; the operating system releases it when the process ends.
 
     :param folder: created if missing; None to lock nothing.
-    :raises BadParameter: if another training runs there.
+    :raises BadParameter: if another training runs there, or it has such files without ever having been locked.
     :raises CannotSave: if the folder is not writable.
     """
     if folder is None:
         yield
         return
     path = os.path.join(folder, '.lock')
+    _expect_own(folder)
     try:
         os.makedirs(folder, exist_ok=True)
         lock = open(path, 'w', encoding='utf-8')
@@ -47,6 +53,18 @@ def alone_in(folder: str | None) -> Iterator[None]:
                 f'{folder}: another training is running in this folder; wait for it, or choose another --output'
             ) from error
         yield
+
+
+def _expect_own(folder: str) -> None:
+    """Refuse a folder with files that no training there has written."""
+    if any(os.path.exists(os.path.join(folder, name)) for name in ('.lock', STATE_FILE)):
+        return
+    foreign = [name for name in _WRITTEN if os.path.lexists(os.path.join(folder, name))]
+    if foreign:
+        raise BadParameter(
+            f'{folder}: expected a new folder or one of a training, got {", ".join(foreign)}, which would be lost; '
+            'name another --output, or move the files away'
+        )
 
 
 def description(fit: Any) -> dict[str, Any]:

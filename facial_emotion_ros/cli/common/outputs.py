@@ -1,0 +1,33 @@
+"""Files in a user's folder are replaced only where the same command wrote them."""
+
+import os
+from collections.abc import Iterable, Mapping
+
+from facial_emotion_ros.core.errors import BadParameter
+from facial_emotion_ros.core.files import read_cached
+
+
+def expect_own_files(folder: str, names: Iterable[str], record: str, fields: Iterable[str]) -> None:
+    """Refuse to replace files that another program, or a person, wrote.
+
+    :param folder: of --output; it may be missing.
+    :param names: of the files that will be written.
+    :param record: the JSON file among them that tells who wrote the others.
+    :param fields: that its content has.
+    :raises BadParameter: if one of the files exists without a record of these fields.
+    """
+    found = sorted(name for name in names if os.path.lexists(os.path.join(folder, name)))
+    content: Mapping[str, object] = read_cached(os.path.join(folder, record)) or {}
+    if found and not all(field in content for field in fields):
+        refuse_foreign(folder, found)
+
+
+def refuse_foreign(folder: str, names: list[str]) -> None:
+    """Raise the error for files that would be lost.
+
+    :raises BadParameter: always.
+    """
+    raise BadParameter(
+        f'{folder}: expected a new folder or an earlier result of this command, got {", ".join(names[:3])}'
+        f'{", ..." if len(names) > 3 else ""}, which would be lost; name another --output, or move the files away'
+    )
