@@ -16,16 +16,28 @@ def main():
     options = parser.parse_args()
 
     frames = pandas.read_csv(options.results / 'frames.csv')
-    faces = frames.dropna(subset=['face_id'])  # an image without a face has a row without an id
     image = ['camera', 'frame']
-    print(f'{len(frames.drop_duplicates(image))} images, {len(faces.drop_duplicates(image))} with a face')
+    images = frames.drop_duplicates(image)[[*image, 'time_s']]
+    frames = frames.merge(images.assign(seconds=seconds_of(images))[[*image, 'seconds']])
+    faces = frames.dropna(subset=['face_id'])  # an image without a face has a row without an id
+    print(f'{len(images)} images, {len(faces.drop_duplicates(image))} with a face')
 
-    print('\nShare of each emotion')
-    print(pandas.crosstab(faces['face_id'], faces['emotion'], normalize='index').round(2))
+    print('\nSeconds of each emotion')
+    print(faces.pivot_table(index='face_id', columns='emotion', values='seconds', aggfunc='sum', fill_value=0).round(2))
 
-    print('\nMean valence and arousal, and time in view')
-    table = faces.groupby('face_id').agg({'valence': 'mean', 'arousal': 'mean', 'time_s': ['min', 'max']})
-    print(table.round(2))
+    print('\nMean valence and arousal over the time in view, in seconds')
+    weighed = faces[['valence', 'arousal']].mul(faces['seconds'], axis=0).assign(seconds=faces['seconds'])
+    sums = weighed.groupby(faces['face_id']).sum()
+    print(sums.assign(valence=sums['valence'] / sums['seconds'], arousal=sums['arousal'] / sums['seconds']).round(2))
+
+
+def seconds_of(images):
+    """Give the time until the next image of the camera; before a gap and at the end, that of the image before."""
+    times = images.groupby('camera')['time_s']
+    steps = times.shift(-1) - images['time_s']
+    usual = steps.groupby(images['camera']).transform('median')
+    known = steps.where(steps <= (3 * usual).clip(lower=1) + 1e-5)
+    return known.groupby(images['camera']).ffill().fillna(usual).fillna(0)
 
 
 if __name__ == '__main__':

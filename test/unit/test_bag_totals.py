@@ -26,6 +26,7 @@ from facial_emotion_ros.recordings.evaluation.sufficient_statistics import (
     truth_figures,
 )
 from facial_emotion_ros.recordings.evaluation.summary import losses_of
+from facial_emotion_ros.recordings.report.formatting import uneven_rate
 
 
 class StillPipeline:
@@ -247,6 +248,21 @@ def test_time_goes_on_by_the_recording_when_stamps_stand_still():
 def test_time_is_exact_when_many_steps_add_up(late):
     run = run_of(*(frame(number, number / 10 - late * (number % 7 == 3) * 0.15) for number in range(101)))
     assert run.time_s == 10.0
+
+
+@pytest.mark.parametrize(
+    'times_s, steps_s, is_told',
+    [
+        ([*np.arange(90) / 30, *(3 + np.arange(30) / 5)], [0.033333333, 0.2], True),
+        ([each / 30 for each in range(300) if each % 5], [0.033333333, 0.066666667], False),
+        ([0.0, 1.0, 2.0, 50.0], [1.0, 1.0], False),
+        ([0.0], None, False),
+    ],
+)
+def test_what_counts_images_and_not_time_is_told_when_images_are_uneven_in_time(times_s, steps_s, is_told):
+    run = run_of(*(frame(number, float(time_s)) for number, time_s in enumerate(times_s)))
+    told = run.cadence.figures()
+    assert told['steps_s'] == steps_s and bool(uneven_rate('/camera', told)) == is_told
 
 
 @pytest.mark.parametrize('stamps_s, late', [([0.0, 0.2, 0.1, 0.3], 1), ([0.0, 0.1, 0.099, 0.2, 0.199, 0.3], 2)])

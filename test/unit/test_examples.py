@@ -82,7 +82,7 @@ def test_the_emotions_of_a_recording_are_summed_up_when_pandas_reads_them(result
     with open(str(results / 'frames.csv'), encoding='utf-8') as file:
         rows = file.read().splitlines()[1:]
     assert images == len(rows) and 0 < with_face <= images
-    assert re.search(r'Share of each emotion\n.*\b(happy|neutral)\b', printed) and 'valence' in printed
+    assert re.search(r'Seconds of each emotion\n.*\b(happy|neutral)\b', printed) and 'valence' in printed
 
 
 @pytest.mark.parametrize('name', ['frames.csv', 'timings.csv'])

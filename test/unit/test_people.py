@@ -296,7 +296,7 @@ def test_the_figures_of_a_person_are_those_that_pandas_finds(tmp_path):
     images['length'] = images.groupby('camera').time_s.shift(-1) - images.time_s
     usual = images.groupby('camera').length.transform('median')
     is_long = images.length.isna() | (images.length > np.maximum(1, 3 * usual))
-    images['length'] = images.length.where(~is_long, usual)
+    images['length'] = images.length.where(~is_long).groupby(images.camera).ffill().fillna(usual)
     views = frames[frames.face_id.notna() & (frames.face_id != '')].merge(images)
     views['who'] = [
         row.person or persons.of_face[FaceKey('rec', row.camera, row.face_id)]
@@ -315,14 +315,19 @@ def test_the_figures_of_a_person_are_those_that_pandas_finds(tmp_path):
             'face_ids': len(of[['camera', 'face_id']].drop_duplicates()),
             'views': len(of),
             'flips': ((known.emotion != before) & before.notna()).sum(),
-            **{share: (of.emotion == word).mean() for share, word in zip(SHARES, WORDS)},
-            **{name: of[name].mean() for name in ('valence', 'arousal', 'confidence')},
-            **{f'{name}_sd': of[name].std() for name in ('valence', 'arousal')},
+            **{share: of.length[of.emotion == word].sum() / of.length.sum() for share, word in zip(SHARES, WORDS)},
+            **{name: np.average(of[name], weights=of.length) for name in ('valence', 'arousal', 'confidence')},
+            **{f'{name}_sd': sd_of(of[name], of.length) for name in ('valence', 'arousal')},
         }
         assert told.keys() == expected.keys()
         given = [np.nan if told[name] is None else told[name] for name in names]
         assert given == pytest.approx([expected[name] for name in names], abs=1e-9, nan_ok=True)
         assert '-0.0' not in map(str, told.values())
+
+
+def sd_of(values, lengths):
+    count = len(values)
+    return np.sqrt(np.cov(values, aweights=lengths, ddof=0) * count / (count - 1)) if count > 1 else np.nan
 
 
 def decide_faces(one, other):

@@ -32,6 +32,15 @@ def test_sums_stay_the_same_when_steps_grow_with_the_recording():
     assert np.isclose(sum(step.scores.sum() for step in steps.values()), 3000)
 
 
+@pytest.mark.parametrize('rates', [(10.0, 10.0), (30.0, 5.0)])
+def test_time_in_view_is_without_absence_and_gaps_when_the_rate_of_images_varies(rates):
+    found = Timeline()
+    for begin_s, rate_hz, faces in ((0, rates[0], 'ab'), (3, rates[1], 'b'), (5, rates[1], 'ab'), (90, rates[1], 'a')):
+        for number in range(round(2 * rate_hz) if begin_s else round(3 * rate_hz)):
+            found.add('/camera', begin_s + number / rate_hz, IMAGE, [(face('happy', each), None) for each in faces])
+    assert found.cameras['/camera'].seconds_in_view() == pytest.approx({'a': 7.0, 'b': 7.0})
+
+
 def test_faces_and_pictures_stay_few_when_thousands_come_and_go(monkeypatch):
     monkeypatch.setattr(module, 'MAX_FACES', 50)
     monkeypatch.setattr(module, 'MAX_PORTRAITS', 10)

@@ -46,6 +46,22 @@ def longest_step_s(usual_s: float) -> float:
     return max(_LEAST_GAP_S, _GAP_STEPS * usual_s) + _SAME_STEP_S
 
 
+def durations_of(times_s: np.ndarray) -> np.ndarray:
+    """Give the time for which each image of a camera stands: until the next one.
+
+    Before a gap, and at the end, it is as long as that of the image before it; where that is not known, the usual step.
+
+    :param times_s: (N,) float64, in seconds, not falling.
+    :returns: (N,) float64, in seconds.
+    """
+    steps = np.diff(times_s)
+    usual_s = float(np.median(steps)) if len(steps) else 0.0
+    lengths_s = np.append(steps, np.inf)
+    known = lengths_s <= longest_step_s(usual_s)
+    latest = np.maximum.accumulate(np.where(known, np.arange(len(known)), -1))
+    return np.where(latest < 0, usual_s, lengths_s[latest])
+
+
 class Cadence:
     """How evenly a camera's images follow each other; 8 bytes an image."""
 
@@ -66,14 +82,19 @@ class Cadence:
     def figures(self) -> dict[str, Any]:
         """Compute rate and gaps.
 
-        :returns: dict: rate_hz (of the median step; None where that is not known) and gaps, a dict of count, seconds
+        :returns: dict: rate_hz (of the median step; None where that is not known); steps_s: two steps in seconds, gaps
+            aside, that a tenth of the images, and nine tenths of the time, do not exceed (None without any); and gaps, a dict of count, seconds
             (of all together) and longest: a list of {'start_s', 'seconds'}, the longest first.
         """
         steps, usual_s = np.diff(self._times_s), self.step_s
-        places = np.flatnonzero(steps > longest_step_s(usual_s or 0.0))
+        is_gap = steps > longest_step_s(usual_s or 0.0)
+        places, ranked = np.flatnonzero(is_gap), np.sort(steps[~is_gap])
+        passed_s = ranked.cumsum()
+        slow = np.searchsorted(passed_s, 0.9 * passed_s[-1]) if len(ranked) else 0
         longest = sorted(places, key=lambda place: (-steps[place], place))[:_GAPS_LISTED]
         return {
             'rate_hz': round(1 / usual_s, 3) if usual_s else None,
+            'steps_s': [round(float(ranked[each]), 9) for each in (len(ranked) // 10, slow)] if len(ranked) else None,
             'gaps': {
                 'count': len(places),
                 'seconds': round(float(steps[places].sum()), 3),

@@ -10,7 +10,7 @@ from facial_emotion_ros.recordings.evaluation.evaluator import RecordingEvaluato
 from facial_emotion_ros.recordings.evaluation.ground_truth import NullGroundTruth
 from facial_emotion_ros.recordings.evaluation.sufficient_statistics import add, figures, intervals, truth_figures
 from facial_emotion_ros.recordings.io.bag_file import BagFile
-from facial_emotion_ros.recordings.report.formatting import many
+from facial_emotion_ros.recordings.report.formatting import many, uneven_rate
 
 #: Raised when a field changes its meaning.
 FORMAT = 1
@@ -43,6 +43,7 @@ def summary_of(
     ranges = intervals([part for run in runs.values() for _, part in sorted(run.stretches.items())])
     faults = bag.faults + losses_of(runs)
     evaluator.notes += low_rates_of(runs, evaluator.options.max_age_s)
+    evaluator.notes += filter(None, (uneven_rate(camera, run.cadence.figures()) for camera, run in runs.items()))
     evaluator.notes += filter(None, [evaluator.pipeline.degraded])
     against_truth = _against_truth(evaluator, truth, whole, ranges, length_s, faults)
     overall = dict(figures(whole), persons=len(set().union(*(run.persons for run in runs.values()))) or None)

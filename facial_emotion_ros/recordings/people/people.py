@@ -93,7 +93,8 @@ def write_people(
 def person_figures(rows: FaceRows, recording: str, persons: Persons) -> dict[str, tuple[Any, ...]]:
     """Compute what each person of a recording showed.
 
-    A face belongs to the person that the ground truth names in that image, and else to its own.
+    A face belongs to the person that the ground truth names in that image, and else to its own. Shares, means and
+    standard deviations weigh each view by the time for which its image stands.
 
     :param rows: table of frames.
     :param recording: name of its results' folder.
@@ -134,19 +135,20 @@ def _who(rows, recording, persons):
 
 
 def _figures(rows, lengths_s, places):
-    words, values = rows.words[places], rows.values[places]
-    affect = values[:, -2:]
-    means = affect.mean(0)
-    sds = affect.std(0, ddof=1) if len(places) > 1 else (None, None)
+    words, affect, count = rows.words[places], rows.values[places][:, -2:], len(places)
+    weights = lengths_s[places]
+    weights = weights / weights.sum() if weights.any() else np.full(count, 1 / count)
+    means = weights @ affect
+    sds = np.sqrt(weights @ (affect - means) ** 2 * count / (count - 1)) if count > 1 else (None, None)
     of_cameras = places_by(rows.cameras, places).values()
     return (
         _number(seconds_of(rows, lengths_s, places)),
         len(set(zip(rows.cameras[places], rows.face_ids[places]))),
         len(places),
         sum(_flips(rows.words[each[np.argsort(rows.frames[each], kind='stable')]]) for each in of_cameras),
-        *(_number(np.mean(words == word)) for word in WORDS),
+        *(_number(weights @ (words == word)) for word in WORDS),
         *(_number(value) for pair in zip(means, sds) for value in pair),
-        _number(rows.confidences[places].mean()),
+        _number(weights @ rows.confidences[places]),
     )
 
 

@@ -5,14 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from facial_emotion_ros.recordings.evaluation.camera_run import longest_step_s
+from facial_emotion_ros.recordings.evaluation.camera_run import durations_of
 from facial_emotion_ros.recordings.study.face_rows import FaceRows
 
 
 def durations(rows: FaceRows) -> np.ndarray:
-    """Give the time for which each row's image stands: until the next image of its camera.
-
-    Before a gap, and for the last image, it is the camera's usual step.
+    """Give the time for which each row's image stands, by :func:`.durations_of` the images of its camera.
 
     :returns: (N,) float64, in seconds.
     """
@@ -20,10 +18,7 @@ def durations(rows: FaceRows) -> np.ndarray:
     for camera in dict.fromkeys(rows.cameras):
         places = np.flatnonzero(rows.cameras == camera)
         _, firsts, images = np.unique(rows.frames[places], return_index=True, return_inverse=True)
-        steps = np.diff(rows.times_s[places][firsts])
-        usual_s = float(np.median(steps)) if len(steps) else 0.0
-        steps = np.where(steps > longest_step_s(usual_s), usual_s, steps)
-        found[places] = np.append(steps, usual_s)[images]
+        found[places] = durations_of(rows.times_s[places][firsts])[images]
     return found
 
 

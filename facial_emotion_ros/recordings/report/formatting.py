@@ -1,7 +1,7 @@
 """Numbers, times and the few sentences of a recording's page."""
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
@@ -13,6 +13,10 @@ _NUMBERS = ('no', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight'
 
 #: An emotion with at least this share of the answers names the whole recording.
 _MOSTLY = 0.5
+
+#: Where the slow images are more times as far apart as the fast ones, it is said that images are counted, not time. One
+#: image that is lost now and then makes steps of twice the usual length.
+_UNEVEN = 2.05
 
 
 def clock(seconds: float) -> str:
@@ -137,7 +141,23 @@ def sentences(summary: dict[str, Any]) -> list[str]:
             sentences.append(f'Of the faces that the truth names, {percentage(truth.get("found"))} were found.')
     elif overall.get('faces') and not truth:
         sentences.append('The recording has no ground truth, so the accuracy is unknown.')
-    return sentences
+    uneven = filter(None, (uneven_rate(*each) for each in (summary.get('cameras') or {}).items()))
+    return sentences + [f'{each}.' for each in uneven]
+
+
+def uneven_rate(camera: str, figures: Mapping[str, Any]) -> str:
+    """Say that a camera's images are not evenly spaced in time, and what that means; '' where they are.
+
+    :param camera: its topic.
+    :param figures: of it, as summary.json has them.
+    """
+    fast_s, slow_s = figures.get('steps_s') or (0.0, 0.0)
+    if slow_s <= _UNEVEN * fast_s:
+        return ''
+    return (
+        f'{camera}: the time from one image to the next varies from {fast_s:.2g} to {slow_s:.2g} s; shares and means '
+        'count images, whatever time they stand for, and those of people.csv (--people) time'
+    )
 
 
 def _ranked(overall: dict[str, Any]) -> list[tuple[str, float]]:

@@ -55,6 +55,7 @@ def report_html(
     if overall.get('unknown_share') is not None:
         shares.setdefault(UNKNOWN, overall['unknown_share'])
     faces = _faces(timeline)
+    seconds = {topic: camera.seconds_in_view() for topic, camera in timeline.cameras.items()}
     return render(
         'facial_emotion_ros.recordings.report',
         'recording.html',
@@ -71,9 +72,9 @@ def report_html(
         times=_times(parts['run']),
         has_truth=any(step.truth.any() for _, _, face in faces for step in face.steps.values()),
         has_true_affect=any(step.true_affect_frames for _, _, face in faces for step in face.steps.values()),
-        timelines=[_timeline(timeline, topic, camera) for topic, camera in timeline.cameras.items()],
+        timelines=[_timeline(timeline, topic, camera, seconds[topic]) for topic, camera in timeline.cameras.items()],
         persons=[
-            (topic, _person(face), plots.face_chart(timeline, camera, face))
+            (topic, _person(face, seconds[topic]), plots.face_chart(timeline, camera, face))
             for topic, camera, face in faces[:MAX_PERSONS]
         ],
         other_persons=_others([face for _, _, face in faces], MAX_PERSONS, _dropped(timeline)),
@@ -106,7 +107,7 @@ def _times(run: dict[str, Any]) -> dict[str, dict[str, float]]:
     return {step: each for step, each in (run.get('ms') or {}).items() if (each or {}).get('p50') is not None}
 
 
-def _timeline(timeline: Timeline, topic: str, camera: CameraTimeline) -> dict[str, Any]:
+def _timeline(timeline: Timeline, topic: str, camera: CameraTimeline, seconds: dict[str, float]) -> dict[str, Any]:
     """Choose the faces of a camera that get a row: those seen longest, in the order of their coming."""
     room = max(_LEAST_ROWS, MAX_ROWS // max(len(timeline.cameras), 1))
     longest = sorted(camera.faces.values(), key=lambda face: -face.frames)
@@ -114,7 +115,7 @@ def _timeline(timeline: Timeline, topic: str, camera: CameraTimeline) -> dict[st
     shown = [face for face in camera.faces.values() if id(face) in kept]
     return {
         'topic': topic,
-        'faces': [_person(face) for face in shown],
+        'faces': [_person(face, seconds) for face in shown],
         'others': _others(longest, room, camera.others),
         'figure': plots.timeline_chart(timeline, camera, shown),
         'film': timeline.films.get(topic),
@@ -157,15 +158,15 @@ def _faces(timeline: Timeline) -> list[tuple[str, CameraTimeline, FaceTimeline]]
     return sorted(found, key=lambda each: -each[2].frames)
 
 
-def _person(face: FaceTimeline) -> dict[str, Any]:
-    """Describe a face: its portrait, its name, what it was most of the time, and for how long it was there."""
+def _person(face: FaceTimeline, seconds: dict[str, float]) -> dict[str, Any]:
+    """Describe a face: its portrait, its name, what it was in most of its views, and for how long it was in view."""
     counts = sum((step.emotions for step in face.steps.values()), np.zeros(len(EMOTIONS) + 1, int))
     most = int(counts.argmax())
     return {
         'id': face.face_id,
         'portrait': face.portrait,
         'mostly': f'{formatting.percentage(counts[most] / max(counts.sum(), 1))} {(*EMOTIONS, UNKNOWN)[most]}',
-        'seconds': face.last_s - face.first_s,
+        'seconds': seconds[face.face_id],
         'first_s': face.first_s,
         'last_s': face.last_s,
     }

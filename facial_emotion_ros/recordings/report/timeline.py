@@ -1,6 +1,7 @@
-"""Per-face timelines and frames worth reviewing of a recording, of bounded size however long it is."""
+"""Per-face timelines and frames worth reviewing of a recording, of bounded size but for 8 bytes an image."""
 
 import math
+from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -10,6 +11,7 @@ import numpy as np
 
 from facial_emotion_ros.core.emotions import EMOTIONS, UNKNOWN
 from facial_emotion_ros.core.estimates import FaceEstimate
+from facial_emotion_ros.recordings.evaluation.camera_run import durations_of
 
 #: A timeline has at most so many steps; when it outgrows them, they become twice as long.
 MAX_BINS = 1200
@@ -89,7 +91,8 @@ class FaceTimeline:
     """One face: when it was there, and what was read of it.
 
     first_s, last_s: seconds since the recording's first image; frames: with it; steps: {place in time: Bin}, the place
-    counted in the timeline's bin_s; portrait: JPEG file of its largest clear view, b'' where none was kept.
+    counted in the timeline's bin_s; portrait: JPEG file of its largest clear view, b'' where none was kept; images:
+    [first, last] numbers of the camera's images that follow each other with it.
     """
 
     face_id: str
@@ -99,6 +102,15 @@ class FaceTimeline:
     steps: dict[int, Bin] = field(default_factory=dict)
     portrait: bytes = b''
     portrait_merit: float = -1.0
+    images: list[list[int]] = field(default_factory=list)
+
+    def see(self, time_s: float, image: int) -> None:
+        """Note that the camera's image of this number, and time in seconds, has the face."""
+        self.frames, self.last_s = self.frames + 1, max(self.last_s, time_s)
+        if self.images and self.images[-1][1] == image - 1:
+            self.images[-1][1] = image
+        else:
+            self.images.append([image, image])
 
 
 @dataclass
@@ -128,10 +140,11 @@ class Film(NamedTuple):
 class CameraTimeline:
     """One camera: faces {id: FaceTimeline} in the order of their coming; frames and frames with faces by step of time.
 
-    others: (faces, their frames) whose timelines were dropped; portraits: how many faces have one; stills: {place:
+    times_s: of its images, 8 bytes each; others: (faces, their frames) whose timelines were dropped; portraits: how many faces have one; stills: {place:
     (time in s, JPEG file)} of the first image in each still_s seconds.
     """
 
+    times_s: array = field(default_factory=lambda: array('d'))
     others: tuple = (0, 0)
     portraits: int = 0
     faces: dict[str, FaceTimeline] = field(default_factory=dict)
@@ -139,6 +152,14 @@ class CameraTimeline:
     frames_with_faces: dict = field(default_factory=dict)
     still_s: float = FIRST_BIN_S
     stills: dict[int, tuple[float, bytes]] = field(default_factory=dict)
+
+    def seconds_in_view(self) -> dict[str, float]:
+        """Give the time for which each face was in view, by :func:`.durations_of` the images: {face id: seconds}."""
+        until_s = np.concatenate([[0.0], durations_of(np.array(self.times_s)).cumsum()])
+        return {
+            face_id: float(sum(until_s[last + 1] - until_s[first] for first, last in face.images))
+            for face_id, face in self.faces.items()
+        }
 
     def keep_still(self, time_s: float, image: np.ndarray) -> None:
         """Keep an image where it is the first of its stretch of time, small.
@@ -190,6 +211,7 @@ class Timeline:
         place = int(time_s / self.bin_s)
         timeline = self.cameras.setdefault(camera, CameraTimeline())
         timeline.frames[place] = timeline.frames.get(place, 0) + 1
+        timeline.times_s.append(time_s)
         timeline.keep_still(time_s, image)
         if faces:
             timeline.frames_with_faces[place] = timeline.frames_with_faces.get(place, 0) + 1
@@ -199,7 +221,7 @@ class Timeline:
                 face = timeline.faces[estimate.face_id] = FaceTimeline(estimate.face_id, time_s, time_s)
                 if len(timeline.faces) > MAX_FACES:
                     self._drop_some(camera, timeline, time_s)
-            face.frames, face.last_s = face.frames + 1, max(face.last_s, time_s)
+            face.see(time_s, len(timeline.times_s) - 1)
             face.steps.setdefault(place, Bin()).add(_bin_of(estimate, truth))
             self._keep_portrait(timeline, face, image, estimate)
             self._look_for_moments(camera, time_s, image, estimate, truth, shown)
