@@ -91,9 +91,7 @@ def compare(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Change]:
     wholes = [compared_figures(add(each.values()).values) for each in parts]
     ends = t_interval(found.values, found.squared_errors, found.freedom)
     changes = []
-    for name, low, high, change, squared, freedom, variance in zip(
-        COMPARED, *ends, found.values, found.squared_errors, found.freedom, variances
-    ):
+    for name, low, high, change, squared, count, freedom, variance in zip(COMPARED, *ends, *found, variances):
         old, new = (whole[name] for whole in wholes)
         if old is None or new is None:
             continue
@@ -101,12 +99,10 @@ def compare(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Change]:
             changes.append(Change(name, old, new, None, None, None, None, ALIKE))
             continue
         if squared > 1e-24:
-            effect, p = (
-                float(change / math.sqrt(variance)),
-                float(2 * stdtr(freedom, -abs(change) / math.sqrt(squared))),
-            )
-        else:  # what is left of the same change in each stretch is rounding
-            effect, p = None, float(abs(change) < 1e-12)
+            effect = float(change / math.sqrt(variance))
+            p = float(2 * stdtr(freedom, -abs(change) / math.sqrt(squared)))
+        else:  # the same change in each stretch, but for rounding: so often, chance alone gives all of them one sign
+            effect, p = None, 1.0 if abs(change) < 1e-12 else 2.0 ** (1 - int(count))
         changes.append(Change(name, old, new, float(low), float(high), effect, p, ALIKE))
     return _corrected(changes)
 
