@@ -11,21 +11,25 @@ from facial_emotion_ros.emotion.operating_points import point_words
 if TYPE_CHECKING:
     from facial_emotion_ros.emotion.esr import EsrEngine
 
+_NUMBERS = ('valence', 'arousal', 'confidence', 'agreement')
+
 
 def check_finite(estimates: Sequence[FaceEstimate]) -> None:
     """Reject estimates that contain NaN or infinity.
 
-    :raises ValueError: naming the face and its numbers.
+    :raises ValueError: naming the face and the field, without what else is known of the face: logs are kept for long.
     """
     for estimate in estimates:
-        numbers = [estimate.box_score] + list(estimate.box)
-        for each in (estimate, estimate.raw):  # type: Union[FaceEstimate, EmotionPrediction]
-            numbers += [each.valence, each.arousal, each.confidence, each.agreement]
-            numbers += each.scores.values()
-        if not np.isfinite(numbers).all():
-            raise ValueError(
-                'expected finite numbers for face %s, got %r; the frame is dropped' % (estimate.face_id, estimate)
-            )
+        numbers = {'box': estimate.box, 'box_score': estimate.box_score}  # type: Dict[str, Any]
+        for place, each in (('', estimate), ('raw.', estimate.raw)):  # type: str, Union[FaceEstimate, EmotionPrediction]
+            numbers.update({place + name: getattr(each, name) for name in _NUMBERS})
+            numbers[place + 'scores'] = list(each.scores.values())
+        for name, value in numbers.items():
+            if not np.isfinite(value).all():
+                raise ValueError(
+                    'expected finite numbers for face %s, got NaN or infinity in %s; the image is dropped'
+                    % (estimate.face_id, name)
+                )
 
 
 def emotion_hypotheses(estimate: Union[FaceEstimate, EmotionPrediction]) -> List[Tuple[str, float]]:

@@ -107,14 +107,15 @@ def parse_prior(prior: Union[str, Sequence[float]]) -> Optional[np.ndarray]:
         return None
     try:
         numbers = [float(each) for each in words]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         numbers = []
-    if len(numbers) != len(EMOTIONS) or not all(0 <= each < math.inf for each in numbers) or not 0 < sum(numbers):
+    if len(numbers) != len(EMOTIONS) or not all(0 <= each < math.inf for each in numbers) or not any(numbers):
         raise BadParameter(
             'expected a prior of eight numbers of 0 or more, not all of them 0, one for each of %s, or '
             "'', got %.200r" % (', '.join(EMOTIONS), prior)
         )
-    return np.array(numbers) / sum(numbers)
+    shares = np.array(numbers) / max(numbers)  # the sum of the numbers may be infinite
+    return shares / shares.sum()
 
 
 def _unnamed(logits: Mapping[str, Any]) -> OperatingPoint:

@@ -111,10 +111,15 @@ class TemporalFilter:
         :param rejection_reasons: of this image; () for none.
         :param stamp_s: when the image was taken, in seconds; more than BACK_S before the latest, it is new.
         :returns: the smoothed prediction and its rejection reasons; the arguments if smoothing is off.
+        :raises BadParameter: for a prediction that is not finite; the face keeps its state.
         """
         if not self.enabled:
             self._faces.clear()
             return raw, tuple(rejection_reasons)
+        scores = np.array([raw.scores[emotion] for emotion in EMOTIONS], np.float64)
+        affect = np.array([raw.valence, raw.arousal, raw.agreement], np.float64)
+        if not (np.isfinite(scores).all() and np.isfinite(affect).all()):
+            raise BadParameter('expected finite scores and affect for face %s, got NaN or infinity' % face_id)
         face = self._faces.get(face_id)
         if face is not None:
             stamp_s = not_before(stamp_s, face.stamp_s)
@@ -122,11 +127,10 @@ class TemporalFilter:
             face = self._faces[face_id] = _FilteredFace(stamp_s)
         elapsed_s, face.stamp_s = stamp_s - face.stamp_s, stamp_s
         weight = _REJECTED_WEIGHT if set(rejection_reasons) & set(IMAGE_REASONS) else 1.0
-        scores = np.array([raw.scores[emotion] for emotion in EMOTIONS], np.float64)
         if self._personal_neutral_s > 0:
             scores = self._without_bias(face, scores, weight < 1.0, elapsed_s)
         scores = face.scores.add(scores, weight, elapsed_s, self._scores_s)
-        affect = face.affect.add([raw.valence, raw.arousal, raw.agreement], weight, elapsed_s, self._affect_s)
+        affect = face.affect.add(affect, weight, elapsed_s, self._affect_s)
         reasons = self._reasons(face, rejection_reasons, elapsed_s)
         best = int(scores.argmax())
         if face.leading is None or scores[best] - scores[face.leading] >= self._margin:

@@ -113,6 +113,8 @@ def test_a_best_class_is_found_when_the_only_sure_one_is_excluded():
         ('1 1 1 1 1 1 1 1', [0.125] * 8),
         ('1,1,1,1, 1 1 1 1', [0.125] * 8),
         ('0 0 0 0 0 0 2 2', [0] * 6 + [0.5] * 2),
+        ('1e308 1e308 1 1 1 1 1 1', [0.5] * 2 + [0] * 6),
+        ('5e-324 5e-324 0 0 0 0 0 0', [0.5] * 2 + [0] * 6),
         ([1, 1, 1, 1, 1, 1, 1, 1], [0.125] * 8),
     ],
 )
@@ -133,6 +135,7 @@ def test_a_prior_is_eight_numbers_in_any_unit(text, expected):
         '1 1 1 1 1 1 1 inf',
         '0.5',
         [None] * 8,
+        [10**400] * 8,
     ],
 )
 def test_another_prior_is_refused_with_the_order_of_the_classes(bad):

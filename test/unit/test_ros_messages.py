@@ -126,6 +126,7 @@ def test_ros4hris_word_is_that_of_the_emotion_that_is_told_when_another_scores_m
 def test_an_estimate_is_refused_when_a_number_of_either_reading_is_not_finite(field, value):
     bad = dataclasses.replace(reading(), **{field: value})
     for estimate in (face(bad, reading()), face(reading(), bad)):
-        with pytest.raises(ValueError, match='abcde'):
+        with pytest.raises(ValueError, match='abcde, got NaN or infinity in (raw.)?%s; ' % field) as refused:
             check_finite([face(reading()), estimate])
+        assert 'happy' not in str(refused.value) and 'landmarks' not in str(refused.value), 'what a log must not keep'
     check_finite([face(reading())])

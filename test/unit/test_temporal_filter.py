@@ -241,6 +241,18 @@ def test_two_faces_do_not_mix_when_they_differ():
     assert [each.emotion for each in told] == ['sad', 'fear'] and told[0].scores['fear'] < 0.05
 
 
+@pytest.mark.parametrize(
+    'bad', [reading([np.nan] * 8), reading(np.ones(8), valence=np.inf), reading(np.ones(8), 0, 0, np.nan)]
+)
+def test_a_face_keeps_its_state_when_a_prediction_is_not_finite(bad):
+    smoothing, same = TemporalFilter(personal_neutral_s=60.0), TemporalFilter(personal_neutral_s=60.0)
+    smoothing.smooth('a', sure('happy'), (), 1.0)
+    same.smooth('a', sure('happy'), (), 1.0)
+    with pytest.raises(BadParameter, match='finite scores and affect for face a, got NaN or infinity'):
+        smoothing.smooth('a', bad, (), 1.1)
+    assert smoothing.smooth('a', sure('sad'), (), 1.2) == same.smooth('a', sure('sad'), (), 1.2)
+
+
 def test_it_works_when_the_stamp_stays_and_times_are_zero():
     smoothing = TemporalFilter(scores_s=0.0, affect_s=0.0, margin=0.0)
     for word in ('happy', 'sad'):
