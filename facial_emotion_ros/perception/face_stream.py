@@ -60,7 +60,7 @@ class FaceFinder:
         :raises BadParameter: for a value outside its range.
         """
         self._detector, self._tracker, self._max_faces = detector, tracker, max_faces
-        self._templates, self._scene = TemplateTracker(), SceneChangeDetector()
+        self._scene = SceneChangeDetector()
         self.adjust(every_n, continue_score)
         self.reset()
 
@@ -89,10 +89,19 @@ class FaceFinder:
         """Forget all images and faces; ids are not used again."""
         self._tracker.clear()
         self._scene.forget()
-        self._detected: Optional[FoundFaces] = None
+        self._forget_templates()
         self._detected_s, self._since = -math.inf, 0
         #: How many faces beyond `max_faces` the latest detection found.
         self.left_out = 0
+
+    def forget_looks(self) -> None:
+        """Forget what faces look like; they keep their ids by their places."""
+        self._tracker.forget_looks()
+        self._forget_templates()
+
+    def _forget_templates(self) -> None:
+        self._templates = TemplateTracker()
+        self._detected: Optional[FoundFaces] = None
 
     @property
     def has_detected(self) -> bool:

@@ -150,7 +150,7 @@ class FaceTracker:
         :param min_iou: boxes with this intersection over union are the same face; above 0, up to 1.
         :param first_face: number of the first face, from 0; see :func:`face_id`.
         :param remember_s: a face that was not seen for up to this time gets its id back if it is recognised by what it
-            looks like; 0 for never.
+            looks like; 0 for never. Up to `max_age_s`, what a face looks like is known in any case.
         :raises BadParameter: for a value outside its range.
         """
         self._tracks: List[_Track] = []
@@ -372,6 +372,12 @@ class FaceTracker:
         Unless one of the faces is still there, places mean nothing then, only what faces look like.
         """
         self._is_cut = True
+
+    def forget_looks(self) -> None:
+        """Forget what faces look like: those that have gone altogether, of the others their places stay."""
+        self._gone = []
+        for track in self._tracks:
+            track.views = None
 
     def clear(self) -> None:
         """Forget all faces, also what they looked like; ids are not used again."""

@@ -25,7 +25,9 @@ MAX_SIDE_PX, MAX_ASPECT = 4096, 8
 _LANDMARKS = np.array([[0.3, 0.38], [0.7, 0.38], [0.5, 0.6], [0.35, 0.76], [0.65, 0.76]], np.float32)
 
 
-def estimate_crop(pipeline: EmotionPipeline, crop: np.ndarray, face_id: str, stamp_s: float) -> FaceEstimate:
+def estimate_crop(
+    pipeline: EmotionPipeline, crop: np.ndarray, face_id: str, stamp_s: float, until_s: Optional[float] = None
+) -> FaceEstimate:
     """Detect the face in its crop, since another detector's boxes differ from ours, and estimate it.
 
     Where none is found, which is common in crops that end at the chin, the whole crop is the face, without the black
@@ -35,13 +37,15 @@ def estimate_crop(pipeline: EmotionPipeline, crop: np.ndarray, face_id: str, sta
     :param crop: (H, W, 3) uint8 BGR: one face, and little else.
     :param face_id: under which it is smoothed.
     :param stamp_s: when the image was taken, in seconds.
+    :param until_s: deadline of an anytime pipeline, by time.monotonic().
     :returns: FaceEstimate with the box in pixels of the crop; of several faces the one closest to its centre.
     :raises BadImage: if the crop is no such array, larger than MAX_SIDE_PX or narrower than MAX_ASPECT allows.
     :raises BadModel: if a model's outputs are not finite or have another shape.
     """
     crop = check_image(crop)
     check_size(*crop.shape[:2])
-    return pipeline.smoothed(_detected_face(pipeline, crop) or _whole_crop(pipeline, crop), face_id, stamp_s)
+    face = _detected_face(pipeline, crop, until_s) or _whole_crop(pipeline, crop, until_s)
+    return pipeline.smoothed(face, face_id, stamp_s)
 
 
 def check_size(height: int, width: int) -> None:
@@ -67,9 +71,9 @@ def with_border(crop: np.ndarray) -> Tuple[np.ndarray, int]:
     return cv2.copyMakeBorder(crop, border, border, border, border, cv2.BORDER_REPLICATE), border
 
 
-def _detected_face(pipeline: EmotionPipeline, crop: np.ndarray) -> Optional[FaceEstimate]:
+def _detected_face(pipeline: EmotionPipeline, crop: np.ndarray, until_s: Optional[float]) -> Optional[FaceEstimate]:
     bordered, border = with_border(crop)
-    found = pipeline.estimate(bordered)
+    found = pipeline.estimate(bordered, until_s=until_s)
     if not found:
         return None
     middle = border + 0.5 * np.array(crop.shape[1::-1])
@@ -78,13 +82,13 @@ def _detected_face(pipeline: EmotionPipeline, crop: np.ndarray) -> Optional[Face
     return replace(face, box=(x0, y0, x1, y1), landmarks=face.landmarks - np.float32(border))
 
 
-def _whole_crop(pipeline: EmotionPipeline, crop: np.ndarray) -> FaceEstimate:
+def _whole_crop(pipeline: EmotionPipeline, crop: np.ndarray, until_s: Optional[float]) -> FaceEstimate:
     degrees = pipeline.orientation.degrees
     upright = rotated(crop, degrees)
     boxes = np.array([_unpadded(upright)], np.float32)
     corner, sides = boxes[0, :2], boxes[0, 2:] - boxes[0, :2]
     found = FoundFaces([''], boxes, np.zeros(1, np.float32), (corner + _LANDMARKS * sides)[None])
-    return rotated_back(pipeline.estimate_found(upright, found, is_detected=False)[0], degrees, crop)
+    return rotated_back(pipeline.estimate_found(upright, found, False, until_s)[0], degrees, crop)
 
 
 def _unpadded(crop: np.ndarray) -> Tuple[int, int, int, int]:

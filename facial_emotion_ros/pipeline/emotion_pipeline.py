@@ -288,6 +288,11 @@ class EmotionPipeline:
         self.detector.detect(np.zeros((480, 640, 3), np.uint8))
         self.engine.run(np.zeros((1, 3, size, size), np.float32))
 
+    def forget_looks(self) -> None:
+        """Forget what faces look like, and their pixels; in the next image, they keep their ids by their places."""
+        self.finder.forget_looks()
+        self._cache.forget()
+
     def reset(self) -> None:
         """Forget all faces; ids are not used again."""
         self.finder.reset()

@@ -21,7 +21,8 @@ from facial_emotion_ros.ros.stamp_check import StampCheck
 
 #: The worker wakes up from an empty slot this often, to check whether it has to end.
 _TAKE_TIMEOUT_S = 0.5
-#: Tracks stay at least this long where no image comes: if images continue, their stamps decide.
+#: Tracks stay at least this long where no image comes: if images continue, their stamps decide. What faces looked like
+#: goes as early as the parameters say.
 _IDLE_S = 30.0
 #: Longest frame_id: every answer repeats it, for each face too.
 _FRAME_ID_LENGTH = 256
@@ -103,22 +104,28 @@ class FrameWorker:
         self._forget.set()
 
     def _work(self):
-        began_s, is_idle = -math.inf, True
+        began_s = -math.inf
         while not self._stopping.is_set():
             rate_hz = self._value('input.rate_hz')
             rest_s = began_s + 1.0 / rate_hz - time.monotonic() if rate_hz > 0.0 else 0.0
+            message = None
             if rest_s > 0.0:  # meanwhile, newer images replace the one that waits
                 self._stopping.wait(min(rest_s, _TAKE_TIMEOUT_S))
-                continue
-            message = self._slot.take(_TAKE_TIMEOUT_S)
-            if message is None:
-                if not is_idle and time.monotonic() - began_s > max(self._value('tracker.remember_s'), _IDLE_S):
-                    is_idle = True
-                    self._forget.set()  # what faces looked like
-                self._forget_if_asked()
             else:
-                began_s, is_idle = time.monotonic(), False
+                message = self._slot.take(_TAKE_TIMEOUT_S)
+            if message is None:
+                self._forget_when_idle(time.monotonic() - began_s)
+            else:
+                began_s = time.monotonic()
                 self._slot.finish(*self._answer(message))
+
+    def _forget_when_idle(self, idle_s):
+        remember_s = max(self._value('tracker.remember_s'), self._value('tracker.max_age_s'))
+        if idle_s > remember_s:
+            self._pipeline.forget_looks()
+        if idle_s > max(remember_s, _IDLE_S):
+            self._forget.set()
+        self._forget_if_asked()
 
     def _forget_if_asked(self):
         if self._forget.is_set():
@@ -136,7 +143,7 @@ class FrameWorker:
             _check_frame_id(message.header.frame_id)
             checked = self._stamps.take(message.header.stamp, getattr(message, 'key', ''))
             if checked.begins_anew:
-                self._pipeline.reset()
+                self._begin_anew(message)
             max_age_s = self._value('input.max_age_s')
             if checked.late_s is not None and 0.0 < max_age_s < checked.late_s:
                 return 'expired', None, 'it was %.1f s old, input.max_age_s is %g' % (checked.late_s, max_age_s)
@@ -157,6 +164,10 @@ class FrameWorker:
         except Exception as error:
             self._log_exception(error)
             return 'failed', None, str(error) or type(error).__name__
+
+    def _begin_anew(self, _message):
+        """Forget the faces before an image, whose stamp went back by much."""
+        self._pipeline.reset()
 
     def _estimate(self, message, checked):
         """Work on one image.
@@ -239,6 +250,9 @@ class CropWorker(FrameWorker):
         """Drop the crop of a face that waits: nobody lists that face any more."""
         self._slot.drop(face_id)
 
+    def _begin_anew(self, message):
+        self._pipeline.smoothing.keep(set(self._outputs.face_ids()) - {message.key})
+
     def _estimate(self, message, checked):
         check_size(message.message.height, message.message.width)
         image = self._decode(message.message)
@@ -246,7 +260,7 @@ class CropWorker(FrameWorker):
         face_ids = self._outputs.face_ids()
         self._pipeline.smoothing.keep(face_ids)
         self._stamps.keep(face_ids)
-        estimate = estimate_crop(self._pipeline, image, message.key, checked.time_s)
+        estimate = estimate_crop(self._pipeline, image, message.key, checked.time_s, self._deadline_s(checked))
         return lambda: self._outputs.publish(message.header, message.key, estimate, self._value('output.contempt_as'))
 
 

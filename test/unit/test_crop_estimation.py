@@ -55,7 +55,7 @@ def test_estimates_are_smoothed_by_the_crop_s_id(pipeline, picture):
 def test_the_whole_crop_is_the_face_when_our_detector_finds_none_in_it(pipeline, picture, monkeypatch):
     [whole] = pipeline.estimate(picture)
     x0, y0, x1, y1 = [int(edge) for edge in whole.box]
-    monkeypatch.setattr(pipeline, 'estimate', lambda image: [])
+    monkeypatch.setattr(pipeline, 'estimate', lambda image, until_s: [])
     found = estimate_crop(pipeline, picture[y0:y1, x0:x1], 'abcde', 1.0)
     assert (found.emotion, found.box) == (whole.emotion, (0.0, 0.0, x1 - x0, y1 - y0))
     assert abs(found.valence - whole.valence) < 0.15
@@ -66,7 +66,7 @@ def test_bars_of_black_are_no_part_of_the_face_when_ros4hri_padded_its_crop(pipe
     x0, y0, x1, y1 = [int(edge) for edge in whole.box]
     padded = np.zeros((y1 - y0, x1 - x0 + 60, 3), np.uint8)
     padded[:, 30:-30] = picture[y0:y1, x0:x1]
-    monkeypatch.setattr(pipeline, 'estimate', lambda image: [])
+    monkeypatch.setattr(pipeline, 'estimate', lambda image, until_s: [])
     plain = estimate_crop(pipeline, picture[y0:y1, x0:x1], 'plain', 1.0)
     found = estimate_crop(pipeline, padded, 'abcde', 1.0)
     assert found.box == (30.0, 0.0, 30.0 + x1 - x0, y1 - y0)

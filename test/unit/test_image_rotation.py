@@ -113,7 +113,7 @@ def test_no_other_angle_is_tried_while_a_face_is_upright_or_the_angle_was_given(
 def test_another_s_crop_is_rotated_too_when_no_face_is_detected_in_it(pipeline, upright, degrees, monkeypatch):
     [whole] = pipeline.estimate(upright)
     x0, y0, x1, y1 = [int(edge) for edge in whole.box]
-    monkeypatch.setattr(pipeline, 'estimate', lambda image: [])
+    monkeypatch.setattr(pipeline, 'estimate', lambda image, until_s: [])
     expected = estimate_crop(pipeline, upright[y0:y1, x0:x1], 'plain', 1.0)
     pipeline.rotate(degrees)
     crop = mounted(upright[y0:y1, x0:x1], degrees)
