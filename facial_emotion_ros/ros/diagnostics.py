@@ -10,7 +10,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from facial_emotion_ros.emotion.operating_points import point_words
 from facial_emotion_ros.ros import health
 from facial_emotion_ros.ros.image_input import TOPIC, present_source
-from facial_emotion_ros.ros.image_source import UNKNOWN_NAME, publisher_names
+from facial_emotion_ros.ros.image_source import UNKNOWN_NAME, publisher_names, tracked_topic
 from facial_emotion_ros.ros.logs import EVERY_60_S, BurstLog
 from facial_emotion_ros.system.power import PowerMeter, power_health
 
@@ -28,14 +28,15 @@ class Diagnostics:
 
         :param node: EmotionNode.
         """
-        self._node = node
+        self._node, self._is_humans = node, node.value('input.mode') == 'humans'
         #: Whether the input has been reported as silent.
         self.is_silent = False
         self._log = BurstLog(node.get_logger())
         self._several_since_s: Optional[float] = None
         self._clock = _ClockWatch()
-        humans = node.value('output.humans_prefix').rstrip('/') + '/faces/tracked'
-        self._camera = humans if node.value('input.mode') == 'humans' else node.resolve_topic_name(TOPIC)
+        #: Where images or lists of faces come from: as given to rclpy, and in full.
+        self._given = tracked_topic(node.value('output.humans_prefix')) if self._is_humans else TOPIC
+        self._camera = node.resolve_topic_name(self._given)
         self._power = PowerMeter(node.value('power.root')) if node.value('power.report') else None
         self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
 
@@ -90,8 +91,8 @@ class Diagnostics:
         """Return the topic of the input, and the nodes that publish on it, also while the node is not active."""
         if image_input:
             return image_input.topic, image_input.publishers()
-        if self._node.value('input.mode') == 'humans':
-            return self._camera, publisher_names(self._node.get_publishers_info_by_topic(self._camera))
+        if self._is_humans:
+            return self._camera, publisher_names(self._node.get_publishers_info_by_topic(self._given))
         source, publishers = present_source(self._node)
         return source.topic, publisher_names(publishers)
 

@@ -11,7 +11,7 @@ from sensor_msgs.msg import Image
 from facial_emotion_ros.ros import qos
 from facial_emotion_ros.ros.hri_output import CropOutputs
 from facial_emotion_ros.ros.image_input import SubscriberDemand
-from facial_emotion_ros.ros.image_source import publisher_names
+from facial_emotion_ros.ros.image_source import publisher_names, tracked_topic
 from facial_emotion_ros.ros.latest_slot import LatestSlot
 from facial_emotion_ros.ros.logs import EVERY_5_S
 
@@ -30,6 +30,7 @@ class _Face:
     def __init__(self, demand: SubscriberDemand):
         self.demand = demand
         self.subscription: Any = None
+        self.reliability = ''
         self.since_s: Optional[float] = None
 
 
@@ -48,10 +49,11 @@ class HriInput:
         self._faces: Dict[str, _Face] = {}
         self._enabled = True
         self._prefix = node.value('output.humans_prefix').rstrip('/')
+        self._listed = tracked_topic(self._prefix)
         #: Full name of the topic that lists the faces.
-        self.topic = self._prefix + '/faces/tracked'
+        self.topic = node.resolve_topic_name(self._listed)
         # Best effort connects to publishers of either reliability; the next list replaces one that was lost.
-        self._tracked = node.create_subscription(IdsList, self.topic, self._take_list, qos.input_qos('best_effort'))
+        self._tracked = node.create_subscription(IdsList, self._listed, self._take_list, qos.input_qos('best_effort'))
 
     @property
     def since_s(self) -> Optional[float]:
@@ -69,21 +71,14 @@ class HriInput:
         if not enabled:
             self._forget(self._faces)
         for face_id, face in self._faces.items():
-            wanted = face.demand.wanted(now_s, enabled, face.subscription is not None)
-            if wanted and face.subscription is None:
-                topic = '%s/faces/%s/cropped' % (self._prefix, face_id)
-                offers = [each.qos_profile.reliability for each in self._node.get_publishers_info_by_topic(topic)]
-                reliability = qos.choose_reliability(self._node.value('input.reliability'), offers)
-                face.subscription = self._node.create_subscription(
-                    Image, topic, functools.partial(self._worker.offer_crop, face_id), qos.input_qos(reliability)
-                )
-                face.since_s = now_s
-            elif not wanted:
+            if face.demand.wanted(now_s, enabled, face.subscription is not None):
+                self._subscribe(face_id, face, now_s)
+            else:
                 self._unsubscribe(face)
 
     def publishers(self) -> List[str]:
         """Return the names of the nodes that list faces now."""
-        return publisher_names(self._node.get_publishers_info_by_topic(self.topic))
+        return publisher_names(self._node.get_publishers_info_by_topic(self._listed))
 
     def why_unread(self) -> str:
         """Return '': there is one topic of one type, unlike for images."""
@@ -131,7 +126,21 @@ class HriInput:
             self._unsubscribe(self._faces.pop(face_id))
             self._worker.drop(face_id)
 
+    def _subscribe(self, face_id, face, now_s):
+        """Subscribe to the crop of a face, anew where another reliability suits its publishers or the parameter."""
+        topic = '%s/faces/%s/cropped' % (self._prefix, face_id)
+        offers = [each.qos_profile.reliability for each in self._node.get_publishers_info_by_topic(topic)]
+        reliability = qos.choose_reliability(self._node.value('input.reliability'), offers, face.reliability)
+        if reliability == face.reliability:
+            return
+        since_s = now_s if face.subscription is None else face.since_s
+        self._unsubscribe(face)
+        face.subscription = self._node.create_subscription(
+            Image, topic, functools.partial(self._worker.offer_crop, face_id), qos.input_qos(reliability)
+        )
+        face.reliability, face.since_s = reliability, since_s
+
     def _unsubscribe(self, face):
         if face.subscription is not None:
             self._node.destroy_subscription(face.subscription)
-            face.subscription = face.since_s = None
+            face.subscription, face.since_s, face.reliability = None, None, ''

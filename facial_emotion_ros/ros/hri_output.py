@@ -12,6 +12,7 @@ from std_msgs.msg import Header
 from facial_emotion_ros.core.estimates import FaceEstimate
 from facial_emotion_ros.emotion.message_fields import check_finite
 from facial_emotion_ros.ros import messages, qos
+from facial_emotion_ros.ros.image_source import tracked_topic
 
 #: Publishers of one face.
 _FaceTopics = namedtuple('_FaceTopics', 'roi cropped expression')
@@ -39,9 +40,10 @@ class HriOutput:
         self._warned = False
         #: frame_id of the latest list while it has faces, else None.
         self._listed_in: Optional[str] = None
-        topic = self._faces + '/tracked'
+        topic = tracked_topic(prefix)
+        full_name = node.resolve_topic_name(topic)
         self._tracked = node.create_publisher(
-            IdsList, topic, qos.output_qos(depth=1), event_callbacks=events(topic, 'correct its QoS')
+            IdsList, topic, qos.output_qos(depth=1), event_callbacks=events(full_name, 'correct its QoS')
         )
 
     def publish(

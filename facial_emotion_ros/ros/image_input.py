@@ -44,6 +44,15 @@ def _given_name(node, topic):
     return TOPIC if topic == node.resolve_topic_name(TOPIC) else topic
 
 
+def override_names(node: Any) -> List[str]:
+    """Return the names of the QoS overrides that the image subscription declares, on whichever topic it will be.
+
+    :param node: EmotionNode.
+    """
+    topics = sources(node.resolve_topic_name(TOPIC), node.value('input.transport'))
+    return sorted({'qos_overrides.%s.subscription.durability' % source.topic for source in topics})
+
+
 def camera_info_topic(node: Any) -> str:
     """Return the full name of the calibration's topic: beside the image, unless camera_info is remapped.
 

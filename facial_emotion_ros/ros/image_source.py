@@ -36,6 +36,14 @@ def sources(topic: str, transport: str) -> List[ImageSource]:
     return compressed[::-1] + raw if topic.endswith(SUFFIX) else raw + compressed
 
 
+def tracked_topic(humans_prefix: str) -> str:
+    """Return the topic that lists the faces of ROS4HRI, as it is given to rclpy: not resolved.
+
+    :param humans_prefix: parameter output.humans_prefix.
+    """
+    return humans_prefix.rstrip('/') + '/faces/tracked'
+
+
 def choose_source(candidates: Iterable[ImageSource], publishers: PublishersOf, present: ImageSource) -> ImageSource:
     """Choose the first source that someone publishes.
 

@@ -10,10 +10,10 @@ if TYPE_CHECKING:  # the node has to start without what inference needs, to repo
     from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline
 
 #: Those that choose the operating point; which values fit depends on the bundle.
-_POINT = ('inference.operating_point', 'inference.prior')
+POINT = ('inference.operating_point', 'inference.prior')
 
 #: Smoothing and quality gate have arguments of the same names.
-NAMES = _POINT + (
+NAMES = POINT + (
     'input.rotate_deg',
     'tracker.max_age_s',
     'tracker.min_iou',
@@ -46,10 +46,10 @@ def why_refused(settings: Sequence[Any], value: Callable[[str], Any], pipeline: 
     :param pipeline: None before the node is configured, which checks them then.
     :returns: the reason; '' where the settings fit.
     """
-    wanted = {setting.name: setting.value for setting in settings if setting.name in _POINT}
+    wanted = {setting.name: setting.value for setting in settings if setting.name in POINT}
     try:
         if wanted and pipeline is not None:
-            choose_point(pipeline.esr_bundle.manifest, *(wanted.get(name, value(name)) for name in _POINT))
+            choose_point(pipeline.esr_bundle.manifest, *(wanted.get(name, value(name)) for name in POINT))
     except FacialEmotionError as error:
         return str(error)
     return ''
@@ -74,8 +74,8 @@ class LiveParameters:
         values = {name: self._value(name) for name in NAMES}
         if values == self._applied:
             return
-        if any(values[name] != self._applied.get(name) for name in _POINT):
-            pipeline.use_operating_point(*(values[name] for name in _POINT))
+        if any(values[name] != self._applied.get(name) for name in POINT):
+            pipeline.use_operating_point(*(values[name] for name in POINT))
         pipeline.rotate(values['input.rotate_deg'])
         pipeline.tracker.adjust(values['tracker.max_age_s'], values['tracker.min_iou'], values['tracker.remember_s'])
         pipeline.finder.adjust(values['detector.every_n'], values['tracker.continue_score'])

@@ -22,10 +22,10 @@ from facial_emotion_ros.ros import parameters
 from facial_emotion_ros.ros.bond import Bond, open_bond
 from facial_emotion_ros.ros.diagnostics import Diagnostics
 from facial_emotion_ros.ros.enable_state import EnableState
-from facial_emotion_ros.ros.image_input import ImageInput
+from facial_emotion_ros.ros.image_input import ImageInput, override_names
 from facial_emotion_ros.ros.latest_slot import LatestSlot
 from facial_emotion_ros.ros.lifecycle import BackgroundConfigure, lifecycle_callback
-from facial_emotion_ros.ros.live_parameters import why_refused
+from facial_emotion_ros.ros.live_parameters import POINT, why_refused
 from facial_emotion_ros.ros.logs import EVERY_5_S, BurstLog, NodeLog
 from facial_emotion_ros.ros.request_limits import limit_requests
 from facial_emotion_ros.system.memory import give_memory_back
@@ -219,6 +219,8 @@ class EmotionNode(LifecycleNode):
             first_face = random.SystemRandom().randrange(ID_COUNT)
         self._pipeline = EmotionPipeline(providers=plan, tracker=FaceTracker(first_face=first_face), **models)
         self._pipeline.warm_up()
+        # As they are now: before there was a pipeline, whatever was set could not be checked.
+        self._pipeline.use_operating_point(*(self.value(name) for name in POINT))
         self._open_outputs()
         self._fault = ''
         bundle = self._pipeline.esr_bundle
@@ -242,11 +244,16 @@ class EmotionNode(LifecycleNode):
             self._outputs = Outputs(self, prefix, self.value('output.opendr'), self._follow_readers)
         elif prefix:
             self._outputs = CropOutputs(self, prefix)
+            unused = parameters.without_effect(self.value)
+            if unused:
+                self.get_logger().warning('Without effect with input.mode humans: %s.' % ', '.join(unused))
         else:
             raise BadParameter(
                 "input.mode humans needs the prefix of the faces to follow, but output.humans_prefix is ''; set it, to "
                 "'/humans' for example."
             )
+        later = override_names(self) if self.value('input.mode') == 'image' else ()
+        parameters.warn_unknown_overrides(self, later)
         self._vision_info = VisionInfoOutput(self)
         self._vision_info.announce(self._pipeline.engine)
 

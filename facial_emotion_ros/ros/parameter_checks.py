@@ -15,8 +15,8 @@ _QOS_VALUES = {
     'history': ('keep_last', 'keep_all', 'system_default'),
     'liveliness': ('automatic', 'manual_by_topic', 'best_available', 'system_default'),
 }
-#: Policies whose override is an integer: a queue's length, or nanoseconds.
-_QOS_NUMBERS = ('depth', 'deadline', 'liveliness_lease_duration')
+#: Policies whose override is an integer, and the largest that rclpy takes: a queue's length, or nanoseconds.
+_QOS_NUMBERS = {'depth': 2**31 - 1, 'deadline': 2**63 - 1, 'liveliness_lease_duration': 2**63 - 1}
 
 #: Parameters of rclpy's own.
 _OF_RCLPY = ('use_sim_time', 'start_type_description_service')
@@ -40,7 +40,8 @@ def qos_faults(given: Mapping[str, Any]) -> List[BadParameter]:
         if values:
             fits, expected = isinstance(value, str) and value.lower() in values, 'one of ' + ', '.join(values)
         else:
-            fits, expected = type(value) is int and value >= 0, 'an integer of 0 or more'
+            most = _QOS_NUMBERS[policy]
+            fits, expected = type(value) is int and 0 <= value <= most, 'an integer from 0 to %d' % most
         if not fits:
             faults.append(BadParameter('Parameter %s must be %s, but is %r.' % (name, expected, value)))
     return faults
@@ -60,6 +61,21 @@ def unknown_names(names: Iterable[str], known: Collection[str]) -> List[Tuple[st
         elif name not in known and name not in _OF_RCLPY and not name.startswith(_QOS_PREFIX):
             unknown.append((name, ''.join(difflib.get_close_matches(name, known, n=1))))
     return unknown
+
+
+def unknown_overrides(names: Iterable[str], known: Collection[str]) -> List[Tuple[str, str]]:
+    """Find QoS overrides that no topic has.
+
+    :param names: of the parameters from files and the command line.
+    :param known: names of the overrides that there are.
+    :returns: as `unknown_names`, which finds those of the input's reliability.
+    """
+    unknown = [name for name in sorted(names) if name.startswith(_QOS_PREFIX) and name not in known]
+    return [
+        (name, ''.join(difflib.get_close_matches(name, known, n=1)))
+        for name in unknown
+        if not unknown_names([name], ())
+    ]
 
 
 def unused_files(arguments: Sequence[str], node_name: str) -> List[Tuple[str, List[str]]]:

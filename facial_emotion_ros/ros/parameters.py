@@ -8,7 +8,7 @@ import re
 from typing import Any, Callable, List, NamedTuple, Optional, Sequence, Tuple
 
 from facial_emotion_ros.core.errors import BadParameter
-from facial_emotion_ros.ros.parameter_checks import qos_faults, unknown_names
+from facial_emotion_ros.ros.parameter_checks import qos_faults, unknown_names, unknown_overrides
 
 #: The words of hri_msgs/Expression; it has none for contempt. Source: hri_msgs, REP-155.
 HRI_WORDS = tuple(
@@ -20,7 +20,8 @@ HRI_WORDS = tuple(
 class Parameter(NamedTuple):
     """One row of the table. A live parameter takes effect as soon as it is set; the others are read-only.
 
-    `form` of a string: a regular expression that it has to match, and the same in words.
+    `form` of a string: a regular expression that it has to match, and the same in words. `off`: the value outside the
+    limits that disables it.
     """
 
     name: str
@@ -31,7 +32,19 @@ class Parameter(NamedTuple):
     unit: str = ''
     live: bool = False
     form: Tuple[str, str] = ('', '')
+    off: Optional[float] = None
 
+
+#: What has no effect with input.mode humans: how the names begin.
+_IMAGE_ONLY = (
+    'input.transport',
+    'detector.every_n',
+    'tracker.',
+    'inference.reuse_below',
+    'output.face_',
+    'output.head_frames',
+    'output.opendr',
+)
 
 _PREFIX = (
     r'(/?[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*/?)?\Z',
@@ -45,8 +58,9 @@ TABLE = (
         0.25,
         "Period of the heartbeats to a lifecycle manager that keeps a bond, such as Nav2's (bond_timeout), while the "
         'node is active. With autostart, or without the package bond, there are none. 0.0 disables this.',
-        limits=(0.0, 60.0),
+        limits=(0.01, 60.0),
         unit='s',
+        off=0.0,
     ),
     Parameter(
         'enable.persist',
@@ -59,7 +73,8 @@ TABLE = (
         'input.mode',
         'image',
         'image: find the faces in a camera image. humans: read the face crops that another ROS4HRI node publishes '
-        'under output.humans_prefix, and publish only their expressions.',
+        'under output.humans_prefix, and publish only their expressions. Without effect then: input.transport, '
+        'detector.every_n, tracker.*, inference.reuse_below, output.face_*, output.head_frames and output.opendr.',
         choices=('image', 'humans'),
     ),
     Parameter(
@@ -179,8 +194,9 @@ TABLE = (
         'tracker.remember_s',
         30.0,
         'A face that was not seen for up to this time gets its id back, wherever it reappears, if it is recognised by '
-        'what it looks like. What it looked like is kept in memory only, for this time at most. 0.0 disables this: '
-        'then whoever is gone for longer than tracker.max_age_s gets a new id.',
+        'what it looks like. What it looked like is kept in memory only, and forgotten after this time, or '
+        'tracker.max_age_s where that is longer. 0.0 disables this: then whoever is gone for longer than '
+        'tracker.max_age_s gets a new id.',
         limits=(0.0, 3600.0),
         unit='s',
         live=True,
@@ -463,10 +479,20 @@ TABLE = (
         'dumps its stack traces and exits, so that launch can respawn it, after a grace period of a third of this, at '
         'least 1 s. Loading models does not count, nor does a process that was stopped, paused or suspended. 0.0 '
         'disables this, for a debugger.',
-        limits=(0.0, 3600.0),
+        limits=(1.0, 3600.0),
         unit='s',
+        off=0.0,
     ),
 )
+
+
+def without_effect(value: Callable[[str], Any]) -> List[str]:
+    """List the parameters that were set and have no effect with input.mode humans.
+
+    :param value: returns the value of a parameter by its name.
+    """
+    return [row.name for row in TABLE if row.name.startswith(_IMAGE_ONLY) and value(row.name) != row.default]
+
 
 #: Error messages quote a value up to this length.
 _QUOTED_LENGTH = 200
@@ -493,7 +519,8 @@ def check_value(parameter: Parameter, value: Any) -> Any:
     if fits and parameter.form[0]:
         fits = re.match(parameter.form[0], value) is not None
     if fits and parameter.limits:
-        fits = math.isfinite(value) and parameter.limits[0] <= value <= parameter.limits[1]
+        low, high = parameter.limits
+        fits = value == parameter.off or math.isfinite(value) and low <= value <= high
     if not fits:
         text = repr(value)
         if len(text) > _QUOTED_LENGTH:  # it may have come over the graph
@@ -510,6 +537,8 @@ def expected(parameter: Parameter) -> str:
         text = 'one of ' + ', '.join(str(each) for each in parameter.choices)
     if parameter.limits:
         text += ' from %s to %s' % parameter.limits
+    if parameter.off is not None:
+        text = '%s or %s' % (parameter.off, text)
     return text + (' (%s)' % parameter.unit if parameter.unit else '')
 
 
@@ -541,9 +570,7 @@ def declare(
             except BadParameter as fault:
                 faults.append(fault)
         node.declare_parameter(parameter.name, value, _descriptor(parameter), ignore_override=True)
-    for name, near in unknown_names(given, by_name):
-        hint = 'did you mean %s?' % near if near else '--help lists the parameters.'
-        node.get_logger().warning('Parameter %s is unknown and has no effect; %s' % (name, hint))
+    _warn_unknown(node, unknown_names(given, by_name), '--help lists the parameters.')
 
     def check(settings):
         try:
@@ -559,6 +586,23 @@ def declare(
     return faults
 
 
+def warn_unknown_overrides(node: Any, later: Sequence[str]) -> None:
+    """Log a warning for each given QoS override that no topic has; the node's outputs have to be open.
+
+    :param node: rclpy node, after `declare`.
+    :param later: names that the input's subscription will declare.
+    """
+    known = ['qos_overrides.' + name for name in node.get_parameters_by_prefix('qos_overrides')] + list(later)
+    found = unknown_overrides(node._parameter_overrides, known)
+    _warn_unknown(node, found, 'docs/parameters.md lists the topics that have overrides.')
+
+
+def _warn_unknown(node, unknown, hint):
+    for name, near in unknown:
+        words = 'did you mean %s?' % near if near else hint
+        node.get_logger().warning('Parameter %s is unknown and has no effect; %s' % (name, words))
+
+
 def _descriptor(parameter):
     from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 
@@ -569,6 +613,7 @@ def _descriptor(parameter):
     )
     if parameter.limits:
         low, high = parameter.limits
+        low = low if parameter.off is None else min(low, parameter.off)  # `check` refuses what is between
         if type(parameter.default) is float:
             descriptor.floating_point_range = [FloatingPointRange(from_value=low, to_value=high)]
         else:

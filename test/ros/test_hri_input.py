@@ -5,6 +5,7 @@ import re
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
 from hri_msgs.msg import Expression, IdsList
+from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image
 
 from graph_peer import image_fields, quality, scene
@@ -86,3 +87,27 @@ def test_the_node_lives_unconfigured_when_there_is_no_prefix_to_follow(node_here
     node_here(input__mode='humans', output__humans_prefix="''", autostart=False)
     assert not peer.change_state('configure') and peer.state() == 'unconfigured'
     assert re.search(r'\[ERROR\].*needs the prefix of the faces to follow', capfd.readouterr().err)
+
+
+def test_crops_of_another_reliability_are_read_and_what_has_no_effect_is_logged(node_here, peer, capfd):
+    unread = 'qos_overrides./robot/humans/faces/tracked.publisher.depth'
+    settings = {
+        'input__mode': 'humans',
+        'input__lazy': False,
+        'output__humans_prefix': 'humans',
+        'output__opendr': True,
+    }
+    node_here('-r', '__ns:=/robot', '-p', unread + ':=5', **settings)
+    listed = peer.node.create_publisher(IdsList, '/robot/humans/faces/tracked', quality())
+    crop = peer.node.create_publisher(Image, '/robot/humans/faces/a/cropped', quality(reliable=False))
+    peer.wait(crop.get_subscription_count, 'a subscription', each=lambda: listed.publish(IdsList(ids=['a'])))
+    node = '/robot/emotion_node'
+    assert peer.set_parameter(Parameter('input.reliability', value='reliable'), node).successful
+    peer.wait(lambda: not crop.get_subscription_count(), 'a request that this publisher cannot meet')
+    assert peer.set_parameter(Parameter('input.reliability', value='auto'), node).successful
+    peer.wait(crop.get_subscription_count, 'a subscription that it meets')
+    parts = peer.health().parts
+    peer.wait(lambda: parts() and parts()['input'].hardware_id == '/robot/humans/faces/tracked', 'the full name')
+    log = capfd.readouterr().err
+    assert re.search(r'\[WARN\].*%s is unknown and has no effect' % unread, log)
+    assert re.search(r'\[WARN\].*Without effect with input.mode humans: output.opendr\.', log)

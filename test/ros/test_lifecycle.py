@@ -6,7 +6,10 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 from hri_msgs.msg import IdsList
 from lifecycle_msgs.msg import Transition
+from rclpy.parameter import Parameter
 from vision_msgs.msg import Detection2DArray
+
+from facial_emotion_ros.pipeline.tensorrt_build import EngineBuild
 
 
 @pytest.fixture
@@ -116,6 +119,19 @@ def test_the_node_lives_unconfigured_and_says_why_when_configuring_is_impossible
     assert 'liveliness' not in log, 'the middleware has logged that none needs to be asserted'
     assert log.count('[ERROR]') == 1 and not re.search('WARN|Traceback', log), log
     assert all(cause in log and cause in message for cause in causes), log
+
+
+@pytest.mark.parametrize('name, value', [('inference.operating_point', 'nobody'), ('inference.prior', '1 2 3')])
+def test_a_point_or_prior_that_does_not_fit_is_refused_when_it_is_set_while_configuring(
+    node_here, peer, monkeypatch, capfd, name, value
+):
+    node = node_here(autostart=False)
+    monkeypatch.setattr(EngineBuild, 'run', lambda *_: node.set_parameters([Parameter(name, value=value)]))
+    assert not peer.change_state('configure') and peer.state() == 'unconfigured'
+    assert re.search(r"\[ERROR\].*expected .*, got '%s'" % value, capfd.readouterr().err)
+    node.set_parameters([Parameter(name, value='')])
+    monkeypatch.undo()
+    assert peer.change_state('configure')
 
 
 @pytest.mark.parametrize('before', [[], ['configure'], ['configure', 'activate']])

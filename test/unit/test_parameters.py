@@ -9,7 +9,7 @@ import pytest
 
 from facial_emotion_ros.core.errors import BadParameter
 from facial_emotion_ros.ros import parameter_files, parameters
-from facial_emotion_ros.ros.parameter_checks import qos_faults, unknown_names, unused_files
+from facial_emotion_ros.ros.parameter_checks import qos_faults, unknown_names, unknown_overrides, unused_files
 
 ROWS = {row.name: row for row in parameters.TABLE}
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -28,6 +28,10 @@ REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__f
         ('input.max_age_s', float('inf'), None, 'but is inf'),
         ('input.max_age_s', '2', None, "but is '2'"),
         ('input.max_age_s', True, None, 'but is True'),
+        ('diagnostics.freeze_timeout_s', 0.0, 0.0, None),
+        ('diagnostics.freeze_timeout_s', 1, 1.0, None),
+        ('diagnostics.freeze_timeout_s', 0.01, None, 'must be 0.0 or a float from 1.0 to 3600.0 (s), but is 0.01'),
+        ('bond.heartbeat_period_s', 1e-9, None, '0.0 or a float from 0.01 to 60.0 (s)'),
         ('inference.threads', 4, 4, None),
         ('inference.threads', 0, None, 'an integer from 1 to 64'),
         ('inference.threads', 1.0, None, 'an integer'),
@@ -68,6 +72,13 @@ def test_a_value_is_taken_or_refused_with_the_reason_when_checked(name, value, e
         assert name in str(reported.value) and refused in str(reported.value)
 
 
+def test_what_has_no_effect_with_crops_is_listed_when_it_is_set():
+    values = {row.name: row.default for row in parameters.TABLE}
+    assert parameters.without_effect(values.get) == []
+    values.update({'tracker.min_iou': 0.5, 'output.opendr': True, 'inference.deadline_ms': 30.0, 'input.rate_hz': 5.0})
+    assert parameters.without_effect(values.get) == ['tracker.min_iou', 'output.opendr']
+
+
 def test_every_default_passes_its_own_check_when_the_table_is_read():
     for parameter in parameters.TABLE:
         assert parameters.check_value(parameter, parameter.default) == parameter.default, parameter.name
@@ -93,6 +104,22 @@ def test_names_nobody_reads_are_found_when_given(given, strangers):
 
 
 @pytest.mark.parametrize(
+    'name, found',
+    [
+        ('/affect.publisher.depth', []),
+        ('/afect.publisher.depth', ['/affect.publisher.depth']),
+        ('/zebra.x', ['']),
+        ('/image.subscription.reliability', []),
+    ],
+)
+def test_an_override_that_no_topic_has_is_found_with_the_most_similar_one(name, found):
+    prefix = 'qos_overrides.'
+    assert unknown_overrides([prefix + name, 'autostart'], [prefix + '/affect.publisher.depth']) == [
+        (prefix + name, near and prefix + near) for near in found
+    ]
+
+
+@pytest.mark.parametrize(
     'policy, value, words',
     [
         ('reliability', 'best_effort', None),
@@ -103,8 +130,8 @@ def test_names_nobody_reads_are_found_when_given(given, strangers):
         ('liveliness', 'automatic', None),
         ('liveliness', 'manual', 'one of automatic, manual_by_topic'),
         ('deadline', 500000000, None),
-        ('deadline', 0.5, 'an integer of 0 or more, but is 0.5'),
-        ('liveliness_lease_duration', '1 s', 'an integer of 0 or more'),
+        ('deadline', 0.5, 'an integer from 0 to 9223372036854775807, but is 0.5'),
+        ('liveliness_lease_duration', '1 s', 'an integer from 0 to 9223372036854775807'),
         (
             'reliability',
             'sometimes',
@@ -112,9 +139,11 @@ def test_names_nobody_reads_are_found_when_given(given, strangers):
         ),
         ('durability', 1, 'one of volatile'),
         ('history', 'keep_none', 'one of keep_last, keep_all'),
-        ('depth', -1, 'an integer of 0 or more, but is -1'),
+        ('depth', -1, 'an integer from 0 to 2147483647, but is -1'),
         ('depth', 'deep', "but is 'deep'"),
         ('depth', True, 'True'),
+        ('depth', 5000000000, 'an integer from 0 to 2147483647, but is 5000000000'),
+        ('deadline', 9223372036854775807, None),
     ],
 )
 def test_a_qos_override_is_refused_by_its_name_when_no_topic_can_have_it(policy, value, words):

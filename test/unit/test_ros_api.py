@@ -109,6 +109,7 @@ MEMBERS = {
         'get_name': '',
         'get_namespace': '',
         'get_parameter': '',
+        'get_parameters_by_prefix': '',
         'get_publishers_info_by_topic': '',
         'get_topic_names_and_types': '',
         'resolve_topic_name': 'only_expand',
