@@ -1,6 +1,8 @@
 """Escape foreign text (names of files, topics, people) for terminals, logs, pages and tables."""
 
+import os
 import re
+import sys
 from typing import Any
 
 #: Control characters of ASCII and Latin-1, line and direction marks, lone surrogates (bytes of file names that are not
@@ -36,6 +38,17 @@ def uncell(text: str) -> str:
 def show(text: str, **options: Any) -> None:
     """Print text with foreign names in it; line ends and carriage returns stay. Options as of print."""
     print(printable(text, keep='\n\r'), **options)
+
+
+def print_while_read(text: str) -> bool:
+    """Print text; return False where nobody reads it any more, as after `head`, and drop it and all that follows."""
+    try:
+        print(text, flush=True)
+        return True
+    except BrokenPipeError:
+        # Nor may what is left fail when Python flushes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return False
 
 
 def _escape(character: str) -> str:

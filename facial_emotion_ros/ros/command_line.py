@@ -2,13 +2,12 @@
 
 import argparse
 import importlib
-import os
 import shlex
 import sys
 import textwrap
 from typing import Callable, List, Optional, Sequence, Tuple
 
-from facial_emotion_ros.core.text import show
+from facial_emotion_ros.core.text import print_while_read, show
 
 #: Above any sensible number of seconds, hertz or MiB; as nanoseconds it still fits into 64 bits.
 _MOST = 1e9
@@ -94,10 +93,7 @@ def printed_help(name: str, arguments: Optional[Sequence[str]] = None) -> bool:
             values = expected(row)
             text += ' %s.' % (values[0].upper() + values[1:])
         lines += textwrap.wrap(text, 100, initial_indent=_INDENT, subsequent_indent=_INDENT)
-    try:
-        print('\n'.join(lines), flush=True)
-    except BrokenPipeError:  # head has read enough; what is left must not fail when Python flushes at its end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    print_while_read('\n'.join(lines))
     return True
 
 

@@ -158,6 +158,29 @@ def test_the_reason_is_reported_when_nothing_will_come(run_here, publisher, sett
     assert status_code == 2 and words in text and 'Traceback' not in text, text
 
 
+def test_it_ends_and_writes_its_files_when_nobody_reads_its_lines_any_more(run_here, publisher, tmp_path, monkeypatch):
+    reader, writer = os.pipe()
+    os.close(reader)
+    monkeypatch.setattr(sys, 'stdout', os.fdopen(writer, 'w'))
+    over = threading.Event()
+
+    def answer():
+        while not over.wait(0.1):
+            publisher.answer({'abcde': ('happy', 0.9)})
+
+    answers = threading.Thread(target=answer)
+    answers.start()
+    try:
+        status, text = run_here(console_view.main, period_s=0.1, output__folder=str(tmp_path / 'out'))
+    finally:
+        over.set()
+        answers.join()
+    sys.stdout.close()
+    summary = json.loads((tmp_path / 'out' / 'summary.json').read_text())
+    assert status == 0 and summary['frames'] and 'Traceback' not in text
+    assert set(summary['files']) <= set(os.listdir(str(tmp_path / 'out')))
+
+
 def test_one_line_names_the_folder_and_all_else_goes_on_when_the_disk_is_full(
     ros_environment, peer, publisher, tmp_path
 ):

@@ -20,7 +20,7 @@ from vision_msgs.msg import Detection2DArray, VisionInfo
 from facial_emotion_ros.core.emotions import EMOTIONS, UNKNOWN
 from facial_emotion_ros.core.errors import BadParameter, FacialEmotionError
 from facial_emotion_ros.core.files import write_atomic
-from facial_emotion_ros.core.text import printable, show
+from facial_emotion_ros.core.text import print_while_read, printable
 from facial_emotion_ros.demo.console import HEADING, face_line, no_face_line, summary_lines
 from facial_emotion_ros.demo.stream_summary import SeenFace, StreamSummary, image_score
 from facial_emotion_ros.demo.video_writer import AnnotatedVideo
@@ -113,7 +113,7 @@ class ConsoleView(Node):
             summary['files'] = self._write_pictures() + ['summary.json']
             text = json.dumps(summary, indent=2) + '\n'
             self._try(lambda: write_atomic(os.path.join(self._folder, 'summary.json'), text.encode('utf-8')))
-        show('\n'.join(summary_lines(summary)), flush=True)
+        self._print(printable('\n'.join(summary_lines(summary)), keep='\n'))
         if self._fault is not None:
             raise self._fault
         return 0 if self._summary.frames or interrupted else 1
@@ -219,12 +219,16 @@ class ConsoleView(Node):
             return
         if not self._has_heading:
             self._has_heading = True
-            print(HEADING, flush=True)
+            self._print(HEADING)
         (faces, age_s, picture), self._shown = self._shown, None
         time_s = self._summary.seconds
         faces = sorted(faces, key=lambda face: face.box)
         lines = [face_line(time_s, face, age_s, picture, self._color) for face in faces]
-        print('\n'.join(lines or [no_face_line(time_s, picture)]), flush=True)  # show() would escape the colours
+        self._print('\n'.join(lines or [no_face_line(time_s, picture)]))
+
+    def _print(self, text):
+        """Print, and end where nobody reads any more."""
+        self.done = not print_while_read(text) or self.done  # show() would escape the colours
 
     def _check_end(self):
         now_s = time.monotonic()
