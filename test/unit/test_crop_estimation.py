@@ -92,3 +92,21 @@ def test_refused_before_anything_is_worked_on_when_a_crop_can_be_no_face(height,
         BadImage, match='4096 pixels a side and sides in a ratio of 8 at most, got %d x %d' % (width, height)
     ):
         estimate_crop(None, np.zeros((height, width, 3), np.uint8), 'abcde', 1.0)
+
+
+@pytest.mark.parametrize('found', [True, False])
+def test_fewer_branches_estimate_a_crop_when_its_deadline_has_passed(picture, monkeypatch, found):
+    pipeline = EmotionPipeline('esr_9_ferplus_int8', anytime=True)
+    if not found:
+        monkeypatch.setattr(pipeline, 'estimate', lambda image, until_s: [])
+    branches, run = [], pipeline.engine.run
+
+    def counted(crops, until_s=None):
+        logits, affect = run(crops, until_s)
+        branches.append(logits.shape[1])
+        return logits, affect
+
+    monkeypatch.setattr(pipeline.engine, 'run', counted)
+    for until_s in (None, 0.0):
+        estimate_crop(pipeline, picture[40:260, 130:310], 'abcde', 1.0, until_s)
+    assert branches == [9, 3]
