@@ -140,8 +140,8 @@ class Film(NamedTuple):
 class CameraTimeline:
     """One camera: faces {id: FaceTimeline} in the order of their coming; frames and frames with faces by step of time.
 
-    times_s: of its images, 8 bytes each; others: (faces, their frames) whose timelines were dropped; portraits: how many faces have one; stills: {place:
-    (time in s, JPEG file)} of the first image in each still_s seconds.
+    times_s: of its images, 8 bytes each; others: (faces, their frames) whose timelines were dropped; portraits: how
+    many faces have one; stills: {place: (time in s, JPEG file)} of the first image in each still_s seconds.
     """
 
     times_s: array = field(default_factory=lambda: array('d'))
