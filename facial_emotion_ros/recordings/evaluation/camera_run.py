@@ -83,8 +83,8 @@ class Cadence:
         """Compute rate and gaps.
 
         :returns: dict: rate_hz (of the median step; None where that is not known); steps_s: two steps in seconds, gaps
-            aside, that a tenth of the images, and nine tenths of the time, do not exceed (None without any); and gaps, a
-            dict of count, seconds (of all together) and longest: a list of {'start_s', 'seconds'}, the longest first.
+            aside, that a tenth of the images, and nine tenths of the time, do not exceed (None without any); and gaps,
+            a dict of count, seconds (of all together) and longest: a list of {'start_s', 'seconds'}, the longest first.
         """
         steps, usual_s = np.diff(self._times_s), self.step_s
         is_gap = steps > longest_step_s(usual_s or 0.0)
