@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import functools
 import json
 import os
 import shlex
@@ -18,7 +19,7 @@ from facial_emotion_ros.core.errors import BadParameter
 from facial_emotion_ros.core.text import show
 from facial_emotion_ros.emotion.esr import EsrEngine
 from facial_emotion_ros.emotion.operating_points import calibration_of, operating_points
-from facial_emotion_ros.evaluation.markdown import number
+from facial_emotion_ros.evaluation.markdown import ends, number
 
 _FIGURES, _REPORT = 'metrics.json', 'report.html'
 
@@ -165,7 +166,7 @@ def _write(options, found, faces, reading, point):
 
 
 def _print_table(figures):
-    from facial_emotion_ros.evaluation.prediction_metrics import operating_points_rows
+    from facial_emotion_ros.evaluation.prediction_metrics import LEAST_OF_CLASS, operating_points_rows
 
     show(f'{figures["bundle"]["name"]} {figures["bundle"]["version"]} on {figures["dataset"]["name"]}\n')
     parts = [figures] + ([figures['without_left_out']] if 'without_left_out' in figures else [])
@@ -173,6 +174,9 @@ def _print_table(figures):
     rows: list[Sequence[object]] = [('n', 'faces with a label', *(part['n'] for part in parts))]
     rows += [(key, words, *(_ranged(part, key) for part in parts)) for key, words in _LINES]
     show_table(('', '', *heads), rows, ('<18', '<39', *['<28'] * len(parts)))
+    few = [f'{emotion} ({count})' for emotion, count in figures['count'].items() if 0 < count < LEAST_OF_CLASS]
+    if few and 'intervals' in figures:
+        show(f'\nNo interval of means over classes: fewer than {LEAST_OF_CLASS} faces of {", ".join(few)}.\n')
     affect, rows = figures['affect'], []
     for name in ('valence', 'arousal'):
         numbers = (f'{key.upper()} {number(affect[name][key], ".4f")}' for key in ('rmse', 'ccc', 'pcc', 'sagr'))
@@ -194,8 +198,8 @@ def _print_table(figures):
 
 
 def _ranged(part, key):
-    low, high = part.get('intervals', {}).get(key, (None, None))
-    return number(part[key], '.4f') + ('' if low is None else f'  ({low:.3f} to {high:.3f})')
+    interval = part.get('intervals', {}).get(key)
+    return number(part[key], '.4f') + (f'  ({ends(interval, functools.partial(number, form=".3f"))})' if interval else '')
 
 
 if __name__ == '__main__':

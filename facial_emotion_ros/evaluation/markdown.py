@@ -1,7 +1,7 @@
 """Tables in Markdown, percentages and numbers, for the model card and the output of commands."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 
 def table(heads: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
@@ -18,6 +18,12 @@ def table(heads: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
 def percent(share: float | None, digits: int = 0) -> str:
     """Write a share as a percentage; a dash where there is none."""
     return '–' if share is None or not math.isfinite(share) else f'{100 * share:.{digits}f}%'
+
+
+def ends(interval: Sequence[float | None], write: Callable[[float | None], str]) -> str:
+    """Write the ends of an interval; a dash where it is not defined."""
+    low, high = map(write, interval)
+    return '–' if '–' in (low, high) else f'{low} to {high}'
 
 
 def number(value: float | None, form: str = '.3g') -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from facial_emotion_ros.core.emotions import EMOTIONS
 from facial_emotion_ros.emotion.operating_points import operating_points
 from facial_emotion_ros.evaluation.adaptation_metrics import comparison_table
-from facial_emotion_ros.evaluation.markdown import number, percent, table
+from facial_emotion_ros.evaluation.markdown import ends, number, percent, table
 from facial_emotion_ros.evaluation.prediction_metrics import operating_points_rows
 
 CARD_FILE = 'MODEL_CARD.md'
@@ -132,8 +132,8 @@ def _figures(metrics):
         def write(value, is_share=is_share):
             return percent(value, 2) if is_share else number(value, '.3f')
 
-        ends = whole.get('intervals', {}).get(key)
-        row = [words, write(whole[key]), f'{write(ends[0])} to {write(ends[1])}' if ends else '']
+        interval = whole.get('intervals', {}).get(key)
+        row = [words, write(whole[key]), ends(interval, write) if interval else '']
         rows.append(row + [write(rest[key])] if rest else row)
     at = f' Operating point `{next(iter(metrics["operating_points"]))}`.' if 'operating_points' in metrics else ''
     return f'## Figures\n\nProtocol: {metrics["protocol"]}.{at}\n\n' + table(heads, rows)

@@ -17,7 +17,7 @@ from facial_emotion_ros.emotion.ensemble import (
     reweighted,
 )
 from facial_emotion_ros.emotion.operating_points import operating_points
-from facial_emotion_ros.evaluation.intervals import RESAMPLES, percentile_interval, resample
+from facial_emotion_ros.evaluation.intervals import RESAMPLES, percentile_interval, resample, resample_confusion
 from facial_emotion_ros.evaluation.markdown import percent
 from facial_emotion_ros.evaluation.predictions import DatasetPredictions
 
@@ -27,17 +27,9 @@ BINS = 15
 #: Shares of most trusted faces for which the error rate is given.
 COVERAGES = (0.5, 0.7, 0.8, 0.9)
 
-#: Metrics that are given with an interval.
-_WITH_INTERVAL = (
-    'accuracy',
-    'accuracy_vote',
-    'macro_recall',
-    'macro_f1',
-    'macro_f1_all',
-    'kappa',
-    'confidence_auroc',
-    'agreement_auroc',
-)
+#: Means over classes with an interval, and the faces that each of the classes must have for one.
+_OF_CLASSES = {'macro_recall': metrics.macro_recall, 'macro_f1': metrics.macro_f1, 'macro_f1_all': metrics.macro_f1_all}
+LEAST_OF_CLASS = 5
 
 #: Metrics that are given for each operating point, side by side.
 _SIDE_BY_SIDE = (
@@ -200,28 +192,31 @@ def _intervals(
     agreement: np.ndarray,
     resamples: int,
 ) -> dict[str, Any]:
-    """Compute the 95% intervals of metrics by a bootstrap over faces: [low, high] of each.
+    """Compute the 95% intervals of metrics by a bootstrap over faces, of means over classes within each class.
 
     Not of the calibration error, which resampling alone makes larger.
+
+    :returns: [low, high] of each; NaN for means over classes of which one has fewer than LEAST_OF_CLASS faces.
     """
     is_right, is_voted = predictions == labels, votes == labels
-    draws = []
-    for rows in resample(len(labels), resamples):
-        matrix = metrics.confusion(labels[rows], predictions[rows])
-        draws.append(
-            (
-                np.mean(is_right[rows]),
-                np.mean(is_voted[rows]),
-                metrics.macro_recall(matrix),
-                metrics.macro_f1(matrix),
-                metrics.macro_f1_all(matrix),
-                metrics.cohen_kappa(matrix),
-                metrics.auroc(confidences[rows], is_right[rows]),
-                metrics.auroc(agreement[rows], is_right[rows]),
-            )
-        )
-    columns = np.reshape(draws, (-1, len(_WITH_INTERVAL))).T
-    return {name: percentile_interval(column.tolist()) for name, column in zip(_WITH_INTERVAL, columns)}
+    of_faces = {
+        'accuracy': lambda rows: np.mean(is_right[rows]),
+        'accuracy_vote': lambda rows: np.mean(is_voted[rows]),
+        'kappa': lambda rows: metrics.cohen_kappa(metrics.confusion(labels[rows], predictions[rows])),
+        'confidence_auroc': lambda rows: metrics.auroc(confidences[rows], is_right[rows]),
+        'agreement_auroc': lambda rows: metrics.auroc(agreement[rows], is_right[rows]),
+    }
+    draws = [[figure(rows) for figure in of_faces.values()] for rows in resample(len(labels), resamples)]
+    columns = np.reshape(draws, (-1, len(of_faces))).T
+    found = {name: percentile_interval(column.tolist()) for name, column in zip(of_faces, columns)}
+    matrix = metrics.confusion(labels, predictions)
+    counts = matrix.sum(1)
+    if (counts[counts > 0] >= LEAST_OF_CLASS).all():
+        matrices = list(resample_confusion(matrix, resamples))
+        found.update({name: percentile_interval([figure(m) for m in matrices]) for name, figure in _OF_CLASSES.items()})
+    else:
+        found.update(dict.fromkeys(_OF_CLASSES, (math.nan, math.nan)))
+    return found
 
 
 def by_emotion(values: Iterable[Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from facial_emotion_ros.core import metrics
 from facial_emotion_ros.core.emotions import EMOTIONS
 from facial_emotion_ros.emotion.ensemble import UNCALIBRATED, combine
 from facial_emotion_ros.evaluation import charts
-from facial_emotion_ros.evaluation.markdown import number, percent
+from facial_emotion_ros.evaluation.markdown import ends, number, percent
 from facial_emotion_ros.evaluation.page import data_uri, render
 from facial_emotion_ros.evaluation.prediction_metrics import operating_points_rows
 from facial_emotion_ros.training.data.face_set import DERIVED_FROM_VOTES
@@ -100,8 +100,7 @@ def _tile(figures: dict[str, Any], key: str, words: str, is_share: bool) -> tupl
 
     small = []
     if key in figures.get('intervals', {}):
-        low, high = figures['intervals'][key]
-        small.append(f'95%: {write(low)} to {write(high)}')
+        small.append(f'95%: {ends(figures["intervals"][key], write)}')
     if key == 'ece':
         small.append(f'{write(figures["uncalibrated"]["ece"])} before calibration')
     if 'without_left_out' in figures:

@@ -89,6 +89,8 @@ def test_figures_agree_with_what_the_robot_would_say():
     assert len(found['intervals']) == 8
     for name, (low, high) in found['intervals'].items():
         assert low < found[name] < high, name
+    rare = compute_metrics(reading.rows(np.delete(np.arange(400), np.flatnonzero(reading.labels == 7)[4:])), point)
+    assert rare['intervals']['macro_recall'] == [None, None] != rare['intervals']['accuracy']
     reliability = found['reliability']
     assert sum(reliability['count']) == 400 and len(reliability['accuracy']) == 15
     gaps = [n * abs(a - c) for n, a, c in zip(*(reliability[key] for key in ('count', 'accuracy', 'confidence'))) if n]

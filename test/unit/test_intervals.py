@@ -11,6 +11,7 @@ pytest.importorskip('scipy', reason='scipy is not installed: scripts/setup --tes
 from facial_emotion_ros.evaluation.intervals import (  # noqa: E402
     bootstrap_interval,
     percentile_interval,
+    resample_confusion,
     wilson_interval,
 )
 
@@ -42,6 +43,21 @@ def test_an_interval_holds_the_figure_and_narrows_with_more_faces():
         widths.append(high - low)
     # Standard error of a share: sqrt(p (1 - p) / n), 1.96 of them to each side.
     assert widths == pytest.approx([2 * 1.96 * math.sqrt(0.16 / 100), 2 * 1.96 * math.sqrt(0.16 / 10000)], rel=0.2)
+
+
+def test_means_over_classes_hold_the_truth_as_often_as_promised_when_classes_are_rare():
+    generator = np.random.default_rng(0)
+    recalls, counts = np.array([0.8, 0.95, 0.7, 0.9]), np.array([100, 80, 5, 10])
+    held = 0
+    for _ in range(300):
+        right = generator.binomial(counts, recalls)
+        matrix = np.diag(right)
+        matrix[np.arange(4), [1, 0, 0, 0]] += counts - right
+        draws = np.stack(list(resample_confusion(matrix, 300, seed=int(generator.integers(10**6)))))
+        np.testing.assert_allclose(draws.sum(2), counts[None].repeat(300, 0))
+        low, high = percentile_interval(list((np.diagonal(draws, axis1=1, axis2=2) / counts).mean(1)))
+        held += low <= recalls.mean() <= high
+    assert 0.87 < held / 300 < 0.99
 
 
 def test_there_is_no_interval_when_there_is_nothing_to_resample_or_most_resamples_are_undefined():
