@@ -82,7 +82,7 @@ def adapt(options: argparse.Namespace, report: Callable[[str], object] = lambda 
     :raises FacialEmotionError: if an input is invalid.
     """
     from facial_emotion_ros.emotion.operating_points import operating_points
-    from facial_emotion_ros.evaluation.adaptation_metrics import compare, comparison_table
+    from facial_emotion_ros.evaluation.adaptation_metrics import compare, comparison_table, criterion_text
     from facial_emotion_ros.evaluation.calibration import pooled_scores
     from facial_emotion_ros.inference.model_bundle import ModelBundle, check_replaceable, resolve_bundle
     from facial_emotion_ros.training.adaptation.fit import adapt as fit
@@ -113,6 +113,7 @@ def adapt(options: argparse.Namespace, report: Callable[[str], object] = lambda 
         persons,
     )
     report('\nOn held-out persons:\n\n' + comparison_table(figures) + '\n')
+    report(criterion_text(found.gain, found.gain_error, found.gain_required) + '\n')
     if found.correction is None:
         report(
             f'Nothing is written: no correction improves {masters[0].name} significantly on these faces. '
@@ -272,6 +273,7 @@ def _write(
             'strength': found.strength,
             'gain': found.gain,
             'gain_error': found.gain_error,
+            'gain_required': found.gain_required,
             **figures,
         }
         model_bytes = with_correction(master, correction)
@@ -292,6 +294,8 @@ def _manifest(master: 'ModelBundle', found: 'Adaptation', affect: np.ndarray) ->
     source = master.manifest
     manifest = {key: source[key] for key in _KEPT if key in source}
     manifest['model'] = {'precision': source['model']['precision']}
+    # What was measured was the network before.
+    manifest['limits'] = [f'Of {master.name} {master.version}, before: {limit}' for limit in source.get('limits', ())]
     temperature = round(found.temperature, 4)
     logits = dict(source['outputs']['logits'], temperature=temperature)
     if 'operating_points' in logits:

@@ -166,7 +166,8 @@ def _write(options, found, faces, reading, point):
 
 
 def _print_table(figures):
-    from facial_emotion_ros.evaluation.prediction_metrics import LEAST_OF_CLASS, operating_points_rows
+    from facial_emotion_ros.evaluation.intervals import LEAST_OF_CLASS
+    from facial_emotion_ros.evaluation.prediction_metrics import operating_points_rows
 
     show(f'{figures["bundle"]["name"]} {figures["bundle"]["version"]} on {figures["dataset"]["name"]}\n')
     parts = [figures] + ([figures['without_left_out']] if 'without_left_out' in figures else [])
@@ -199,7 +200,9 @@ def _print_table(figures):
 
 def _ranged(part, key):
     interval = part.get('intervals', {}).get(key)
-    return number(part[key], '.4f') + (f'  ({ends(interval, functools.partial(number, form=".3f"))})' if interval else '')
+    return number(part[key], '.4f') + (
+        f'  ({ends(interval, functools.partial(number, form=".3f"))})' if interval else ''
+    )
 
 
 if __name__ == '__main__':

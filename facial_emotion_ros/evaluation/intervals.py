@@ -7,6 +7,9 @@ import numpy as np
 #: Resamples of a bootstrap.
 RESAMPLES = 1000
 
+#: Faces that each class must have for an interval of a mean over classes: fewer say too little of their variance.
+LEAST_OF_CLASS = 5
+
 _NAN = float('nan')
 
 
@@ -50,9 +53,9 @@ def t_quantile(freedom: float) -> float:
     """
     freedom = min(freedom, 1e4)
     # t = sqrt(freedom) tan(angle), whose density is cos(angle) ** (freedom - 1).
-    angles = np.linspace(0, np.pi / 2, 50001)[:-1] + np.pi / 200000
+    angles = np.linspace(0, np.pi / 2, 10001)[:-1] + np.pi / 40000
     below = np.cumsum(np.cos(angles) ** (freedom - 1))
-    angle = np.interp(0.95 * below[-1], below, angles + np.pi / 200000)
+    angle = np.interp(0.95 * below[-1], below, angles + np.pi / 40000)
     return float(np.sqrt(freedom) * np.tan(angle))
 
 
@@ -88,20 +91,26 @@ def resample(count: int, resamples: int = RESAMPLES, seed: int = 0) -> Iterator[
 def resample_confusion(matrix: np.ndarray, resamples: int = RESAMPLES, seed: int = 0) -> Iterator[np.ndarray]:
     """Resample a confusion matrix within each class: means over the classes stay means over the same classes.
 
-    Of a class with n faces n - 1 are drawn, and count n / (n - 1) each: their variance is not too small.
+    Of a class with n faces n - 1 are drawn, and count n / (n - 1) each: their variance is not too small. They are drawn
+    from its faces and one more, which is right as often as all faces are: five right answers of five do not mean that
+    the sixth cannot be wrong.
 
     :param matrix: (K, K) counts, labels in rows; each row has none, or two at least.
     :returns: iterator of (K, K) float64.
 
-    Source: McCarthy and Snowden, The Bootstrap and Finite Population Sampling, Vital and Health Statistics 2-95, 1985.
+    Source: McCarthy and Snowden, The Bootstrap and Finite Population Sampling, Vital and Health Statistics 2-95, 1985,
+    for n - 1; coverage: docs/evaluation.md.
     """
     generator = np.random.default_rng(seed)
-    counts = matrix.sum(1)
-    rows = np.flatnonzero(counts)
+    counts, accuracy = matrix.sum(1), np.trace(matrix) / max(matrix.sum(), 1)
     draws = np.zeros((resamples, *matrix.shape))
-    for row in rows:
-        share = counts[row] / (counts[row] - 1)
-        draws[:, row] = share * generator.multinomial(counts[row] - 1, matrix[row] / counts[row], resamples)
+    for row in np.flatnonzero(counts):
+        typical = matrix.sum(0).astype(np.float64)
+        typical[row] = 0
+        typical *= (1 - accuracy) / max(typical.sum(), 1)
+        typical[row] = 1 - typical.sum()
+        shares = (matrix[row] + typical) / (counts[row] + 1)
+        draws[:, row] = generator.multinomial(counts[row] - 1, shares, resamples) * counts[row] / (counts[row] - 1)
     return iter(draws)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from facial_emotion_ros.core.emotions import EMOTIONS
 from facial_emotion_ros.emotion.operating_points import operating_points
-from facial_emotion_ros.evaluation.adaptation_metrics import comparison_table
+from facial_emotion_ros.evaluation.adaptation_metrics import comparison_table, criterion_text
 from facial_emotion_ros.evaluation.markdown import ends, number, percent, table
 from facial_emotion_ros.evaluation.prediction_metrics import operating_points_rows
 
@@ -117,8 +117,14 @@ def _adaptation(section):
         f'to {section["faces"]} faces of {section["persons"]} persons; valence and arousal as before. Figures below '
         'are of persons that the correction was not fitted on (cross-validation over persons, which also chose the '
         'strength); intervals are from person to person. Nobody has measured it on other persons, cameras and '
-        'light.\n\n' + comparison_table(section)
+        f'light. {_criterion(section)}\n\n' + comparison_table(section)
     )
+
+
+def _criterion(section):
+    """Give the figure that decided; bundles until 0.2.0 do not have how much was required."""
+    required = section.get('gain_required')
+    return criterion_text(section['gain'], section['gain_error'], required) if required else ''
 
 
 def _figures(metrics):

@@ -17,7 +17,13 @@ from facial_emotion_ros.emotion.ensemble import (
     reweighted,
 )
 from facial_emotion_ros.emotion.operating_points import operating_points
-from facial_emotion_ros.evaluation.intervals import RESAMPLES, percentile_interval, resample, resample_confusion
+from facial_emotion_ros.evaluation.intervals import (
+    LEAST_OF_CLASS,
+    RESAMPLES,
+    percentile_interval,
+    resample,
+    resample_confusion,
+)
 from facial_emotion_ros.evaluation.markdown import percent
 from facial_emotion_ros.evaluation.predictions import DatasetPredictions
 
@@ -27,9 +33,8 @@ BINS = 15
 #: Shares of most trusted faces for which the error rate is given.
 COVERAGES = (0.5, 0.7, 0.8, 0.9)
 
-#: Means over classes with an interval, and the faces that each of the classes must have for one.
+#: Means over classes with an interval.
 _OF_CLASSES = {'macro_recall': metrics.macro_recall, 'macro_f1': metrics.macro_f1, 'macro_f1_all': metrics.macro_f1_all}
-LEAST_OF_CLASS = 5
 
 #: Metrics that are given for each operating point, side by side.
 _SIDE_BY_SIDE = (

@@ -20,7 +20,7 @@ from facial_emotion_ros.core.resources import find_shared  # noqa: E402
 from facial_emotion_ros.emotion.ensemble import OperatingPoint, branch_scores, reweighted  # noqa: E402
 from facial_emotion_ros.emotion.esr import EsrEngine  # noqa: E402
 from facial_emotion_ros.emotion.operating_points import operating_points  # noqa: E402
-from facial_emotion_ros.evaluation.adaptation_metrics import compare  # noqa: E402
+from facial_emotion_ros.evaluation.adaptation_metrics import compare, comparison_table  # noqa: E402
 from facial_emotion_ros.inference.execution_providers import ProviderPlan  # noqa: E402
 from facial_emotion_ros.inference.model_bundle import ModelBundle, embedded_bundle  # noqa: E402
 from facial_emotion_ros.inference.openvino_backend import openvino_version  # noqa: E402
@@ -138,10 +138,26 @@ def test_too_little_is_refused_when_nobody_could_say_whether_it_helps(count, per
 def test_figures_are_of_persons_when_intervals_are_made():
     labels = np.arange(80) % 2
     before, after = np.eye(8)[np.zeros(80, int)], np.eye(8)[labels]
-    few, many = (compare(before, after, labels, np.arange(80) // each)['accuracy'] for each in (20, 1))
-    assert few['gained'] == many['gained'] == 0.5 and compare(before, after, labels, labels)['persons'] == 2
-    of_one = compare(before, after, labels, labels)['accuracy']['interval']
-    assert of_one == [0.0, 1.0]  # either person alone, or both
+    two = compare(before, after, labels, labels)  # one person gains all, the other nothing
+    assert two['persons'] == 2 and two['accuracy']['gained'] == 0.5 and two['accuracy']['interval'] == [-1.0, 1.0]
+    low, high = compare(before, after, labels, np.arange(80))['accuracy']['interval']
+    assert 0.3 < low < 0.5 < high < 0.7
+    alike = compare(before, after, labels, np.arange(80) // 20)['accuracy']  # nothing says how others would differ
+    assert alike['interval'] is None and '+50.0 |' in comparison_table(compare(before, after, labels, labels // 2))
+
+
+def test_intervals_hold_the_gain_as_often_as_promised_when_faces_of_a_person_are_alike():
+    generator, held = np.random.default_rng(0), {'accuracy': 0, 'macro_recall': 0, 'sad': 0}
+    for _ in range(100):
+        labels, persons = generator.choice(3, 120, p=(0.5, 0.35, 0.15)), np.arange(120) // 10
+        level = generator.normal(0.7, 0.1, (2, 12)).clip(0, 1)[:, persons] - [[0.1], [0.0]]
+        before, after = (np.eye(8)[np.where(right, labels, 7)] for right in generator.random((2, 120)) < level)
+        found = compare(before, after, labels, persons)
+        for name, each in {**found, **found['per_class']}.items():
+            if name in held:
+                low, high = each['interval']
+                held[name] += low <= 0.1 <= high
+    assert min(held.values()) > 86
 
 
 def test_people_are_not_taken_for_expressions_when_each_showed_but_one():

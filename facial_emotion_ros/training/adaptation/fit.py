@@ -58,6 +58,7 @@ class Adaptation(NamedTuple):
     :param temperature: divisor of `held_out`.
     :param gain: mean class-weighted improvement of the log score on held-out persons over the recalibrated network.
     :param gain_error: its standard error over persons.
+    :param gain_required: how many of these errors the gain has to exceed.
     """
 
     correction: Correction | None
@@ -66,6 +67,7 @@ class Adaptation(NamedTuple):
     temperature: float
     gain: float
     gain_error: float
+    gain_required: float
 
 
 def adapt(
@@ -123,6 +125,7 @@ def adapt(
         float(unscale),
         float(gains[best - 1]),
         float(errors[best - 1]),
+        float(bound),
     )
 
 
