@@ -123,6 +123,7 @@ def test_a_face_gets_its_id_back_within_the_time_that_it_is_remembered(away_s, r
     for second in range(1, away_s):
         assert stage.show([], float(second)) == []
     assert (first[0] in stage.tracker.live_ids) is False
+    assert bool(stage.tracker._gone) is returns, 'a description is left, or is not'
     assert (stage.show([('astronaut', 480, 200, 90)], float(away_s), light=0.6) == first) is returns
 
 
