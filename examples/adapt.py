@@ -4,23 +4,23 @@
 """Compare an adapted model bundle with the shipped one."""
 
 import argparse
-import csv
 import pathlib
 
 import cv2
 
-from facial_emotion_ros import EmotionPipeline
+from facial_emotion_ros import EMOTIONS, EmotionPipeline
+from facial_emotion_ros.training.data.datasets import read_labelled_folder
 
 
 def main():
     """Read every picture with both networks."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('pictures', type=pathlib.Path, help='folder with labels.csv (file,emotion,person)')
+    parser.add_argument('pictures', type=pathlib.Path, help='folder with labels.csv, or one folder for each class')
     parser.add_argument('bundle', help='folder that adapt wrote')
     options = parser.parse_args()
 
-    with open(options.pictures / 'labels.csv', newline='', encoding='utf-8') as file:
-        labels = {row['file']: row['emotion'] for row in csv.DictReader(file)}
+    faces = read_labelled_folder(str(options.pictures), crops=False)  # adapt and the pipeline look for faces themselves
+    labels = {name: EMOTIONS[label] for name, label in zip(faces.names, faces.labels) if label >= 0}
     pipelines = {'shipped': EmotionPipeline(), 'adapted': EmotionPipeline(options.bundle)}
     right = dict.fromkeys(pipelines, 0)
     for name, emotion in labels.items():

@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 #: Exit code when the unchanged network is as good and nothing is written.
 NOT_BETTER = 3
 
-#: Names of images to skip, one per line, in the folder of the faces; written by the contact sheet of collect_faces.
-STRUCK_FILE = 'struck_out.txt'
-
 #: Manifest fields that an adapted bundle keeps.
 _KEPT = ('version', 'architecture', 'input', 'source', 'licence', 'training', 'limits', 'parts')
 
@@ -142,20 +139,13 @@ def _with_int8(folder: str) -> list[str]:
 
 
 def _open(path: str, report: Callable[[str], object]) -> 'LabelledFolder':
-    """Open the labelled images, without those struck out."""
-    from facial_emotion_ros.training.data.face_set import read_names
+    """Open the labelled images: those with a label, and not struck out."""
     from facial_emotion_ros.training.data.labelled_folder import read_labelled_folder
 
     table = path if os.path.isfile(path) else None
     folder = os.path.dirname(os.path.abspath(path)) if table else path
     faces = read_labelled_folder(folder, table, report=report, crops=False)
-    faces = faces.rows(faces.labels >= 0)
-    struck = os.path.join(folder, STRUCK_FILE)
-    if os.path.isfile(struck):
-        stays = ~np.isin(faces.names, read_names(struck))
-        report(f'{(~stays).sum()} of {len(faces)} images are skipped: {STRUCK_FILE} lists them.')
-        faces = faces.rows(stays)
-    return faces
+    return faces.rows(faces.labels >= 0)
 
 
 def _crops(

@@ -182,7 +182,8 @@ def _print_table(figures):
     for name in ('valence', 'arousal'):
         numbers = (f'{key.upper()} {number(affect[name][key], ".4f")}' for key in ('rmse', 'ccc', 'pcc', 'sagr'))
         rows.append((name, affect['source'], ', '.join(numbers)))
-    show_table((), rows, ('<18', '<39', '<'))
+    if affect['n']:
+        show_table((), rows, ('<18', '<39', '<'))
     if 'operating_points' in figures:
         points, cells = operating_points_rows(figures['operating_points'])
         show('')

@@ -18,6 +18,7 @@ from facial_emotion_ros.inference.bundle_manifest import POINT_BOUNDS
 
 if TYPE_CHECKING:
     from facial_emotion_ros.inference.model_bundle import ModelBundle
+    from facial_emotion_ros.training.data.face_set import FaceSet
 
 #: Description of weights of unknown origin; recipes/esr_9_ferplus.json describes ours.
 _UNKNOWN = {
@@ -239,6 +240,26 @@ def _calibrate(
             report(f'  {key:14} {found.before[key]:.4f} before, {found.after[name][key]:.4f} after')
 
 
+def _expect_others(
+    faces: 'FaceSet', learned: 'FaceSet', copies: Sequence[str], report: Callable[[str], object]
+) -> None:
+    """Refuse to measure on the faces that were learned, and count a few copies that --copies does not list."""
+    from facial_emotion_ros.training.data.near_duplicates import exact_copies
+
+    found = exact_copies(faces, learned)
+    if 2 * found.sum() > len(faces):
+        raise BadParameter(
+            f'--valid: expected faces that the network was not trained on, got {found.sum()} of {len(faces)} that are '
+            'in --train too: their figures would say nothing of other faces; give another set, or leave --valid out'
+        )
+    unlisted = int((found & ~np.isin(faces.names, list(copies))).sum())
+    if unlisted:
+        report(
+            f'{unlisted} of the {len(faces)} faces of {faces.name} are in --train too, and not listed in --copies: '
+            'figures are a little too good.'
+        )
+
+
 def _measure(
     options: argparse.Namespace, engine: Any, manifest: dict[str, Any], report: Callable[[str], object]
 ) -> dict[str, Any]:
@@ -249,6 +270,8 @@ def _measure(
 
     faces = open_faces(options.valid, options.format)
     copies = read_names(options.copies) if options.copies else ()
+    if options.train:
+        _expect_others(faces, open_faces(options.train, options.format), copies, report)
     metrics = manifest_metrics(read_faces(engine, faces), faces.name, manifest, copies)
     for key, part in metrics.items():
         if key.startswith('valid'):

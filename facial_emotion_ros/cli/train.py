@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from facial_emotion_ros.cli.common.errors import report_errors
 from facial_emotion_ros.core.errors import BadParameter
 from facial_emotion_ros.core.resources import find_shared
+from facial_emotion_ros.core.text import show
 
 if TYPE_CHECKING:
     import torch
@@ -120,14 +121,43 @@ def _read_recipe(options: argparse.Namespace) -> 'Recipe':
 
     path, overrides = options.recipe, list(options.set)
     if not os.path.isfile(path) and os.path.basename(path) == path and not path.endswith(('.yaml', '.yml')):
-        path = find_shared('recipes', path + '.yaml')
+        folder = find_shared('recipes')
+        known = sorted(name[:-5] for name in os.listdir(folder) if name.endswith('.yaml'))
+        if path not in known:
+            raise BadParameter(f'expected a recipe, a YAML file or one of {", ".join(known)}, got {path!r}')
+        path = os.path.join(folder, path + '.yaml')
     overrides += [f'faces.path={_quoted(options.data)}'] if options.data else []
     overrides += [f'faces.held_out={_quoted(options.held_out)}'] if options.held_out else []
     overrides += [f'teachers=[{", ".join(map(_quoted, options.teacher))}]'] if options.teacher else []
     recipe = read_recipe(path, overrides)
     if not recipe.faces.path:
         raise BadParameter(f'{path}: the recipe names no training faces; give --data')
-    return recipe
+    others = _of_other_format(options, recipe.faces)
+    return read_recipe(path, overrides + others) if others else recipe
+
+
+def _of_other_format(options: argparse.Namespace, faces: 'Faces') -> list[str]:
+    """Return what has to change in a recipe that was written for faces of another format than --data has."""
+    from facial_emotion_ros.training.data.datasets import format_of
+
+    found = format_of(options.data) if options.data else None
+    given = {text.partition('=')[0].strip() for text in options.set}
+    if options.held_out:
+        given.add('faces.held_out')
+    if not found or found == faces.format or not faces.format or 'faces.format' in given:
+        return []
+    changes = {'faces.format': found, 'faces.options': '{}', 'faces.held_out': '', 'faces.held_out_options': '{}'}
+    changes = {name: value for name, value in changes.items() if name not in given}
+    without = (
+        ''
+        if 'faces.held_out' in given or not (faces.held_out or faces.held_out_options)
+        else ('; its held-out faces are left out: give --held-out')
+    )
+    show(
+        f'train: {options.data} has the format {found}; the recipe was written for {faces.format}{without}',
+        file=sys.stderr,
+    )
+    return [f'{name}={value}' for name, value in changes.items()]
 
 
 def _train(

@@ -80,7 +80,8 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray, point: OperatingPoin
 
     if len(labels) < _LEAST_FACES:
         raise BadDataset(
-            f'expected at least {_LEAST_FACES} held-out faces with a label to fit a temperature, got {len(labels)}'
+            f'expected at least {_LEAST_FACES} held-out faces with a label to fit a temperature, got {len(labels)}: '
+            'name more in --dev (the command hold_out draws them), or export without --train and --dev, uncalibrated'
         )
     weights = None if point.class_weights is None else np.asarray(point.class_weights)[labels]
 

@@ -73,7 +73,8 @@ def model_card(manifest: Mapping[str, Any]) -> str:
     if 'adaptation' in manifest:
         parts.append(_adaptation(manifest['adaptation']))
     elif metrics.get('valid'):
-        parts += [_figures(metrics), _classes(metrics['valid']), _calibration(manifest), _affect(manifest)]
+        parts += [_figures(metrics), _classes(metrics['valid']), _calibration(manifest)]
+        parts += [_affect(manifest)] if metrics['valid']['affect']['n'] else []
     else:
         parts += ['## Figures\n\nNobody has measured this bundle: `export --valid` does that.', _calibration(manifest)]
     if manifest.get('quantization'):

@@ -18,6 +18,8 @@ UNREAD_SUFFIXES = tuple('.heic .heif .hif .jxl .apng .svg .psd .xcf .dng .cr2 .c
 #: Advice for a file that is not read.
 CONVERT = 'convert it to JPEG or PNG'
 
+_VIDEO = 'expected a picture file that OpenCV reads, got a video; give it as one, such as by --video'
+
 #: Brands of the container of HEIC, AVIF and videos. Source: ISO/IEC 23008-12, the AVIF specification.
 _AVIF_BRANDS = (b'avif', b'avis')
 _HEIF_BRANDS = (b'heic', b'heix', b'hevc', b'hevx', b'heim', b'heis', b'mif1', b'msf1')
@@ -67,10 +69,11 @@ def _kind_of(content: bytes) -> _Kind:
         brands = {content[at : at + 4] for at in range(8, min(length, 256), 4)}
         if brands.intersection(_AVIF_BRANDS):
             return _Kind('AVIF', _avif_size)
-        raise BadImage(
-            'expected a picture file that OpenCV reads, got %s; %s'
-            % ('a HEIC file' if brands.intersection(_HEIF_BRANDS) else 'a video', CONVERT)
-        )
+        if brands.intersection(_HEIF_BRANDS):
+            raise BadImage('expected a picture file that OpenCV reads, got a HEIC file; %s' % CONVERT)
+        raise BadImage(_VIDEO)
+    if content[8:12] == b'AVI ' or content.startswith(b'\x1aE\xdf\xa3'):  # Matroska, WebM
+        raise BadImage(_VIDEO)
     if _PNM.match(content):
         return _Kind('PNM', _pnm_size)
     raise BadImage(

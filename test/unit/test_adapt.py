@@ -28,7 +28,7 @@ from facial_emotion_ros.perception.image_files import read_picture  # noqa: E402
 from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline  # noqa: E402
 from facial_emotion_ros.training.adaptation.correction_graph import with_correction  # noqa: E402
 from facial_emotion_ros.training.adaptation.fit import Correction, adapt, corrected  # noqa: E402
-from facial_emotion_ros.training.data.labelled_folder import read_labelled_folder  # noqa: E402
+from facial_emotion_ros.training.data.labelled_folder import STRUCK_FILE, read_labelled_folder  # noqa: E402
 
 SAMPLES = ('astronaut', 'president', 'vice_president')
 #: Photographs to choose by, which are never learned from.
@@ -340,7 +340,7 @@ def test_struck_out_pictures_and_such_without_a_face_are_left_out_when_they_are_
     cv2.imwrite(str(tmp_path / 'wall.png'), np.full((200, 200, 3), 90, np.uint8))
     rows = [(f'{name}_{number}.png', TAUGHT[name], '') for name in SAMPLES for number in range(4)]
     write_labels(tmp_path, [*rows, ('wall.png', 'sad', 'nobody')])
-    (tmp_path / command.STRUCK_FILE).write_text('president_0.png\npresident_1.png\n')
+    (tmp_path / STRUCK_FILE).write_text('president_0.png\npresident_1.png\n')
     assert command.main(['--faces', str(tmp_path), '--output', str(tmp_path / 'robot')]) == 1
     said = capsys.readouterr()
     assert '2 of 13 images are skipped' in said.out and 'no face was found in wall.png' in said.out

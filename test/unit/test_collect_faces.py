@@ -19,7 +19,7 @@ from facial_emotion_ros.perception.face_crops import CropGeometry
 from facial_emotion_ros.perception.face_detector import FaceDetector
 from facial_emotion_ros.perception.image_files import fit, read_picture
 from facial_emotion_ros.pipeline.face_collection import COLUMNS, CROP, FaceCollection
-from facial_emotion_ros.training.data.labelled_folder import read_labelled_folder
+from facial_emotion_ros.training.data.labelled_folder import STRUCK_FILE, read_labelled_folder
 
 CONSENT = 'Pictures of me, for this robot alone'
 DETECTOR = FaceDetector(opened_bundle('centerface'))
@@ -186,7 +186,7 @@ def test_a_film_becomes_a_folder_that_adapt_reads_when_it_is_collected_from(film
     sheet = (folder / command.SHEET_FILE).read_text()
     assert '&lt;b&gt;ann&lt;/b&gt;: happy' in sheet and '<b>' not in sheet
     assert all(f'value="{row["file"]}"' in sheet for row in rows_of(folder))
-    (folder / adapt.STRUCK_FILE).write_text('pictures/0001_happy.jpg\n')
+    (folder / STRUCK_FILE).write_text('pictures/0001_happy.jpg\n')
     faces = adapt._open(str(folder), lambda line: None)
     assert faces.names.tolist() == [row['file'] for row in rows_of(folder)[1:]]
 

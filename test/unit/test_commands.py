@@ -22,18 +22,19 @@ from facial_emotion_ros.core.emotions import EMOTIONS  # noqa: E402
 from facial_emotion_ros.emotion.esr import EsrEngine  # noqa: E402
 from facial_emotion_ros.evaluation.model_card import model_card  # noqa: E402
 from facial_emotion_ros.inference.model_bundle import ModelBundle  # noqa: E402
+from facial_emotion_ros.training.data.datasets import FerPlus, read_ferplus, write_ferplus  # noqa: E402
 from facial_emotion_ros.training.loop.checkpoint import save_weights  # noqa: E402
 from facial_emotion_ros.training.model.export import weights_of  # noqa: E402
 from facial_emotion_ros.training.model.network import ESR  # noqa: E402
 
 
-def write_faces(path, columns):
+def write_faces(path, columns, seed=0):
     """Write pictures with clear votes.
 
     :param columns: of the votes; or their number, each class as often as the next.
     """
     columns = np.arange(columns) % 8 if isinstance(columns, int) else columns
-    pictures = np.random.default_rng(0).integers(0, 256, (len(columns), 48, 48)).astype(np.uint8)
+    pictures = np.random.default_rng(seed).integers(0, 256, (len(columns), 48, 48)).astype(np.uint8)
     return write_npz(path, pictures, votes=10 * np.eye(10, dtype=np.uint8)[columns])
 
 
@@ -67,7 +68,7 @@ def calibrated(weights, dataset, tmp_path_factory):
     (folder / 'dev.txt').write_text(''.join(f'{row}.png\n' for row in range(100)))
     (folder / 'copies.txt').write_text('0.png\n1.png\n')
     (folder / 'description.json').write_text('{"version": "2.0.0", "licence": {"spdx": "MIT"}}')
-    train_set = write_faces(folder / 'train.npz', np.r_[np.arange(100) % 8, np.repeat(np.arange(8), LEARNED)])
+    train_set = write_faces(folder / 'train.npz', np.r_[np.arange(100) % 8, np.repeat(np.arange(8), LEARNED)], 1)
     words = (
         f'--description {folder}/description.json --weights {weights} --output {folder}/esr_2_small --size-px 54 '
         f'--operating-point balanced=0.5 --operating-point as_trained=0 --train {train_set} --dev {folder}/dev.txt '
@@ -220,6 +221,21 @@ def test_a_command_ends_with_one_line_when_its_input_is_bad(command, arguments, 
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 1 and ('expected' in lines[0] or 'needs' in lines[0])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_no_figures_are_made_on_the_faces_that_were_learned(weights, dataset, tmp_path, capsys):
+    (tmp_path / 'dev.txt').write_text(''.join(f'{row}.png\n' for row in range(100)))
+    faces = write_faces(tmp_path / 'train.npz', 128, 2)
+    arguments = f'--weights {weights} --output {tmp_path}/out --train {faces} --dev {tmp_path}/dev.txt --valid'.split()
+    assert export.main([*arguments, faces])
+    assert '128 of 128 that are in --train too' in capsys.readouterr().err and not (tmp_path / 'out').exists()
+    some = read_ferplus(faces).rows(np.r_[0:5])
+    others = read_ferplus(dataset)
+    pictures, votes = (np.r_[getattr(some, name), getattr(others, name)] for name in ('pictures', 'votes'))
+    names = [f'{place}.png' for place in range(17)]
+    write_ferplus(str(tmp_path / 'valid.npz'), FerPlus(pictures, votes, names))
+    assert export.main([*arguments, str(tmp_path / 'valid.npz')]) == 0
+    assert '5 of the 17 faces' in capsys.readouterr().out
 
 
 def test_fewer_branches_are_asked_when_that_is_wanted(calibrated, dataset, tmp_path, capsys):

@@ -106,6 +106,12 @@ def test_whole_photographs_are_told_from_cut_faces(root):
     assert 'a column `crop`' in framing_warning(open_faces(str(root), crops=False).rows([1]))
 
 
+def test_images_are_left_out_when_they_are_struck_out(root, capsys):
+    path = labelled(root, 'file,emotion', 'a b.png,happy', 'b.png,sad', names=('a b.png', 'b.png'))
+    (root / 'struck_out.txt').write_text('a b.png\n')
+    assert open_faces(path).names.tolist() == ['b.png'] and '1 of 2 images' in capsys.readouterr().err
+
+
 def test_another_csv_file_is_read_when_it_is_given(root, tmp_path):
     path = labelled(root, 'file,emotion', 'a.png,sad')
     (tmp_path / 'mine.csv').write_text('file,emotion\nb.png,anger\n')
@@ -122,7 +128,7 @@ def test_classes_come_from_the_folders_when_there_is_no_csv_file(root):
     assert faces.names.tolist() == ['Happy/b.png', 'Happy/deeper/a.JPG', 'anger/1.jpeg']
     assert emotions_of(faces) == ['happy', 'happy', 'anger']
     draw(root / 'Bored' / 'c.png')
-    with pytest.raises(BadDataset, match='got Bored; map them'):
+    with pytest.raises(BadDataset, match='got Bored; rename it'):
         open_faces(str(root))
     assert len(open_faces(str(root), 'folder', classes={'bored': None})) == 3
 

@@ -95,6 +95,13 @@ def test_photographs_faces_are_found_and_labelled_from_left_to_right(tmp_path, d
     assert left.middle[0] < 400 < right.middle[0] and left.name != right.name and left.box_px > 40
 
 
+def test_photographs_of_one_face_are_read_when_the_table_is_that_of_a_labelled_folder(tmp_path, detector):
+    shutil.copy(os.path.join(SAMPLES, 'astronaut.jpg'), tmp_path)
+    (tmp_path / 'labels.csv').write_text('file,emotion\nastronaut.jpg,Happiness\n')
+    portraits = read_portraits(str(tmp_path), detector)
+    assert [EMOTIONS[face.label] for face in portraits.faces] == ['happy'] and portraits.faces[0].middle
+
+
 def test_faces_have_no_place_when_fewer_are_found_and_others_are_counted_when_more_are(tmp_path, detector):
     folder = photographs(tmp_path, 'astronaut.jpg,2,happy;neutral\npresident.jpg,0,\n')
     portraits = read_portraits(folder, detector)
@@ -106,7 +113,7 @@ def test_faces_have_no_place_when_fewer_are_found_and_others_are_counted_when_mo
     [
         ('astronaut.jpg,1,cheerful\n', 'cheerful'),
         ('absent.jpg,1,happy\n', 'absent.jpg'),
-        ('', 'missing'),
+        ('', 'got no row'),
         ('notes.txt,1,happy\n', 'image file'),
         ('torn.jpg,1,happy\n', 'torn.jpg'),
     ],

@@ -15,6 +15,7 @@ from tiny_training import quick_trainings, two_kinds_of_faces  # noqa: E402, F40
 from facial_emotion_ros.cli import train  # noqa: E402
 from facial_emotion_ros.training.loop.checkpoint import load_state, load_weights, save_weights  # noqa: E402
 from facial_emotion_ros.training.loop.curves import read_rows  # noqa: E402
+from facial_emotion_ros.training.loop.warm_start import read_start  # noqa: E402
 from facial_emotion_ros.training.model.network import ESR, branches_of  # noqa: E402
 
 RECIPE = """
@@ -96,7 +97,7 @@ def test_it_trains_the_same_when_workers_read_ahead(folder, tmp_path):
 @pytest.mark.parametrize(
     'arguments, text',
     [
-        (['no_such_recipe', '--data', 'faces.npz'], 'no_such_recipe.yaml'),
+        (['no_such_recipe', '--data', 'faces.npz'], 'one of esr_15_ferplus, esr_9_ferplus,'),
         (['absent.yaml', '--data', 'faces.npz'], 'expected a recipe in YAML'),
         (['small.yaml'], 'give --data'),
         (['small.yaml', '--data', 'absent.npz'], 'expected'),
@@ -123,6 +124,25 @@ def test_a_recipe_of_the_user_stays_when_it_lies_in_the_output(folder, tmp_path,
     assert run(folder, tmp_path)
     assert 'got recipe.yaml, which would be lost' in capsys.readouterr().err
     assert (tmp_path / 'recipe.yaml').read_text() == 'mine' and len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_recipe_is_adapted_to_the_format_of_the_faces_when_it_was_written_for_another(folder, capsys):
+    (folder / 'set' / 'happy').mkdir(parents=True)
+
+    def faces(*arguments):
+        options = train.parser().parse_args(['paper', '--data', str(folder / 'set'), '--output', 'x', *arguments])
+        return train._read_recipe(options).faces
+
+    found = faces()
+    assert (found.format, found.options, found.held_out, found.held_out_options) == ('folder', {}, '', {})
+    assert 'give --held-out' in capsys.readouterr().err
+    assert faces('--held-out', 'names.txt').held_out == 'names.txt' and '--held-out' not in capsys.readouterr().err
+    assert faces('--set', 'faces.format=affectnet').options == {'split': 'train'}
+
+
+def test_a_folder_of_a_training_serves_as_its_weights(folder, tmp_path):
+    (tmp_path / 'weights.safetensors').write_bytes((folder / 'start.safetensors').read_bytes())
+    assert branches_of(read_start(str(tmp_path))[0]) == 1
 
 
 def test_torchrun_passes_every_option_on_when_it_starts_the_command(capsys):

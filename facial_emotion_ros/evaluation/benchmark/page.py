@@ -26,6 +26,7 @@ def benchmark_html(found: dict[str, Any]) -> str:
         machine=machine_text(found['machine']).replace('**', ''),
         command=found['machine']['command'],
         networks=[(network, _engines_chart(found, records)) for network, records in networks if records],
+        roofline=bool(found.get('roofline')),
         stream=_stream_chart(found['stream']) if found.get('stream') else None,
     )
 

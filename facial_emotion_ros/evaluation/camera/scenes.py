@@ -19,6 +19,7 @@ from facial_emotion_ros.perception.image_formats import PICTURE_SUFFIXES
 from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline
 from facial_emotion_ros.training.data.face_set import FaceSet, held_out, read_names
 from facial_emotion_ros.training.data.ferplus import SIDE_PX
+from facial_emotion_ros.training.data.labelled_folder import LABELS_FILE, SYNONYMS
 
 WIDTH_PX, HEIGHT_PX = 640, 480
 
@@ -32,8 +33,7 @@ PICTURE_OVER_BOX = 1.17
 #: Difference of skin from gray in blue, green and red; its luminance is 0.
 _SKIN = np.array([-0.45, (0.114 * 0.45 - 0.299 * 0.30) / 0.587, 0.30], np.float32)
 
-LABELS_FILE = 'labels.csv'
-_COLUMNS = ('file', 'expressions_left_to_right')
+_EXPRESSIONS = 'expressions_left_to_right'
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,7 +223,7 @@ def read_portraits(folder: str, detector: FaceDetector) -> Portraits:
     """Read labelled photographs, and find where their faces are.
 
     :param folder: holds the pictures and labels.csv with at least the columns file and expressions_left_to_right
-        (emotions joined by semicolons, empty where there is no face).
+        (emotions joined by semicolons, empty where there is no face), or file and emotion as other labelled folders.
     :param detector: of faces.
     :returns: Portraits.
     :raises BadDataset: if the table or a picture is missing or damaged, or an expression is no emotion.
@@ -253,16 +253,18 @@ def _read_labels(folder):
             rows = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise BadDataset(f'{path}: expected a table of photographs, it cannot be read ({error})') from error
-    missing = [column for column in _COLUMNS if not rows or any(row.get(column) is None for row in rows)]
-    if missing:
+    words = _EXPRESSIONS if rows and _EXPRESSIONS in rows[0] else 'emotion'
+    if not rows or any(row.get(column) is None for row in rows for column in ('file', words)):
         raise BadDataset(
-            f'{path}: expected columns {", ".join(_COLUMNS)} and a row for each picture, {", ".join(missing)} missing'
+            f'{path}: expected columns file and {_EXPRESSIONS}, or file and emotion, and a row for each picture, got '
+            + (', '.join(map(str, rows[0])) if rows else 'no row')
         )
-    return rows
+    return [{'file': row['file'], _EXPRESSIONS: row[words]} for row in rows]
 
 
 def _labels_of(row, folder):
-    words = [word.strip() for word in row['expressions_left_to_right'].split(';') if word.strip()]
+    words = [word.strip().lower() for word in row[_EXPRESSIONS].split(';') if word.strip()]
+    words = [SYNONYMS.get(word, word) for word in words]
     unknown = [word for word in words if word not in EMOTIONS]
     if unknown:
         raise BadDataset(

@@ -41,6 +41,11 @@ FORMATS: dict[str, tuple[Callable[[str], bool], Callable[..., FaceSet]]] = {
 }
 
 
+def format_of(path: str) -> str | None:
+    """Recognise the format of a set by what lies at a path; None where nothing is recognised."""
+    return next((name for name, (is_here, _) in FORMATS.items() if is_here(path)), None)
+
+
 def open_faces(path: str, format: str | None = None, **options: Any) -> FaceSet:
     """Open a set of faces.
 
@@ -55,7 +60,7 @@ def open_faces(path: str, format: str | None = None, **options: Any) -> FaceSet:
     if format is None:
         if not os.path.exists(path):
             raise BadDataset(f'{path}: expected a data set, there is nothing')
-        format = next((name for name, (is_here, _) in FORMATS.items() if is_here(path)), None)
+        format = format_of(path)
         if format is None:
             raise BadDataset(
                 f'{path}: expected FER+ (npz, label.csv, fer2013new.csv), AffectNet (Training_Labeled, Validation), '

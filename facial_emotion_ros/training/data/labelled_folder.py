@@ -3,6 +3,7 @@
 import csv
 import math
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from facial_emotion_ros.core.emotions import EMOTIONS
 from facial_emotion_ros.core.errors import BadDataset
+from facial_emotion_ros.core.text import show
 from facial_emotion_ros.perception.image_files import why_unread
 from facial_emotion_ros.perception.image_formats import PICTURE_SUFFIXES
 from facial_emotion_ros.training.data.corrupt_images import CorruptImage
@@ -18,6 +20,9 @@ from facial_emotion_ros.training.data.image_set import ImageSet
 
 #: Name of the labels file.
 LABELS_FILE = 'labels.csv'
+
+#: Names of images to skip, one per line, in the folder of the faces; written by the contact sheet of collect_faces.
+STRUCK_FILE = 'struck_out.txt'
 
 #: Other names of our classes; no numbers, for each set counts differently.
 SYNONYMS = {
@@ -30,6 +35,13 @@ SYNONYMS = {
     'disgusted': 'disgust',
     'angry': 'anger',
 }
+
+
+#: What to do about words that are not known.
+_TRANSLATE = (
+    'rename it, or say what it means by the option `classes`: a recipe, `evaluate --option` and Python have it '
+    '(docs/datasets.md)'
+)
 
 
 class LabelledFolder(ImageSet):
@@ -71,7 +83,8 @@ def read_labelled_folder(
     :param check: read every image now to find damaged ones.
     :param report: called with a message about each damaged image; None for stderr.
     :param crops: read the pictures of the column `crop` where there are some; False reads those of `file`.
-    :returns: LabelledFolder; `labels` are the given classes, else the largest score.
+    :returns: LabelledFolder without the images that STRUCK_FILE in the folder lists; `labels` are the given classes,
+        else the largest score.
     :raises BadDataset: if labels are missing or invalid, or more than 1% of the images are damaged or missing.
     """
     if not os.path.isdir(path):
@@ -84,6 +97,7 @@ def read_labelled_folder(
         rows.read_table()
     else:
         rows.list_classes(path)
+    rows.strike_out(os.path.join(path, STRUCK_FILE), report)
     name = os.path.basename(os.path.abspath(path))
     files = rows.files if crops else rows.names
     return LabelledFolder(
@@ -146,6 +160,21 @@ class _Rows:
         self.persons.append(person)
         self.files.append(file or name)
 
+    def strike_out(self, path: str, report: Callable[[str], object] | None) -> None:
+        """Drop the images that a file lists, if there is one."""
+        if not os.path.isfile(path):
+            return
+        try:
+            with open(path, encoding='utf-8') as file:
+                struck = {os.path.normpath(line.strip()) for line in file}
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadDataset(f'{path}: expected a list of image names, it cannot be read ({error})') from error
+        stays = [name not in struck for name in self.names]
+        for column in (self.names, self.distributions, self.labels, self.affect, self.persons, self.files):
+            column[:] = [value for value, keep in zip(column, stays) if keep]  # type: ignore[index]
+        text = f'{stays.count(False)} of {len(stays)} images are skipped: {STRUCK_FILE} lists them.'
+        report(text) if report else show(text, file=sys.stderr)
+
     def list_classes(self, path: str) -> None:
         """List the images below one folder per class."""
         folders = _folders(path)
@@ -153,7 +182,7 @@ class _Rows:
         if strange or not folders:
             raise BadDataset(
                 f'{path}: expected {LABELS_FILE}, or folders named like the classes ({", ".join(EMOTIONS)}), got '
-                f'{", ".join(strange[:8]) or "neither"}; map them with classes={{"name": "emotion" or None}}'
+                + (f'{", ".join(strange[:8])}; {_TRANSLATE}' if strange else 'neither; docs/datasets.md shows both')
             )
         for folder in folders:
             emotion = self.words[folder.lower()]
@@ -202,10 +231,7 @@ class _Rows:
         crop = _path_below(where, crop) if crop.lower().endswith(PICTURE_SUFFIXES) else ''
         word = fields.get('emotion', '').lower()
         if word and word not in self.words:
-            raise BadDataset(
-                f'{where}: expected one of {", ".join(EMOTIONS)}, got {word!r}; map it with '
-                f'classes={{"{word}": "emotion" or None}}'
-            )
+            raise BadDataset(f'{where}: expected one of {", ".join(EMOTIONS)}, got {word!r}; {_TRANSLATE}')
         if word and self.words[word] is None:
             return
         scores = _numbers(where, fields, EMOTIONS, 0, math.inf)

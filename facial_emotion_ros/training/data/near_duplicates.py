@@ -4,7 +4,8 @@ FER2013 was collected by web search and holds many images twice, some cropped, m
 not occur in the training set.
 """
 
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Iterable, Iterator
 
 import cv2
 import numpy as np
@@ -50,6 +51,12 @@ def have_copies(face_set: FaceSet, others: Iterable[FaceSet] = ()) -> np.ndarray
     return found
 
 
+def exact_copies(face_set: FaceSet, other: FaceSet) -> np.ndarray:
+    """Return which faces of a set are in another one, pixel by pixel: (N,) bool."""
+    known = set(_digests(other))
+    return np.array([digest in known for digest in _digests(face_set)], bool)
+
+
 def choose_held_out(
     face_set: FaceSet, others: Iterable[FaceSet], count: int, seed: int, candidates: np.ndarray | None = None
 ) -> np.ndarray:
@@ -70,6 +77,13 @@ def choose_held_out(
             f'{face_set.name}: expected {count} images without a copy, there are {len(candidates)}; hold out fewer'
         )
     return np.sort(np.random.default_rng(seed).permutation(candidates)[:count])
+
+
+def _digests(face_set: FaceSet) -> Iterator[bytes]:
+    """Yield a hash of each face's shape and pixels."""
+    for first in range(0, len(face_set), _CHUNK):
+        for face in face_set.faces(np.arange(first, min(first + _CHUNK, len(face_set)))):
+            yield hashlib.sha256(b'%d %d ' % face.shape[:2] + np.ascontiguousarray(face).tobytes()).digest()
 
 
 def _alike(own: np.ndarray, others: np.ndarray, among_themselves: bool = False) -> np.ndarray:

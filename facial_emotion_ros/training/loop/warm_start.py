@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 
 from facial_emotion_ros.core.errors import BadModel
+from facial_emotion_ros.inference.bundle_manifest import MANIFEST_FILE
 from facial_emotion_ros.perception.face_crops import CropGeometry
 from facial_emotion_ros.training.loop.checkpoint import load_weights
 from facial_emotion_ros.training.model.network import BRANCHES, ESR, Weights, branches_of, is_diversified
@@ -15,11 +16,14 @@ from facial_emotion_ros.training.model.network import BRANCHES, ESR, Weights, br
 def read_start(path: str, report: Callable[[str], object] = lambda line: None) -> tuple[Weights, CropGeometry | None]:
     """Read weights from a safetensors file, or from whatever :func:`saved_network.load` takes.
 
-    :param path: file, folder, or name of an embedded bundle.
+    :param path: file, folder of a training or a bundle, or name of an embedded bundle.
     :param report: called with a message about missing layers.
     :returns: state dict of an ESR, float32; and the CropGeometry of the bundle or folder, None for a file.
     :raises BadModel: if it is none of these.
     """
+    trained = os.path.join(path, 'weights.safetensors')
+    if os.path.isfile(trained) and not os.path.exists(os.path.join(path, MANIFEST_FILE)):
+        path = trained  # the folder of a training
     if os.path.isfile(path):
         return load_weights(path), None
     if path.endswith('.safetensors'):
