@@ -38,6 +38,7 @@ EXTRAS = {
         'rosbags',
         'scipy',
     ],
+    'adapt': ['onnx'],
     'fleet': ['facial_emotion_ros[recordings]', 'fsspec', 'ray'],
     'openvino': ['openvino'],
     'synthetic': ['anny==0.6.2'],

@@ -8,7 +8,7 @@ import pathlib
 
 import cv2
 
-from facial_emotion_ros import EMOTIONS, EmotionPipeline
+from facial_emotion_ros import EMOTIONS, EmotionPipeline, FacialEmotionError
 from facial_emotion_ros.training.data.datasets import read_labelled_folder
 
 
@@ -19,8 +19,11 @@ def main():
     parser.add_argument('bundle', help='folder that adapt wrote')
     options = parser.parse_args()
 
-    faces = read_labelled_folder(str(options.pictures), crops=False)  # adapt and the pipeline look for faces themselves
-    labels = {name: EMOTIONS[label] for name, label in zip(faces.names, faces.labels) if label >= 0}
+    try:
+        known = read_labelled_folder(str(options.pictures), crops=False)  # whole pictures, as adapt takes them
+    except FacialEmotionError as error:
+        parser.error(str(error))
+    labels = {name: EMOTIONS[label] for name, label in zip(known.names, known.labels) if label >= 0}
     pipelines = {'shipped': EmotionPipeline(), 'adapted': EmotionPipeline(options.bundle)}
     right = dict.fromkeys(pipelines, 0)
     for name, emotion in labels.items():

@@ -82,6 +82,7 @@ def adapt(options: argparse.Namespace, report: Callable[[str], object] = lambda 
     from facial_emotion_ros.evaluation.adaptation_metrics import compare, comparison_table, criterion_text
     from facial_emotion_ros.evaluation.calibration import pooled_scores
     from facial_emotion_ros.inference.model_bundle import ModelBundle, check_replaceable, resolve_bundle
+    from facial_emotion_ros.training.adaptation import correction_graph  # noqa: F401, first of all: onnx may be missing
     from facial_emotion_ros.training.adaptation.fit import adapt as fit
 
     masters = [ModelBundle.open(folder, 'esr') for folder in _with_int8(resolve_bundle(options.bundle))]
@@ -284,8 +285,8 @@ def _manifest(master: 'ModelBundle', found: 'Adaptation', affect: np.ndarray) ->
     source = master.manifest
     manifest = {key: source[key] for key in _KEPT if key in source}
     manifest['model'] = {'precision': source['model']['precision']}
-    # What was measured was the network before.
-    manifest['limits'] = [f'Of {master.name} {master.version}, before: {limit}' for limit in source.get('limits', ())]
+    of = f'Of {master.name} {master.version}, and not measured again after the adaptation'
+    manifest['limits'] = [f'{of}: {limit}' for limit in source.get('limits', ())]
     temperature = round(found.temperature, 4)
     logits = dict(source['outputs']['logits'], temperature=temperature)
     if 'operating_points' in logits:

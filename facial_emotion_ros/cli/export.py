@@ -111,6 +111,8 @@ def export(options: argparse.Namespace, report: Callable[[str], object] = lambda
 
     _check(options)
     check_replaceable(options.output)
+    if options.valid:  # before anything is measured: the card's plots may lack a package
+        import facial_emotion_ros.evaluation.png_charts  # noqa: F401
     weights, geometry, description = _read_weights(options)
     description['name'] = os.path.basename(os.path.abspath(options.output))
     description.update(_read_description(options.description) if options.description else {})

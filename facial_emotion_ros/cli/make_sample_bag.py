@@ -34,7 +34,7 @@ def parser() -> argparse.ArgumentParser:
     return arguments
 
 
-@report_errors('make_sample_bag', 'recordings need rosbags (pip install rosbags)')
+@report_errors('make_sample_bag', 'recordings need rosbags')
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command.
 

@@ -59,6 +59,8 @@ def quantize_bundle(options: argparse.Namespace, report: Callable[[str], object]
     if os.path.realpath(options.output) == os.path.realpath(source.folder):
         raise BadModel(f'{options.output}: expected another folder than the fp32 bundle, whose weights would be lost')
     check_replaceable(options.output)
+    if options.valid and source.architecture == 'esr':  # before the work: the card's plots may lack a package
+        import facial_emotion_ros.evaluation.png_charts  # noqa: F401
     manifest = {
         'name': os.path.basename(os.path.abspath(options.output)),
         'model': {'precision': 'int8'},

@@ -3,6 +3,7 @@
 import csv
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -281,7 +282,13 @@ def test_the_pipeline_reads_what_was_taught_when_a_bundle_is_adapted(adapted, fo
 
 
 def test_the_example_counts_right_answers_of_both_when_a_bundle_is_adapted(adapted, folder, tmp_path):
-    write_labels(tmp_path, [(folder / f'{name}_11.png', emotion, name) for name, emotion in TAUGHT.items()])
+    words = {'happy': 'Happiness', 'sad': 'sadness'}
+    for name in TAUGHT:
+        shutil.copy(folder / f'{name}_11.png', tmp_path / f'{name}.png')
+    (tmp_path / 'struck.png').symlink_to(tmp_path / 'president.png')
+    rows = [(f'{name}.png', words[emotion], name) for name, emotion in TAUGHT.items()]
+    write_labels(tmp_path, [*rows, ('struck.png', 'fear', 'b')])
+    (tmp_path / STRUCK_FILE).write_text('struck.png\n')
     ran = subprocess.run(
         [sys.executable, os.path.join('examples', 'adapt.py'), str(tmp_path), str(adapted)],
         cwd=ROOT,

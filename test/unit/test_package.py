@@ -11,6 +11,8 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 from test_guards import FILES, OPTIONAL_PACKAGES, PACKAGE, ROBOT_FILES, ROOT, ROS_PACKAGES, imports_of, parse
 
+from facial_emotion_ros.cli.common.errors import how_to_install
+
 #: rosdep's keys of packages; a package of ROS is its own key.
 ROSDEP_KEYS = {
     'numpy': 'python3-numpy',
@@ -258,3 +260,15 @@ def test_the_environment_s_symlink_installation_holds_everything_and_the_index_f
         pytest.skip('the package is not installed here: scripts/test does that, or colcon build and its setup file')
     assert packages.get_package_share_directory(PACKAGE) == os.path.join(prefix, 'share', PACKAGE)
     assert missing_files(prefix) == []
+
+
+def test_every_module_that_a_command_may_miss_is_in_the_extra_that_it_names():
+    extras = pip_requirements()
+    for extra in ('adapt', 'fleet', 'openvino', 'recordings', 'synthetic', 'train'):
+        command = extra if extra == 'adapt' else 'evaluate_recording' if extra in ('fleet', 'recordings') else 'train'
+        for name in extras[extra] - {'facial_emotion_ros'}:
+            module = {each: module for module, each in PYPI_NAMES.items()}.get(name, name)
+            said = how_to_install(command, module)
+            named = re.search(r"'\.\[(\w+)\]'", said).group(1)
+            assert name in extras[named], (command, name, said)
+    assert 'ROS 2' in how_to_install('collect_faces', 'rclpy') and 'ROS 2' in how_to_install('x', 'sensor_msgs.msg')

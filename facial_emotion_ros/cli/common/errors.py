@@ -7,6 +7,28 @@ from typing import Callable  # noqa: UP035, seal_bundle runs on the Pythons of r
 from facial_emotion_ros.core.errors import BadParameter, FacialEmotionError
 from facial_emotion_ros.core.text import show
 
+#: Extras of setup.py: of a command; of a package that several commands use. Else it is 'train'.
+_OF_COMMANDS = {'adapt': 'adapt', 'evaluate_recording': 'recordings', 'make_sample_bag': 'recordings'}
+_OF_PACKAGES = {
+    **dict.fromkeys(('av', 'imageio_ffmpeg', 'mcap', 'pyarrow', 'rosbags'), 'recordings'),
+    **dict.fromkeys(('fsspec', 'ray'), 'fleet'),
+    'anny': 'synthetic',
+    'openvino': 'openvino',
+}
+
+
+def how_to_install(command: str, module: str | None) -> str:
+    """Say how to get a missing module.
+
+    :param command: that needs it.
+    :param module: name of an ImportError.
+    """
+    package = (module or '').partition('.')[0]
+    if package.endswith('_msgs') or package.startswith(('rcl', 'ament', 'launch', 'ros2', 'rosidl')):
+        return 'source the setup.bash of ROS 2'
+    extra = _OF_PACKAGES.get(package) or _OF_COMMANDS.get(command, 'train')
+    return "pip install '.[%s]' in the sources of this package, or scripts/setup --tests there" % extra
+
 
 def report_errors(command: str, needs: str, usage: int = 1) -> Callable[[Callable[..., int]], Callable[..., int]]:
     """Make a decorator of a command's main that prints errors which the user can fix.
@@ -23,7 +45,7 @@ def report_errors(command: str, needs: str, usage: int = 1) -> Callable[[Callabl
             try:
                 return main(argv)
             except ImportError as error:
-                show(f'{command}: {error}; {needs}: scripts/setup --tests', file=sys.stderr)
+                show(f'{command}: {error}; {needs}: {how_to_install(command, error.name)}', file=sys.stderr)
             except (FacialEmotionError, OSError) as error:
                 show(f'{command}: {error}', file=sys.stderr)
                 return usage if isinstance(error, BadParameter) else 1
