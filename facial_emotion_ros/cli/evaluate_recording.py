@@ -17,6 +17,7 @@ from facial_emotion_ros.core.text import show
 from facial_emotion_ros.inference.execution_providers import CPU, ENGINES, PRECISIONS
 from facial_emotion_ros.recordings.evaluation.options import Options
 from facial_emotion_ros.recordings.study.epochs import Window
+from facial_emotion_ros.recordings.study.face_rows import MEASURES, SHARES
 
 #: Exit codes: a bound was missed; stopped by Ctrl-C, as shells count it.
 MISSED, INTERRUPTED = 3, 130
@@ -237,6 +238,16 @@ def parser() -> argparse.ArgumentParser:
         'not those of an experimenter',
     )
     many.add_argument(
+        '--measure',
+        action='append',
+        default=[],
+        choices=(*MEASURES, *SHARES),
+        dest='measures',
+        metavar='MEASURE',
+        help='compare the conditions in this alone, such as valence, score_happy or share_unknown; may be repeated; '
+        'default: all scores, valence and arousal, for which p-values are corrected together',
+    )
+    many.add_argument(
         '--study-template', default='', metavar='CSV', help='write such a file for the recordings in RECORDING, and end'
     )
     bounds = arguments.add_argument_group('bounds, for the exit code')
@@ -316,6 +327,8 @@ def _options(arguments):
             f'--output: expected a folder for the results, got {arguments.output!r}'
             + (', which is a file' if arguments.output else '')
         )
+    if arguments.measures and not arguments.study:
+        raise BadParameter('--measure needs --study')
     if arguments.workers and arguments.ray:
         raise BadParameter('expected either --workers or --ray, got both')
     fields = {name: value for name, value in vars(arguments).items() if name in Options.__dataclass_fields__}
@@ -453,6 +466,7 @@ def _many(arguments, options, command):
         verify=arguments.verify,
         participants_only=arguments.participants_only,
         stage=progress,
+        measures=tuple(dict.fromkeys(arguments.measures)),
     )
     show(f'\n{fleet_text(fleet)}\n{os.path.join(arguments.output, "index.html")} shows them all.')
     whole = not any(bag['status'] == 'failed' or bag.get('whole') is False for bag in fleet['bags'])

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from facial_emotion_ros.core.emotions import AFFECT_COORDINATES, EMOTIONS
 from facial_emotion_ros.evaluation.intervals import wilson_interval
-from facial_emotion_ros.evaluation.page import EMOTION_COLORS, GRAY, ONE, TWO, chart
+from facial_emotion_ros.evaluation.page import EMOTION_COLORS, GRAY, LEGEND_ABOVE, ONE, TWO, chart
 
 _SHARES = {'range': [-0.01, 1.01], 'tickformat': '.0%'}
 _DIAGONAL = {'type': 'line', 'x0': 0, 'y0': 0, 'x1': 1, 'y1': 1, 'line': {'color': GRAY, 'dash': 'dash', 'width': 1}}
@@ -215,7 +215,7 @@ _BESIDE = {
 
 
 def _curves_chart(x: str, y: str) -> go.Figure:
-    figure = chart(400, showlegend=True, legend={'orientation': 'h', 'x': 0, 'y': 1, 'yanchor': 'bottom'})
+    figure = chart(400, showlegend=True, legend=LEGEND_ABOVE)
     figure.update_layout(hovermode='x', margin_t=40)
     return figure.update_xaxes(title=x, **_SHARES).update_yaxes(title=y)
 

@@ -31,6 +31,9 @@ _NAMES = ('ink', 'soft', 'grid', 'paper', 'one', 'two')
 _LIGHT = dict(zip(_NAMES, ('#1b2430', '#5d6975', '#e3e7eb', '#ffffff', ONE, TWO)))
 _DARK = dict(zip(_NAMES, ('#e8ecf0', '#9aa6b2', '#2f3944', '#171d24', '#6ea8ec', '#f0935a')))
 
+#: A legend that grows upwards, away from the chart, where a narrow page breaks it into several lines.
+LEGEND_ABOVE = {'orientation': 'h', 'x': 0, 'y': 1.02, 'yanchor': 'bottom'}
+
 #: For guides and histograms: a gray that shows on light and on dark ground.
 GRAY = '#8a95a1'
 

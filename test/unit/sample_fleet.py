@@ -42,6 +42,7 @@ def sample_fleet(count=9):
     ]
     run = {
         'study_notes': [],
+        'measures': [],
         'participants_only': False,
         'command': 'evaluate_bag ' + '/rides/' * 40,
         'made': '2026-11-26',

@@ -1,7 +1,6 @@
 """Studies: participants and conditions are kept in every table and compared as the design allows."""
 
 import csv
-import math
 import os
 import shutil
 
@@ -17,6 +16,7 @@ from documented_fields import section, undocumented
 from html_page import Page, loads_nothing
 from in_process import in_this_process  # noqa: F401
 from pyarrow import dataset
+from scipy import stats
 from stand_in_evaluation import evaluate as evaluate_nothing
 
 from facial_emotion_ros.cli import evaluate_recording as command_line
@@ -104,7 +104,14 @@ def test_a_study_keeps_its_columns_in_every_table_and_compares_within_participan
     assert (row.design, row.participants, row.left_out) == ('within', 4, 0)
     assert row.difference == pytest.approx(gaps.mean(), abs=1e-6)
     assert row.effect_size == pytest.approx(gaps.mean() / gaps.std(), abs=1e-5)
-    assert row.p == 2 / 16 and row.p_holm == 1
+    assert row.p == pytest.approx(stats.ttest_1samp(gaps, 0).pvalue, abs=1e-4) and len(looks) == 10
+    study = read_study(str(manifest))
+    told = evaluate_fleet([], str(out), Options(), evaluate=evaluate, study=study, measures=['valence'])
+    assert told['run']['measures'] == ['valence'] and 'that --measure named' in (out / 'index.html').read_text()
+    (only,) = rows_of(out / 'comparisons.csv')
+    assert only['p'] == only['p_holm'] and float(only['p']) == pytest.approx(row.p)
+    assert command_line.main([str(tree / 'bags'), '--output', str(out), '--measure', 'valence']) == 2
+    assert '--measure needs --study' in capsys.readouterr().err
     # The CSV file of frames says the same as the Parquet file.
     folder = out / 'bags' / found['bags'][0]['folder']
     one, two = (
@@ -143,14 +150,14 @@ def test_conditions_are_compared_between_participants_when_nobody_has_both():
     assert rows[0].difference == pytest.approx(one.mean() - two.mean())
     pooled = np.sqrt((3 * one.var(ddof=1) + 4 * two.var(ddof=1)) / 7)
     assert rows[0].effect_size == pytest.approx((one.mean() - two.mean()) / pooled, abs=1e-6)
-    assert rows[0].low < rows[0].difference < rows[0].high < 0 and rows[0].p == pytest.approx(2 / math.comb(9, 4))
+    assert rows[0].low < rows[0].difference < rows[0].high < 0 and rows[0].p < 0.05
     assert rows[0].p_holm == pytest.approx(10 * rows[0].p)
+    (row,) = conditions.comparison_rows(conditions.cells_of(averages), ['share_unknown'])
+    assert row == rows[0]._replace(measure='share_unknown', p_holm=rows[0].p)
 
 
 @pytest.mark.parametrize('count', [2, 3, 8, 30])
 def test_intervals_are_those_of_scipy_when_participants_are_few_or_many(count):
-    from scipy import stats
-
     one, two = np.random.default_rng(count).normal(size=(2, count + 1, 19)) * [[[1.0]], [[3.0]]]
     one = one[:count]
     one[0, :3] = np.nan
@@ -163,12 +170,15 @@ def test_intervals_are_those_of_scipy_when_participants_are_few_or_many(count):
     assert np.allclose([low[3:], high[3:]], stats.ttest_1samp(one[:, 3:], 0).confidence_interval())
     one[0, :3] = 0.5
     cells = {name: {f'{name}{place}': row for place, row in enumerate(of)} for name, of in (('a', one), ('b', two))}
-    rows, told = conditions.comparison_rows(cells), stats.ttest_ind(one, two, equal_var=False).confidence_interval()
-    assert np.allclose([(row.low, row.high) for row in rows], np.transpose(told)[-10:], atol=1e-6)
+    rows, told = conditions.comparison_rows(cells), stats.ttest_ind(one, two, equal_var=False)
+    assert np.allclose([(row.low, row.high) for row in rows], np.transpose(told.confidence_interval())[-10:], atol=1e-6)
+    assert np.allclose([row.p for row in rows], told.pvalue[-10:])
     cells = {name: {place: row for place, row in enumerate(of[:count])} for name, of in (('a', one), ('b', two))}
-    rows, told = conditions.comparison_rows(cells), stats.ttest_rel(one, two[:count]).confidence_interval()
+    rows, told = conditions.comparison_rows(cells), stats.ttest_rel(one, two[:count])
     assert {row.design for row in rows} == {'within'}
-    assert np.allclose([(row.low, row.high) for row in rows], np.transpose(told)[-10:], atol=1e-6)
+    assert np.allclose([(row.low, row.high) for row in rows], np.transpose(told.confidence_interval())[-10:], atol=1e-6)
+    assert np.allclose([row.p for row in rows], told.pvalue[-10:])
+    assert [(row.p < 0.05) == (row.low > 0 or row.high < 0) for row in rows] == [True] * 10
     same = conditions.condition_rows({'a': {1: np.full(19, 0.5), 2: np.full(19, 0.5)}, 'b': {1: np.ones(19)}})
     assert {row[3:] for row in same} == {(0.5, 0.5, 0.5, 0.0), (1.0, None, None, None)}
 

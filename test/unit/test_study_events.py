@@ -319,6 +319,16 @@ def test_a_mistyped_source_is_told_when_there_are_many_recordings(tree, monkeypa
     assert said in capsys.readouterr().err and (tree / 'out' / 'index.html').exists() == (code == 1)
 
 
+def test_charts_of_events_share_a_scale_that_wide_intervals_do_not_flatten():
+    mean = np.full((5, 10), 0.2)
+    wide = epochs.EventAverage('', '', 'a', 2, 2, 'event', np.full((5, 10), 2), mean, mean - 9, mean + 9)
+    other = wide._replace(name='b', mean=mean + 0.3, low=mean, high=mean + 0.4)
+    cards = event_panels([wide, other], Window(-0.2, 0.2, baseline=(-0.2, 0.0)))['cards']
+    axes = [each['scores'].layout.yaxis for each in cards]
+    assert axes[0].range == axes[1].range and -0.7 < axes[0].range[0] < 0 and 0.6 < axes[0].range[1] < 1.2
+    assert axes[0].title.text == 'change of score' and 'valence' in cards[0]['affect'].layout.yaxis.title.text
+
+
 @pytest.mark.parametrize('given', ['3', '-1,1,2', 'a,b'])
 def test_two_numbers_are_asked_for_when_a_window_has_others(given, capsys):
     with pytest.raises(SystemExit):

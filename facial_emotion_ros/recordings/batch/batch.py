@@ -63,6 +63,7 @@ def evaluate_fleet(
     verify: bool = False,
     participants_only: bool = False,
     stage: Stage = silent,
+    measures: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Evaluate recordings, and aggregate the results.
 
@@ -87,6 +88,7 @@ def evaluate_fleet(
     :param participants_only: the tables of the study and of events are of its participants' own faces; wants a study
         and options.people.
     :param stage: shows the progress of what is done before and after the evaluation; see :data:`.in_threads.Stage`.
+    :param measures: in which the conditions of the study are compared; see :func:`.study.write_study`.
     :returns: content of fleet.json; a recording that failed has the status 'failed' and an error.
     :raises FacialEmotionError: if there is nothing to evaluate, a bundle is missing, a file of ground truth cannot be
         read or has the name of a table in the output, another run has the output, a recording or something foreign is
@@ -145,6 +147,7 @@ def evaluate_fleet(
             'study': study.path if study else None,
             'study_notes': study.look_alikes() if study else [],
             'participants_only': participants_only,
+            'measures': list(measures),
             'events': around.options.events or None,
             'people': None,
         }
@@ -212,7 +215,9 @@ def _gather(store, files, fleet, keys, study, around, stage):
         tables = *tables, 'people.csv', MERGES
         if fleet['run']['participants_only']:
             read = functools.partial(_faces_of_participant, read, found.persons)
-    groups = write_study(store, study, fleet['bags'], read, tables, stage) if study else []
+    groups = []
+    if study:
+        groups = write_study(store, study, fleet['bags'], read, tables, stage, fleet['run']['measures'])
     script = plotly_script().encode()
     if fleet['overall'] and store.read(PLOTLY_FILE) != script:  # else there are no charts
         store.write(PLOTLY_FILE, script)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from facial_emotion_ros.evaluation.page import EMOTION_COLORS, GRAY, ONE, TWO, chart, plain
+from facial_emotion_ros.evaluation.page import EMOTION_COLORS, GRAY, LEGEND_ABOVE, ONE, TWO, chart, plain
 from facial_emotion_ros.recordings.report.formatting import many
 from facial_emotion_ros.recordings.study.conditions import condition_word
 from facial_emotion_ros.recordings.study.epochs import EventAverage, Window
@@ -16,6 +16,7 @@ from facial_emotion_ros.recordings.study.face_rows import MEASURES
 MAX_SHOWN = 12
 
 _AFFECT = {'valence': ONE, 'arousal': TWO}
+_SCORES = [name for name in MEASURES if name.startswith('score_')]
 
 
 def event_panels(averages: Sequence[EventAverage], window: Window | None, left_out: str = '') -> dict[str, Any]:
@@ -31,21 +32,22 @@ def event_panels(averages: Sequence[EventAverage], window: Window | None, left_o
         return {'cards': [], 'rest': 0, 'words': '', 'left_out': ''}
     shown = sorted(averages, key=lambda each: -each.used)[:MAX_SHOWN]
     several, conditions = len({each.bundle for each in averages}) > 1, {each.condition for each in averages}
-    offsets = window.offsets()
+    offsets, of = window.offsets(), 'change of ' if window.baseline else 'mean '
+    scores, affect = (common_range(shown, measures) for measures in (_SCORES, list(_AFFECT)))
     words = f'Averages from {window.start_s:g} to {window.end_s:g} s around each event, at {window.rate_hz:g} Hz'
     if window.baseline:
         words += f', as changes from the mean of {window.baseline[0]:g} to {window.baseline[1]:g} s'
     return {
         'words': words
-        + '; the pale bands are 95% intervals (t). Estimates are smoothed over time, and so come a little late.',
+        + '; the pale bands are 95% intervals (t). Charts of the same measures have the same scale. Estimates are smoothed over time, and so come a little late.',
         'rest': len(averages) - len(shown),
         'left_out': left_out,
         'cards': [
             {
                 'title': _title(each, conditions, several),
                 'says': _says(each),
-                'scores': course_chart(offsets, each, [name for name in MEASURES if name.startswith('score_')]),
-                'affect': course_chart(offsets, each, list(_AFFECT)),
+                'scores': course_chart(offsets, each, _SCORES, f'{of}score', scores),
+                'affect': course_chart(offsets, each, list(_AFFECT), f'{of}valence, arousal', affect),
             }
             for each in shown
             if each.used
@@ -53,14 +55,43 @@ def event_panels(averages: Sequence[EventAverage], window: Window | None, left_o
     }
 
 
-def course_chart(offsets: np.ndarray, average: EventAverage, measures: Sequence[str]) -> go.Figure:
+def common_range(averages: Sequence[EventAverage], measures: Sequence[str]) -> list[float] | None:
+    """Give the ends of a y axis that holds the courses of some measures, and their intervals as far as such values are.
+
+    :param averages: of all kinds of events that are shown.
+    :param measures: of MEASURES.
+    :returns: None where nothing is known.
+    """
+    columns = [MEASURES.index(each) for each in measures]
+    means, *ends = (
+        np.stack([getattr(each, side)[:, columns] for each in averages]) for side in ('mean', 'low', 'high')
+    )
+    known = means[np.isfinite(means)]
+    if not len(known):
+        return None
+    # Intervals of two cases reach far beyond any score.
+    least, most = min(known.min(), 0.0) - 0.5, known.max() + 0.5
+    values = np.concatenate([known, *(each[np.isfinite(each)].clip(least, most) for each in ends)])
+    room = 0.05 * max(float(np.ptp(values)), 0.02)
+    return [round(float(values.min()) - room, 4), round(float(values.max()) + room, 4)]
+
+
+def course_chart(
+    offsets: np.ndarray,
+    average: EventAverage,
+    measures: Sequence[str],
+    title: str = '',
+    ends: Sequence[float] | None = None,
+) -> go.Figure:
     """Draw the average course of some measures around an event, with their intervals as bands.
 
     :param offsets: (T,) seconds from the event.
     :param average: of this kind of event.
     :param measures: of MEASURES.
+    :param title: of the y axis.
+    :param ends: of the y axis; None for those of this chart alone.
     """
-    figure = chart(300, showlegend=True, legend={'orientation': 'h', 'y': 1.15}, hovermode='x unified')
+    figure = chart(340, showlegend=True, legend=LEGEND_ABOVE, hovermode='x unified')
     for measure in measures:
         column, word = MEASURES.index(measure), measure.replace('score_', '')
         color = _AFFECT.get(measure) or EMOTION_COLORS[word]
@@ -87,7 +118,8 @@ def course_chart(offsets: np.ndarray, average: EventAverage, measures: Sequence[
             line={'color': color},
         )
     figure.add_vline(0, line={'color': GRAY, 'dash': 'dash'})
-    return figure.update_xaxes(title='seconds from the event').update_yaxes(tickformat='.2f')
+    axis = {'tickformat': '.2f', 'title': title, **({'range': ends} if ends else {})}
+    return figure.update_xaxes(title='seconds from the event').update_yaxes(**axis)
 
 
 def _title(average, conditions, several):

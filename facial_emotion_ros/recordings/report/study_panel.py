@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 
 from facial_emotion_ros.core.emotions import UNKNOWN
 from facial_emotion_ros.evaluation import markdown
-from facial_emotion_ros.evaluation.page import EMOTION_COLORS, GRAY, chart, plain
+from facial_emotion_ros.evaluation.page import EMOTION_COLORS, GRAY, LEGEND_ABOVE, chart, plain
 from facial_emotion_ros.recordings.report.formatting import counted, interval, number, percentage
 from facial_emotion_ros.recordings.study.conditions import ComparisonRow, ConditionRow, condition_word
 from facial_emotion_ros.recordings.study.face_rows import MEASURES, SHARES
@@ -46,7 +46,13 @@ def distribution_chart(rows: Sequence[ConditionRow]) -> go.Figure:
     :param rows: of all conditions; other measures are left out.
     """
     names = list(dict.fromkeys(row.condition for row in rows))
-    figure = chart(60 + 44 * len(names), barmode='stack', margin={'l': 16, 'r': 16, 't': 12, 'b': 32})
+    figure = chart(
+        110 + 44 * len(names),
+        barmode='stack',
+        margin={'l': 16, 'r': 28, 't': 12, 'b': 32},
+        showlegend=True,
+        legend={**LEGEND_ABOVE, 'traceorder': 'normal'},
+    )
     for measure in SHARES:
         of = [row for row in rows if row.measure == measure]
         word = measure[len('share_') :]
@@ -58,10 +64,13 @@ def distribution_chart(rows: Sequence[ConditionRow]) -> go.Figure:
             marker_color=EMOTION_COLORS.get(word, GRAY),
             marker_pattern_shape='/' if word == UNKNOWN else '',
             text=[word if row.mean > 0.06 else '' for row in of],
+            textangle=0,
+            insidetextanchor='middle',
+            showlegend=any(row.mean for row in of),
             hovertext=[f'{plain(row.condition)}: {word} {percentage(row.mean)}{_within(row)}' for row in of],
             hoverinfo='text',
         )
-    return figure.update_xaxes(tickformat='.0%', range=[0, 1]).update_yaxes(autorange='reversed')
+    return figure.update_xaxes(tickformat='.0%', range=[0, 1], dtick=0.25).update_yaxes(autorange='reversed')
 
 
 def profile_chart(rows: Sequence[ConditionRow], measures: Sequence[str]) -> go.Figure:
@@ -71,7 +80,7 @@ def profile_chart(rows: Sequence[ConditionRow], measures: Sequence[str]) -> go.F
     :param measures: the order of the axis.
     """
     names = list(dict.fromkeys(row.condition for row in rows))
-    figure = chart(340, showlegend=len(names) > 1, scattermode='group', legend={'orientation': 'h', 'y': 1.12})
+    figure = chart(360, showlegend=len(names) > 1, scattermode='group', legend=LEGEND_ABOVE)
     for place, name in enumerate(names):
         of = {row.measure: row for row in rows if row.condition == name}
         shown = [of[measure] for measure in measures]
@@ -89,7 +98,7 @@ def profile_chart(rows: Sequence[ConditionRow], measures: Sequence[str]) -> go.F
             marker={'color': _COLORS[place % len(_COLORS)], 'size': 9, 'symbol': place % 8},
             hovertemplate='%{x}: %{y:.3f}<extra>%{fullData.name}</extra>',
         )
-    return figure.update_xaxes(type='category').update_yaxes(tickformat='.2f')
+    return figure.update_xaxes(type='category').update_yaxes(tickformat='.2f', title='mean')
 
 
 def _comparison(row: ComparisonRow, names: Iterable[str]) -> tuple[str, ...]:

@@ -4,23 +4,15 @@ The unit is the participant: several recordings of one under the same condition 
 not images or recordings, are the cases of every interval and test.
 """
 
-import math
 from collections.abc import Iterable, Sequence
-from itertools import combinations, product
+from itertools import combinations
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from facial_emotion_ros.evaluation.intervals import t_interval
+from facial_emotion_ros.evaluation.intervals import t_interval, t_test
 from facial_emotion_ros.recordings.evaluation.compare import holm
 from facial_emotion_ros.recordings.study.face_rows import MEASURES, SHARES
-
-#: Permutations that a test draws where there are more; else it takes all, and p is exact. With so many, the smallest p
-#: is 1 / (this + 1), so that Holm's correction leaves room for many looks.
-_PERMUTATIONS = 9999
-
-#: Permutations at once: all of those of thousands of participants would take a gigabyte.
-_BLOCKS = [len(each) for each in np.array_split(np.arange(_PERMUTATIONS), 20)]
 
 #: {condition: {participant: (K,) averages}}, in the order of their first mention.
 Cells = dict[str, dict[str, np.ndarray]]
@@ -95,20 +87,21 @@ def condition_rows(cells: Cells) -> list[ConditionRow]:
     return rows
 
 
-def comparison_rows(cells: Cells) -> list[ComparisonRow]:
-    """Compare each two conditions in each of MEASURES.
+def comparison_rows(cells: Cells, measures: Sequence[str] = MEASURES) -> list[ComparisonRow]:
+    """Compare each two conditions in some measures.
 
     Where half of the participants or more have both conditions, these are compared within participants; else those who
     have one of them are compared between participants, and those who have both are left out. Where only one of the two
     designs has two participants for each condition, it is taken.
 
     :param cells: of averages of SHARES and MEASURES.
+    :param measures: of SHARES and MEASURES; p_holm is corrected for all of them.
     :returns: nothing for two conditions with fewer than two participants each.
 
-    Source: p-values by permutation (Phipson and Smyth, Statistical Applications in Genetics and Molecular Biology
-    2010): of the signs within participants, of the conditions between them. Intervals: Student's t of the differences;
-    between participants Welch's (Biometrika, 1947).
+    Source: intervals and p-values of Student's t test of the differences within participants; between participants
+    Welch's (Biometrika, 1947).
     """
+    places = [(*SHARES, *MEASURES).index(each) for each in measures]
     found: list[tuple[Any, ...]] = []
     for condition, other in combinations(cells, 2):
         one, two = cells[condition], cells[other]
@@ -120,11 +113,10 @@ def comparison_rows(cells: Cells) -> list[ComparisonRow]:
         if not is_within and not has_singles:
             continue
         design, compare, chosen = ('within', _within, pairs) if is_within else ('between', _between, singles)
-        pair = [np.stack(each) for each in chosen]
-        pair = [matrix[:, len(SHARES) :] for matrix in pair]
+        pair = [np.stack(each)[:, places] for each in chosen]
         used = len(both) if is_within else sum(map(len, pair))
         head = design, *map(len, pair), len(one.keys() | two) - used
-        found += [(measure, condition, other, *head, *each) for measure, each in zip(MEASURES, compare(*pair))]
+        found += [(measure, condition, other, *head, *each) for measure, each in zip(measures, compare(*pair))]
     return [ComparisonRow._make((*row, p)) for row, p in zip(found, holm([row[-1] for row in found]))]
 
 
@@ -153,43 +145,22 @@ def number(value: float) -> float | None:
 
 def _within(one, two):
     gaps = one - two
-    if 2 ** len(gaps) <= _PERMUTATIONS:
-        shuffled = np.array(list(product((1.0, -1.0), repeat=len(gaps)))) @ gaps
-    else:
-        generator = np.random.default_rng(0)
-        sums = (generator.choice((-1.0, 1.0), (rows, len(gaps))) @ gaps for rows in _BLOCKS)
-        shuffled = np.concatenate([gaps.sum(0, keepdims=True), *sums])
-    return _compared(gaps.mean(0), interval_of_means(gaps), gaps.var(0, ddof=1), shuffled / len(gaps))
+    count, variances = len(gaps), gaps.var(0, ddof=1)
+    return _compared(gaps.mean(0), variances / count, np.full(len(variances), count - 1.0), variances)
 
 
 def _between(one, two):
-    counts = len(one), len(two)
-    whole = np.concatenate([one, two])
-
-    def differences(is_one):
-        return is_one @ whole / counts[0] - ~is_one @ whole / counts[1]
-
-    if math.comb(len(whole), counts[0]) <= _PERMUTATIONS:
-        chosen = combinations(range(len(whole)), counts[0])
-        shuffled = differences(np.array([np.isin(range(len(whole)), each) for each in chosen]))
-    else:
-        generator, order = np.random.default_rng(0), np.arange(len(whole))
-        drawn_orders = (generator.permuted(np.tile(order, (rows, 1)), axis=1) for rows in _BLOCKS)
-        is_one = order[None] < counts[0]
-        shuffled = np.concatenate([differences(is_one), *(differences(each < counts[0]) for each in drawn_orders)])
-    variances = [each.var(0, ddof=1) for each in (one, two)]
+    counts, variances = (len(one), len(two)), [each.var(0, ddof=1) for each in (one, two)]
     pooled = sum((count - 1) * each for count, each in zip(counts, variances)) / (sum(counts) - 2)
     errors = [each / count for count, each in zip(counts, variances)]
     # Welch and Satterthwaite; without any variance, each number of degrees gives the same.
     spread = sum(each**2 / (count - 1) for count, each in zip(counts, errors))
     freedom = np.divide(sum(errors) ** 2, spread, out=np.ones(len(spread)), where=spread > 0)
-    gaps = one.mean(0) - two.mean(0)
-    return _compared(gaps, t_interval(gaps, sum(errors), freedom), pooled, shuffled)
+    return _compared(one.mean(0) - two.mean(0), sum(errors), freedom, pooled)
 
 
-def _compared(differences, interval, variances, shuffled):
-    """Give (difference, low, high, effect size, p) of each measure; the first row of `shuffled` is as observed."""
+def _compared(differences, squared_errors, freedom, variances):
+    """Give (difference, low, high, effect size, p) of each measure; `variances` is the scale of the effect size."""
     effects = np.divide(differences, np.sqrt(variances), out=np.full(len(differences), np.nan), where=variances > 1e-18)
-    # Sums of the same numbers in another order differ in their last digits.
-    p = (np.abs(shuffled) >= np.abs(differences) - 1e-12).mean(0)
-    return [(*map(number, each), float(last)) for *each, last in zip(differences, *interval, effects, p)]
+    ends, p = t_interval(differences, squared_errors, freedom), t_test(differences, squared_errors, freedom)
+    return [(*map(number, each), float(last)) for *each, last in zip(differences, *ends, effects, p)]

@@ -15,7 +15,7 @@ from facial_emotion_ros.recordings.study.conditions import (
     condition_rows,
     number,
 )
-from facial_emotion_ros.recordings.study.face_rows import FaceRows, read_face_rows
+from facial_emotion_ros.recordings.study.face_rows import MEASURES, FaceRows, read_face_rows
 from facial_emotion_ros.recordings.study.manifest import Study
 from facial_emotion_ros.recordings.study.study_tables import (
     COMPARISONS,
@@ -46,6 +46,7 @@ def write_study(
     read: Read,
     others: Sequence[str] = (),
     stage: Stage = silent,
+    measures: Sequence[str] = (),
 ) -> list[GroupSummary]:
     """Write the tables of a study and the dictionary of their columns.
 
@@ -55,6 +56,7 @@ def write_study(
     :param read: gives the table of frames of a recording and network, such as :func:`faces_of`.
     :param others: further tables that the dictionary explains.
     :param stage: shows the progress.
+    :param measures: in which conditions are compared; () for the scores, valence and arousal.
     :returns: what the groups show, for each network.
     """
     rows: list[tuple[Any, ...]] = []
@@ -77,7 +79,7 @@ def write_study(
     found = []
     for name, each in averages.items():
         cells = cells_of(each)
-        found.append(GroupSummary(name, condition_rows(cells), comparison_rows(cells)))
+        found.append(GroupSummary(name, condition_rows(cells), comparison_rows(cells, measures or MEASURES)))
     write_table(store, 'recordings', recordings_columns(study.types), rows)
     write_table(store, 'conditions', CONDITIONS, [(of.bundle, *row) for of in found for row in of.conditions])
     write_table(store, 'comparisons', COMPARISONS, [(of.bundle, *row) for of in found for row in of.comparisons])
