@@ -33,13 +33,14 @@ def event_panels(averages: Sequence[EventAverage], window: Window | None, left_o
     shown = sorted(averages, key=lambda each: -each.used)[:MAX_SHOWN]
     several, conditions = len({each.bundle for each in averages}) > 1, {each.condition for each in averages}
     offsets, of = window.offsets(), 'change of ' if window.baseline else 'mean '
-    scores, affect = (common_range(shown, measures) for measures in (_SCORES, list(_AFFECT)))
+    scores, affect = (common_range(shown, each) if shown else None for each in (_SCORES, list(_AFFECT)))
     words = f'Averages from {window.start_s:g} to {window.end_s:g} s around each event, at {window.rate_hz:g} Hz'
     if window.baseline:
         words += f', as changes from the mean of {window.baseline[0]:g} to {window.baseline[1]:g} s'
     return {
         'words': words
-        + '; the pale bands are 95% intervals (t). Charts of the same measures have the same scale. Estimates are smoothed over time, and so come a little late.',
+        + '; the pale bands are 95% intervals (t). Charts of the same measures have the same scale. Estimates are '
+        'smoothed over time, and so come a little late.',
         'rest': len(averages) - len(shown),
         'left_out': left_out,
         'cards': [
