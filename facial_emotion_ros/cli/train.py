@@ -117,7 +117,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _read_recipe(options: argparse.Namespace) -> 'Recipe':
-    from facial_emotion_ros.training.loop.recipe import read_recipe
+    from facial_emotion_ros.training.loop.recipe import read_recipe, written_format
 
     path, overrides = options.recipe, list(options.set)
     if not os.path.isfile(path) and os.path.basename(path) == path and not path.endswith(('.yaml', '.yml')):
@@ -132,29 +132,26 @@ def _read_recipe(options: argparse.Namespace) -> 'Recipe':
     recipe = read_recipe(path, overrides)
     if not recipe.faces.path:
         raise BadParameter(f'{path}: the recipe names no training faces; give --data')
-    others = _of_other_format(options, recipe.faces)
+    others = _of_other_format(options, recipe.faces, written_format(path))
     return read_recipe(path, overrides + others) if others else recipe
 
 
-def _of_other_format(options: argparse.Namespace, faces: 'Faces') -> list[str]:
+def _of_other_format(options: argparse.Namespace, faces: 'Faces', written_for: str) -> list[str]:
     """Return what has to change in a recipe that was written for faces of another format than --data has."""
     from facial_emotion_ros.training.data.datasets import format_of
 
-    found = format_of(options.data) if options.data else None
     given = {text.partition('=')[0].strip() for text in options.set}
     if options.held_out:
         given.add('faces.held_out')
-    if not found or found == faces.format or not faces.format or 'faces.format' in given:
+    found = faces.format if 'faces.format' in given else format_of(options.data) if options.data else ''
+    if not found or not written_for or found == written_for:
         return []
     changes = {'faces.format': found, 'faces.options': '{}', 'faces.held_out': '', 'faces.held_out_options': '{}'}
     changes = {name: value for name, value in changes.items() if name not in given}
-    without = (
-        ''
-        if 'faces.held_out' in given or not (faces.held_out or faces.held_out_options)
-        else ('; its held-out faces are left out: give --held-out')
-    )
+    is_left_out = 'faces.held_out' not in given and (faces.held_out or faces.held_out_options)
+    without = '; its held-out faces are left out: give --held-out' if is_left_out else ''
     show(
-        f'train: {options.data} has the format {found}; the recipe was written for {faces.format}{without}',
+        f'train: {faces.path} has the format {found}; the recipe was written for {written_for}{without}',
         file=sys.stderr,
     )
     return [f'{name}={value}' for name, value in changes.items()]

@@ -104,6 +104,7 @@ def test_every_library_s_products_are_measured_and_the_best_kept(monkeypatch):
 
 def test_the_page_asks_no_other_host_and_escapes_what_it_shows(found):
     text = benchmark_html(dict(found, stream=[stream_record()]))
+    assert 'gray marks' in text and 'gray marks' not in benchmark_html(dict(found, roofline={}))
     page = Page(text)
     assert loads_nothing(text) and page.open == [] and 'b <i>' in page.text and 'b <i>' not in text
     engines, node = (traces(figure) for _, figure in page.charts)

@@ -138,6 +138,7 @@ def test_a_recipe_is_adapted_to_the_format_of_the_faces_when_it_was_written_for_
     assert 'give --held-out' in capsys.readouterr().err
     assert faces('--held-out', 'names.txt').held_out == 'names.txt' and '--held-out' not in capsys.readouterr().err
     assert faces('--set', 'faces.format=affectnet').options == {'split': 'train'}
+    assert faces('--set', 'faces.format=folder', '--set', 'faces.options={check: false}').options == {'check': False}
 
 
 def test_a_folder_of_a_training_serves_as_its_weights(folder, tmp_path):

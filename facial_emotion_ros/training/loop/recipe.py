@@ -228,6 +228,13 @@ def read_recipe(path: str, overrides: Iterable[str] = ()) -> Recipe:
     return recipe_of(tree, path)
 
 
+def written_format(path: str) -> str:
+    """Return the faces.format in a recipe's file that :func:`read_recipe` reads, without overrides; '' for none."""
+    with open(path, encoding='utf-8') as file:
+        faces = yaml.safe_load(file).get('faces')
+    return str(faces.get('format') or '') if isinstance(faces, dict) else ''
+
+
 def recipe_of(tree: dict[str, Any], where: str = 'recipe') -> Recipe:
     """Make a recipe of plain dicts, lists and numbers, as a file or a saved training state holds them.
 
