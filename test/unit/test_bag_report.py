@@ -179,6 +179,9 @@ def test_the_confusion_counts_views_and_says_what_it_leaves_out_when_it_is_shown
 )
 def test_the_headline_says_what_happened_when_figures_are_given(figures, expected):
     assert formatting.headline({'overall': figures}, 24.0).replace('\u00a0', ' ') == expected
+    uneven = {'overall': figures, 'cameras': {'/eye': {'steps_s': [0.03, 0.2]}}}
+    assert formatting.headline(uneven, 24.0).replace('\u00a0', ' ') == expected.replace('mostly', 'most views')
+    assert 'varies from 0.03 to 0.2 s' in formatting.sentences(uneven)[-1]
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,8 @@ def headline(summary: dict[str, Any], length_s: float) -> str:
         return f'{lead}, none of which could be read'
     if len(ranked) > 1 and ranked[0][1] < _MOSTLY:
         return f'{lead}: most often {ranked[0][0]}, then {ranked[1][0]}'
-    return f'{lead}: {"nothing but" if len(ranked) == 1 else "mostly"} {ranked[0][0]}'
+    mostly = 'most views' if _uneven(summary) else 'mostly'
+    return f'{lead}: {"nothing but" if len(ranked) == 1 else mostly} {ranked[0][0]}'
 
 
 def sentences(summary: dict[str, Any]) -> list[str]:
@@ -141,8 +142,7 @@ def sentences(summary: dict[str, Any]) -> list[str]:
             sentences.append(f'Of the faces that the truth names, {percentage(truth.get("found"))} were found.')
     elif overall.get('faces') and not truth:
         sentences.append('The recording has no ground truth, so the accuracy is unknown.')
-    uneven = filter(None, (uneven_rate(*each) for each in (summary.get('cameras') or {}).items()))
-    return sentences + [f'{each}.' for each in uneven]
+    return sentences + [f'{each}.' for each in _uneven(summary)]
 
 
 def uneven_rate(camera: str, figures: Mapping[str, Any]) -> str:
@@ -158,6 +158,10 @@ def uneven_rate(camera: str, figures: Mapping[str, Any]) -> str:
         f'{camera}: the time from one image to the next varies from {fast_s:.2g} to {slow_s:.2g} s; shares and means '
         'count images, whatever time they stand for, and those of people.csv (--people) time'
     )
+
+
+def _uneven(summary: dict[str, Any]) -> list[str]:
+    return [text for each in (summary.get('cameras') or {}).items() if (text := uneven_rate(*each))]
 
 
 def _ranked(overall: dict[str, Any]) -> list[tuple[str, float]]:
