@@ -2,7 +2,7 @@
 
 import functools
 import sys
-from typing import Callable  # noqa: UP035, seal_bundle runs on the Pythons of robots
+from typing import Callable, Optional  # noqa: UP035, seal_bundle runs on the Pythons of robots
 
 from facial_emotion_ros.core.errors import BadParameter, FacialEmotionError
 from facial_emotion_ros.core.text import show
@@ -17,7 +17,7 @@ _OF_PACKAGES = {
 }
 
 
-def how_to_install(command: str, module: str | None) -> str:
+def how_to_install(command: str, module: Optional[str]) -> str:  # noqa: UP045, as above
     """Say how to get a missing module.
 
     :param command: that needs it.
