@@ -101,6 +101,13 @@ def test_averages_around_events_are_those_that_pandas_finds(tmp_path):
     assert averages['a'].events == averages['a'].used == 3
 
 
+@pytest.mark.parametrize('off_s', [-9e-7, 0.0, 9e-7])
+def test_an_image_before_a_gap_counts_when_the_time_of_the_event_is_rounded(off_s):
+    faces = rows([0, 1, 2, 9, 10], [0.0, 0.1, 0.2, 0.9, 1.0])
+    (epoch,) = epochs_of(faces, [Event(2 + off_s, 'x')], Window(-1, 1, 1), 'net', {})
+    assert np.allclose(epoch.values[:, VALENCE], [0.1, 0.2, np.nan], equal_nan=True, atol=1e-5)
+
+
 def test_participants_count_once_however_many_events_they_had():
     flat = {name: rows(np.arange(0, 9, 0.5), level) for name, level in (('p', 0.2), ('q', 0.6), ('r', 0.7))}
     cut = [
