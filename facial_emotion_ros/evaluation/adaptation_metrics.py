@@ -53,7 +53,7 @@ def _gain(right: Sequence[np.ndarray], groups: np.ndarray, persons: np.ndarray) 
     clusters = np.unique(persons, return_inverse=True)[1]
     influence = np.bincount(clusters, weights * (differences - means[groups]))
     error = np.sqrt(len(influence) / max(len(influence) - 1, 1) * (influence**2).sum())
-    found = {'before': old, 'after': new, 'gained': new - old, 'interval': None}
+    found: dict[str, Any] = {'before': old, 'after': new, 'gained': new - old, 'interval': None}
     enough = len(counts) == 1 or counts.min() >= LEAST_OF_CLASS
     if error > 1e-9 and len(influence) > 1 and enough:
         alike = 1 / (np.bincount(clusters, weights) ** 2).sum()

@@ -2,7 +2,7 @@
 
 import functools
 import sys
-from typing import Callable, Optional  # noqa: UP035, seal_bundle runs on the Pythons of robots
+from typing import Callable  # noqa: UP035, seal_bundle runs on the Pythons of robots
 
 from facial_emotion_ros.core.errors import BadParameter, FacialEmotionError
 from facial_emotion_ros.core.text import show
@@ -17,13 +17,13 @@ _OF_PACKAGES = {
 }
 
 
-def how_to_install(command: str, module: Optional[str]) -> str:  # noqa: UP045, as above
+def how_to_install(command: str, module: str) -> str:
     """Say how to get a missing module.
 
     :param command: that needs it.
     :param module: name of an ImportError.
     """
-    package = (module or '').partition('.')[0]
+    package = module.partition('.')[0]
     if package.endswith('_msgs') or package.startswith(('rcl', 'ament', 'launch', 'ros2', 'rosidl')):
         return 'source the setup.bash of ROS 2'
     extra = _OF_PACKAGES.get(package) or _OF_COMMANDS.get(command, 'train')
@@ -45,7 +45,7 @@ def report_errors(command: str, needs: str, usage: int = 1) -> Callable[[Callabl
             try:
                 return main(argv)
             except ImportError as error:
-                show(f'{command}: {error}; {needs}: {how_to_install(command, error.name)}', file=sys.stderr)
+                show(f'{command}: {error}; {needs}: {how_to_install(command, error.name or "")}', file=sys.stderr)
             except (FacialEmotionError, OSError) as error:
                 show(f'{command}: {error}', file=sys.stderr)
                 return usage if isinstance(error, BadParameter) else 1

@@ -170,8 +170,9 @@ class _Rows:
         except (OSError, UnicodeDecodeError) as error:
             raise BadDataset(f'{path}: expected a list of image names, it cannot be read ({error})') from error
         stays = [name not in struck for name in self.names]
-        for column in (self.names, self.distributions, self.labels, self.affect, self.persons, self.files):
-            column[:] = [value for value, keep in zip(column, stays) if keep]  # type: ignore[index]
+        columns: tuple[list[Any], ...] = self.names, self.distributions, self.labels, self.affect
+        for column in (*columns, self.persons, self.files):
+            column[:] = [value for value, keep in zip(column, stays) if keep]
         text = f'{stays.count(False)} of {len(stays)} images are skipped: {STRUCK_FILE} lists them.'
         report(text) if report else show(text, file=sys.stderr)
 
