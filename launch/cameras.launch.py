@@ -9,7 +9,13 @@ Each has the camera's name as its namespace, and /<name>/humans as its ROS4HRI p
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 
-from facial_emotion_ros.ros.launch_actions import emotion_node, params_file_argument, shared_arguments, value_of
+from facial_emotion_ros.ros.launch_actions import (
+    emotion_node,
+    overrides,
+    params_file_argument,
+    shared_arguments,
+    value_of,
+)
 from facial_emotion_ros.ros.launch_arguments import read_cameras
 
 
@@ -24,14 +30,17 @@ def generate_launch_description():
                 'rear=/rear/image_raw. A name alone means its topic image_raw.',
             ),
             params_file_argument(),
-            *shared_arguments('use_sim_time', 'autostart', 'respawn', 'log_level'),
+            *shared_arguments('esr', 'transport', 'use_sim_time', 'autostart', 'respawn', 'log_level'),
             OpaqueFunction(function=_nodes),
         ]
     )
 
 
 def _nodes(context):
+    given = overrides(context, 'esr', 'transport')
     return [
-        emotion_node(context, {'output.humans_prefix': camera.humans_prefix}, camera.name, camera.image_topic)
+        emotion_node(
+            context, dict(given, **{'output.humans_prefix': camera.humans_prefix}), camera.name, camera.image_topic
+        )
         for camera in read_cameras(value_of('cameras', context))
     ]

@@ -42,6 +42,35 @@ _SHARED: Dict[str, Dict[str, Any]] = {
         'default_value': 'info',
         'description': 'Lowest severity that the node logs: debug, info, warn, error or fatal.',
     },
+    'esr': {
+        'default_value': '',
+        'description': 'Emotion network, overrides inference.bundle: the name of an embedded bundle, or the path of '
+        'one from adapt or export.',
+    },
+    'mode': {
+        'default_value': '',
+        'choices': ['', 'image', 'humans'],
+        'description': 'Overrides input.mode: image for a camera, humans for the face crops of another ROS4HRI node.',
+    },
+    'transport': {
+        'default_value': '',
+        'choices': ['', 'auto', 'raw', 'compressed'],
+        'description': 'Overrides input.transport: raw, compressed (the image topic with /compressed appended), or '
+        'auto (raw if someone publishes it, else compressed).',
+    },
+    'humans_prefix': {
+        'default_value': '',
+        'description': 'Overrides output.humans_prefix, the prefix of the ROS4HRI topics, such as /front/humans; none '
+        'disables them.',
+    },
+}
+
+#: Argument -> the parameter that it overrides, unless it is empty.
+_OVERRIDES = {
+    'esr': 'inference.bundle',
+    'mode': 'input.mode',
+    'transport': 'input.transport',
+    'humans_prefix': 'output.humans_prefix',
 }
 
 
@@ -70,6 +99,15 @@ def params_file_argument(file: str = 'emotion_node.yaml') -> Any:
 def value_of(name: str, context: Any) -> str:
     """Return an argument."""
     return LaunchConfiguration(name).perform(context)
+
+
+def overrides(context: Any, *names: str) -> Dict[str, str]:
+    """Return the parameters that some of the shared arguments override: esr, mode, transport, humans_prefix.
+
+    :param context: of the launch.
+    """
+    given = {_OVERRIDES[name]: value_of(name, context) for name in names}
+    return {name: '' if text == 'none' else text for name, text in given.items() if text}
 
 
 def emotion_node(

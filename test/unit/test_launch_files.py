@@ -111,6 +111,10 @@ def test_cameras_launch_gives_each_node_a_place_of_its_own(monkeypatch):
         ('front', [('image', '/front/image_raw')], {'output.humans_prefix': '/front/humans'}),
         ('rear', [('image', 'image_raw')], {'output.humans_prefix': '/rear/humans'}),
     ]
+    nodes = nodes_of(monkeypatch, 'cameras.launch.py', cameras='front rear', transport='compressed', esr='mine')
+    for node in nodes:
+        given, _ = parameters_given(node)
+        assert (given['input.transport'], given['inference.bundle']) == ('compressed', 'mine')
 
 
 @pytest.mark.parametrize('name', ['node.launch.py', 'cameras.launch.py'])
