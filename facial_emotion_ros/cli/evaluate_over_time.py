@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from facial_emotion_ros.cli.common.arguments import add_scenes, whole_number
 from facial_emotion_ros.cli.common.errors import report_errors
+from facial_emotion_ros.core.text import show
 
 
 def parser() -> argparse.ArgumentParser:
@@ -44,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command.
 
     :param argv: arguments; None for the process's own.
-    :returns: exit code: 0 when measured, 1 for bad input.
+    :returns: exit code: 0 when measured, 1 for bad input, 2 for wrong options.
     """
     arguments = parser()
     options = arguments.parse_args(argv)
@@ -61,12 +62,12 @@ def _measure_unknown(options):
 
     scenes = _scenes(options)
     pipeline = open_pipeline(options.bundle, options.detector, options.threads, options.operating_point)
-    print(
+    show(
         f'{pipeline.esr_bundle.name} {pipeline.esr_bundle.version}, operating point '
         f'{point_words(pipeline.engine.point) or "none"}, on {len(scenes)} faces in scenes',
         flush=True,
     )
-    print(rejection_metrics.text(rejection_metrics.observe(pipeline, scenes.draw(), options.degraded)), flush=True)
+    show(rejection_metrics.text(rejection_metrics.observe(pipeline, scenes.draw(), options.degraded)), flush=True)
 
 
 def _fit_occlusion(options):
@@ -76,11 +77,11 @@ def _fit_occlusion(options):
     found = occlusion_fit.collect(_detector(options), _scenes(options).draw(), options.seed)
     fitted, others = occlusion_fit.halves(found)
     shares = occlusion_fit.covered_shares(others, occlusion_fit.fit(fitted))
-    print(
+    show(
         'of faces that were not fitted on, so many count as covered: '
         + ', '.join(f'{name} {100 * share:.1f}%' for name, share in shares.items())
     )
-    print(occlusion_fit.as_text(occlusion_fit.fit(found)), flush=True)
+    show(occlusion_fit.as_text(occlusion_fit.fit(found)), flush=True)
 
 
 def _measure_neutral(options):
@@ -91,20 +92,20 @@ def _measure_neutral(options):
 
     engine = EsrEngine(options.bundle, threads=options.threads, operating_point=options.operating_point)
     scores, labels = resting_bias.read(engine, open_selected(options.dataset, options.only))
-    print(f'operating point {point_words(engine.point) or "none"}', flush=True)
+    show(f'operating point {point_words(engine.point) or "none"}', flush=True)
     for line in resting_bias.lines(scores, labels, seed=options.seed):
-        print(line, flush=True)
+        show(line, flush=True)
 
 
 def _measure_cadence(options):
     from facial_emotion_ros.evaluation.camera.detection_interval import STREAMS, measure
 
     detector = _detector(options)
-    print('stream                n   detection   between   overlap: mean   5th percentile   under 0.5   ids')
+    show('stream                n   detection   between   overlap: mean   5th percentile   under 0.5   ids')
     for name in STREAMS:
         detection_ms, steps = measure(name, detector)
         for row in steps:
-            print(
+            show(
                 f'{name:20}  {row["n"]}   {detection_ms:6.1f} ms  {row["ms"]:5.1f} ms            {row["mean"]:.3f}'
                 f'            {row["p5"]:.3f}        {100 * row["below"]:4.1f}%   {row["ids"]:3d}',
                 flush=True,
@@ -114,11 +115,11 @@ def _measure_cadence(options):
 def _measure_ids(_options):
     from facial_emotion_ros.evaluation.tracking_metrics import WALKS, count_switches
 
-    print('faces   Hz   speed             by place   and looks   of boxes')
+    show('faces   Hz   speed             by place   and looks   of boxes')
     for walk in WALKS:
         (switches, boxes), (described, _) = count_switches(walk), count_switches(walk, described=True)
         crossing = 'crossing' if walk.crossing else 'apart'
-        print(
+        show(
             f'{walk.faces:5d}   {walk.rate_hz:2d}   {walk.speed:5.1f}   {crossing:9}    {switches:5d}       '
             f'{described:5d}     {boxes:6d}',
             flush=True,
@@ -131,7 +132,7 @@ def _measure_identity(options):
     for line in identity_metrics.lines(
         *identity_metrics.collect(_detector(options), _scenes(options).draw(), options.seed)
     ):
-        print(line, flush=True)
+        show(line, flush=True)
 
 
 def _measure_people(options):
@@ -145,7 +146,7 @@ def _measure_people(options):
     else:
         found = person_metrics.collect_rendered(_detector(options), options.scenes, options.seed)
     for line in person_metrics.lines(*found, bounds):
-        print(line, flush=True)
+        show(line, flush=True)
 
 
 def _scenes(options):

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from facial_emotion_ros.cli.common.arguments import whole_number
 from facial_emotion_ros.cli.common.errors import report_errors
 from facial_emotion_ros.cli.common.outputs import refuse_foreign
 from facial_emotion_ros.core.emotions import EMOTIONS
-from facial_emotion_ros.core.errors import BadImage, BadParameter
-from facial_emotion_ros.core.text import printable
+from facial_emotion_ros.core.errors import BadImage, FacialEmotionError
+from facial_emotion_ros.core.text import printable, show
+from facial_emotion_ros.ros.command_line import positive
 
 if TYPE_CHECKING:
     from facial_emotion_ros.training.model.explanation import FaceReading
@@ -38,17 +40,19 @@ def parser() -> argparse.ArgumentParser:
         metavar='FILE',
         help='video, sampled every --every seconds; repeatable',
     )
-    arguments.add_argument('--camera', type=int, metavar='N', help='camera, likewise, until Ctrl-C or --seconds')
+    arguments.add_argument(
+        '--camera', type=whole_number(0), metavar='N', help='camera, likewise, until Ctrl-C or --seconds'
+    )
     arguments.add_argument(
         '--every',
-        type=float,
+        type=positive,
         default=1.0,
         metavar='S',
         help='sampling interval of a video or camera; default: %(default)s',
     )
     arguments.add_argument(
         '--seconds',
-        type=float,
+        type=positive,
         default=math.inf,
         metavar='S',
         help='stop after so long; default: at the end',
@@ -75,8 +79,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser().parse_args(argv)
     if not (options.pictures or options.video or options.camera is not None):
         parser().error('expected images, --video or --camera')
-    if not (0 < options.every < math.inf and options.seconds > 0):
-        parser().error(f'expected --every and --seconds above 0, got {options.every} and {options.seconds}')
     from facial_emotion_ros.core.files import write_atomic
     from facial_emotion_ros.training.model.explanation import Explainer
     from facial_emotion_ros.training.model.explanation_image import draw_explanation
@@ -90,24 +92,24 @@ def main(argv: Sequence[str] | None = None) -> int:
             try:
                 readings = explainer.read(read())
             except BadImage as error:
-                print(f'explain: {name}: {error}', file=sys.stderr)
+                show(f'explain: {name}: {error}', file=sys.stderr)
                 failed += 1
                 continue
             stem = _free_name(stem, names)
             if not readings:
-                print(f'{name}: no face found')
+                show(f'{name}: no face found')
             for number, reading in enumerate(readings, 1):
                 target = os.path.join(options.output, f'{stem}_face_{number}.png')
                 if not _is_own(target):
                     refuse_foreign(options.output, [os.path.basename(target)])
                 title = f'{os.path.basename(name)}, face {number} of {len(readings)}'
                 write_atomic(target, draw_explanation(reading, title, options.emotion))
-                print(f'{name}: {_reading_text(reading)}: {printable(target)}')
+                show(f'{name}: {_reading_text(reading)}: {printable(target)}')
                 drawn += 1
     except KeyboardInterrupt:
-        print(f'explain: interrupted after {drawn} faces')
+        show(f'explain: interrupted after {drawn} faces')
     except OSError as error:
-        raise BadParameter(
+        raise FacialEmotionError(
             f'{options.output}: cannot be written ({error.strerror}); choose another --output'
         ) from error
     return 0 if drawn and not failed else 1
@@ -179,7 +181,7 @@ def _pictures(paths: Sequence[str]) -> Iterator[str]:
             continue
         listed, left_out = list_pictures(path)
         for name, reason in left_out:
-            print(f'explain: {printable(os.path.join(path, name))} skipped: {reason}', file=sys.stderr)
+            show(f'explain: {printable(os.path.join(path, name))} skipped: {reason}', file=sys.stderr)
         if not listed:
             raise BadImage(f'{path}: expected images in this folder, found none')
         yield from listed

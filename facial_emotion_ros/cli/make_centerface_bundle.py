@@ -11,6 +11,7 @@ import onnx
 from facial_emotion_ros.cli.common.errors import report_errors
 from facial_emotion_ros.core.errors import BadModel
 from facial_emotion_ros.core.resources import find_shared
+from facial_emotion_ros.core.text import show
 from facial_emotion_ros.inference.model_bundle import write_bundle
 
 SOURCE_SHA256 = '09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc'
@@ -129,7 +130,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with open(find_shared('models', 'centerface', 'LICENSE'), 'rb') as file:
         licence = file.read()
     bundle = write_bundle(options.output, MANIFEST, model_bytes, {'LICENSE': licence})
-    print(f'{options.output}: {bundle.name} {bundle.version}, {len(model_bytes)} bytes, sha256 {bundle.sha256}')
+    show(f'{options.output}: {bundle.name} {bundle.version}, {len(model_bytes)} bytes, sha256 {bundle.sha256}')
     return 0
 
 

@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from facial_emotion_ros.cli.common.errors import report_errors
+from facial_emotion_ros.core.text import show
 
 
 def parser():
@@ -33,7 +34,7 @@ def main(argv=None):
     options = parser().parse_args(argv)
     for each in options.bundles:
         bundle = seal_bundle(resolve_bundle(each), options.accept_changes)
-        print(f'{bundle.folder}: {bundle.name} {bundle.version}, {DIGEST} {bundle.manifest["model"][DIGEST]}')
+        show(f'{bundle.folder}: {bundle.name} {bundle.version}, {DIGEST} {bundle.manifest["model"][DIGEST]}')
     return 0
 
 

@@ -35,9 +35,28 @@ def uncell(text: str) -> str:
     return text[1:] if text[:1] == "'" and text[1:].startswith(_FORMULA) else text
 
 
+def public_address(address: str) -> str:
+    """Return what may be printed of a stream's address: scheme, host and path. Any other text stays.
+
+    :param address: may hold user and password before the host, or behind the path.
+    """
+    scheme, colon, rest = address.partition('://')
+    if not colon:
+        return address
+    place = re.split('[?#;&=]', rest)[0]
+    # An @ further on: this may be a piece of a password, not the host.
+    place = '...' if '@' in rest[len(place) :] else place.rpartition('@')[2]
+    return re.split('[^A-Za-z0-9+.-]', scheme)[-1] + colon + place
+
+
 def show(text: str, **options: Any) -> None:
-    """Print text with foreign names in it; line ends and carriage returns stay. Options as of print."""
-    print(printable(text, keep='\n\r'), **options)
+    """Print text with foreign names in it; line ends and carriage returns stay. Options as of print.
+
+    Characters that the stream's encoding lacks are escaped.
+    """
+    encoding = getattr(options.get('file') or sys.stdout, 'encoding', None) or 'utf-8'
+    text = printable(text, keep='\n\r')
+    print(text.encode(encoding, 'backslashreplace').decode(encoding), **options)
 
 
 def print_while_read(text: str) -> bool:

@@ -2,7 +2,6 @@
 
 import functools
 import os
-import re
 import time
 from abc import ABC, abstractmethod
 from typing import Any, Callable, List, NamedTuple, Optional, Tuple
@@ -11,7 +10,7 @@ import cv2
 import numpy as np
 
 from facial_emotion_ros.core.errors import BadImage, BadParameter
-from facial_emotion_ros.core.text import printable
+from facial_emotion_ros.core.text import printable, public_address
 from facial_emotion_ros.demo.sample_video import LENGTH_S, SampleVideo
 from facial_emotion_ros.perception.decoder_warnings import DamageLog, capture
 from facial_emotion_ros.perception.image_files import BACKGROUND, fit, list_pictures, read_picture, shrink
@@ -125,7 +124,7 @@ class Pictures(FrameSource):
         if not os.path.isdir(folder) and not os.path.isfile(folder):
             raise BadParameter(
                 'expected a picture file or a folder of them, got %r, which does not exist; give the path of one that '
-                'exists' % folder
+                'exists' % public_address(folder)
             )
         paths, left_out = list_pictures(folder)
         self.skipped = [(printable(name), reason) for name, reason in left_out]
@@ -214,7 +213,7 @@ class Video(FrameSource):
         if not os.path.isfile(path):
             raise BadParameter(
                 'expected a video file, got %r, which %s; give the path of a file that exists'
-                % (path, 'is a folder' if os.path.isdir(path) else 'does not exist')
+                % (public_address(path), 'is a folder' if os.path.isdir(path) else 'does not exist')
             )
         self._path, self._max_side_px = path, max_side_px
         self._capture: Any = None
@@ -300,8 +299,7 @@ class Camera(FrameSource):
         """
         super().__init__()
         self._is_stream = '://' in path
-        # User and password do not belong into a log.
-        self.title = 'camera %s' % (printable(re.sub('//[^/]*@', '//', path)) or number)
+        self.title = 'camera %s' % (printable(public_address(path)) or number)
         self._file = OpenCvPath(path) if path and os.path.exists(path) else None
         if self._is_stream:
             self._capture = _open_stream(path)

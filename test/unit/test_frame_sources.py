@@ -251,7 +251,7 @@ def test_a_stream_is_given_up_with_fitting_advice_when_its_server_is_silent(monk
         server.bind(('127.0.0.1', 0))
         server.listen(1)
         with pytest.raises(BadImage) as refusal:
-            open_source('camera', path='rtsp://user:secret@127.0.0.1:%d/live' % server.getsockname()[1])
+            open_source('camera', path='rtsp://user:secret@127.0.0.1:%d/live?pwd=secret' % server.getsockname()[1])
     words = str(refusal.value)
     assert 'camera rtsp://127.0.0.1:' in words and 'in 0.5 s; check that its server runs' in words
     assert '/dev/video' not in words and 'secret' not in words

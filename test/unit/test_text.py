@@ -1,12 +1,13 @@
 """Texts of others are harmless where they are shown."""
 
+import io
 import os
 import sys
 
 import pytest
 
 from facial_emotion_ros.core.errors import BadImage
-from facial_emotion_ros.core.text import cell, printable
+from facial_emotion_ros.core.text import cell, printable, public_address, show
 
 
 @pytest.mark.parametrize(
@@ -26,6 +27,34 @@ from facial_emotion_ros.core.text import cell, printable
 def test_a_text_can_be_printed_when_it_holds_anything(text, shown):
     assert printable(text) == shown
     assert printable(text).encode('utf-8').decode() == shown
+
+
+@pytest.mark.parametrize(
+    'address, shown',
+    [
+        ('rtsp://host:554/live/1', 'rtsp://host:554/live/1'),
+        ('rtsp://admin:secret@host/live', 'rtsp://host/live'),
+        ('http://host/video.mjpg?user=admin&pwd=secret', 'http://host/video.mjpg'),
+        ('http://admin:secret@[::1]:80/video#secret', 'http://[::1]:80/video'),
+        ('rtsp://host:554/user=admin_password=secret_channel=1.sdp?real', 'rtsp://host:554/user'),
+        ('rtsp://admin:sec/ret@host/live', 'rtsp://host/live'),
+        ('rtsp://admin:sec?ret@host/live', 'rtsp://...'),
+        ('http://host/live?mail=a@b.c&pwd=secret', 'http://...'),
+        ('rtspsrc user-pw=secret location=rtsp://host/live', 'rtsp://host/live'),
+        ('/dev/video0', '/dev/video0'),
+    ],
+)
+def test_an_address_is_shown_without_user_and_password(address, shown):
+    assert public_address(address) == shown
+
+
+@pytest.mark.parametrize(
+    'encoding, shown', [('ascii', r'Zo\xeb \u611b'), ('latin-1', r'Zoë \u611b'), ('utf-8', 'Zoë 愛')]
+)
+def test_a_text_is_shown_when_the_stream_lacks_its_characters(encoding, shown):
+    stream = io.TextIOWrapper(io.BytesIO(), encoding)
+    show('Zoë 愛', file=stream, end='', flush=True)
+    assert stream.buffer.getvalue().decode(encoding) == shown
 
 
 def test_line_ends_stay_when_they_shall():

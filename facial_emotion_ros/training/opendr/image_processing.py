@@ -10,6 +10,7 @@ import numpy as np
 
 from facial_emotion_ros.core.errors import BadImage
 from facial_emotion_ros.core.files import write_atomic
+from facial_emotion_ros.core.text import show
 from facial_emotion_ros.perception.image_files import read_picture
 
 #: Frame rate of sources that state none.
@@ -90,7 +91,7 @@ def write(image: np.ndarray, file_path: str, file_name: str) -> None:
     if not is_done:
         raise BadImage(f'{path}: expected an image, OpenCV cannot write it')
     write_atomic(path, encoded.tobytes())
-    print(f'Image successfully saved at: {path}')
+    show(f'Image successfully saved at: {path}')
 
 
 def convert_grey_to_bgr(image: np.ndarray) -> np.ndarray:

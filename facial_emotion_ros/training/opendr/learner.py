@@ -14,6 +14,7 @@ import torch
 
 from facial_emotion_ros.core.emotions import EMOTIONS
 from facial_emotion_ros.core.errors import BadDataset, BadParameter
+from facial_emotion_ros.core.text import show
 from facial_emotion_ros.emotion.ensemble import combine
 from facial_emotion_ros.training.data.affectnet import AffectNet
 from facial_emotion_ros.training.data.augmentation import plain
@@ -268,7 +269,7 @@ class FacialEmotionLearner(LearnerSettings):
             weights = state_dicts if isinstance(state_dicts, dict) else joined(state_dicts)
             saved_network.save_weights(folder, name, weights, self.reading, single_file=path is not None)
         if verbose:
-            print(f'{"ONNX file" if self._optimized else "Weights"} saved in {folder}')
+            show(f'{"ONNX file" if self._optimized else "Weights"} saved in {folder}')
         return True
 
     def load(

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from facial_emotion_ros.core.errors import BadParameter
 from facial_emotion_ros.core.files import write_atomic
+from facial_emotion_ros.core.text import show
 
 
 def plot(
@@ -71,4 +72,4 @@ def plot(
     path = os.path.join(file_path, file_name)
     write_atomic(path, content.getvalue())
     if verbose:
-        print(f'Figure saved at {path} successfully.')
+        show(f'Figure saved at {path} successfully.')
