@@ -2,6 +2,7 @@
 
 import argparse
 import base64
+import contextlib
 import csv
 import os
 import sys
@@ -9,6 +10,7 @@ import time
 from collections.abc import Sequence
 from html import escape
 
+from facial_emotion_ros.cli.common.arguments import number, whole_number
 from facial_emotion_ros.cli.common.errors import report_errors
 from facial_emotion_ros.core.emotions import EMOTIONS
 from facial_emotion_ros.core.errors import BadParameter
@@ -64,13 +66,23 @@ def parser() -> argparse.ArgumentParser:
     source.add_argument('--video', metavar='FILE', help='video in which the expressions come in this order')
     source.add_argument('--topic', help="a robot's image topic; prompts are on ~/prompt, images with them on ~/image")
     arguments.add_argument(
-        '--emotions', nargs='+', default=list(EMOTIONS), metavar='EMOTION', help='default: all eight'
+        '--rotate',
+        type=int,
+        choices=(0, 90, 180, 270),
+        default=0,
+        metavar='DEGREES',
+        help='rotate images clockwise, for a camera that is mounted sideways or upside down: 90, 180 or 270',
     )
-    arguments.add_argument('--stills', type=int, default=3, help='of each expression; default: %(default)s')
-    arguments.add_argument('--countdown', type=float, default=3.0, metavar='SECONDS', help='default: %(default)s')
+    arguments.add_argument(
+        '--emotions', nargs='+', choices=EMOTIONS, default=list(EMOTIONS), metavar='EMOTION', help='default: all eight'
+    )
+    arguments.add_argument('--stills', type=whole_number(1), default=3, help='of each expression; default: %(default)s')
+    arguments.add_argument(
+        '--countdown', type=number(0, 3600), default=3.0, metavar='SECONDS', help='default: %(default)s'
+    )
     arguments.add_argument(
         '--patience',
-        type=float,
+        type=number(0, 86400),
         default=30.0,
         metavar='SECONDS',
         help='continue with the next expression when no still could be taken for so long; default: %(default)s',
@@ -83,24 +95,37 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command.
 
     :param argv: arguments; None for the process's own.
-    :returns: exit code: 0 when complete, 1 for bad input, 130 when interrupted; pictures taken so far stay.
+    :returns: exit code: 0 when complete, 1 for bad input, 2 for wrong options or without consent, 130 when interrupted;
+        pictures taken so far stay.
     """
-    from facial_emotion_ros.pipeline.face_collection import FaceCollection
-
     options = parser().parse_args(argv)
     mask = os.umask(0o077)  # pictures of people are for their owner alone
     try:
+        return _collect(options, _consent(options))
+    except KeyboardInterrupt:
+        return 130
+    finally:
+        os.umask(mask)
+
+
+def _collect(options, consent):
+    from facial_emotion_ros.pipeline.face_collection import FaceCollection
+
+    with contextlib.ExitStack() as opened:
+        # Before the folder is made: there may be no such camera.
+        medium = None if options.topic else opened.enter_context(contextlib.closing(_medium(options)))
         collection = FaceCollection(
             options.output,
             options.person,
-            _consent(options),
+            consent,
             options.emotions,
             options.stills,
             options.countdown,
             options.patience,
+            rotate_deg=options.rotate,
         )
         try:
-            status = _from_topic(collection, options.topic) if options.topic else _from_medium(collection, options)
+            status = _from_topic(collection, options.topic) if medium is None else _from_medium(collection, medium)
         except KeyboardInterrupt:
             status = 130
         finally:
@@ -108,9 +133,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 f'{collection.taken} pictures were taken into {options.output}'
                 + (f'; none of {", ".join(collection.missed)}' if collection.missed else '')
             )
-        write_contact_sheet(options.output)
-    finally:
-        os.umask(mask)
+    write_contact_sheet(options.output)
     return status
 
 
@@ -123,14 +146,16 @@ def write_contact_sheet(folder: str) -> str | None:
     if not os.path.exists(table):
         return None
     with open(table, encoding='utf-8', newline='') as file:
-        rows = list(csv.DictReader(file))
+        # A picture may have been deleted since, or its crop alone.
+        rows = [row for row in csv.DictReader(file) if os.path.exists(os.path.join(folder, row['file']))]
     parts = []
     for person, emotion in dict.fromkeys((row['person'], row['emotion']) for row in rows):
         parts.append(f'<h2>{escape(person)}: {escape(emotion)}</h2>')
         for row in rows:
             if (row['person'], row['emotion']) == (person, emotion):
-                with open(os.path.join(folder, row['crop']), 'rb') as file:
-                    content = base64.b64encode(file.read()).decode()
+                content = ''
+                with contextlib.suppress(FileNotFoundError), open(os.path.join(folder, row['crop']), 'rb') as crop:
+                    content = base64.b64encode(crop.read()).decode()
                 parts.append(
                     f'<label><input type="checkbox" value="{escape(row["file"])}"><img alt="" '
                     f'src="data:image/jpeg;base64,{content}">{escape(os.path.basename(row["file"]))}</label>'
@@ -142,41 +167,45 @@ def write_contact_sheet(folder: str) -> str | None:
 
 
 def _consent(options):
-    if options.consent is None and sys.stdin.isatty():
+    if options.consent is None and sys.stdin and sys.stdin.isatty():
         show(
             'Pictures of your face will be kept in %s with your name %r, to adapt the emotion recognition.\n'
             'Type what you agree to; nothing to stop.' % (options.output, options.person)
         )
-        return input('> ')
-    if options.consent is None:
-        raise BadParameter('--consent "TEXT" expected, what the person agreed to: there is no terminal to ask on')
+        try:
+            options.consent = input('> ')
+        except EOFError:
+            options.consent = ''
+    if not (options.consent or '').strip():
+        raise BadParameter('--consent "TEXT" expected, what the person agreed to; no picture is taken without')
     return options.consent
 
 
-def _from_medium(collection, options):
+def _medium(options):
     from facial_emotion_ros.demo.frame_sources import open_source
 
     if options.video:
-        medium = open_source('video', options.video)
-    elif options.camera.isdigit():
-        medium = open_source('camera', camera=int(options.camera))
-    else:
-        medium = open_source('camera', options.camera)
-    try:
-        count, shown = 0, ''
-        while not collection.done:
-            frame = medium.read()
-            if frame is None:
-                show(f'{medium.title} ended before every expression was asked for.')
-                break
-            # A video has its own time base, a camera the clock's.
-            collection.add(frame.image, count / medium.rate_hz if options.video else time.monotonic())
-            count += 1
-            if str(collection.prompt) != shown:
-                shown = str(collection.prompt)
-                show(shown, flush=True)
-    finally:
-        medium.close()
+        return open_source('video', options.video)
+    if options.camera.isdecimal():
+        return open_source('camera', camera=int(options.camera))
+    return open_source('camera', options.camera)
+
+
+def _from_medium(collection, medium):
+    from facial_emotion_ros.demo.frame_sources import Video
+
+    count, shown = 0, ''
+    while not collection.done:
+        frame = medium.read()
+        if frame is None:
+            show(f'{medium.title} ended before every expression was asked for.')
+            break
+        # A video has its own time base, a camera the clock's.
+        collection.add(frame.image, count / medium.rate_hz if isinstance(medium, Video) else time.monotonic())
+        count += 1
+        if str(collection.prompt) != shown:
+            shown = str(collection.prompt)
+            show(shown, flush=True)
     return 0
 
 

@@ -3,6 +3,7 @@
 import csv
 import datetime
 import io
+import math
 import os
 import re
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence
@@ -18,6 +19,7 @@ from facial_emotion_ros.emotion.quality_gate import QualityGate
 from facial_emotion_ros.inference.model_bundle import opened_bundle
 from facial_emotion_ros.perception.face_crops import CropGeometry, cut_planes
 from facial_emotion_ros.perception.face_detector import FaceDetector, Faces
+from facial_emotion_ros.perception.image_rotation import ANGLES, rotated
 
 #: Instruction for each expression. Source: Ekman and Friesen, Unmasking the Face, 1975, in plain words.
 INSTRUCTIONS: Dict[str, str] = {
@@ -67,6 +69,7 @@ class FaceCollection:
         countdown_s: float = 3.0,
         patience_s: float = 30.0,
         detector: Any = 'centerface',
+        rotate_deg: int = 0,
     ) -> None:
         """Prepare the folder, whose files only their owner can read; existing pictures stay.
 
@@ -78,6 +81,7 @@ class FaceCollection:
         :param countdown_s: time before the first picture of an expression.
         :param patience_s: an expression is skipped if no picture could be taken for this time.
         :param detector: ModelBundle, path or name of a detector, or any object with `detect(image) -> Faces`.
+        :param rotate_deg: images are rotated clockwise by this first: 0, 90, 180 or 270.
         :raises BadParameter: for a value out of range, or a folder with another kind of labels.csv.
         """
         if not person.strip() or not consent.strip():
@@ -91,11 +95,17 @@ class FaceCollection:
                 'expected expressions of %s and at least 1 still, got %s and %d'
                 % (', '.join(EMOTIONS), ', '.join(wrong or emotions) or 'none', stills)
             )
+        times = countdown_s, patience_s
+        if not all(0 <= each and math.isfinite(each) for each in times) or rotate_deg not in ANGLES:
+            raise BadParameter(
+                'expected countdown and patience of 0 s or more, and a rotation of 0, 90, 180 or 270, got %r, %r and %r'
+                % (times + (rotate_deg,))
+            )
         self.folder, self._person, self._consent = folder, person.strip(), ' '.join(consent.split())
         self._left: List[str] = list(emotions)
         self._stills, self._countdown_s, self._patience_s = stills, countdown_s, patience_s
         self._detector = detector if hasattr(detector, 'detect') else FaceDetector(opened_bundle(detector))
-        self._gate = QualityGate()
+        self._rotate_deg, self._gate = rotate_deg, QualityGate()
         self._rows = self._open_folder()
         self._began_s: Optional[float] = None
         self._last_s = 0.0
@@ -114,9 +124,10 @@ class FaceCollection:
 
         :param image: (H, W, 3) uint8 BGR.
         :param now_s: when it was taken, in seconds of any clock.
-        :returns: a copy with the prompt.
+        :returns: a copy, rotated, with the prompt.
         :raises OSError: if a picture cannot be written; the earlier ones stay.
         """
+        image = rotated(image, self._rotate_deg)
         if self._began_s is None or now_s < self._last_s:
             self._began_s = self._last_s = now_s
         if self.done:
@@ -188,7 +199,7 @@ class FaceCollection:
                 'expected a new folder, or one that collect_faces has begun, got %r with a %s of other '
                 'columns; name another folder' % (self.folder, LABELS_FILE)
             )
-        return rows[1:]
+        return [row for row in rows[1:] if os.path.exists(self._path(row[0]))]  # not those that were deleted since
 
     def _write_table(self, rows: List[List[str]]) -> None:
         text = io.StringIO()

@@ -3,15 +3,25 @@
 import time
 from typing import Any, Callable, Optional
 
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import Image
 from std_msgs.msg import String
 
 from facial_emotion_ros.core.errors import BadImage
-from facial_emotion_ros.ros.image_source import SUFFIX
+from facial_emotion_ros.perception.image_decoding import UsedBits
+from facial_emotion_ros.ros.image_input import ImageInput
+from facial_emotion_ros.ros.image_source import COMPRESSED, RAW
 from facial_emotion_ros.ros.logs import EVERY_5_S
 from facial_emotion_ros.ros.messages import image_message, image_of
-from facial_emotion_ros.ros.qos import input_qos, latched_qos
+from facial_emotion_ros.ros.qos import latched_qos
+
+#: The parameters of emotion_node that its image input reads: the two take the same images.
+_INPUT = {'input.transport': 'auto', 'input.reliability': 'auto', 'input.lazy': False}
+#: How often the subscription is adapted to the publishers.
+_FOLLOW_S = 0.2
+#: Without an image for so long, the person is told why.
+_SILENCE_S = 5.0
 
 
 class CollectionNode(Node):
@@ -21,16 +31,23 @@ class CollectionNode(Node):
         """Subscribe.
 
         :param collection: FaceCollection.
-        :param topic: of the camera; a name that ends in /compressed has compressed images.
+        :param topic: of the camera, raw or compressed.
         :param report: called with each new prompt.
         """
-        super().__init__('collect_faces')
+        super().__init__('collect_faces', cli_args=['--ros-args', '-r', 'image:=' + topic])
         self._collection, self._report, self._prompt = collection, report, ''
         self._fault: Optional[OSError] = None
         self._prompts = self.create_publisher(String, '~/prompt', latched_qos())
         self._images = self.create_publisher(Image, '~/image', 1)
-        kind = CompressedImage if topic.endswith(SUFFIX) else Image
-        self._subscription = self.create_subscription(kind, topic, self._take, input_qos('best_effort'))
+        self._used_bits = UsedBits()
+        self._latest_s = time.monotonic()
+        self._input = ImageInput(self, lambda: 1, self._take)
+        # Steady: the prompts count seconds of the person.
+        self.create_timer(_FOLLOW_S, self._follow, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def value(self, name: str) -> Any:
+        """Return what emotion_node has as a parameter."""
+        return _INPUT[name]
 
     @property
     def done(self) -> bool:
@@ -47,9 +64,28 @@ class CollectionNode(Node):
             raise self._fault
         return 130 if interrupted else 0
 
+    def _follow(self):
+        now_s = time.monotonic()
+        self._input.follow(now_s)
+        if now_s - self._latest_s >= _SILENCE_S:
+            topics = self.get_topic_names_and_types()
+            found = [name for name, types in topics if {RAW, COMPRESSED} & set(types) and self.count_publishers(name)]
+            others = sorted(set(found) - {self.resolve_topic_name('~/image'), self._input.topic})
+            self.get_logger().warning(
+                'No image has come from %s for %d s: %s. Other image topics: %s.'
+                % (
+                    self._input.topic,
+                    now_s - self._latest_s,
+                    self._input.why_unread() or 'its publishers are %s' % ', '.join(self._input.publishers()),
+                    ', '.join(others) or 'none',
+                ),
+                **EVERY_5_S,
+            )
+
     def _take(self, message):
+        self._latest_s = time.monotonic()
         try:
-            shown = self._collection.add(image_of(message), time.monotonic())
+            shown = self._collection.add(image_of(message, self._used_bits.of), self._latest_s)
         except BadImage as error:
             self.get_logger().warning('%s' % error, **EVERY_5_S)
             return

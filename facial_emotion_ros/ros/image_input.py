@@ -108,14 +108,18 @@ class ImageInput:
     """Subscribes and unsubscribes. Used by the executor's thread, which calls `follow` several times a second."""
 
     def __init__(
-        self, node: Any, count_readers: Callable[[], int], on_image: Callable[[Any], Any], head_pose: 'HeadPoseOutput'
+        self,
+        node: Any,
+        count_readers: Callable[[], int],
+        on_image: Callable[[Any], Any],
+        head_pose: Optional['HeadPoseOutput'] = None,
     ):
         """Create it without a subscription.
 
-        :param node: EmotionNode.
+        :param node: EmotionNode, or another with `value` for the parameters input.*.
         :param count_readers: counts the subscriptions to our outputs.
         :param on_image: called with each sensor_msgs/Image or CompressedImage.
-        :param head_pose: decides whether camera_info is needed, and takes it.
+        :param head_pose: decides whether camera_info is needed, and takes it; None: it is not.
         """
         self._node, self._on_image = node, on_image
         self._demand = SubscriberDemand(node, count_readers)
@@ -152,7 +156,7 @@ class ImageInput:
         wanted = qos.choose_reliability(self._node.value('input.reliability'), offers, self._reliability)
         if self._subscription is None or wanted != self._reliability:
             self._subscribe(wanted, now_s)
-        self._follow_infos(self._head_pose.is_wanted())
+        self._follow_infos(self._head_pose is not None and self._head_pose.is_wanted())
 
     def publishers(self) -> List[str]:
         """Return the names of the nodes that publish the image now."""

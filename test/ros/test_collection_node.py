@@ -3,10 +3,12 @@
 import csv
 import os
 
-from sensor_msgs.msg import Image
+import cv2
+import numpy as np
+from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import String
 
-from graph_peer import image_fields, quality, scene
+from graph_peer import packed, quality, scene
 
 
 def test_prompts_come_on_a_topic_and_pictures_are_kept_when_a_camera_publishes(start, peer, tmp_path):
@@ -16,28 +18,17 @@ def test_prompts_come_on_a_topic_and_pictures_are_kept_when_a_camera_publishes(s
         peer.node.create_subscription(String, '/collect_faces/prompt', prompts.append, quality(latched=True)),
         peer.node.create_subscription(Image, '/collect_faces/image', shown.append, quality(depth=1)),
     ]
-    camera = peer.node.create_publisher(Image, '/camera/image', quality(depth=1))
-    process = start(
-        '-m',
-        'facial_emotion_ros.cli.collect_faces',
-        '--output',
-        str(folder),
-        '--person',
-        'ann',
-        '--consent',
-        'for this robot',
-        '--topic',
-        '/camera/image',
-        '--emotions',
-        'happy',
-        '--stills',
-        '2',
-        '--countdown',
-        '0.5',
-    )
-    picture = scene()
-    message = Image(**image_fields(picture))
-    peer.wait(lambda: peer.node.count_publishers('/collect_faces/prompt'), 'the command')
+    other = peer.node.create_publisher(Image, '/other', quality())
+    command = f'-m facial_emotion_ros.cli.collect_faces --output {folder} --person ann --consent yes --rotate 180'
+    command += ' --topic /camera/image_compressed --emotions happy --stills 2 --countdown 0.5'
+    process = start(*command.split())
+    process.wait_for(r'No image has come from .*nothing publishes on /camera/image_compressed.*topics: /other\.')
+    # A camera upside down, of 10 bits, whose compressed images are on a topic of any name.
+    camera = peer.node.create_publisher(CompressedImage, '/camera/image_compressed', quality(depth=1))
+    picture = cv2.cvtColor(scene(), cv2.COLOR_BGR2GRAY)
+    turned = np.uint16(cv2.rotate(picture, cv2.ROTATE_180)) << 2
+    message = CompressedImage(data=packed(turned, '.png'), format='mono16; png compressed')
+    process.wait_for(r'Subscribed to /camera/image_compressed \(reliable\): compressed images')
     peer.wait(
         lambda: process.process.poll() is not None, 'the end of the capture', each=lambda: camera.publish(message)
     )
@@ -46,9 +37,12 @@ def test_prompts_come_on_a_topic_and_pictures_are_kept_when_a_camera_publishes(s
     with open(folder / 'labels.csv', newline='') as file:
         rows = list(csv.DictReader(file))
     assert [row['emotion'] for row in rows] == ['happy', 'happy']
-    assert all(os.path.getsize(folder / row['file']) for row in rows)
+    for row in rows:
+        kept = cv2.imread(os.path.join(str(folder), row['file']), cv2.IMREAD_GRAYSCALE)
+        assert np.abs(kept.astype(int) - picture).mean() < 3, 'dark, or upside down'
     assert any('happy: smile' in each.data for each in prompts)
-    assert shown and bytes(shown[-1].data) != picture.tobytes()
+    assert shown and shown[-1].width == 640
     for subscription in subscriptions:
         peer.node.destroy_subscription(subscription)
-    peer.node.destroy_publisher(camera)
+    for publisher in (camera, other):
+        peer.node.destroy_publisher(publisher)

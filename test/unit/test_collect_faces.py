@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import os
 import stat
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -117,12 +118,29 @@ def test_nothing_is_replaced_when_a_folder_is_continued(tmp_path):
         (lambda folder: FaceCollection(folder, '', CONSENT, detector=DETECTOR), 'no picture is kept without'),
         (lambda folder: FaceCollection(folder, 'ann', CONSENT, ('joy',), detector=DETECTOR), 'got joy'),
         (lambda folder: FaceCollection(folder, 'ann', CONSENT, stills=0, detector=DETECTOR), 'at least 1 still'),
+        (lambda folder: collection(folder, countdown_s=float('inf')), 'countdown and patience of 0 s or more'),
+        (lambda folder: collection(folder, patience_s=float('nan')), 'countdown and patience of 0 s or more'),
+        (lambda folder: collection(folder, rotate_deg=45), 'a rotation of 0, 90, 180 or 270'),
     ],
 )
 def test_a_capture_is_refused_without_consent_or_expressions(tmp_path, make, words):
     with pytest.raises(BadParameter, match=words):
         make(str(tmp_path / 'faces'))
     assert not (tmp_path / 'faces').exists()
+
+
+def test_a_picture_that_was_deleted_is_in_no_table_and_no_sheet_and_stops_nobody(tmp_path):
+    run(collection(tmp_path, emotions=('sad',)), FACE, 6.0)
+    for kind in ('pictures', 'crops'):
+        (tmp_path / kind / '0002_sad.jpg').unlink()
+    (tmp_path / 'crops' / '0001_sad.jpg').unlink()
+    sheet = command.write_contact_sheet(str(tmp_path))
+    with open(sheet, encoding='utf-8') as file:
+        text = file.read()
+    assert 'pictures/0001_sad.jpg' in text and '0002_sad' not in text
+    run(collection(tmp_path, emotions=('sad',), stills=1), FACE, 6.0)
+    assert [row['file'] for row in rows_of(tmp_path)] == ['pictures/0001_sad.jpg', 'pictures/0002_sad.jpg']
+    assert len(read_labelled_folder(str(tmp_path))) == 2
 
 
 def test_a_folder_of_others_is_refused_when_it_has_labels(tmp_path):
@@ -192,9 +210,19 @@ def test_a_film_becomes_a_folder_that_adapt_reads_when_it_is_collected_from(film
 
 
 def test_nothing_is_kept_when_there_is_no_consent(film, tmp_path, capsys):
-    arguments = ['--output', str(tmp_path / 'faces'), '--person', 'ann', '--video', film]
-    assert command.main(arguments) == 1
+    assert command.main(['--output', str(tmp_path / 'faces'), '--person', 'ann', '--video', film]) == 2
     assert '--consent "TEXT" expected' in capsys.readouterr().err and not (tmp_path / 'faces').exists()
+
+
+@pytest.mark.parametrize('raised, status', [(EOFError, 2), (KeyboardInterrupt, 130)])
+def test_nothing_is_kept_when_the_prompt_for_consent_is_left(film, tmp_path, monkeypatch, capsys, raised, status):
+    def left(_prompt):
+        raise raised
+
+    monkeypatch.setattr('builtins.input', left)
+    monkeypatch.setattr('sys.stdin', SimpleNamespace(isatty=lambda: True))
+    assert command.main(['--output', str(tmp_path / 'faces'), '--person', 'ann', '--video', film]) == status
+    assert 'Type what you agree to' in capsys.readouterr().out and not (tmp_path / 'faces').exists()
 
 
 def test_pictures_stay_and_the_sheet_is_written_when_it_is_interrupted(film, tmp_path, monkeypatch):
