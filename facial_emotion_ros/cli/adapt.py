@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from facial_emotion_ros.cli.common.arguments import whole_number
 from facial_emotion_ros.cli.common.errors import report_errors
 from facial_emotion_ros.core.emotions import EMOTIONS
 from facial_emotion_ros.core.errors import BadDataset, BadImage, BadModel
@@ -35,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
         'your persons; it is kept only if it '
         'improves held-out persons.',
         epilog=f'Exit code: 0 when a bundle is written, {NOT_BETTER} when the unchanged network is as good, 1 for bad '
-        'input.',
+        'input, 2 for wrong options.',
     )
     arguments.add_argument(
         '--faces',
@@ -51,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
         metavar='DIR',
         help='folder of the new bundle, which is its name; the int8 bundle gets the suffix _int8',
     )
-    arguments.add_argument('--threads', type=int, default=os.cpu_count(), help='default: %(default)s')
+    arguments.add_argument('--threads', type=whole_number(1), default=os.cpu_count(), help='default: %(default)s')
     return arguments
 
 

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from facial_emotion_ros.cli.common.arguments import parse_settings
+from facial_emotion_ros.cli.common.arguments import number, parse_settings, whole_number
 from facial_emotion_ros.cli.common.errors import report_errors
 from facial_emotion_ros.cli.common.terminal import show_markdown
 from facial_emotion_ros.core.errors import BadDataset, BadParameter
@@ -32,7 +32,9 @@ def parser() -> argparse.ArgumentParser:
         "'ESR*-15'; default: all of them, or 'shipped' where torch is not installed",
     )
     arguments.add_argument(
-        '--size-px', type=int, help='side of the crops of the networks with random weights; default: 96, as published'
+        '--size-px',
+        type=whole_number(1),
+        help='side of the crops of the networks with random weights; default: 96, as published',
     )
     arguments.add_argument(
         '--engines',
@@ -40,8 +42,12 @@ def parser() -> argparse.ArgumentParser:
         metavar='NAME',
         help='torch, onnxruntime, openvino, CUDAExecutionProvider, TensorrtExecutionProvider; default: all installed',
     )
-    arguments.add_argument('--threads', type=int, nargs='*', default=[1, 2], help='per inference; default: 1 2')
-    arguments.add_argument('--runs', type=int, default=100, help='runs per network and engine; default: %(default)s')
+    arguments.add_argument(
+        '--threads', type=whole_number(1), nargs='+', default=[1, 2], help='per inference; default: 1 2'
+    )
+    arguments.add_argument(
+        '--runs', type=whole_number(10), default=100, help='runs per network and engine; default: %(default)s'
+    )
     arguments.add_argument('--engines-only', action='store_true', help='skip the roofline')
     arguments.add_argument(
         '--streams',
@@ -50,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
         'faces; needs ROS 2',
     )
     arguments.add_argument(
-        '--stream-seconds', type=float, default=20.0, help='duration of each stream; default: %(default)s'
+        '--stream-seconds', type=number(1, 86400), default=20.0, help='duration of each stream; default: %(default)s'
     )
     arguments.add_argument(
         '--parameter',
@@ -66,7 +72,9 @@ def parser() -> argparse.ArgumentParser:
         metavar='FILE',
         help='file written by --json: print the ratios, and exit with 1 if a record is slower by more than --bound',
     )
-    arguments.add_argument('--bound', type=float, default=0.1, help='tolerance of --compare; default: %(default)s')
+    arguments.add_argument(
+        '--bound', type=number(0, 1), default=0.1, help='tolerance of --compare; default: %(default)s'
+    )
     return arguments
 
 
@@ -75,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command.
 
     :param argv: arguments; None for the process's own.
-    :returns: exit code: 0; 1 for bad input, or where --compare finds a line that is slower.
+    :returns: exit code: 0; 1 for bad input, or where --compare finds a line that is slower; 2 for wrong options.
     """
     from facial_emotion_ros.evaluation.benchmark.text import compare, summary
 
@@ -142,13 +150,6 @@ def benchmark(
 
 
 def _check(options, engines):
-    for threads in options.threads:
-        if threads < 1:
-            raise BadParameter(f'expected at least 1 thread, got --threads {threads}')
-    if not options.threads:
-        raise BadParameter('expected a number of threads, got --threads without one')
-    if options.runs < 10:
-        raise BadParameter(f'expected at least 10 runs, got --runs {options.runs}')
     for name in options.engines or ():
         if name not in engines:
             raise BadParameter(f'expected an engine among {", ".join(engines)}, got {name!r}')

@@ -5,6 +5,7 @@ import contextlib
 import datetime
 import json
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -13,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from facial_emotion_ros.cli.common.errors import report_errors
-from facial_emotion_ros.core.errors import FacialEmotionError
-from facial_emotion_ros.core.resources import PACKAGE, find_executable
+from facial_emotion_ros.core.errors import BadParameter, FacialEmotionError
+from facial_emotion_ros.core.resources import PACKAGE, expect_file, find_executable
+from facial_emotion_ros.core.text import public_address, show
 from facial_emotion_ros.demo.processes import NodeProcess, demo_processes, node_environment
+from facial_emotion_ros.ros.command_line import positive
 from facial_emotion_ros.system.dds_environment import LOCALHOST_VARIABLES
 from facial_emotion_ros.system.environment_checks import check_open_files
 from facial_emotion_ros.system.subprocesses import Child, ProcessGroup, describe_exit, take_free_domain
@@ -52,7 +55,10 @@ Art. 5(1)(f)).
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the command line; None takes the process's own."""
+    """Read the command line; None takes the process's own.
+
+    :raises BadParameter: for a value that media_source would refuse, or a file that does not exist.
+    """
     name = 'demo' if os.path.basename(sys.argv[0]) == 'demo' else 'scripts/demo'  # by `ros2 run`, or in a checkout
     parser = argparse.ArgumentParser(
         prog=name,
@@ -78,18 +84,18 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         type=Path,
         help='folder for video, picture, summary and logs (default: ./demo_output/<date and time>)',
     )
-    parser.add_argument('--duration', metavar='S', type=_positive, default=0.0, help='end after this many seconds')
+    parser.add_argument('--duration', metavar='S', type=positive, default=0.0, help='end after this many seconds')
     parser.add_argument(
         '--rate',
         metavar='HZ',
-        type=_positive,
+        type=positive,
         default=0.0,
         help='images per second (default: 10, or what the video or camera has)',
     )
     parser.add_argument(
         '--seconds-each',
         metavar='S',
-        type=_positive,
+        type=positive,
         default=2.0,
         help='how long each picture of --images is shown (default: 2)',
     )
@@ -97,14 +103,30 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--params-file', metavar='FILE', type=Path, help="parameter file for emotion_node in place of the package's own"
     )
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    _check(options)
+    return options
 
 
-def _positive(text):
-    value = float(text)
-    if not 0 < value < 1e6:
-        raise argparse.ArgumentTypeError(f'expected a positive number, got {text}')
-    return value
+def _check(options):
+    from facial_emotion_ros.ros.demo.parameters import MEDIA_SOURCE  # --help needs no packages
+    from facial_emotion_ros.ros.parameters import check_value
+
+    given = source_parameters(options)
+    for row in MEDIA_SOURCE:
+        if row.name in given:
+            check_value(row, given[row.name])
+    for option, exists in (('images', os.path.exists), ('video', os.path.isfile)):
+        path = getattr(options, option)
+        if path is not None and not exists(path):
+            raise BadParameter(f'--{option}: expected a file that exists, got {public_address(path)!r}')
+    if options.params_file is not None:
+        expect_file(str(options.params_file), '--params-file')
+    for path in (given.get('source.path', ''), os.path.abspath(options.output or '')):
+        try:
+            path.encode('utf-8')
+        except UnicodeEncodeError:
+            raise BadParameter(f'expected a path in UTF-8, for ROS takes no other, got {path!r}; rename it') from None
 
 
 def source_parameters(options: argparse.Namespace) -> dict[str, Any]:
@@ -123,7 +145,7 @@ def source_parameters(options: argparse.Namespace) -> dict[str, Any]:
     elif options.camera is not None:
         parameters['source.kind'] = 'camera'
         parameters.update(
-            {'source.camera': int(options.camera)} if options.camera.isdigit() else {'source.path': options.camera}
+            {'source.camera': int(options.camera)} if options.camera.isdecimal() else {'source.path': options.camera}
         )
     return parameters
 
@@ -133,13 +155,13 @@ def make_output_folder(wanted: Path | None) -> Path:
 
     :param wanted: None for a new one below ./demo_output.
     :returns: absolute; it has a folder log.
-    :raises FacialEmotionError: if it cannot be made.
+    :raises BadParameter: if it cannot be made.
     """
     folder = wanted or Path('demo_output', datetime.datetime.now().strftime('%Y-%m-%d_%H-%M-%S'))
     try:
         (folder / 'log').mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise FacialEmotionError(
+        raise BadParameter(
             f'expected a folder that can be written, but {folder} cannot be made '
             f'({error.strerror}); name another with --output'
         ) from None
@@ -154,7 +176,7 @@ def command_line(process: NodeProcess, scratch: Path) -> list[str]:
     """
     # Like a launch, through a file: a parameter on the command line is read as YAML, which a path need not be.
     overrides = scratch / f'{process.name}.yaml'
-    overrides.write_text(json.dumps({'/**': {'ros__parameters': dict(process.parameters)}}))
+    overrides.write_text(_yaml({'/**': {'ros__parameters': dict(process.parameters)}}), encoding='utf-8')
     program = find_executable(process.name)
     command = [program] if program else [sys.executable, '-m', process.module]
     command += ['--ros-args']
@@ -163,6 +185,12 @@ def command_line(process: NodeProcess, scratch: Path) -> list[str]:
     for before, after in process.remappings:
         command += ['-r', f'{before}:={after}']
     return command
+
+
+def _yaml(value):
+    """Write JSON that YAML reads alike: characters beyond 16 bits as themselves, not as two escapes."""
+    pair = r'\\ud[89ab]\w\w\\ud[c-f]\w\w'
+    return re.sub(pair, lambda found: json.loads(f'"{found.group()}"'), json.dumps(value))
 
 
 def start(processes: Sequence[NodeProcess], environ: dict[str, str], folder: Path, scratch: Path) -> ProcessGroup:
@@ -283,7 +311,7 @@ def run(options: argparse.Namespace, folder: Path, domain: int, scratch: Path) -
         source_parameters(options), str(folder), params_file=options.params_file and str(options.params_file.resolve())
     )
     where = ' '.join(f'{name}={environ[name]}' for name in ('ROS_DOMAIN_ID', *LOCALHOST_VARIABLES) if name in environ)
-    print(
+    show(
         f'{PACKAGE} demo. Pictures, summary and logs go to {folder} and nowhere else.\n'
         f'To watch from another terminal: export {where}\n'
         'Starting: the models are loaded and checked, then the video starts. Ctrl-C ends it.',

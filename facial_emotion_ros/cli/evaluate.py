@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from facial_emotion_ros.cli.common.arguments import add_network, parse_settings
+from facial_emotion_ros.cli.common.arguments import add_network, parse_settings, whole_number
 from facial_emotion_ros.cli.common.errors import report_errors
 from facial_emotion_ros.cli.common.outputs import expect_own_files
 from facial_emotion_ros.cli.common.terminal import progress, show_table
@@ -54,19 +54,24 @@ def parser() -> argparse.ArgumentParser:
     )
     add_network(arguments, '; all of its points are compared in any case')
     arguments.add_argument(
-        '--branches', type=int, metavar='K', help='run only the first K branches, as a deadline may do; default: all'
+        '--branches',
+        type=whole_number(1),
+        metavar='K',
+        help='run only the first K branches, as a deadline may do; default: all',
     )
     arguments.add_argument('--leave-out', metavar='TXT', help='give the figures without these pictures too, one a line')
     arguments.add_argument('--output', metavar='DIR', help='write metrics.json and report.html there')
     arguments.add_argument(
         '--with-pictures',
-        type=int,
+        type=whole_number(0),
         default=0,
         metavar='N',
         help='add the N most confident errors to the report: pictures of people, not to be passed on; default: none',
     )
-    arguments.add_argument('--resamples', type=int, default=1000, help='of the bootstrap; default: %(default)s')
-    arguments.add_argument('--threads', type=int, default=os.cpu_count(), help='default: %(default)s')
+    arguments.add_argument(
+        '--resamples', type=whole_number(0), default=1000, help='of the bootstrap; default: %(default)s'
+    )
+    arguments.add_argument('--threads', type=whole_number(1), default=os.cpu_count(), help='default: %(default)s')
     return arguments
 
 
@@ -75,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command.
 
     :param argv: arguments; None for the process's own.
-    :returns: exit code: 0 when evaluated, 1 for bad input.
+    :returns: exit code: 0 when evaluated, 1 for bad input, 2 for wrong options.
     """
     options = parser().parse_args(argv)
     command = 'evaluate ' + shlex.join(sys.argv[1:] if argv is None else argv)
@@ -99,14 +104,12 @@ def evaluate(options: argparse.Namespace, command: str) -> dict[str, Any]:
     from facial_emotion_ros.training.data.datasets import open_faces, read_names
     from facial_emotion_ros.training.data.framing import framing_warning
 
-    if options.threads < 1 or options.resamples < 0 or options.with_pictures < 0:
-        raise BadParameter('--threads of at least 1, --resamples and --with-pictures of at least 0 expected')
     if options.output:  # before anything is read: it may lack a package
         import facial_emotion_ros.evaluation.report  # noqa: F401
 
         expect_own_files(options.output, (_FIGURES, _REPORT), _FIGURES, ('dataset', 'versions'))
     engine = EsrEngine(options.bundle, threads=options.threads, operating_point=options.operating_point)
-    if options.branches is not None and not 1 <= options.branches <= engine.branches:
+    if (options.branches or 0) > engine.branches:
         raise BadParameter(
             f'--branches: expected 1 to {engine.branches}, which {engine.bundle.name} has, got {options.branches}'
         )

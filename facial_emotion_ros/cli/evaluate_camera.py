@@ -7,11 +7,12 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from facial_emotion_ros.cli.common.arguments import add_scenes, whole_number
+from facial_emotion_ros.cli.common.arguments import add_scenes, number, whole_number
 from facial_emotion_ros.cli.common.errors import report_errors
 from facial_emotion_ros.cli.common.outputs import expect_own_files
 from facial_emotion_ros.cli.common.terminal import progress
 from facial_emotion_ros.core.files import write_atomic
+from facial_emotion_ros.core.text import show
 
 
 def parser() -> argparse.ArgumentParser:
@@ -46,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
     )
     arguments.add_argument(
         '--turned',
-        type=float,
+        type=number(0, 180),
         default=15.0,
         metavar='DEGREES',
         help='largest angle that a sweep turns faces by; default: %(default)s',
@@ -67,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command.
 
     :param argv: arguments; None for the process's own.
-    :returns: exit code: 0 when evaluated, 1 for bad input.
+    :returns: exit code: 0 when evaluated, 1 for bad input, 2 for wrong options.
     """
     options = parser().parse_args(argv)
     if options.output:
@@ -117,7 +118,7 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, byte
         'seed': options.seed,
         'calibration': calibration_of(point),
     }
-    print(
+    show(
         f'{figures["bundle"]} {figures["version"]}, operating point {point_words(point) or "none"}, on '
         f'{figures["dataset"]}: {len(scenes)} of {scenes.labelled} labelled faces\n'
     )
@@ -197,7 +198,7 @@ def _spread(pipeline, scenes, portraits, figures):
 
 
 def _print(text):
-    print(text + '\n', flush=True)
+    show(text + '\n', flush=True)
 
 
 if __name__ == '__main__':

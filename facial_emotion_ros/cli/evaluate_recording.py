@@ -259,9 +259,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 @report_errors(
-    'evaluate_recording',
-    'recordings need rosbags, jinja2, plotly and scipy (pip install rosbags jinja2 plotly scipy)',
-    usage=2,
+    'evaluate_recording', 'recordings need rosbags, jinja2, plotly and scipy (pip install rosbags jinja2 plotly scipy)'
 )
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from facial_emotion_ros.cli.common.arguments import add_measured_faces
+from facial_emotion_ros.cli.common.arguments import add_measured_faces, number, whole_number
 from facial_emotion_ros.cli.common.errors import report_errors
 from facial_emotion_ros.core.errors import BadModel, BadParameter
 from facial_emotion_ros.core.text import show
@@ -50,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
         help='safetensors of train, or a bundle to recalibrate',
     )
     arguments.add_argument('--output', required=True, metavar='DIR', help='folder of the bundle, which is its name')
-    arguments.add_argument('--size-px', type=int, help='side of the input; default: of the bundle, or 96')
+    arguments.add_argument('--size-px', type=whole_number(1), help='side of the input; default: of the bundle, or 96')
     arguments.add_argument(
         '--description',
         metavar='JSON',
@@ -73,7 +73,7 @@ def parser() -> argparse.ArgumentParser:
     )
     arguments.add_argument(
         '--prior-exponent',
-        type=float,
+        type=number(0, 1),
         default=0.0,
         metavar='EXPONENT',
         help="the recipe's prior_exponent, 0 to 1, by which the class frequencies are already removed from the scores; "
@@ -88,10 +88,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command.
 
     :param argv: command line; None for sys.argv.
-    :returns: exit code: 0 when the bundle is written, 1 for bad input.
+    :returns: exit code: 0 when the bundle is written, 1 for bad input, 2 for wrong options.
     """
     options = parser().parse_args(argv)
-    bundle = export(options, report=print)
+    bundle = export(options, report=show)
     show(f'{bundle.folder}: {len(bundle.model_bytes) / 1e6:.1f} MB, sha256 {bundle.sha256}')
     return 0
 
@@ -134,8 +134,6 @@ def _check(options: argparse.Namespace) -> None:
         raise BadParameter('expected both --train and --dev, or neither: --dev lists faces of --train')
     if options.operating_point and not options.dev:
         raise BadParameter('--operating-point needs --dev: it is fitted on held-out faces')
-    if not 0 <= options.prior_exponent <= 1:
-        raise BadParameter(f'--prior-exponent: expected a number from 0 to 1, got {options.prior_exponent:g}')
     if options.copies and not options.valid:
         raise BadParameter('--copies needs --valid, of which it lists faces')
 

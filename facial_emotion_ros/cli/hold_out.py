@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from facial_emotion_ros.cli.common.arguments import whole_number
 from facial_emotion_ros.cli.common.errors import report_errors
 from facial_emotion_ros.core.text import show
 
@@ -23,8 +24,8 @@ def parser() -> argparse.ArgumentParser:
     arguments.add_argument(
         '--others', nargs='*', default=[], metavar='PATH', help='data sets that must not contain the faces either'
     )
-    arguments.add_argument('--count', type=int, default=3000, help='default: %(default)s')
-    arguments.add_argument('--seed', type=int, default=2020, help='default: %(default)s')
+    arguments.add_argument('--count', type=whole_number(1), default=3000, help='default: %(default)s')
+    arguments.add_argument('--seed', type=whole_number(0), default=2020, help='default: %(default)s')
     arguments.add_argument('--output', required=True, metavar='TXT', help='list of names, replaced if it exists')
     return arguments
 
@@ -34,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command.
 
     :param argv: command line; None for sys.argv.
-    :returns: exit code: 0 when the list is written, 1 for bad input.
+    :returns: exit code: 0 when the list is written, 1 for bad input, 2 for wrong options.
     """
     options = parser().parse_args(argv)
     from facial_emotion_ros.training.data.datasets import open_faces

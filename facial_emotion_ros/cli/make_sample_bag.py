@@ -5,8 +5,8 @@ import re
 import sys
 from collections.abc import Sequence
 
+from facial_emotion_ros.cli.common.arguments import number
 from facial_emotion_ros.cli.common.errors import report_errors
-from facial_emotion_ros.core.errors import BadParameter
 from facial_emotion_ros.core.text import show
 from facial_emotion_ros.demo.sample_video import LENGTH_S
 
@@ -19,11 +19,11 @@ def parser() -> argparse.ArgumentParser:
         'recording, with the ground truth of its faces on /annotation/faces.',
     )
     arguments.add_argument('bag', metavar='DIR', help='folder to make')
-    arguments.add_argument('--seconds', type=float, default=LENGTH_S, help='default: %(default)s')
+    arguments.add_argument('--seconds', type=number(0.001, 86400), default=LENGTH_S, help='default: %(default)s')
     arguments.add_argument(
-        '--rate', type=float, default=10.0, metavar='HZ', help='images a second; default: %(default)s'
+        '--rate', type=number(0.001, 240), default=10.0, metavar='HZ', help='images a second; default: %(default)s'
     )
-    arguments.add_argument('--size', default='640x480', metavar='WxH', help='default: %(default)s')
+    arguments.add_argument('--size', type=_size, default='640x480', metavar='WxH', help='default: %(default)s')
     arguments.add_argument(
         '--people', type=int, choices=(1, 3), default=3, help='3 who come and go, or 1 who stays; default: %(default)s'
     )
@@ -39,30 +39,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command.
 
     :param argv: arguments; None for the process's own.
-    :returns: exit code: 0 when written, 1 for bad input.
+    :returns: exit code: 0 when written, 1 for bad input, 2 for wrong options.
     """
     from facial_emotion_ros.recordings.io.sample_bag import ANNOTATION, write_sample_bag
 
     options = parser().parse_args(argv)
-    width, _, height = options.size.partition('x')
-    if not (
-        re.fullmatch('[0-9]{2,4}x[0-9]{2,4}', options.size)
-        and 64 <= min(int(width), int(height))
-        and max(int(width), int(height)) <= 8192
-    ):
-        raise BadParameter(f'--size: expected WIDTHxHEIGHT, each 64 to 8192 px, got {options.size}')
-    if not (0 < options.seconds <= 86400 and 0 < options.rate <= 240):
-        raise BadParameter(
-            'expected --seconds above 0 and at most 86400, and --rate above 0 and at most 240, got '
-            f'{options.seconds:g} and {options.rate:g}'
-        )
     count = write_sample_bag(
         options.bag,
         options.seconds,
         options.rate,
         options.transport,
-        int(width),
-        int(height),
+        *options.size,
         options.storage,
         options.people,
     )
@@ -71,6 +58,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         f'  python -m facial_emotion_ros.cli.evaluate_recording {options.bag} --truth {ANNOTATION} --output out'
     )
     return 0
+
+
+def _size(text):
+    found = re.fullmatch('([0-9]{2,4})x([0-9]{2,4})', text)
+    size = tuple(map(int, found.groups())) if found else (0, 0)
+    if not 64 <= min(size) <= max(size) <= 8192:
+        raise argparse.ArgumentTypeError(f'expected WIDTHxHEIGHT, each 64 to 8192 px, got {text}')
+    return size
 
 
 if __name__ == '__main__':

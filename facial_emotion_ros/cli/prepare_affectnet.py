@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from facial_emotion_ros.cli.common.arguments import whole_number
 from facial_emotion_ros.cli.common.errors import report_errors
 from facial_emotion_ros.core.text import show
 
@@ -29,7 +30,7 @@ def parser() -> argparse.ArgumentParser:
     arguments.add_argument(
         '--sets', nargs='+', choices=_SETS, default=_SETS[1:], metavar='SET', help='default: training validation'
     )
-    arguments.add_argument('--threads', type=int, metavar='N', help='default: one per CPU core')
+    arguments.add_argument('--threads', type=whole_number(1), metavar='N', help='default: one per CPU core')
     return arguments
 
 
@@ -38,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command.
 
     :param argv: command line; None for sys.argv.
-    :returns: exit code: 0 when all sets are prepared, 1 for bad input.
+    :returns: exit code: 0 when all sets are prepared, 1 for bad input, 2 for wrong options.
     """
     options = parser().parse_args(argv)
     from facial_emotion_ros.training.data.affectnet_preparation import pre_process_affect_net

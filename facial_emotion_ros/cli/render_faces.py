@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
+from facial_emotion_ros.cli.common.arguments import whole_number
 from facial_emotion_ros.cli.common.errors import report_errors
 from facial_emotion_ros.cli.common.outputs import refuse_foreign
 from facial_emotion_ros.core.text import show
@@ -33,10 +34,16 @@ def parser() -> argparse.ArgumentParser:
         'result in the folder is replaced when the new one is complete. See docs/synthetic_faces.md.',
     )
     arguments.add_argument('--output', required=True, metavar='DIR', help='output folder')
-    arguments.add_argument('--count', type=int, default=1000, metavar='N', help='default: %(default)s')
-    arguments.add_argument('--seed', type=int, default=1, metavar='S', help='of the identities; default: %(default)s')
+    arguments.add_argument('--count', type=whole_number(1), default=1000, metavar='N', help='default: %(default)s')
     arguments.add_argument(
-        '--processes', type=int, default=1, metavar='P', help='default: %(default)s; does not change the faces'
+        '--seed', type=whole_number(0), default=1, metavar='S', help='of the identities; default: %(default)s'
+    )
+    arguments.add_argument(
+        '--processes',
+        type=whole_number(1),
+        default=1,
+        metavar='P',
+        help='default: %(default)s; does not change the faces',
     )
     arguments.add_argument(
         '--bundle',
@@ -52,18 +59,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command.
 
     :param argv: command line; None for sys.argv.
-    :returns: exit code: 0 when the faces are written, 1 for bad input.
+    :returns: exit code: 0 when the faces are written, 1 for bad input, 2 for wrong options.
     """
     options = parser().parse_args(argv)
-    from facial_emotion_ros.core.errors import BadDataset, BadParameter
+    from facial_emotion_ros.core.errors import BadDataset
     from facial_emotion_ros.training.data.labelled_folder import LABELS_FILE
     from facial_emotion_ros.training.synthetic.head_model import read_head_model
 
-    if options.count < 1 or options.seed < 0 or options.processes < 1:
-        raise BadParameter(
-            'expected --count and --processes of at least 1 and --seed of at least 0, got '
-            f'{options.count}, {options.processes} and {options.seed}'
-        )
     table = os.path.join(options.output, LABELS_FILE)
     _expect_own(options.output, table)
     read_head_model()  # before a folder is made: it may not be installed

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from facial_emotion_ros.cli.common.arguments import number, whole_number
 from facial_emotion_ros.cli.common.errors import report_errors
 from facial_emotion_ros.core.errors import BadParameter
 from facial_emotion_ros.core.resources import find_shared
@@ -74,14 +75,16 @@ def parser() -> argparse.ArgumentParser:
     )
     arguments.add_argument(
         '--workers',
-        type=int,
+        type=whole_number(0),
         metavar='N',
         help='data loading processes; default: one per CPU core, up to 16, for a GPU; none on the CPU',
     )
-    arguments.add_argument('--threads', type=int, default=0, metavar='N', help='torch threads; 0: chosen by torch')
+    arguments.add_argument(
+        '--threads', type=whole_number(0), default=0, metavar='N', help='torch threads; 0: chosen by torch'
+    )
     arguments.add_argument(
         '--save-every',
-        type=float,
+        type=number(0, 1e9),
         default=120.0,
         metavar='SECONDS',
         help='interval of checkpoints; default: %(default)s',
@@ -94,7 +97,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command.
 
     :param argv: command line; None for sys.argv.
-    :returns: exit code: 0 when trained to the end, 1 for bad input or a full disk, 130 when stopped by a signal.
+    :returns: exit code: 0 when trained to the end, 1 for bad input or a full disk, 2 for wrong options, 130 when
+        stopped by a signal.
     """
     options = parser().parse_args(argv)
     import torch

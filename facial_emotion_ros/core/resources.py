@@ -2,7 +2,7 @@
 
 import os
 
-from facial_emotion_ros.core.errors import FacialEmotionError
+from facial_emotion_ros.core.errors import BadParameter, FacialEmotionError
 
 PACKAGE = 'facial_emotion_ros'
 
@@ -37,10 +37,10 @@ def expect_file(path: str, argument: str) -> None:
 
     :param path: of the file.
     :param argument: name of the launch argument.
-    :raises FacialEmotionError: if there is no such file.
+    :raises BadParameter: if there is no such file.
     """
     if not os.path.isfile(path):
-        raise FacialEmotionError('%s: expected a file of parameters, got %r, which is none' % (argument, path))
+        raise BadParameter('%s: expected a file of parameters, got %r, which is none' % (argument, path))
 
 
 def find_executable(name: str) -> str:

@@ -9,7 +9,7 @@ import sys
 import time
 from typing import Any, List, Optional, Sequence
 
-from facial_emotion_ros.ros.command_line import split_arguments
+from facial_emotion_ros.ros.command_line import not_negative, split_arguments
 from facial_emotion_ros.ros.stop_signals import end_at_once
 from facial_emotion_ros.system.memory import keep_big_buffers
 
@@ -23,7 +23,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument('--output', required=True, metavar='FILE', help='CSV file of the answers')
     parser.add_argument('--camera', default='image', metavar='TOPIC', help='image topic; ends when its publisher ends')
     parser.add_argument(
-        '--quiet', type=float, default=2.0, metavar='S', help='end this long after the last image and answer'
+        '--quiet', type=not_negative, default=2.0, metavar='S', help='end this long after the last image and answer'
     )
     return parser.parse_args(arguments)
 

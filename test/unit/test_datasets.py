@@ -28,7 +28,7 @@ def test_nothing_is_guessed_when_nothing_known_lies_there(tmp_path):
         open_faces(str(tmp_path / 'absent'))
     with pytest.raises(BadDataset, match='found none of them; see docs/datasets.md'):
         open_faces(str(tmp_path))
-    with pytest.raises(BadDataset, match='format ferplus, affectnet, folder'):
+    with pytest.raises(BadParameter, match='format ferplus, affectnet, folder'):
         open_faces(str(tmp_path), 'imagenet')
     with pytest.raises(BadDataset, match='expected.* AffectNet'):
         open_faces(str(tmp_path), 'affectnet')

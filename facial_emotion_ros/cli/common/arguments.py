@@ -22,6 +22,18 @@ def whole_number(least: int) -> Callable[[str], int]:
     return whole_number
 
 
+def number(least: float, most: float) -> Callable[[str], float]:
+    """Make an argparse type of numbers from `least` to `most`."""
+
+    def number(text):
+        value = float(text)
+        if not least <= value <= most:  # nor NaN
+            raise argparse.ArgumentTypeError(f'expected {least:g} to {most:g}, got {text}')
+        return value
+
+    return number
+
+
 def add_network(arguments: argparse.ArgumentParser, comment: str = '') -> None:
     """Add --bundle and --operating-point, whose help ends with a comment."""
     arguments.add_argument('--bundle', default='esr_9_ferplus', metavar='DIR', help='default: the embedded %(default)s')
@@ -51,7 +63,7 @@ def add_measured_faces(arguments: argparse.ArgumentParser) -> None:
     arguments.add_argument('--valid', metavar='PATH', help='faces to evaluate on, for manifest and model card')
     arguments.add_argument('--copies', metavar='TXT', help='names in --valid that are copies of training faces')
     arguments.add_argument('--format', help='of the data sets; default: detected')
-    arguments.add_argument('--threads', type=int, default=os.cpu_count(), help='default: %(default)s')
+    arguments.add_argument('--threads', type=whole_number(1), default=os.cpu_count(), help='default: %(default)s')
 
 
 def parse_settings(option: str, texts: list[str]) -> dict[str, Any]:
@@ -66,5 +78,8 @@ def parse_settings(option: str, texts: list[str]) -> dict[str, Any]:
         name, sign, value = text.partition('=')
         if not sign or not name.replace('.', '_').isidentifier():
             raise BadParameter(f'{option}: expected NAME=VALUE, got {text!r}')
-        settings[name] = yaml.safe_load(value)
+        try:
+            settings[name] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise BadParameter(f'{option} {name}: expected a value in YAML, got {value!r} ({error})') from None
     return settings

@@ -30,13 +30,13 @@ def how_to_install(command: str, module: str) -> str:
     return "pip install '.[%s]' in the sources of this package, or scripts/setup --tests there" % extra
 
 
-def report_errors(command: str, needs: str, usage: int = 1) -> Callable[[Callable[..., int]], Callable[..., int]]:
+def report_errors(command: str, needs: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
     """Make a decorator of a command's main that prints errors which the user can fix.
 
     :param command: name that the line begins with.
     :param needs: which packages are needed for what: 'reading sets of faces needs torch'.
-    :param usage: exit code for a BadParameter; it is 1 for other errors.
-    :returns: decorator of a main(argv=None) that returns the exit code; packages are imported inside it.
+    :returns: decorator of a main(argv=None) that returns the exit code, 2 for a BadParameter and 1 for other errors;
+        packages are imported inside it.
     """
 
     def decorated(main):
@@ -48,7 +48,7 @@ def report_errors(command: str, needs: str, usage: int = 1) -> Callable[[Callabl
                 show(f'{command}: {error}; {needs}: {how_to_install(command, error.name or "")}', file=sys.stderr)
             except (FacialEmotionError, OSError) as error:
                 show(f'{command}: {error}', file=sys.stderr)
-                return usage if isinstance(error, BadParameter) else 1
+                return 2 if isinstance(error, BadParameter) else 1
             return 1
 
         return reported

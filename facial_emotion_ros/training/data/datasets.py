@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from facial_emotion_ros.core.errors import BadDataset
+from facial_emotion_ros.core.errors import BadDataset, BadParameter
 from facial_emotion_ros.training.data.affectnet import AffectNet, is_affectnet
 from facial_emotion_ros.training.data.affectnet_preparation import pre_process_affect_net
 from facial_emotion_ros.training.data.affectnet_samples import AffectNetCategorical, AffectNetDimensional
@@ -54,8 +54,8 @@ def open_faces(path: str, format: str | None = None, **options: Any) -> FaceSet:
     :param options: of that format: split, new_votes (ferplus: :func:`read_ferplus`), split, kind, with_none, check
         (affectnet: :class:`AffectNet`), labels, classes, check (folder: :func:`read_labelled_folder`).
     :returns: FaceSet.
-    :raises BadDataset: if there is no such set, an option does not belong to the format, labels cannot be read, or more
-        than 1% of the images are damaged.
+    :raises BadDataset: if there is no such set, labels cannot be read, or more than 1% of the images are damaged.
+    :raises BadParameter: for an unknown format, or an option that does not belong to it.
     """
     if format is None:
         if not os.path.exists(path):
@@ -67,10 +67,10 @@ def open_faces(path: str, format: str | None = None, **options: Any) -> FaceSet:
                 'labels.csv or folders named like the classes, found none of them; see docs/datasets.md'
             )
     elif format not in FORMATS:
-        raise BadDataset(f'{path}: expected format {", ".join(FORMATS)}, got {format!r}')
+        raise BadParameter(f'{path}: expected format {", ".join(FORMATS)}, got {format!r}')
     try:
         return FORMATS[format][1](path, **options)
     except TypeError as error:
         if 'unexpected keyword' not in str(error):
             raise
-        raise BadDataset(f'{path}: expected options of format {format} ({error}); see docs/datasets.md') from error
+        raise BadParameter(f'{path}: expected options of format {format} ({error}); see docs/datasets.md') from error

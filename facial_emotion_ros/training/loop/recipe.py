@@ -331,7 +331,7 @@ def _below(place: Any, key: str, assignment: str) -> list[Any]:
         return [place[key]]
     if isinstance(place, list) and key == '*':
         return place
-    if isinstance(place, list) and key.isdigit() and int(key) < len(place):
+    if isinstance(place, list) and key.isdecimal() and int(key) < len(place):
         return [place[int(key)]]
     came = f'only 0 to {len(place) - 1} exist' if isinstance(place, list) else f'got {place!r}'
     raise BadParameter(f'--set {assignment}: no {key} to change, {came}')
