@@ -86,7 +86,13 @@ def adapt(options: argparse.Namespace, report: Callable[[str], object] = lambda 
     from facial_emotion_ros.training.adaptation import correction_graph  # noqa: F401, first of all: onnx may be missing
     from facial_emotion_ros.training.adaptation.fit import adapt as fit
 
-    masters = [ModelBundle.open(folder, 'esr') for folder in _with_int8(resolve_bundle(options.bundle))]
+    folder = resolve_bundle(options.bundle)
+    masters = [ModelBundle.open(folder, 'esr') for folder in _with_int8(folder)]
+    if 'quantization' in masters[0].manifest:
+        raise BadModel(
+            f'{folder}: expected a bundle in floating point, got one in int8; adapt '
+            f'{masters[0].manifest["quantization"]["of"]["name"]}, and its int8 version is adapted with it'
+        )
     for each in masters:
         if 'adaptation' in each.manifest:
             raise BadModel(
@@ -325,7 +331,7 @@ def _int8_figures(
     return {
         **{key: master.manifest['quantization'][key] for key in ('looked_at', 'how')},
         'of': {'name': other.name, 'version': other.version, 'sha256': other.sha256},
-        'on': f'{faces.name}, which it was fitted on',
+        'on': 'the fitted faces',
         **rounding_figures(faces.labels, read(other), read(ModelBundle('', manifest, model_bytes))),
     }
 

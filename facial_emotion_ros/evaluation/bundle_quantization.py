@@ -53,9 +53,9 @@ def quantize_bundle(options: argparse.Namespace, report: Callable[[str], object]
     """
     if options.copies and not options.valid:
         raise BadParameter('--copies needs --valid, of which it lists faces')
-    if options.count < 1:
-        raise BadParameter(f'expected at least 1 calibration face, got --count {options.count}')
     source = ModelBundle.open(resolve_bundle(options.bundle))
+    if 'quantization' in source.manifest:
+        raise BadModel(f'{source.folder}: expected a bundle in floating point, got one in int8')
     if os.path.realpath(options.output) == os.path.realpath(source.folder):
         raise BadModel(f'{options.output}: expected another folder than the fp32 bundle, whose weights would be lost')
     check_replaceable(options.output)

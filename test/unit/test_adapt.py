@@ -315,6 +315,20 @@ def test_card_and_manifest_say_what_it_is_worth_when_a_bundle_is_adapted(adapted
     assert 'MODEL_CARD.md' in os.listdir(f'{adapted}_int8')
 
 
+def test_card_and_manifest_name_no_file_when_a_bundle_is_adapted(adapted, folder):
+    for place in (str(adapted), f'{adapted}_int8'):
+        for name in ('manifest.json', 'MODEL_CARD.md'):
+            with open(os.path.join(place, name), encoding='utf-8') as file:
+                text = file.read()
+            assert folder.name not in text and 'president' not in text and 'person 1' not in text
+
+
+def test_an_int8_bundle_is_refused_with_the_name_of_the_other_when_it_is_to_be_adapted(folder, tmp_path, capsys):
+    arguments = ['--faces', str(folder), '--bundle', 'esr_9_ferplus_int8', '--output', str(tmp_path / 'robot')]
+    assert command.main(arguments) == 1
+    assert 'adapt esr_9_ferplus, and its int8 version' in capsys.readouterr().err and not os.listdir(tmp_path)
+
+
 def test_an_adapted_bundle_is_not_taken_for_a_master_when_one_goes_on_from_it(adapted, folder, tmp_path, capsys):
     arguments = ['--faces', str(folder), '--bundle', str(adapted), '--output', str(tmp_path / 'twice')]
     assert command.main(arguments) == 1
