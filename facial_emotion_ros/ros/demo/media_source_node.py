@@ -17,6 +17,9 @@ from facial_emotion_ros.ros.messages import image_message
 #: Images kept for slow reliable subscribers, a second or two: a video should arrive complete.
 KEPT_IMAGES = 20
 
+#: Of a longer file name, the end alone gets into the frame_id: emotion_node refuses a frame_id of more than 256.
+NAME_LENGTH = 200
+
 #: At the end, wait this long until every subscriber has received everything.
 ACKNOWLEDGE_S = 2.0
 
@@ -113,6 +116,6 @@ class MediaSource(Node):
             return
         header = Header(stamp=self.get_clock().now().to_msg(), frame_id=self._settings['frame_id'])
         if self._settings['name_in_frame_id'] and frame.name:
-            header.frame_id += '/' + frame.name
+            header.frame_id += '/' + frame.name[-NAME_LENGTH:]
         self._publisher.publish(image_message(header, frame.image))
         self._sent += 1
