@@ -145,7 +145,7 @@ def test_a_split_is_the_same_when_it_was_written_as_an_npz_file(layout):
     layout.write_labels('FER2013Train')
     path = str(layout.root / 'ferplus_train.npz')
     write_ferplus(path, read_ferplus(str(layout.root)))
-    layout.check(open_faces(path))
+    layout.assert_read(open_faces(path))
     write_ferplus(path, open_faces(path).rows([]))
     assert len(open_faces(path)) == 0
 
@@ -289,7 +289,7 @@ class Layout:
                     writer.writerow(fields(np.zeros((48, 48), int), usage))
                 writer.writerow(fields(picture, usage))
 
-    def check(self, read):
+    def assert_read(self, read):
         np.testing.assert_array_equal(read.faces(), self.pictures)
         assert read.names.tolist() == self.names and not read.damaged
         assert read.votes.tolist() == [votes for votes, _, _ in VOTES]
@@ -313,10 +313,10 @@ def layout(tmp_path):
 def test_each_layout_of_label_csv_is_read_when_its_root_is_given(layout, pictures, labels, box):
     layout.write_pictures(pictures)
     layout.write_labels(labels, box)
-    layout.check(open_faces(str(layout.root), split='valid'))
+    layout.assert_read(open_faces(str(layout.root), split='valid'))
     if pictures == labels:
         folder = open_faces(str(layout.root / labels) + '/')
-        layout.check(folder)
+        layout.assert_read(folder)
         assert folder.name == 'FER2013Valid'
     with pytest.raises(BadDataset, match='FER2013Train/label.csv'):
         read_ferplus(str(layout.root), 'train')
@@ -326,8 +326,8 @@ def test_each_layout_of_label_csv_is_read_when_its_root_is_given(layout, picture
 def test_fer2013new_is_read_when_pictures_lie_in_folders(layout, folder):
     layout.write_pictures(folder)
     layout.write_new()
-    layout.check(open_faces(str(layout.root)))
-    layout.check(open_faces(str(layout.root / 'fer2013new.csv')))
+    layout.assert_read(open_faces(str(layout.root)))
+    layout.assert_read(open_faces(str(layout.root / 'fer2013new.csv')))
 
 
 @pytest.mark.parametrize(
@@ -337,7 +337,7 @@ def test_fer2013new_is_read_when_pictures_lie_in_folders(layout, folder):
 def test_fer2013new_is_read_when_the_pixels_lie_in_a_csv_file(layout, name, header):
     layout.write_new('PublicTest')
     layout.write_pixels(name, header, 'PublicTest')
-    layout.check(open_faces(str(layout.root), split='valid'))
+    layout.assert_read(open_faces(str(layout.root), split='valid'))
 
 
 def test_the_votes_are_those_asked_for_when_both_files_are_there(layout):
@@ -346,7 +346,7 @@ def test_the_votes_are_those_asked_for_when_both_files_are_there(layout):
     with pytest.raises(BadDataset, match='found only'):
         read_ferplus(str(layout.root), new_votes=True)
     layout.write_new(votes=[10] + [0] * 9)
-    layout.check(read_ferplus(str(layout.root)))
+    layout.assert_read(read_ferplus(str(layout.root)))
     assert read_ferplus(str(layout.root), new_votes=True).votes[:, 0].tolist() == [10] * 10
     assert read_ferplus(str(layout.root / 'fer2013new.csv')).votes[:, 0].tolist() == [10] * 10
 

@@ -205,10 +205,11 @@ def test_a_container_starts_the_launch_file_of_its_board(name):
 
 @pytest.mark.parametrize('name', DOCKERFILES)
 def test_every_command_is_a_sentence_that_bash_can_parse(name):
-    for word, rest in instructions(name):
-        if word == 'RUN':
-            subprocess.run(['bash', '-n', '-c', rest], check=True)
-    subprocess.run(['bash', '-n', os.path.join(ROOT, 'docker', 'entrypoint.sh')], check=True)
+    commands = [['-c', rest] for word, rest in instructions(name) if word == 'RUN']
+    assert commands
+    for command in [*commands, [os.path.join(ROOT, 'docker', 'entrypoint.sh')]]:
+        ran = subprocess.run(['bash', '-n', *command], stderr=subprocess.PIPE, universal_newlines=True)
+        assert ran.returncode == 0, ran.stderr
 
 
 @pytest.mark.parametrize('name, python', [('jetson_tx2', '36'), ('jetson_xavier', '38')])
