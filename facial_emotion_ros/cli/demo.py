@@ -119,7 +119,8 @@ def _check(options):
     for option, exists in (('images', os.path.exists), ('video', os.path.isfile)):
         path = getattr(options, option)
         if path is not None and not exists(path):
-            raise BadParameter(f'--{option}: expected a file that exists, got {public_address(path)!r}')
+            wanted = 'a picture or a folder of them' if option == 'images' else 'a video file'
+            raise BadParameter(f'--{option}: expected {wanted}, got {public_address(path)!r}, which is none')
     if options.params_file is not None:
         expect_file(str(options.params_file), '--params-file')
     for path in (given.get('source.path', ''), os.path.abspath(options.output or '')):

@@ -403,5 +403,5 @@ def test_reading_ends_with_the_name_when_a_picture_is_damaged_later(faces):
     ],
 )
 def test_the_reason_is_given_when_a_set_cannot_be_opened(faces, options, text):
-    with pytest.raises(BadDataset, match=text):
+    with pytest.raises((BadDataset, BadParameter), match=text):
         open_faces(str(faces), 'affectnet', **options)

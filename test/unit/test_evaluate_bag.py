@@ -839,12 +839,7 @@ def test_the_sample_is_made_when_its_command_is_typed(tmp_path, capsys):
     assert 'evaluate_recording' in capsys.readouterr().out
     with BagFile(path) as made:
         assert made.topics[JPEG].count == 3
-    for arguments, said in (
-        ([path], 'there already'),
-        ([path + 'x', '--size', 'large'], 'WIDTHxHEIGHT'),
-        ([path + 'x', '--rate', '0'], '--rate'),
-    ):
-        assert make_sample_bag.main(arguments) == 1 and said in capsys.readouterr().err
+    assert make_sample_bag.main([path]) == 1 and 'there already' in capsys.readouterr().err
     shutil.rmtree(path)
 
 

@@ -154,7 +154,6 @@ def test_the_operating_point_is_printed_with_the_figures(dataset, capsys, monkey
         ['--dataset', 'SET', '--bundle', 'no_such_bundle'],
         ['--dataset', 'SET', '--portraits', 'absent'],
         ['--dataset', 'SET', '--only', 'absent.txt'],
-        ['--dataset', 'SET', '--sweep', 'margin=wide'],
     ],
 )
 def test_the_command_ends_with_one_line_when_its_input_is_bad(

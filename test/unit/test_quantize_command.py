@@ -98,22 +98,24 @@ def test_nothing_is_trained_on_from_it(made):
 
 
 @pytest.mark.parametrize(
-    'arguments, text',
+    'arguments, text, status',
     [
-        (['--bundle', 'no_such_bundle', '--faces', 'FACES'], 'no_such_bundle'),
-        (['--bundle', 'centerface', '--faces', 'FACES', '--pictures', '.'], 'expected images'),
-        (['--bundle', 'SOURCE', '--faces', 'absent.npz'], 'absent.npz'),
-        (['--bundle', 'SOURCE', '--faces', 'FACES', '--count', '0'], '--count 0'),
-        (['--bundle', 'SOURCE', '--faces', 'FACES', '--copies', 'names.txt'], 'needs --valid'),
-        (['--bundle', 'SOURCE', '--faces', 'FACES', '--leave-out', 'all.txt'], 'excludes all faces'),
-        (['--bundle', 'SOURCE', '--faces', 'FACES', '--output', 'SOURCE'], 'another folder'),
+        (['--bundle', 'no_such_bundle', '--faces', 'FACES'], 'no_such_bundle', 1),
+        (['--bundle', 'centerface_int8', '--faces', 'FACES'], 'in floating point', 1),
+        (['--bundle', 'centerface', '--faces', 'FACES', '--pictures', '.'], 'expected images', 1),
+        (['--bundle', 'SOURCE', '--faces', 'absent.npz'], 'absent.npz', 1),
+        (['--bundle', 'SOURCE', '--faces', 'FACES', '--copies', 'names.txt'], 'needs --valid', 2),
+        (['--bundle', 'SOURCE', '--faces', 'FACES', '--leave-out', 'all.txt'], 'excludes all faces', 2),
+        (['--bundle', 'SOURCE', '--faces', 'FACES', '--output', 'SOURCE'], 'another folder', 1),
     ],
 )
-def test_it_ends_with_one_line_when_its_input_is_bad(arguments, text, source, faces, capsys, tmp_path, monkeypatch):
+def test_it_ends_with_one_line_when_its_input_is_bad(
+    arguments, text, status, source, faces, capsys, tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'all.txt').write_text(''.join('%d.png\n' % row for row in range(16)))
     places = {'SOURCE': source.folder, 'FACES': faces}
-    assert quantize.main(['--output', 'nowhere'] + [places.get(each, each) for each in arguments]) == 1
+    assert quantize.main(['--output', 'nowhere'] + [places.get(each, each) for each in arguments]) == status
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 1 and text in lines[0]
     assert [each.name for each in tmp_path.iterdir()] == ['all.txt']

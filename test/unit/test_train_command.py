@@ -95,25 +95,28 @@ def test_it_trains_the_same_when_workers_read_ahead(folder, tmp_path):
 
 
 @pytest.mark.parametrize(
-    'arguments, text',
+    'arguments, text, status',
     [
-        (['no_such_recipe', '--data', 'faces.npz'], 'one of esr_15_ferplus, esr_9_ferplus,'),
-        (['absent.yaml', '--data', 'faces.npz'], 'expected a recipe in YAML'),
-        (['small.yaml'], 'give --data'),
-        (['small.yaml', '--data', 'absent.npz'], 'expected'),
+        (['no_such_recipe', '--data', 'faces.npz'], 'one of esr_15_ferplus, esr_9_ferplus,', 2),
+        (['absent.yaml', '--data', 'faces.npz'], 'expected a recipe in YAML', 2),
+        (['small.yaml'], 'give --data', 2),
+        (['small.yaml', '--data', 'absent.npz'], 'expected', 1),
         (
             ['small.yaml', '--data', 'faces.npz', '--set', 'phases.0.size=3'],
             r'there is no such field; expected size_px?',
+            2,
         ),
-        (['small.yaml', '--data', 'faces.npz', '--set', 'phases.0.batch_size=64'], 'at least 64 faces'),
-        (['small.yaml', '--data', 'faces.npz', '--start', 'absent.safetensors'], 'there is no such file'),
-        (['small.yaml', '--data', 'faces.npz', '--device', 'toaster'], 'auto, cpu, cuda'),
-        (['small.yaml', '--data', 'faces.npz', '--held-out', 'absent.txt'], 'cannot be read'),
+        (['small.yaml', '--data', 'faces.npz', '--set', 'phases.0.batch_size=64'], 'at least 64 faces', 1),
+        (['small.yaml', '--data', 'faces.npz', '--start', 'absent.safetensors'], 'there is no such file', 1),
+        (['small.yaml', '--data', 'faces.npz', '--device', 'toaster'], 'auto, cpu, cuda', 2),
+        (['small.yaml', '--data', 'faces.npz', '--held-out', 'absent.txt'], 'cannot be read', 1),
     ],
 )
-def test_it_ends_with_one_sentence_when_something_is_wrong(folder, tmp_path, arguments, text, capsys, monkeypatch):
+def test_it_ends_with_one_sentence_when_something_is_wrong(
+    folder, tmp_path, arguments, text, status, capsys, monkeypatch
+):
     monkeypatch.chdir(folder)
-    assert train.main([*arguments, '--output', str(tmp_path / 'run')]) == 1
+    assert train.main([*arguments, '--output', str(tmp_path / 'run')]) == status
     last = capsys.readouterr().err.strip().splitlines()[-1]
     assert last.startswith('train: ') and text in last
     assert not (tmp_path / 'run' / 'state.pt').exists()

@@ -36,7 +36,10 @@ RECORDING = 'evaluate_recording x --output new'
                 '--format what',
             ],
         ),
-        ('evaluate_camera --dataset x', ['--turned nan', '--turned -1', '--varied -1', '--sweep margin=nan']),
+        (
+            'evaluate_camera --dataset x',
+            ['--turned nan', '--turned -1', '--varied -1', '--sweep margin=nan', '--sweep margin=wide'],
+        ),
         ('evaluate_over_time cadence', ['--scenes -1', '--threads 0', '--degraded -1']),
         ('evaluate_over_time unknown', ['']),
         (
@@ -52,7 +55,10 @@ RECORDING = 'evaluate_recording x --output new'
             + ['--operating-point a=0.5', '--copies x'],
         ),
         ('hold_out --dataset x --output new', ['--count 0', '--seed -1']),
-        ('make_sample_bag new', ['--seconds nan', '--seconds 0', '--rate inf', '--rate -1', '--size 0x0']),
+        (
+            'make_sample_bag new',
+            ['--seconds nan', '--seconds 0', '--rate inf', '--rate -1', '--size 0x0', '--size large'],
+        ),
         ('prepare_affectnet --images x --annotations x --output new', ['--threads 0']),
         (QUANTIZE, ['--count 0', '--seed -1', '--threads 0']),
         ('render_faces --output new', ['--count 0', '--seed -1', '--processes 0']),
