@@ -55,10 +55,7 @@ Art. 5(1)(f)).
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the command line; None takes the process's own.
-
-    :raises BadParameter: for a value that media_source would refuse, or a file that does not exist.
-    """
+    """Read the command line; None takes the process's own."""
     name = 'demo' if os.path.basename(sys.argv[0]) == 'demo' else 'scripts/demo'  # by `ros2 run`, or in a checkout
     parser = argparse.ArgumentParser(
         prog=name,
@@ -103,12 +100,15 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--params-file', metavar='FILE', type=Path, help="parameter file for emotion_node in place of the package's own"
     )
-    options = parser.parse_args(arguments)
-    _check(options)
-    return options
+    return parser.parse_args(arguments)
 
 
-def _check(options):
+def check(options: argparse.Namespace) -> None:
+    """Check the options, before anything is started.
+
+    :param options: of parse().
+    :raises BadParameter: for a value that media_source would refuse, or a file that does not exist.
+    """
     from facial_emotion_ros.ros.demo.parameters import MEDIA_SOURCE  # --help needs no packages
     from facial_emotion_ros.ros.parameters import check_value
 
@@ -290,6 +290,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGHUP, _interrupt)
     try:
         check_open_files()
+        check(options)
         folder = make_output_folder(options.output)
         domain, claim = take_free_domain()
         with claim, tempfile.TemporaryDirectory(prefix='facial_emotion_ros_') as scratch:

@@ -42,6 +42,7 @@ def test_an_interrupt_waits_until_a_child_is_in_the_family():
         '--video .',
         '--params-file /nonexistent.yaml',
         '--images \udce9',
+        '--output \udce9',
     ],
 )
 def test_a_wrong_option_ends_with_2_before_anything_is_started(arguments, tmp_path, monkeypatch, capsys):
