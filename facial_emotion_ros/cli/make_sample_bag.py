@@ -44,12 +44,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     from facial_emotion_ros.recordings.io.sample_bag import ANNOTATION, write_sample_bag
 
     options = parser().parse_args(argv)
+    width, height = options.size
     count = write_sample_bag(
         options.bag,
         options.seconds,
         options.rate,
         options.transport,
-        *options.size,
+        width,
+        height,
         options.storage,
         options.people,
     )

@@ -178,7 +178,7 @@ class ImageInput:
             self._reliability = ''
 
     def _follow_infos(self, wanted):
-        if wanted and self._infos is None:
+        if wanted and self._infos is None and self._head_pose is not None:
             # Best effort connects to publishers of either reliability; the next calibration replaces one that was lost.
             self._infos = self._node.create_subscription(
                 CameraInfo, camera_info_topic(self._node), self._head_pose.take_info, qos.input_qos('best_effort')
