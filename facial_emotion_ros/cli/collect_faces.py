@@ -146,15 +146,15 @@ def write_contact_sheet(folder: str) -> str | None:
     if not os.path.exists(table):
         return None
     with open(table, encoding='utf-8', newline='') as file:
-        # A picture may have been deleted since, or its crop alone.
-        rows = [row for row in csv.DictReader(file) if os.path.exists(os.path.join(folder, row['file']))]
+        rows = list(csv.DictReader(file))
+    # A picture may have been deleted since, or its crop alone.
+    rows = [row for row in rows if all(os.path.exists(os.path.join(folder, row[name])) for name in ('file', 'crop'))]
     parts = []
     for person, emotion in dict.fromkeys((row['person'], row['emotion']) for row in rows):
         parts.append(f'<h2>{escape(person)}: {escape(emotion)}</h2>')
         for row in rows:
             if (row['person'], row['emotion']) == (person, emotion):
-                content = ''
-                with contextlib.suppress(FileNotFoundError), open(os.path.join(folder, row['crop']), 'rb') as crop:
+                with open(os.path.join(folder, row['crop']), 'rb') as crop:
                     content = base64.b64encode(crop.read()).decode()
                 parts.append(
                     f'<label><input type="checkbox" value="{escape(row["file"])}"><img alt="" '

@@ -199,7 +199,8 @@ class FaceCollection:
                 'expected a new folder, or one that collect_faces has begun, got %r with a %s of other '
                 'columns; name another folder' % (self.folder, LABELS_FILE)
             )
-        return [row for row in rows[1:] if os.path.exists(self._path(row[0]))]  # not those that were deleted since
+        # Not those whose picture or crop was deleted since.
+        return [row for row in rows[1:] if all(os.path.exists(self._path(row[column])) for column in (0, 3))]
 
     def _write_table(self, rows: List[List[str]]) -> None:
         text = io.StringIO()

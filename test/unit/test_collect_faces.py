@@ -130,16 +130,16 @@ def test_a_capture_is_refused_without_consent_or_expressions(tmp_path, make, wor
 
 
 def test_a_picture_that_was_deleted_is_in_no_table_and_no_sheet_and_stops_nobody(tmp_path):
-    run(collection(tmp_path, emotions=('sad',)), FACE, 6.0)
+    run(collection(tmp_path, emotions=('sad',), stills=3), FACE, 6.0)
     for kind in ('pictures', 'crops'):
-        (tmp_path / kind / '0002_sad.jpg').unlink()
-    (tmp_path / 'crops' / '0001_sad.jpg').unlink()
+        (tmp_path / kind / '0003_sad.jpg').unlink()
+    (tmp_path / 'crops' / '0002_sad.jpg').unlink()
     sheet = command.write_contact_sheet(str(tmp_path))
     with open(sheet, encoding='utf-8') as file:
         text = file.read()
-    assert 'pictures/0001_sad.jpg' in text and '0002_sad' not in text
+    assert 'pictures/0001_sad.jpg' in text and '0002_sad' not in text and '0003_sad' not in text
     run(collection(tmp_path, emotions=('sad',), stills=1), FACE, 6.0)
-    assert [row['file'] for row in rows_of(tmp_path)] == ['pictures/0001_sad.jpg', 'pictures/0002_sad.jpg']
+    assert [row['file'] for row in rows_of(tmp_path)] == ['pictures/0001_sad.jpg', 'pictures/0003_sad.jpg']
     assert len(read_labelled_folder(str(tmp_path))) == 2
 
 
