@@ -54,20 +54,27 @@ def show(text: str, **options: Any) -> None:
 
     Characters that the stream's encoding lacks are escaped.
     """
-    encoding = getattr(options.get('file') or sys.stdout, 'encoding', None) or 'utf-8'
-    text = printable(text, keep='\n\r')
-    print(text.encode(encoding, 'backslashreplace').decode(encoding), **options)
+    print(_encodable(printable(text, keep='\n\r'), options.get('file') or sys.stdout), **options)
 
 
 def print_while_read(text: str) -> bool:
-    """Print text; return False where nobody reads it any more, as after `head`, and drop it and all that follows."""
+    """Print text; return False where nobody reads it any more, as after `head`, and drop it and all that follows.
+
+    Characters that the stream's encoding lacks are escaped, colours are not.
+    """
     try:
-        print(text, flush=True)
+        print(_encodable(text, sys.stdout), flush=True)
         return True
     except BrokenPipeError:
         # Nor may what is left fail when Python flushes at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return False
+
+
+def _encodable(text: str, stream: Any) -> str:
+    """Escape the characters that the stream's encoding lacks."""
+    encoding = getattr(stream, 'encoding', None) or 'utf-8'
+    return text.encode(encoding, 'backslashreplace').decode(encoding)
 
 
 def _escape(character: str) -> str:

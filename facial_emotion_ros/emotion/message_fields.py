@@ -75,7 +75,7 @@ def network_words(engine: 'EsrEngine') -> Dict[str, Any]:
     return {
         'method': '%s %s (%s)%s' % (bundle.name, bundle.version, bundle.architecture, words and ', ' + words),
         'database_location': 'sha256:%s' % bundle.sha256,
-        'database_version': int(major) if major.isdigit() else 0,
+        'database_version': int(major) if major.isdecimal() else 0,
     }
 
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from facial_emotion_ros.core.errors import BadImage
-from facial_emotion_ros.core.text import cell, printable, public_address, show
+from facial_emotion_ros.core.text import cell, print_while_read, printable, public_address, show
 
 
 @pytest.mark.parametrize(
@@ -51,10 +51,13 @@ def test_an_address_is_shown_without_user_and_password(address, shown):
 @pytest.mark.parametrize(
     'encoding, shown', [('ascii', r'Zo\xeb \u611b'), ('latin-1', r'Zoë \u611b'), ('utf-8', 'Zoë 愛')]
 )
-def test_a_text_is_shown_when_the_stream_lacks_its_characters(encoding, shown):
+@pytest.mark.parametrize('print_text', [show, print_while_read])
+def test_a_text_is_shown_when_the_stream_lacks_its_characters(print_text, encoding, shown, monkeypatch):
     stream = io.TextIOWrapper(io.BytesIO(), encoding)
-    show('Zoë 愛', file=stream, end='', flush=True)
-    assert stream.buffer.getvalue().decode(encoding) == shown
+    monkeypatch.setattr('sys.stdout', stream)
+    print_text('Zoë 愛')
+    stream.flush()
+    assert stream.buffer.getvalue().decode(encoding) == shown + '\n'
 
 
 def test_line_ends_stay_when_they_shall():
