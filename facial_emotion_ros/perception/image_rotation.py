@@ -73,13 +73,13 @@ def rotated_faces(faces: Faces, degrees: int, size: Tuple[int, int]) -> Faces:
 def rotated_back(face: FaceEstimate, degrees: int, image: np.ndarray) -> FaceEstimate:
     """Return the estimate of a face in a rotated image with its places in the image before.
 
-    :param face: found in `rotated(image, degrees)`.
-    :param degrees: one of ANGLES.
-    :param image: (H, W, 3).
+    :param face: found in the rotated image.
+    :param degrees: by which that was rotated, one of ANGLES.
+    :param image: (H, W, 3) the rotated image.
     """
     if not degrees:
         return face
-    back, size = 360 - degrees, image.shape[:2] if degrees == 180 else image.shape[1::-1]
+    back, size = 360 - degrees, image.shape[:2]
     x0, y0, x1, y1 = (float(edge) for edge in rotated_boxes(np.array([face.box]), back, size)[0])
     return replace(face, box=(x0, y0, x1, y1), landmarks=rotated_points(face.landmarks, back, size))
 

@@ -88,7 +88,7 @@ def _whole_crop(pipeline: EmotionPipeline, crop: np.ndarray, until_s: Optional[f
     boxes = np.array([_unpadded(upright)], np.float32)
     corner, sides = boxes[0, :2], boxes[0, 2:] - boxes[0, :2]
     found = FoundFaces([''], boxes, np.zeros(1, np.float32), (corner + _LANDMARKS * sides)[None])
-    return rotated_back(pipeline.estimate_found(upright, found, False, until_s)[0], degrees, crop)
+    return rotated_back(pipeline.estimate_found(upright, found, False, until_s)[0], degrees, upright)
 
 
 def _unpadded(crop: np.ndarray) -> Tuple[int, int, int, int]:

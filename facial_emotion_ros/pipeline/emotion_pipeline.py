@@ -2,7 +2,7 @@
 
 import copy
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -27,6 +27,25 @@ from facial_emotion_ros.pipeline.estimate_interval import EstimateInterval
 
 if TYPE_CHECKING:
     from facial_emotion_ros.inference.model_bundle import Path
+
+
+class TrackedImage(NamedTuple):
+    """An image of a stream whose faces are found; result of :meth:`EmotionPipeline.find`.
+
+    :param image: (H, W, 3) uint8 BGR, rotated.
+    :param stamp_s: when it was taken, in seconds.
+    :param degrees: by which it is rotated, clockwise.
+    :param found: the faces, in pixels of the rotated image.
+    :param live_ids: as of the tracker.
+    :param is_due: whether the faces are to be estimated; else their last estimates are repeated.
+    """
+
+    image: np.ndarray
+    stamp_s: float
+    degrees: int
+    found: FoundFaces
+    live_ids: List[str]
+    is_due: bool
 
 
 class EmotionPipeline:
@@ -205,35 +224,65 @@ class EmotionPipeline:
         :raises BadImage: if the image is no such array.
         :raises BadModel: if a model's outputs are not finite or have another shape.
         """
-        image = check_image(image)
         if stamp_s is None:
+            image = check_image(image)
             degrees = self.orientation.of_picture(image, self.detector)
             turned = rotated(image, degrees)
             faces = self.estimate_found(turned, self.finder.find_alone(turned), until_s=until_s)
-            return [rotated_back(face, degrees, image) for face in faces]
+            return [rotated_back(face, degrees, turned) for face in faces]
+        tracked = self.find(image, stamp_s, detected)
+        try:
+            return self.finish(tracked, self.estimate_tracked(tracked, until_s) if tracked.is_due else None)
+        except BaseException:
+            self._interval.begin_anew()  # there are no estimates to repeat
+            raise
+
+    def find(self, image: np.ndarray, stamp_s: float, detected: Optional[Faces] = None) -> TrackedImage:
+        """Find the faces of the stream's next image: the first part of :meth:`estimate`, which has the parameters.
+
+        Each image is to be finished, in the same order; more may be found meanwhile, and estimated in any order.
+        """
+        image = check_image(image)
         if self.engine.point != self._point:
             self._point = self.engine.point
             self._cache.forget()
-            self._interval.forget()
+            self._interval.begin_anew()
         degrees = self.orientation.degrees
         turned = rotated(image, degrees)
         if detected is not None:
             detected = rotated_faces(detected, degrees, image.shape[:2])
         found = self.finder.find(turned, stamp_s, detected)
         if self.orientation.search(image, found.landmarks, stamp_s, self.detector):
-            self.reset()
+            self.begin_anew()
             degrees = self.orientation.degrees
             turned = rotated(image, degrees)
             found = self.finder.find(turned, stamp_s)
-        self.smoothing.keep(self.tracker.live_ids)
-        repeated = self._interval.repeated(found, stamp_s)
-        if repeated is None:
-            faces = self.estimate_found(turned, found, until_s=until_s, use_cache=True)
-            self._interval.remember(found.ids, faces, stamp_s)
+        is_due = self._interval.is_due(found.ids, stamp_s)
+        return TrackedImage(turned, stamp_s, degrees, found, self.tracker.live_ids, is_due)
+
+    def estimate_tracked(self, tracked: TrackedImage, until_s: Optional[float] = None) -> List[FaceEstimate]:
+        """Estimate the faces of an image for :meth:`finish`: another process may do that.
+
+        :param tracked: result of :meth:`find`.
+        :param until_s: see :meth:`estimate`.
+        :raises BadModel: if the ESR's outputs are not finite or have another shape.
+        """
+        return self.estimate_found(tracked.image, tracked.found, until_s=until_s, use_cache=True)
+
+    def finish(self, tracked: TrackedImage, faces: Optional[List[FaceEstimate]]) -> List[FaceEstimate]:
+        """Smooth the estimates of an image: the last part of :meth:`estimate`.
+
+        :param tracked: result of :meth:`find`.
+        :param faces: result of :meth:`estimate_tracked`; None where that is not due.
+        """
+        found, stamp_s = tracked.found, tracked.stamp_s
+        self.smoothing.keep(tracked.live_ids)
+        if faces is None:
+            faces = self._interval.repeated(found)
         else:
-            faces = repeated
+            self._interval.remember(found.ids, faces)
         faces = [self.smoothed(face, face_id, stamp_s) for face, face_id in zip(faces, found.ids)]
-        return [rotated_back(face, degrees, image) for face in faces]
+        return [rotated_back(face, tracked.degrees, tracked.image) for face in faces]
 
     def estimate_found(
         self,
@@ -295,10 +344,15 @@ class EmotionPipeline:
 
     def reset(self) -> None:
         """Forget all faces; ids are not used again."""
-        self.finder.reset()
-        self._cache.forget()
+        self.begin_anew()
         self._interval.forget()
         self.smoothing.keep(())
+
+    def begin_anew(self) -> None:
+        """Forget all faces, but for finishing images that were found before."""
+        self.finder.reset()
+        self._cache.forget()
+        self._interval.begin_anew()
 
 
 def _prediction(ensemble: EnsembleEstimates, row: int) -> EmotionPrediction:

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import replace
-from typing import Dict, List, Optional, Sequence
+from typing import Dict, List, Sequence, Set
 
 from facial_emotion_ros.core.errors import BadParameter
 from facial_emotion_ros.core.estimates import FaceEstimate
@@ -10,7 +10,10 @@ from facial_emotion_ros.perception.face_stream import MAX_GAP_S, FoundFaces
 
 
 class EstimateInterval:
-    """Keeps the last estimates of a stream's faces for images in which they are not estimated."""
+    """Keeps the last estimates of a stream's faces for images in which they are not estimated.
+
+    :meth:`is_due` may be ahead of the other two by some images.
+    """
 
     def __init__(self, every_n: int = 1) -> None:
         """Begin without estimates.
@@ -26,22 +29,32 @@ class EstimateInterval:
 
     def forget(self) -> None:
         """Drop all estimates."""
+        self.begin_anew()
         self._known: Dict[str, FaceEstimate] = {}
+
+    def begin_anew(self) -> None:
+        """Have estimates due in the next image; those of images before it are still repeated."""
+        self._ids: Set[str] = set()
         self._estimated_s, self._since = -math.inf, 0
 
-    def repeated(self, found: FoundFaces, stamp_s: float) -> Optional[List[FaceEstimate]]:
-        """Return the last estimates of the next image's faces, at their new places; None where estimates are due.
+    def is_due(self, ids: Sequence[str], stamp_s: float) -> bool:
+        """Return whether the next image's faces are to be estimated; else the last estimates are repeated.
 
-        :param found: its faces.
+        :param ids: of its faces.
         :param stamp_s: when it was taken, in seconds.
         """
-        if (
+        is_due = (
             self._since >= self.every_n
             or not 0 <= stamp_s - self._estimated_s < MAX_GAP_S
-            or not all(face_id in self._known for face_id in found.ids)
-        ):
-            return None
+            or not set(ids) <= self._ids
+        )
+        if is_due:
+            self._ids, self._estimated_s, self._since = set(ids), stamp_s, 0
         self._since += 1
+        return is_due
+
+    def repeated(self, found: FoundFaces) -> List[FaceEstimate]:
+        """Return the last estimates of an image's faces, at their new places."""
         faces = []
         for row, face_id in enumerate(found.ids):
             x0, y0, x1, y1 = (float(edge) for edge in found.boxes[row])
@@ -49,7 +62,6 @@ class EstimateInterval:
             faces.append(replace(self._known[face_id], box=(x0, y0, x1, y1), **place))
         return faces
 
-    def remember(self, ids: Sequence[str], faces: Sequence[FaceEstimate], stamp_s: float) -> None:
+    def remember(self, ids: Sequence[str], faces: Sequence[FaceEstimate]) -> None:
         """Take the estimates of an image, not yet smoothed, for the next ones."""
-        if self.every_n > 1:
-            self._known, self._estimated_s, self._since = dict(zip(ids, faces)), stamp_s, 1
+        self._known = dict(zip(ids, faces))

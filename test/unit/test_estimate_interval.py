@@ -23,25 +23,25 @@ def estimate_of(valence):
 
 def test_the_last_estimate_is_repeated_at_the_new_place():
     interval = EstimateInterval(3)
-    assert interval.repeated(found('a'), 0.0) is None
-    interval.remember(['a'], [estimate_of(0.5)], 0.0)
+    assert [interval.is_due(['a'], number / 30) for number in range(4)] == [True, False, False, True]
+    interval.remember(['a'], [estimate_of(0.5)])
     for number in (1, 2):
-        (face,) = interval.repeated(found('a', x=10.0 * number), number / 30)
+        (face,) = interval.repeated(found('a', x=10.0 * number))
         assert face.box == (10 * number, 0, 10 * number + 9, 9) and face.box_score == number / 10
         assert face.landmarks[0, 0] == 10 * number
         assert (face.raw.valence, face.rejection_reasons) == (0.5, ('cut',))
-    assert interval.repeated(found('a'), 0.1) is None  # the third image's turn
 
 
 @pytest.mark.parametrize(
-    'faces, stamp_s', [(found('a', 'b'), 0.01), (found('b'), 0.01), (found('a'), 0.3), (found('a'), -0.1)]
+    'ids, stamp_s, is_due',
+    [('a', 0.02, False), ('', 0.02, False), ('ab', 0.02, True), ('b', 0.02, True), ('a', 0.3, True), ('a', -0.1, True)],
 )
-def test_faces_are_estimated_when_one_is_new_or_time_has_passed_or_gone_back(faces, stamp_s):
+def test_faces_are_estimated_when_one_is_new_or_time_has_passed_or_gone_back(ids, stamp_s, is_due):
     interval = EstimateInterval(100)
-    interval.remember(['a'], [estimate_of(0.5)], 0.0)
-    assert interval.repeated(found('a'), 0.01) and interval.repeated(faces, stamp_s) is None
-    interval.forget()
-    assert interval.repeated(found('a'), 0.01) is None
+    assert interval.is_due(['a'], 0.0) and not interval.is_due(['a'], 0.01)
+    assert interval.is_due(list(ids), stamp_s) == is_due
+    interval.begin_anew()
+    assert interval.is_due(['a'], 0.03)
 
 
 @pytest.mark.parametrize('every_n', [0, 1.5, True])
