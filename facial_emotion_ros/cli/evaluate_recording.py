@@ -33,6 +33,9 @@ _BOUNDS = (
     ('max_flips', 'flips_per_minute', False, (0, 1e6), 'number of changes of emotion in a minute of a face'),
 )
 
+#: Of --processes.
+_MAX_PROCESSES = 256
+
 #: Prefix of the parameters that --parameter takes.
 _SMOOTHING = 'smoothing.'
 
@@ -213,6 +216,14 @@ def parser() -> argparse.ArgumentParser:
         help='subtract the mean of these seconds from the event, such as -1,0; default: none',
     )
     add('--threads', type=int, default=1, metavar='N', help='threads per operator; default: %(default)s')
+    add(
+        '--processes',
+        type=int,
+        default=0,
+        metavar='N',
+        help='further processes that find and read the faces of a single recording, on more than two cores; the '
+        'results are the same; default: none',
+    )
     many = arguments.add_argument_group('many recordings')
     many.add_argument('--workers', type=int, default=0, metavar='N', help='processes on this machine')
     many.add_argument(
@@ -329,6 +340,8 @@ def _options(arguments):
         raise BadParameter('--measure needs --study')
     if arguments.workers and arguments.ray:
         raise BadParameter('expected either --workers or --ray, got both')
+    if not 0 <= arguments.processes <= _MAX_PROCESSES:
+        raise BadParameter(f'--processes: expected 0 to {_MAX_PROCESSES}, got {arguments.processes}')
     fields = {name: value for name, value in vars(arguments).items() if name in Options.__dataclass_fields__}
     fields.update({name: tuple(getattr(arguments, name)) for name in ('topics', 'bundles', 'providers')})
     fields.update(truth=''.join(arguments.truth[:1]), more_truths=tuple(arguments.truth[1:]))
@@ -394,7 +407,9 @@ def _one(path, arguments, options, command):
         refuse_foreign(output, {COMPARISON})
     live = _live(options) if arguments.live else None
     with progress('images') as report:
-        summaries = evaluate_bag(path, output, options, report, command, live, arguments.force)
+        summaries = evaluate_bag(
+            path, output, options, report, command, live, arguments.force, processes=arguments.processes
+        )
     _print(summaries, other, arguments)
     for folder in folders:
         show(f'\n{os.path.join(folder, "report.html")} shows it.')
@@ -442,9 +457,10 @@ def _write_comparison(output, summaries):
 
 def _many(arguments, options, command):
     """Evaluate many recordings."""
-    for name in ('live', 'compare'):
+    for name in ('live', 'compare', 'processes'):
         if getattr(arguments, name):
-            raise BadParameter(f'--{name} is for a single recording')
+            hint = '; --workers evaluates several at a time' if name == 'processes' else ''
+            raise BadParameter(f'--{name} is for a single recording{hint}')
     from facial_emotion_ros.recordings.batch.batch import evaluate_fleet, fleet_progress, fleet_text, topics_of_none
     from facial_emotion_ros.recordings.study.manifest import read_study
 

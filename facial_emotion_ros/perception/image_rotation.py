@@ -8,7 +8,6 @@ import numpy as np
 
 from facial_emotion_ros.core.errors import BadParameter
 from facial_emotion_ros.core.estimates import FaceEstimate
-from facial_emotion_ros.perception.face_detector import Faces
 
 #: In place of an angle: the one at which faces are upright.
 AUTO = -1
@@ -57,17 +56,6 @@ def rotated_boxes(boxes: np.ndarray, degrees: int, size: Tuple[int, int]) -> np.
     """
     corners = rotated_points(np.reshape(boxes, (-1, 2, 2)), degrees, size)
     return np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
-
-
-def rotated_faces(faces: Faces, degrees: int, size: Tuple[int, int]) -> Faces:
-    """Rotate detected faces with their image, clockwise.
-
-    :param faces: in pixels of the image before.
-    :param degrees: one of ANGLES.
-    :param size: height and width of the image before.
-    """
-    boxes, landmarks = rotated_boxes(faces.boxes, degrees, size), rotated_points(faces.landmarks, degrees, size)
-    return Faces(boxes, faces.scores, landmarks)
 
 
 def rotated_back(face: FaceEstimate, degrees: int, image: np.ndarray) -> FaceEstimate:

@@ -59,5 +59,5 @@ def correlation(first: np.ndarray, second: np.ndarray) -> float:
 def _thumbnail(image: np.ndarray) -> np.ndarray:
     # Every n-th pixel first: averaging over all pixels would take milliseconds.
     step = max(1, min(image.shape[0] // (3 * _HEIGHT_PX), image.shape[1] // (3 * _WIDTH_PX)))
-    gray = cv2.cvtColor(np.ascontiguousarray(image[::step, ::step]), cv2.COLOR_BGR2GRAY)
-    return cv2.resize(gray, (_WIDTH_PX, _HEIGHT_PX), interpolation=cv2.INTER_AREA)
+    gray = cv2.cvtColor(image[::step], cv2.COLOR_BGR2GRAY)[:, ::step]
+    return cv2.resize(np.ascontiguousarray(gray), (_WIDTH_PX, _HEIGHT_PX), interpolation=cv2.INTER_AREA)

@@ -22,7 +22,7 @@ from facial_emotion_ros.perception.face_detector import FaceDetector, Faces
 from facial_emotion_ros.perception.face_stream import FaceFinder, FoundFaces
 from facial_emotion_ros.perception.face_tracker import FaceTracker
 from facial_emotion_ros.perception.image_decoding import check_image
-from facial_emotion_ros.perception.image_rotation import Orientation, rotated, rotated_back, rotated_faces
+from facial_emotion_ros.perception.image_rotation import Orientation, rotated, rotated_back
 from facial_emotion_ros.pipeline.estimate_interval import EstimateInterval
 
 if TYPE_CHECKING:
@@ -199,12 +199,11 @@ class EmotionPipeline:
         """Detect faces for a later :meth:`estimate` of the same image: another thread may do that ahead.
 
         :param image: (H, W, 3) uint8 BGR.
+        :returns: Faces, in pixels of the rotated image.
         :raises BadImage: if the image is no such array.
         :raises BadModel: if the detector's outputs are not finite or have another shape.
         """
-        degrees, image = self.orientation.degrees, check_image(image)
-        turned = rotated(image, degrees)
-        return rotated_faces(self.finder.detect(turned), -degrees % 360, turned.shape[:2])
+        return self.finder.detect(rotated(check_image(image), self.orientation.degrees))
 
     def estimate(
         self,
@@ -232,7 +231,10 @@ class EmotionPipeline:
             return [rotated_back(face, degrees, turned) for face in faces]
         tracked = self.find(image, stamp_s, detected)
         try:
-            return self.finish(tracked, self.estimate_tracked(tracked, until_s) if tracked.is_due else None)
+            if not tracked.is_due:
+                return self.finish(tracked, None)
+            faces = self.estimate_found(tracked.image, tracked.found, until_s=until_s, use_cache=True)
+            return self.finish(tracked, faces)
         except BaseException:
             self._interval.begin_anew()  # there are no estimates to repeat
             raise
@@ -249,8 +251,6 @@ class EmotionPipeline:
             self._interval.begin_anew()
         degrees = self.orientation.degrees
         turned = rotated(image, degrees)
-        if detected is not None:
-            detected = rotated_faces(detected, degrees, image.shape[:2])
         found = self.finder.find(turned, stamp_s, detected)
         if self.orientation.search(image, found.landmarks, stamp_s, self.detector):
             self.begin_anew()
@@ -260,20 +260,29 @@ class EmotionPipeline:
         is_due = self._interval.is_due(found.ids, stamp_s)
         return TrackedImage(turned, stamp_s, degrees, found, self.tracker.live_ids, is_due)
 
-    def estimate_tracked(self, tracked: TrackedImage, until_s: Optional[float] = None) -> List[FaceEstimate]:
-        """Estimate the faces of an image for :meth:`finish`: another process may do that.
+    def estimate_tracked(self, tracked: Sequence[TrackedImage]) -> List[List[FaceEstimate]]:
+        """Estimate the faces of several images at once, for :meth:`finish`: another process may do that.
 
-        :param tracked: result of :meth:`find`.
-        :param until_s: see :meth:`estimate`.
+        The processor loads the network's weights once for all of them.
+
+        :param tracked: results of :meth:`find`.
+        :returns: estimates of each image's faces.
         :raises BadModel: if the ESR's outputs are not finite or have another shape.
         """
-        return self.estimate_found(tracked.image, tracked.found, until_s=until_s, use_cache=True)
+        counts = [len(each.found.ids) for each in tracked]
+        if not any(counts):
+            return [[] for _ in tracked]
+        geometry = self.engine.geometry
+        crops = [cut_planes(each.image, each.found.boxes, geometry, each.found.landmarks) for each in tracked]
+        ensemble = self.engine.estimate(np.concatenate([each for each in crops if len(each)]))
+        firsts = np.cumsum([0] + counts)
+        return [self._checked(each.image, each.found, ensemble, first) for each, first in zip(tracked, firsts)]
 
-    def finish(self, tracked: TrackedImage, faces: Optional[List[FaceEstimate]]) -> List[FaceEstimate]:
+    def finish(self, tracked: TrackedImage, faces: Optional[Sequence[FaceEstimate]]) -> List[FaceEstimate]:
         """Smooth the estimates of an image: the last part of :meth:`estimate`.
 
         :param tracked: result of :meth:`find`.
-        :param faces: result of :meth:`estimate_tracked`; None where that is not due.
+        :param faces: its part of the result of :meth:`estimate_tracked`; None where that is not due.
         """
         found, stamp_s = tracked.found, tracked.stamp_s
         self.smoothing.keep(tracked.live_ids)
@@ -309,9 +318,15 @@ class EmotionPipeline:
             ensemble = self._cache.estimate(self.engine, found.ids, crops, self.reuse_below, until_s)
         else:
             ensemble = self.engine.estimate(crops, until_s)
+        return self._checked(image, found, ensemble, 0, is_detected)
+
+    def _checked(
+        self, image: np.ndarray, found: FoundFaces, ensemble: EnsembleEstimates, first: int, is_detected: bool = True
+    ) -> List[FaceEstimate]:
+        """Return the estimates of an image's faces, whose first row is given, with what the quality gate says."""
         faces, gate = [], self.quality_gate
         for row, landmarks in enumerate(found.landmarks):
-            raw = _prediction(ensemble, row)
+            raw = _prediction(ensemble, first + row)
             x0, y0, x1, y1 = (float(edge) for edge in found.boxes[row])
             box = x0, y0, x1, y1
             reasons = gate.check(image, box, landmarks, raw.confidence, raw.agreement, is_detected)

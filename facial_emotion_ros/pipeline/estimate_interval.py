@@ -44,9 +44,7 @@ class EstimateInterval:
         :param stamp_s: when it was taken, in seconds.
         """
         is_due = (
-            self._since >= self.every_n
-            or not 0 <= stamp_s - self._estimated_s < MAX_GAP_S
-            or not set(ids) <= self._ids
+            self._since >= self.every_n or not 0 <= stamp_s - self._estimated_s < MAX_GAP_S or not set(ids) <= self._ids
         )
         if is_due:
             self._ids, self._estimated_s, self._since = set(ids), stamp_s, 0

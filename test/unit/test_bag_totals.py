@@ -34,19 +34,14 @@ class StillPipeline:
 
     resets = 0
 
-    def estimate(self, image, stamp_s, detected=None):
-        self.stamp_s = stamp_s
-        return []
-
-    def reset(self):
+    def begin_anew(self):
         self.resets += 1
 
 
 def run_of(*frames):
     run = CameraRun(StillPipeline(), frames[0])
     for each in frames:
-        run.estimate(each)
-        run.count([], 0)
+        run.count(run.advance(each), [], 0)
     return run
 
 
@@ -54,8 +49,7 @@ def figures_of(*seen, missed=0, matched=None):
     """Give the figures, and those against the truth, of images that hold one face: (time in s, estimate, truth)."""
     run = CameraRun(StillPipeline(), frame())
     for number, (time_s, estimate, truth) in enumerate(seen):
-        run.estimate(frame(number, time_s))
-        run.count([(estimate, truth)], missed, matched)
+        run.count(run.advance(frame(number, time_s)), [(estimate, truth)], missed, matched)
     return figures(run.totals().values), truth_figures(run.totals().values)
 
 
@@ -229,8 +223,8 @@ def test_faces_are_found_or_not_only_where_truth_has_boxes():
 def test_what_is_remembered_stays_little_when_many_come_and_go():
     run = CameraRun(StillPipeline(), frame())
     for number in range(3000):
-        run.estimate(frame(number, number * 2.0))
-        run.count([(face(face_id=str(number)), GroundTruth('happy', person=str(number)))], 0, 1)
+        time_s = run.advance(frame(number, number * 2.0))
+        run.count(time_s, [(face(face_id=str(number)), GroundTruth('happy', person=str(number)))], 0, 1)
     assert len(run.persons) == 1000 and len(run._seen_s) <= 1000 and len(run._emotions) <= 1000
     assert len(run._of_person) <= 1001
     assert figures(run.totals().values)['faces'] == 3000
@@ -290,13 +284,10 @@ def test_time_runs_once_when_stamps_are_whole_seconds():
 def test_a_camera_of_another_clock_begins_when_it_was_recorded():
     first = frame(0, 0.0, receive_s=0.0)
     run = CameraRun(StillPipeline(), first)
-    run.estimate(frame(0, -1e9, camera='/other', receive_s=2.5))
-    assert run.time_s == pytest.approx(2.5) and run.jumps == 1
+    assert run.advance(frame(0, -1e9, camera='/other', receive_s=2.5)) == pytest.approx(2.5) and run.jumps == 1
     early = CameraRun(StillPipeline(), first)
-    early.estimate(frame(0, -0.5, camera='/other', receive_s=0.1))
-    early.count([], 0)
-    early.estimate(frame(1, 0.5, camera='/other', receive_s=1.1))
-    assert early.time_s == pytest.approx(0.5) and early.jumps == 0
+    early.advance(frame(0, -0.5, camera='/other', receive_s=0.1))
+    assert early.advance(frame(1, 0.5, camera='/other', receive_s=1.1)) == pytest.approx(0.5) and early.jumps == 0
 
 
 def test_stretches_of_other_lengths_are_brought_together_when_they_are_compared():
@@ -336,7 +327,8 @@ def test_stretches_stay_few_and_nothing_is_lost_when_a_recording_is_long():
 def test_reasons_are_few_when_every_image_is_bad_in_its_own_way():
     run = CameraRun(StillPipeline(), frame())
     for number in range(500):
-        run.lose(frame(number, number / 10, image=None, fault=f'{number} is wrong' if number < 250 else 'x' * number))
+        fault = f'{number} is wrong' if number < 250 else 'x' * number
+        run.lose(frame(number, image=None, fault=fault), number / 10)
     assert sum(count for count, _ in run.losses.values()) == 500 and len(run.losses) <= 11
     assert run.losses['# is wrong'] == (250, '0 is wrong')
     assert figures(run.totals().values)['bad_frames'] == 500

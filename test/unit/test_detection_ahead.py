@@ -17,9 +17,9 @@ def detected(ahead, numbers, rate_hz=30.0, camera='eye'):
 
 
 def busy(every_n, **options):
-    """Return one whose finder is at work on an image of another camera."""
+    """Return one for whose finder images of another camera wait."""
     ahead = DetectionAhead(lambda image: image, every_n, **options)
-    ahead(frame_of(0, camera='third'))
+    detected(ahead, range(3), camera='third')
     return ahead
 
 
@@ -39,10 +39,10 @@ def test_turns_follow_the_finder_when_it_detected_out_of_turn_and_cameras_have_t
     assert detected(ahead, range(4, 9)) == [5, 7] and detected(ahead, range(4, 7), camera='other') == [5]
 
 
-def test_detection_is_left_to_the_finder_when_that_is_idle_and_alone():
+def test_detection_is_left_to_the_finder_when_few_images_wait_for_it_and_it_is_alone():
     ahead = DetectionAhead(lambda image: image, 2)
-    assert detected(ahead, range(4)) == [2]
-    for number in range(4):
+    assert detected(ahead, range(6)) == [4]
+    for number in range(6):
         ahead.follow(frame_of(number), number % 2 == 0)
-    assert detected(ahead, range(4, 8)) == [6]
+    assert detected(ahead, range(6, 12)) == [10]
     assert detected(busy(2, finders=2), range(4)) == [0, 2]

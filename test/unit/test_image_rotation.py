@@ -64,8 +64,9 @@ def test_the_face_is_read_as_upright_and_lies_in_the_image_s_own_pixels(pipeline
     assert found.box == pytest.approx(rotated_boxes(np.array([expected.box]), -degrees % 360, size)[0], abs=0.01)
     landmarks = rotated_points(expected.landmarks, -degrees % 360, size)
     assert found.landmarks == pytest.approx(landmarks, abs=0.01)
-    if ahead:
-        assert detected.boxes[0] == pytest.approx(found.box, abs=0.01)
+    if ahead:  # to the last bit, for nobody knows whether it is
+        [other] = pipeline.for_another_stream().estimate(image, stamp_s)
+        assert other.box == found.box and (other.landmarks == found.landmarks).all()
 
 
 @pytest.mark.parametrize('degrees', TURNS)

@@ -1,17 +1,13 @@
 """Many recordings on one machine: worker processes, one of which may crash over a recording."""
 
-import multiprocessing
-import multiprocessing.resource_tracker
-import os
 import signal
-import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import contextmanager
 from multiprocessing.connection import wait
 from typing import Any
 
 from facial_emotion_ros.recordings.batch.task import FleetTask, Record, evaluate_task, failed_record
+from facial_emotion_ros.recordings.worker_processes import CONTEXT, begin_worker, cores, ctrl_c_waits
 from facial_emotion_ros.system.subprocesses import describe_exit
 
 #: Attempts at a recording whose process crashes.
@@ -29,7 +25,7 @@ def run_locally(tasks: Sequence[FleetTask], workers: int, take: Callable[[int, R
     :param take: called with (place in tasks, record) as each of them ends, in any order.
     """
     waiting = deque((number, 1) for number in range(len(tasks)))
-    team = [_Worker(max(1, _cores() // workers)) for _ in range(min(workers, len(tasks)))]
+    team = [_Worker(max(1, cores() // workers)) for _ in range(min(workers, len(tasks)))]
     try:
         while waiting or any(worker.at for worker in team):
             for worker in team:
@@ -79,12 +75,9 @@ class _Worker:
             pass
 
     def _start(self):
-        context = multiprocessing.get_context('spawn')
-        # It starts with the first process, and would unblock signals.
-        multiprocessing.resource_tracker.ensure_running()
-        with _ctrl_c_waits():
-            self.connection, other = context.Pipe()
-            process = context.Process(target=_work, args=(other, self._threads), daemon=True)
+        with ctrl_c_waits():
+            self.connection, other = CONTEXT.Pipe()
+            process = CONTEXT.Process(target=_work, args=(other, self._threads), daemon=True)
             process.start()
             self._process = process
             other.close()  # so that its death is the end of the pipe
@@ -108,47 +101,11 @@ class _Worker:
         self.connection.close()
 
 
-@contextmanager
-def _ctrl_c_waits():
-    """Hold Ctrl-C back until the block has ended: a process that is just starting would end in a traceback.
-
-    A process that starts in the block never gets the signal. Any thread of this process may, so blocking it here is not
-    enough.
-    """
-    came, is_main = [], threading.current_thread() is threading.main_thread()
-    handler = signal.signal(signal.SIGINT, lambda *given: came.append(given)) if is_main else None
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        if is_main:
-            signal.signal(signal.SIGINT, handler or signal.SIG_DFL)
-    if came:
-        signal.raise_signal(signal.SIGINT)
-
-
 def _work(connection, threads):
-    """Be a worker. Ctrl-C reaches all processes of a terminal; the parent decides what happens."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    import cv2
-
-    cv2.setNumThreads(threads)
+    begin_worker(threads)
     while True:
         try:
             task = connection.recv()
         except EOFError:
             return
         connection.send(evaluate_task(task))
-
-
-def _end_with_parent():
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    wait([parent.sentinel])
-    os._exit(1)  # the next run deletes what is unfinished
-
-
-def _cores():
-    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1

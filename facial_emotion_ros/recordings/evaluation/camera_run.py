@@ -1,7 +1,6 @@
 """The images of one camera on their way through the pipeline: time base, changes of emotion, sums."""
 
 import re
-import time
 from array import array
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 from facial_emotion_ros.core.emotions import UNKNOWN
 from facial_emotion_ros.core.estimates import FaceEstimate
 from facial_emotion_ros.perception.image_times import StreamTime
-from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline
+from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline, TrackedImage
 from facial_emotion_ros.recordings.evaluation.ground_truth import GroundTruth
 from facial_emotion_ros.recordings.evaluation.sufficient_statistics import SufficientStatistics, add
 from facial_emotion_ros.recordings.io.frames import Frame
@@ -133,15 +132,12 @@ class CameraRun:
         self.jumps, self.still, self.late, self.damaged = 0, 0, 0, (0, '')
         # Whole nanoseconds: a running sum of seconds would be below 1 where it should be 1.
         self._stream, self._stream_ns, self._time_ns = StreamTime(), 0, 0
+        #: Time of the last image that was counted, in seconds since the recording's first one.
+        self.time_s = 0.0
         self._last: Frame | None = None
         self._emotions: dict[str, str] = {}
         self._seen_s: dict[str, float] = {}
         self._of_person: dict[str, tuple[str, float]] = {}
-
-    @property
-    def time_s(self) -> float:
-        """Time of the last image, in seconds since the recording's first one, exact to the nanosecond."""
-        return self._time_ns / 1e9
 
     @property
     def first_stamp_ns(self) -> int:
@@ -154,10 +150,21 @@ class CameraRun:
         shift_s = (self._first.stamp_ns - self._first.receive_ns) / 1e9
         return shift_s if abs(shift_s) > _JUMP_S else 0.0
 
-    def lose(self, frame: Frame) -> None:
-        """Count an image that cannot be read."""
-        self._advance(frame)
-        self._current().count('bad_frames')
+    def find(self, frame: Frame) -> TrackedImage:
+        """Find the faces of the next image, if it could be read; images before it may be counted later.
+
+        :returns: as of EmotionPipeline.find.
+        """
+        assert frame.image is not None
+        return self.pipeline.find(frame.image, self.advance(frame), frame.found)
+
+    def lose(self, frame: Frame, time_s: float) -> None:
+        """Count an image that cannot be read.
+
+        :param frame: the image.
+        :param time_s: what :meth:`advance` said of it.
+        """
+        self._at(time_s).count('bad_frames')
         # Texts of one cause differ in their numbers from image to image.
         cause = re.sub('[0-9]+', '#', frame.fault)[:90]
         if cause not in self.losses and len(self.losses) >= _MAX_CAUSES:
@@ -165,30 +172,21 @@ class CameraRun:
         count, first = self.losses.get(cause, (0, frame.fault))
         self.losses[cause] = (count + 1, first)
 
-    def estimate(self, frame: Frame) -> tuple[list[FaceEstimate], float]:
-        """Estimate the faces of an image; `time_s` becomes its time since the recording's first one.
-
-        :param frame: an image that could be read.
-        :returns: estimates, and the milliseconds that they took.
-        """
-        self._advance(frame)
-        if frame.damage:
-            self.damaged = (self.damaged[0] + 1, self.damaged[1] or frame.damage)
-        assert frame.image is not None
-        began_s = time.perf_counter()
-        estimates = self.pipeline.estimate(frame.image, self.time_s, detected=frame.found)
-        return estimates, 1e3 * (time.perf_counter() - began_s)
-
     def count(
-        self, faces: Sequence[tuple[FaceEstimate, GroundTruth | None]], missed: int, matched: int | None = None
+        self,
+        time_s: float,
+        faces: Sequence[tuple[FaceEstimate, GroundTruth | None]],
+        missed: int,
+        matched: int | None = None,
     ) -> None:
-        """Add the estimates of the last image to the sums.
+        """Add the estimates of the next image to the sums.
 
+        :param time_s: what :meth:`advance` said of it.
         :param faces: estimates, each with its ground truth where that is known.
         :param missed: number of annotated faces that none of these is.
         :param matched: number of faces that an annotated box lies on; None for ground truth without boxes.
         """
-        sums = self._current()
+        sums = self._at(time_s)
         sums.count('frames')
         sums.count('frames_with_faces', bool(faces))
         if matched is not None:
@@ -232,8 +230,13 @@ class CameraRun:
             person: seen for person, seen in self._of_person.items() if self.time_s - seen[1] <= self._max_age_s
         }
 
-    def _advance(self, frame):
-        """Let time pass by the image's stamp; by the time of recording where the clock was set."""
+    def advance(self, frame: Frame) -> float:
+        """Let time pass by the next image's stamp; by the time of recording where the clock was set.
+
+        :returns: its time, in seconds since the recording's first image, exact to the nanosecond.
+        """
+        if frame.damage:
+            self.damaged = (self.damaged[0] + 1, self.damaged[1] or frame.damage)
         before = self._first if self._last is None else self._last
         recorded_ns = max(frame.receive_ns - before.receive_ns, 0)
         image = self._stream.take(frame.stamp_ns, (frame.receive_ns - self._first.receive_ns) / 1e9)
@@ -244,16 +247,19 @@ class CameraRun:
             step_ns, went_back = image.time_ns - self._stream_ns, image.begins_anew
         if went_back or step_ns > recorded_ns + _JUMP_S * 1e9:
             self.jumps += 1
-            self.pipeline.reset()
+            self.pipeline.begin_anew()
             step_ns = recorded_ns
         self.still += image.oddity == 'frozen'
         self.late += image.oddity == 'backwards' and not image.begins_anew
         self._time_ns += step_ns
-        self.cadence.add(self.time_s)
+        time_s = self._time_ns / 1e9
+        self.cadence.add(time_s)
         self._last, self._stream_ns = frame._replace(image=None), image.time_ns
+        return time_s
 
-    def _current(self):
-        """Give the sums of the current stretch."""
+    def _at(self, time_s):
+        """Give the sums of the stretch of the next image that is counted."""
+        self.time_s = time_s
         while self.time_s / self.stretch_s >= MAX_STRETCHES:
             self.stretch_s *= 2
             merged: dict[int, list[SufficientStatistics]] = {}

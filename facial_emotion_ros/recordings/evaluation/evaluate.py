@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -12,10 +13,11 @@ from facial_emotion_ros.core.files import write_atomic
 from facial_emotion_ros.recordings.batch.recording_discovery import name_of
 from facial_emotion_ros.recordings.batch.result_store import LocalStore
 from facial_emotion_ros.recordings.evaluation.annotation_files import is_annotation_file, refuse_milliseconds
-from facial_emotion_ros.recordings.evaluation.detection_ahead import DetectionAhead
 from facial_emotion_ros.recordings.evaluation.evaluator import RecordingEvaluator
 from facial_emotion_ros.recordings.evaluation.ground_truth import open_truth
+from facial_emotion_ros.recordings.evaluation.image_flow import ImageFlow
 from facial_emotion_ros.recordings.evaluation.options import Options
+from facial_emotion_ros.recordings.evaluation.perception_pool import PerceptionPool
 from facial_emotion_ros.recordings.evaluation.raters import Raters, names_of
 from facial_emotion_ros.recordings.evaluation.recorded_detections import Recorded, find_recorded
 from facial_emotion_ros.recordings.evaluation.results_folder import REPORT, SUMMARY, new_results
@@ -55,6 +57,7 @@ def evaluate_bag(
     force: bool = False,
     plotly_src: str = '',
     of_many: bool = False,
+    processes: int = 0,
 ) -> list[dict[str, Any]]:
     """Evaluate a recording.
 
@@ -75,11 +78,14 @@ def evaluate_bag(
         puts it into each page.
     :param of_many: the options are for many recordings: topics of theirs that this one lacks are left out, and only
         what faces look like is written, not who they are.
+    :param processes: number of further processes that find and estimate faces; the results are the same, but for the
+        block `run`.
     :returns: what summary.json holds, for each bundle.
     :raises BadBag: if the recording cannot be read or holds no image, or if the results cannot be written; whatever is
         raised, earlier results in the folder are as they were.
     :raises BadDataset: if the ground truth cannot be read.
     :raises BadModel: if a bundle is refused.
+    :raises FacialEmotionError: if one of the processes crashed.
     """
     began_s = time.perf_counter()
     identity = hash_of(path)
@@ -96,7 +102,7 @@ def evaluate_bag(
         listed = _listed_events(bag, path, options)  # errors in it are raised before the evaluation
         typed: dict[str, bytes | None] = {}
         with new_results(output, options.folder_names(), _certain_files(options, cameras), force, typed) as folders:
-            evaluators = _evaluate(bag, cameras, truth, topic, options, folders, progress)
+            evaluators = _evaluate(bag, cameras, truth, topic, options, folders, processes, progress)
             events = _events(bag, evaluators[0], options) if listed is None else listed
             seconds = time.perf_counter() - began_s if len(evaluators) == 1 else None
             summaries = [summary_of(bag, identity, each, truth, seconds, command) for each in evaluators]
@@ -162,7 +168,7 @@ def _certain_files(options, cameras):
     ]
 
 
-def _evaluate(bag, cameras, truth, topic, options, folders, progress):
+def _evaluate(bag, cameras, truth, topic, options, folders, processes, progress):
     """Run each bundle over the recording; all tables and videos are complete on return."""
     evaluators: list[RecordingEvaluator] = []
     try:
@@ -172,11 +178,10 @@ def _evaluate(bag, cameras, truth, topic, options, folders, progress):
             evaluators[-1].recorded = Recorded(bag, topic) if topic else None
         # A picture whose angle is searched is detected as it is turned by then, and not ahead.
         # Blurring wants the faces of every image.
-        every_n = 1 if options.blur_faces else options.every_n
-        ahead = None
-        if options.rotate_deg >= 0:
-            ahead = DetectionAhead(evaluators[0].pipeline.detect, every_n, len(evaluators))
-        _play(bag, cameras, truth, evaluators, ahead, progress)
+        every_n = 0 if options.rotate_deg < 0 else 1 if options.blur_faces else options.every_n
+        with PerceptionPool(options, processes) if processes else nullcontext() as pool:
+            _play(bag, cameras, ImageFlow(evaluators, truth, every_n, pool), progress)
+        _refuse_none(bag, cameras, evaluators[0].runs)
         for evaluator in evaluators:
             evaluator.close()
     except BaseException:
@@ -311,23 +316,22 @@ def _left_out(bag, cameras):
     return f'left out by name, as no colour images of a scene: {listed}; --topic {names[0]} evaluates that'
 
 
-def _play(bag, cameras, truth, evaluators, ahead, progress):
-    """Hand every image to every evaluator."""
+def _play(bag, cameras, flow, progress):
+    """Hand every image to the evaluators."""
     wanted = sum(bag.topics[camera].count for camera in cameras)
-    first = None
-    frames = read_frames(bag, cameras, ahead)
+    frames = read_frames(bag, cameras, flow.ahead)
     try:
         for done, frame in enumerate(frames, 1):
-            first = first or frame
-            for evaluator in evaluators:
-                evaluator.take(frame, truth, first)
-            if ahead is not None and frame.image is not None:
-                ahead.follow(frame, evaluators[0].has_detected(frame.camera))
+            flow.take(frame)
             if progress is not None:
                 progress(done, wanted)
     finally:
         frames.close()
-    runs = evaluators[0].runs
+    flow.end()
+
+
+def _refuse_none(bag, cameras, runs):
+    """Refuse a recording of which no image could be read."""
     if not any(figures(run.totals().values)['frames'] for run in runs.values()):
         found = f'expected images on {", ".join(cameras)}, it holds none{" that can be read" if runs else ""}'
         raise BadBag('; '.join([f'{bag.name}: {found}', *bag.faults, *losses_of(runs)]))

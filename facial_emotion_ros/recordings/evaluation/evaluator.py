@@ -3,7 +3,8 @@
 import os
 import time
 from array import array
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,7 +14,8 @@ from facial_emotion_ros.emotion.temporal_filter import TemporalFilter
 from facial_emotion_ros.inference.model_bundle import ModelBundle, resolve_bundle
 from facial_emotion_ros.perception.face_detector import FaceDetector
 from facial_emotion_ros.perception.face_tracker import FaceTracker
-from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline
+from facial_emotion_ros.perception.image_rotation import rotated_boxes
+from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline, TrackedImage
 from facial_emotion_ros.recordings.evaluation.camera_run import CameraRun
 from facial_emotion_ros.recordings.evaluation.face_blur import FaceBlur
 from facial_emotion_ros.recordings.evaluation.ground_truth import GroundTruth, NullGroundTruth
@@ -31,6 +33,50 @@ STEPS = ('read', 'decode', 'detect', 'estimate')
 
 #: Faces of an image, each with its ground truth where that is known.
 Faces = list[tuple[FaceEstimate, GroundTruth | None]]
+
+
+class BegunImage(NamedTuple):
+    """An image whose faces are found, and not yet estimated.
+
+    time_s: seconds since the recording's first image; tracked: None for an image that cannot be read; took_ms: to find
+    its faces; degrees: by which it was rotated to detect them.
+    """
+
+    frame: Frame
+    run: CameraRun
+    time_s: float
+    tracked: TrackedImage | None
+    took_ms: float = 0.0
+    degrees: int = 0
+
+    @property
+    def due(self) -> TrackedImage | None:
+        """Its faces, where they are to be estimated."""
+        return self.tracked if self.tracked is not None and self.tracked.is_due else None
+
+
+def open_pipeline(esr: str, options: Options, detector: FaceDetector | None = None) -> EmotionPipeline:
+    """Load the models of an evaluation.
+
+    :param esr: name or path of the network's bundle; '' for the node's.
+    :param options: of the evaluation.
+    :param detector: one that is already loaded; None loads that of the options.
+    :raises BadModel: if a bundle is refused.
+    :raises BadParameter: if it has no such operating point.
+    """
+    return EmotionPipeline(
+        _exactly(esr) if esr else ESR,
+        detector or (_exactly(options.detector) if options.detector else DETECTOR),
+        tracker=FaceTracker(options.max_age_s, remember_s=options.remember_s),
+        smoothing=TemporalFilter(**options.smoothing()),
+        providers=options.plan(),
+        max_faces=options.max_faces,
+        long_side_px=options.long_side_px,
+        every_n=options.every_n,
+        estimate_every_n=options.estimate_every_n,
+        rotate_deg=options.rotate_deg,
+        operating_point=options.operating_point,
+    )
 
 
 class RecordingEvaluator:
@@ -55,19 +101,7 @@ class RecordingEvaluator:
         :raises BadParameter: if it has no such operating point.
         :raises OSError: if the folder cannot be written to.
         """
-        self.pipeline = EmotionPipeline(
-            _exactly(esr) if esr else ESR,
-            detector or (_exactly(options.detector) if options.detector else DETECTOR),
-            tracker=FaceTracker(options.max_age_s, remember_s=options.remember_s),
-            smoothing=TemporalFilter(**options.smoothing()),
-            providers=options.plan(),
-            max_faces=options.max_faces,
-            long_side_px=options.long_side_px,
-            every_n=options.every_n,
-            estimate_every_n=options.estimate_every_n,
-            rotate_deg=options.rotate_deg,
-            operating_point=options.operating_point,
-        )
+        self.pipeline = open_pipeline(esr, options, detector)
         self.output, self.options, self.timeline = output, options, Timeline()
         self.runs: dict[str, CameraRun] = {}
         self.recorded: Recorded | None = None
@@ -99,13 +133,11 @@ class RecordingEvaluator:
         if self.options.video:
             self._sinks['video'] = AnnotatedVideos(self.output, cameras)
 
-    def take(self, frame: Frame, truth: NullGroundTruth, first: Frame) -> None:
-        """Estimate the faces of an image, write and count them.
+    def begin(self, frame: Frame, first: Frame) -> BegunImage:
+        """Find the faces of an image, before those of earlier ones are finished.
 
         :param frame: the image.
-        :param truth: ground truth of the recording.
         :param first: the recording's first image.
-        :raises OSError: if the disk does not take it.
         """
         run = self.runs.get(frame.camera)
         if run is None:
@@ -113,43 +145,62 @@ class RecordingEvaluator:
             run = self.runs[frame.camera] = CameraRun(pipeline, first, self.options.max_age_s)
         image = frame.image
         if image is None:
-            run.lose(frame)
-            return
+            return BegunImage(frame, run, run.advance(frame), None)
         if self.options.blur_faces and frame.found is None:  # also what is not tracked, or has no id yet, is blurred
             began_s = time.perf_counter()
             frame = frame._replace(found=run.pipeline.detect(image), found_s=time.perf_counter() - began_s)
-        estimates, took_ms = run.estimate(frame)
-        truths, missed = truth.of(frame, run.time_s, estimates)
-        faces = list(zip(estimates, truths))
-        run.count(faces, missed, truth.matched(truths))
+        began_s, degrees = time.perf_counter(), run.pipeline.orientation.degrees
+        tracked = run.find(frame)
+        return BegunImage(frame, run, tracked.stamp_s, tracked, 1e3 * (time.perf_counter() - began_s), degrees)
+
+    def finish(
+        self, begun: BegunImage, faces: Sequence[FaceEstimate] | None, took_ms: float, truth: NullGroundTruth
+    ) -> None:
+        """Smooth, write and count the faces of an image.
+
+        :param begun: result of :meth:`begin`; images are finished in the order of their begin.
+        :param faces: their estimates, as of EmotionPipeline.estimate_tracked; None where these are not due.
+        :param took_ms: to estimate them.
+        :param truth: ground truth of the recording.
+        :raises OSError: if the disk does not take it.
+        """
+        frame, run, time_s, tracked, found_ms, _ = begun
+        image = frame.image
+        if image is None or tracked is None:
+            run.lose(frame, time_s)
+            return
+        estimates = run.pipeline.finish(tracked, faces)
+        truths, missed = truth.of(frame, time_s, estimates)
+        pairs = list(zip(estimates, truths))
+        run.count(time_s, pairs, missed, truth.matched(truths))
         if isinstance(truth, Raters):
             self.raters = self.raters or RaterSums(truth.names)
-            for estimate, each in faces:
+            for estimate, each in pairs:
                 if each is not None:
                     self.raters.add(estimate, each.votes)
         if self.recorded is not None:
             self.recorded.compare(frame, estimates)
         if self.face_views is not None:
-            degrees = run.pipeline.orientation.degrees
-            self.face_views.add(frame.camera, run.time_s, image, estimates, degrees)
-        self._draw(frame, run.time_s, faces)
-        steps_ms = (*(1e3 * each for each in (frame.read_s, frame.decode_s, frame.found_s)), took_ms)
+            self.face_views.add(frame.camera, time_s, image, estimates, tracked.degrees)
+        self._draw(begun, pairs)
+        steps_ms = (*(1e3 * each for each in (frame.read_s, frame.decode_s, frame.found_s)), found_ms + took_ms)
         for step, value in zip(STEPS, steps_ms):
             self.times_ms[step].append(value)
-        self._write(frame, run, faces, steps_ms)
+        self._write(begun, pairs, steps_ms)
 
     def has_detected(self, camera: str) -> bool:
         """Whether the faces of a camera's last image were detected, and not tracked."""
         return self.runs[camera].pipeline.finder.has_detected
 
-    def _write(self, frame, run, faces, steps_ms):
-        rows = frame_rows(frame, run.time_s, faces)
+    def _write(self, begun, faces, steps_ms):
+        frame = begun.frame
+        rows = frame_rows(frame, begun.time_s, faces)
         for name in ('frames.csv', 'frames.parquet'):
             if name in self._sinks:
                 self._sinks[name].add(rows)
         self._sinks['timings.csv'].add([(frame.camera, frame.number, *(round(value, 3) for value in steps_ms))])
         if 'annotated' in self._sinks:
-            self._sinks['annotated'].add(frame, faces, run.pipeline.tracker.live_ids)
+            self._sinks['annotated'].add(frame, faces, begun.tracked.live_ids)
 
     def close(self) -> None:
         """Complete the files.
@@ -182,12 +233,15 @@ class RecordingEvaluator:
             for step, values in times_ms.items()
         }
 
-    def _draw(self, frame, time_s, faces):
+    def _draw(self, begun, faces):
         """Make the pictures of report and video, with blurred faces where the options want that."""
+        frame, time_s, degrees = begun.frame, begun.time_s, begun.degrees
         image, estimates = frame.image, [estimate for estimate, _ in faces]
         if self.options.blur_faces:
             assert frame.found is not None
-            boxes = [*frame.found.boxes, *(estimate.box for estimate in estimates)]
+            size = image.shape[:2] if degrees in (0, 180) else image.shape[1::-1]
+            found = rotated_boxes(frame.found.boxes, -degrees % 360, size)
+            boxes = [*found, *(estimate.box for estimate in estimates)]
             image = self._blurs.setdefault(frame.camera, FaceBlur()).apply(image, np.array(boxes), time_s)
         self.timeline.add(
             frame.camera, max(time_s, 0.0), image, faces, lambda: visualization.draw_estimates(image, estimates)

@@ -15,8 +15,9 @@ from facial_emotion_ros.recordings.io.bag_file import BagFile
 from facial_emotion_ros.recordings.io.message_types import COMPRESSED_IMAGE, COMPRESSED_VIDEO, stamp_of
 from facial_emotion_ros.recordings.io.video_packets import PacketDecoder, codec_of
 
-#: Images that are decoded ahead: enough to hide a slow one, few enough to keep memory small.
-AHEAD = 3
+#: Images that are decoded ahead: enough to hide a slow one, and some that are estimated together; few enough to keep
+#: memory small.
+AHEAD = 6
 
 
 class Frame(NamedTuple):

@@ -1,0 +1,59 @@
+"""What the worker processes of this machine have in common: they start quietly, and end with who started them."""
+
+import multiprocessing
+import multiprocessing.resource_tracker
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import wait
+
+#: ONNX Runtime does not survive a fork.
+CONTEXT = multiprocessing.get_context('spawn')
+
+
+@contextmanager
+def ctrl_c_waits() -> Iterator[None]:
+    """Hold Ctrl-C back until the block has ended: a process that is just starting would end in a traceback.
+
+    A process that starts in the block never gets the signal. Any thread of this process may, so blocking it here is not
+    enough.
+    """
+    # It starts with the first process, and would unblock signals.
+    multiprocessing.resource_tracker.ensure_running()
+    came, is_main = [], threading.current_thread() is threading.main_thread()
+    handler = signal.signal(signal.SIGINT, lambda *given: came.append(given)) if is_main else None
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        if is_main:
+            signal.signal(signal.SIGINT, handler or signal.SIG_DFL)
+    if came:
+        signal.raise_signal(signal.SIGINT)
+
+
+def begin_worker(threads: int) -> None:
+    """Make this process a worker. Ctrl-C reaches all processes of a terminal; the parent decides what happens.
+
+    :param threads: of OpenCV.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    import cv2
+
+    cv2.setNumThreads(threads)
+
+
+def _end_with_parent():
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os._exit(1)  # the next run deletes what is unfinished
+
+
+def cores() -> int:
+    """Count the processor's cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
