@@ -1,5 +1,6 @@
 """Processes that detect and estimate the faces of a recording's images, which lie in memory that they share."""
 
+import logging
 import mmap
 import os
 import time
@@ -166,8 +167,10 @@ def _begin(memory: _SharedMemory, options: Options) -> None:
 def _pipelines() -> None:
     if not _loaded:
         loaded: list[EmotionPipeline] = []
+        logging.disable(logging.WARNING)  # such as that of a missing provider, which the command has logged
         for bundle in _options.bundles or ('',):
             loaded.append(open_pipeline(bundle, _options, loaded[0].detector if loaded else None))
+        logging.disable(logging.NOTSET)
         _loaded.extend(loaded)
 
 
