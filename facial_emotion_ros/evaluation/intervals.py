@@ -1,5 +1,6 @@
 """Confidence intervals: Wilson's for a share, Student's t, and the percentile bootstrap, of rows or within classes."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -11,6 +12,9 @@ RESAMPLES = 1000
 LEAST_OF_CLASS = 5
 
 _NAN = float('nan')
+
+#: Of the scale of a figure: a standard error, or a difference, of no more is what rounding leaves of none.
+_ROUNDING = 1e-12
 
 
 def wilson_interval(hits: int, count: int) -> tuple[float, float]:
@@ -30,19 +34,24 @@ def wilson_interval(hits: int, count: int) -> tuple[float, float]:
     return float(interval.low), float(interval.high)
 
 
-def t_interval(values: np.ndarray, squared_errors: np.ndarray, freedom: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def t_interval(
+    values: np.ndarray, squared_errors: np.ndarray, freedom: np.ndarray, scales: np.ndarray | float = 1.0
+) -> tuple[np.ndarray, np.ndarray]:
     """Compute 95% intervals by Student's t.
 
     :param values: (K,) estimates.
     :param squared_errors: (K,) squares of their standard errors.
     :param freedom: (K,) degrees of freedom.
-    :returns: low and high, (K,) float64; NaN without a degree of freedom.
+    :param scales: (K,) what the figures are of the order of, at most.
+    :returns: low and high, (K,) float64; NaN without a degree of freedom, and without an error but for rounding: cases
+        that are all alike do not say how others would differ.
 
     Source: Student, Biometrika 1908.
     """
     from scipy.special import stdtrit  # half a second to import
 
-    half = stdtrit(np.where(freedom > 0, freedom, np.nan), 0.975) * np.sqrt(squared_errors)
+    errors = np.sqrt(squared_errors)
+    half = stdtrit(np.where((freedom > 0) & (errors > _ROUNDING * scales), freedom, np.nan), 0.975) * errors
     return values - half, values + half
 
 
@@ -59,19 +68,39 @@ def t_quantile(freedom: float) -> float:
     return float(np.sqrt(freedom) * np.tan(angle))
 
 
-def t_test(values: np.ndarray, squared_errors: np.ndarray, freedom: np.ndarray) -> np.ndarray:
+def t_test(
+    values: np.ndarray,
+    squared_errors: np.ndarray,
+    freedom: np.ndarray,
+    least: Sequence[float] | float,
+    scales: np.ndarray | float = 1.0,
+) -> np.ndarray:
     """Compute two-sided p-values of estimates against 0 by Student's t: below 0.05 where :func:`t_interval` lacks 0.
 
-    :param values, squared_errors, freedom: as of :func:`t_interval`, with degrees of freedom above 0.
-    :returns: (K,) float64; without an error, 1 for a value of 0, else 0.
+    :param values, squared_errors, freedom, scales: as of :func:`t_interval`.
+    :param least: (K,) of :func:`least_p`, which p is where there is no error, and so no interval.
+    :returns: (K,) float64; without an error, 1 for a value of 0; NaN where the error is.
 
     Source: Student, Biometrika 1908.
     """
     from scipy.special import stdtr  # half a second to import
 
     sizes, errors = np.abs(values), np.sqrt(squared_errors)
-    ratios = np.divide(sizes, errors, out=np.where(sizes > 0, np.inf, 0.0), where=errors > 0)
-    return 2 * stdtr(freedom, -ratios)
+    is_exact = errors <= _ROUNDING * scales
+    exact = np.where(sizes <= _ROUNDING * scales, 1.0, least)
+    return np.where(is_exact, exact, 2 * stdtr(freedom, -sizes / np.where(is_exact, 1.0, errors)))
+
+
+def least_p(count: int, other_count: int | None = None) -> float:
+    """Compute the p-value of the exact permutation test, two-sided, for cases that all differ alike: none is less.
+
+    :param count: of pairs, each of which has one of two signs by chance; or of the cases of one group.
+    :param other_count: of the cases of another group, any of which might as well be in the first.
+
+    Source: Fisher, The Design of Experiments, 1935, chapter 3; Pitman, Supplement to JRSS 1937.
+    """
+    ways = 2**count if other_count is None else math.comb(count + other_count, count)
+    return min(2 / ways, 1.0)
 
 
 def bootstrap_interval(

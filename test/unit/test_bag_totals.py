@@ -190,6 +190,16 @@ def test_fewer_changes_of_the_word_are_better():
         assert changes['flips_per_minute'] == verdict, 'three stretches are too few to say so'
 
 
+@pytest.mark.parametrize('count, other, p', [(2, 2, 1 / 3), (2, 6, 1 / 14), (4, 4, 1 / 35)])
+def test_a_change_without_variance_is_as_likely_as_chance_makes_it(count, other, p):
+    for sha, before, expected in (('b', [10] * count, p), ('a', [10] * other, 2 / 2**other)):
+        changes = compare(summary_of(before), summary_of([0] * other, sha))
+        (change,) = (each for each in changes if each.figure == 'accuracy')
+        assert (change.low, change.effect_size) == (None, None)
+        # The other figures that change at all do so by the same: Holm's method multiplies p by their number.
+        assert change.p == pytest.approx(min(expected * sum(each.p is not None for each in changes), 1))
+
+
 @pytest.mark.parametrize(
     'text', ['', '[]', '{"format": 99, "bag": {}, "stretches": {}}', '{"format": 1}', '{"format": 1, "stretches": {}}']
 )
@@ -298,7 +308,7 @@ def test_stretches_of_other_lengths_are_brought_together_when_they_are_compared(
     pairs = (add(parts[place : place + 2]) for place in range(0, 8, 2))
     told['seconds'], told['sums'] = 4.0, {str(place): pair.sparse() for place, pair in enumerate(pairs)}
     (change,) = (each for each in compare(fine, coarse) if each.figure == 'accuracy')
-    assert (change.low, change.high) == (0, 0) and change.verdict == ALIKE
+    assert (change.low, change.p, change.verdict) == (None, 1.0, ALIKE), 'stretches that are alike have no interval'
 
 
 def test_time_goes_on_and_faces_are_forgotten_when_stamps_go_back_or_leap():

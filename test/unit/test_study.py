@@ -1,6 +1,7 @@
 """Studies: participants and conditions are kept in every table and compared as the design allows."""
 
 import csv
+import math
 import os
 import shutil
 
@@ -180,7 +181,20 @@ def test_intervals_are_those_of_scipy_when_participants_are_few_or_many(count):
     assert np.allclose([row.p for row in rows], told.pvalue[-10:])
     assert [(row.p < 0.05) == (row.low > 0 or row.high < 0) for row in rows] == [True] * 10
     same = conditions.condition_rows({'a': {1: np.full(19, 0.5), 2: np.full(19, 0.5)}, 'b': {1: np.ones(19)}})
-    assert {row[3:] for row in same} == {(0.5, 0.5, 0.5, 0.0), (1.0, None, None, None)}
+    assert {row[3:] for row in same} == {(0.5, None, None, 0.0), (1.0, None, None, None)}
+
+
+def test_p_is_that_of_the_permutation_test_when_participants_vary_by_rounding_alone():
+    one = np.outer([0.3, 0.2, 0.7], np.ones(1))
+    for gap, p in ((0.1, 0.25), (0.0, 1.0)):
+        ((difference, *others),) = conditions._within(one, one - gap)
+        assert difference == pytest.approx(gap) and others == [None, None, None, p]
+    for count, other in ((3, 3), (7, 31)):
+        groups = [np.full((each, 1), value) for each, value in ((count, 0.1), (other, 0.7))]
+        ((_, *others),) = conditions._between(*groups)
+        assert others == [None, None, None, pytest.approx(2 / math.comb(count + other, count))]
+    ((_, *others),) = conditions._within(one, one - np.array([[0.1], [0.1], [0.10001]]))
+    assert None not in others and others[-1] < 1e-6, 'a little variance is some'
 
 
 @pytest.mark.parametrize(

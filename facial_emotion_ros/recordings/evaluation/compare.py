@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from facial_emotion_ros.core.errors import BadDataset
-from facial_emotion_ros.evaluation.intervals import t_interval
+from facial_emotion_ros.evaluation.intervals import least_p, t_interval, t_test
 from facial_emotion_ros.recordings.evaluation.sufficient_statistics import (
     COMPARED,
     Estimate,
@@ -31,7 +31,8 @@ class Change(NamedTuple):
 
     change is now - before, low to high its 95% interval, effect_size the change in standard deviations of the stretches
     (Cohen's d; d_z where the stretches are paired), p its two-sided p-value after Holm's correction over all figures of
-    the comparison. None where there is none. verdict: BETTER, WORSE or ALIKE, the latter unless p is below 0.05.
+    the comparison. None where there is none: all but p where each stretch changes by the same. verdict: BETTER, WORSE or
+    ALIKE, the latter unless p is below 0.05.
     """
 
     figure: str
@@ -76,34 +77,29 @@ def compare(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Change]:
     Source: Student's t with the jackknife's standard errors, see :func:`.sufficient_statistics.estimate`; of other
     recordings Welch's (Biometrika, 1947); Holm, Scandinavian Journal of Statistics 1979.
     """
-    from scipy.special import stdtr  # half a second to import
-
     step_s = max([each['seconds'] for summary in (before, now) for each in summary['stretches'].values()], default=1.0)
     parts = [_parts(summary, step_s) for summary in (before, now)]
     if before['bag']['sha256'] == now['bag']['sha256']:
         places = sorted(set(parts[0]) | set(parts[1]))
         found = estimate(*([each.get(place, SufficientStatistics()) for place in places] for each in parts))
-        variances = found.squared_errors * found.counts
+        variances, counts = found.squared_errors * found.counts, [found.counts]
     else:
         pair = [estimate(list(each.values())) for each in parts]
         found = _difference(*pair)
         variances = np.mean([each.squared_errors * each.counts for each in pair], 0)
+        counts = [each.counts for each in pair]
     wholes = [compared_figures(add(each.values()).values) for each in parts]
-    ends = t_interval(found.values, found.squared_errors, found.freedom)
+    errors = found.squared_errors, found.freedom
+    scales = np.array([max(1.0, *(abs(whole[name] or 0.0) for whole in wholes)) for name in COMPARED])
+    least = [least_p(*map(int, each)) for each in zip(*counts)]
+    ends, p_values = t_interval(found.values, *errors, scales), t_test(found.values, *errors, least, scales)
     changes = []
-    for name, low, high, change, squared, count, freedom, variance in zip(COMPARED, *ends, *found, variances):
+    for name, low, high, change, variance, p in zip(COMPARED, *ends, found.values, variances, p_values):
         old, new = (whole[name] for whole in wholes)
         if old is None or new is None:
             continue
-        if not np.isfinite(low):
-            changes.append(Change(name, old, new, None, None, None, None, ALIKE))
-            continue
-        if squared > 1e-24:
-            effect = float(change / math.sqrt(variance))
-            p = float(2 * stdtr(freedom, -abs(change) / math.sqrt(squared)))
-        else:  # the same change in each stretch, but for rounding: so often, chance alone gives all of them one sign
-            effect, p = None, 1.0 if abs(change) < 1e-12 else 2.0 ** (1 - int(count))
-        changes.append(Change(name, old, new, float(low), float(high), effect, p, ALIKE))
+        known = [float(low), float(high), float(change / math.sqrt(variance))] if np.isfinite(low) else [None] * 3
+        changes.append(Change(name, old, new, *known, None if np.isnan(p) else float(p), ALIKE))
     return _corrected(changes)
 
 

@@ -109,7 +109,7 @@ def _comparison(row: ComparisonRow, names: Iterable[str]) -> tuple[str, ...]:
         ' − '.join(condition_word(each, names) for each in (row.condition, row.other)),
         f'{_DESIGNS[row.design]} ({groups}{left_out})',
         markdown.number(row.difference, '+.3f'),
-        f'{markdown.number(row.low, "+.3f")} to {markdown.number(row.high, "+.3f")}',
+        ' to '.join(markdown.number(each, '+.3f') for each in (row.low, row.high)) if row.low is not None else '–',
         number(row.effect_size),
         number(row.p, 4),
         number(row.p_holm, 3),

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from facial_emotion_ros.evaluation.intervals import t_interval, t_test
+from facial_emotion_ros.evaluation.intervals import least_p, t_interval, t_test
 from facial_emotion_ros.recordings.evaluation.compare import holm
 from facial_emotion_ros.recordings.study.face_rows import MEASURES, SHARES
 
@@ -21,7 +21,7 @@ Cells = dict[str, dict[str, np.ndarray]]
 class ConditionRow(NamedTuple):
     """One measure under one condition: mean over participants, its 95% interval, standard deviation of participants.
 
-    None where there are too few participants.
+    None where there are too few participants; low and high also where all of them are alike.
     """
 
     condition: str
@@ -38,7 +38,8 @@ class ComparisonRow(NamedTuple):
 
     design: 'within' the participants that have both, or 'between' those that have one of them; left_out: participants
     of either condition that do not count here; low, high: 95% interval of the difference; effect_size: Cohen's d,
-    within participants d_z; p_holm: p after Holm's correction over all rows.
+    within participants d_z; these three None where participants do not vary; p_holm: p after Holm's correction over all
+    rows.
     """
 
     measure: str
@@ -49,8 +50,8 @@ class ComparisonRow(NamedTuple):
     other_participants: int
     left_out: int
     difference: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     effect_size: float | None
     p: float
     p_holm: float
@@ -99,7 +100,7 @@ def comparison_rows(cells: Cells, measures: Sequence[str] = MEASURES) -> list[Co
     :returns: nothing for two conditions with fewer than two participants each.
 
     Source: intervals and p-values of Student's t test of the differences within participants; between participants
-    Welch's (Biometrika, 1947).
+    Welch's (Biometrika, 1947); where participants do not vary, the exact permutation test, see :func:`.least_p`.
     """
     places = [(*SHARES, *MEASURES).index(each) for each in measures]
     found: list[tuple[Any, ...]] = []
@@ -124,7 +125,7 @@ def interval_of_means(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Compute the 95% interval of each column's mean, Student's t of as many rows as have a value.
 
     :param matrix: (N, K) float64, NaN where a row has no value.
-    :returns: low and high, (K,) float64; NaN for fewer than two values.
+    :returns: low and high, (K,) float64; NaN for fewer than two values, and where all are alike.
     """
     known = np.isfinite(matrix)
     count = known.sum(0)
@@ -146,7 +147,7 @@ def number(value: float) -> float | None:
 def _within(one, two):
     gaps = one - two
     count, variances = len(gaps), gaps.var(0, ddof=1)
-    return _compared(gaps.mean(0), variances / count, np.full(len(variances), count - 1.0), variances)
+    return _compared(gaps.mean(0), variances / count, np.full(len(variances), count - 1.0), least_p(count), variances)
 
 
 def _between(one, two):
@@ -156,11 +157,13 @@ def _between(one, two):
     # Welch and Satterthwaite; without any variance, each number of degrees gives the same.
     spread = sum(each**2 / (count - 1) for count, each in zip(counts, errors))
     freedom = np.divide(sum(errors) ** 2, spread, out=np.ones(len(spread)), where=spread > 0)
-    return _compared(one.mean(0) - two.mean(0), sum(errors), freedom, pooled)
+    return _compared(one.mean(0) - two.mean(0), sum(errors), freedom, least_p(*counts), pooled)
 
 
-def _compared(differences, squared_errors, freedom, variances):
+def _compared(differences, squared_errors, freedom, least, variances):
     """Give (difference, low, high, effect size, p) of each measure; `variances` is the scale of the effect size."""
-    effects = np.divide(differences, np.sqrt(variances), out=np.full(len(differences), np.nan), where=variances > 1e-18)
-    ends, p = t_interval(differences, squared_errors, freedom), t_test(differences, squared_errors, freedom)
+    ends = t_interval(differences, squared_errors, freedom)
+    known = np.isfinite(ends[0])
+    effects = np.divide(differences, np.sqrt(variances), out=np.full(len(differences), np.nan), where=known)
+    p = t_test(differences, squared_errors, freedom, least)
     return [(*map(number, each), float(last)) for *each, last in zip(differences, *ends, effects, p)]
