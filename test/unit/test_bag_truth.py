@@ -97,6 +97,20 @@ def test_milliseconds_are_asked_about_when_the_only_interval_begins_with_the_rec
     assert ('are these milliseconds?' in truth.beyond(0.9)) == asks
 
 
+@pytest.mark.parametrize(
+    'name, text, asks',
+    [
+        ('own.csv', 'start,end,emotion\n30,31,happy\n', True),
+        ('own.csv', 'start,end,emotion\n1700000000,1700000001,happy\n', False),
+        ('elan.txt', 'emotion\t00:05:01.000\t00:05:02.000\thappy\n', False),
+    ],
+)
+def test_nobody_is_asked_for_the_unit_of_intervals_when_it_is_known(tmp_path, name, text, asks):
+    (tmp_path / name).write_text(text)
+    told = Intervals(str(tmp_path / name)).unused()
+    assert '1 of 1 intervals hold for no image' in told and ('are these milliseconds?' in told) == asks
+
+
 def test_an_interval_of_one_face_comes_first_when_another_is_for_any(tmp_path):
     truth = intervals(tmp_path, 'start,end,face,emotion,valence,arousal\n0,9,any,neutral,,\n0,9,bcdfg,sad,-0.5,\n')
     found, _ = truths(truth, 1, face(), face(face_id='other'))

@@ -198,12 +198,21 @@ def test_events_outside_the_recording_are_left_out_and_counted():
     cut = epochs_of(faces, events, Window(), 'net', {})
     assert [each.number for each in cut] == [0, 1, 2] and outside(rows([], []), events[:1], Window()) == [True]
     (average,) = averages_of(cut)
-    says = event_panels([average], Window(), outside_text(3, 6, 'e.csv', 10.0))
+    says = event_panels([average], Window(), outside_text([11.5, -4, 1e9 + 500], 6, '/home/e.csv', 10.0))
     assert '2 events of 3; at the others no face was seen' in says['cards'][0]['says']
     assert (
         says['left_out']
         == 'e.csv: 3 of 6 events lie outside the recording, which goes from 0 to 10.0 s, and are left out'
     )
+
+
+@pytest.mark.parametrize(
+    'source, times, asks',
+    [('e.csv', [30, 40], True), ('e.csv', [1.7e9, 1.8e9], False), ('/buttons/left:data', [30, 40], False)],
+)
+def test_nobody_is_asked_for_the_unit_of_events_when_it_is_known(source, times, asks):
+    told = outside_text(times, 2, source)
+    assert told.startswith(f'{source}: 2 of 2 events') and ('are these milliseconds?' in told) == asks
 
 
 def test_a_band_does_not_cross_a_gap_where_nothing_is_known():

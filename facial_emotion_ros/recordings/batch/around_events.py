@@ -1,6 +1,5 @@
 """Averages around events over many recordings."""
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -73,14 +72,14 @@ class Around:
     def _left_out(self, found: Mapping[str, Sequence[tuple[Event, bool]]]) -> str:
         """Say which events lie outside: a stamp that names no recording is outside where it lies in none."""
         shared: dict[Event, bool] = {}
-        own: list[bool] = []
+        own: list[tuple[Event, bool]] = []
         for event, is_outside in (each for of in found.values() for each in of):
             if self._events is None or event.recording or not is_stamp(event.time):
-                own.append(is_outside)
+                own.append((event, is_outside))
             else:
                 shared[event] = shared.get(event, True) and is_outside
-        each = [*own, *shared.values()]
-        return outside_text(sum(each), len(each), os.path.basename(self.options.events))
+        each = [*own, *shared.items()]
+        return outside_text([event.time for event, out in each if out], len(each), self.options.events)
 
     def _epochs(self, store, window, read, bag, result) -> tuple[list[Epoch], list[tuple[Event, bool]]]:
         faces = read(bag, result)

@@ -74,15 +74,21 @@ def refuse_milliseconds(starts: Sequence[float], ends: Sequence[float], length_s
     begins = any(length_s < time and not is_stamp(time) for time in starts)
     if begins and _may_be_milliseconds([*starts, *ends], length_s):
         raise BadDataset(
-            f'{source}: expected times in seconds, got some up to {max(ends):.12g} for a recording '
+            f'{source}: expected times in seconds, got some up to {max(_relative(ends)):.12g} for a recording '
             f'of about {length_s:.1f} s, which look like milliseconds; divide them by 1000 (if they are '
             'seconds, leave out what lies beyond the end)'
         )
 
 
-def doubt(outside: int, among: int) -> str:
-    """Ask whether times are milliseconds, where most of them lie outside of the recording; else ''."""
-    return _ASKED if 2 * outside > among else ''
+def doubt(outside: Sequence[float], among: int) -> str:
+    """Ask whether times are milliseconds, where most that are no stamps lie outside of the recording; else ''.
+
+    :param outside: those that do.
+    :param among: number of all.
+    """
+    relative = len(_relative(outside))
+    stamps = len(outside) - relative
+    return _ASKED if 2 * relative > among - stamps else ''
 
 
 def doubt_of_end(times: Sequence[float], length_s: float) -> str:
@@ -90,7 +96,12 @@ def doubt_of_end(times: Sequence[float], length_s: float) -> str:
     return _ASKED if _may_be_milliseconds(times, length_s) else ''
 
 
+def _relative(times):
+    return [time for time in times if not is_stamp(time)]
+
+
 def _may_be_milliseconds(times, length_s):
+    times = _relative(times)
     last_s, is_whole = max(times, default=0.0), all(float(time).is_integer() for time in times)
     return length_s > 0 and is_whole and 250 * length_s < last_s <= 1100 * length_s + 1000
 

@@ -31,7 +31,7 @@ class Change(NamedTuple):
 
     change is now - before, low to high its 95% interval, effect_size the change in standard deviations of the stretches
     (Cohen's d; d_z where the stretches are paired), p its two-sided p-value after Holm's correction over all figures of
-    the comparison. None where there is none: all but p where each stretch changes by the same. verdict: BETTER, WORSE or
+    the comparison. None where there is none: all but p where each stretch changes alike. verdict: BETTER, WORSE or
     ALIKE, the latter unless p is below 0.05.
     """
 
@@ -98,7 +98,9 @@ def compare(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Change]:
         old, new = (whole[name] for whole in wholes)
         if old is None or new is None:
             continue
-        known = [float(low), float(high), float(change / math.sqrt(variance))] if np.isfinite(low) else [None] * 3
+        known: tuple[float | None, float | None, float | None] = (None, None, None)
+        if np.isfinite(low):
+            known = float(low), float(high), float(change / math.sqrt(variance))
         changes.append(Change(name, old, new, *known, None if np.isnan(p) else float(p), ALIKE))
     return _corrected(changes)
 

@@ -34,7 +34,14 @@ from facial_emotion_ros.recordings.people.people import PEOPLE_TABLES, Source, w
 from facial_emotion_ros.recordings.report.events_panel import event_panels
 from facial_emotion_ros.recordings.report.people_panel import people_panel
 from facial_emotion_ros.recordings.report.report import report_html
-from facial_emotion_ros.recordings.study.epochs import EVENT_TABLES, epochs_of, outside_text, window_of, write_events
+from facial_emotion_ros.recordings.study.epochs import (
+    EVENT_TABLES,
+    epochs_of,
+    outside,
+    outside_text,
+    window_of,
+    write_events,
+)
 from facial_emotion_ros.recordings.study.events import (
     EVENT_TIMES,
     check_topic,
@@ -42,6 +49,7 @@ from facial_emotion_ros.recordings.study.events import (
     events_text,
     is_event_file,
     read_events,
+    source_name,
     topic_events,
 )
 from facial_emotion_ros.recordings.study.face_rows import read_face_rows
@@ -226,9 +234,9 @@ def _write_events(evaluator, faces, events, options, notes):
     epochs = epochs_of(faces, events, window, evaluator.pipeline.esr_bundle.name, {})
     averages = write_events(store, epochs, window)
     evaluator.written |= {name for name in EVENT_TABLES if os.path.exists(os.path.join(evaluator.output, name))}
-    name = os.path.basename(options.events) if is_event_file(options.events) else options.events
-    left_out = outside_text(len(events) - len(epochs), len(events), name, max(faces.times_s, default=0.0))
-    notes += filter(None, [left_out, '' if events else f'{name} has no event of this recording'])
+    beyond = [each.time for each, is_outside in zip(events, outside(faces, events, window)) if is_outside]
+    left_out = outside_text(beyond, len(events), options.events, max(faces.times_s, default=0.0))
+    notes += filter(None, [left_out, '' if events else f'{source_name(options.events)} has no event of this recording'])
     return event_panels(averages, window, left_out)
 
 

@@ -128,9 +128,10 @@ class Intervals(NullGroundTruth):
         rest = [row for place, row in enumerate(self._rows) if place not in self._used]
         texts = [f'{self.source}: {self._left_out}'] if self._left_out else []
         if rest:
+            asked = '' if self._has_unit else doubt([row[0] for row in rest], len(self._rows))
             texts.append(
                 f'{self.source}: {len(rest)} of {len(self._rows)} intervals hold for no image, the first of them from '
-                f'{rest[0][0]:.12g} to {rest[0][1]:.12g} s' + doubt(len(rest), len(self._rows))
+                f'{rest[0][0]:.12g} to {rest[0][1]:.12g} s{asked}'
             )
         idle = sorted(self._used - self._decided)
         if idle:

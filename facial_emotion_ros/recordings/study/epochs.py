@@ -12,7 +12,7 @@ from facial_emotion_ros.recordings.evaluation.camera_run import longest_step_s
 from facial_emotion_ros.recordings.evaluation.options import Options
 from facial_emotion_ros.recordings.evaluation.tables import Column
 from facial_emotion_ros.recordings.study.conditions import interval_of_means, number
-from facial_emotion_ros.recordings.study.events import Event, times_of
+from facial_emotion_ros.recordings.study.events import Event, is_event_file, source_name, times_of
 from facial_emotion_ros.recordings.study.face_rows import MEASURES, FaceRows
 from facial_emotion_ros.recordings.study.study_tables import columns, write_table
 
@@ -156,17 +156,18 @@ def outside(faces: FaceRows, events: Sequence[Event], window: Window) -> list[bo
     return ((times < first_s - SAME_S) | (times > last_s + SAME_S)).tolist()
 
 
-def outside_text(count: int, among: int, source: str, length_s: float = 0.0) -> str:
+def outside_text(times: Sequence[float], among: int, source: str, length_s: float = 0.0) -> str:
     """Say how many events lie outside; '' for none.
 
-    :param count: of them.
+    :param times: of them.
     :param among: of how many.
-    :param source: file or topic.
+    :param source: file or topic, as in the options.
     :param length_s: of the one recording; 0 for several.
     """
     where = f'the recording, which goes from 0 to {length_s:.1f} s' if length_s else 'the recordings'
-    asked = '' if source.startswith('/') else doubt(count, among)  # a topic's are no file's
-    return f'{source}: {count} of {among} events lie outside {where}, and are left out{asked}' if count else ''
+    asked = doubt(times, among) if is_event_file(source) else ''  # a topic's are in seconds
+    told = f'{source_name(source)}: {len(times)} of {among} events lie outside {where}, and are left out{asked}'
+    return told if times else ''
 
 
 def averages_of(epochs: Sequence[Epoch]) -> list[EventAverage]:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -57,6 +58,11 @@ def times_of(faces: FaceRows, events: Sequence[Event]) -> np.ndarray:
 def is_event_file(text: str) -> bool:
     """Tell whether --events names a CSV file, and not a topic."""
     return text.lower().endswith(EVENT_ENDINGS)
+
+
+def source_name(text: str) -> str:
+    """Name the file or topic of --events."""
+    return os.path.basename(text) if is_event_file(text) else text
 
 
 def read_events(path: str) -> list[Event]:
