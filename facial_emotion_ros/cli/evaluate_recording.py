@@ -233,7 +233,7 @@ def parser() -> argparse.ArgumentParser:
         '--verify',
         action='store_true',
         help='read recordings again whose files have the size, time, first and last block of before, and evaluate '
-        'those whose content has changed nevertheless',
+        'those whose content has changed nevertheless; of results at a URL, fetch all of frames/ to look for damage',
     )
     many.add_argument(
         '--study',

@@ -432,7 +432,7 @@ def test_tables_go_when_a_later_run_does_not_write_them(tree, is_url):
     told = evaluate_fleet([], output, options, evaluate=test_study.evaluate, study=study)
     names = ('recordings', 'conditions', 'comparisons', 'events', 'event_averages', 'people')
     tables = sorted(f'{name}.{ending}' for name in names for ending in ('csv', 'parquet'))
-    assert told['run']['files'] == sorted(['columns.md', *tables])
+    assert told['run']['files'] == sorted(['columns.md', 'plotly.min.js', *tables])
     # What a fleet.json lists that is no table of ours stays, wherever it lies.
     (tree / 'recordings.csv').write_text('mine')
     (out / 'notes.csv').write_text('mine')
@@ -442,8 +442,8 @@ def test_tables_go_when_a_later_run_does_not_write_them(tree, is_url):
     (out / 'people.parquet').unlink()  # somebody was faster
     bags = [str(tree / 'bags' / name / 'task.mcap') for name in ('p00', 'p01')]
     told = evaluate_fleet(bags, output, replace(options, people=False), evaluate=test_study.evaluate)
-    assert told['run']['files'] == [name for name in tables if name.startswith('event')]
-    assert {name for name in os.listdir(out) if name.endswith(('.csv', '.parquet', '.md'))} == {
+    assert told['run']['files'] == [*(name for name in tables if name.startswith('event')), 'plotly.min.js']
+    assert {name for name in os.listdir(out) if name.endswith(('.csv', '.parquet', '.md', '.js'))} == {
         'merges.csv',
         'notes.csv',
         *told['run']['files'],

@@ -84,7 +84,7 @@ def evaluate_fleet(
     :param study: manifest of the recordings; its columns are kept in every table, and the tables of
         :func:`.study.write_study` are written too.
     :param verify: read every recording again, rather than trust that one whose files have the same size, time, first
-        and last block has not changed.
+        and last block has not changed; and every file of frames/ at a URL.
     :param participants_only: the tables of the study and of events are of its participants' own faces; wants a study
         and options.people.
     :param stage: shows the progress of what is done before and after the evaluation; see :data:`.in_threads.Stage`.
@@ -155,7 +155,7 @@ def evaluate_fleet(
             made_of = {each.place: each.key for each in tasks}
             fleet = fleet_summary([records.pop(number) for number in range(len(tasks))], run)
             files.begin()
-            return _gather(store, files, fleet, made_of, study, around, stage)
+            return _gather(store, files, fleet, made_of, study, around, stage, verify)
         except OSError as error:
             advice = ': free some space, then run the same command again' if error.errno in FULL else ''
             raise BadBag(
@@ -201,8 +201,8 @@ def _evaluate_rest(tasks, sizes_bytes, known, workers, ray_address, take, stage)
         run_locally(tasks_left, workers, lambda place, record: take(left[place], record))
 
 
-def _gather(store, files, fleet, keys, study, around, stage):
-    gathered = gather_frames(store, fleet['bags'], keys, study, stage)
+def _gather(store, files, fleet, keys, study, around, stage, verify):
+    gathered = gather_frames(store, fleet['bags'], keys, study, stage, verify)
     fleet['run']['frame_parts'], fleet['run']['frames_lost'] = gathered or (None, None)
     people, tables, read = None, around.tables, functools.partial(faces_of, store)
     if fleet['run']['options']['people']:

@@ -98,12 +98,13 @@ class FleetFiles:
     def remove_former(self) -> list[str]:
         """Delete the tables that earlier runs wrote and this one did not; decisions in merges.csv are never deleted.
 
-        :returns: names of the tables that it wrote, for fleet.json.
+        :returns: for fleet.json, names of the tables that it wrote, and the pages' script if this run or an earlier one
+            wrote it.
         """
         for name in (self._own & _TABLES) - self._store.written:
             with suppress(FileNotFoundError):
                 self._store.remove(name)
-        return sorted(_TABLES & self._store.written)
+        return sorted(_TABLES & self._store.written | {PLOTLY_FILE} & (self._own | self._store.written))
 
     def end(self) -> None:
         """Delete the note, after fleet.json was written."""

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import os
 import re
 import threading
 from collections.abc import Mapping, Sequence
@@ -21,8 +22,9 @@ _IMAGES = 20_000
 #: Tables in memory before they become one: each takes 90 kB, however short it is.
 _TOGETHER = 100
 
-#: The end of a part's name: a hash of what it was made from, and one of its content, by which damage is seen.
-_PART = re.compile(r'part-\d{5}-[0-9a-f]{12}-[0-9a-f]{12}\.parquet$')
+#: The end of a part's name: a hash of what it was made from, and one of its content, by which damage is seen; names of
+#: before had the first alone.
+_PART = re.compile(r'(?:^|/)part-\d{5}(?:-[0-9a-f]{12}){1,2}\.parquet$')
 
 #: Metadata in the schema of a part, by which it is known as ours.
 _MADE_FROM = b'facial_emotion_ros.made_from'
@@ -34,6 +36,7 @@ def gather_frames(
     keys: Mapping[str, str],
     study: Study | None = None,
     stage: Stage = silent,
+    verify: bool = False,
 ) -> tuple[int, int] | None:
     """Bring the folder frames/ of the output up to date.
 
@@ -41,13 +44,15 @@ def gather_frames(
     (folder of its results), `bundle` and those of the study in front. With a study, the files lie in folders
     study=.../condition=.../, as Hive names them, without these two columns. Short recordings share a file. The name of
     a file holds a hash of what it was made from, by which it is up to date or not, and one of its content, by which it
-    is whole or damaged. Those of other recordings go, files that no run wrote stay.
+    is whole or damaged; one at a URL is not fetched for that, but its size and footer are looked at. Those of other
+    recordings go, files that no run wrote stay.
 
     :param store: of the results.
     :param bags: as in fleet.json.
     :param keys: of each recording's options, by its place.
     :param study: manifest of the recordings, which have its columns in `study`.
     :param stage: shows the progress.
+    :param verify: fetch files at a URL nevertheless.
     :returns: number of files, and of results whose rows are lost; None where pyarrow is not installed.
     """
     try:
@@ -62,7 +67,8 @@ def gather_frames(
     parts = {name: part for folder, sources in by_folder.items() for name, part in _parts(folder, sources)}
     listed = [name for name in store.files('frames') if name.endswith('.parquet')]
     # Before new ones come: an interruption leaves too few rows, not some twice.
-    kept = in_threads(stage, 'former files of frames/', lambda name: _kept(store, name, parts), listed, TABLES)
+    is_read = verify or store.is_local
+    kept = in_threads(stage, 'former files of frames/', lambda name: _kept(store, name, parts, is_read), listed, TABLES)
     whole = set(filter(None, kept))
     lacking = [name for name in parts if name not in whole]
     types = study.types if study else {}
@@ -141,16 +147,44 @@ def _hash(content):
     return hashlib.sha256(content).hexdigest()[:12]
 
 
-def _kept(store, name, parts):
-    """Give the name of a file among `parts` where it is one of them and whole; delete any other that a run wrote."""
-    content = store.read(f'frames/{name}') or b''
+def _kept(store, name, parts, is_read):
+    """Give the name of a file among `parts` where it is one of them and whole; delete any other that a run wrote.
+
+    :param is_read: whether all of the file is read for that, or its size and footer.
+    """
+    path, is_ours = f'frames/{name}', _PART.search(name)
     start, _, end = name.removesuffix('.parquet').rpartition('-')
-    is_ours = _PART.search(name)
-    if is_ours and start in parts and end == _hash(content):
-        return start
-    if is_ours or _is_part(content):
-        store.remove(f'frames/{name}')
+    if is_ours and start in parts:
+        is_whole = end == _hash(store.read(path) or b'') if is_read else _footer(store, path) == (start, True)
+        if is_whole:
+            return start
+    if is_ours or _footer(store, path)[0]:
+        store.remove(path)
     return None
+
+
+def _footer(store, path):
+    """Read what a file says it was made from ('' for a foreign or damaged one), and whether it has its whole size."""
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        with store.open(path) as file:
+            footer, size_bytes = parquet.read_metadata(file), file.seek(0, os.SEEK_END)
+    except (pyarrow.ArrowException, OSError):
+        return '', False
+    columns = [
+        footer.row_group(row).column(column)
+        for row in range(footer.num_row_groups)
+        for column in range(footer.num_columns)
+    ]
+    # Behind the columns come the footer, its size and four letters.
+    end = max((_start(each) + each.total_compressed_size for each in columns), default=4) + footer.serialized_size + 8
+    return (footer.metadata or {}).get(_MADE_FROM, b'').decode(errors='replace'), end == size_bytes
+
+
+def _start(column):
+    return column.dictionary_page_offset if column.has_dictionary_page else column.data_page_offset
 
 
 def _write(store, name, sources, types, count):
@@ -230,13 +264,3 @@ def _from_csv(content):
                 plain = [text if face is None else text or '' for text, face in zip(plain, faces)]
             rows = rows.set_column(place, field, pyarrow.array(plain, field.type))
     return rows
-
-
-def _is_part(content):
-    import pyarrow
-    from pyarrow import parquet
-
-    try:
-        return _MADE_FROM in (parquet.read_schema(io.BytesIO(content)).metadata or {})
-    except (pyarrow.ArrowException, OSError):  # no Parquet file, or a damaged one
-        return False

@@ -8,6 +8,7 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import IO
 
 from facial_emotion_ros.core.errors import FacialEmotionError
 from facial_emotion_ros.core.files import fsync_folder, write_atomic
@@ -17,7 +18,11 @@ _PART = re.compile(r'\..+\.[0-9a-f]{12}\.part$')
 
 
 class LocalStore:
-    """A folder for results; each file and each folder of results appears in one step. written: names of the files."""
+    """A folder for results; each file and each folder of results appears in one step. written: names of the files;
+    is_local: whether reading all of a file costs little.
+    """
+
+    is_local = True
 
     def __init__(self, folder: str):
         """Name it."""
@@ -31,6 +36,10 @@ class LocalStore:
                 return file.read()
         except (FileNotFoundError, NotADirectoryError):
             return None
+
+    def open(self, name: str) -> IO[bytes]:
+        """Open a file to read parts of it; an OSError where there is none."""
+        return open(os.path.join(self.folder, name), 'rb')
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file; if that fails, the former one stays."""
@@ -105,7 +114,9 @@ class LocalStore:
 
 
 class UrlStore:
-    """A URL for results. A folder of results is complete when its last file is there. written: names of the files."""
+    """A URL for results. A folder of results is complete when its last file is there. written, is_local: as above."""
+
+    is_local = False
 
     def __init__(self, url: str):
         """Name it.
@@ -121,6 +132,10 @@ class UrlStore:
             return self._files.cat_file(f'{self._path}/{name}')
         except FileNotFoundError:
             return None
+
+    def open(self, name: str) -> IO[bytes]:
+        """Open a file to read parts of it, without fetching all; an OSError where there is none."""
+        return self._files.open(f'{self._path}/{name}', 'rb')
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file; object stores show it complete or not at all."""
