@@ -136,29 +136,31 @@ def _read_recipe(options: argparse.Namespace) -> 'Recipe':
     recipe = read_recipe(path, overrides)
     if not recipe.faces.path:
         raise BadParameter(f'{path}: the recipe names no training faces; give --data')
-    others = _of_other_format(options, recipe.faces, written_format(path))
-    return read_recipe(path, overrides + others) if others else recipe
+    written_for = written_format(path)
+    found = _other_format(options, recipe.faces, written_for)
+    if not found:
+        return recipe
+    # What the recipe says of its own faces goes first: the user's options of these faces stay.
+    resets = [f'faces.format={found}', 'faces.options={}', 'faces.held_out=', 'faces.held_out_options={}']
+    adapted = read_recipe(path, resets + overrides)
+    had, has = (bool(each.faces.held_out or each.faces.held_out_options) for each in (recipe, adapted))
+    without = '; its held-out faces are left out: give --held-out' if had and not has else ''
+    show(
+        f'train: {recipe.faces.path} has the format {found}; the recipe was written for {written_for}{without}',
+        file=sys.stderr,
+    )
+    return adapted
 
 
-def _of_other_format(options: argparse.Namespace, faces: 'Faces', written_for: str) -> list[str]:
-    """Return what has to change in a recipe that was written for faces of another format than --data has."""
+def _other_format(options: argparse.Namespace, faces: 'Faces', written_for: str) -> str:
+    """Return the format of --data where the recipe was written for faces of another one; else ''."""
     from facial_emotion_ros.training.data.datasets import format_of
 
     given = {text.partition('=')[0].strip() for text in options.set}
-    if options.held_out:
-        given.add('faces.held_out')
-    found = faces.format if 'faces.format' in given else format_of(options.data) if options.data else ''
-    if not found or not written_for or found == written_for:
-        return []
-    changes = {'faces.format': found, 'faces.options': '{}', 'faces.held_out': '', 'faces.held_out_options': '{}'}
-    changes = {name: value for name, value in changes.items() if name not in given}
-    is_left_out = 'faces.held_out' not in given and (faces.held_out or faces.held_out_options)
-    without = '; its held-out faces are left out: give --held-out' if is_left_out else ''
-    show(
-        f'train: {faces.path} has the format {found}; the recipe was written for {written_for}{without}',
-        file=sys.stderr,
-    )
-    return [f'{name}={value}' for name, value in changes.items()]
+    if 'faces' in given or not written_for:  # nothing of the recipe's own faces is left
+        return ''
+    found = faces.format if 'faces.format' in given else options.data and format_of(options.data)
+    return found if found and found != written_for else ''
 
 
 def _train(
