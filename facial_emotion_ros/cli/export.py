@@ -47,10 +47,10 @@ def parser() -> argparse.ArgumentParser:
         '--weights',
         required=True,
         metavar='WEIGHTS',
-        help='safetensors of train, or a bundle to recalibrate',
+        help='safetensors or folder of train, or a bundle to recalibrate',
     )
     arguments.add_argument('--output', required=True, metavar='DIR', help='folder of the bundle, which is its name')
-    arguments.add_argument('--size-px', type=whole_number(1), help='side of the input; default: of the bundle, or 96')
+    arguments.add_argument('--size-px', type=whole_number(1), help='side of the input; default: of bundle or training')
     arguments.add_argument(
         '--description',
         metavar='JSON',
@@ -140,17 +140,18 @@ def _check(options: argparse.Namespace) -> None:
 
 def _read_weights(options: argparse.Namespace) -> tuple[Any, Any, dict[str, Any]]:
     """Read the weights, and the input and description of their bundle."""
-    from facial_emotion_ros.inference.model_bundle import ModelBundle, resolve_bundle
+    from facial_emotion_ros.inference.model_bundle import MANIFEST_FILE, ModelBundle, resolve_bundle
     from facial_emotion_ros.perception.face_crops import CropGeometry
     from facial_emotion_ros.training.loop.warm_start import read_start
-    from facial_emotion_ros.training.model.author_checkpoints import AFFECT_OF_LOGITS, BASE_FILE
+    from facial_emotion_ros.training.model.author_checkpoints import AFFECT_OF_LOGITS
 
     lacks: list[str] = []
     weights, geometry = read_start(options.weights, lacks.append)
     description = dict(_UNKNOWN)
     if lacks:
         description['affect_derived_from'] = AFFECT_OF_LOGITS
-    if geometry is not None and not os.path.isfile(os.path.join(options.weights, BASE_FILE)):
+    is_name = not os.path.exists(options.weights)  # of an embedded bundle
+    if is_name or os.path.isfile(os.path.join(options.weights, MANIFEST_FILE)):
         manifest = ModelBundle.open(resolve_bundle(options.weights), expect='esr').manifest
         description.update({key: manifest[key] for key in _KEPT_FIELDS if key in manifest})
         description['affect_derived_from'] = manifest['outputs']['affect'].get('derived_from', 'unknown')

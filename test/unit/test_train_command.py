@@ -12,7 +12,7 @@ torch = pytest.importorskip('torch', reason='torch is not installed: it is neede
 from test_ferplus import write_npz  # noqa: E402
 from tiny_training import quick_trainings, two_kinds_of_faces  # noqa: E402, F401
 
-from facial_emotion_ros.cli import train  # noqa: E402
+from facial_emotion_ros.cli import export, train  # noqa: E402
 from facial_emotion_ros.training.loop.checkpoint import load_state, load_weights, save_weights  # noqa: E402
 from facial_emotion_ros.training.loop.curves import read_rows  # noqa: E402
 from facial_emotion_ros.training.loop.warm_start import read_start  # noqa: E402
@@ -142,11 +142,21 @@ def test_a_recipe_is_adapted_to_the_format_of_the_faces_when_it_was_written_for_
     assert faces('--held-out', 'names.txt').held_out == 'names.txt' and '--held-out' not in capsys.readouterr().err
     assert faces('--set', 'faces.format=affectnet').options == {'split': 'train'}
     assert faces('--set', 'faces.format=folder', '--set', 'faces.options={check: false}').options == {'check': False}
+    assert faces('--set', 'faces.options.labels=mine.csv').options == {'labels': 'mine.csv'}
+    assert faces('--set', 'faces.held_out_options.labels=mine.csv').held_out_options == {'labels': 'mine.csv'}
+    assert faces('--set', 'faces={options: {labels: mine.csv}}').options == {'labels': 'mine.csv'}
 
 
 def test_a_folder_of_a_training_serves_as_its_weights(folder, tmp_path):
     (tmp_path / 'weights.safetensors').write_bytes((folder / 'start.safetensors').read_bytes())
-    assert branches_of(read_start(str(tmp_path))[0]) == 1
+    weights, geometry = read_start(str(tmp_path))
+    assert branches_of(weights) == 1 and geometry is None
+    (tmp_path / 'recipe.yaml').write_text(RECIPE.replace('ferplus}', 'ferplus, color: bgr}'))
+    for path in (tmp_path, tmp_path / 'weights.safetensors'):
+        geometry = read_start(str(path))[1]
+        assert (geometry.size_px, geometry.color, geometry.margin) == (56, 'bgr', 1.0)
+    options = export.parser().parse_args(['--weights', str(tmp_path), '--output', str(tmp_path / 'bundle')])
+    assert export.export(options).manifest['input']['size_px'] == 56
 
 
 def test_torchrun_passes_every_option_on_when_it_starts_the_command(capsys):

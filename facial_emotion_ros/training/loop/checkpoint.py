@@ -11,6 +11,9 @@ from facial_emotion_ros.core.errors import BadModel, FacialEmotionError
 from facial_emotion_ros.core.files import replace_atomic, write_atomic
 from facial_emotion_ros.training.model.network import Weights
 
+#: Files in the folder of a training.
+TRAINED_WEIGHTS, TRAINED_RECIPE = 'weights.safetensors', 'recipe.yaml'
+
 
 class CannotSave(FacialEmotionError, OSError):
     """The disk is full or not writable; an earlier file is intact."""

@@ -16,7 +16,7 @@ from facial_emotion_ros.emotion.ensemble import UNCALIBRATED, OperatingPoint
 from facial_emotion_ros.emotion.operating_points import choose_point, scores_as_trained
 from facial_emotion_ros.inference.model_bundle import MANIFEST_FILE, ModelBundle, embedded_bundle
 from facial_emotion_ros.perception.face_crops import CropGeometry
-from facial_emotion_ros.training.loop.checkpoint import load_weights
+from facial_emotion_ros.training.loop.checkpoint import TRAINED_RECIPE, TRAINED_WEIGHTS, load_weights
 from facial_emotion_ros.training.loop.recipe import Recipe, read_recipe
 from facial_emotion_ros.training.model.author_checkpoints import (
     BASE_FILE,
@@ -31,10 +31,6 @@ from facial_emotion_ros.training.model.network import BRANCHES, ESR, Weights, br
 #: Input of the published weights: the face box itself, BGR, 96x96, divided by 255.
 #: Source: the authors' `controller/cvision.py` and `model/ml/esr_9.py`; OpenDR's learner does the same.
 PUBLISHED = CropGeometry(color='bgr', margin=1.0, center_x=0.5, center_y=0.5)
-
-
-#: Files in a training folder.
-_TRAINED_WEIGHTS, _TRAINED_RECIPE = 'weights.safetensors', 'recipe.yaml'
 
 
 class SaveFailed(FacialEmotionError, OSError):
@@ -179,7 +175,7 @@ def load(
             ) from None
     if os.path.isfile(os.path.join(place, MANIFEST_FILE)):
         return _from_bundle(place, branches, operating_point)
-    trained = [os.path.join(place, each) for each in (_TRAINED_WEIGHTS, _TRAINED_RECIPE)]
+    trained = [os.path.join(place, each) for each in (TRAINED_WEIGHTS, TRAINED_RECIPE)]
     if all(map(os.path.isfile, trained)):
         return SavedNetwork(_first(load_weights(trained[0]), branches, place), reading_for(read_recipe(trained[1])))
     metadata, name = _read_metadata(place, name)

@@ -9,7 +9,8 @@ import torch
 from facial_emotion_ros.core.errors import BadModel
 from facial_emotion_ros.inference.bundle_manifest import MANIFEST_FILE
 from facial_emotion_ros.perception.face_crops import CropGeometry
-from facial_emotion_ros.training.loop.checkpoint import load_weights
+from facial_emotion_ros.training.loop.checkpoint import TRAINED_RECIPE, TRAINED_WEIGHTS, load_weights
+from facial_emotion_ros.training.loop.recipe import read_recipe
 from facial_emotion_ros.training.model.network import BRANCHES, ESR, Weights, branches_of, is_diversified
 
 
@@ -18,17 +19,25 @@ def read_start(path: str, report: Callable[[str], object] = lambda line: None) -
 
     :param path: file, folder of a training or a bundle, or name of an embedded bundle.
     :param report: called with a message about missing layers.
-    :returns: state dict of an ESR, float32; and the CropGeometry of the bundle or folder, None for a file.
+    :returns: state dict of an ESR, float32; and the CropGeometry of the bundle or folder, or of the training whose
+        recipe lies beside its weights; None for another file.
     :raises BadModel: if it is none of these.
+    :raises BadParameter: if the recipe beside the weights cannot be read.
     """
-    trained = os.path.join(path, 'weights.safetensors')
+    trained = os.path.join(path, TRAINED_WEIGHTS)
     if os.path.isfile(trained) and not os.path.exists(os.path.join(path, MANIFEST_FILE)):
         path = trained  # the folder of a training
     if os.path.isfile(path):
-        return load_weights(path), None
+        folder, name = os.path.split(path)
+        recipe = os.path.join(folder, TRAINED_RECIPE)
+        if name != TRAINED_WEIGHTS or not os.path.isfile(recipe):
+            return load_weights(path), None
+        from facial_emotion_ros.training.loop.saved_network import reading_for  # needs onnx
+
+        return load_weights(path), reading_for(read_recipe(recipe)).geometry
     if path.endswith('.safetensors'):
         raise BadModel(f'{path}: expected initial weights, there is no such file')
-    from facial_emotion_ros.training.loop import saved_network  # needs onnx
+    from facial_emotion_ros.training.loop import saved_network
 
     saved = saved_network.load(path, None, os.path.basename(os.path.abspath(path)), report=report)
     if saved.weights is None:
