@@ -104,7 +104,7 @@ class FrameWorker:
         self._forget.set()
 
     def _work(self):
-        began_s = -math.inf
+        began_s = estimated_s = -math.inf
         while not self._stopping.is_set():
             rate_hz = self._value('input.rate_hz')
             rest_s = began_s + 1.0 / rate_hz - time.monotonic() if rate_hz > 0.0 else 0.0
@@ -113,19 +113,19 @@ class FrameWorker:
                 self._stopping.wait(min(rest_s, _TAKE_TIMEOUT_S))
             else:
                 message = self._slot.take(_TAKE_TIMEOUT_S)
+            remember_s = max(self._value('tracker.remember_s'), self._value('tracker.max_age_s'))
             if message is None:
-                self._forget_when_idle(time.monotonic() - began_s)
+                if time.monotonic() - began_s > max(remember_s, _IDLE_S):
+                    self._forget.set()
+                self._forget_if_asked()
             else:
                 began_s = time.monotonic()
-                self._slot.finish(*self._answer(message))
-
-    def _forget_when_idle(self, idle_s):
-        remember_s = max(self._value('tracker.remember_s'), self._value('tracker.max_age_s'))
-        if idle_s > remember_s:
-            self._pipeline.forget_looks()
-        if idle_s > max(remember_s, _IDLE_S):
-            self._forget.set()
-        self._forget_if_asked()
+                outcome = self._answer(message)
+                if outcome[0] == 'processed':  # an image that is not used does not keep what faces looked like
+                    estimated_s = time.monotonic()
+                self._slot.finish(*outcome)
+            if time.monotonic() - estimated_s > remember_s:
+                self._pipeline.forget_looks()
 
     def _forget_if_asked(self):
         if self._forget.is_set():

@@ -76,6 +76,22 @@ def test_what_faces_look_like_is_forgotten_when_no_image_comes_and_their_places_
     assert pipeline.tracker.live_ids == [track.identity] and track.views is not None
 
 
+def test_what_faces_look_like_is_forgotten_when_only_unreadable_images_come(start):
+    thread, pipeline, slot = start(tracker__remember_s=0.0, tracker__max_age_s=0.2)
+    thread.offer(picture())
+    answered(slot, 1)
+    (track,) = pipeline.tracker._tracks
+    unreadable = picture(nanosec=100000000)
+    unreadable.encoding = 'nonsense'
+
+    def is_forgotten():
+        thread.offer(unreadable)
+        return track.views is None and not pipeline.finder._templates._templates
+
+    wait(is_forgotten)
+    assert slot.snapshot()['processed'] == 1
+
+
 def test_a_disabled_worker_forgets_at_once_when_the_next_image_is_due_much_later(start):
     thread, pipeline, slot = start(input__rate_hz=0.001)
     thread.offer(picture())
