@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Union
 
 from facial_emotion_ros.core.errors import BadModel, BadParameter, FacialEmotionError
-from facial_emotion_ros.core.files import fsync_folder, write_atomic
+from facial_emotion_ros.core.files import fsync_folder, read_cached, write_atomic
 from facial_emotion_ros.core.resources import find_shared
 from facial_emotion_ros.inference.bundle_manifest import (
     DIGEST,
@@ -275,15 +275,20 @@ def check_replaceable(folder: 'Path') -> None:
     """Refuse to replace anything but a bundle; commands call it before their work.
 
     :param folder: where a bundle is to be written.
-    :raises BadParameter: if it is a file, or a folder with anything that no bundle of this package holds.
+    :raises BadParameter: if it is a file, or a folder that is not empty and no bundle, or holds what no bundle of this
+        package does.
     """
     folder = os.fspath(folder)
     if not os.path.lexists(folder):
         return
     entries = sorted(os.listdir(folder)) if os.path.isdir(folder) else [os.path.basename(folder)]
-    foreign = [name for name in entries if name not in _FILES and not name.endswith('.onnx')]
-    if entries and MANIFEST_FILE not in entries:
-        foreign = foreign or entries
+    manifest = read_cached(os.path.join(folder, MANIFEST_FILE)) or {}
+    model = manifest.get('model')
+    if manifest.get('format') == FORMAT and isinstance(model, dict):
+        own = (*_FILES, MODEL_FILE, model.get('file'))
+        foreign = [name for name in entries if name not in own or not os.path.isfile(os.path.join(folder, name))]
+    else:
+        foreign = entries
     if foreign or not os.path.isdir(folder):
         raise BadParameter(
             '%s: expected a new folder or a model bundle to replace, got %s, which would be lost; name another --output'

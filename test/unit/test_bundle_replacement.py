@@ -8,7 +8,7 @@ import sys
 import pytest
 from test_model_bundle import ESR, model
 
-from facial_emotion_ros.core.errors import BadModel
+from facial_emotion_ros.core.errors import BadModel, BadParameter
 from facial_emotion_ros.inference.model_bundle import ModelBundle, write_bundle
 
 NEWER = copy.deepcopy(ESR)
@@ -47,6 +47,15 @@ def test_the_former_bundle_is_in_its_place_when_a_folder_cannot_be_renamed(bundl
             write_bundle(bundle, NEWER, model())
     assert ModelBundle.open(bundle).version == '0.1.0'
     assert os.listdir(str(bundle.parent)) == ['esr_test']
+
+
+@pytest.mark.parametrize('name', ['my_other.onnx', 'x.onnx/notes.txt', 'LICENSE/notes.txt', 'manifest.json'])
+def test_files_of_others_stay_when_a_bundle_would_replace_them(bundle, name):
+    (bundle / name).parent.mkdir(exist_ok=True)
+    (bundle / name).write_text('{"name": "of others"}')
+    with pytest.raises(BadParameter, match='would be lost'):
+        write_bundle(bundle, NEWER, model())
+    assert (bundle / name).read_text() == '{"name": "of others"}'
 
 
 @pytest.mark.parametrize('number', [1, 2])
