@@ -184,7 +184,7 @@ def read_names(path: str) -> list[str]:
     :raises BadDataset: if the file cannot be read.
     """
     try:
-        with open(path, encoding='utf-8') as file:
+        with open(path, encoding='utf-8-sig') as file:
             return [line.split()[0] for line in file if line.strip() and not line.startswith('#')]
     except (OSError, UnicodeDecodeError) as error:
         raise BadDataset(f'{path}: expected a list of image names, it cannot be read ({error})') from error

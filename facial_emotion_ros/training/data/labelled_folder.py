@@ -165,15 +165,19 @@ class _Rows:
         if not os.path.isfile(path):
             return
         try:
-            with open(path, encoding='utf-8') as file:
-                struck = {os.path.normpath(line.strip()) for line in file}
+            with open(path, encoding='utf-8-sig') as file:
+                struck = {os.path.normpath(line.strip()) for line in file if line.strip()}
         except (OSError, UnicodeDecodeError) as error:
             raise BadDataset(f'{path}: expected a list of image names, it cannot be read ({error})') from error
+        unknown = sorted(struck.difference(self.names))
         stays = [name not in struck for name in self.names]
         columns: tuple[list[Any], ...] = self.names, self.distributions, self.labels, self.affect
         for column in (*columns, self.persons, self.files):
             column[:] = [value for value, keep in zip(column, stays) if keep]
         text = f'{stays.count(False)} of {len(stays)} images are skipped: {STRUCK_FILE} lists them.'
+        if unknown:
+            more = ', ...' if len(unknown) > 3 else ''
+            text += f' No image has the names that it lists: {", ".join(unknown[:3])}{more}'
         report(text) if report else show(text, file=sys.stderr)
 
     def list_classes(self, path: str) -> None:
