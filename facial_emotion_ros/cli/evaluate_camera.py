@@ -79,8 +79,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.output:
         from facial_emotion_ros.evaluation.prediction_metrics import plain_numbers
 
-        files['camera.json'] = json.dumps(plain_numbers(figures), indent=2).encode()
-        for name, content in files.items():
+        record = json.dumps(plain_numbers(figures), indent=2).encode()
+        # First: it says that the others are this command's, should the disk be full after some.
+        for name, content in {'camera.json': record, **files}.items():
             write_atomic(os.path.join(options.output, name), content)
     return 0
 

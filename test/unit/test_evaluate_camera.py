@@ -167,6 +167,21 @@ def test_the_command_ends_with_one_line_when_its_input_is_bad(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_next_run_goes_on_when_the_disk_was_full_before_the_last_file(tmp_path, monkeypatch):
+    record = {'detector_sha256': '', 'geometry': {}}
+    monkeypatch.setattr(evaluate_camera, 'measure', lambda options: (record, {'sweep.csv': b'', 'sweep.png': b''}))
+    write = evaluate_camera.write_atomic
+
+    def write_or_fail(path, content):
+        if path.endswith('.png'):
+            raise OSError(28, 'No space left on device')
+        write(path, content)
+
+    for written, status in ((write_or_fail, 1), (write, 0)):
+        monkeypatch.setattr(evaluate_camera, 'write_atomic', written)
+        assert evaluate_camera.main(['--dataset', 'x', '--output', str(tmp_path)]) == status
+
+
 def test_a_set_without_a_clear_label_is_refused(bundle, tmp_path, capsys):
     unclear = write_npz(tmp_path / 'split.npz', np.zeros((2, 48, 48), np.uint8), np.zeros((2, 10), np.uint8))
     assert evaluate_camera.main(['--bundle', bundle, '--dataset', unclear]) == 1

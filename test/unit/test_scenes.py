@@ -97,9 +97,11 @@ def test_photographs_faces_are_found_and_labelled_from_left_to_right(tmp_path, d
 
 def test_photographs_of_one_face_are_read_when_the_table_is_that_of_a_labelled_folder(tmp_path, detector):
     shutil.copy(os.path.join(SAMPLES, 'astronaut.jpg'), tmp_path)
-    (tmp_path / 'labels.csv').write_text('file,emotion\nastronaut.jpg,Happiness\n')
+    (tmp_path / 'labels.csv').write_text('file, Emotion\nastronaut.jpg, Happiness\nunlabelled.jpg,\nstruck.jpg,sad\n')
+    (tmp_path / 'struck_out.txt').write_text('struck.jpg\n')
     portraits = read_portraits(str(tmp_path), detector)
     assert [EMOTIONS[face.label] for face in portraits.faces] == ['happy'] and portraits.faces[0].middle
+    assert (portraits.pictures, portraits.invented) == (1, 0)
 
 
 def test_faces_have_no_place_when_fewer_are_found_and_others_are_counted_when_more_are(tmp_path, detector):

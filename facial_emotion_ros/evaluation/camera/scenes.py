@@ -19,7 +19,7 @@ from facial_emotion_ros.perception.image_formats import PICTURE_SUFFIXES
 from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline
 from facial_emotion_ros.training.data.face_set import FaceSet, held_out, read_names
 from facial_emotion_ros.training.data.ferplus import SIDE_PX
-from facial_emotion_ros.training.data.labelled_folder import LABELS_FILE, SYNONYMS
+from facial_emotion_ros.training.data.labelled_folder import LABELS_FILE, SYNONYMS, read_labelled_folder
 
 WIDTH_PX, HEIGHT_PX = 640, 480
 
@@ -223,15 +223,15 @@ def read_portraits(folder: str, detector: FaceDetector) -> Portraits:
     """Read labelled photographs, and find where their faces are.
 
     :param folder: holds the pictures and labels.csv with at least the columns file and expressions_left_to_right
-        (emotions joined by semicolons, empty where there is no face), or file and emotion as other labelled folders.
+        (emotions joined by semicolons, empty where there is no face); else it is read as a labelled folder, whose
+        pictures show one face each: those without a label, or struck out, are left out.
     :param detector: of faces.
     :returns: Portraits.
     :raises BadDataset: if the table or a picture is missing or damaged, or an expression is no emotion.
     """
     faces, invented, rows = [], 0, _read_labels(folder)
-    for row in rows:
-        labels = _labels_of(row, folder)
-        image = _read(os.path.join(folder, row['file']))
+    for file, labels in rows:
+        image = _read(os.path.join(folder, file))
         found = detector.detect(image)
         invented += max(0, len(found) - len(labels))
         boxes = np.asarray(found.boxes[: len(labels)], np.float64)  # by falling score
@@ -241,25 +241,29 @@ def read_portraits(folder: str, detector: FaceDetector) -> Portraits:
             if len(boxes) == len(labels):
                 x0, y0, x1, y1 = boxes[place]
                 middle, box_px = (0.5 * (x0 + x1), 0.5 * (y0 + y1)), math.sqrt((x1 - x0) * (y1 - y0))
-            name = row['file'] if len(labels) == 1 else f'{row["file"]} ({place + 1} of {len(labels)})'
+            name = file if len(labels) == 1 else f'{file} ({place + 1} of {len(labels)})'
             faces.append(LabelledFace(name, image, label, middle, box_px))
     return Portraits(faces, len(rows), invented)
 
 
 def _read_labels(folder):
+    """Read the table: (file, labels) of each photograph."""
     path = os.path.join(folder, LABELS_FILE)
     try:
-        with open(path, encoding='utf-8', newline='') as file:
-            rows = list(csv.DictReader(file))
+        with open(path, encoding='utf-8-sig', newline='') as file:
+            table = csv.DictReader(file, skipinitialspace=True)
+            rows, header = list(table), table.fieldnames or ()
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise BadDataset(f'{path}: expected a table of photographs, it cannot be read ({error})') from error
-    words = _EXPRESSIONS if rows and _EXPRESSIONS in rows[0] else 'emotion'
-    if not rows or any(row.get(column) is None for row in rows for column in ('file', words)):
+    if _EXPRESSIONS not in header:  # one face in each picture
+        faces = read_labelled_folder(folder, check=False, crops=False)
+        return [(str(name), [int(label)]) for name, label in zip(faces.names, faces.labels) if label >= 0]
+    if not rows or any(row.get(column) is None for row in rows for column in ('file', _EXPRESSIONS)):
         raise BadDataset(
             f'{path}: expected columns file and {_EXPRESSIONS}, or file and emotion, and a row for each picture, got '
-            + (', '.join(map(str, rows[0])) if rows else 'no row')
+            + (', '.join(header) if rows else 'no row')
         )
-    return [{'file': row['file'], _EXPRESSIONS: row[words]} for row in rows]
+    return [(row['file'], _labels_of(row, folder)) for row in rows]
 
 
 def _labels_of(row, folder):
