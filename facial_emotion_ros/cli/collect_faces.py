@@ -5,6 +5,7 @@ import base64
 import contextlib
 import csv
 import os
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -64,7 +65,11 @@ def parser() -> argparse.ArgumentParser:
     source = arguments.add_mutually_exclusive_group()
     source.add_argument('--camera', default='0', help='number, device or stream address; default: %(default)s')
     source.add_argument('--video', metavar='FILE', help='video in which the expressions come in this order')
-    source.add_argument('--topic', help="a robot's image topic; prompts are on ~/prompt, images with them on ~/image")
+    source.add_argument(
+        '--topic',
+        type=_topic,
+        help="a robot's image topic; prompts are on ~/prompt, images with them on ~/image",
+    )
     arguments.add_argument(
         '--rotate',
         type=int,
@@ -88,6 +93,15 @@ def parser() -> argparse.ArgumentParser:
         help='continue with the next expression when no still could be taken for so long; default: %(default)s',
     )
     return arguments
+
+
+def _topic(text: str) -> str:
+    """Check the name of a topic. Source: ROS 2's design, "Topic and Service name mapping to DDS"."""
+    if not re.fullmatch(r'(~?/)?[A-Za-z_]\w*(/[A-Za-z_]\w*)*', text, re.ASCII):
+        raise argparse.ArgumentTypeError(
+            f'expected a topic (letters, digits and _ between slashes), such as /camera/image_raw, got {text!r}'
+        )
+    return text
 
 
 @report_errors('collect_faces', '--topic needs ROS 2')

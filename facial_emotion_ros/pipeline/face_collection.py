@@ -19,6 +19,7 @@ from facial_emotion_ros.emotion.quality_gate import QualityGate
 from facial_emotion_ros.inference.model_bundle import opened_bundle
 from facial_emotion_ros.perception.face_crops import CropGeometry, cut_planes
 from facial_emotion_ros.perception.face_detector import FaceDetector, Faces
+from facial_emotion_ros.perception.image_files import read_picture
 from facial_emotion_ros.perception.image_rotation import ANGLES, rotated
 
 #: Instruction for each expression. Source: Ekman and Friesen, Unmasking the Face, 1975, in plain words.
@@ -160,12 +161,8 @@ class FaceCollection:
         emotion = self._left[0]
         numbers = [int(found.group(1)) for found in map(_NUMBER.match, os.listdir(self._path('pictures'))) if found]
         name = '%04d_%s.jpg' % (max(numbers + [0]) + 1, emotion)
-        crop = cut_planes(image, faces.boxes[:1], CROP, faces.landmarks[:1])[0].transpose(1, 2, 0)
-        for kind, picture in (('pictures', image), ('crops', crop)):
-            good, content = cv2.imencode('.jpg', picture, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-            if not good:
-                raise BadImage('expected an image that can be written as JPEG, got one of %s' % (picture.shape,))
-            write_atomic(self._path(kind, name), content.tobytes())
+        for kind, picture in (('pictures', image), ('crops', _crop_of(image, faces))):
+            write_atomic(self._path(kind, name), _as_jpeg(picture))
         date = datetime.datetime.now().replace(microsecond=0).isoformat()
         row = ('pictures/' + name, emotion, self._person, 'crops/' + name, date, self._consent)
         self._write_table(self._rows + [[cell(each) for each in row]])
@@ -207,6 +204,39 @@ class FaceCollection:
         csv.writer(text).writerows([list(COLUMNS)] + rows)
         write_atomic(self._path(LABELS_FILE), text.getvalue().encode('utf-8'))
         self._rows = rows
+
+
+def cut_crops(folder: str, detector: Any = 'centerface') -> List[str]:
+    """Cut the crops of a folder anew, as new ones are cut: earlier versions cut them wider.
+
+    :param folder: of collect_faces.
+    :param detector: see FaceCollection.
+    :returns: the pictures in which not exactly one face is found; their crops stay as they are.
+    :raises OSError, BadImage: if table or a picture cannot be read; crops that were cut stay.
+    """
+    finder = detector if hasattr(detector, 'detect') else FaceDetector(opened_bundle(detector))
+    missed = []
+    with open(os.path.join(folder, LABELS_FILE), encoding='utf-8', newline='') as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        image = read_picture(os.path.join(folder, row['file']))
+        faces = finder.detect(image)
+        if len(faces) == 1:
+            write_atomic(os.path.join(folder, row['crop']), _as_jpeg(_crop_of(image, faces)))
+        else:
+            missed.append(row['file'])
+    return missed
+
+
+def _crop_of(image: np.ndarray, faces: Faces) -> np.ndarray:
+    return cut_planes(image, faces.boxes[:1], CROP, faces.landmarks[:1])[0].transpose(1, 2, 0)
+
+
+def _as_jpeg(image: np.ndarray) -> bytes:
+    good, content = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    if not good:
+        raise BadImage('expected an image that can be written as JPEG, got one of %s' % (image.shape,))
+    return bytes(content.tobytes())
 
 
 def _captioned(image: np.ndarray, prompt: Prompt) -> np.ndarray:

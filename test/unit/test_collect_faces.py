@@ -19,7 +19,7 @@ from facial_emotion_ros.inference.model_bundle import opened_bundle
 from facial_emotion_ros.perception.face_crops import CropGeometry
 from facial_emotion_ros.perception.face_detector import FaceDetector
 from facial_emotion_ros.perception.image_files import fit, read_picture
-from facial_emotion_ros.pipeline.face_collection import COLUMNS, CROP, FaceCollection
+from facial_emotion_ros.pipeline.face_collection import COLUMNS, CROP, FaceCollection, cut_crops
 from facial_emotion_ros.training.data.labelled_folder import STRUCK_FILE, read_labelled_folder
 
 CONSENT = 'Pictures of me, for this robot alone'
@@ -238,3 +238,16 @@ def test_pictures_stay_and_the_sheet_is_written_when_it_is_interrupted(film, tmp
     arguments = ['--output', str(tmp_path / 'faces'), '--person', 'ann', '--video', film, '--consent', CONSENT]
     assert command.main(arguments) == 130
     assert len(rows_of(tmp_path / 'faces')) == 1 and (tmp_path / 'faces' / command.SHEET_FILE).exists()
+
+
+def test_crops_of_earlier_versions_are_cut_anew(tmp_path):
+    run(collection(tmp_path, emotions=('happy',)), FACE, 6.0)
+    first, second = rows_of(tmp_path)
+    expected = (tmp_path / first['crop']).read_bytes()
+    (tmp_path / first['crop']).write_bytes(b'of an earlier version')
+    cv2.imwrite(str(tmp_path / second['file']), WALL)
+    assert cut_crops(str(tmp_path), DETECTOR) == [second['file']]
+    found, wanted = (
+        cv2.imdecode(np.frombuffer(each, np.uint8), 1) for each in ((tmp_path / first['crop']).read_bytes(), expected)
+    )
+    assert found.shape == wanted.shape and cv2.PSNR(found, wanted) > 25
