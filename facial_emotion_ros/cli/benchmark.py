@@ -12,6 +12,7 @@ from typing import Any
 
 from facial_emotion_ros.cli.common.arguments import number, parse_settings, whole_number
 from facial_emotion_ros.cli.common.errors import report_errors
+from facial_emotion_ros.cli.common.outputs import expect_places_of_files
 from facial_emotion_ros.cli.common.terminal import show_markdown
 from facial_emotion_ros.core.errors import BadDataset, BadParameter
 from facial_emotion_ros.core.files import write_atomic
@@ -90,6 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser().parse_args(argv)
     if options.html:  # before anything is measured: it may lack a package
         from facial_emotion_ros.evaluation.benchmark.page import benchmark_html
+    expect_places_of_files(options.json, options.html)
     old = _read(options.compare) if options.compare else None
     command = 'benchmark ' + shlex.join(sys.argv[1:] if argv is None else argv)
     found = benchmark(options, command, report=lambda line: print(line, file=sys.stderr, flush=True))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from facial_emotion_ros.cli.common.arguments import whole_number
 from facial_emotion_ros.cli.common.errors import report_errors
+from facial_emotion_ros.cli.common.outputs import expect_places_of_files
 from facial_emotion_ros.core.text import show
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     :returns: exit code: 0 when the list is written, 1 for bad input, 2 for wrong options.
     """
     options = parser().parse_args(argv)
+    expect_places_of_files(options.output)
     from facial_emotion_ros.training.data.datasets import open_faces
 
     face_set = open_faces(options.dataset)

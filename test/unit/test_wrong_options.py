@@ -17,12 +17,12 @@ RECORDING = 'evaluate_recording x --output new'
         (
             'benchmark',
             ['--threads 0', '--threads', '--runs 9', '--size-px -1', '--bound nan', '--bound -1', '--engines what']
-            + ['--stream-seconds inf', '--stream-seconds 0', '--parameter what'],
+            + ['--stream-seconds inf', '--stream-seconds 0', '--parameter what', '--json .', '--html .'],
         ),
         (
             COLLECT,
             ['--stills 0', '--countdown inf', '--countdown nan', '--countdown -5', '--patience nan', '--patience -1']
-            + ['--emotions joy', '--rotate 45', '--video nowhere.mp4'],
+            + ['--emotions joy', '--rotate 45', '--video nowhere.mp4', '--topic=', '--topic=a//b', '--topic=image/'],
         ),
         (
             EVALUATE,
@@ -54,7 +54,7 @@ RECORDING = 'evaluate_recording x --output new'
             ['--prior-exponent nan', '--prior-exponent 2', '--size-px 0', '--threads 0', '--dev x']
             + ['--operating-point a=0.5', '--copies x'],
         ),
-        ('hold_out --dataset x --output new', ['--count 0', '--seed -1']),
+        ('hold_out --dataset x --output new', ['--count 0', '--seed -1', '--output .']),
         (
             'make_sample_bag new',
             ['--seconds nan', '--seconds 0', '--rate inf', '--rate -1', '--size 0x0', '--size large'],

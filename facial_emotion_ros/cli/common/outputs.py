@@ -22,6 +22,17 @@ def expect_own_files(folder: str, names: Iterable[str], record: str, fields: Ite
         refuse_foreign(folder, found)
 
 
+def expect_places_of_files(*paths: str | None) -> None:
+    """Refuse folders where files are to be written, before the work whose results they hold.
+
+    :param paths: of the files; None or empty: not asked for.
+    :raises BadParameter: if one is a folder.
+    """
+    for path in paths:
+        if path and os.path.isdir(path):
+            raise BadParameter(f'{path}: expected a file to write, got a folder; name a file in it')
+
+
 def refuse_foreign(folder: str, names: list[str]) -> None:
     """Raise the error for files that would be lost.
 
