@@ -44,8 +44,8 @@ RESULTS, STUDY = '.results', 'study.csv'
 _RESULTS, _DELAY, _LOG = 'SIMULATED_FLEET_RESULTS', 'SIMULATED_FLEET_DELAY_S', 'SIMULATED_FLEET_LOG'
 
 _REQUESTS = {
-    'cat_file': 'GET', 'get_file': 'GET', 'pipe_file': 'PUT', 'ls': 'LIST', 'find': 'LIST', 'info': 'HEAD',
-    'exists': 'HEAD', 'ukey': 'HEAD', 'makedirs': 'HEAD', 'rm_file': 'DELETE', 'rm': 'DELETE',
+    'cat_file': 'GET', 'get_file': 'GET', 'open': 'GET', 'pipe_file': 'PUT', 'ls': 'LIST', 'find': 'LIST',
+    'info': 'HEAD', 'exists': 'HEAD', 'ukey': 'HEAD', 'makedirs': 'HEAD', 'rm_file': 'DELETE', 'rm': 'DELETE',
 }  # fmt: skip
 
 
