@@ -45,5 +45,5 @@ def test_every_face_of_the_frames_is_found():
 
 
 def test_a_parameter_without_a_value_is_refused(capsys):
-    assert benchmark.main(['--streams', '--parameter', 'inference.engine']) == 1, 'before anything is measured'
+    assert benchmark.main(['--streams', '--parameter', 'inference.engine']) == 2, 'before anything is measured'
     assert 'expected NAME=VALUE' in capsys.readouterr().err
