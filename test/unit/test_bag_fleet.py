@@ -818,6 +818,21 @@ def test_each_bundle_is_told_of_apart_when_several_are_judged(tmp_path):
         assert (page.parent / script).samefile(tmp_path / 'out' / 'plotly.min.js')
 
 
+def test_a_part_stays_when_the_network_fails_while_it_is_looked_at(tmp_path):
+    class Unreachable(LocalStore):
+        is_local = False
+
+        def open(self, name):
+            raise TimeoutError('timed out')
+
+    part = 'part-00000-0123456789ab-0123456789ab'
+    (tmp_path / 'frames').mkdir()
+    (tmp_path / 'frames' / f'{part}.parquet').write_bytes(b'rows')
+    with pytest.raises(TimeoutError):
+        frames._kept(Unreachable(str(tmp_path)), f'{part}.parquet', {part.rpartition('-')[0]: None}, False)
+    assert os.listdir(tmp_path / 'frames')
+
+
 def test_the_page_needs_nothing_else_and_its_links_lead_somewhere_when_it_is_read(real):
     folder, found = real
     text = (folder / 'out' / 'index.html').read_text()

@@ -124,6 +124,15 @@ def test_little_is_detected_by_the_finder_itself_when_faces_are_lost(bag, tmp_pa
     assert sum(threads) <= 4 < len(threads) - sum(threads)
 
 
+def test_it_is_said_what_to_leave_out_when_memory_cannot_be_shared(bag, tmp_path, monkeypatch, capsys):
+    def refuse(parts):
+        raise OSError(30, 'Read-only file system')
+
+    monkeypatch.setattr(perception_pool, '_SharedMemory', refuse)
+    assert evaluate_recording.main([bag, '--output', str(tmp_path / 'out'), '--processes', '1']) == 1
+    assert 'leave out --processes' in capsys.readouterr().err
+
+
 def started(bag, output):
     """Start the command with a process that shares the work, in a group of its own, as a terminal does it."""
     command = subprocess.Popen(

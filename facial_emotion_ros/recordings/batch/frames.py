@@ -171,7 +171,11 @@ def _footer(store, path):
     try:
         with store.open(path) as file:
             footer, size_bytes = parquet.read_metadata(file), file.seek(0, os.SEEK_END)
-    except (pyarrow.ArrowException, OSError):
+    except (pyarrow.ArrowException, FileNotFoundError):
+        return '', False
+    except OSError as error:
+        if type(error) is not OSError or error.errno is not None:  # a network that fails is no damage
+            raise
         return '', False
     columns = [
         footer.row_group(row).column(column)

@@ -101,13 +101,31 @@ class PerceptionPool:
 
         :param options: of the evaluation.
         :param processes: their number, at least 1.
+        :raises FacialEmotionError: if they cannot share memory.
         """
         self.detecting, self.estimating = processes + 3, processes // 2 + 2
-        self._memory = _SharedMemory(self.detecting + (self.estimating + 2) * TOGETHER + AHEAD + 1)
-        self._executor = ProcessPoolExecutor(processes, CONTEXT, _begin, (self._memory, options))
-        with ctrl_c_waits():
-            for _ in range(processes):
-                self._executor.submit(_pipelines)
+        try:
+            self._memory = _SharedMemory(self.detecting + (self.estimating + 2) * TOGETHER + AHEAD + 1)
+            self._executor = ProcessPoolExecutor(processes, CONTEXT, _begin, (self._memory, options))
+        except (OSError, ImportError) as error:  # such as no /dev/shm, or a limit of memory
+            raise FacialEmotionError(
+                f'the processes cannot share memory here ({error}); leave out --processes'
+            ) from error
+        try:
+            with ctrl_c_waits():
+                for _ in range(processes):
+                    self._executor.submit(_pipelines)
+        except BaseException:
+            self._end(at_once=True)
+            raise
+
+    def _end(self, at_once: bool) -> None:
+        with ctrl_c_waits():  # an executor that is interrupted while it ends leaves processes that never do
+            if at_once:
+                for process in list((getattr(self._executor, '_processes', None) or {}).values()):
+                    process.kill()
+            self._executor.shutdown(cancel_futures=True)
+            self._memory.close()
 
     def __enter__(self) -> 'PerceptionPool':
         return self
@@ -117,8 +135,7 @@ class PerceptionPool:
 
         :raises FacialEmotionError: if one of them has crashed.
         """
-        self._executor.shutdown(cancel_futures=True)
-        self._memory.close()
+        self._end(at_once=error is not None)
         if isinstance(error, BrokenProcessPool):
             raise FacialEmotionError(
                 'one of the processes that work on the recording was killed or crashed (was there enough memory?); '
