@@ -61,6 +61,33 @@ def parser() -> argparse.ArgumentParser:
         dest='topics',
         help='image topic; may be repeated; default: all colour images',
     )
+    add('--write-bag', action='store_true', help="write our messages, on the node's topics, as a recording (mcap)")
+    add('--video', action='store_true', help='write the annotated video')
+    add('--blur-faces', action='store_true', help='blur the detected faces in every picture that is written')
+    add(
+        '--live',
+        action='store_true',
+        help='also play it in real time through the node, over DDS, and measure ages and drops (needs ROS 2)',
+    )
+    add('--compare', metavar='JSON', help='summary.json of another evaluation: print what got better or worse')
+    add(
+        '--processes',
+        type=int,
+        default=0,
+        metavar='N',
+        help='further processes that find and read the faces of a single recording, on more than two cores; the '
+        'results are the same; default: none',
+    )
+    _add_truth(arguments.add_argument_group('ground truth and people').add_argument)
+    _add_models(arguments.add_argument_group('models').add_argument)
+    _add_pipeline(arguments.add_argument_group('detection, tracking and smoothing').add_argument)
+    _add_events(arguments.add_argument_group('events').add_argument)
+    _add_many(arguments.add_argument_group('many recordings').add_argument)
+    _add_bounds(arguments.add_argument_group('bounds, for the exit code').add_argument)
+    return arguments
+
+
+def _add_truth(add):
     add(
         '--truth',
         action='append',
@@ -77,6 +104,16 @@ def parser() -> argparse.ArgumentParser:
         metavar='TOPIC',
         help='recorded detections to compare with; default: the first topic of detections with emotions',
     )
+    add(
+        '--people',
+        action='store_true',
+        help='find out which faces are one person, by appearance, ground truth and study: people.csv, and merges.csv '
+        'to confirm or undo. The results then hold what each face looks like, and its picture (none with '
+        '--blur-faces)',
+    )
+
+
+def _add_models(add):
     add(
         '--bundle',
         action='append',
@@ -117,22 +154,10 @@ def parser() -> argparse.ArgumentParser:
         help="fixed number of faces of a run on a GPU, as the node's inference.face_batch, which TensorRT needs; "
         'default: any',
     )
-    add('--write-bag', action='store_true', help="write our messages, on the node's topics, as a recording (mcap)")
-    add('--video', action='store_true', help='write the annotated video')
-    add(
-        '--people',
-        action='store_true',
-        help='find out which faces are one person, by appearance, ground truth and study: people.csv, and merges.csv '
-        'to confirm or undo. The results then hold what each face looks like, and its picture (none with '
-        '--blur-faces)',
-    )
-    add('--blur-faces', action='store_true', help='blur the detected faces in every picture that is written')
-    add(
-        '--live',
-        action='store_true',
-        help='also play it in real time through the node, over DDS, and measure ages and drops (needs ROS 2)',
-    )
-    add('--compare', metavar='JSON', help='summary.json of another evaluation: print what got better or worse')
+    add('--threads', type=int, default=1, metavar='N', help='threads per operator; default: %(default)s')
+
+
+def _add_pipeline(add):
     add('--max-faces', type=int, default=0, metavar='N', help='only that many largest faces; default: all')
     add(
         '--long-side',
@@ -189,6 +214,9 @@ def parser() -> argparse.ArgumentParser:
         metavar='NAME=VALUE',
         help="one of the node's parameters smoothing.*, such as smoothing.scores_s=0.5; may be repeated",
     )
+
+
+def _add_events(add):
     add(
         '--events',
         default='',
@@ -215,40 +243,31 @@ def parser() -> argparse.ArgumentParser:
         metavar='START,END',
         help='subtract the mean of these seconds from the event, such as -1,0; default: none',
     )
-    add('--threads', type=int, default=1, metavar='N', help='threads per operator; default: %(default)s')
+
+
+def _add_many(add):
+    add('--workers', type=int, default=0, metavar='N', help='processes on this machine')
+    add('--ray', default='', metavar='ADDRESS', help='spread them over a Ray cluster: auto, local, ray://host:port')
     add(
-        '--processes',
-        type=int,
-        default=0,
-        metavar='N',
-        help='further processes that find and read the faces of a single recording, on more than two cores; the '
-        'results are the same; default: none',
-    )
-    many = arguments.add_argument_group('many recordings')
-    many.add_argument('--workers', type=int, default=0, metavar='N', help='processes on this machine')
-    many.add_argument(
-        '--ray', default='', metavar='ADDRESS', help='spread them over a Ray cluster: auto, local, ray://host:port'
-    )
-    many.add_argument(
         '--verify',
         action='store_true',
         help='read recordings again whose files have the size, time, first and last block of before, and evaluate '
         'those whose content has changed nevertheless; of results at a URL, fetch all of frames/ to look for damage',
     )
-    many.add_argument(
+    add(
         '--study',
         default='',
         metavar='CSV',
         help='what each recording is: a file with the columns path, participant, condition, session and any others, '
         'which are kept in every table; conditions are compared. Without RECORDING, its recordings are evaluated',
     )
-    many.add_argument(
+    add(
         '--participants-only',
         action='store_true',
         help="average the participants' own faces only, as --people finds them, in the tables of --study and --events; "
         'not those of an experimenter',
     )
-    many.add_argument(
+    add(
         '--measure',
         action='append',
         default=[],
@@ -258,15 +277,16 @@ def parser() -> argparse.ArgumentParser:
         help='compare the conditions in this alone, such as valence, score_happy or share_unknown; may be repeated; '
         'default: all scores, valence and arousal, for which p-values are corrected together',
     )
-    many.add_argument(
+    add(
         '--study-template', default='', metavar='CSV', help='write such a file for the recordings in RECORDING, and end'
     )
-    bounds = arguments.add_argument_group('bounds, for the exit code')
+
+
+def _add_bounds(add):
     for name, _, is_least, _, meaning in _BOUNDS:
         side = 'least' if is_least else 'most'
-        bounds.add_argument(_option(name), type=float, metavar='X', help=f'at {side} this {meaning}')
-    bounds.add_argument('--strict', action='store_true', help='lost images or files miss a bound too')
-    return arguments
+        add(_option(name), type=float, metavar='X', help=f'at {side} this {meaning}')
+    add('--strict', action='store_true', help='lost images or files miss a bound too')
 
 
 @report_errors(
