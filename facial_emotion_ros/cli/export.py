@@ -107,6 +107,7 @@ def export(options: argparse.Namespace, report: Callable[[str], object] = lambda
     from facial_emotion_ros.emotion.esr import EsrEngine
     from facial_emotion_ros.evaluation.model_card import card_files
     from facial_emotion_ros.inference.model_bundle import check_replaceable, write_bundle
+    from facial_emotion_ros.training.data.datasets import open_faces
     from facial_emotion_ros.training.model.export import halved, network_of, write_esr_bundle
 
     _check(options)
@@ -122,10 +123,11 @@ def export(options: argparse.Namespace, report: Callable[[str], object] = lambda
         raw = write_esr_bundle(os.path.join(folder, 'raw'), network, geometry, description)
     engine = EsrEngine(raw, threads=options.threads)
     manifest = dict(raw.manifest)
-    if options.dev:
-        _calibrate(options, engine, manifest, report)
+    train = open_faces(options.train, options.format) if options.train else None
+    if train is not None:
+        _calibrate(options, train, engine, manifest, report)
     if options.valid:
-        manifest['metrics'] = _measure(options, engine, manifest, report)
+        manifest['metrics'] = _measure(options, train, engine, manifest, report)
     return write_bundle(options.output, manifest, raw.model_bytes, card_files)
 
 
@@ -195,15 +197,19 @@ def _exponents(words: Sequence[str]) -> dict[str, float]:
 
 
 def _calibrate(
-    options: argparse.Namespace, engine: Any, manifest: dict[str, Any], report: Callable[[str], object]
+    options: argparse.Namespace,
+    train: 'FaceSet',
+    engine: Any,
+    manifest: dict[str, Any],
+    report: Callable[[str], object],
 ) -> None:
     """Fit the operating points on the held-out faces, and add them to the manifest."""
     from facial_emotion_ros.evaluation.calibration import calibrate
     from facial_emotion_ros.evaluation.prediction_metrics import plain_numbers
     from facial_emotion_ros.evaluation.predictions import read_faces
-    from facial_emotion_ros.training.data.datasets import held_out, open_faces, read_names
+    from facial_emotion_ros.training.data.datasets import held_out, read_names
 
-    learned, dev = held_out(open_faces(options.train, options.format), read_names(options.dev))
+    learned, dev = held_out(train, read_names(options.dev))
     prior = learned.distributions[learned.where_category()].astype(np.float64).mean(0)
     prior = prior ** (1 - options.prior_exponent)  # what balanced softmax left of it
     prior = (prior / prior.sum()).tolist()
@@ -262,7 +268,11 @@ def _expect_others(
 
 
 def _measure(
-    options: argparse.Namespace, engine: Any, manifest: dict[str, Any], report: Callable[[str], object]
+    options: argparse.Namespace,
+    train: 'FaceSet | None',
+    engine: Any,
+    manifest: dict[str, Any],
+    report: Callable[[str], object],
 ) -> dict[str, Any]:
     """Compute the metrics of the manifest."""
     from facial_emotion_ros.evaluation.prediction_metrics import manifest_metrics
@@ -271,8 +281,8 @@ def _measure(
 
     faces = open_faces(options.valid, options.format)
     copies = read_names(options.copies) if options.copies else ()
-    if options.train:
-        _expect_others(faces, open_faces(options.train, options.format), copies, report)
+    if train is not None:
+        _expect_others(faces, train, copies, report)
     metrics = manifest_metrics(read_faces(engine, faces), faces.name, manifest, copies)
     for key, part in metrics.items():
         if key.startswith('valid'):

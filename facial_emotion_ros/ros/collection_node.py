@@ -20,7 +20,7 @@ from facial_emotion_ros.ros.qos import latched_qos
 _INPUT = {'input.transport': 'auto', 'input.reliability': 'auto', 'input.lazy': False}
 #: How often the subscription is adapted to the publishers.
 _FOLLOW_S = 0.2
-#: Without an image for so long, the person is told why.
+#: After so many seconds without an image, the reason is logged.
 _SILENCE_S = 5.0
 
 

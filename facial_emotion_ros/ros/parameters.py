@@ -195,8 +195,8 @@ TABLE = (
         30.0,
         'A face that was not seen for up to this time gets its id back, wherever it reappears, if it is recognised by '
         'what it looks like. What it looked like is kept in memory only, and forgotten after this time, or '
-        'tracker.max_age_s where that is longer. 0.0 disables this: then whoever is gone for longer than '
-        'tracker.max_age_s gets a new id.',
+        'tracker.max_age_s where that is longer. 0.0 disables this: then a face that was not seen for '
+        'longer than tracker.max_age_s gets a new id.',
         limits=(0.0, 3600.0),
         unit='s',
         live=True,
