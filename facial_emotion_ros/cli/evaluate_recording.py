@@ -13,6 +13,7 @@ from facial_emotion_ros.cli.common.arguments import parse_settings
 from facial_emotion_ros.cli.common.errors import report_errors
 from facial_emotion_ros.cli.common.terminal import progress
 from facial_emotion_ros.core.errors import BadParameter
+from facial_emotion_ros.core.files import present, refuse_foreign, write_atomic
 from facial_emotion_ros.core.text import show
 from facial_emotion_ros.inference.execution_providers import CPU, ENGINES, PRECISIONS
 from facial_emotion_ros.recordings.evaluation.options import Options
@@ -412,7 +413,7 @@ def _one(path, arguments, options, command):
     from facial_emotion_ros.recordings.batch.truths import options_of_each
     from facial_emotion_ros.recordings.evaluation.compare import read_summary
     from facial_emotion_ros.recordings.evaluation.evaluate import evaluate_bag, folders_of
-    from facial_emotion_ros.recordings.evaluation.results_folder import COMPARISON, former_files, refuse_foreign
+    from facial_emotion_ros.recordings.evaluation.results_folder import COMPARISON, OR_FORCE, former_files
     from facial_emotion_ros.recordings.evaluation.sufficient_statistics import compared_figures, totals_of
 
     output = arguments.output
@@ -424,7 +425,7 @@ def _one(path, arguments, options, command):
     options = options_of_each(options, [path])[0]
     folders = folders_of(options, output)
     if len(options.bundles) > 1 and not arguments.force and not former_files(folders[0]):
-        refuse_foreign(output, {COMPARISON})
+        refuse_foreign(output, present(output, {COMPARISON}), OR_FORCE)
     live = _live(options) if arguments.live else None
     with progress('images') as report:
         summaries = evaluate_bag(
@@ -459,7 +460,6 @@ def _print(summaries, other, arguments):
 
 
 def _write_comparison(output, summaries):
-    from facial_emotion_ros.core.files import write_atomic
     from facial_emotion_ros.recordings.evaluation.compare import compare
     from facial_emotion_ros.recordings.evaluation.results_folder import COMPARISON
 

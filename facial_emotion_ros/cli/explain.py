@@ -14,9 +14,9 @@ import numpy as np
 
 from facial_emotion_ros.cli.common.arguments import whole_number
 from facial_emotion_ros.cli.common.errors import report_errors
-from facial_emotion_ros.cli.common.outputs import refuse_foreign
 from facial_emotion_ros.core.emotions import EMOTIONS
 from facial_emotion_ros.core.errors import BadImage, FacialEmotionError
+from facial_emotion_ros.core.files import refuse_foreign, write_atomic
 from facial_emotion_ros.core.text import printable, show
 from facial_emotion_ros.ros.command_line import positive
 
@@ -79,7 +79,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser().parse_args(argv)
     if not (options.pictures or options.video or options.camera is not None):
         parser().error('expected images, --video or --camera')
-    from facial_emotion_ros.core.files import write_atomic
     from facial_emotion_ros.training.model.explanation import Explainer
     from facial_emotion_ros.training.model.explanation_image import draw_explanation
 

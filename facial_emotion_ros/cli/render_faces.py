@@ -13,7 +13,7 @@ from typing import Any
 
 from facial_emotion_ros.cli.common.arguments import whole_number
 from facial_emotion_ros.cli.common.errors import report_errors
-from facial_emotion_ros.cli.common.outputs import refuse_foreign
+from facial_emotion_ros.core.files import move_into_place, refuse_foreign, write_atomic
 from facial_emotion_ros.core.text import show
 
 #: Folder of the faces, and where they are until all of them are there.
@@ -115,15 +115,11 @@ def _expect_own(folder: str, table: str) -> None:
         except (UnicodeDecodeError, csv.Error):
             refuse_foreign(folder, [name])
     names = [f'{_FACES}/{name}' for name in sorted(os.listdir(faces))] if os.path.isdir(faces) else []
-    foreign = [name for name in names if name not in listed]
-    if foreign:
-        refuse_foreign(folder, foreign)
+    refuse_foreign(folder, [name for name in names if name not in listed])
 
 
 def _move_into_place(folder: str, table: str, content: bytes) -> None:
     """Replace faces and labels of an earlier run; the new labels come with the faces."""
-    from facial_emotion_ros.core.files import move_into_place, write_atomic
-
     part, place = os.path.join(folder, _PART), os.path.join(folder, _FACES)
     write_atomic(os.path.join(part, os.path.basename(table)), content)
     if os.path.lexists(place):
@@ -167,7 +163,6 @@ def _render(number: int) -> dict[str, str] | None:
     import cv2
     import numpy as np
 
-    from facial_emotion_ros.core.files import write_atomic
     from facial_emotion_ros.perception.face_crops import cut_planes, eye_angles
     from facial_emotion_ros.training.synthetic.action_units import draw_expression
     from facial_emotion_ros.training.synthetic.synthetic_person import draw_person

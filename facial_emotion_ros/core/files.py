@@ -4,7 +4,9 @@ import json
 import os
 import shutil
 import tempfile
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
+
+from facial_emotion_ros.core.errors import BadParameter
 
 
 def write_atomic(path: str, content: bytes) -> None:
@@ -73,6 +75,27 @@ def write_all_or_none(folder: str, files: Mapping[str, bytes], unwanted: Sequenc
         fsync_folder(folder)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def present(folder: str, names: Iterable[str]) -> Set[str]:
+    """Return those of the names that are in a folder, which may be missing."""
+    return {name for name in names if os.path.lexists(os.path.join(folder, name))}
+
+
+def refuse_foreign(folder: str, names: Iterable[str], or_else: str = '') -> None:
+    """Refuse to replace what the same command did not write.
+
+    :param folder: path or URL of the command's output.
+    :param names: of what is there and would be lost; none: nothing happens.
+    :param or_else: a further way out: ', or give --force'.
+    :raises BadParameter: naming up to three of them.
+    """
+    found = sorted(names)
+    if found:
+        raise BadParameter(
+            '%s: expected a new folder or earlier results of this command, got %s, which would be lost; name another '
+            'folder, or move the files away%s' % (folder, ', '.join(found[:3] + ['...'] * (len(found) > 3)), or_else)
+        )
 
 
 def read_cached(path: str) -> Optional[Dict[str, Any]]:

@@ -9,8 +9,8 @@ import tempfile
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Union
 
-from facial_emotion_ros.core.errors import BadModel, BadParameter, FacialEmotionError
-from facial_emotion_ros.core.files import fsync_folder, read_cached, write_atomic
+from facial_emotion_ros.core.errors import BadModel, FacialEmotionError
+from facial_emotion_ros.core.files import fsync_folder, read_cached, refuse_foreign, write_atomic
 from facial_emotion_ros.core.resources import find_shared
 from facial_emotion_ros.inference.bundle_manifest import (
     DIGEST,
@@ -289,11 +289,7 @@ def check_replaceable(folder: 'Path') -> None:
         foreign = [name for name in entries if name not in own or not os.path.isfile(os.path.join(folder, name))]
     else:
         foreign = entries
-    if foreign or not os.path.isdir(folder):
-        raise BadParameter(
-            '%s: expected a new folder or a model bundle to replace, got %s, which would be lost; name another --output'
-            % (folder, ', '.join(foreign[:3]) + (', ...' if len(foreign) > 3 else ''))
-        )
+    refuse_foreign(folder, foreign)
 
 
 def _swap(fresh: str, folder: str) -> None:

@@ -209,7 +209,7 @@ def test_one_line_names_the_folder_and_all_else_goes_on_when_the_disk_is_full(
 def test_a_folder_with_others_files_is_refused_when_they_would_be_replaced(run_here, tmp_path, name):
     (tmp_path / name).write_text('{"mine": 1}')
     status, text = run_here(console_view.main, output__folder=tmp_path)
-    assert status == 2 and 'holds %s of another origin; name another, or move them' % name in text
+    assert status == 2 and 'got %s, which would be lost' % name in text
     assert (tmp_path / name).read_text() == '{"mine": 1}'
 
 

@@ -742,7 +742,7 @@ def test_a_page_that_no_run_wrote_stays_until_it_is_given_up(bags, tmp_path, nam
     write_bag(bags, 'a', 'good 1')
     (tmp_path / 'out').mkdir()
     (tmp_path / 'out' / name).write_text('mine')
-    with pytest.raises(BadBag, match=f'{name} that no evaluation wrote.*--force'):
+    with pytest.raises(BadParameter, match=f'got {name}, which would be lost.*--force'):
         run(bags, tmp_path / 'out')
     assert (tmp_path / 'out' / name).read_text() == 'mine' and not (tmp_path / 'out' / 'bags').exists()
     run(bags, tmp_path / 'out', force=True)

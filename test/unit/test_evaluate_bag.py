@@ -800,9 +800,9 @@ def test_a_file_that_no_evaluation_wrote_stays_until_it_is_given_up(short, tmp_p
     for name in names:
         out.mkdir()
         (out / name).write_text('{"mine": 1}')
-        assert evaluate_recording.main(command) == 1
+        assert evaluate_recording.main(command) == 2
         told = capsys.readouterr().err.strip().splitlines()
-        assert len(told) == 1 and name in told[0] and '--force' in told[0]
+        assert len(told) == 1 and f'got {name}, which would be lost' in told[0] and '--force' in told[0]
         assert os.listdir(out) == [name] and (out / name).read_text() == '{"mine": 1}'
         shutil.rmtree(out)
     out.mkdir()

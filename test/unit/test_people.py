@@ -23,7 +23,7 @@ from stand_in_evaluation import evaluate as evaluate_nothing
 
 from facial_emotion_ros.cli import evaluate_recording as command_line
 from facial_emotion_ros.core.emotions import EMOTIONS, UNKNOWN
-from facial_emotion_ros.core.errors import BadBag, BadDataset
+from facial_emotion_ros.core.errors import BadDataset, BadParameter
 from facial_emotion_ros.perception.face_appearance import SIZE
 from facial_emotion_ros.recordings.batch.batch import evaluate_fleet
 from facial_emotion_ros.recordings.batch.result_store import LocalStore
@@ -553,5 +553,5 @@ def test_decisions_are_kept_that_are_saved_while_the_results_are_written(tmp_pat
 def test_a_table_that_no_evaluation_wrote_is_refused_before_the_work(tmp_path):
     write_sample_bag(str(tmp_path / 'bag'), 0.4, 5, width=320, height=240)
     (tmp_path / 'people.csv').write_text('mine')
-    with pytest.raises(BadBag, match='people.csv that no evaluation wrote'):
+    with pytest.raises(BadParameter, match='got people.csv, which would be lost'):
         evaluate_bag(str(tmp_path / 'bag'), str(tmp_path), Options(people=True), lambda *_: pytest.fail('too late'))

@@ -21,7 +21,7 @@ from scipy import stats
 from stand_in_evaluation import evaluate as evaluate_nothing
 
 from facial_emotion_ros.cli import evaluate_recording as command_line
-from facial_emotion_ros.core.errors import BadBag, BadDataset, BadParameter
+from facial_emotion_ros.core.errors import BadDataset, BadParameter
 from facial_emotion_ros.recordings.batch import batch
 from facial_emotion_ros.recordings.batch.batch import evaluate_fleet
 from facial_emotion_ros.recordings.batch.result_store import open_store
@@ -259,7 +259,7 @@ def test_tables_that_no_run_wrote_and_what_it_reads_stay_when_they_lie_in_the_ou
     out.mkdir()
     for name in ('study.csv', 'columns.md', 'recordings.csv', 'people.csv'):
         (out / name).write_text(lines)
-    with pytest.raises(BadBag, match='columns.md and recordings.csv that no evaluation wrote.*--force'):
+    with pytest.raises(BadParameter, match='got columns.md, recordings.csv, which would be lost.*--force'):
         run(out / 'study.csv')
     with pytest.raises(BadParameter, match='out/recordings.csv, which has the name of a table'):
         run(out / 'recordings.csv', **force)

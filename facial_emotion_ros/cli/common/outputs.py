@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable, Mapping
 
 from facial_emotion_ros.core.errors import BadParameter
-from facial_emotion_ros.core.files import read_cached
+from facial_emotion_ros.core.files import present, read_cached, refuse_foreign
 
 
 def expect_own_files(folder: str, names: Iterable[str], record: str, fields: Iterable[str]) -> None:
@@ -16,10 +16,9 @@ def expect_own_files(folder: str, names: Iterable[str], record: str, fields: Ite
     :param fields: that its content has.
     :raises BadParameter: if one of the files exists without a record of these fields.
     """
-    found = sorted(name for name in names if os.path.lexists(os.path.join(folder, name)))
     content: Mapping[str, object] = read_cached(os.path.join(folder, record)) or {}
-    if found and not all(field in content for field in fields):
-        refuse_foreign(folder, found)
+    if not all(field in content for field in fields):
+        refuse_foreign(folder, present(folder, names))
 
 
 def expect_places_of_files(*paths: str | None) -> None:
@@ -31,14 +30,3 @@ def expect_places_of_files(*paths: str | None) -> None:
     for path in paths:
         if path and os.path.isdir(path):
             raise BadParameter(f'{path}: expected a file to write, got a folder; name a file in it')
-
-
-def refuse_foreign(folder: str, names: list[str]) -> None:
-    """Raise the error for files that would be lost.
-
-    :raises BadParameter: always.
-    """
-    raise BadParameter(
-        f'{folder}: expected a new folder or an earlier result of this command, got {", ".join(names[:3])}'
-        f'{", ..." if len(names) > 3 else ""}, which would be lost; name another --output, or move the files away'
-    )

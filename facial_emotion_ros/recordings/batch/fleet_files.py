@@ -5,11 +5,13 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 
-from facial_emotion_ros.core.errors import BadBag, BadParameter
+from facial_emotion_ros.core.errors import BadParameter
+from facial_emotion_ros.core.files import refuse_foreign
 from facial_emotion_ros.evaluation.page import PLOTLY_FILE, plotly_script
 from facial_emotion_ros.recordings.batch.finished import read_json
 from facial_emotion_ros.recordings.batch.recording_discovery import is_url, local_path
 from facial_emotion_ros.recordings.batch.result_store import Store
+from facial_emotion_ros.recordings.evaluation.results_folder import OR_FORCE
 from facial_emotion_ros.recordings.people.merges import MERGES
 from facial_emotion_ros.recordings.study.study_tables import DICTIONARY
 
@@ -76,18 +78,13 @@ class FleetFiles:
         """Refuse to replace files of our names that no batch wrote.
 
         :param output: path or URL of the results.
-        :raises BadBag: naming them.
+        :raises BadParameter: naming them.
         """
         foreign = self._wanted - self._own
-        there = sorted(foreign.intersection(self._store.names(''))) if foreign else []
+        there = foreign.intersection(self._store.names('')) if foreign else set()
         if PLOTLY_FILE in there and self._store.read(PLOTLY_FILE) == plotly_script().encode():
             there.remove(PLOTLY_FILE)  # it is not replaced
-        if there:
-            raise BadBag(
-                f'{output}: expected a folder that is new, empty, or holds earlier results of many recordings, '
-                f'got one with {" and ".join(there)} that no evaluation wrote; name another --output, or replace '
-                f'{"it" if len(there) == 1 else "them"} by --force'
-            )
+        refuse_foreign(output, there, OR_FORCE)
 
     def begin(self) -> None:
         """Note the files that are about to be written, where fleet.json does not list them."""

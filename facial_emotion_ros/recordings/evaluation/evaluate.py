@@ -91,6 +91,7 @@ def evaluate_bag(
     :returns: what summary.json holds, for each bundle.
     :raises BadBag: if the recording cannot be read or holds no image, or if the results cannot be written; whatever is
         raised, earlier results in the folder are as they were.
+    :raises BadParameter: if files would be replaced that no evaluation wrote.
     :raises BadDataset: if the ground truth cannot be read.
     :raises BadModel: if a bundle is refused.
     :raises FacialEmotionError: if one of the processes crashed.

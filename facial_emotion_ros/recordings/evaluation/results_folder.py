@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from facial_emotion_ros.core.errors import BadBag
-from facial_emotion_ros.core.files import move_into_place
+from facial_emotion_ros.core.files import move_into_place, present, refuse_foreign
 from facial_emotion_ros.recordings.evaluation.videos import video_names
 
 SUMMARY, REPORT, COMPARISON = 'summary.json', 'report.html', 'comparison.json'
@@ -25,6 +25,9 @@ _OURS = re.compile(
 
 #: It holds what somebody typed: it is read before it is replaced, and never deleted.
 _TYPED = 'merges.csv'
+
+#: What the refusal of others' files adds.
+OR_FORCE = ', or replace them by --force'
 
 #: Errors of a full disk.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -50,15 +53,15 @@ def new_results(
         one is there in the end, that stays and its path is left in here; the others are taken out.
     :returns: context manager that gives the path to write to for each of `names`. Each of these has to hold a
         summary.json with the list `files` in the end.
-    :raises BadBag: if it would replace what no evaluation wrote, another run is writing there, or the results cannot
-        be written.
+    :raises BadParameter: if it would replace what no evaluation wrote.
+    :raises BadBag: if another run is writing there, or the results cannot be written.
     """
     part = os.path.join(output, _PART)
     folders, parts = ([os.path.join(home, name) if name else home for name in names] for home in (output, part))
     # A run that was killed while it moved its files has left a summary of them in this folder.
     formers = [former_files(folder) | former_files(each) | {_TYPED} for folder, each in zip(folders, parts)]
     for folder, former in zip(folders, formers) if not force else ():
-        refuse_foreign(folder, set(wanted) - former)
+        refuse_foreign(folder, present(folder, set(wanted) - former), OR_FORCE)
     try:
         os.makedirs(part, exist_ok=True)
         with _locked(part, output):
@@ -69,7 +72,7 @@ def new_results(
                 yield parts
                 news = [former_files(each) for each in parts]
                 for folder, former, new in zip(folders, formers, news) if not force else ():
-                    refuse_foreign(folder, new - former)
+                    refuse_foreign(folder, present(folder, new - former), OR_FORCE)
                 for folder, former, new, each in zip(folders, formers, news, parts):
                     _move(each, folder, former, new, {} if typed is None else typed)
             finally:
@@ -106,23 +109,7 @@ def _unlisted_files(folder, summary):
     found |= {name + suffix for name in videos for suffix in ('.mp4', '.avi')}
     if os.path.isfile(os.path.join(folder, 'annotated', 'metadata.yaml')):
         found.add('annotated')
-    return {name for name in found if os.path.lexists(os.path.join(folder, name))}
-
-
-def refuse_foreign(folder: str, names: Iterable[str]) -> None:
-    """Refuse to replace what no evaluation wrote.
-
-    :param folder: path; it need not be there.
-    :param names: of files that would be replaced and that no evaluation is known to have written.
-    :raises BadBag: if one of them is there.
-    """
-    there = sorted(name for name in names if os.path.lexists(os.path.join(folder, name)))
-    if there:
-        raise BadBag(
-            f'{folder}: expected a folder that is new, empty, or holds an earlier evaluation, got one with '
-            f'{", ".join(there)} that no evaluation wrote; name another --output, or replace '
-            f'{"it" if len(there) == 1 else "them"} by --force'
-        )
+    return present(folder, found)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from vision_msgs.msg import Detection2DArray, VisionInfo
 
 from facial_emotion_ros.core.emotions import EMOTIONS, UNKNOWN
 from facial_emotion_ros.core.errors import BadParameter, FacialEmotionError
-from facial_emotion_ros.core.files import write_atomic
+from facial_emotion_ros.core.files import present, read_cached, refuse_foreign, write_atomic
 from facial_emotion_ros.core.text import print_while_read, printable
 from facial_emotion_ros.demo.console import HEADING, face_line, no_face_line, summary_lines
 from facial_emotion_ros.demo.stream_summary import SeenFace, StreamSummary, image_score
@@ -273,21 +273,8 @@ def _make_folder(folder):
         ) from None
     if not os.access(folder, os.W_OK):
         raise BadParameter('expected output.folder to be writable, but %r is not; name another' % folder)
-    present = [name for name in OUTPUTS if os.path.lexists(os.path.join(folder, name))]
-    if present and not _is_summary(os.path.join(folder, 'summary.json')):
-        raise BadParameter(
-            'expected output.folder to be new, empty, or of an earlier stream, but %r holds %s of '
-            'another origin; name another, or move them' % (folder, ', '.join(present))
-        )
-
-
-def _is_summary(path):
-    """Return whether a file is the summary of a stream."""
-    try:
-        with open(path, encoding='utf-8') as stream:
-            return {'folder', 'files', 'diagnostics'} <= set(json.load(stream))
-    except (OSError, ValueError, TypeError):
-        return False
+    if not {'folder', 'files', 'diagnostics'} <= set(read_cached(os.path.join(folder, 'summary.json')) or ()):
+        refuse_foreign(folder, present(folder, OUTPUTS))
 
 
 def _picture_name(frame_id):

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from facial_emotion_ros.core.errors import BadParameter
+from facial_emotion_ros.core.files import present, refuse_foreign
 from facial_emotion_ros.perception.face_crops import CropGeometry
 from facial_emotion_ros.training.data.face_set import FaceSet
 from facial_emotion_ros.training.loop import checkpoint, validation
@@ -39,7 +40,8 @@ def alone_in(folder: str | None) -> Iterator[None]:
         yield
         return
     path = os.path.join(folder, '.lock')
-    _expect_own(folder)
+    if not present(folder, ('.lock', STATE_FILE)):
+        refuse_foreign(folder, present(folder, _WRITTEN))
     try:
         os.makedirs(folder, exist_ok=True)
         lock = open(path, 'w', encoding='utf-8')
@@ -53,18 +55,6 @@ def alone_in(folder: str | None) -> Iterator[None]:
                 f'{folder}: another training is running in this folder; wait for it, or choose another --output'
             ) from error
         yield
-
-
-def _expect_own(folder: str) -> None:
-    """Refuse a folder with files that no training there has written."""
-    if any(os.path.exists(os.path.join(folder, name)) for name in ('.lock', STATE_FILE)):
-        return
-    foreign = [name for name in _WRITTEN if os.path.lexists(os.path.join(folder, name))]
-    if foreign:
-        raise BadParameter(
-            f'{folder}: expected a new folder or one of a training, got {", ".join(foreign)}, which would be lost; '
-            'name another --output, or move the files away'
-        )
 
 
 def description(fit: Any) -> dict[str, Any]:
