@@ -290,9 +290,7 @@ def _add_bounds(add):
     add('--strict', action='store_true', help='lost images or files miss a bound too')
 
 
-@report_errors(
-    'evaluate_recording', 'recordings need rosbags, jinja2, plotly and scipy (pip install rosbags jinja2 plotly scipy)'
-)
+@report_errors('evaluate_recording', 'recordings need rosbags, jinja2, plotly and scipy')
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command.
 

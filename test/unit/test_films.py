@@ -145,13 +145,14 @@ def test_one_sentence_says_what_is_wrong_when_a_film_cannot_be_read(tmp_path, na
         pass
 
 
-def test_what_to_install_is_said_when_pyav_is_missing(tmp_path, monkeypatch, capsys):
+def test_what_to_install_is_said_once_when_a_package_is_missing(tmp_path, monkeypatch, capsys):
     write_stream(tmp_path / 'bag', packets_of('libx264'), 'h264')
-    monkeypatch.setitem(sys.modules, 'av', None)
     (tmp_path / 'film.mp4').write_bytes(b'film')
-    for name in ('film.mp4', 'bag'):
+    for missing, name in (('av', 'film.mp4'), ('av', 'bag'), ('scipy', 'bag')):
+        monkeypatch.setitem(sys.modules, missing, None)
         assert evaluate_recording.main([str(tmp_path / name), '--output', str(tmp_path / 'out')]) == 1
-        assert 'pip install av' in capsys.readouterr().err
+        told = capsys.readouterr().err
+        assert missing in told and told.count('pip install') == 1, told
 
 
 # Packets of a video in a recording
