@@ -45,7 +45,8 @@ def evaluate(path, output, options, progress=None):
         table = kind(os.path.join(output, name), FRAMES)
         for number in range(4):
             faces = [(face(valence=valence + number / 100), None)] if number else []
-            table.add(frame_rows(frame(number, number / 10), number / 10, faces))
+            time_s = (0, 0.1, 0.2, 0.4)[number]
+            table.add(frame_rows(frame(number, time_s), time_s, faces))
         table.close()
 
 
@@ -83,11 +84,13 @@ def test_a_study_keeps_its_columns_in_every_table_and_compares_within_participan
     assert found['bags'][2]['title'] == 'bags/p01/baseline.mcap' and found['bags'][2]['study']['age'] == 22
     lacking, _ = undocumented('fleet.json', found)
     assert not lacking
-    # pandas finds the same means: all faces of a recording, then participants.
+    # pandas finds the same means: over the time of a face in each recording, then participants.
     frames = pandas.read_parquet(out / 'frames')
     assert {'path', 'participant', 'condition', 'session', 'age'} <= set(frames) and frames.age.dtype == float
     seen = frames[frames.face_id.notna()]
-    by_person = seen.groupby(['condition', 'participant'])[['valence', 'score_happy']].mean()
+    shares = seen.frame.map({1: 0.2, 2: 0.4, 3: 0.4})  # the last image stands as long as the one before
+    shown = seen[['valence', 'score_happy']].mul(shares, axis=0)
+    by_person = shown.groupby([seen.condition, seen.participant]).sum()
     told = pandas.read_csv(out / 'recordings.csv')
     assert list(told.participant) == [name for name in PEOPLE for _ in range(2)]
     assert list(told.age) == list(range(20, 28))

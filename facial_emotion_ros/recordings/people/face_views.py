@@ -12,7 +12,7 @@ from facial_emotion_ros.core.errors import BadDataset
 from facial_emotion_ros.core.estimates import FaceEstimate
 from facial_emotion_ros.perception.face_appearance import SIZE, describe, unit
 from facial_emotion_ros.perception.image_rotation import rotated, rotated_boxes, rotated_points
-from facial_emotion_ros.recordings.people.presence import durations, places_by, seconds_of
+from facial_emotion_ros.recordings.people.presence import places_by, seconds_of
 from facial_emotion_ros.recordings.study.face_rows import FaceRows
 
 #: Among the results of a recording: the descriptions of its faces, and their pictures.
@@ -125,7 +125,7 @@ class FaceViews:
         :param rows: table of frames.
         :param pictures: path of the picture of a face, by camera and id.
         """
-        lengths_s, cameras = durations(rows), {}
+        lengths_s, cameras = rows.durations(), {}
         for camera in sorted(set(rows.cameras)):
             here = np.flatnonzero((rows.cameras == camera) & (rows.face_ids != ''))
             beside = _beside(rows.frames[here], rows.face_ids[here])

@@ -12,8 +12,8 @@ from facial_emotion_ros.recordings.batch.result_store import Store
 from facial_emotion_ros.recordings.people.face_views import FACE_VIEWS, FaceKey, FaceViews, SeenFace, read_face_views
 from facial_emotion_ros.recordings.people.identity import TRACKING, Decision, Persons, persons_of
 from facial_emotion_ros.recordings.people.merges import MERGES, merge_rows, merges_text, read_merges, with_lines
-from facial_emotion_ros.recordings.people.presence import durations, places_by, seconds_of
-from facial_emotion_ros.recordings.study.face_rows import SHARES, WORDS, FaceRows, as_in_csv
+from facial_emotion_ros.recordings.people.presence import places_by, seconds_of
+from facial_emotion_ros.recordings.study.face_rows import SHARES, WORDS, FaceRows, as_in_csv, weights_of
 from facial_emotion_ros.recordings.study.study import Read
 from facial_emotion_ros.recordings.study.study_tables import columns, head_columns, write_table
 
@@ -101,7 +101,7 @@ def person_figures(rows: FaceRows, recording: str, persons: Persons) -> dict[str
     :param persons: who is who.
     :returns: {person: cells of PEOPLE from seconds_seen on}.
     """
-    who, lengths_s = _who(rows, recording, persons), durations(rows)
+    who, lengths_s = _who(rows, recording, persons), rows.durations()
     places = places_by(who, np.flatnonzero(rows.face_ids != ''))
     return {person: _figures(rows, lengths_s, each) for person, each in places.items()}
 
@@ -136,8 +136,7 @@ def _who(rows, recording, persons):
 
 def _figures(rows, lengths_s, places):
     words, affect, count = rows.words[places], rows.values[places][:, -2:], len(places)
-    weights = lengths_s[places]
-    weights = weights / weights.sum() if weights.any() else np.full(count, 1 / count)
+    weights = weights_of(lengths_s[places])
     means = weights @ affect
     sds = np.sqrt(weights @ (affect - means) ** 2 * count / (count - 1)) if count > 1 else (None, None)
     of_cameras = places_by(rows.cameras, places).values()

@@ -5,27 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from facial_emotion_ros.recordings.evaluation.camera_run import durations_of
 from facial_emotion_ros.recordings.study.face_rows import FaceRows
-
-
-def durations(rows: FaceRows) -> np.ndarray:
-    """Give the time for which each row's image stands, by :func:`.durations_of` the images of its camera.
-
-    :returns: (N,) float64, in seconds.
-    """
-    found = np.zeros(len(rows.frames))
-    for camera in dict.fromkeys(rows.cameras):
-        places = np.flatnonzero(rows.cameras == camera)
-        _, firsts, images = np.unique(rows.frames[places], return_index=True, return_inverse=True)
-        found[places] = durations_of(rows.times_s[places][firsts])[images]
-    return found
 
 
 def seconds_of(rows: FaceRows, lengths_s: np.ndarray, chosen: np.ndarray) -> float:
     """Add up the time that some rows' images stand for; what several of them cover counts once.
 
-    :param lengths_s: (N,) float64 of :func:`durations`.
+    :param lengths_s: (N,) float64 of FaceRows.durations.
     :param chosen: (N,) bool, or places.
     """
     begins, lengths_s = rows.times_s[chosen], lengths_s[chosen]

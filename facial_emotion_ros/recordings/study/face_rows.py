@@ -10,6 +10,7 @@ import numpy as np
 
 from facial_emotion_ros.core.emotions import EMOTIONS, UNKNOWN
 from facial_emotion_ros.core.text import cell, uncell
+from facial_emotion_ros.recordings.evaluation.camera_run import durations_of
 
 #: What is averaged: the score of each emotion, valence and arousal.
 MEASURES = (*(f'score_{each}' for each in EMOTIONS), 'valence', 'arousal')
@@ -42,16 +43,36 @@ class FaceRows(NamedTuple):
     persons: np.ndarray
     confidences: np.ndarray
 
+    def durations(self) -> np.ndarray:
+        """Give the time for which each row's image stands, by :func:`.durations_of` the images of its camera.
+
+        :returns: (N,) float64, in seconds.
+        """
+        found = np.zeros(len(self.frames))
+        for camera in dict.fromkeys(self.cameras):
+            places = np.flatnonzero(self.cameras == camera)
+            _, firsts, images = np.unique(self.frames[places], return_index=True, return_inverse=True)
+            found[places] = durations_of(self.times_s[places][firsts])[images]
+        return found
+
     def profile(self) -> np.ndarray:
-        """Average over all faces in all images.
+        """Average over all faces in all images, each weighed by the time for which its image stands.
 
         :returns: (19,) float64: SHARES, then MEASURES; NaN where there is no face.
         """
         seen = self.words != ''
         if not seen.any():
             return np.full(len(SHARES) + len(MEASURES), np.nan)
-        words, values = self.words[seen], self.values[seen]
-        return np.concatenate([[np.mean(words == word) for word in WORDS], values.mean(0)])
+        words, weights = self.words[seen], weights_of(self.durations()[seen])
+        return np.concatenate([[weights @ (words == word) for word in WORDS], weights @ self.values[seen]])
+
+
+def weights_of(lengths_s: np.ndarray) -> np.ndarray:
+    """Give weights that are proportional to times and add up to 1; all alike where no time is known.
+
+    :param lengths_s: (N,) float64, N at least 1.
+    """
+    return lengths_s / lengths_s.sum() if lengths_s.any() else np.full(len(lengths_s), 1 / len(lengths_s))
 
 
 def read_face_rows(csv_bytes: bytes | None, parquet_bytes: bytes | None) -> FaceRows | None:
