@@ -14,7 +14,7 @@ from facial_emotion_ros.cli.common.errors import report_errors
 from facial_emotion_ros.cli.common.terminal import progress
 from facial_emotion_ros.core.errors import BadParameter
 from facial_emotion_ros.core.files import present, refuse_foreign, write_atomic
-from facial_emotion_ros.core.text import show
+from facial_emotion_ros.core.text import public_text, show
 from facial_emotion_ros.inference.execution_providers import CPU, ENGINES, PRECISIONS
 from facial_emotion_ros.recordings.evaluation.options import Options
 from facial_emotion_ros.recordings.study.epochs import Window
@@ -298,7 +298,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     :returns: exit code, see the parser's epilog.
     """
     arguments = parser().parse_args(_joined(sys.argv[1:] if argv is None else argv))
-    command = 'evaluate_recording ' + shlex.join(sys.argv[1:] if argv is None else argv)
+    command = 'evaluate_recording ' + shlex.join(map(public_text, sys.argv[1:] if argv is None else argv))
     if not arguments.bags and (arguments.study_template or not arguments.study):
         raise BadParameter('expected a RECORDING: a rosbag or film, or a folder of some')
     if arguments.study_template:

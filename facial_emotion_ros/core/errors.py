@@ -1,13 +1,13 @@
 """The package's exceptions: each message has what was expected, what came, and what to do."""
 
-from facial_emotion_ros.core.text import printable
+from facial_emotion_ros.core.text import printable, public_text
 
 
 class FacialEmotionError(Exception):
     """Base of all exceptions of this package."""
 
     def __str__(self) -> str:
-        return printable(super().__str__(), keep='\n')
+        return printable(public_text(super().__str__()), keep='\n')
 
 
 class BadImage(FacialEmotionError, ValueError):

@@ -9,6 +9,9 @@ from typing import Any
 #: UTF-8).
 _UNPRINTABLE = re.compile('[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]')
 
+#: A URL, without what ends the sentence or the quotation.
+_URL = re.compile(r"""(?<![A-Za-z0-9+.-])[A-Za-z0-9+.-]+://[^\s'"<>]*[^\s'"<>.,:;)\]]""")
+
 #: Spreadsheets take a cell with this beginning for a formula. Source: OWASP, CSV Injection.
 _FORMULA = ('=', '+', '-', '@', '\t', '\r')
 _NUMBER = re.compile(r'[+-]?[0-9.]+(e[+-]?[0-9]+)?\Z')
@@ -35,26 +38,38 @@ def uncell(text: str) -> str:
     return text[1:] if text[:1] == "'" and text[1:].startswith(_FORMULA) else text
 
 
-def public_address(address: str) -> str:
-    """Return what may be printed of a stream's address: scheme, host and path. Any other text stays.
+def public_address(address: str, ends: str = '?#;&=') -> str:
+    """Return what may be printed of an address: scheme, host and path. Any other text stays.
 
     :param address: may hold user and password before the host, or behind the path.
+    :param ends: characters that end the path; those of cameras' addresses.
     """
     scheme, colon, rest = address.partition('://')
     if not colon:
         return address
-    place = re.split('[?#;&=]', rest)[0]
-    # An @ further on: this may be a piece of a password, not the host.
-    place = '...' if '@' in rest[len(place) :] else place.rpartition('@')[2]
+    place = re.split('[%s]' % ends, rest)[0]
+    # An @ further on: this may be a piece of a password, not the host. One in the path alone is a name's.
+    has_user = re.match('[^/]*[:@]', place)
+    place = '...' if '@' in rest[len(place) :] else place.rpartition('@')[2] if has_user else place
     return re.split('[^A-Za-z0-9+.-]', scheme)[-1] + colon + place
 
 
-def show(text: str, **options: Any) -> None:
-    """Print text with foreign names in it; line ends and carriage returns stay. Options as of print.
+def public_file(place: str) -> str:
+    """Return what may be printed or stored of a file's path or URL: all but user, password and query."""
+    return public_address(place, '?')
 
-    Characters that the stream's encoding lacks are escaped.
+
+def public_text(text: str) -> str:
+    """Apply :func:`public_file` to each URL in a text."""
+    return _URL.sub(lambda found: public_file(found.group()), text)
+
+
+def show(text: str, **options: Any) -> None:
+    """Print text with foreign names and URLs in it; line ends and carriage returns stay. Options as of print.
+
+    Characters that the stream's encoding lacks are escaped, and secrets in URLs left out.
     """
-    print(_encodable(printable(text, keep='\n\r'), options.get('file') or sys.stdout), **options)
+    print(_encodable(printable(public_text(text), keep='\n\r'), options.get('file') or sys.stdout), **options)
 
 
 def print_while_read(text: str) -> bool:

@@ -35,6 +35,7 @@ from facial_emotion_ros.recordings.evaluation.options import Options  # noqa: E4
 from facial_emotion_ros.recordings.io.content_hash import hash_of  # noqa: E402
 from facial_emotion_ros.recordings.io.sample_bag import write_sample_bag  # noqa: E402
 from facial_emotion_ros.recordings.report import batch_report  # noqa: E402
+from facial_emotion_ros.recordings.study.manifest import read_study  # noqa: E402
 
 
 def run(bags, output, options=None, workers=1, **more):
@@ -482,6 +483,25 @@ def test_a_recording_is_refused_when_the_models_here_are_others_than_where_the_r
     path = write_bag(bags, 'a', 'good 1')
     record = evaluate_task(FleetTask(path, str(tmp_path / 'out'), Options(), 'f' * 64, stand_in_evaluation.evaluate))
     assert record['status'] == 'failed' and 'same models' in record['error']
+
+
+@pytest.mark.usefixtures('in_this_process')
+def test_no_secret_of_a_url_is_shown_or_stored(tmp_path, capsys):
+    fsspec = pytest.importorskip('fsspec', reason='fsspec is not installed: scripts/setup --tests does that')
+    fsspec.filesystem('memory').pipe('/me:hush@ride/a.mcap?token=hush', b'good 4')
+    place, study, out = 'memory://me:hush@ride/a.mcap?token=hush', tmp_path / 'study.csv', tmp_path / 'out'
+    study.write_text(f'path,participant\n{place},p00\n')
+    for more in ([place], ['--study', str(study)], [place + 'more']):  # no recording, and not there
+        assert command_line.main([*more, '--output', str(out)]) == 1
+        told = ''.join(capsys.readouterr())
+        assert 'a.mcap' in told and 'hush' not in told
+    kept = [path.read_bytes() for path in out.rglob('*') if path.is_file()]
+    found = evaluate_fleet([], str(out), Options(), evaluate=stand_in_evaluation.evaluate, study=read_study(str(study)))
+    assert (found['bags'][0]['name'], found['bags'][0]['place']) == ('a', 'memory://ride/a.mcap')
+    assert found['counts']['done'] == 1 and any(b'memory://ride/a.mcap' in content for content in kept)
+    assert not any(
+        b'hush' in each for each in [*kept, *(path.read_bytes() for path in out.rglob('*') if path.is_file())]
+    )
 
 
 @pytest.mark.usefixtures('in_this_process')

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from facial_emotion_ros.core.errors import BadImage
+from facial_emotion_ros.core.errors import BadBag, BadImage
 from facial_emotion_ros.core.text import cell, print_while_read, printable, public_address, show
 
 
@@ -46,6 +46,20 @@ def test_a_text_can_be_printed_when_it_holds_anything(text, shown):
 )
 def test_an_address_is_shown_without_user_and_password(address, shown):
     assert public_address(address) == shown
+
+
+@pytest.mark.parametrize(
+    'place, shown',
+    [
+        ('https://me:hush@host/a/b.mcap?token=hush', 'https://host/a/b.mcap'),
+        ('s3://rides/me@work/study=1/b#2.mcap', 's3://rides/me@work/study=1/b#2.mcap'),
+        ('/rides/what?.mcap', '/rides/what?.mcap'),
+    ],
+)
+def test_a_url_of_a_recording_is_shown_without_secrets_wherever_it_stands(place, shown, capsys):
+    show(f"got '{place}', {place}: see {place}.")
+    assert capsys.readouterr().out == f"got '{shown}', {shown}: see {shown}.\n"
+    assert str(BadBag(place)) == shown
 
 
 @pytest.mark.parametrize(

@@ -152,8 +152,8 @@ def evaluate_fleet(
             'people': None,
         }
         try:
-            made_of = {each.place: each.key for each in tasks}
             fleet = fleet_summary([records.pop(number) for number in range(len(tasks))], run)
+            made_of = {bag['folder']: each.key for bag, each in zip(fleet['bags'], tasks) if bag['results']}
             files.begin()
             return _gather(store, files, fleet, made_of, study, around, stage, verify)
         except OSError as error:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
+from facial_emotion_ros.core.text import public_file
 from facial_emotion_ros.recordings.batch.in_threads import Stage, in_threads, silent
 from facial_emotion_ros.recordings.batch.metrics import Digest, digest
 from facial_emotion_ros.recordings.batch.recording_discovery import identity
@@ -58,7 +59,7 @@ class FinishedResults:
         :returns: None where there are none, or where another content was once found behind the same fingerprint: the
             recording has to be read then.
         """
-        found = self._found.get((identity(place), fingerprint), []) if fingerprint else []
+        found = self._found.get((_shown(place), fingerprint), []) if fingerprint else []
         if len(found) != 1:
             return None
         [(folder, finished)] = found
@@ -99,7 +100,7 @@ def note_state(store: Store, folder: str, place: str, fingerprint: str) -> None:
     :param fingerprint: of its state before it was read.
     """
     finished = _read_finished(store, folder)
-    if fingerprint and finished and _states_of(finished).get(identity(place)) != fingerprint:
+    if fingerprint and finished and _states_of(finished).get(_shown(place)) != fingerprint:
         with suppress(OSError):  # as of a full disk: the recording is read again the next time
             store.write(f'bags/{folder}/{FINISHED}', _with_state(finished, place, fingerprint))
 
@@ -117,13 +118,17 @@ def _read_finished(store, folder):
     return read_json(store.read(f'bags/{folder}/{FINISHED}'))
 
 
+def _shown(place):
+    return public_file(identity(place))
+
+
 def _states_of(finished) -> dict[str, str]:
     states = finished.get('states')
     return states if isinstance(states, dict) else {}
 
 
 def _with_state(finished, place, fingerprint):
-    states = dict(_states_of(finished), **({identity(place): fingerprint} if fingerprint else {}))
+    states = dict(_states_of(finished), **({_shown(place): fingerprint} if fingerprint else {}))
     return (json.dumps(dict(finished, states=states), indent=1) + '\n').encode()
 
 

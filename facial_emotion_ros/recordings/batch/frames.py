@@ -49,7 +49,7 @@ def gather_frames(
 
     :param store: of the results.
     :param bags: as in fleet.json.
-    :param keys: of each recording's options, by its place.
+    :param keys: of the options of each recording with results, by its folder.
     :param study: manifest of the recordings, which have its columns in `study`.
     :param stage: shows the progress.
     :param verify: fetch files at a URL nevertheless.
@@ -62,7 +62,7 @@ def gather_frames(
     by_folder: dict[str, list[_Source]] = {}
     for bag in bags:
         for result in bag['results']:
-            folder, source = _source(bag, result, keys[bag['place']], study)
+            folder, source = _source(bag, result, keys[bag['folder']], study)
             by_folder.setdefault(folder, []).append(source)
     parts = {name: part for folder, sources in by_folder.items() for name, part in _parts(folder, sources)}
     listed = [name for name in store.files('frames') if name.endswith('.parquet')]

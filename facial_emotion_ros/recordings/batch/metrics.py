@@ -48,16 +48,16 @@ def fleet_summary(records: Sequence[Mapping[str, Any]], run: Mapping[str, Any]) 
     """
     bags: list[dict[str, Any]] = []
     kept: list[tuple[Any, Digest]] = []
-    seen: dict[str, str] = {}
+    seen: dict[str, dict[str, Any]] = {}
     for record in records:
         bag = dict(record, results=[], error=record['error'] or '')
         digests = bag.pop('digests')
         bags.append(bag)
         if bag['status'] == 'failed':
             continue  # a copy may have succeeded
-        first = seen.setdefault(record['content_hash'], record['place'])
-        if first != record['place']:
-            bag.update(status='twin', twin_of=first)  # the same recording twice would count twice
+        first = seen.setdefault(record['content_hash'], bag)
+        if first is not bag:
+            bag.update(status='twin', twin_of=first['place'])  # the same recording twice would count twice
         else:
             bag['results'] = [each.headline for each in digests]
             unit = (bag.get('study') or {}).get('participant') or len(bags)

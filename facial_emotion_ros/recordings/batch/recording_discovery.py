@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from facial_emotion_ros.core.errors import BadBag, FacialEmotionError
+from facial_emotion_ros.core.text import public_file
 from facial_emotion_ros.recordings.io import content_hash
 from facial_emotion_ros.recordings.io.content_hash import MESSAGES, METADATA
 from facial_emotion_ros.recordings.io.film_file import FILM
@@ -88,7 +89,7 @@ def is_recording(folder: str) -> bool:
 
 def titles_of(places: Sequence[str]) -> list[str]:
     """Name recordings uniquely: by their names, preceded by folders where names are equal."""
-    parts = [place.rstrip('/').split('/') for place in places]
+    parts = [public_file(place).rstrip('/').split('/') for place in places]
     titles = [name_of(place) for place in places]
     for depth in range(1, max(map(len, parts), default=0) + 1):
         counts = Counter(titles)
@@ -100,7 +101,7 @@ def titles_of(places: Sequence[str]) -> list[str]:
 
 def name_of(place: str) -> str:
     """Name a recording by its place, in characters that every file system allows."""
-    name = os.path.basename(place.rstrip('/')) or 'recording'
+    name = os.path.basename(public_file(place).rstrip('/'))
     return _UNSAFE.sub('_', FILM.sub('', MESSAGES.sub('', name))).strip('.') or 'recording'
 
 
@@ -126,7 +127,7 @@ def _parts(place):
 
 
 def _named_parts(path):
-    return (*path.rstrip('/').split('/')[:-1], name_of(path))
+    return (*public_file(path).rstrip('/').split('/')[:-1], name_of(path))
 
 
 def identity(place: str) -> str:
@@ -172,7 +173,7 @@ def local_copy(place: str) -> Iterator[str]:
         yield local_path(place)
         return
     with tempfile.TemporaryDirectory(prefix='fleet_bag_') as folder:
-        target = os.path.join(folder, os.path.basename(place.rstrip('/')) or 'recording')
+        target = os.path.join(folder, os.path.basename(public_file(place).rstrip('/')) or 'recording')
         try:
             _fetch(place, target)
         except FacialEmotionError:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from facial_emotion_ros import __version__
 from facial_emotion_ros.core.errors import BadModel, FacialEmotionError
+from facial_emotion_ros.core.text import public_file, public_text
 from facial_emotion_ros.inference.model_bundle import MANIFEST_FILE, resolve_bundle
 from facial_emotion_ros.inference.precision import bundle_for
 from facial_emotion_ros.recordings.batch.finished import FINISHED, Known, find_complete, note_state, write_finished
@@ -86,7 +87,7 @@ def evaluate_task(task: FleetTask) -> Record:
     except (FacialEmotionError, OSError, ImportError, MemoryError) as error:
         record['error'] = one_line(error)
     except Exception as error:  # a bug, or damage that a library cannot handle: the others go on
-        record.update(error=one_line(error), traceback=traceback.format_exc())
+        record.update(error=one_line(error), traceback=public_text(traceback.format_exc()))
     record['seconds'] = time.perf_counter() - began_s
     return record
 
@@ -99,21 +100,21 @@ def failed_record(task: FleetTask, error: str, host: str = '') -> Record:
     :param host: of the process; '' where that is not known.
     """
     return {
-        'place': task.place,
+        'place': public_file(task.place),
         'name': name_of(task.place),
         'status': 'failed',
         'folder': None,
         'content_hash': None,
         'seconds': 0.0,
         'host': host,
-        'error': error,
+        'error': public_text(error),
         'digests': [],
     }
 
 
 def one_line(error: BaseException) -> str:
     """Write an error in one line, with its type where it is not one of ours."""
-    words = ' '.join(str(error).split())
+    words = ' '.join(public_text(str(error)).split())
     return words if isinstance(error, FacialEmotionError) and words else f'{type(error).__name__}: {words}'
 
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from facial_emotion_ros.core.errors import BadBag, BadDataset, BadParameter
+from facial_emotion_ros.core.text import public_file
 from facial_emotion_ros.recordings.batch.recording_discovery import find_bags, identity, is_url, local_path, name_of
 from facial_emotion_ros.recordings.evaluation.csv_rows import read_csv, text_of
 from facial_emotion_ros.recordings.evaluation.tables import FRAMES
@@ -114,6 +115,7 @@ def read_study(path: str) -> Study:
             )
         seen[identity(place)] = number
         places.append(place)
+        row['path'] = public_file(row['path'])  # it will be in every table
     if not table:
         raise BadDataset(f'{path}: expected a line for each recording below the first, got none')
     rows = [row for _, row in table]
