@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import shlex
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -20,7 +21,7 @@ from facial_emotion_ros.recordings.evaluation.options import Options
 from facial_emotion_ros.recordings.study.epochs import Window
 from facial_emotion_ros.recordings.study.face_rows import MEASURES, SHARES
 
-#: Exit codes: a bound was missed; stopped by Ctrl-C, as shells count it.
+#: Exit codes: a bound was missed; stopped by Ctrl-C, as shells count it, or SIGTERM.
 MISSED, INTERRUPTED = 3, 130
 
 #: Bounds: (argument, figure, whether it is the least, the range of the figure, what it is).
@@ -49,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
         'there is ground truth. Reads rosbags (folders of ROS 2, .mcap, .db3, and .bag of ROS 1) without ROS, and '
         'films (.mp4, .mov, .mkv, .webm, .avi).',
         epilog='Exit code: 0 done; 1 bad input, results that cannot be written, or some of many recordings failed; 2 '
-        'wrong usage; 3 a bound was missed (--min-..., --max-..., --strict); 130 stopped by Ctrl-C.',
+        'wrong usage; 3 a bound was missed (--min-..., --max-..., --strict); 130 stopped by Ctrl-C or SIGTERM.',
     )
     add = arguments.add_argument
     add('bags', nargs='*', metavar='RECORDING', help='rosbag or film, or a folder of some')
@@ -306,6 +307,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     importlib.import_module('scipy')  # else it is missed at the end, after hours
     path = _single(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         return _one(path, arguments, options, command) if path else _many(arguments, options, command)
     except KeyboardInterrupt:

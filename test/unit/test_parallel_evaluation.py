@@ -163,6 +163,7 @@ def workers_of(pid):
     'case, code, said',
     [
         ('ctrl-c', 130, r'evaluate_recording: stopped\n'),
+        ('sigterm', 130, r'evaluate_recording: stopped\n'),
         ('worker', 1, r'evaluate_recording: one of the processes .* was killed or crashed .* fewer --processes.*\n'),
         ('parent', -signal.SIGKILL, '(?s).*'),  # Python says what it cleans up, or that it could not begin
     ],
@@ -176,7 +177,8 @@ def test_one_line_is_said_and_nothing_is_left_when_it_is_ended(bag, tmp_path, ca
         if case == 'ctrl-c':
             os.killpg(command.pid, signal.SIGINT)
         else:
-            os.kill(workers[0] if case == 'worker' else command.pid, signal.SIGKILL)
+            number = signal.SIGTERM if case == 'sigterm' else signal.SIGKILL
+            os.kill(workers[0] if case == 'worker' else command.pid, number)
         _, error = command.communicate(timeout=60)
         assert command.returncode == code and re.fullmatch(said, error), error
         wait_for(lambda: not any(map(is_alive, workers)))
