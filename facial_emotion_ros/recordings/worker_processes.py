@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import wait
 
+from facial_emotion_ros.core.errors import FacialEmotionError
+
 #: ONNX Runtime does not survive a fork.
 CONTEXT = multiprocessing.get_context('spawn')
 
@@ -33,6 +35,23 @@ def ctrl_c_waits() -> Iterator[None]:
             signal.signal(signal.SIGINT, handler or signal.SIG_DFL)
     if came:
         signal.raise_signal(signal.SIGINT)
+
+
+@contextmanager
+def starting(option: str) -> Iterator[None]:
+    """Let Ctrl-C wait while the block starts a process.
+
+    :param option: of the command, that sets their number.
+    :raises FacialEmotionError: if the system refuses to start one.
+    """
+    try:
+        with ctrl_c_waits():
+            yield
+    except (OSError, RuntimeError) as error:  # Python raises the second for a thread
+        raise FacialEmotionError(
+            f'expected to start another process, but the system refuses ({error}); give fewer {option}, or raise the '
+            'limits of processes and memory (ulimit -u, -v)'
+        ) from error
 
 
 def begin_worker(threads: int) -> None:

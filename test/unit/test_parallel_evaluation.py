@@ -1,11 +1,14 @@
 """A recording whose faces several processes find and read gives the results of one, and leaves no process behind."""
 
 import json
+import multiprocessing.resource_tracker
+import multiprocessing.util
 import os
 import re
 import signal
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -131,6 +134,22 @@ def test_it_is_said_what_to_leave_out_when_memory_cannot_be_shared(bag, tmp_path
     monkeypatch.setattr(perception_pool, '_SharedMemory', refuse)
     assert evaluate_recording.main([bag, '--output', str(tmp_path / 'out'), '--processes', '1']) == 1
     assert 'leave out --processes' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('option', ['--processes', '--workers'])
+def test_it_is_said_what_to_do_when_no_process_or_thread_can_be_started(bag, tmp_path, monkeypatch, capsys, option):
+    def refuse(*_):
+        raise refusal
+
+    multiprocessing.resource_tracker.ensure_running()
+    for of, name, refusal, said in (
+        (multiprocessing.util, 'spawnv_passfds', BlockingIOError(11, 'temporarily unavailable'), f'fewer {option}'),
+        (threading.Thread, 'start', RuntimeError("can't start new thread"), 'ulimit -u'),
+    ):
+        monkeypatch.setattr(of, name, refuse)
+        assert evaluate_recording.main([bag, '--output', str(tmp_path / 'out'), option, '2']) == 1
+        told = capsys.readouterr().err.strip().splitlines()
+        assert said in told[-1] and 'cannot be written' not in told[-1], told
 
 
 def started(bag, output):

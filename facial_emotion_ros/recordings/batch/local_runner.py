@@ -7,7 +7,7 @@ from multiprocessing.connection import wait
 from typing import Any
 
 from facial_emotion_ros.recordings.batch.task import FleetTask, Record, evaluate_task, failed_record
-from facial_emotion_ros.recordings.worker_processes import CONTEXT, begin_worker, cores, ctrl_c_waits
+from facial_emotion_ros.recordings.worker_processes import CONTEXT, begin_worker, cores, starting
 from facial_emotion_ros.system.subprocesses import describe_exit
 
 #: Attempts at a recording whose process crashes.
@@ -23,6 +23,7 @@ def run_locally(tasks: Sequence[FleetTask], workers: int, take: Callable[[int, R
     :param tasks: the recordings.
     :param workers: number of processes, at least 1.
     :param take: called with (place in tasks, record) as each of them ends, in any order.
+    :raises FacialEmotionError: if a process cannot be started.
     """
     waiting = deque((number, 1) for number in range(len(tasks)))
     team = [_Worker(max(1, cores() // workers)) for _ in range(min(workers, len(tasks)))]
@@ -75,7 +76,7 @@ class _Worker:
             pass
 
     def _start(self):
-        with ctrl_c_waits():
+        with starting('--workers'):
             self.connection, other = CONTEXT.Pipe()
             process = CONTEXT.Process(target=_work, args=(other, self._threads), daemon=True)
             process.start()

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from multiprocessing import reduction
 from tempfile import TemporaryFile
 from typing import Any, NamedTuple
@@ -21,7 +22,7 @@ from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline, Tracke
 from facial_emotion_ros.recordings.evaluation.evaluator import open_pipeline
 from facial_emotion_ros.recordings.evaluation.options import Options
 from facial_emotion_ros.recordings.io.frames import AHEAD, Frame
-from facial_emotion_ros.recordings.worker_processes import CONTEXT, begin_worker, ctrl_c_waits
+from facial_emotion_ros.recordings.worker_processes import CONTEXT, begin_worker, ctrl_c_waits, starting
 
 #: The faces of so many images are estimated together: with one face in each, the network takes 3.3 ms for it in place
 #: of 4.7, and 3.0 for eight.
@@ -101,18 +102,19 @@ class PerceptionPool:
 
         :param options: of the evaluation.
         :param processes: their number, at least 1.
-        :raises FacialEmotionError: if they cannot share memory.
+        :raises FacialEmotionError: if they cannot share memory, or be started.
         """
         self.detecting, self.estimating = processes + 3, processes // 2 + 2
+        with starting('--processes'):  # Python's tracker of resources
+            try:
+                self._memory = _SharedMemory(self.detecting + (self.estimating + 2) * TOGETHER + AHEAD + 1)
+                self._executor = ProcessPoolExecutor(processes, CONTEXT, _begin, (self._memory, options))
+            except (OSError, ImportError) as error:  # such as no /dev/shm, or a limit of memory
+                raise FacialEmotionError(
+                    f'the processes cannot share memory here ({error}); leave out --processes'
+                ) from error
         try:
-            self._memory = _SharedMemory(self.detecting + (self.estimating + 2) * TOGETHER + AHEAD + 1)
-            self._executor = ProcessPoolExecutor(processes, CONTEXT, _begin, (self._memory, options))
-        except (OSError, ImportError) as error:  # such as no /dev/shm, or a limit of memory
-            raise FacialEmotionError(
-                f'the processes cannot share memory here ({error}); leave out --processes'
-            ) from error
-        try:
-            with ctrl_c_waits():
+            with starting('--processes'):
                 for _ in range(processes):
                     self._executor.submit(_pipelines)
         except BaseException:
@@ -124,7 +126,8 @@ class PerceptionPool:
             if at_once:
                 for process in list((getattr(self._executor, '_processes', None) or {}).values()):
                     process.kill()
-            self._executor.shutdown(cancel_futures=True)
+            with suppress(RuntimeError):  # of its thread, which the system did not start
+                self._executor.shutdown(cancel_futures=True)
             self._memory.close()
 
     def __enter__(self) -> 'PerceptionPool':
