@@ -1,5 +1,6 @@
 """A recording whose faces several processes find and read gives the results of one, and leaves no process behind."""
 
+import functools
 import json
 import multiprocessing.resource_tracker
 import multiprocessing.util
@@ -138,15 +139,15 @@ def test_it_is_said_what_to_leave_out_when_memory_cannot_be_shared(bag, tmp_path
 
 @pytest.mark.parametrize('option', ['--processes', '--workers'])
 def test_it_is_said_what_to_do_when_no_process_or_thread_can_be_started(bag, tmp_path, monkeypatch, capsys, option):
-    def refuse(*_):
-        raise refusal
+    def refuse(error, *_):
+        raise error
 
     multiprocessing.resource_tracker.ensure_running()
-    for of, name, refusal, said in (
+    for of, name, error, said in (
         (multiprocessing.util, 'spawnv_passfds', BlockingIOError(11, 'temporarily unavailable'), f'fewer {option}'),
         (threading.Thread, 'start', RuntimeError("can't start new thread"), 'ulimit -u'),
     ):
-        monkeypatch.setattr(of, name, refuse)
+        monkeypatch.setattr(of, name, functools.partial(refuse, error))
         assert evaluate_recording.main([bag, '--output', str(tmp_path / 'out'), option, '2']) == 1
         told = capsys.readouterr().err.strip().splitlines()
         assert said in told[-1] and 'cannot be written' not in told[-1], told
