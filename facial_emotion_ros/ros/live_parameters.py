@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Sequence
 from facial_emotion_ros.core.errors import FacialEmotionError
 from facial_emotion_ros.emotion.operating_points import choose_point
 from facial_emotion_ros.emotion.quality_gate import QualityGate
+from facial_emotion_ros.ros.parameters import without_effect
 
 if TYPE_CHECKING:  # the node has to start without what inference needs, to report what is missing
     from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline
@@ -39,13 +40,16 @@ NAMES = POINT + (
 
 
 def why_refused(settings: Sequence[Any], value: Callable[[str], Any], pipeline: Optional['EmotionPipeline']) -> str:
-    """Check a new operating point or prior against the bundle in use.
+    """Check a new operating point or prior against the bundle in use, and what input.mode humans does not need.
 
     :param settings: list of rclpy Parameter, about to be set.
     :param value: returns the present value of a parameter by its name.
     :param pipeline: None before the node is configured, which checks them then.
     :returns: the reason; '' where the settings fit.
     """
+    unused = without_effect({setting.name: setting.value for setting in settings})
+    if unused and value('input.mode') == 'humans':
+        return '%s has no effect with input.mode humans; leave it as it is' % ', '.join(unused)
     wanted = {setting.name: setting.value for setting in settings if setting.name in POINT}
     try:
         if wanted and pipeline is not None:

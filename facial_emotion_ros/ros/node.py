@@ -244,7 +244,7 @@ class EmotionNode(LifecycleNode):
             self._outputs = Outputs(self, prefix, self.value('output.opendr'), self._follow_readers)
         elif prefix:
             self._outputs = CropOutputs(self, prefix)
-            unused = parameters.without_effect(self.value)
+            unused = parameters.without_effect({row.name: self.value(row.name) for row in parameters.TABLE})
             if unused:
                 self.get_logger().warning('Without effect with input.mode humans: %s.' % ', '.join(unused))
         else:

@@ -5,7 +5,7 @@ Only `declare` needs ROS. :mod:`facial_emotion_ros.ros.parameter_files` writes t
 
 import math
 import re
-from typing import Any, Callable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from facial_emotion_ros.core.errors import BadParameter
 from facial_emotion_ros.ros.parameter_checks import qos_faults, unknown_names, unknown_overrides
@@ -73,8 +73,9 @@ TABLE = (
         'input.mode',
         'image',
         'image: find the faces in a camera image. humans: read the face crops that another ROS4HRI node publishes '
-        'under output.humans_prefix, and publish only their expressions. Without effect then: input.transport, '
-        'detector.every_n, tracker.*, inference.reuse_below, output.face_*, output.head_frames and output.opendr.',
+        'under output.humans_prefix, and publish only their expressions. Without effect then, and not to be changed '
+        'while it runs: input.transport, detector.every_n, tracker.*, inference.reuse_below, output.face_*, '
+        'output.head_frames and output.opendr.',
         choices=('image', 'humans'),
     ),
     Parameter(
@@ -486,12 +487,13 @@ TABLE = (
 )
 
 
-def without_effect(value: Callable[[str], Any]) -> List[str]:
-    """List the parameters that were set and have no effect with input.mode humans.
+def without_effect(values: Mapping[str, Any]) -> List[str]:
+    """List the parameters that were set and have no effect with input.mode humans, whose crops come one by one.
 
-    :param value: returns the value of a parameter by its name.
+    :param values: of all parameters, or some.
     """
-    return [row.name for row in TABLE if row.name.startswith(_IMAGE_ONLY) and value(row.name) != row.default]
+    rows = [row for row in TABLE if row.name.startswith(_IMAGE_ONLY)]
+    return [row.name for row in rows if values.get(row.name, row.default) != row.default]
 
 
 #: Error messages quote a value up to this length.

@@ -106,6 +106,9 @@ def test_crops_of_another_reliability_are_read_and_what_has_no_effect_is_logged(
     peer.wait(lambda: not crop.get_subscription_count(), 'a request that this publisher cannot meet')
     assert peer.set_parameter(Parameter('input.reliability', value='auto'), node).successful
     peer.wait(crop.get_subscription_count, 'a subscription that it meets')
+    refused = peer.set_parameter(Parameter('inference.reuse_below', value=4.0), node)
+    assert not refused.successful and 'inference.reuse_below has no effect' in refused.reason
+    assert peer.set_parameter(Parameter('inference.reuse_below', value=0.0), node).successful
     parts = peer.health().parts
     peer.wait(lambda: parts() and parts()['input'].hardware_id == '/robot/humans/faces/tracked', 'the full name')
     log = capfd.readouterr().err

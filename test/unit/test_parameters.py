@@ -74,9 +74,9 @@ def test_a_value_is_taken_or_refused_with_the_reason_when_checked(name, value, e
 
 def test_what_has_no_effect_with_crops_is_listed_when_it_is_set():
     values = {row.name: row.default for row in parameters.TABLE}
-    assert parameters.without_effect(values.get) == []
+    assert parameters.without_effect(values) == []
     values.update({'tracker.min_iou': 0.5, 'output.opendr': True, 'inference.deadline_ms': 30.0, 'input.rate_hz': 5.0})
-    assert parameters.without_effect(values.get) == ['tracker.min_iou', 'output.opendr']
+    assert parameters.without_effect(values) == ['tracker.min_iou', 'output.opendr']
 
 
 def test_every_default_passes_its_own_check_when_the_table_is_read():
