@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -122,13 +123,8 @@ def evaluate_fleet(
 
     began_s = time.perf_counter()
     with store.locked():
-        files = FleetFiles(store, tables_of(bool(study), bool(around.options.events), options.people))
-        inputs = {around.options.events, *(text for each in set(chosen) for text in each.truths())}
-        files.refuse_inputs(output, inputs | ({study.path} if study else set()))
-        if not force:
-            files.refuse_foreign(output)
-        if options.people:
-            read_merges(store.read(MERGES))  # errors in it are raised before the evaluation
+        truths = {text for each in set(chosen) for text in each.truths()}
+        files = _own_files(store, output, study, around.options, truths, force)
         states = in_threads(stage, 'recordings', state_of, places)
         tasks = [
             FleetTask(place, output, each, keys[each], evaluate, fingerprint)
@@ -151,17 +147,35 @@ def evaluate_fleet(
             'events': around.options.events or None,
             'people': None,
         }
-        try:
-            fleet = fleet_summary([records.pop(number) for number in range(len(tasks))], run)
-            made_of = {bag['folder']: each.key for bag, each in zip(fleet['bags'], tasks) if bag['results']}
+        fleet = fleet_summary([records.pop(number) for number in range(len(tasks))], run)
+        made_of = {bag['folder']: each.key for bag, each in zip(fleet['bags'], tasks) if bag['results']}
+        with _what_is_kept(output):
             files.begin()
             return _gather(store, files, fleet, made_of, study, around, stage, verify)
-        except OSError as error:
-            advice = ': free some space, then run the same command again' if error.errno in FULL else ''
-            raise BadBag(
-                f'the figures of all recordings together cannot be written to {output} ('
-                f'{error.strerror or error}); each recording that is done is kept{advice}'
-            ) from error
+
+
+@contextmanager
+def _what_is_kept(output):
+    """Say what is kept where the figures of all recordings together cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        advice = ': free some space, then run the same command again' if error.errno in FULL else ''
+        raise BadBag(
+            f'the figures of all recordings together cannot be written to {output} ('
+            f'{error.strerror or error}); each recording that is done is kept{advice}'
+        ) from error
+
+
+def _own_files(store, output, study, options, truths, force):
+    """Give the files of earlier runs; refuse others' that would be replaced, and decisions that cannot be read."""
+    files = FleetFiles(store, tables_of(bool(study), bool(options.events), options.people))
+    files.refuse_inputs(output, {options.events, *truths} | ({study.path} if study else set()))
+    if not force:
+        files.refuse_foreign(output)
+    if options.people:
+        read_merges(store.read(MERGES))  # errors in it are raised before the evaluation
+    return files
 
 
 def _refuse_recording(output, places=()):

@@ -119,25 +119,28 @@ def evaluate_bag(
                 summary['run']['notes'] += filter(None, [not options.topics and _left_out(bag, cameras)])
                 summary['run']['lacks'] = lacks
             if measure_live is not None:
-                try:
-                    summaries[0]['run']['live'] = measure_live(path, cameras[0])
-                except FacialEmotionError as error:
-                    summaries[0]['run']['notes'].append(f'the node could not be measured live: {error}')
+                _measure_live(measure_live, path, cameras[0], summaries[0]['run'])
             recording = f'{name_of(path)}-{identity[:12]}'
             for evaluator, summary, name, each, home in zip(
                 evaluators, summaries, options.folder_names(), decided, folders_of(options, output)
             ):
-                notes, rows = summary['run']['notes'], _face_rows(evaluator, options)
-                panel = _write_events(evaluator, rows, events, options, notes) if options.events else None
-                people = (
-                    _write_people(evaluator, rows, recording, home, each, notes, of_many, typed)
-                    if options.people
-                    else None
-                )
+                notes, rows, panel, people = summary['run']['notes'], _face_rows(evaluator, options), None, None
+                if options.events:
+                    panel = _write_events(evaluator, rows, events, options, notes)
+                if options.people:
+                    people = _write_people(evaluator, rows, recording, home, each, notes, of_many, typed)
                 _write(evaluator, summary, f'../{plotly_src}' if plotly_src and name else plotly_src, panel, people)
         for summary, folder in zip(summaries, folders):
             summary['run']['notes'] += [EDITED] if folder in typed else []
     return summaries
+
+
+def _measure_live(measure_live, path, camera, run):
+    """Put the figures of the node into the block `run`, or why there are none."""
+    try:
+        run['live'] = measure_live(path, camera)
+    except FacialEmotionError as error:
+        run['notes'].append(f'the node could not be measured live: {error}')
 
 
 def _left_to(bag, options):

@@ -59,16 +59,7 @@ def summary_of(
             'faults': faults,
         },
         'whole': not (bag.faults or any(run.losses for run in runs.values())),
-        'cameras': {
-            camera: dict(
-                figures(run.totals().values),
-                seconds=run.time_s,
-                clock_jumps=run.jumps,
-                persons=len(run.persons) or None,
-                **run.cadence.figures(),
-            )
-            for camera, run in runs.items()
-        },
+        'cameras': {camera: _figures(run) for camera, run in runs.items()},
         'overall': overall,
         'truth': against_truth,
         'raters': evaluator.raters.figures() if evaluator.raters else None,
@@ -78,15 +69,22 @@ def summary_of(
         'detector': _named(pipeline.detector_bundle),
         'smoothing': evaluator.options.smoothing(),
         'every_n': {'detect': evaluator.options.every_n, 'estimate': evaluator.options.estimate_every_n},
-        'stretches': {
-            camera: {
-                'seconds': run.stretch_s,
-                'sums': {str(place): part.sparse() for place, part in sorted(run.stretches.items())},
-            }
-            for camera, run in runs.items()
-        },
+        'stretches': {camera: _stretches(run) for camera, run in runs.items()},
         'run': {'command': command, **_run(evaluator, overall['frames'], length_s, seconds)},
     }
+
+
+def _figures(run):
+    """Give the figures of one camera."""
+    persons = len(run.persons) or None
+    found = dict(figures(run.totals().values), seconds=run.time_s, clock_jumps=run.jumps, persons=persons)
+    return {**found, **run.cadence.figures()}
+
+
+def _stretches(run):
+    """Give the sums of each stretch of one camera, which comparisons need."""
+    sums = {str(place): part.sparse() for place, part in sorted(run.stretches.items())}
+    return {'seconds': run.stretch_s, 'sums': sums}
 
 
 def _run(evaluator, frames, length_s, seconds):
