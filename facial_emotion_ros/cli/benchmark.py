@@ -10,9 +10,8 @@ import tempfile
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from facial_emotion_ros.cli.common.arguments import number, parse_settings, whole_number
+from facial_emotion_ros.cli.common.arguments import expect_places_of_files, number, parse_settings, whole_number
 from facial_emotion_ros.cli.common.errors import report_errors
-from facial_emotion_ros.cli.common.outputs import expect_places_of_files
 from facial_emotion_ros.cli.common.terminal import show_markdown
 from facial_emotion_ros.core.errors import BadDataset, BadParameter
 from facial_emotion_ros.core.files import write_atomic

@@ -12,10 +12,10 @@ from typing import Any
 
 from facial_emotion_ros.cli.common.arguments import add_network, parse_settings, whole_number
 from facial_emotion_ros.cli.common.errors import report_errors
-from facial_emotion_ros.cli.common.outputs import expect_own_files
 from facial_emotion_ros.cli.common.terminal import progress, show_table
 from facial_emotion_ros.core.emotions import EMOTIONS
 from facial_emotion_ros.core.errors import BadParameter
+from facial_emotion_ros.core.files import expect_own_files, write_atomic
 from facial_emotion_ros.core.text import show
 from facial_emotion_ros.emotion.esr import EsrEngine
 from facial_emotion_ros.emotion.operating_points import calibration_of, operating_points
@@ -158,7 +158,6 @@ def _provenance(options, engine, faces, command):
 
 
 def _write(options, found, faces, reading, point):
-    from facial_emotion_ros.core.files import write_atomic
     from facial_emotion_ros.evaluation.report import most_confident_errors, report_html
 
     pictures = most_confident_errors(faces, reading, point, options.with_pictures)

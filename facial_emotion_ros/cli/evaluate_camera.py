@@ -9,9 +9,8 @@ from typing import Any
 
 from facial_emotion_ros.cli.common.arguments import add_scenes, number, whole_number
 from facial_emotion_ros.cli.common.errors import report_errors
-from facial_emotion_ros.cli.common.outputs import expect_own_files
 from facial_emotion_ros.cli.common.terminal import progress
-from facial_emotion_ros.core.files import write_atomic
+from facial_emotion_ros.core.files import expect_own_files, write_atomic
 from facial_emotion_ros.core.text import show
 
 

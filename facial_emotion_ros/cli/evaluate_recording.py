@@ -226,18 +226,8 @@ def _add_events(add):
         help='average scores, valence and arousal around events: a CSV file (time, name, recording), or a topic whose '
         'messages are events, named by a field',
     )
-    add(
-        '--event-window',
-        type=_two_numbers,
-        metavar='START,END',
-        help='seconds from the event; default: -1,3',
-    )
-    add(
-        '--event-rate',
-        type=float,
-        metavar='HZ',
-        help='steps of the averages a second; default: 10',
-    )
+    add('--event-window', type=_two_numbers, metavar='START,END', help='seconds from the event; default: -1,3')
+    add('--event-rate', type=float, metavar='HZ', help='steps of the averages a second; default: 10')
     add(
         '--baseline',
         type=_two_numbers,

@@ -6,9 +6,8 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from facial_emotion_ros.cli.common.arguments import whole_number
+from facial_emotion_ros.cli.common.arguments import expect_places_of_files, whole_number
 from facial_emotion_ros.cli.common.errors import report_errors
-from facial_emotion_ros.cli.common.outputs import expect_places_of_files
 from facial_emotion_ros.core.text import show
 
 if TYPE_CHECKING:

@@ -1,12 +1,13 @@
 """Write files atomically: after a crash, a file is the former or the new one, and complete."""
 
+import fcntl
 import json
 import os
 import shutil
 import tempfile
 from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
 
-from facial_emotion_ros.core.errors import BadParameter
+from facial_emotion_ros.core.errors import BadParameter, FacialEmotionError
 
 
 def write_atomic(path: str, content: bytes) -> None:
@@ -96,6 +97,34 @@ def refuse_foreign(folder: str, names: Iterable[str], or_else: str = '') -> None
             '%s: expected a new folder or earlier results of this command, got %s, which would be lost; name another '
             'folder, or move the files away%s' % (folder, ', '.join(found[:3] + ['...'] * (len(found) > 3)), or_else)
         )
+
+
+def expect_own_files(folder: str, names: Iterable[str], record: str, fields: Iterable[str]) -> None:
+    """Refuse to replace files, as above, without a record that tells who wrote them.
+
+    :param folder: of the output; it may be missing.
+    :param names: of the files that will be written.
+    :param record: the JSON file among them.
+    :param fields: that its content has.
+    """
+    if not set(fields) <= set(read_cached(os.path.join(folder, record)) or ()):
+        refuse_foreign(folder, present(folder, names))
+
+
+def lock_alone(file: Any, output: str) -> None:
+    """Lock an open file for as long as it is open.
+
+    :param file: the file or its descriptor.
+    :param output: the folder that it stands for.
+    :raises FacialEmotionError: if another process has locked it.
+    """
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise FacialEmotionError(
+            'expected %s for this run alone, but another one is writing there now; wait for its end, or name another '
+            'folder' % output
+        ) from None
 
 
 def read_cached(path: str) -> Optional[Dict[str, Any]]:

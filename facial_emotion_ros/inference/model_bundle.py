@@ -259,12 +259,8 @@ def write_bundle(
     try:
         os.chmod(fresh, 0o755)
         for name, content in files.items():
-            with open(os.path.join(fresh, name), 'wb') as stream:
-                stream.write(content)
-                stream.flush()
-                os.fsync(stream.fileno())
+            write_atomic(os.path.join(fresh, name), content)
         ModelBundle.open(fresh)
-        fsync_folder(fresh)
         _swap(fresh, folder)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
@@ -281,14 +277,11 @@ def check_replaceable(folder: 'Path') -> None:
     folder = os.fspath(folder)
     if not os.path.lexists(folder):
         return
-    entries = sorted(os.listdir(folder)) if os.path.isdir(folder) else [os.path.basename(folder)]
+    entries = os.listdir(folder) if os.path.isdir(folder) else [os.path.basename(folder)]
     manifest = read_cached(os.path.join(folder, MANIFEST_FILE)) or {}
-    model = manifest.get('model')
-    if manifest.get('format') == FORMAT and isinstance(model, dict):
-        own = (*_FILES, MODEL_FILE, model.get('file'))
-        foreign = [name for name in entries if name not in own or not os.path.isfile(os.path.join(folder, name))]
-    else:
-        foreign = entries
+    model = manifest.get('model') if manifest.get('format') == FORMAT else None
+    own = (*_FILES, MODEL_FILE, model.get('file')) if isinstance(model, dict) else ()
+    foreign = [name for name in entries if name not in own or not os.path.isfile(os.path.join(folder, name))]
     refuse_foreign(folder, foreign)
 
 

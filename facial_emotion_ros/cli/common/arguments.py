@@ -34,6 +34,17 @@ def number(least: float, most: float) -> Callable[[str], float]:
     return number
 
 
+def expect_places_of_files(*paths: str | None) -> None:
+    """Refuse folders where files are to be written, before the work whose results they hold.
+
+    :param paths: of the files; None or empty: not asked for.
+    :raises BadParameter: if one is a folder.
+    """
+    for path in paths:
+        if path and os.path.isdir(path):
+            raise BadParameter(f'{path}: expected a file to write, got a folder; name a file in it')
+
+
 def add_network(arguments: argparse.ArgumentParser, comment: str = '') -> None:
     """Add --bundle and --operating-point, whose help ends with a comment."""
     arguments.add_argument('--bundle', default='esr_9_ferplus', metavar='DIR', help='default: the embedded %(default)s')

@@ -6,11 +6,10 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from facial_emotion_ros.core.errors import BadBag, BadParameter
+from facial_emotion_ros.core.errors import BadParameter
 from facial_emotion_ros.core.text import show
 from facial_emotion_ros.evaluation.page import PLOTLY_FILE, plotly_script
 from facial_emotion_ros.evaluation.provenance import made_at
@@ -36,7 +35,7 @@ from facial_emotion_ros.recordings.batch.task import Evaluate, FleetTask, Record
 from facial_emotion_ros.recordings.batch.truths import options_of_each, refuse_mistyped
 from facial_emotion_ros.recordings.evaluation.evaluate import evaluate_bag
 from facial_emotion_ros.recordings.evaluation.options import Options
-from facial_emotion_ros.recordings.evaluation.results_folder import FULL
+from facial_emotion_ros.recordings.evaluation.results_folder import disk_errors
 from facial_emotion_ros.recordings.evaluation.summary_text import rater_lines
 from facial_emotion_ros.recordings.people.merges import EDITED, MERGES, not_followed_text, read_merges
 from facial_emotion_ros.recordings.people.people import faces_of_participant, gather_people
@@ -149,22 +148,9 @@ def evaluate_fleet(
         }
         fleet = fleet_summary([records.pop(number) for number in range(len(tasks))], run)
         made_of = {bag['folder']: each.key for bag, each in zip(fleet['bags'], tasks) if bag['results']}
-        with _what_is_kept(output):
+        with disk_errors('the figures of all recordings together', output, 'each recording that is done is kept'):
             files.begin()
             return _gather(store, files, fleet, made_of, study, around, stage, verify)
-
-
-@contextmanager
-def _what_is_kept(output):
-    """Say what is kept where the figures of all recordings together cannot be written."""
-    try:
-        yield
-    except OSError as error:
-        advice = ': free some space, then run the same command again' if error.errno in FULL else ''
-        raise BadBag(
-            f'the figures of all recordings together cannot be written to {output} ('
-            f'{error.strerror or error}); each recording that is done is kept{advice}'
-        ) from error
 
 
 def _own_files(store, output, study, options, truths, force):

@@ -13,9 +13,6 @@ from facial_emotion_ros.system.subprocesses import describe_exit
 #: Attempts at a recording whose process crashes.
 TRIES = 2
 
-#: Time for a process to end after SIGTERM.
-_PATIENCE_S = 3.0
-
 
 def run_locally(tasks: Sequence[FleetTask], workers: int, take: Callable[[int, Record], None]) -> None:
     """Evaluate recordings in processes of their own.
@@ -94,11 +91,8 @@ class _Worker:
         """End it, whatever it does."""
         if self._process is None:
             return
-        self._process.terminate()
-        self._process.join(_PATIENCE_S)
-        if self._process.exitcode is None:
-            self._process.kill()
-            self._process.join()
+        self._process.kill()
+        self._process.join()
         self.connection.close()
 
 

@@ -1,6 +1,5 @@
 """The place of results: a folder of this machine, or any URL that fsspec opens. Files appear complete or not at all."""
 
-import fcntl
 import os
 import re
 import shutil
@@ -10,8 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import IO
 
-from facial_emotion_ros.core.errors import FacialEmotionError
-from facial_emotion_ros.core.files import fsync_folder, write_atomic
+from facial_emotion_ros.core.files import fsync_folder, lock_alone, write_atomic
 from facial_emotion_ros.recordings.batch.recording_discovery import is_url, local_path, open_url
 
 _PART = re.compile(r'\..+\.[0-9a-f]{12}\.part$')
@@ -94,13 +92,7 @@ class LocalStore:
         """
         os.makedirs(self.folder, exist_ok=True)
         with open(os.path.join(self.folder, '.lock'), 'w') as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise FacialEmotionError(
-                    f'expected {self.folder} for this run alone, but another one is writing there '
-                    'now; wait for its end, or name another output'
-                ) from None
+            lock_alone(lock, self.folder)
             self._sweep()
             try:
                 yield

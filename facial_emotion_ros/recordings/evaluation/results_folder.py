@@ -1,7 +1,6 @@
 """The folder that an evaluation writes: its files appear together or not at all, and files of others stay."""
 
 import errno
-import fcntl
 import json
 import os
 import re
@@ -10,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from facial_emotion_ros.core.errors import BadBag
-from facial_emotion_ros.core.files import move_into_place, present, refuse_foreign
+from facial_emotion_ros.core.files import lock_alone, move_into_place, present, refuse_foreign
 from facial_emotion_ros.recordings.evaluation.videos import video_names
 
 SUMMARY, REPORT, COMPARISON = 'summary.json', 'report.html', 'comparison.json'
@@ -30,7 +29,7 @@ _TYPED = 'merges.csv'
 OR_FORCE = ', or replace them by --force'
 
 #: Errors of a full disk.
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
@@ -54,7 +53,8 @@ def new_results(
     :returns: context manager that gives the path to write to for each of `names`. Each of these has to hold a
         summary.json with the list `files` in the end.
     :raises BadParameter: if it would replace what no evaluation wrote.
-    :raises BadBag: if another run is writing there, or the results cannot be written.
+    :raises FacialEmotionError: if another run is writing there.
+    :raises BadBag: if the results cannot be written.
     """
     part = os.path.join(output, _PART)
     folders, parts = ([os.path.join(home, name) if name else home for name in names] for home in (output, part))
@@ -62,7 +62,7 @@ def new_results(
     formers = [former_files(folder) | former_files(each) | {_TYPED} for folder, each in zip(folders, parts)]
     for folder, former in zip(folders, formers) if not force else ():
         refuse_foreign(folder, present(folder, set(wanted) - former), OR_FORCE)
-    try:
+    with disk_errors('the results', output, 'nothing of this run is kept, earlier results are as they were'):
         os.makedirs(part, exist_ok=True)
         with _locked(part, output):
             try:
@@ -77,12 +77,20 @@ def new_results(
                     _move(each, folder, former, new, {} if typed is None else typed)
             finally:
                 shutil.rmtree(part, ignore_errors=True)
+
+
+@contextmanager
+def disk_errors(what: str, output: str, kept: str) -> Iterator[None]:
+    """Say what cannot be written, and what is kept, where the disk refuses it.
+
+    :raises BadBag: in place of an OSError of the block.
+    """
+    try:
+        yield
     except OSError as error:
-        advice = ': free some space, then run the same command again' if error.errno in FULL else ''
-        raise BadBag(
-            f'the results cannot be written to {output} ({error.strerror or error}); nothing of this run is '
-            f'kept, earlier results are as they were{advice}'
-        ) from error
+        advice = ': free some space, then run the same command again' if error.errno in _FULL else ''
+        cause = error.strerror or error
+        raise BadBag(f'{what} cannot be written to {output} ({cause}); {kept}{advice}') from error
 
 
 def former_files(folder: str) -> set[str]:
@@ -116,13 +124,7 @@ def _unlisted_files(folder, summary):
 def _locked(part, output):
     descriptor = os.open(part, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise BadBag(
-            f'expected {output} for this run alone, but another one is writing there now; wait for its end, '
-            'or name another --output'
-        ) from None
-    else:
+        lock_alone(descriptor, output)
         yield
     finally:
         os.close(descriptor)

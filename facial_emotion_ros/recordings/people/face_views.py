@@ -12,8 +12,7 @@ from facial_emotion_ros.core.errors import BadDataset
 from facial_emotion_ros.core.estimates import FaceEstimate
 from facial_emotion_ros.perception.face_appearance import SIZE, describe, unit
 from facial_emotion_ros.perception.image_rotation import rotated, rotated_boxes, rotated_points
-from facial_emotion_ros.recordings.people.presence import places_by, seconds_of
-from facial_emotion_ros.recordings.study.face_rows import FaceRows
+from facial_emotion_ros.recordings.study.face_rows import FaceRows, places_by
 
 #: Among the results of a recording: the descriptions of its faces, and their pictures.
 FACE_VIEWS, FACE_PICTURES = 'face_views.json', 'face_pictures'
@@ -131,7 +130,7 @@ class FaceViews:
             beside = _beside(rows.frames[here], rows.face_ids[here])
             cameras[camera] = {
                 face: {
-                    'seconds': round(seconds_of(rows, lengths_s, places), 6),
+                    'seconds': round(rows.seconds(lengths_s, places), 6),
                     'persons': dict(sorted(Counter(name for name in rows.persons[places] if name).items())),
                     'beside': sorted(beside[face]),
                     'picture': pictures.get((camera, face), ''),

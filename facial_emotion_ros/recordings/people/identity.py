@@ -11,7 +11,7 @@ import numpy as np
 
 from facial_emotion_ros.recordings.people.face_views import FaceKey, SeenFace
 from facial_emotion_ros.recordings.people.likeness import Likeness, certain, likeness_of
-from facial_emotion_ros.recordings.people.presence import places_by
+from facial_emotion_ros.recordings.study.face_rows import places_by
 
 #: Pairs that are listed for somebody to decide, the most alike first; and of one person.
 MAX_LISTED, MAX_LISTED_OF_ONE = 200, 3

@@ -12,8 +12,7 @@ from facial_emotion_ros.recordings.batch.result_store import Store
 from facial_emotion_ros.recordings.people.face_views import FACE_VIEWS, FaceKey, FaceViews, SeenFace, read_face_views
 from facial_emotion_ros.recordings.people.identity import TRACKING, Decision, Persons, persons_of
 from facial_emotion_ros.recordings.people.merges import MERGES, merge_rows, merges_text, read_merges, with_lines
-from facial_emotion_ros.recordings.people.presence import places_by, seconds_of
-from facial_emotion_ros.recordings.study.face_rows import SHARES, WORDS, FaceRows, as_in_csv, weights_of
+from facial_emotion_ros.recordings.study.face_rows import SHARES, WORDS, FaceRows, as_in_csv, places_by, weights_of
 from facial_emotion_ros.recordings.study.study import Read
 from facial_emotion_ros.recordings.study.study_tables import columns, head_columns, write_table
 
@@ -141,7 +140,7 @@ def _figures(rows, lengths_s, places):
     sds = np.sqrt(weights @ (affect - means) ** 2 * count / (count - 1)) if count > 1 else (None, None)
     of_cameras = places_by(rows.cameras, places).values()
     return (
-        _number(seconds_of(rows, lengths_s, places)),
+        _number(rows.seconds(lengths_s, places)),
         len(set(zip(rows.cameras[places], rows.face_ids[places]))),
         len(places),
         sum(_flips(rows.words[each[np.argsort(rows.frames[each], kind='stable')]]) for each in of_cameras),

@@ -4,7 +4,8 @@ import csv
 import io
 import sys
 from array import array
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -55,6 +56,20 @@ class FaceRows(NamedTuple):
             found[places] = durations_of(self.times_s[places][firsts])[images]
         return found
 
+    def seconds(self, lengths_s: np.ndarray, chosen: np.ndarray) -> float:
+        """Add up the time that some rows' images stand for; what several of them cover counts once.
+
+        :param lengths_s: (N,) float64 of :meth:`durations`.
+        :param chosen: (N,) bool, or places.
+        """
+        begins, lengths_s = self.times_s[chosen], lengths_s[chosen]
+        if not len(begins):
+            return 0.0
+        order = np.argsort(begins, kind='stable')
+        begins, ends = begins[order], (begins + lengths_s)[order]
+        before = np.maximum.accumulate(np.concatenate([begins[:1], ends[:-1]]))
+        return float(np.maximum(ends - np.maximum(begins, before), 0.0).sum())
+
     def profile(self) -> np.ndarray:
         """Average over all faces in all images, each weighed by the time for which its image stands.
 
@@ -65,6 +80,14 @@ class FaceRows(NamedTuple):
             return np.full(len(SHARES) + len(MEASURES), np.nan)
         words, weights = self.words[seen], weights_of(self.durations()[seen])
         return np.concatenate([[weights @ (words == word) for word in WORDS], weights @ self.values[seen]])
+
+
+def places_by(keys: np.ndarray, places: Iterable[int]) -> dict[Any, np.ndarray]:
+    """Group some places of an array by what stands there, in the order of their coming."""
+    found: dict[Any, list[int]] = {}
+    for place in places:
+        found.setdefault(keys[place], []).append(place)
+    return {key: np.array(each, np.int64) for key, each in found.items()}
 
 
 def weights_of(lengths_s: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ from vision_msgs.msg import Detection2DArray, VisionInfo
 
 from facial_emotion_ros.core.emotions import EMOTIONS, UNKNOWN
 from facial_emotion_ros.core.errors import BadParameter, FacialEmotionError
-from facial_emotion_ros.core.files import present, read_cached, refuse_foreign, write_atomic
+from facial_emotion_ros.core.files import expect_own_files, write_atomic
 from facial_emotion_ros.core.text import print_while_read, printable
 from facial_emotion_ros.demo.console import HEADING, face_line, no_face_line, summary_lines
 from facial_emotion_ros.demo.stream_summary import SeenFace, StreamSummary, image_score
@@ -273,8 +273,7 @@ def _make_folder(folder):
         ) from None
     if not os.access(folder, os.W_OK):
         raise BadParameter('expected output.folder to be writable, but %r is not; name another' % folder)
-    if not {'folder', 'files', 'diagnostics'} <= set(read_cached(os.path.join(folder, 'summary.json')) or ()):
-        refuse_foreign(folder, present(folder, OUTPUTS))
+    expect_own_files(folder, OUTPUTS, 'summary.json', ('folder', 'files', 'diagnostics'))
 
 
 def _picture_name(frame_id):
