@@ -73,8 +73,7 @@ class Checkout:
             [*before, str(self.folder / 'scripts' / 'setup'), *arguments],
             env=self.environment(**variables),
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            universal_newlines=True,
+            capture_output=True,
+            text=True,
             timeout=240,
         )

@@ -2,22 +2,16 @@
 
 import filecmp
 import os
-import subprocess
 
 import pytest
 from checkouts import ROOT
+from programs import printed
 
 
 def test_the_site_is_whole_when_it_is_built(tmp_path):
     lock, made = (os.path.join(ROOT, folder, 'docs.lock') for folder in ('requirements', '.venv.docs'))
     if not os.path.exists(made) or not filecmp.cmp(lock, made, shallow=False):
         pytest.skip('.venv.docs is absent or of an older requirements/docs.lock: scripts/docs makes it')
-    ran = subprocess.run(
-        [os.path.join(ROOT, 'scripts', 'docs'), 'build', '--strict', '--site-dir', str(tmp_path)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        universal_newlines=True,
-    )
-    assert ran.returncode == 0, ran.stdout
+    printed(os.path.join(ROOT, 'scripts', 'docs'), 'build', '--strict', '--site-dir', tmp_path)
     assert (tmp_path / 'index.html').is_file() and (tmp_path / 'project' / 'SECURITY.html').is_file()
     assert ':param' not in (tmp_path / 'python.html').read_text(encoding='utf-8'), 'docstrings are tables'

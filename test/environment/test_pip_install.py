@@ -7,6 +7,7 @@ import sys
 
 import pytest
 from checkouts import COPIED, LEFT_BY_SHELLS, ROOT
+from programs import printed
 
 PACKAGE = 'facial_emotion_ros'
 
@@ -32,17 +33,8 @@ def link_or_copy(source, target):
 def run(*command, **options):
     """Run a command as a fresh shell would; give what it printed."""
     env = {name: value for name, value in os.environ.items() if name not in LEFT_BY_SHELLS}
-    ran = subprocess.run(
-        list(map(str, command)),
-        env=dict(env, PIP_DISABLE_PIP_VERSION_CHECK='1'),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        universal_newlines=True,
-        **options,
-    )
-    assert ran.returncode == 0, ran.stdout
-    return ran.stdout
+    env['PIP_DISABLE_PIP_VERSION_CHECK'] = '1'
+    return printed(*command, env=env, stdin=subprocess.DEVNULL, **options)
 
 
 @pytest.fixture(scope='module')

@@ -189,9 +189,8 @@ def test_a_sourced_ros_is_used_when_its_setup_file_was_sourced(checkout, ros_ins
         ['bash', '-c', script],
         env=checkout.environment(**NO_PACKAGES),
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        universal_newlines=True,
+        capture_output=True,
+        text=True,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     rclpy_file, prefix, package_file = ran.stdout.strip().splitlines()[-3:]

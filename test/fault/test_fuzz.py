@@ -1,10 +1,10 @@
 """What reads foreign bytes, fuzzed: each input is read or refused, whatever it holds."""
 
 import os
-import subprocess
 import sys
 
 import pytest
+from programs import ended
 
 from graph_peer import REPOSITORY
 
@@ -21,13 +21,8 @@ def test_each_input_is_read_or_refused_when_a_reader_is_fuzzed(target, tmp_path,
     for name in ('atheris', TARGETS[target]):
         pytest.importorskip(name, reason='%s is not installed: scripts/setup --tests does that' % name)
     seconds = LONG_S if long_form else SHORT_S
-    ran = subprocess.run(
-        [sys.executable, FUZZ, target, '--seconds', str(seconds), '--findings', str(tmp_path)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        universal_newlines=True,
-        errors='replace',
-    )
+    command = [sys.executable, FUZZ, target, '--seconds', seconds, '--findings', tmp_path]
+    ran = ended(*command, errors='replace')
     inputs = ran.stdout.partition('stat::number_of_executed_units: ')[2].split('\n')[0]
     print('%s: %s inputs in %d s' % (target, inputs, seconds))
     assert ran.returncode == 0, ran.stdout[-6000:]

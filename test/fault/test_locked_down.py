@@ -3,12 +3,12 @@
 import fnmatch
 import os
 import re
-import subprocess
 import sys
 from xml.etree import ElementTree
 
 import pytest
 from hri_msgs.msg import Expression
+from programs import ended
 
 from graph_peer import REPOSITORY
 from test_hri_input import FaceFinder, face_crop
@@ -127,15 +127,8 @@ def test_the_node_ends_and_says_why_when_security_is_demanded_and_cannot_be_had(
         'ROS_SECURITY_STRATEGY': 'Enforce',
         'ROS_SECURITY_KEYSTORE': str(tmp_path),
     }
-    ran = subprocess.run(
-        [sys.executable, '-m', 'facial_emotion_ros.ros.emotion_node'],
-        timeout=60,
-        cwd=REPOSITORY,
-        env=dict(ros_environment, **security),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        universal_newlines=True,
-    )
+    command = [sys.executable, '-m', 'facial_emotion_ros.ros.emotion_node']
+    ran = ended(*command, timeout=60, cwd=REPOSITORY, env=dict(ros_environment, **security))
     assert ran.returncode == 2 and 'Active: ' not in ran.stdout and 'Traceback' not in ran.stdout
     # Here the middleware was built without; elsewhere the keystore lacks the node's certificates.
     [line] = [line for line in ran.stdout.splitlines() if line.startswith('emotion_node: ')]

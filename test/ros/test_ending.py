@@ -1,11 +1,11 @@
 """Signals end the node cleanly, whatever it is doing; in work and time and again: test/soak/test_clean_ends.py."""
 
 import signal
-import subprocess
 import sys
 import time
 
 import pytest
+from programs import printed
 
 
 def test_the_node_ends_cleanly_when_signalled_until_it_is_gone(start_node, peer, long_form):
@@ -46,15 +46,8 @@ sys.exit(executable.main())
 @pytest.mark.parametrize('name', ['emotion_node', 'demo.media_source', 'demo.console_view'])
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_a_process_ends_cleanly_when_signalled_while_python_imports_ros(ros_environment, number, name):
-    ran = subprocess.run(
-        [sys.executable, '-c', EARLY % (name, number)],
-        env=ros_environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        universal_newlines=True,
-        timeout=60,
-    )
-    assert (ran.returncode, 'Traceback' in ran.stdout) == (0, False), ran.stdout
+    shown = printed(sys.executable, '-c', EARLY % (name, number), env=ros_environment, timeout=60)
+    assert 'Traceback' not in shown, shown
 
 
 @pytest.mark.parametrize(
@@ -66,14 +59,8 @@ def test_a_process_ends_cleanly_when_signalled_while_python_imports_ros(ros_envi
     ],
 )
 def test_a_process_names_the_argument_in_a_sentence_when_ros_refuses_it(ros_environment, name, words, named):
-    ran = subprocess.run(
-        [sys.executable, '-m', 'facial_emotion_ros.ros.' + name, '--ros-args'] + words,
-        env=ros_environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        universal_newlines=True,
-        timeout=60,
-    )
-    assert ran.returncode == 2 and 'Traceback' not in ran.stdout, ran.stdout
-    [line] = [line for line in ran.stdout.splitlines() if line.startswith(name.split('.')[-1] + ': ')]
+    command = [sys.executable, '-m', 'facial_emotion_ros.ros.' + name, '--ros-args', *words]
+    shown = printed(*command, status=2, env=ros_environment, timeout=60)
+    assert 'Traceback' not in shown, shown
+    [line] = [line for line in shown.splitlines() if line.startswith(name.split('.')[-1] + ': ')]
     assert named in line and 'check the arguments' in line and '.c:' not in line

@@ -39,9 +39,8 @@ def found(tmp_path_factory):
             os.path.join(HERE, 'distributed_training.py'),
             str(folder),
         ],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        universal_newlines=True,
+        capture_output=True,
+        text=True,
         env=environment,
         timeout=250,
     )

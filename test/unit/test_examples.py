@@ -2,11 +2,11 @@
 
 import os
 import re
-import subprocess
 import sys
 
 import cv2
 import pytest
+from programs import printed
 from test_guards import ROOT
 from test_package import entry_points, read
 
@@ -16,15 +16,8 @@ ASTRONAUT = os.path.join(ROOT, 'samples', 'astronaut.jpg')
 
 def run(*arguments, status=0):
     """Run a Python program that finds the package as an installed one; give what it printed."""
-    ran = subprocess.run(
-        [sys.executable, *map(str, arguments)],
-        env=dict(os.environ, PYTHONPATH=os.pathsep.join([ROOT, os.environ.get('PYTHONPATH', '')])),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        universal_newlines=True,
-    )
-    assert ran.returncode == status, ran.stdout
-    return ran.stdout
+    path = os.pathsep.join([ROOT, os.environ.get('PYTHONPATH', '')])
+    return printed(sys.executable, *arguments, status=status, env=dict(os.environ, PYTHONPATH=path))
 
 
 def example(name, *arguments, status=0):

@@ -8,6 +8,7 @@ import sys
 from collections import namedtuple
 
 import pytest
+from programs import printed
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PACKAGE = 'facial_emotion_ros'
@@ -235,42 +236,18 @@ def test_no_postponed_annotations_are_used_when_a_module_runs_on_a_robot(path):
 
 def test_vermin_finds_nothing_newer_than_python_3_6_when_it_reads_the_robot_modules():
     pytest.importorskip('vermin', reason='vermin is not installed: scripts/setup --tests does that')
-    checked = subprocess.run(
-        [
-            sys.executable,
-            '-c',
-            'from vermin import main; main()',
-            '--target=3.6-',
-            '--backport',
-            'dataclasses',
-            '--eval-annotations',
-            '--no-parse-comments',
-            '--no-tips',
-            '--violations',
-            '--processes=1',
-            'setup.py',
-            *ROBOT_FILES,
-        ],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        universal_newlines=True,
-    )
-    assert checked.returncode == 0, checked.stdout
+    options = '--target=3.6- --backport dataclasses --eval-annotations --no-parse-comments --no-tips --violations'
+    vermin = [sys.executable, '-c', 'from vermin import main; main()', *options.split(), '--processes=1']
+    printed(*vermin, 'setup.py', *ROBOT_FILES, cwd=ROOT)
 
 
 def loaded_by(module, names):
     """Import a module in a process of its own; tell which of some others came with it."""
     code = 'import sys, importlib; importlib.import_module(%r); print(*[n for n in %r if n in sys.modules])'
-    printed = subprocess.run(
-        [sys.executable, '-c', code % (module, tuple(names))],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        universal_newlines=True,
-    )
-    assert printed.returncode == 0, printed.stderr
-    return printed.stdout.split()
+    command = [sys.executable, '-c', code % (module, tuple(names))]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout.split()
 
 
 @pytest.mark.parametrize('module', ['ros.emotion_node', 'ros.demo.media_source', 'ros.demo.console_view'])

@@ -36,12 +36,7 @@ for name, module in json.loads(sys.argv[1]):
 def test_help_is_printed_and_nothing_started_when_asked_for():
     wanted = sorted(dict(EXECUTABLES, **INTERNAL).items())
     ran = subprocess.run(
-        [sys.executable, '-c', PROGRAM, json.dumps(wanted)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        universal_newlines=True,
-        timeout=300,
+        [sys.executable, '-c', PROGRAM, json.dumps(wanted)], cwd=ROOT, capture_output=True, text=True, timeout=300
     )
     assert (ran.returncode, ran.stderr) == (0, '')
     found = [json.loads(line) for line in ran.stdout.splitlines()]

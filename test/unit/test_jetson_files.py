@@ -5,10 +5,10 @@ import fnmatch
 import hashlib
 import os
 import re
-import subprocess
 from xml.etree import ElementTree
 
 import pytest
+from programs import ended, printed
 
 from facial_emotion_ros.ros.parameters import TABLE, check_value
 
@@ -101,13 +101,9 @@ def run_of(name, part):
 @pytest.mark.parametrize('name', ['jetson_tx2.Dockerfile', 'jetson_xavier.Dockerfile'])
 @pytest.mark.parametrize('given', ['', 'abc', 'A' * 64, '0' * 63 + '\n'])
 def test_a_build_ends_when_nobody_says_what_the_wheel_must_be(name, given):
-    ran = subprocess.run(
-        ['bash', '-e', '-o', 'pipefail', '-c', run_of(name, '[[ "${ONNXRUNTIME_SHA256}"')],
-        env=dict(os.environ, ONNXRUNTIME_SHA256=given, ONNXRUNTIME_WHEEL='x.whl'),
-        stderr=subprocess.PIPE,
-        universal_newlines=True,
-    )
-    assert ran.returncode == 1 and 'expected --build-arg ONNXRUNTIME_SHA256=... (64 digits) of x.whl' in ran.stderr
+    command = ['bash', '-e', '-o', 'pipefail', '-c', run_of(name, '[[ "${ONNXRUNTIME_SHA256}"')]
+    shown = printed(*command, status=1, env=dict(os.environ, ONNXRUNTIME_SHA256=given, ONNXRUNTIME_WHEEL='x.whl'))
+    assert 'expected --build-arg ONNXRUNTIME_SHA256=... (64 digits) of x.whl' in shown
 
 
 @pytest.mark.parametrize('name', ['jetson_tx2.Dockerfile', 'jetson_xavier.Dockerfile'])
@@ -118,20 +114,15 @@ def test_a_wheel_with_another_hash_is_not_installed(name, tmp_path):
     for each in ('wget', 'python3'):
         (tmp_path / each).chmod(0o755)
     for digest, installs in (('0' * 64, False), (hashlib.sha256(b'exchanged').hexdigest(), True)):
-        ran = subprocess.run(
-            ['bash', '-e', '-o', 'pipefail', '-c', run_of(name, 'wget ')],
-            cwd=str(tmp_path),
-            env=dict(
-                os.environ,
-                ONNXRUNTIME_SHA256=digest,
-                ONNXRUNTIME_WHEEL='x.whl',
-                ONNXRUNTIME_URL='https://wheels.example',
-                PATH='%s:%s' % (tmp_path, os.environ['PATH']),
-            ),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            universal_newlines=True,
+        environment = dict(
+            os.environ,
+            ONNXRUNTIME_SHA256=digest,
+            ONNXRUNTIME_WHEEL='x.whl',
+            ONNXRUNTIME_URL='https://wheels.example',
+            PATH='%s:%s' % (tmp_path, os.environ['PATH']),
         )
+        command = ['bash', '-e', '-o', 'pipefail', '-c', run_of(name, 'wget ')]
+        ran = ended(*command, cwd=str(tmp_path), env=environment)
         assert ('installed' in ran.stdout) is installs, ran.stdout
 
 
@@ -142,12 +133,7 @@ def test_a_wheel_with_another_hash_is_not_installed(name, tmp_path):
 def test_what_pip_gets_is_the_entry_of_the_lock_with_all_its_hashes(name, lock, package):
     assert ('COPY', 'requirements/%s /opt/requirements.lock' % lock) in instructions(name)
     program = re.search("awk '([^']*)'", run_of(name, 'awk ')).group(1)
-    taken = subprocess.run(
-        ['awk', program, os.path.join(ROOT, 'requirements', lock)],
-        stdout=subprocess.PIPE,
-        check=True,
-        universal_newlines=True,
-    ).stdout
+    taken = printed('awk', program, os.path.join(ROOT, 'requirements', lock))
     entries = [line for line in taken.splitlines() if not line.startswith(' ')]
     assert entries and all(line.startswith(package + '==') for line in entries)
     assert re.search('--hash=sha256:[0-9a-f]{64}', taken)
@@ -208,8 +194,7 @@ def test_every_command_is_a_sentence_that_bash_can_parse(name):
     commands = [['-c', rest] for word, rest in instructions(name) if word == 'RUN']
     assert commands
     for command in [*commands, [os.path.join(ROOT, 'docker', 'entrypoint.sh')]]:
-        ran = subprocess.run(['bash', '-n', *command], stderr=subprocess.PIPE, universal_newlines=True)
-        assert ran.returncode == 0, ran.stderr
+        printed('bash', '-n', *command)
 
 
 @pytest.mark.parametrize('name, python', [('jetson_tx2', '36'), ('jetson_xavier', '38')])

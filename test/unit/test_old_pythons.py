@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import pytest
+from programs import ended
 from test_guards import PACKAGE, ROBOT_FILES, ROOT, ROS_PACKAGES, imports_of
 
 #: Of the environments themselves; change it when this module makes them in another way.
@@ -137,14 +138,7 @@ def make_environment(python, version):
             [bin_python, '-m', 'pip', 'install', '--require-hashes', '--no-deps', '-r', first_lock],
             [bin_python, '-m', 'pip', 'install', '--require-hashes', '--no-deps', '-r', lock_path],
         ):
-            ran = subprocess.run(
-                command,
-                env=bare_environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                universal_newlines=True,
-            )
+            ran = ended(*command, env=bare_environment(), stdin=subprocess.DEVNULL)
             if ran.returncode:
                 pytest.skip(
                     'Python %s is here, but its packages cannot be installed: %s'
@@ -213,15 +207,8 @@ def test_unit_tests_of_the_robot_modules_pass_when_they_run_on_an_old_python(ver
         else [os.path.join('test', 'unit', 'test_%s.py' % name) for name in WHOLE_PRODUCT]
     )
     options = pytest_options(str(tmp_path), (), ()) if long_form else pytest_options(str(tmp_path))
-    ran = subprocess.run(
-        [python, '-m', 'pytest', '-q'] + options + files,
-        cwd=ROOT,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        universal_newlines=True,
-    )
+    command = [python, '-m', 'pytest', '-q', *options, *files]
+    ran = ended(*command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL)
     lines = ran.stdout.strip().splitlines()
     assert ran.returncode == 0, '\n'.join(lines[-80:])
     sys.stderr.write('Python %s: %s\n' % (version, lines[-1]))

@@ -4,11 +4,11 @@ import ast
 import os
 import re
 import shutil
-import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
 
 import pytest
+from programs import ended, printed
 from test_guards import FILES, OPTIONAL_PACKAGES, PACKAGE, ROBOT_FILES, ROOT, ROS_PACKAGES, imports_of, parse
 
 from facial_emotion_ros.cli.common.errors import how_to_install
@@ -187,22 +187,8 @@ def colcon(*arguments):
     :returns: what it printed.
     """
     pytest.importorskip('colcon_ros', reason='colcon is not installed: scripts/setup does that')
-    ran = subprocess.run(
-        [
-            sys.executable,
-            '-c',
-            'import sys; from colcon_core.command import main; sys.exit(main())',
-            '--log-base',
-            os.devnull,
-        ]
-        + list(arguments),
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        universal_newlines=True,
-    )
-    assert ran.returncode == 0, ran.stdout
-    return ran.stdout
+    code = 'import sys; from colcon_core.command import main; sys.exit(main())'
+    return printed(sys.executable, '-c', code, '--log-base', os.devnull, *arguments, cwd=ROOT)
 
 
 def test_colcon_sees_this_package_alone_when_it_searches_the_checkout():
@@ -240,13 +226,7 @@ def test_share_and_lib_hold_everything_when_colcon_installs_the_package(tmp_path
 
 
 def test_nothing_is_left_in_the_checkout_when_colcon_has_installed_the_package():
-    listed = subprocess.run(
-        ['git', 'status', '--porcelain', '--ignored=no'],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        universal_newlines=True,
-    )
+    listed = ended('git', 'status', '--porcelain', '--ignored=no', cwd=ROOT)
     if listed.returncode:
         pytest.skip('no git checkout: ' + listed.stdout.strip())
     assert not [line for line in listed.stdout.splitlines() if 'egg-info' in line or line.endswith(('build/', 'log/'))]

@@ -1,10 +1,10 @@
 """The names that the package itself exports: loaded when they are asked for, and known to people and type checkers."""
 
 import pickle
-import subprocess
 import sys
 
 import pytest
+from programs import printed
 from test_guards import ROOT
 
 import facial_emotion_ros
@@ -14,15 +14,7 @@ HEAVY = ('numpy', 'cv2', 'onnxruntime', 'yaml', 'rclpy', 'torch')
 
 def run(code):
     """Run code in a Python of its own; give what it printed."""
-    ran = subprocess.run(
-        [sys.executable, '-c', code],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        universal_newlines=True,
-    )
-    assert ran.returncode == 0, ran.stdout
-    return ran.stdout
+    return printed(sys.executable, '-c', code, cwd=ROOT)
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,11 @@ import configparser
 import os
 import re
 import shutil
-import subprocess
 
 import pytest
 import yaml
 from launch_stand_in import launched
+from programs import ended
 from test_package import read
 
 UNIT = os.path.join('examples', 'facial_emotion.service')
@@ -59,10 +59,5 @@ def test_systemd_accepts_the_unit(tmp_path):
     if shutil.which('systemd-analyze') is None:
         pytest.skip('systemd-analyze is not installed')
     (tmp_path / 'facial_emotion.service').write_text(read(UNIT))
-    ran = subprocess.run(
-        ['systemd-analyze', 'verify', str(tmp_path / 'facial_emotion.service')],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        universal_newlines=True,
-    )
+    ran = ended('systemd-analyze', 'verify', tmp_path / 'facial_emotion.service')
     assert 'facial_emotion' not in ran.stdout, ran.stdout  # it tells of other units, too

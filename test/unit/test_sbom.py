@@ -4,25 +4,25 @@ import glob
 import json
 import os
 import re
-import subprocess
 import sys
 from importlib.util import find_spec
 
+import programs
 import pytest
 from test_guards import ROOT
 
 SCOPES = {'run.lock': 'required', 'torch.lock': 'optional', 'test.lock': 'excluded'}
 
 
+def make_sbom():
+    """Run the command; give what it prints."""
+    return programs.printed(sys.executable, os.path.join(ROOT, 'scripts', 'make_sbom'))
+
+
 @pytest.fixture(scope='module')
 def printed():
     """Return what the command prints."""
-    return subprocess.run(
-        [sys.executable, os.path.join(ROOT, 'scripts', 'make_sbom')],
-        stdout=subprocess.PIPE,
-        check=True,
-        universal_newlines=True,
-    ).stdout
+    return make_sbom()
 
 
 def test_it_is_valid_when_cyclonedx_s_own_schema_is_asked(printed):
@@ -80,10 +80,4 @@ def test_every_embedded_model_is_in_it_with_the_hash_that_is_checked(printed):
 
 
 def test_it_is_the_same_each_time(printed):
-    again = subprocess.run(
-        [sys.executable, os.path.join(ROOT, 'scripts', 'make_sbom')],
-        stdout=subprocess.PIPE,
-        check=True,
-        universal_newlines=True,
-    ).stdout
-    assert again == printed and not re.search('https?://(?!cyclonedx)', printed)
+    assert make_sbom() == printed and not re.search('https?://(?!cyclonedx)', printed)

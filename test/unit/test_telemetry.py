@@ -2,10 +2,10 @@
 
 import ast
 import os
-import subprocess
 import sys
 
 import pytest
+from programs import printed
 from test_guards import FILES, PACKAGE, ROOT
 
 from facial_emotion_ros import TELEMETRY_OFF
@@ -21,16 +21,7 @@ print({name: os.environ.get(name) for name in facial_emotion_ros.TELEMETRY_OFF})
 def run(code, **variables):
     """Run code in a process without CI's variables and without ours; give what it printed."""
     environment = {name: value for name, value in os.environ.items() if name not in TELEMETRY_OFF}
-    ran = subprocess.run(
-        [sys.executable, '-c', code],
-        cwd=ROOT,
-        env=dict(environment, **variables),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        universal_newlines=True,
-    )
-    assert ran.returncode == 0, ran.stdout
-    return ran.stdout
+    return printed(sys.executable, '-c', code, cwd=ROOT, env=dict(environment, **variables))
 
 
 def test_telemetry_is_off_when_the_package_is_imported():

@@ -8,6 +8,7 @@ import sys
 import time
 
 import pytest
+from programs import ended
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -26,15 +27,8 @@ def run(body, timeout_s=0.5):
 
     :returns: (exit status, what it wrote).
     """
-    ran = subprocess.run(
-        [sys.executable, '-c', BEGIN % timeout_s + body],
-        stdout=subprocess.PIPE,
-        timeout=60,
-        stderr=subprocess.STDOUT,
-        universal_newlines=True,
-        cwd=REPOSITORY,
-        env=dict(os.environ, PYTHONPATH=REPOSITORY),
-    )
+    environment = dict(os.environ, PYTHONPATH=REPOSITORY)
+    ran = ended(sys.executable, '-c', BEGIN % timeout_s + body, timeout=60, cwd=REPOSITORY, env=environment)
     return ran.returncode, ran.stdout
 
 
