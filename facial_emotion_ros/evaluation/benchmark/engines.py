@@ -182,15 +182,14 @@ def describe(record: dict[str, Any]) -> str:
     return text + (f', {record["ratio"]:.2f} times torch' if 'ratio' in record else '')
 
 
-def busy_share(seconds: float = 1.0) -> float | None:
-    """Measure how much of the processors other processes use.
+def busy_share() -> float | None:
+    """Measure how much of the processors other processes use in a second, while this one sleeps.
 
-    :param seconds: how long; this process sleeps meanwhile.
     :returns: share of all processors in [0, 1]; None where the kernel does not say.
     """
     try:
         before = _processor_times()
-        time.sleep(seconds)
+        time.sleep(1.0)
         after = _processor_times()
     except (OSError, ValueError, IndexError):
         return None

@@ -26,8 +26,6 @@ def crop_spread(
     faces: Iterable[LabelledFace],
     geometry: CropGeometry,
     sizes: Sequence[int] = SIZES_PX,
-    moves: int = MOVES,
-    seed: int = 0,
     report: Callable[[int], object] | None = None,
 ) -> list[dict[str, Any]]:
     """Cut the same faces out at many sizes and places.
@@ -36,8 +34,6 @@ def crop_spread(
     :param faces: those that are not found as they are do not count.
     :param geometry: of the crops.
     :param sizes: sides of a face's box, px.
-    :param moves: images of each face at each size.
-    :param seed: of the places.
     :param report: called with the number of faces done.
     :returns: a row for each size: `size_px`, `n` images, `found`, and of each of FIGURES `NAME_middle`, the
         median, and `NAME_spread`, half of the distance from the 16th to the 84th percentile (one standard deviation, if
@@ -48,8 +44,8 @@ def crop_spread(
     for done, face in enumerate(faces, 1):
         own = _crop(detector, face.image, face.middle, face.box_px, geometry)
         for size in sizes if own is not None else ():
-            for move in range(moves):
-                generator = np.random.default_rng([seed, done, size, move])
+            for move in range(MOVES):
+                generator = np.random.default_rng([0, done, size, move])
                 image, factors, shift = _moved(face, size / face.box_px, generator)
                 seen = _crop(detector, image, face.middle * factors + shift, size, geometry)
                 counts[size] += 1

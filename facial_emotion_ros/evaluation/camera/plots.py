@@ -5,6 +5,9 @@ from matplotlib.figure import Figure
 
 from facial_emotion_ros.evaluation.png_charts import png
 
+#: Sets of faces whose gains are drawn.
+_SETS = ('scenes', 'turned', 'views')
+
 
 def plot_robustness(tables):
     """Draw how often faces keep their category.
@@ -37,16 +40,15 @@ def plot_robustness(tables):
     return png(figure)
 
 
-def plot_sweep(table, sets=('scenes', 'turned', 'views')):
+def plot_sweep(table):
     """Draw what each way to cut gains over the first.
 
     :param table: as crop_sweep.sweep gives it.
-    :param sets: which sets' gains to draw.
     :returns: bytes of a PNG file.
     """
     names = list(table)
-    figure = Figure(figsize=(4 * len(sets) + 2, 0.28 * len(names) + 1.2), layout='constrained')
-    for place, (which, axes) in enumerate(zip(sets, figure.subplots(1, len(sets), sharey=True, squeeze=False)[0])):
+    figure = Figure(figsize=(4 * len(_SETS) + 2, 0.28 * len(names) + 1.2), layout='constrained')
+    for place, (which, axes) in enumerate(zip(_SETS, figure.subplots(1, len(_SETS), sharey=True))):
         figures = [table[name][which] for name in names]
         gain, low, high = (np.array([each[key] for each in figures]) for key in ('gain', 'gain_low', 'gain_high'))
         axes.errorbar(

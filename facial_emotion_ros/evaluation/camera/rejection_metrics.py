@@ -1,6 +1,6 @@
 """Share of clear and of degraded faces that the limits of `unknown` reject."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import cv2
@@ -60,17 +60,13 @@ class Observation(NamedTuple):
 
 
 def observe(
-    pipeline: EmotionPipeline,
-    faces: Iterable[LabelledFace],
-    degraded: int = 100,
-    report: Callable[[int], object] | None = None,
+    pipeline: EmotionPipeline, faces: Iterable[LabelledFace], degraded: int = 100
 ) -> dict[str, list[Observation]]:
     """Estimate all faces, and the first ones degraded in every way, too.
 
     :param pipeline: with the quality gate.
     :param faces: in their images.
     :param degraded: number of faces to degrade.
-    :param report: called with the number of faces done.
     :returns: by name, 'clear' first; faces that are not found any more are left out.
     """
     found: dict[str, list[Observation]] = {'clear': [], **{name: [] for name in DEGRADATIONS}}
@@ -81,8 +77,6 @@ def observe(
             for name, degrade in DEGRADATIONS.items():
                 image = np.ascontiguousarray(degrade(face.image, seen.box, seen.landmarks, generator))
                 _observe_one(pipeline, face, image, found[name], anywhere=True)
-        if report:
-            report(number + 1)
     return found
 
 

@@ -108,19 +108,18 @@ def simulate(
     return Shares(shares[neutral], shares[classes].mean())
 
 
-def hold(scores: np.ndarray, personal_neutral_s: float, length_s: float = 600.0, seed: int = 0) -> tuple[str, str]:
-    """Show one face for a long time.
+def hold(scores: np.ndarray, personal_neutral_s: float, seed: int = 0) -> tuple[str, str]:
+    """Show one face for ten minutes.
 
     :param scores: (8,) of the picture.
     :param personal_neutral_s: of TemporalFilter.
-    :param length_s: how long.
     :param seed: of the noise.
     :returns: emotion after a second, and at the end.
     """
     generator, smoothing = np.random.default_rng(seed), TemporalFilter(personal_neutral_s=personal_neutral_s)
     words = [
         smoothing.smooth('face', prediction(scores, generator.normal(0, NOISE, 8)), (), step / RATE_HZ)[0].emotion
-        for step in range(int(length_s * RATE_HZ))
+        for step in range(int(600 * RATE_HZ))
     ]
     return words[int(RATE_HZ)], words[-1]
 

@@ -20,16 +20,15 @@ _LEAST_SHARE = 0.5
 _SAMPLE = 12
 
 
-def framing_warning(faces: FaceSet, detector: str = 'centerface') -> str:
+def framing_warning(faces: FaceSet) -> str:
     """Detect faces in a sample of a folder's pictures, and say so where they are much smaller than the pictures.
 
     :param faces: a set; only a LabelledFolder is looked at, for other sets have their own framing.
-    :param detector: bundle of the detector.
     :returns: a sentence with what to do; '' where nothing is wrong, or no face is found.
     """
     if not isinstance(faces, LabelledFolder) or not len(faces):
         return ''
-    finder, shares = FaceDetector(opened_bundle(detector)), []
+    finder, shares = FaceDetector(opened_bundle('centerface')), []
     for row in np.linspace(0, len(faces) - 1, min(_SAMPLE, len(faces))).astype(int):
         try:
             image = read_picture(os.path.join(faces.root, faces.files[row]))

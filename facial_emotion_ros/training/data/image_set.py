@@ -100,15 +100,14 @@ def read_face(path: str) -> np.ndarray:
     return face
 
 
-def check_pictures(root: str, names: Sequence[str], threads: int | None = None) -> dict[str, str]:
+def check_pictures(root: str, names: Sequence[str]) -> dict[str, str]:
     """Find damaged images; the result is cached until a file changes.
 
     :param root: folder that the names are relative to.
     :param names: list of names.
-    :param threads: None for one per CPU core.
     :returns: reason by name of each damaged image.
     """
-    with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
         kept = os.path.join(_cache_folder(), f'{_signature(root, names, pool)}.json')
         damaged = read_cached(kept)
         if damaged is not None and all(isinstance(reason, str) for reason in damaged.values()):

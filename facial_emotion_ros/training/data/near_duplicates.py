@@ -21,15 +21,14 @@ _SIDE_PX = 16
 _CHUNK = 1000
 
 
-def thumbnails(face_set: FaceSet, rows: np.ndarray | None = None, mirrored: bool = False) -> np.ndarray:
+def thumbnails(face_set: FaceSet, mirrored: bool = False) -> np.ndarray:
     """Reduce faces to thumbnails invariant to scale, brightness and contrast.
 
     :param face_set: FaceSet.
-    :param rows: (M,) indices; None for all.
     :param mirrored: flip the faces.
-    :returns: (M, 256) float32: 16x16 gray, zero mean, length 1; zeros for a uniform image.
+    :returns: (N, 256) float32: 16x16 gray, zero mean, length 1; zeros for a uniform image.
     """
-    rows = np.arange(len(face_set)) if rows is None else np.asarray(rows)
+    rows = np.arange(len(face_set))
     small = np.empty((len(rows), _SIDE_PX * _SIDE_PX), np.float32)
     for first in range(0, len(rows), _CHUNK):
         for place, face in enumerate(face_set.faces(rows[first : first + _CHUNK]), first):

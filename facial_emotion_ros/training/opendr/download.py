@@ -22,6 +22,7 @@ from facial_emotion_ros.core.files import fsync_folder, move_into_place
 
 _CHUNK_BYTES = 1 << 18
 _TIMEOUT_S = 30.0
+_ATTEMPTS = 3
 #: HTTP status codes that another attempt may change.
 _TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
 
@@ -170,7 +171,6 @@ def fetch(
     path: str | os.PathLike[str],
     digest: str | None = None,
     most_bytes: int = 1 << 30,
-    attempts: int = 3,
     pause_s: float = 1.0,
 ) -> str:
     """Fetch one file, which appears when it is complete and verified.
@@ -179,7 +179,6 @@ def fetch(
     :param path: of the file; its folder is created; an existing file is kept.
     :param digest: 'sha256:' and 64 digits, 'git:' and the 40 digits of a git blob, or None for no verification.
     :param most_bytes: upper bound of its size.
-    :param attempts: how often to try where another attempt may help.
     :param pause_s: wait before the second attempt, doubled for each further one.
     :returns: the absolute path.
     :raises DownloadFailed: with the cause and a remedy.
@@ -193,7 +192,7 @@ def fetch(
     os.makedirs(folder, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix='.fetch.', dir=folder) as aside:
         part = os.path.join(aside, name)
-        for attempt in range(attempts):
+        for attempt in range(_ATTEMPTS):
             time.sleep(pause_s * 2 ** (attempt - 1) if attempt else 0)
             try:
                 _transfer(url, part, most_bytes)
@@ -202,7 +201,7 @@ def fetch(
                 is_final = isinstance(error, urllib.error.HTTPError) and error.code not in _TRANSIENT
                 if isinstance(error, DownloadFailed):
                     raise
-                if is_final or attempt == attempts - 1:
+                if is_final or attempt == _ATTEMPTS - 1:
                     advice = 'is the address right?' if is_final else 'is this machine online, and the server?'
                     raise DownloadFailed(f'{url}: cannot be fetched ({error}); {advice}') from error
         if digest and (came := _digest_of(part, digest)) != digest:
