@@ -71,6 +71,11 @@ def models():
         yield
 
 
+def evaluate(bag, output, *options, status=0):
+    """Evaluate a recording by the command, which ends with a status."""
+    assert evaluate_recording.main([str(bag), '--output', str(output), *map(str, options)]) == status
+
+
 @pytest.fixture(scope='module')
 def bag(tmp_path_factory):
     """Six images with a face each."""
@@ -83,7 +88,7 @@ def bag(tmp_path_factory):
 def output(bag, tmp_path_factory):
     """All that an evaluation writes of it."""
     path = str(tmp_path_factory.mktemp('results') / 'out')
-    assert evaluate_recording.main([bag, '--output', path, '--truth', ANNOTATION, '--write-bag', '--video']) == 0
+    evaluate(bag, path, '--truth', ANNOTATION, '--write-bag', '--video')
     return path
 
 
@@ -91,7 +96,7 @@ def output(bag, tmp_path_factory):
 def plain(bag, tmp_path_factory):
     """What an evaluation without options writes of it."""
     path = str(tmp_path_factory.mktemp('results') / 'plain')
-    assert evaluate_recording.main([bag, '--output', path]) == 0
+    evaluate(bag, path)
     return path
 
 
@@ -197,16 +202,15 @@ def test_smoothing_is_the_node_s_when_its_parameters_are_named(tmp_path):
     bag, out = str(tmp_path / 'changing'), str(tmp_path / 'out')
     write_images(bag, {CAMERA: 7.0}, 3)  # a face whose scores change
     parameters = ['smoothing.scores_s=0', 'smoothing.affect_s=0.0', 'smoothing.margin=0']
-    command = [bag, '--output', out, *(word for each in parameters for word in ('--parameter', each))]
-    assert evaluate_recording.main(command) == 0
+    evaluate(bag, out, *(word for each in parameters for word in ('--parameter', each)))
     for row in rows(out):
         for name in ('score_happy', 'valence', 'agreement', 'confidence'):
             assert float(row[name]) == pytest.approx(float(row[f'raw_{name}']), abs=2e-6)
     used = {'enabled': True, **dict.fromkeys(('scores_s', 'affect_s', 'margin', 'personal_neutral_s'), 0.0)}
     assert summary(out)['smoothing'] == used
-    assert evaluate_recording.main([bag, '--output', out]) == 0
+    evaluate(bag, out)
     assert any(row['score_happy'] != row['raw_score_happy'] for row in rows(out))
-    assert evaluate_recording.main([bag, '--output', out, '--parameter', 'smoothing.enabled=false']) == 0
+    evaluate(bag, out, '--parameter', 'smoothing.enabled=false')
     assert all(row['score_happy'] == row['raw_score_happy'] for row in rows(out))
 
 
@@ -226,8 +230,7 @@ def test_the_summary_says_what_was_read_and_how_well(bag, output):
 
 def test_all_bytes_are_the_same_when_the_same_is_evaluated_again_and_compared(bag, output, tmp_path, capsys):
     again, former = str(tmp_path / 'again'), os.path.join(output, 'summary.json')
-    command = [bag, '--output', again, '--truth', ANNOTATION, '--write-bag', '--video', '--compare', former]
-    assert evaluate_recording.main(command) == 0
+    evaluate(bag, again, '--truth', ANNOTATION, '--write-bag', '--video', '--compare', former)
     assert 'accuracy             1.0000 ->    1.0000' in capsys.readouterr().out
     for name in SAME:
         assert content(again, name) == content(output, name), name
@@ -270,7 +273,7 @@ def test_our_own_recording_agrees_with_us_when_it_is_compared(bag, plain, output
     with BagWriter(both) as writer:
         copy_into(writer, bag)
         copy_into(writer, os.path.join(output, 'annotated'))
-    assert evaluate_recording.main([both, '--output', out, '--truth', ANNOTATION]) == 0
+    evaluate(both, out, '--truth', ANNOTATION)
     lacking, surplus = undocumented('summary.json', summary(out))
     surplus = {each for each in surplus if not each.startswith('raters.')}
     assert not lacking and surplus <= {'run.live.<figure>', 'intervals.<figure>', 'truth.intervals.<figure>'}, (
@@ -280,10 +283,7 @@ def test_our_own_recording_agrees_with_us_when_it_is_compared(bag, plain, output
     assert (found['topic'], found['n'], found['confidence_gap']) == ('/detections', COUNT, pytest.approx(0, abs=1e-6))
     assert found['latency_ms_p50'] == pytest.approx(4)
     assert found['network'].endswith('(esr), balanced')
-    assert (
-        evaluate_recording.main([both, '--output', out, '--recorded', '/detections', '--operating-point', 'ferplus'])
-        == 0
-    )
+    evaluate(both, out, '--recorded', '/detections', '--operating-point', 'ferplus')
     found = summary(out)
     assert found['bundle']['operating_point'] == 'ferplus' and found['recorded']['network'].endswith(', balanced')
 
@@ -297,7 +297,7 @@ def test_the_detector_looks_once_at_each_image_whose_turn_it_is(bag, tmp_path, m
         return look(self, *arguments)
 
     monkeypatch.setattr(FaceDetector, 'detect', counting)
-    assert evaluate_recording.main([bag, '--output', str(tmp_path / 'out'), '--every-n', str(every_n)]) == 0
+    evaluate(bag, tmp_path / 'out', '--every-n', every_n)
     assert len(calls) == COUNT / every_n
     for row, face in zip(rows(tmp_path / 'out'), answers(EmotionPipeline(every_n=every_n))):
         assert np.allclose([float(row[name]) for name in BOX], face.box, atol=2e-6)
@@ -320,10 +320,10 @@ def changing(tmp_path_factory):
     'guess', [lambda detects, number: None, lambda detects, number: detects() if number % 3 else None]
 )
 def test_no_result_depends_on_what_was_detected_ahead(changing, tmp_path, monkeypatch, guess):
-    assert evaluate_recording.main([changing, '--output', str(tmp_path / 'foreseen')]) == 0
+    evaluate(changing, tmp_path / 'foreseen')
     wrong = lambda self, frame: guess(lambda: self._detect(frame.image), frame.number)  # noqa: E731
     monkeypatch.setattr(DetectionAhead, '__call__', wrong)
-    assert evaluate_recording.main([changing, '--output', str(tmp_path / 'guessed')]) == 0
+    evaluate(changing, tmp_path / 'guessed')
     assert len({row['face_id'] for row in rows(tmp_path / 'foreseen')}) > 1
     assert content(tmp_path, 'foreseen', 'frames.csv') == content(tmp_path, 'guessed', 'frames.csv')
 
@@ -335,7 +335,7 @@ def test_faces_are_the_same_and_figures_close_when_every_second_image_is_estimat
     for every_n in ('1', '2'):
         calls.clear()
         out = str(tmp_path / every_n)
-        assert evaluate_recording.main([changing, '--output', out, '--estimate-every', every_n]) == 0
+        evaluate(changing, out, '--estimate-every', every_n)
         found.append(rows(out))
         counts.append(sum(calls))
     assert counts[1] <= 0.6 * counts[0] and summary(out)['every_n'] == {'detect': 2, 'estimate': 2}
@@ -350,7 +350,7 @@ def test_faces_are_the_same_and_figures_close_when_every_second_image_is_estimat
 
 def test_the_processor_takes_over_and_that_is_told_when_a_provider_is_missing(short, tmp_path):
     asked = ['--provider', 'NoSuchExecutionProvider', '--precision', 'fp32']
-    assert evaluate_recording.main([short, '--output', str(tmp_path / 'out'), *asked]) == 0
+    evaluate(short, tmp_path / 'out', *asked)
     found = summary(tmp_path / 'out')
     assert found['bundle']['name'] == 'esr_9_ferplus' and found['detector']['name'] == 'centerface'
     assert found['run']['provider'] == 'CPUExecutionProvider'
@@ -359,7 +359,7 @@ def test_the_processor_takes_over_and_that_is_told_when_a_provider_is_missing(sh
 
 
 def test_images_are_rotated_when_the_camera_was_mounted_upside_down(bag, tmp_path):
-    assert evaluate_recording.main([bag, '--output', str(tmp_path / 'out'), '--rotate-deg', '180']) == 0
+    evaluate(bag, tmp_path / 'out', '--rotate-deg', '180')
     found = rows(tmp_path / 'out')
     assert len(found) == COUNT
     for row, face in zip(found, answers(EmotionPipeline(every_n=2, rotate_deg=180))):
@@ -380,8 +380,7 @@ def test_the_film_shows_every_image_when_it_is_wanted(output):
 
 def test_bundles_are_judged_side_by_side_when_two_are_named(bag, tmp_path, capsys):
     out = str(tmp_path / 'out')
-    command = [bag, '--output', out, '--truth', ANNOTATION, *TWO_BUNDLES, '--min-ccc-valence', '0.5']
-    assert evaluate_recording.main(command) == 3
+    evaluate(bag, out, '--truth', ANNOTATION, *TWO_BUNDLES, '--min-ccc-valence', 0.5, status=3)
     shas = {summary(os.path.join(out, name))['bundle']['sha256'] for name in TWO_BUNDLES[1::2]}
     told = json.loads(content(out, 'comparison.json'))
     assert len(shas) == 2 and {told[0]['before']['sha256'], told[0]['now']['sha256']} == shas
@@ -397,7 +396,7 @@ def test_cameras_have_faces_and_figures_of_their_own_when_there_are_several(tmp_
     write_images(path, begins_s, count)
     write_images(right, {'/right/image': 13.0}, count)
     quick = ['--parameter', 'smoothing.scores_s=0.02']
-    assert evaluate_recording.main([path, '--output', str(tmp_path / 'out'), '--write-bag', '--video', *quick]) == 0
+    evaluate(path, tmp_path / 'out', '--write-bag', '--video', *quick)
     found = summary(tmp_path / 'out')
     assert found['overall']['frames'] == 2 * count and found['overall']['faces'] == 4
     assert [found['cameras'][topic]['faces'] for topic in begins_s] == [1, 3]
@@ -405,7 +404,7 @@ def test_cameras_have_faces_and_figures_of_their_own_when_there_are_several(tmp_
         ('/right/image', [right]),
         ('/left/image', [path, '--topic', '/left/image', '--topic', '/left/image']),
     ):
-        assert evaluate_recording.main([*only, '--output', str(tmp_path / 'one'), *quick]) == 0
+        evaluate(only[0], tmp_path / 'one', *only[1:], *quick)
         assert list(summary(tmp_path / 'one')['cameras']) == [topic]
         alone, together = (content(str(tmp_path / name), 'frames.csv').splitlines() for name in ('one', 'out'))
         assert alone[1:] == [row for row in together if row.startswith(topic.encode())]
@@ -416,7 +415,7 @@ def test_cameras_have_faces_and_figures_of_their_own_when_there_are_several(tmp_
 
 def test_no_face_can_be_recognised_when_faces_are_blurred(bag, output, tmp_path):
     blurred, sharpness = str(tmp_path / 'blurred'), []
-    assert evaluate_recording.main([bag, '--output', blurred, '--truth', ANNOTATION, '--video', '--blur-faces']) == 0
+    evaluate(bag, blurred, '--truth', ANNOTATION, '--video', '--blur-faces')
     for folder in (output, blurred):
         pictures = [
             cv2.imdecode(np.frombuffer(base64.b64decode(coded), np.uint8), cv2.IMREAD_GRAYSCALE)
@@ -480,13 +479,13 @@ def test_nothing_is_left_and_one_line_says_so_when_it_is_stopped(bag, tmp_path, 
 
     monkeypatch.setattr(EmotionPipeline, 'estimate_tracked', stop)
     out = str(tmp_path / 'out')
-    assert evaluate_recording.main([bag, '--output', out, '--video', '--write-bag']) == evaluate_recording.INTERRUPTED
+    evaluate(bag, out, '--video', '--write-bag', status=evaluate_recording.INTERRUPTED)
     assert os.listdir(out) == [] and capsys.readouterr().err.strip() == 'evaluate_recording: stopped'
 
 
 def test_truth_that_holds_for_no_face_is_told(bag, tmp_path, capsys):
     (tmp_path / 'late.csv').write_text('start,end,emotion\n3,9,happy\n')
-    assert evaluate_recording.main([bag, '--output', str(tmp_path / 'out'), '--truth', str(tmp_path / 'late.csv')]) == 0
+    evaluate(bag, tmp_path / 'out', '--truth', tmp_path / 'late.csv')
     told = capsys.readouterr().err
     assert 'late.csv: it holds for none of the faces' in told and rows(tmp_path / 'out')[0]['face_id'] in told
 
@@ -498,10 +497,7 @@ def test_truth_in_milliseconds_is_refused_with_what_to_do(bag, tmp_path, capsys)
         (f'{START_NS},{START_NS + 10**9},happy\n', 'nanoseconds; divide all times by 1,000,000,000'),
     ):
         (tmp_path / 'truth.csv').write_text('start,end,emotion\n' + text)
-        assert (
-            evaluate_recording.main([bag, '--output', str(tmp_path / 'out'), '--truth', str(tmp_path / 'truth.csv')])
-            == 1
-        )
+        evaluate(bag, tmp_path / 'out', '--truth', tmp_path / 'truth.csv', status=1)
         told = capsys.readouterr().err
         assert re.search(said, told) and len(told.strip().splitlines()) == 1
 
@@ -510,16 +506,13 @@ def test_truth_in_milliseconds_is_refused_with_what_to_do(bag, tmp_path, capsys)
 def test_a_protocol_much_longer_than_the_recording_holds_when_its_times_may_be_seconds(bag, tmp_path, capsys, step_s):
     rows = ''.join(f'{place * step_s},{(place + 1) * step_s},happy\n' for place in range(round(100 / step_s)))
     (tmp_path / 'truth.csv').write_text('start,end,emotion\n' + rows)
-    command = [bag, '--output', str(tmp_path / 'out'), '--truth', str(tmp_path / 'truth.csv')]
-    assert evaluate_recording.main(command) == 0
+    evaluate(bag, tmp_path / 'out', '--truth', tmp_path / 'truth.csv')
     assert 'hold for no image' in (told := capsys.readouterr().err) and 'are these milliseconds?' in told
 
 
 def test_truth_beyond_the_end_is_told_when_the_rest_holds(bag, tmp_path, capsys):
     (tmp_path / 'truth.csv').write_text('start,end,emotion\n0,0.3,happy\n0.3,9999,sad\n20,30,fear\n')
-    assert (
-        evaluate_recording.main([bag, '--output', str(tmp_path / 'out'), '--truth', str(tmp_path / 'truth.csv')]) == 0
-    )
+    evaluate(bag, tmp_path / 'out', '--truth', tmp_path / 'truth.csv')
     told = capsys.readouterr().err
     assert '1 of 3 intervals hold for no image, the first of them from 20 to 30 s' in told
     assert summary(tmp_path / 'out')['truth']['n'] == COUNT
@@ -538,10 +531,7 @@ def test_our_own_answers_are_right_when_they_are_the_truth(bag, output, tmp_path
     with BagWriter(str(tmp_path / 'own')) as writer:
         copy_into(writer, bag)
         copy_into(writer, os.path.join(output, 'annotated'), late_winner)
-    assert (
-        evaluate_recording.main([str(tmp_path / 'own'), '--output', str(tmp_path / 'out'), '--truth', '/detections'])
-        == 0
-    )
+    evaluate(tmp_path / 'own', tmp_path / 'out', '--truth', '/detections')
     found = summary(tmp_path / 'out')['truth']
     assert (found['accuracy'], found['n'], found['answered']) == (1.0, COUNT, 1.0)
 
@@ -557,7 +547,7 @@ def test_recorded_numbers_that_are_none_do_no_harm_when_they_are_compared(short,
     with BagWriter(str(tmp_path / 'odd')) as writer:
         copy_into(writer, short, without_number)
         writer.write('/broken', DETECTIONS, START_NS, b'\0\1\0\0\xff\xff\xff')
-    assert evaluate_recording.main([str(tmp_path / 'odd'), '--output', str(tmp_path / 'out')]) == 0
+    evaluate(tmp_path / 'odd', tmp_path / 'out')
     assert summary(tmp_path / 'out')['recorded']['n'] == 0
 
 
@@ -571,12 +561,12 @@ def test_what_was_lost_is_counted_and_the_rest_is_read_when_images_are_bad(bag, 
     path = str(tmp_path / 'bad')
     with BagWriter(path) as writer:
         copy_into(writer, bag, cut_off, [JPEG])
-    assert evaluate_recording.main([path, '--output', str(tmp_path / 'out')]) == 0
+    evaluate(path, tmp_path / 'out')
     found = summary(tmp_path / 'out')
     assert found['overall']['frames'] == COUNT - 2 and found['overall']['bad_frames'] == 2 and not found['whole']
     assert '2 images could not be read' in ' '.join(found['bag']['faults']) + capsys.readouterr().err
     assert [int(row['frame']) for row in rows(tmp_path / 'out')] == [0, 1, 3, 5]
-    assert evaluate_recording.main([path, '--output', str(tmp_path / 'out'), '--strict']) == evaluate_recording.MISSED
+    evaluate(path, tmp_path / 'out', '--strict', status=evaluate_recording.MISSED)
 
 
 def test_what_is_left_out_by_name_is_named_with_what_evaluates_it(short, tmp_path, capsys):
@@ -590,12 +580,12 @@ def test_what_is_left_out_by_name_is_named_with_what_evaluates_it(short, tmp_pat
             for topic in (JPEG, infrared):
                 both.write(topic, message.msgtype, message.receive_ns, message.cdr)
             alone.write('/thermal/image', message.msgtype, message.receive_ns, message.cdr)
-    assert evaluate_recording.main([path, '--output', str(tmp_path / 'out')]) == 0
+    evaluate(path, tmp_path / 'out')
     assert f'{infrared}; --topic {infrared}' in capsys.readouterr().out
     assert list(summary(tmp_path / 'out')['cameras']) == [JPEG] and summary(tmp_path / 'out')['whole']
-    assert evaluate_recording.main([path, '--output', str(tmp_path / 'out'), '--topic', JPEG]) == 0
+    evaluate(path, tmp_path / 'out', '--topic', JPEG)
     assert 'left out' not in capsys.readouterr().out
-    assert evaluate_recording.main([thermal, '--output', str(tmp_path / 'none')]) == 1
+    evaluate(thermal, tmp_path / 'none', status=1)
     assert '--topic /thermal/image evaluates' in capsys.readouterr().err
 
 
@@ -612,7 +602,7 @@ def test_gaps_are_told_everywhere_when_images_are_missing(bag, plain, tmp_path, 
             )
             cdr = typestore().serialize_cdr(moved, COMPRESSED_IMAGE)
             writer.write(JPEG, COMPRESSED_IMAGE, message.receive_ns + shift_ns, cdr)
-    assert evaluate_recording.main([str(tmp_path / 'holes'), '--output', str(tmp_path / 'out')]) == 0
+    evaluate(tmp_path / 'holes', tmp_path / 'out')
     found = summary(tmp_path / 'out')
     assert found['cameras'][JPEG]['rate_hz'] == 10.0 and found['whole'] is True
     assert found['cameras'][JPEG]['gaps'] == {
@@ -631,12 +621,12 @@ def test_gaps_are_told_everywhere_when_images_are_missing(bag, plain, tmp_path, 
 def test_faces_last_as_long_as_is_asked_for_and_that_is_said_when_images_come_seldom(tmp_path, capsys):
     path, out = str(tmp_path / 'slow'), str(tmp_path / 'out')
     write_sample_bag(path, 15, 0.2, width=320, height=240, people=1)
-    assert evaluate_recording.main([path, '--output', out, '--remember', '0']) == 0
+    evaluate(path, out, '--remember', '0')
     told = capsys.readouterr().out
     assert 'an image every 5 s' in told and '--max-age 13' in told and summary(out)['overall']['faces'] == 3
-    assert evaluate_recording.main([path, '--output', out]) == 0
+    evaluate(path, out)
     assert 'recognised' in capsys.readouterr().out and summary(out)['overall']['faces'] == 1
-    assert evaluate_recording.main([path, '--output', out, '--max-age', '13']) == 0
+    evaluate(path, out, '--max-age', '13')
     assert 'max-age' not in capsys.readouterr().out and summary(out)['overall']['faces'] == 1
 
 
@@ -647,7 +637,7 @@ def test_a_pair_of_swapped_images_changes_neither_faces_nor_the_length_of_the_re
         images[3:5] = images[4], images[3]
         for (receive_ns, _), raw in zip(messages, images):
             writer.write(JPEG, COMPRESSED_IMAGE, receive_ns, raw)
-    assert evaluate_recording.main([str(tmp_path / 'swapped'), '--output', str(tmp_path / 'out')]) == 0
+    evaluate(tmp_path / 'swapped', tmp_path / 'out')
     found, expected = summary(tmp_path / 'out'), summary(output)
     assert found['cameras'][JPEG]['seconds'] == pytest.approx(expected['cameras'][JPEG]['seconds'])
     assert found['overall']['faces'] == expected['overall']['faces'] == 1
@@ -662,7 +652,7 @@ def test_images_of_several_sizes_are_read_when_the_camera_changed_its_mode(tmp_p
             stamp_ns = (100 + number) * 10**9
             message = make_image(header(stamp_ns, 'eye'), SampleVideo(width, height).frame(0.0))
             writer.add(CAMERA, stamp_ns, message)
-    assert evaluate_recording.main([path, '--output', str(tmp_path / 'out'), '--video']) == 0
+    evaluate(path, tmp_path / 'out', '--video')
     assert summary(tmp_path / 'out')['overall']['frames'] == 3 and os.path.exists(tmp_path / 'out' / 'annotated.mp4')
 
 
@@ -695,7 +685,7 @@ def test_images_of_several_sizes_are_read_when_the_camera_changed_its_mode(tmp_p
 def test_one_line_says_what_is_wrong_when_the_request_is(bag, tmp_path, capsys, arguments, said):
     of_the_input = ('--topic', '--truth', '--compare', '--recorded', '--bundle')
     status = 1 if arguments[0] in of_the_input and len(arguments) == 2 else 2
-    assert evaluate_recording.main([bag, '--output', str(tmp_path / 'out'), *arguments]) == status
+    evaluate(bag, tmp_path / 'out', *arguments, status=status)
     told = capsys.readouterr().err.strip().splitlines()
     assert len(told) == 1 and said in told[0] and told[0].startswith('evaluate_recording: ')
     assert not os.path.exists(tmp_path / 'out' / 'frames.csv')
@@ -704,7 +694,8 @@ def test_one_line_says_what_is_wrong_when_the_request_is(bag, tmp_path, capsys, 
 def test_the_results_go_into_a_folder_of_their_own(bag, tmp_path, capsys):
     (tmp_path / 'file').write_text('')
     for output, said in ((tmp_path / 'file', 'which is a file'), ('', "got ''"), (bag, 'beside the recording')):
-        assert evaluate_recording.main([bag, '--output', str(output)]) == 2 and said in capsys.readouterr().err
+        evaluate(bag, output, status=2)
+        assert said in capsys.readouterr().err
     assert sorted(os.listdir(bag)) == ['metadata.yaml', 'walk.mcap']
 
 
@@ -723,18 +714,18 @@ def test_one_line_says_so_when_a_recording_is_missing_or_has_no_images(tmp_path,
         (tmp_path / 'deaf', '/chatter (std_msgs/msg/String)'),
         (tmp_path / 'blind', 'holds none that can be read'),
     ):
-        assert evaluate_recording.main([str(path), '--output', str(tmp_path / 'out')]) == 1
+        evaluate(path, tmp_path / 'out', status=1)
         told = capsys.readouterr().err
         assert said in told and len(told.strip().splitlines()) == 1
 
 
 def test_bounds_set_the_exit_code_when_they_are_given(short, tmp_path, capsys):
     (tmp_path / 'wrong.csv').write_text('start,end,emotion\n0,9,sad\n')
-    command = [short, '--output', str(tmp_path / 'out'), '--truth']
     met = '--min-accuracy 0.9 --min-macro-f1 1 --min-coverage 1 --max-flips 0 --max-unknown 0'.split()
-    assert evaluate_recording.main([*command, ANNOTATION, *met]) == 0 and 'bound' not in capsys.readouterr().err
+    evaluate(short, tmp_path / 'out', '--truth', ANNOTATION, *met)
+    assert 'bound' not in capsys.readouterr().err
     missed = ['--min-accuracy', '0.01', '--min-ccc-valence', '0.1']
-    assert evaluate_recording.main([*command, str(tmp_path / 'wrong.csv'), *missed]) == evaluate_recording.MISSED
+    evaluate(short, tmp_path / 'out', '--truth', tmp_path / 'wrong.csv', *missed, status=evaluate_recording.MISSED)
     told = capsys.readouterr().err
     assert '--min-accuracy 0.01 is missed: accuracy is 0' in told
     assert re.search('--min-ccc-valence 0.1 .*cannot be checked', told)
@@ -821,7 +812,7 @@ def test_files_of_others_stay_and_those_of_a_killed_run_go_when_an_evaluation_is
     for name in mine:
         (out / name).write_text('mine')
     for _ in range(2):
-        assert evaluate_recording.main([short, '--output', str(out)]) == 0
+        evaluate(short, out)
         assert set(os.listdir(out)) == ALWAYS | mine
         assert all(content(out, name) == b'mine' for name in mine)
 
@@ -840,7 +831,7 @@ def test_all_that_the_former_evaluation_wrote_goes_and_nothing_else(short, outpu
     for path in (*(out / name for name in mine), tmp_path / 'beside.txt'):
         path.write_text('mine')
     assert set(os.listdir(out)) == ALWAYS | mine | {'annotated', 'annotated.mp4'}
-    assert evaluate_recording.main([short, '--output', str(out)]) == 0
+    evaluate(short, out)
     assert set(os.listdir(out)) == ALWAYS | mine and (tmp_path / 'beside.txt').exists()
 
 
@@ -875,12 +866,12 @@ def test_no_control_character_is_shown_when_topics_and_files_have_names_of_other
     bag = os.path.join(tmp_path, os.fsdecode(b'caf\xe9\x1b[31m'))
     write_sample_bag(bag, 0.2, 10, width=320, height=240)
     output = str(tmp_path / 'out')
-    assert evaluate_recording.main([bag, '--output', output]) == 0
+    evaluate(bag, output)
     shown = ''.join(capsys.readouterr())
     page = content(output, 'report.html').decode()
     for text in (shown, page, content(output, 'frames.csv').decode()):
         assert '\x1b' not in text and r'\x1b[2J' in text
     assert r'caf\xe9' in shown + page
-    assert evaluate_recording.main([bag, '--output', output, '--topic', '/\x1b]0;none', '--force']) == 1
+    evaluate(bag, output, '--topic', '/\x1b]0;none', '--force', status=1)
     shown = ''.join(capsys.readouterr())
     assert '\x1b' not in shown and r'\x1b]0;none' in shown
