@@ -26,18 +26,16 @@ from facial_emotion_ros.training.data import datasets  # noqa: E402
 def workplace(tmp_path_factory):
     """Work in an empty folder with ./data in the shape of AffectNet."""
     place = tmp_path_factory.mktemp('examples')
-    former, cache = os.getcwd(), os.environ.get('XDG_CACHE_HOME')
-    os.chdir(place)
-    os.environ['XDG_CACHE_HOME'] = str(place / 'cache')
-    for set_index, table, count in ((1, 'training.csv', 16), (2, 'validation.csv', 8)):
-        tree = AffectNetTree(place / table.split('.')[0])
-        tree.add_many(count)
-        tree.write(table)
-        base_path_to_images = base_path_to_annotations = tree.root
-        datasets.pre_process_affect_net(base_path_to_images, base_path_to_annotations, './data', set_index)
-    yield place
-    os.chdir(former)
-    os.environ.pop('XDG_CACHE_HOME') if cache is None else os.environ.update(XDG_CACHE_HOME=cache)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        patch.setenv('XDG_CACHE_HOME', str(place / 'cache'))
+        for set_index, table, count in ((1, 'training.csv', 16), (2, 'validation.csv', 8)):
+            tree = AffectNetTree(place / table.split('.')[0])
+            tree.add_many(count)
+            tree.write(table)
+            base_path_to_images = base_path_to_annotations = tree.root
+            datasets.pre_process_affect_net(base_path_to_images, base_path_to_annotations, './data', set_index)
+        yield place
 
 
 def example_learner():

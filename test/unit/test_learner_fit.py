@@ -13,7 +13,7 @@ torch = pytest.importorskip('torch', reason='torch is not installed: it is neede
 pytest.importorskip('onnx', reason='onnx is not installed: it is needed for export only')
 
 from prepared_affectnet import prepare  # noqa: E402
-from tiny_training import Labelled, one_hot, quick_trainings, two_kinds_of_faces  # noqa: E402, F401
+from tiny_training import Labelled, one_hot, quick_learner, quick_trainings, two_kinds_of_faces  # noqa: E402, F401
 
 from facial_emotion_ros.core.errors import BadDataset, BadModel, BadParameter  # noqa: E402
 from facial_emotion_ros.emotion.ensemble import softmax  # noqa: E402
@@ -33,10 +33,9 @@ from facial_emotion_ros.training.opendr.fit import categorical_recipe, dimension
 @pytest.fixture(scope='module', autouse=True)
 def cache(tmp_path_factory):
     """Keep what is remembered of pictures out of the user's cache."""
-    former = os.environ.get('XDG_CACHE_HOME')
-    os.environ['XDG_CACHE_HOME'] = str(tmp_path_factory.mktemp('cache'))
-    yield
-    os.environ.pop('XDG_CACHE_HOME') if former is None else os.environ.update(XDG_CACHE_HOME=former)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('XDG_CACHE_HOME', str(tmp_path_factory.mktemp('cache')))
+        yield
 
 
 @pytest.fixture(scope='module')
@@ -47,22 +46,8 @@ def affectnet(tmp_path_factory):
 
 
 def small(affectnet, folder, **settings):
-    """Return a learner whose trainings take seconds."""
-    settings = dict(
-        {
-            'device': 'cpu',
-            'batch_size': 4,
-            'lr': 0.02,
-            'max_training_epoch': 1,
-            'ensemble_size': 2,
-            'categorical_train': True,
-            'base_path_to_dataset': affectnet,
-        },
-        **settings,
-    )
-    learner = FacialEmotionLearner(base_path_experiment=str(folder), temp_path=str(folder / 'temp'), **settings)
-    learner.size_px = 56
-    return learner
+    """Return a learner of two branches whose trainings take seconds."""
+    return quick_learner(folder, **dict({'ensemble_size': 2, 'base_path_to_dataset': affectnet}, **settings))
 
 
 @pytest.fixture(scope='module')

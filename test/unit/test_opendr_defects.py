@@ -2,9 +2,9 @@
 
 More of them have their tests where the part is: the determinant without a diagonal in test_diversity.py, rows and
 columns of the face box exchanged in test_affectnet.py, interrupted downloads that count as done in test_download.py,
-code in pickled weights, faces that are no numbers, Images that are cut to zero or read red first, and exports for one
-number of faces in test_learner.py, a "fixed" backbone whose statistics drift in test_learner_fit.py, the last face
-alone in the node's tests.
+code in pickled weights, faces that are no numbers, Images that are cut to zero or read red first, exports for one
+number of faces and ONNX files that are loaded for nothing in test_learner.py, a "fixed" backbone whose statistics drift
+in test_learner_fit.py, the last face alone in the node's tests.
 """
 
 import copy
@@ -17,7 +17,7 @@ torch = pytest.importorskip('torch', reason='torch is not installed: it is neede
 pytest.importorskip('onnx', reason='onnx is not installed: it is needed for export only')
 
 from prepared_affectnet import prepare  # noqa: E402
-from tiny_training import Labelled, one_hot, quick_trainings, write_published  # noqa: E402, F401
+from tiny_training import Labelled, one_hot, quick_learner, quick_trainings, write_published  # noqa: E402, F401
 
 from facial_emotion_ros.core.emotions import EMOTIONS  # noqa: E402
 from facial_emotion_ros.perception.face_crops import CropGeometry  # noqa: E402
@@ -50,24 +50,9 @@ def sure_of(emotion, logit=20.0):
     return [logit * (each == emotion) for each in EMOTIONS]
 
 
-def trains_on(faces, folder, **settings):
-    """Return a learner that trains on a few faces in seconds."""
-    settings = dict(
-        {
-            'device': 'cpu',
-            'batch_size': 4,
-            'lr': 0.02,
-            'ensemble_size': 1,
-            'categorical_train': True,
-            'max_training_epoch': 1,
-            'dimensional_finetune': False,
-        },
-        **settings,
-    )
-    learner = FacialEmotionLearner(base_path_experiment=str(folder), temp_path=str(folder / 'temp'), **settings)
-    learner.size_px = 56
-    learner.faces = faces
-    return learner
+def of_one_branch(folder, **settings):
+    """Return a learner whose trainings of one branch take seconds."""
+    return quick_learner(folder, **dict({'ensemble_size': 1, 'dimensional_finetune': False}, **settings))
 
 
 @pytest.fixture(scope='module')
@@ -118,16 +103,6 @@ def test_infer_runs_on_the_session_that_optimize_made(tmp_path):
     assert learner.infer(FACE)[0][0].description == 'Happy'
 
 
-def test_a_loaded_onnx_file_is_what_infers(tmp_path):
-    """OpenDR goes on with whatever random weights init_model() made."""
-    learner = with_branches_that_say(sure_of('anger'), temp_path=str(tmp_path / 'temp'))
-    learner.optimize(do_constant_folding=True)
-    learner.save(learner.model.to_state_dict(), tmp_path / 'saved', verbose=False)
-    other = with_branches_that_say(sure_of('happy'))
-    other.load(1, tmp_path / 'saved')
-    assert other.infer(FACE)[0][0].description == 'Anger'
-
-
 def test_a_face_alone_gives_what_it_gives_among_others_whatever_mode_the_network_is_in():
     """The authors' eval() never reaches their branches, which lie in a plain list."""
     torch.manual_seed(0)
@@ -171,11 +146,11 @@ def test_valence_and_arousal_lie_in_their_range():
 
 def test_fit_leaves_the_learner_s_settings_as_they_are(faces, tmp_path):
     """OpenDR overwrites max_training_epoch, first by max_tuning_epoch and then by 2."""
-    learner = trains_on(faces, tmp_path, max_tuning_epoch=2, dimensional_finetune=True, ensemble_size=2)
+    learner = of_one_branch(tmp_path, max_tuning_epoch=2, dimensional_finetune=True, ensemble_size=2)
     before = {name: copy.deepcopy(value) for name, value in vars(learner).items() if not name.startswith('_')}
     learner.fit(False, faces, faces)
     after = {name: value for name, value in vars(learner).items() if not name.startswith('_')}
-    for name in set(before) - {'model', 'reading', 'faces'}:
+    for name in set(before) - {'model', 'reading'}:
         assert after[name] == before[name], name
     rows = read_rows(tmp_path / 'esr_9' / 'curves.csv')
     assert [(row['branches'], row['epoch']) for row in rows] == [('1', '1'), ('2', '1'), ('2', '2')]
@@ -183,7 +158,7 @@ def test_fit_leaves_the_learner_s_settings_as_they_are(faces, tmp_path):
 
 def test_the_last_epoch_is_judged_and_the_best_weights_are_the_learner_s(faces, tmp_path):
     """OpenDR forgets the last epochs between two looks, and keeps the last branch's last weights, not its best."""
-    learner = trains_on(faces, tmp_path, max_training_epoch=3, validation_interval=2)
+    learner = of_one_branch(tmp_path, max_training_epoch=3, validation_interval=2)
     learner.fit(False, faces, faces)
     assert [row['epoch'] for row in read_rows(tmp_path / 'esr_9' / 'curves.csv')] == ['2', '3']
     saved = read_published(tmp_path / 'esr_9' / 'trained_models')
@@ -192,7 +167,7 @@ def test_the_last_epoch_is_judged_and_the_best_weights_are_the_learner_s(faces, 
 
 def test_a_training_saves_its_weights_when_the_network_was_optimized_before(faces, tmp_path):
     """OpenDR's fit() then saves the old ONNX file in place of each of the new weights."""
-    learner = trains_on(faces, tmp_path)
+    learner = of_one_branch(tmp_path)
     learner.init_model(1)
     learner.optimize()
     learner.fit(False, faces, faces)

@@ -54,6 +54,17 @@ def published_channels(quick_trainings, monkeypatch):
         monkeypatch.setattr(network, name, channels)
 
 
+def quick_learner(folder, **settings):
+    """Return a FacialEmotionLearner that trains in seconds, and keeps its files in a folder."""
+    from facial_emotion_ros.training import FacialEmotionLearner
+
+    usual = {'device': 'cpu', 'batch_size': 4, 'lr': 0.02, 'max_training_epoch': 1, 'categorical_train': True}
+    paths = {'base_path_experiment': str(folder), 'temp_path': str(folder / 'temp')}
+    learner = FacialEmotionLearner(**{**usual, **paths, **settings})
+    learner.size_px = SIZE_PX
+    return learner
+
+
 def write_published(folder, weights, *names):
     """Write a checkpoint as the authors' code does: no JSON file.
 
