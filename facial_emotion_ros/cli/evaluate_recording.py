@@ -297,7 +297,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     importlib.import_module('scipy')  # else it is missed at the end, after hours
     path = _single(arguments)
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # scripts ignore Ctrl-C in what runs in the background
     try:
         return _one(path, arguments, options, command) if path else _many(arguments, options, command)
     except KeyboardInterrupt:

@@ -17,24 +17,25 @@ CONTEXT = multiprocessing.get_context('spawn')
 
 @contextmanager
 def ctrl_c_waits() -> Iterator[None]:
-    """Hold Ctrl-C back until the block has ended: a process that is just starting would end in a traceback.
+    """Hold Ctrl-C and SIGTERM back until the block has ended: a process that is just starting would end in a traceback.
 
-    A process that starts in the block never gets the signal. Any thread of this process may, so blocking it here is not
+    A process that starts in the block never gets Ctrl-C. Any thread of this process may, so blocking it here is not
     enough.
     """
     # It starts with the first process, and would unblock signals.
     multiprocessing.resource_tracker.ensure_running()
-    came, is_main = [], threading.current_thread() is threading.main_thread()
-    handler = signal.signal(signal.SIGINT, lambda *given: came.append(given)) if is_main else None
+    came: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
+    handlers = {number: signal.signal(number, lambda number, _: came.append(number)) for number in numbers}
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        if is_main:
-            signal.signal(signal.SIGINT, handler or signal.SIG_DFL)
+        for number, handler in handlers.items():
+            signal.signal(number, handler or signal.SIG_DFL)
     if came:
-        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(came[0])
 
 
 @contextmanager

@@ -153,10 +153,10 @@ def test_it_is_said_what_to_do_when_no_process_or_thread_can_be_started(bag, tmp
         assert said in told[-1] and 'cannot be written' not in told[-1], told
 
 
-def started(bag, output):
+def started(bag, output, *shell):
     """Start the command with a process that shares the work, in a group of its own, as a terminal does it."""
     command = subprocess.Popen(
-        [sys.executable, '-m', evaluate_recording.__name__, bag, '--output', str(output), '--processes', '1'],
+        [*shell, sys.executable, '-m', evaluate_recording.__name__, bag, '--output', str(output), '--processes', '1'],
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
@@ -191,7 +191,9 @@ def workers_of(pid):
 @pytest.mark.skipif(not os.path.isdir('/proc'), reason='there is no /proc to look for processes')
 def test_one_line_is_said_and_nothing_is_left_when_it_is_ended(bag, tmp_path, case, code, said):
     output = tmp_path / 'out'
-    command, workers = started(bag, output)
+    # As a script does with what it starts in the background.
+    shell = ('sh', '-c', 'trap "" INT; exec "$@"', 'sh') if case == 'sigterm' else ()
+    command, workers = started(bag, output, *shell)
     try:
         assert len(workers) == 1
         if case == 'ctrl-c':

@@ -5,9 +5,11 @@ import logging
 import os
 import re
 import secrets
+import signal
 import socket
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -135,6 +137,8 @@ def _join(ray, address, undo):
         with contextlib.ExitStack() as meanwhile:
             if address == 'local':
                 settings.update(_settings_of_own(undo, meanwhile))
+            if threading.current_thread() is threading.main_thread():  # Ray replaces it
+                meanwhile.callback(signal.signal, signal.SIGTERM, signal.getsignal(signal.SIGTERM))
             ray.init(address, **settings)
     except Exception as error:  # each failure has its own type
         raise FacialEmotionError(
