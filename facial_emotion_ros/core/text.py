@@ -9,8 +9,11 @@ from typing import Any
 #: UTF-8).
 _UNPRINTABLE = re.compile('[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]')
 
-#: A URL, without what ends the sentence or the quotation.
-_URL = re.compile(r"""(?<![A-Za-z0-9+.-])[A-Za-z0-9+.-]+://[^\s'"<>]*[^\s'"<>.,:;)\]]""")
+#: A URL, without what ends the sentence or the quotation. User, password and query may hold quotation marks.
+_URL = re.compile(
+    r"""(?<![A-Za-z0-9+.-])[A-Za-z0-9+.-]+://(?:\S*@)?[^\s'"<>?]*"""
+    r"""(?:\?\S*?(?=['"<>.,:;)\]]{0,9}(?:\s|\Z))|(?<![.,:;)\]]))"""
+)
 
 #: Spreadsheets take a cell with this beginning for a formula. Source: OWASP, CSV Injection.
 _FORMULA = ('=', '+', '-', '@', '\t', '\r')
@@ -48,8 +51,9 @@ def public_address(address: str, ends: str = '?#;&=') -> str:
     if not colon:
         return address
     place = re.split('[%s]' % ends, rest)[0]
-    # An @ further on: this may be a piece of a password, not the host. One in the path alone is a name's.
-    has_user = re.match('[^/]*[:@]', place)
+    # An @ further on: this may be a piece of a password, not the host. One in the path alone is a name's. Behind ::
+    # stands a further URL.
+    has_user = re.match('[^/]*[:@]|.*::', place)
     place = '...' if '@' in rest[len(place) :] else place.rpartition('@')[2] if has_user else place
     return re.split('[^A-Za-z0-9+.-]', scheme)[-1] + colon + place
 

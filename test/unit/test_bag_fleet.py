@@ -486,12 +486,14 @@ def test_a_recording_is_refused_when_the_models_here_are_others_than_where_the_r
 
 
 @pytest.mark.usefixtures('in_this_process')
-def test_no_secret_of_a_url_is_shown_or_stored(tmp_path, capsys):
+def test_no_secret_of_a_url_is_shown_or_stored(tmp_path, capsys, monkeypatch):
     fsspec = pytest.importorskip('fsspec', reason='fsspec is not installed: scripts/setup --tests does that')
-    fsspec.filesystem('memory').pipe('/me:hush@ride/a.mcap?token=hush', b'good 4')
+    files = fsspec.filesystem('memory')
+    files.pipe('/me:hush@ride/a.mcap?token=hush', b'good 4')
     place, study, out = 'memory://me:hush@ride/a.mcap?token=hush', tmp_path / 'study.csv', tmp_path / 'out'
     study.write_text(f'path,participant\n{place},p00\n')
-    for more in ([place], ['--study', str(study)], [place + 'more']):  # no recording, and not there
+    unopened = place.replace('memory', 'reference')
+    for more in ([place], ['--study', str(study)], [place + 'more'], [unopened]):  # no recording, and not there
         assert command_line.main([*more, '--output', str(out)]) == 1
         told = ''.join(capsys.readouterr())
         assert 'a.mcap' in told and 'hush' not in told
@@ -502,6 +504,10 @@ def test_no_secret_of_a_url_is_shown_or_stored(tmp_path, capsys):
     assert not any(
         b'hush' in each for each in [*kept, *(path.read_bytes() for path in out.rglob('*') if path.is_file())]
     )
+    monkeypatch.setattr(type(files), 'find', lambda _, path, **more: {}[path])  # the error names the path alone
+    with pytest.raises(BadBag, match='ride/a.mcap, got KeyError: .*ride/a.mcap') as refused:
+        recording_discovery.find_bags([place])
+    assert 'hush' not in str(refused.value)
 
 
 @pytest.mark.usefixtures('in_this_process')

@@ -180,7 +180,7 @@ def local_copy(place: str) -> Iterator[str]:
             raise
         except Exception as error:  # each type of store has its own errors
             raise BadBag(
-                f'expected to fetch {place}, got {type(error).__name__}: {error}; check the address and the rights'
+                f'expected to fetch {place}, got {_told(error, place)}; check the address and the rights'
             ) from error
         yield target
 
@@ -227,7 +227,7 @@ def _in_url(place, without):
     try:
         listed = files.find(path)
     except Exception as error:  # each type of store has its own errors
-        raise BadBag(f'expected to list {place}, got {type(error).__name__}: {error}') from error
+        raise BadBag(f'expected to list {place}, got {_told(error, place)}') from error
     if listed == [path]:
         return [place]
     names = [each[len(path) :].lstrip('/') for each in listed]
@@ -277,9 +277,19 @@ def open_url(url: str) -> tuple[Any, str]:
             f'installed: {error}; pip install fsspec, with s3fs for s3://, gcsfs for '
             'gs://'
         ) from error
-    except ValueError as error:
-        raise FacialEmotionError(f'expected a URL that fsspec opens, got {url}: {error}') from error
+    except Exception as error:  # each type of store has its own errors, and some connect here
+        raise FacialEmotionError(f'expected a URL that fsspec opens, got {url}: {_told(error, url)}') from error
     return files, path.rstrip('/')
+
+
+def _told(error, url):
+    """Write a store's error without user, password and query, which it may tell without the rest of the URL."""
+    rest = url.partition('://')[2]
+    user, query = rest.rpartition('@')[0], rest.partition('?')[2]
+    text = f'{type(error).__name__}: {error}'
+    for secret in (user and f'{user}@', query and f'?{query}'):
+        text = text.replace(secret, '') if secret else text
+    return ' '.join(text.split())
 
 
 def _logs_of(files, path, listed):
