@@ -35,7 +35,7 @@ from facial_emotion_ros.recordings.evaluation.options import Options  # noqa: E4
 from facial_emotion_ros.recordings.io.content_hash import hash_of  # noqa: E402
 from facial_emotion_ros.recordings.io.sample_bag import write_sample_bag  # noqa: E402
 from facial_emotion_ros.recordings.report import batch_report  # noqa: E402
-from facial_emotion_ros.recordings.study.manifest import read_study  # noqa: E402
+from facial_emotion_ros.recordings.study.manifest import read_study, write_template  # noqa: E402
 
 
 def run(bags, output, options=None, workers=1, **more):
@@ -504,6 +504,15 @@ def test_no_secret_of_a_url_is_shown_or_stored(tmp_path, capsys, monkeypatch):
     assert not any(
         b'hush' in each for each in [*kept, *(path.read_bytes() for path in out.rglob('*') if path.is_file())]
     )
+    [finished] = out.rglob('finished.json')  # as former versions wrote it
+    finished.write_text(finished.read_text().replace('memory://ride/a.mcap', place))
+    with monkeypatch.context() as later:
+        later.setattr(type(files), 'get_file', None)
+        assert run(place, out)[0]['counts']['skipped'] == 1
+    files.pipe('/me:hush@walk/a.mcap?token=hush', b'good 5')
+    write_template([place, place.replace('ride', 'walk')], str(tmp_path / 'template.csv'))
+    lines = (tmp_path / 'template.csv').read_text().splitlines()
+    assert lines[1:] == [f'{place},ride,a,', f'{place.replace("ride", "walk")},walk,a,']
     monkeypatch.setattr(type(files), 'find', lambda _, path, **more: {}[path])  # the error names the path alone
     with pytest.raises(BadBag, match='ride/a.mcap, got KeyError: .*ride/a.mcap') as refused:
         recording_discovery.find_bags([place])

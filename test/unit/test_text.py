@@ -54,7 +54,7 @@ def test_an_address_is_shown_without_user_and_password(address, shown):
         ('https://me:hush@host/a/b.mcap?token=hush', 'https://host/a/b.mcap'),
         ('s3://rides/me@work/study=1/b#2.mcap', 's3://rides/me@work/study=1/b#2.mcap'),
         ('/rides/what?.mcap', '/rides/what?.mcap'),
-        ("https://me:hu'sh\"ed@host/b.mcap?token=hu'sh\"ed", 'https://host/b.mcap'),
+        ('https://me:hu\'sh"ed@host/b.mcap?token=hu\'sh"ed', 'https://host/b.mcap'),
         ('zip://a/b.mcap::https://me:hush@host/rides.zip?token=hush', 'zip://host/rides.zip'),
     ],
 )

@@ -124,7 +124,8 @@ def _shown(place):
 
 def _states_of(finished) -> dict[str, str]:
     states = finished.get('states')
-    return states if isinstance(states, dict) else {}
+    # Former versions wrote whole URLs.
+    return {public_file(place): state for place, state in states.items()} if isinstance(states, dict) else {}
 
 
 def _with_state(finished, place, fingerprint):

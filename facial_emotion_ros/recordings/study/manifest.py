@@ -187,7 +187,7 @@ def _tops(roots):
 
 
 def _parts(place):
-    return (place if is_url(place) else os.path.abspath(local_path(place))).rstrip('/').split('/')
+    return (public_file(place) if is_url(place) else os.path.abspath(local_path(place))).rstrip('/').split('/')
 
 
 def _check_names(path, names):
