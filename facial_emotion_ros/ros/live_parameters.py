@@ -47,10 +47,11 @@ def why_refused(settings: Sequence[Any], value: Callable[[str], Any], pipeline: 
     :param pipeline: None before the node is configured, which checks them then.
     :returns: the reason; '' where the settings fit.
     """
-    unused = without_effect({setting.name: setting.value for setting in settings})
+    given = {setting.name: setting.value for setting in settings}
+    unused = [name for name in without_effect(given) if given[name] != value(name)]
     if unused and value('input.mode') == 'humans':
         return '%s has no effect with input.mode humans; leave it as it is' % ', '.join(unused)
-    wanted = {setting.name: setting.value for setting in settings if setting.name in POINT}
+    wanted = {name: given[name] for name in given if name in POINT}
     try:
         if wanted and pipeline is not None:
             choose_point(pipeline.esr_bundle.manifest, *(wanted.get(name, value(name)) for name in POINT))

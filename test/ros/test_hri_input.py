@@ -96,6 +96,7 @@ def test_crops_of_another_reliability_are_read_and_what_has_no_effect_is_logged(
         'input__lazy': False,
         'output__humans_prefix': 'humans',
         'output__opendr': True,
+        'tracker__min_iou': 0.5,
     }
     node_here('-r', '__ns:=/robot', '-p', unread + ':=5', **settings)
     listed = peer.node.create_publisher(IdsList, '/robot/humans/faces/tracked', quality())
@@ -108,9 +109,10 @@ def test_crops_of_another_reliability_are_read_and_what_has_no_effect_is_logged(
     peer.wait(crop.get_subscription_count, 'a subscription that it meets')
     refused = peer.set_parameter(Parameter('inference.reuse_below', value=4.0), node)
     assert not refused.successful and 'inference.reuse_below has no effect' in refused.reason
-    assert peer.set_parameter(Parameter('inference.reuse_below', value=0.0), node).successful
+    for name, kept in (('inference.reuse_below', 0.0), ('tracker.min_iou', 0.5)):
+        assert peer.set_parameter(Parameter(name, value=kept), node).successful
     parts = peer.health().parts
     peer.wait(lambda: parts() and parts()['input'].hardware_id == '/robot/humans/faces/tracked', 'the full name')
     log = capfd.readouterr().err
     assert re.search(r'\[WARN\].*%s is unknown and has no effect' % unread, log)
-    assert re.search(r'\[WARN\].*Without effect with input.mode humans: output.opendr\.', log)
+    assert re.search(r'\[WARN\].*Without effect with input.mode humans: tracker.min_iou, output.opendr\.', log)
