@@ -450,6 +450,17 @@ def test_no_process_is_left_and_a_repetition_goes_on_when_a_run_is_ended(bags, t
     assert len(os.listdir(out / 'bags')) == 3
 
 
+def test_nothing_that_was_fetched_stays_when_a_process_crashes(bags, tmp_path, monkeypatch):
+    pytest.importorskip('fsspec', reason='fsspec is not installed: scripts/setup --tests does that')
+    write_bag(bags, 'a', 'die')
+    temporary = tmp_path / 'temporary'
+    temporary.mkdir()
+    monkeypatch.setenv('TMPDIR', str(temporary))
+    monkeypatch.setattr('tempfile.tempdir', None)
+    assert run(f'local://{bags}', tmp_path / 'out')[1] == {'a': 'failed'}
+    assert os.listdir(temporary) == [] and not glob.glob(f'{bags}/*.died')
+
+
 def test_the_reason_is_said_when_a_worker_count_or_a_bundle_cannot_be(bags, tmp_path):
     write_bag(bags, 'a', 'good 1')
     with pytest.raises(BadParameter, match='worker'):

@@ -1,11 +1,14 @@
 """Many recordings on one machine: worker processes, one of which may crash over a recording."""
 
 import signal
+import tempfile
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from multiprocessing.connection import wait
 from typing import Any
 
+from facial_emotion_ros.recordings.batch.recording_discovery import is_url
 from facial_emotion_ros.recordings.batch.task import FleetTask, Record, evaluate_task, failed_record
 from facial_emotion_ros.recordings.worker_processes import CONTEXT, begin_worker, cores, starting
 from facial_emotion_ros.system.subprocesses import describe_exit
@@ -23,20 +26,27 @@ def run_locally(tasks: Sequence[FleetTask], workers: int, take: Callable[[int, R
     :raises FacialEmotionError: if a process cannot be started.
     """
     waiting = deque((number, 1) for number in range(len(tasks)))
-    team = [_Worker(max(1, cores() // workers)) for _ in range(min(workers, len(tasks)))]
-    try:
-        while waiting or any(worker.at for worker in team):
+    with _scratch(tasks) as scratch:
+        team = [_Worker(max(1, cores() // workers), scratch) for _ in range(min(workers, len(tasks)))]
+        try:
+            while waiting or any(worker.at for worker in team):
+                for worker in team:
+                    if waiting and not worker.at:
+                        number, attempt = waiting.popleft()
+                        worker.give(tasks[number], (number, attempt))
+                ready = wait([worker.connection for worker in team if worker.at])
+                for worker in team:
+                    if worker.at and worker.connection in ready:
+                        _receive(worker, tasks, waiting, take)
+        finally:
             for worker in team:
-                if waiting and not worker.at:
-                    number, attempt = waiting.popleft()
-                    worker.give(tasks[number], (number, attempt))
-            ready = wait([worker.connection for worker in team if worker.at])
-            for worker in team:
-                if worker.at and worker.connection in ready:
-                    _receive(worker, tasks, waiting, take)
-    finally:
-        for worker in team:
-            worker.stop()
+                worker.stop()
+
+
+def _scratch(tasks):
+    """Make a temporary folder for what is fetched and sent, so that nothing of it stays when processes are killed."""
+    urls = any(is_url(place) for task in tasks for place in (task.place, task.output))
+    return tempfile.TemporaryDirectory(prefix='fleet_') if urls else nullcontext()
 
 
 def _receive(worker, tasks, waiting, take):
@@ -56,9 +66,9 @@ def _receive(worker, tasks, waiting, take):
 class _Worker:
     """A process that evaluates tasks; it is started again after a crash."""
 
-    def __init__(self, threads):
+    def __init__(self, threads, scratch):
         self.at: tuple[int, int] | None = None
-        self._threads = threads
+        self._settings = threads, scratch
         self._process: Any = None
         self.connection: Any = None
 
@@ -75,7 +85,7 @@ class _Worker:
     def _start(self):
         with starting('--workers'):
             self.connection, other = CONTEXT.Pipe()
-            process = CONTEXT.Process(target=_work, args=(other, self._threads), daemon=True)
+            process = CONTEXT.Process(target=_work, args=(other, *self._settings), daemon=True)
             process.start()
             self._process = process
             other.close()  # so that its death is the end of the pipe
@@ -96,8 +106,9 @@ class _Worker:
         self.connection.close()
 
 
-def _work(connection, threads):
+def _work(connection, threads, scratch):
     begin_worker(threads)
+    tempfile.tempdir = scratch
     while True:
         try:
             task = connection.recv()

@@ -180,7 +180,8 @@ def local_copy(place: str) -> Iterator[str]:
             raise
         except Exception as error:  # each type of store has its own errors
             raise BadBag(
-                f'expected to fetch {place}, got {_told(error, place)}; check the address and the rights'
+                f'expected to fetch {place}, got {_told(error, place)}; check the address, the rights and the space '
+                'for temporary files ($TMPDIR)'
             ) from error
         yield target
 
