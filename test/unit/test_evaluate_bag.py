@@ -13,7 +13,7 @@ import pytest
 
 pytest.importorskip('rosbags', reason='rosbags is not installed: scripts/setup --tests does that')
 
-from documented_fields import section, undocumented
+from documented_fields import undocumented
 from in_process import in_this_process, models_opened_once  # noqa: F401
 from small_disk import small_disk
 
@@ -23,7 +23,6 @@ from facial_emotion_ros.core.emotions import EMOTIONS
 from facial_emotion_ros.demo.h264 import h264_program
 from facial_emotion_ros.demo.sample_video import SampleVideo
 from facial_emotion_ros.emotion.esr import EsrEngine
-from facial_emotion_ros.evaluation.markdown import table
 from facial_emotion_ros.perception.face_detector import FaceDetector
 from facial_emotion_ros.perception.face_tracker import intersection_over_union
 from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline
@@ -190,12 +189,6 @@ def test_parquet_holds_what_the_csv_file_holds(output):
                 assert float(text) == pytest.approx(row[name], abs=1e-5)
             else:
                 assert text == ('' if row[name] is None else str(row[name]))
-
-
-def test_columns_are_documented_as_the_code_describes_them():
-    for name, columns in (('frames.csv', tables.FRAMES), ('timings.csv', tables.TIMINGS)):
-        rows = [(f'`{column.name}`', *column[1:]) for column in columns]
-        assert table(('column', 'type', 'unit', 'meaning'), rows) in section(name), 'put this into docs/columns.md'
 
 
 def test_smoothing_is_the_node_s_when_its_parameters_are_named(tmp_path):

@@ -16,7 +16,7 @@ pytest.importorskip('pyarrow', reason='pyarrow is not installed: scripts/setup -
 
 import bag_faces
 import test_study
-from documented_fields import section, undocumented
+from documented_fields import undocumented
 from html_page import Page, loads_nothing
 from in_process import in_this_process, models_opened_once  # noqa: F401
 from stand_in_evaluation import evaluate as evaluate_nothing
@@ -454,12 +454,6 @@ def test_tables_go_when_a_later_run_does_not_write_them(tree, is_url):
         'merges.csv',
         'notes.csv',
     }
-
-
-@pytest.mark.parametrize('name, columns', [('people.csv', PEOPLE), ('merges.csv', MERGE_COLUMNS)])
-def test_the_tables_of_people_are_documented(name, columns):
-    documented = [line.split('|')[1:3] for line in section(name).splitlines() if line.startswith('| `')]
-    assert [[cell.strip(' `') for cell in row] for row in documented] == [[each.name, each.type] for each in columns]
 
 
 @pytest.mark.usefixtures('in_this_process')

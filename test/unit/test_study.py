@@ -27,8 +27,9 @@ from facial_emotion_ros.recordings.batch.batch import evaluate_fleet
 from facial_emotion_ros.recordings.batch.result_store import open_store
 from facial_emotion_ros.recordings.batch.truths import options_of_each
 from facial_emotion_ros.recordings.evaluation.options import Options
-from facial_emotion_ros.recordings.evaluation.tables import FRAMES, CsvTable, ParquetTable, frame_rows
-from facial_emotion_ros.recordings.study import conditions, study_tables
+from facial_emotion_ros.recordings.evaluation.tables import FRAMES, TIMINGS, CsvTable, ParquetTable, frame_rows
+from facial_emotion_ros.recordings.people import merges, people
+from facial_emotion_ros.recordings.study import conditions, epochs, study_tables
 from facial_emotion_ros.recordings.study.face_rows import read_face_rows
 from facial_emotion_ros.recordings.study.manifest import partitions_of, read_study, write_template
 from facial_emotion_ros.recordings.study.study import faces_of
@@ -410,12 +411,18 @@ def test_truths_are_found_by_their_folders_when_recordings_have_the_same_name(tr
 @pytest.mark.parametrize(
     'name, columns',
     [
+        ('frames.csv', FRAMES),
+        ('timings.csv', TIMINGS),
         ('recordings.csv', study_tables.recordings_columns({})),
         ('conditions.csv', study_tables.CONDITIONS),
         ('comparisons.csv', study_tables.COMPARISONS),
+        ('events.csv', epochs.EPOCHS),
+        ('event_averages.csv', epochs.AVERAGES),
+        ('people.csv', people.PEOPLE),
+        ('merges.csv', merges.MERGE_COLUMNS),
     ],
 )
-def test_the_tables_of_a_study_are_documented(name, columns):
+def test_every_table_is_documented_in_the_order_of_its_columns(name, columns):
     documented = [line.split('|')[1:3] for line in section(name).splitlines() if line.startswith('| `')]
     assert [[cell.strip(' `') for cell in row] for row in documented] == [[each.name, each.type] for each in columns]
 

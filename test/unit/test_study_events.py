@@ -13,7 +13,6 @@ pytest.importorskip('plotly', reason='plotly is not installed: scripts/setup doe
 pytest.importorskip('pyarrow', reason='pyarrow is not installed: scripts/setup --tests does that')
 
 import test_study
-from documented_fields import section
 from html_page import Page
 from in_process import in_this_process, models_opened_once  # noqa: F401
 from scipy import stats
@@ -360,9 +359,3 @@ def lacking(path, output, options, progress=None):
         summary['run']['lacks'] = [options.events]
         file.seek(0)
         json.dump(summary, file)
-
-
-@pytest.mark.parametrize('name, columns', [('events.csv', epochs.EPOCHS), ('event_averages.csv', epochs.AVERAGES)])
-def test_the_tables_of_events_are_documented(name, columns):
-    documented = [line.split('|')[1:3] for line in section(name).splitlines() if line.startswith('| `')]
-    assert [[cell.strip(' `') for cell in row] for row in documented] == [[each.name, each.type] for each in columns]

@@ -17,46 +17,32 @@ _GROUP = 4096
 
 
 class Column(NamedTuple):
-    """A column; docs/columns.md has these very words. type: of the Parquet file."""
+    """A column, and its type in the Parquet file; docs/columns.md says what it holds."""
 
     name: str
     type: str
-    unit: str
-    meaning: str
 
 
-_IMAGE = (
-    Column('camera', 'string', '', 'topic of the images'),
-    Column(
-        'frame', 'int64', '', 'number of the image among those of its camera, from 0; images that cannot be read count'
-    ),
-    Column('stamp_ns', 'int64', 'ns', 'stamp of the image; the time of recording where that is 0'),
-    Column('time_s', 'double', 's', "time since the recording's first image"),
-)
+def columns(kind: str, *names: str) -> tuple[Column, ...]:
+    """Name columns of one type."""
+    return tuple(Column(name, kind) for name in names)
+
+
+_IMAGE = (*columns('string', 'camera'), *columns('int64', 'frame', 'stamp_ns'), *columns('double', 'time_s'))
+_SCORES = tuple(f'score_{each}' for each in EMOTIONS)
 _FACE = (
-    Column('face_id', 'string', '', 'five letters, the same from image to image'),
-    Column('x0', 'float', 'px', 'left side of the face box'),
-    Column('y0', 'float', 'px', 'upper side'),
-    Column('x1', 'float', 'px', 'right side'),
-    Column('y1', 'float', 'px', 'lower side'),
-    Column('box_score', 'float', '0 to 1', 'score of the detector'),
-    Column('emotion', 'string', '', 'the published class, or `unknown`'),
-    Column('confidence', 'float', '0 to 1', 'calibrated score of the best class, smoothed over time'),
-    Column('agreement', 'float', '0 to 1', 'how far the branches of the network agree, smoothed over time'),
-    Column('valence', 'float', '-1 to 1', 'negative to positive, smoothed over time'),
-    Column('arousal', 'float', '-1 to 1', 'calm to excited, smoothed over time'),
-    Column('rejection_reasons', 'string', '', 'why the emotion is `unknown`: words separated by spaces'),
-    *(Column(f'score_{each}', 'float', '0 to 1', f'score of {each}, smoothed over time') for each in EMOTIONS),
-    Column('raw_emotion', 'string', '', 'best class of this image alone'),
-    Column('raw_confidence', 'float', '0 to 1', 'its calibrated score'),
-    Column('raw_agreement', 'float', '0 to 1', 'agreement in this image alone'),
-    Column('raw_valence', 'float', '-1 to 1', 'valence in this image alone'),
-    Column('raw_arousal', 'float', '-1 to 1', 'arousal in this image alone'),
-    *(Column(f'raw_score_{each}', 'float', '0 to 1', f'score of {each} in this image alone') for each in EMOTIONS),
-    Column('true_emotion', 'string', '', 'class by the ground truth'),
-    Column('true_valence', 'float', '-1 to 1', 'valence by the ground truth'),
-    Column('true_arousal', 'float', '-1 to 1', 'arousal by the ground truth'),
-    Column('person', 'string', '', 'who it is by the ground truth'),
+    *columns('string', 'face_id'),
+    *columns('float', 'x0', 'y0', 'x1', 'y1', 'box_score'),
+    *columns('string', 'emotion'),
+    *columns('float', 'confidence', 'agreement', 'valence', 'arousal'),
+    *columns('string', 'rejection_reasons'),
+    *columns('float', *_SCORES),
+    *columns('string', 'raw_emotion'),
+    *columns('float', 'raw_confidence', 'raw_agreement', 'raw_valence', 'raw_arousal'),
+    *columns('float', *(f'raw_{each}' for each in _SCORES)),
+    *columns('string', 'true_emotion'),
+    *columns('float', 'true_valence', 'true_arousal'),
+    *columns('string', 'person'),
 )
 
 #: Of frames.csv and frames.parquet. An image without a face has one row, in which the columns of the face are empty.
@@ -64,12 +50,9 @@ FRAMES = _IMAGE + _FACE
 
 #: Of timings.csv, a row for each image that could be read.
 TIMINGS = (
-    Column('camera', 'string', '', 'as in frames.csv'),
-    Column('frame', 'int64', '', 'as in frames.csv'),
-    Column('read_ms', 'float', 'ms', 'reading the message'),
-    Column('decode_ms', 'float', 'ms', 'decoding the image'),
-    Column('detect_ms', 'float', 'ms', 'finding faces ahead (`--every-n 1`); else 0, and estimate_ms has it'),
-    Column('estimate_ms', 'float', 'ms', 'following faces and estimating emotions'),
+    *columns('string', 'camera'),
+    *columns('int64', 'frame'),
+    *columns('float', 'read_ms', 'decode_ms', 'detect_ms', 'estimate_ms'),
 )
 
 

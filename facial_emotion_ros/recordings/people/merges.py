@@ -9,7 +9,7 @@ from typing import Any
 from facial_emotion_ros.core.errors import BadDataset
 from facial_emotion_ros.core.text import cell, uncell
 from facial_emotion_ros.recordings.evaluation.csv_rows import read_csv
-from facial_emotion_ros.recordings.evaluation.tables import Column
+from facial_emotion_ros.recordings.evaluation.tables import columns
 from facial_emotion_ros.recordings.people.face_views import FaceKey, SeenFace
 from facial_emotion_ros.recordings.people.identity import DECISION, Decision, Pair, Persons
 
@@ -23,10 +23,10 @@ _SIDES = ('recording', 'camera', 'face')
 
 #: Of merges.csv; docs/columns.md says what they mean.
 MERGE_COLUMNS = (
-    Column('same', 'string', '', ''),
-    Column('likeness', 'double', '', ''),
-    Column('joined_by', 'string', '', ''),
-    *(Column(f'{name}_{side}', 'string', '', '') for side in ('a', 'b') for name in ('person', *_SIDES, 'picture')),
+    *columns('string', 'same'),
+    *columns('double', 'likeness'),
+    *columns('string', 'joined_by'),
+    *columns('string', *(f'{name}_{side}' for side in ('a', 'b') for name in ('person', *_SIDES, 'picture'))),
 )
 
 _YES, _NO = ('yes', 'y', 'true', '1'), ('no', 'n', 'false', '0')

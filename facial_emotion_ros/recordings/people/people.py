@@ -9,12 +9,13 @@ import numpy as np
 
 from facial_emotion_ros.core.emotions import UNKNOWN
 from facial_emotion_ros.recordings.batch.result_store import Store
+from facial_emotion_ros.recordings.evaluation.tables import columns
 from facial_emotion_ros.recordings.people.face_views import FACE_VIEWS, FaceKey, FaceViews, SeenFace, read_face_views
 from facial_emotion_ros.recordings.people.identity import TRACKING, Decision, Persons, persons_of
 from facial_emotion_ros.recordings.people.merges import MERGES, merge_rows, merges_text, read_merges, with_lines
 from facial_emotion_ros.recordings.study.face_rows import SHARES, WORDS, FaceRows, as_in_csv, places_by, weights_of
 from facial_emotion_ros.recordings.study.study import Read
-from facial_emotion_ros.recordings.study.study_tables import columns, head_columns, write_table
+from facial_emotion_ros.recordings.study.study_tables import head_columns, write_table
 
 #: Of people.csv, after the columns of recordings.csv's beginning.
 PEOPLE = (

@@ -10,11 +10,11 @@ from facial_emotion_ros.recordings.batch.result_store import Store
 from facial_emotion_ros.recordings.evaluation.annotation_files import SAME_S, doubt
 from facial_emotion_ros.recordings.evaluation.camera_run import longest_step_s
 from facial_emotion_ros.recordings.evaluation.options import Options
-from facial_emotion_ros.recordings.evaluation.tables import Column
+from facial_emotion_ros.recordings.evaluation.tables import Column, columns
 from facial_emotion_ros.recordings.study.conditions import interval_of_means, number
 from facial_emotion_ros.recordings.study.events import Event, is_event_file, source_name, times_of
 from facial_emotion_ros.recordings.study.face_rows import MEASURES, FaceRows
-from facial_emotion_ros.recordings.study.study_tables import columns, write_table
+from facial_emotion_ros.recordings.study.study_tables import write_table
 
 #: Of events.csv, a row for each event and time step; in a study, the columns of recordings.csv's beginning come first.
 EPOCHS = (

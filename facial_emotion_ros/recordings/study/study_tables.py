@@ -8,16 +8,11 @@ from typing import Any
 
 from facial_emotion_ros.core.resources import find_shared
 from facial_emotion_ros.recordings.batch.result_store import Store
-from facial_emotion_ros.recordings.evaluation.tables import Column, CsvTable, ParquetTable
+from facial_emotion_ros.recordings.evaluation.tables import Column, CsvTable, ParquetTable, columns
 from facial_emotion_ros.recordings.study.face_rows import MEASURES, SHARES
 
 #: Written beside the tables: what their columns mean. docs/columns.md holds the texts.
 DICTIONARY = 'columns.md'
-
-
-def columns(kind: str, *names: str) -> tuple[Column, ...]:
-    """Name columns of one type."""
-    return tuple(Column(name, kind, '', '') for name in names)
 
 
 _WHO = columns('string', 'bag', 'bundle')
@@ -54,7 +49,7 @@ def head_columns(types: Mapping[str, str]) -> tuple[Column, ...]:
 
     :param types: of the manifest's columns; {} without a study.
     """
-    return (*_WHO, *(Column(name, kind, '', '') for name, kind in types.items()))
+    return (*_WHO, *(Column(name, kind) for name, kind in types.items()))
 
 
 def recordings_columns(types: Mapping[str, str]) -> tuple[Column, ...]:
