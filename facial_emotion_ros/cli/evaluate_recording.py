@@ -42,9 +42,16 @@ _MAX_PROCESSES = 256
 _SMOOTHING = 'smoothing.'
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors show no secrets of URLs."""
+
+    def error(self, message):
+        super().error(public_text(message))
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the command's argument parser."""
-    arguments = argparse.ArgumentParser(
+    arguments = _Parser(
         prog='evaluate_recording',
         description='What emotions the faces in recordings show, how steady the estimates are, and how accurate, where '
         'there is ground truth. Reads rosbags (folders of ROS 2, .mcap, .db3, and .bag of ROS 1) without ROS, and '
@@ -54,7 +61,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add = arguments.add_argument
     add('bags', nargs='*', metavar='RECORDING', help='rosbag or film, or a folder of some')
-    add('--output', default='', metavar='DIR', help='folder of report.html, summary.json and the tables')
+    add('--output', default='', metavar='DIR', help='folder, or URL, of the report, figures and tables')
     add('--force', action='store_true', help='replace files in DIR that no evaluation wrote')
     add(
         '--topic',
@@ -387,7 +394,9 @@ def _smoothing(texts):
 
 def _single(arguments):
     """Give the one recording that was named; '' where there are several, or places that only a batch reads."""
-    if arguments.study or arguments.workers or arguments.ray or len(arguments.bags) > 1 or '://' in arguments.bags[0]:
+    if arguments.study or arguments.workers or arguments.ray or len(arguments.bags) > 1:
+        return ''
+    if '://' in arguments.bags[0] or '://' in arguments.output:
         return ''
     path = arguments.bags[0]
     if not os.path.isdir(path):
@@ -470,7 +479,7 @@ def _many(arguments, options, command):
     for name in ('live', 'compare', 'processes'):
         if getattr(arguments, name):
             hint = '; --workers evaluates several at a time' if name == 'processes' else ''
-            raise BadParameter(f'--{name} is for a single recording{hint}')
+            raise BadParameter(f'--{name} is for a single recording, and results, on this machine{hint}')
     from facial_emotion_ros.recordings.batch.batch import evaluate_fleet, fleet_progress, fleet_text, topics_of_none
     from facial_emotion_ros.recordings.study.manifest import read_study
 

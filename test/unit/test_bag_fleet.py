@@ -524,6 +524,12 @@ def test_no_secret_of_a_url_is_shown_or_stored(tmp_path, capsys, monkeypatch):
     write_template([place, place.replace('ride', 'walk')], str(tmp_path / 'template.csv'))
     lines = (tmp_path / 'template.csv').read_text().splitlines()
     assert lines[1:] == [f'{place},ride,a,', f'{place.replace("ride", "walk")},walk,a,']
+    monkeypatch.chdir(tmp_path)
+    assert command_line.main([write_bag(tmp_path, 'b', 'bad'), '--output', 'memory://me:hush@there']) == 1
+    assert files.exists('/me:hush@there/index.html') and not os.path.exists('memory:')
+    with pytest.raises(SystemExit):
+        command_line.main([f'--nothing={place}'])
+    assert 'hush' not in ''.join(capsys.readouterr())
     monkeypatch.setattr(type(files), 'find', lambda _, path, **more: {}[path])  # the error names the path alone
     with pytest.raises(BadBag, match='ride/a.mcap, got KeyError: .*ride/a.mcap') as refused:
         recording_discovery.find_bags([place])
