@@ -525,8 +525,12 @@ def test_no_secret_of_a_url_is_shown_or_stored(tmp_path, capsys, monkeypatch):
     lines = (tmp_path / 'template.csv').read_text().splitlines()
     assert lines[1:] == [f'{place},ride,a,', f'{place.replace("ride", "walk")},walk,a,']
     monkeypatch.chdir(tmp_path)
-    assert command_line.main([write_bag(tmp_path, 'b', 'bad'), '--output', 'memory://me:hush@there']) == 1
+    command = [write_bag(tmp_path, 'b', 'bad'), '--output', 'memory://me:hush@there']
+    assert command_line.main(command) == 1
     assert files.exists('/me:hush@there/index.html') and not os.path.exists('memory:')
+    with monkeypatch.context() as later:
+        later.setattr(type(files), 'pipe_file', lambda _, path, content: {}[path])
+        assert command_line.main(command) == 1  # an error that is no OSError
     with pytest.raises(SystemExit):
         command_line.main([f'--nothing={place}'])
     assert 'hush' not in ''.join(capsys.readouterr())

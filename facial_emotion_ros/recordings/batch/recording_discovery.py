@@ -180,7 +180,7 @@ def local_copy(place: str) -> Iterator[str]:
             raise
         except Exception as error:  # each type of store has its own errors
             raise BadBag(
-                f'expected to fetch {place}, got {_told(error, place)}; check the address, the rights and the space '
+                f'expected to fetch {place}, got {told(error, place)}; check the address, the rights and the space '
                 'for temporary files ($TMPDIR)'
             ) from error
         yield target
@@ -228,7 +228,7 @@ def _in_url(place, without):
     try:
         listed = files.find(path)
     except Exception as error:  # each type of store has its own errors
-        raise BadBag(f'expected to list {place}, got {_told(error, place)}') from error
+        raise BadBag(f'expected to list {place}, got {told(error, place)}') from error
     if listed == [path]:
         return [place]
     names = [each[len(path) :].lstrip('/') for each in listed]
@@ -279,11 +279,11 @@ def open_url(url: str) -> tuple[Any, str]:
             'gs://'
         ) from error
     except Exception as error:  # each type of store has its own errors, and some connect here
-        raise FacialEmotionError(f'expected a URL that fsspec opens, got {url}: {_told(error, url)}') from error
+        raise FacialEmotionError(f'expected a URL that fsspec opens, got {url}: {told(error, url)}') from error
     return files, path.rstrip('/')
 
 
-def _told(error, url):
+def told(error: Exception, url: str) -> str:
     """Write a store's error without user, password and query, which it may tell without the rest of the URL."""
     rest = url.partition('://')[2]
     user, query = rest.rpartition('@')[0], rest.partition('?')[2]

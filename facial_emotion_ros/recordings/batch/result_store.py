@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import IO
 
 from facial_emotion_ros.core.files import fsync_folder, lock_alone, write_atomic
-from facial_emotion_ros.recordings.batch.recording_discovery import is_url, local_path, open_url
+from facial_emotion_ros.recordings.batch.recording_discovery import is_url, local_path, open_url, told
 
 _PART = re.compile(r'\..+\.[0-9a-f]{12}\.part$')
 
@@ -115,7 +115,8 @@ class UrlStore:
 
         :raises FacialEmotionError: if fsspec, or what it needs for this kind of URL, is not installed.
         """
-        self._files, self._path = open_url(url)
+        files, self._path = open_url(url)
+        self._files = _Files(files, url)
         self.written: set[str] = set()
 
     def read(self, name: str) -> bytes | None:
@@ -180,6 +181,24 @@ class UrlStore:
     def locked(self) -> Iterator[None]:
         """Do nothing: most such stores have no locks, and two runs write the same."""
         yield
+
+
+class _Files:
+    """A file system of fsspec, whose errors are all of the kind OSError, though stores have errors of their own."""
+
+    def __init__(self, files, url):
+        self._files, self._url = files, url
+
+    def __getattr__(self, name):
+        def called(*args, **options):
+            try:
+                return getattr(self._files, name)(*args, **options)
+            except OSError:
+                raise
+            except Exception as error:
+                raise OSError(f'{self._url}: {told(error, self._url)}; check the address and the rights') from error
+
+        return called
 
 
 #: Names in a store are relative, with /.
