@@ -146,6 +146,7 @@ def test_it_is_said_what_to_do_when_no_process_or_thread_can_be_started(bag, tmp
     for of, name, error, said in (
         (multiprocessing.util, 'spawnv_passfds', BlockingIOError(11, 'temporarily unavailable'), f'fewer {option}'),
         (threading.Thread, 'start', RuntimeError("can't start new thread"), 'ulimit -u'),
+        (threading.Thread, 'start', MemoryError(), 'ulimit -u'),
     ):
         monkeypatch.setattr(of, name, functools.partial(refuse, error))
         assert evaluate_recording.main([bag, '--output', str(tmp_path / 'out'), option, '2']) == 1

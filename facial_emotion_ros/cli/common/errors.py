@@ -49,10 +49,14 @@ def report_errors(command: str, needs: str) -> Callable[[Callable[..., int]], Ca
             except (FacialEmotionError, OSError) as error:
                 show(f'{command}: {error}', file=sys.stderr)
                 return 2 if isinstance(error, BadParameter) else 1
-            except RuntimeError as error:
-                if "can't start new thread" not in str(error):
+            except (MemoryError, RuntimeError) as error:
+                if isinstance(error, RuntimeError) and "can't start new thread" not in str(error):
                     raise
-                show(f'{command}: {error}; raise the limits of processes and memory (ulimit -u, -v)', file=sys.stderr)
+                show(
+                    f'{command}: the system refuses more memory or threads ({type(error).__name__}: {error}); end '
+                    'other programs, or raise the limits of processes and memory (ulimit -u, -v)',
+                    file=sys.stderr,
+                )
             return 1
 
         return reported
