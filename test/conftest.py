@@ -4,6 +4,7 @@ import datetime
 import json
 import os
 import platform
+import re
 import signal
 import sys
 
@@ -21,13 +22,52 @@ import facial_emotion_ros  # noqa: F401
 #: The processes of test/ros, test/fault and test/soak.
 pytest_plugins = ['ros_processes']
 
-#: Unit tests that --fast leaves out, beside those of training: each takes more than some seconds.
-SLOW = ('bag_fleet', 'bag_report_in_browser', 'evaluate_bag', 'old_pythons', 'ray_runner', 'render_faces', 'telemetry')
+#: Unit tests that --fast leaves out, beside those that use torch: each takes more than some seconds.
+SLOW = (
+    'bag_fleet',
+    'bag_report_in_browser',
+    'benchmark',
+    'detector_quantization',
+    'evaluate_bag',
+    'old_pythons',
+    'ray_runner',
+    'render_faces',
+    'telemetry',
+)
+_USES_TORCH = re.compile(
+    r"^ *(import|from) (torch|tiny_training|facial_emotion_ros\.training\.model)\b|importorskip\('torch'", re.MULTILINE
+)
 
 # A shell that starts a program in the background has it ignore SIGINT, and its children inherit that; a program under
 # test is started as if somebody sat at its terminal.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+#: What a setup may lack: a test module that imports it is skipped then.
+OPTIONAL = set(
+    'av jinja2 matplotlib mcap onnx openvino pandas plotly pyarrow pydantic rich rosbags safetensors scipy selenium '
+    'skimage tensorboardX torch tqdm'.split()
+)
+
+
+class OptionalModule(pytest.Module):
+    """A test module, which is skipped where it imports what is absent."""
+
+    def collect(self):
+        """Import it; say what is missing."""
+        try:
+            return super().collect()
+        except self.CollectError as error:
+            absent = (getattr(error.__cause__, 'name', None) or '').partition('.')[0]
+            if absent not in OPTIONAL or not isinstance(error.__cause__, ModuleNotFoundError):
+                raise
+            return pytest.skip('%s is not installed: scripts/setup --tests does that' % absent, allow_module_level=True)
+
+
+def pytest_pycollect_makemodule(module_path, parent):
+    """Let test modules import what may be absent."""
+    return OptionalModule.from_parent(parent, path=module_path)
 
 
 def pytest_addoption(parser):
@@ -45,7 +85,7 @@ def pytest_ignore_collect(collection_path, config):
     return (
         collection_path.parent.name != 'unit'
         or collection_path.stem[len('test_') :] in SLOW
-        or "importorskip('torch'" in collection_path.read_text(encoding='utf-8')
+        or _USES_TORCH.search(collection_path.read_text(encoding='utf-8')) is not None
     ) or None
 
 

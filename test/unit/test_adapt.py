@@ -12,24 +12,22 @@ import numpy as np
 import pytest
 from test_guards import ROOT
 
-onnx = pytest.importorskip('onnx', reason='onnx is not installed: it is needed to adapt and to export only')
-
-from facial_emotion_ros.cli import adapt as command  # noqa: E402
-from facial_emotion_ros.core.emotions import EMOTIONS  # noqa: E402
-from facial_emotion_ros.core.errors import BadDataset, BadModel  # noqa: E402
-from facial_emotion_ros.core.resources import find_shared  # noqa: E402
-from facial_emotion_ros.emotion.ensemble import OperatingPoint, branch_scores, reweighted  # noqa: E402
-from facial_emotion_ros.emotion.esr import EsrEngine  # noqa: E402
-from facial_emotion_ros.emotion.operating_points import operating_points  # noqa: E402
-from facial_emotion_ros.evaluation.adaptation_metrics import compare, comparison_table  # noqa: E402
-from facial_emotion_ros.inference.execution_providers import ProviderPlan  # noqa: E402
-from facial_emotion_ros.inference.model_bundle import ModelBundle, embedded_bundle  # noqa: E402
-from facial_emotion_ros.inference.openvino_backend import openvino_version  # noqa: E402
-from facial_emotion_ros.perception.image_files import read_picture  # noqa: E402
-from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline  # noqa: E402
-from facial_emotion_ros.training.adaptation.correction_graph import with_correction  # noqa: E402
-from facial_emotion_ros.training.adaptation.fit import Correction, adapt, corrected  # noqa: E402
-from facial_emotion_ros.training.data.labelled_folder import STRUCK_FILE, read_labelled_folder  # noqa: E402
+from facial_emotion_ros.cli import adapt as command
+from facial_emotion_ros.core.emotions import EMOTIONS
+from facial_emotion_ros.core.errors import BadDataset, BadModel
+from facial_emotion_ros.core.resources import find_shared
+from facial_emotion_ros.emotion.ensemble import OperatingPoint, branch_scores, reweighted
+from facial_emotion_ros.emotion.esr import EsrEngine
+from facial_emotion_ros.emotion.operating_points import operating_points
+from facial_emotion_ros.evaluation.adaptation_metrics import compare, comparison_table
+from facial_emotion_ros.inference.execution_providers import ProviderPlan
+from facial_emotion_ros.inference.model_bundle import ModelBundle, embedded_bundle
+from facial_emotion_ros.inference.openvino_backend import openvino_version
+from facial_emotion_ros.perception.image_files import read_picture
+from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline
+from facial_emotion_ros.training.adaptation.correction_graph import with_correction
+from facial_emotion_ros.training.adaptation.fit import Correction, adapt, corrected
+from facial_emotion_ros.training.data.labelled_folder import STRUCK_FILE, read_labelled_folder
 
 SAMPLES = ('astronaut', 'president', 'vice_president')
 #: Photographs to choose by, which are never learned from.

@@ -1,29 +1,26 @@
 """Fewer branches where time is short, all of them where it is not; and models cut into parts."""
 
 import numpy as np
+import onnx
 import pytest
+from test_commands import write_faces
+from test_export import DESCRIPTION, used
 
-torch = pytest.importorskip('torch', reason='torch is not installed: it is needed for training only')
-onnx = pytest.importorskip('onnx', reason='onnx is not installed: it is needed for export only')
-
-from test_commands import write_faces  # noqa: E402
-from test_export import DESCRIPTION, used  # noqa: E402
-
-from facial_emotion_ros.cli import quantize  # noqa: E402
-from facial_emotion_ros.core.errors import BadModel, BadParameter  # noqa: E402
-from facial_emotion_ros.core.resources import find_shared  # noqa: E402
-from facial_emotion_ros.emotion.anytime import AnytimeNetwork  # noqa: E402
-from facial_emotion_ros.emotion.ensemble import combine  # noqa: E402
-from facial_emotion_ros.emotion.esr import EsrEngine  # noqa: E402
-from facial_emotion_ros.evaluation.bundle_quantization import quantize_bundle  # noqa: E402
-from facial_emotion_ros.inference.execution_providers import ProviderPlan  # noqa: E402
-from facial_emotion_ros.inference.model_bundle import ModelBundle, embedded_bundle  # noqa: E402
-from facial_emotion_ros.inference.onnx_proto import extract  # noqa: E402
-from facial_emotion_ros.inference.openvino_backend import openvino_version  # noqa: E402
-from facial_emotion_ros.perception.face_crops import CropGeometry  # noqa: E402
-from facial_emotion_ros.perception.image_files import read_picture  # noqa: E402
-from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline  # noqa: E402
-from facial_emotion_ros.training.model.export import write_esr_bundle  # noqa: E402
+from facial_emotion_ros.cli import quantize
+from facial_emotion_ros.core.errors import BadModel, BadParameter
+from facial_emotion_ros.core.resources import find_shared
+from facial_emotion_ros.emotion.anytime import AnytimeNetwork
+from facial_emotion_ros.emotion.ensemble import combine
+from facial_emotion_ros.emotion.esr import EsrEngine
+from facial_emotion_ros.evaluation.bundle_quantization import quantize_bundle
+from facial_emotion_ros.inference.execution_providers import ProviderPlan
+from facial_emotion_ros.inference.model_bundle import ModelBundle, embedded_bundle
+from facial_emotion_ros.inference.onnx_proto import extract
+from facial_emotion_ros.inference.openvino_backend import openvino_version
+from facial_emotion_ros.perception.face_crops import CropGeometry
+from facial_emotion_ros.perception.image_files import read_picture
+from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline
+from facial_emotion_ros.training.model.export import write_esr_bundle
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (3, 1, 64, 64)).astype(np.uint8)
 

@@ -1,12 +1,10 @@
 """CBAM: what it computes, and what it is called."""
 
 import pytest
+import torch
+from torch.nn import functional
 
-torch = pytest.importorskip('torch', reason='torch is not installed: it is needed for training only')
-
-from torch.nn import functional  # noqa: E402
-
-from facial_emotion_ros.training.model.attention import CBAM  # noqa: E402
+from facial_emotion_ros.training.model.attention import CBAM
 
 
 @pytest.fixture

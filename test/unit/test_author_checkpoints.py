@@ -5,17 +5,15 @@ import json
 import os
 
 import pytest
+import torch
+from tiny_training import write_published
+from torch.nn import functional
 
-torch = pytest.importorskip('torch', reason='torch is not installed: it is needed for training only')
-
-from tiny_training import write_published  # noqa: E402
-from torch.nn import functional  # noqa: E402
-
-from facial_emotion_ros.core.emotions import EMOTIONS  # noqa: E402
-from facial_emotion_ros.core.errors import BadModel, BadParameter  # noqa: E402
-from facial_emotion_ros.training.model.author_checkpoints import joined, parts_of, read_published  # noqa: E402
-from facial_emotion_ros.training.model.export import network_of  # noqa: E402
-from facial_emotion_ros.training.model.network import ESR  # noqa: E402
+from facial_emotion_ros.core.emotions import EMOTIONS
+from facial_emotion_ros.core.errors import BadModel, BadParameter
+from facial_emotion_ros.training.model.author_checkpoints import joined, parts_of, read_published
+from facial_emotion_ros.training.model.export import network_of
+from facial_emotion_ros.training.model.network import ESR
 
 BASE, BRANCH = 'Net-Base-Shared_Representations.pt', 'Net-Branch_{}.pt'
 

@@ -1,11 +1,9 @@
 """The averaged weights, and statistics that fit them."""
 
-import pytest
+import torch
 
-torch = pytest.importorskip('torch', reason='torch is not installed: it is needed for training only')
-
-from facial_emotion_ros.training.loop.averaging import Average, recalibrate  # noqa: E402
-from facial_emotion_ros.training.model.network import ESR  # noqa: E402
+from facial_emotion_ros.training.loop.averaging import Average, recalibrate
+from facial_emotion_ros.training.model.network import ESR
 
 
 def test_the_average_follows_slowly_when_the_network_moves():

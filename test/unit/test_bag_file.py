@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 from small_disk import small_disk
 
-pytest.importorskip('rosbags', reason='rosbags is not installed: scripts/setup --tests does that')
-
 from facial_emotion_ros.core.errors import BadBag
 from facial_emotion_ros.recordings.io.bag_file import BagFile
 from facial_emotion_ros.recordings.io.content_hash import hash_of
@@ -28,6 +26,8 @@ from facial_emotion_ros.recordings.io.message_types import (
 from facial_emotion_ros.recordings.io.sample_bag import ANNOTATION, CAMERA, START_NS, write_sample_bag
 from facial_emotion_ros.recordings.io.scratch import zstandard
 from facial_emotion_ros.recordings.io.writer import BagWriter
+
+pytest.importorskip('rosbags', reason='rosbags is not installed: scripts/setup --tests does that')
 
 JPEG = CAMERA + '/compressed'
 COUNT = 10

@@ -12,30 +12,28 @@ from contextlib import contextmanager
 from urllib.parse import unquote
 
 import pytest
+import stand_in_evaluation
+from documented_fields import undocumented
+from html_page import Page, loads_nothing, traces
+from in_process import in_this_process, models_opened_once  # noqa: F401
+from sample_fleet import sample_fleet
+from small_disk import small_disk
+from stand_in_evaluation import is_alive, wait_for, write_bag
+
+from facial_emotion_ros.cli import evaluate_recording as command_line
+from facial_emotion_ros.core.errors import BadBag, BadDataset, BadModel, BadParameter, FacialEmotionError
+from facial_emotion_ros.recordings.batch import frames, recording_discovery, task
+from facial_emotion_ros.recordings.batch.batch import evaluate_fleet, fleet_progress, fleet_text
+from facial_emotion_ros.recordings.batch.result_store import LocalStore, UrlStore, open_store
+from facial_emotion_ros.recordings.batch.task import FleetTask, evaluate_task, key_of
+from facial_emotion_ros.recordings.evaluation.evaluate import evaluate_bag
+from facial_emotion_ros.recordings.evaluation.options import Options
+from facial_emotion_ros.recordings.io.content_hash import hash_of
+from facial_emotion_ros.recordings.io.sample_bag import write_sample_bag
+from facial_emotion_ros.recordings.report import batch_report
+from facial_emotion_ros.recordings.study.manifest import read_study, write_template
 
 pytest.importorskip('rosbags', reason='rosbags is not installed: scripts/setup --tests does that')
-pytest.importorskip('plotly', reason='plotly is not installed: scripts/setup does that')
-
-import stand_in_evaluation  # noqa: E402
-from documented_fields import undocumented  # noqa: E402
-from html_page import Page, loads_nothing, traces  # noqa: E402
-from in_process import in_this_process, models_opened_once  # noqa: E402, F401
-from sample_fleet import sample_fleet  # noqa: E402
-from small_disk import small_disk  # noqa: E402
-from stand_in_evaluation import is_alive, wait_for, write_bag  # noqa: E402
-
-from facial_emotion_ros.cli import evaluate_recording as command_line  # noqa: E402
-from facial_emotion_ros.core.errors import BadBag, BadDataset, BadModel, BadParameter, FacialEmotionError  # noqa: E402
-from facial_emotion_ros.recordings.batch import frames, recording_discovery, task  # noqa: E402
-from facial_emotion_ros.recordings.batch.batch import evaluate_fleet, fleet_progress, fleet_text  # noqa: E402
-from facial_emotion_ros.recordings.batch.result_store import LocalStore, UrlStore, open_store  # noqa: E402
-from facial_emotion_ros.recordings.batch.task import FleetTask, evaluate_task, key_of  # noqa: E402
-from facial_emotion_ros.recordings.evaluation.evaluate import evaluate_bag  # noqa: E402
-from facial_emotion_ros.recordings.evaluation.options import Options  # noqa: E402
-from facial_emotion_ros.recordings.io.content_hash import hash_of  # noqa: E402
-from facial_emotion_ros.recordings.io.sample_bag import write_sample_bag  # noqa: E402
-from facial_emotion_ros.recordings.report import batch_report  # noqa: E402
-from facial_emotion_ros.recordings.study.manifest import read_study, write_template  # noqa: E402
 
 
 def run(bags, output, options=None, workers=1, **more):

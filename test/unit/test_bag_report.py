@@ -7,18 +7,17 @@ import pytest
 
 if sys.version_info < (3, 10):
     pytest.skip('recordings are judged on Python 3.10 and newer', allow_module_level=True)
-pytest.importorskip('plotly', reason='plotly is not installed: scripts/setup does that')
 
-from html_page import Page, loads_nothing, traces  # noqa: E402
-from sample_timeline import CAMERA, make_timeline, sample_timeline, summary_of  # noqa: E402
+from html_page import Page, loads_nothing, traces
+from sample_timeline import CAMERA, make_timeline, sample_timeline, summary_of
 
-from facial_emotion_ros.core.emotions import AFFECT_COORDINATES, EMOTIONS, UNKNOWN  # noqa: E402
-from facial_emotion_ros.evaluation.page import EMOTION_COLORS, contrast, ink_on  # noqa: E402
-from facial_emotion_ros.recordings.evaluation.ground_truth import GroundTruth  # noqa: E402
-from facial_emotion_ros.recordings.report import formatting, report  # noqa: E402
-from facial_emotion_ros.recordings.report.affect_plane import affect_plane_chart  # noqa: E402
-from facial_emotion_ros.recordings.report.timeline import Bin, CameraTimeline, FaceTimeline, Timeline  # noqa: E402
-from facial_emotion_ros.recordings.report.timeline_plots import (  # noqa: E402
+from facial_emotion_ros.core.emotions import AFFECT_COORDINATES, EMOTIONS, UNKNOWN
+from facial_emotion_ros.evaluation.page import EMOTION_COLORS, contrast, ink_on
+from facial_emotion_ros.recordings.evaluation.ground_truth import GroundTruth
+from facial_emotion_ros.recordings.report import formatting, report
+from facial_emotion_ros.recordings.report.affect_plane import affect_plane_chart
+from facial_emotion_ros.recordings.report.timeline import Bin, CameraTimeline, FaceTimeline, Timeline
+from facial_emotion_ros.recordings.report.timeline_plots import (
     TIME_ZERO_MS,
     Run,
     face_chart,

@@ -9,20 +9,18 @@ import pytest
 
 if sys.version_info < (3, 10):
     pytest.skip('recordings are judged on Python 3.10 and newer', allow_module_level=True)
-pytest.importorskip('plotly', reason='plotly is not installed: scripts/setup does that')
-pytest.importorskip('selenium', reason='selenium is not installed: scripts/setup --tests does that')
 
-from chromium import NARROW, OUTSIDE, WIDE, asked_for, charts_of, show, start_browser, until  # noqa: E402
-from sample_fleet import sample_fleet  # noqa: E402
-from sample_timeline import CAMERA, make_timeline, sample_timeline, summary_of  # noqa: E402
-from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
+from chromium import NARROW, OUTSIDE, WIDE, asked_for, charts_of, show, start_browser, until
+from sample_fleet import sample_fleet
+from sample_timeline import CAMERA, make_timeline, sample_timeline, summary_of
+from selenium.webdriver.common.action_chains import ActionChains
 
-from facial_emotion_ros.demo.h264 import h264_program  # noqa: E402
-from facial_emotion_ros.demo.video_writer import AnnotatedVideo  # noqa: E402
-from facial_emotion_ros.evaluation.page import PLOTLY_FILE, plotly_script  # noqa: E402
-from facial_emotion_ros.recordings.report.batch_report import fleet_html  # noqa: E402
-from facial_emotion_ros.recordings.report.report import report_html  # noqa: E402
-from facial_emotion_ros.recordings.report.timeline import Film  # noqa: E402
+from facial_emotion_ros.demo.h264 import h264_program
+from facial_emotion_ros.demo.video_writer import AnnotatedVideo
+from facial_emotion_ros.evaluation.page import PLOTLY_FILE, plotly_script
+from facial_emotion_ros.recordings.report.batch_report import fleet_html
+from facial_emotion_ros.recordings.report.report import report_html
+from facial_emotion_ros.recordings.report.timeline import Film
 
 #: Of each row of the timelines: the top of its face's words, and that of its bars, both from the chart's top.
 ROWS = """

@@ -4,11 +4,8 @@ import json
 
 import numpy as np
 import pytest
-from scipy import stats
-
-pytest.importorskip('rosbags', reason='rosbags is not installed: scripts/setup --tests does that')
-
 from bag_faces import face, frame
+from scipy import stats
 
 from facial_emotion_ros.core import metrics
 from facial_emotion_ros.core.emotions import EMOTIONS, UNKNOWN

@@ -2,9 +2,6 @@
 
 import numpy as np
 import pytest
-
-pytest.importorskip('rosbags', reason='rosbags is not installed: scripts/setup --tests does that')
-
 from bag_faces import face, frame
 
 from facial_emotion_ros.core.errors import BadBag, BadDataset, BadParameter
@@ -14,6 +11,8 @@ from facial_emotion_ros.recordings.evaluation.recorded_detections import Recorde
 from facial_emotion_ros.recordings.io.bag_file import BagFile
 from facial_emotion_ros.recordings.io.message_types import DETECTIONS, EXPRESSION, detection, header, make, typestore
 from facial_emotion_ros.recordings.io.writer import BagWriter
+
+pytest.importorskip('rosbags', reason='rosbags is not installed: scripts/setup --tests does that')
 
 BEGIN_NS = 1767225600 * 10**9
 

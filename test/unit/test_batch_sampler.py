@@ -2,16 +2,14 @@
 
 import numpy as np
 import pytest
+import torch
+from tiny_training import SIZE_PX, Labelled, one_hot, tiny_recipe, two_kinds_of_faces
 
-torch = pytest.importorskip('torch', reason='torch is not installed: it is needed for training only')
-
-from tiny_training import SIZE_PX, Labelled, one_hot, tiny_recipe, two_kinds_of_faces  # noqa: E402
-
-from facial_emotion_ros.core.errors import BadDataset, BadParameter  # noqa: E402
-from facial_emotion_ros.perception.face_crops import CropGeometry  # noqa: E402
-from facial_emotion_ros.training.data.mixed_set import MixedFaces  # noqa: E402
-from facial_emotion_ros.training.loop.batch_sampler import BatchSampler, batches  # noqa: E402
-from facial_emotion_ros.training.loop.phases import stages_of  # noqa: E402
+from facial_emotion_ros.core.errors import BadDataset, BadParameter
+from facial_emotion_ros.perception.face_crops import CropGeometry
+from facial_emotion_ros.training.data.mixed_set import MixedFaces
+from facial_emotion_ros.training.loop.batch_sampler import BatchSampler, batches
+from facial_emotion_ros.training.loop.phases import stages_of
 
 GEOMETRY = CropGeometry(size_px=SIZE_PX)
 

@@ -3,22 +3,17 @@
 import json
 
 import pytest
+from html_page import Page, loads_nothing, traces
 
-torch = pytest.importorskip('torch', reason='torch is not installed: it is needed for networks of random weights')
-pytest.importorskip('plotly', reason='plotly is not installed: scripts/setup does that')
-pytest.importorskip('onnx', reason='onnx is not installed: it is needed for export only')
-
-from html_page import Page, loads_nothing, traces  # noqa: E402
-
-from facial_emotion_ros.cli import benchmark  # noqa: E402
-from facial_emotion_ros.core.errors import BadDataset, FacialEmotionError  # noqa: E402
-from facial_emotion_ros.evaluation.benchmark import engines, roofline, subjects  # noqa: E402
-from facial_emotion_ros.evaluation.benchmark.page import benchmark_html  # noqa: E402
-from facial_emotion_ros.evaluation.benchmark.text import compare, share_of_roofline, summary  # noqa: E402
-from facial_emotion_ros.evaluation.benchmark.torch_baseline import operations  # noqa: E402
-from facial_emotion_ros.inference.openvino_backend import openvino_version  # noqa: E402
-from facial_emotion_ros.system.power import PowerMeter, PowerReading  # noqa: E402
-from facial_emotion_ros.training.model.network import ESR  # noqa: E402
+from facial_emotion_ros.cli import benchmark
+from facial_emotion_ros.core.errors import BadDataset, FacialEmotionError
+from facial_emotion_ros.evaluation.benchmark import engines, roofline, subjects
+from facial_emotion_ros.evaluation.benchmark.page import benchmark_html
+from facial_emotion_ros.evaluation.benchmark.text import compare, share_of_roofline, summary
+from facial_emotion_ros.evaluation.benchmark.torch_baseline import operations
+from facial_emotion_ros.inference.openvino_backend import openvino_version
+from facial_emotion_ros.system.power import PowerMeter, PowerReading
+from facial_emotion_ros.training.model.network import ESR
 
 
 class Meter(PowerMeter):

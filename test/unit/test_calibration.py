@@ -2,16 +2,13 @@
 
 import numpy as np
 import pytest
+from invented_reading import FREQUENCIES, invented_reading
 
-pytest.importorskip('torch', reason='torch is not installed: it is needed for training and evaluation only')
-
-from invented_reading import FREQUENCIES, invented_reading  # noqa: E402
-
-from facial_emotion_ros.core import metrics  # noqa: E402
-from facial_emotion_ros.core.emotions import EMOTIONS  # noqa: E402
-from facial_emotion_ros.core.errors import BadDataset  # noqa: E402
-from facial_emotion_ros.emotion.ensemble import UNCALIBRATED, OperatingPoint, combine  # noqa: E402
-from facial_emotion_ros.evaluation import calibration  # noqa: E402
+from facial_emotion_ros.core import metrics
+from facial_emotion_ros.core.emotions import EMOTIONS
+from facial_emotion_ros.core.errors import BadDataset
+from facial_emotion_ros.emotion.ensemble import UNCALIBRATED, OperatingPoint, combine
+from facial_emotion_ros.evaluation import calibration
 
 COUNTS = np.array(list(FREQUENCIES.values()), np.float64)
 PRIOR = COUNTS / COUNTS.sum()

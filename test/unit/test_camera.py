@@ -9,17 +9,14 @@ import cv2
 import numpy as np
 import pytest
 
-pytest.importorskip('torch', reason='torch is not installed: it is needed for training and evaluation only')
-pytest.importorskip('matplotlib', reason='matplotlib is not installed: it is needed for plots only')
-
-from facial_emotion_ros.core.emotions import EMOTIONS  # noqa: E402
-from facial_emotion_ros.core.errors import BadParameter  # noqa: E402
-from facial_emotion_ros.evaluation.camera import crop_sweep, end_to_end, robustness  # noqa: E402
-from facial_emotion_ros.evaluation.camera.plots import plot_robustness, plot_sweep  # noqa: E402
-from facial_emotion_ros.evaluation.camera.scenes import LabelledFace, Portraits, pasted_scenes, read_portraits  # noqa: E402
-from facial_emotion_ros.evaluation.camera.text import portraits_text, robustness_text, sweep_text  # noqa: E402
-from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline  # noqa: E402
-from facial_emotion_ros.training.data.ferplus_files import read_ferplus  # noqa: E402
+from facial_emotion_ros.core.emotions import EMOTIONS
+from facial_emotion_ros.core.errors import BadParameter
+from facial_emotion_ros.evaluation.camera import crop_sweep, end_to_end, robustness
+from facial_emotion_ros.evaluation.camera.plots import plot_robustness, plot_sweep
+from facial_emotion_ros.evaluation.camera.scenes import LabelledFace, Portraits, pasted_scenes, read_portraits
+from facial_emotion_ros.evaluation.camera.text import portraits_text, robustness_text, sweep_text
+from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline
+from facial_emotion_ros.training.data.ferplus_files import read_ferplus
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SAMPLES = os.path.join(REPOSITORY, 'samples')

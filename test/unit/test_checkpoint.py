@@ -4,11 +4,10 @@ import os
 import resource
 
 import pytest
+import torch
 
-torch = pytest.importorskip('torch', reason='torch is not installed: it is needed for training only')
-
-from facial_emotion_ros.core.errors import BadModel, FacialEmotionError  # noqa: E402
-from facial_emotion_ros.training.loop import checkpoint  # noqa: E402
+from facial_emotion_ros.core.errors import BadModel, FacialEmotionError
+from facial_emotion_ros.training.loop import checkpoint
 
 SAVERS = [(checkpoint.save_weights, checkpoint.load_weights), (checkpoint.save_state, checkpoint.load_state)]
 

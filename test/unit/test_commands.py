@@ -7,25 +7,23 @@ import shlex
 import cv2
 import numpy as np
 import pytest
+import torch
+from html_page import Page
+from test_ferplus import write_npz
+from tiny_training import quick_trainings  # noqa: F401
 
-torch = pytest.importorskip('torch', reason='torch is not installed: it is needed for training only')
-pytest.importorskip('onnx', reason='onnx is not installed: it is needed for export only')
+from facial_emotion_ros.cli import evaluate, export, train
+from facial_emotion_ros.core.emotions import EMOTIONS
+from facial_emotion_ros.emotion.esr import EsrEngine
+from facial_emotion_ros.evaluation.model_card import model_card
+from facial_emotion_ros.inference.model_bundle import ModelBundle
+from facial_emotion_ros.training.data.datasets import FerPlus, read_ferplus, write_ferplus
+from facial_emotion_ros.training.loop.checkpoint import save_weights
+from facial_emotion_ros.training.model.export import weights_of
+from facial_emotion_ros.training.model.network import ESR
+
 for package in ('matplotlib', 'plotly'):
     pytest.importorskip(package, reason=f'{package} is not installed: it is needed for evaluation only')
-
-from html_page import Page  # noqa: E402
-from test_ferplus import write_npz  # noqa: E402
-from tiny_training import quick_trainings  # noqa: E402, F401
-
-from facial_emotion_ros.cli import evaluate, export, train  # noqa: E402
-from facial_emotion_ros.core.emotions import EMOTIONS  # noqa: E402
-from facial_emotion_ros.emotion.esr import EsrEngine  # noqa: E402
-from facial_emotion_ros.evaluation.model_card import model_card  # noqa: E402
-from facial_emotion_ros.inference.model_bundle import ModelBundle  # noqa: E402
-from facial_emotion_ros.training.data.datasets import FerPlus, read_ferplus, write_ferplus  # noqa: E402
-from facial_emotion_ros.training.loop.checkpoint import save_weights  # noqa: E402
-from facial_emotion_ros.training.model.export import weights_of  # noqa: E402
-from facial_emotion_ros.training.model.network import ESR  # noqa: E402
 
 
 def write_faces(path, columns, seed=0):

@@ -3,12 +3,10 @@
 import numpy as np
 import pytest
 
-pytest.importorskip('torch', reason='torch is not installed: it is needed for training and evaluation only')
-
-from facial_emotion_ros.evaluation.camera.crop_spread import FIGURES, crop_spread  # noqa: E402
-from facial_emotion_ros.evaluation.camera.scenes import LabelledFace  # noqa: E402
-from facial_emotion_ros.perception.face_crops import CropGeometry  # noqa: E402
-from facial_emotion_ros.perception.face_detector import Faces  # noqa: E402
+from facial_emotion_ros.evaluation.camera.crop_spread import FIGURES, crop_spread
+from facial_emotion_ros.evaluation.camera.scenes import LabelledFace
+from facial_emotion_ros.perception.face_crops import CropGeometry
+from facial_emotion_ros.perception.face_detector import Faces
 
 GEOMETRY = CropGeometry(margin=1.1, center_y=0.58, level_eyes=True, landmark_weight=1.0)
 

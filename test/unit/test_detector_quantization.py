@@ -2,22 +2,19 @@
 
 import cv2
 import numpy as np
+import onnx
 import pytest
+from test_commands import write_faces
 
-pytest.importorskip('torch', reason='torch is not installed: it is needed for reading sets of faces')
-onnx = pytest.importorskip('onnx', reason='onnx is not installed: it is needed for export only')
-
-from test_commands import write_faces  # noqa: E402
-
-from facial_emotion_ros.cli import quantize  # noqa: E402
-from facial_emotion_ros.core.errors import BadModel  # noqa: E402
-from facial_emotion_ros.core.resources import find_shared  # noqa: E402
-from facial_emotion_ros.evaluation.bundle_quantization import quantize_bundle  # noqa: E402
-from facial_emotion_ros.evaluation.camera.detector_quantization import quantize_detector  # noqa: E402
-from facial_emotion_ros.evaluation.camera.scenes import draw_background  # noqa: E402
-from facial_emotion_ros.inference.model_bundle import ModelBundle, embedded_bundle  # noqa: E402
-from facial_emotion_ros.perception.face_detector import FaceDetector  # noqa: E402
-from facial_emotion_ros.perception.image_files import read_picture  # noqa: E402
+from facial_emotion_ros.cli import quantize
+from facial_emotion_ros.core.errors import BadModel
+from facial_emotion_ros.core.resources import find_shared
+from facial_emotion_ros.evaluation.bundle_quantization import quantize_bundle
+from facial_emotion_ros.evaluation.camera.detector_quantization import quantize_detector
+from facial_emotion_ros.evaluation.camera.scenes import draw_background
+from facial_emotion_ros.inference.model_bundle import ModelBundle, embedded_bundle
+from facial_emotion_ros.perception.face_detector import FaceDetector
+from facial_emotion_ros.perception.image_files import read_picture
 
 SAMPLES = ('astronaut.jpg', 'president.jpg', 'vice_president.jpg')
 

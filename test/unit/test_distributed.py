@@ -7,18 +7,16 @@ import sys
 
 import numpy as np
 import pytest
+import torch
+from distributed_training import digest_of
+from tiny_training import quick_trainings, tiny_recipe, two_kinds_of_faces  # noqa: F401
 
-torch = pytest.importorskip('torch', reason='torch is not installed: it is needed for training only')
-
-from distributed_training import digest_of  # noqa: E402
-from tiny_training import quick_trainings, tiny_recipe, two_kinds_of_faces  # noqa: E402, F401
-
-from facial_emotion_ros.core.errors import BadParameter  # noqa: E402
-from facial_emotion_ros.training import FacialEmotionLearner  # noqa: E402
-from facial_emotion_ros.training.loop.checkpoint import load_weights  # noqa: E402
-from facial_emotion_ros.training.loop.distributed import Processes  # noqa: E402
-from facial_emotion_ros.training.loop.fit import Fit  # noqa: E402
-from facial_emotion_ros.training.model.network import ESR  # noqa: E402
+from facial_emotion_ros.core.errors import BadParameter
+from facial_emotion_ros.training import FacialEmotionLearner
+from facial_emotion_ros.training.loop.checkpoint import load_weights
+from facial_emotion_ros.training.loop.distributed import Processes
+from facial_emotion_ros.training.loop.fit import Fit
+from facial_emotion_ros.training.model.network import ESR
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 

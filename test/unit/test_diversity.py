@@ -1,13 +1,11 @@
 """What alike branches cost."""
 
 import pytest
+import torch
+from tiny_training import quick_trainings  # noqa: F401
 
-torch = pytest.importorskip('torch', reason='torch is not installed: it is needed for training only')
-
-from tiny_training import quick_trainings  # noqa: E402, F401
-
-from facial_emotion_ros.training.model.diversity import diversity_loss, likeness  # noqa: E402
-from facial_emotion_ros.training.model.network import ESR, Attention  # noqa: E402
+from facial_emotion_ros.training.model.diversity import diversity_loss, likeness
+from facial_emotion_ros.training.model.network import ESR, Attention
 
 ODD_AND_EVEN = [2, 3, 8, 9, 15]
 

@@ -10,9 +10,6 @@ import shutil
 import cv2
 import numpy as np
 import pytest
-
-pytest.importorskip('rosbags', reason='rosbags is not installed: scripts/setup --tests does that')
-
 from documented_fields import undocumented
 from in_process import in_this_process, models_opened_once  # noqa: F401
 from small_disk import small_disk
@@ -45,6 +42,8 @@ from facial_emotion_ros.recordings.io.message_types import (
 )
 from facial_emotion_ros.recordings.io.sample_bag import ANNOTATION, CAMERA, START_NS, write_sample_bag
 from facial_emotion_ros.recordings.io.writer import BagWriter
+
+pytest.importorskip('rosbags', reason='rosbags is not installed: scripts/setup --tests does that')
 
 JPEG = CAMERA + '/compressed'
 COUNT = 6

@@ -7,22 +7,20 @@ import os
 import cv2
 import numpy as np
 import pytest
+import torch
+from test_export import DESCRIPTION
+from tiny_training import quick_trainings  # noqa: F401
 
-torch = pytest.importorskip('torch', reason='torch is not installed: it is needed for training and evaluation only')
-pytest.importorskip('onnx', reason='onnx is not installed: it is needed for export only')
+from facial_emotion_ros.cli import evaluate_camera, evaluate_over_time
+from facial_emotion_ros.evaluation.camera import resting_bias
+from facial_emotion_ros.evaluation.camera.scenes import PICTURE_OVER_BOX
+from facial_emotion_ros.inference.model_bundle import ModelBundle, embedded_bundle
+from facial_emotion_ros.perception.face_crops import CropGeometry, crop_squares, cut_square
+from facial_emotion_ros.perception.face_detector import FaceDetector
+from facial_emotion_ros.training.model.export import write_esr_bundle
+from facial_emotion_ros.training.model.network import ESR
+
 pytest.importorskip('matplotlib', reason='matplotlib is not installed: it is needed for plots only')
-
-from test_export import DESCRIPTION  # noqa: E402
-from tiny_training import quick_trainings  # noqa: E402, F401
-
-from facial_emotion_ros.cli import evaluate_camera, evaluate_over_time  # noqa: E402
-from facial_emotion_ros.evaluation.camera import resting_bias  # noqa: E402
-from facial_emotion_ros.evaluation.camera.scenes import PICTURE_OVER_BOX  # noqa: E402
-from facial_emotion_ros.inference.model_bundle import ModelBundle, embedded_bundle  # noqa: E402
-from facial_emotion_ros.perception.face_crops import CropGeometry, crop_squares, cut_square  # noqa: E402
-from facial_emotion_ros.perception.face_detector import FaceDetector  # noqa: E402
-from facial_emotion_ros.training.model.export import write_esr_bundle  # noqa: E402
-from facial_emotion_ros.training.model.network import ESR  # noqa: E402
 
 SAMPLES = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), 'samples')
 EXPRESSIONS = {'astronaut.jpg': 'happy', 'president.jpg': 'neutral', 'vice_president.jpg': 'happy'}

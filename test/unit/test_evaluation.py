@@ -5,19 +5,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from invented_reading import invented_reading
 
-pytest.importorskip('torch', reason='torch is not installed: it is needed for training and evaluation only')
-
-from invented_reading import invented_reading  # noqa: E402
-
-from facial_emotion_ros.core import metrics  # noqa: E402
-from facial_emotion_ros.core.emotions import EMOTIONS  # noqa: E402
-from facial_emotion_ros.core.errors import BadDataset  # noqa: E402
-from facial_emotion_ros.emotion.ensemble import OperatingPoint, combine  # noqa: E402
-from facial_emotion_ros.evaluation.prediction_metrics import compute_metrics  # noqa: E402
-from facial_emotion_ros.evaluation.predictions import DatasetPredictions, read_faces  # noqa: E402
-from facial_emotion_ros.perception.face_crops import CropGeometry  # noqa: E402
-from facial_emotion_ros.training.data.face_set import ANNOTATED, DERIVED_FROM_VOTES, FaceSet  # noqa: E402
+from facial_emotion_ros.core import metrics
+from facial_emotion_ros.core.emotions import EMOTIONS
+from facial_emotion_ros.core.errors import BadDataset
+from facial_emotion_ros.emotion.ensemble import OperatingPoint, combine
+from facial_emotion_ros.evaluation.prediction_metrics import compute_metrics
+from facial_emotion_ros.evaluation.predictions import DatasetPredictions, read_faces
+from facial_emotion_ros.perception.face_crops import CropGeometry
+from facial_emotion_ros.training.data.face_set import ANNOTATED, DERIVED_FROM_VOTES, FaceSet
 
 
 class BrightFaces(FaceSet):

@@ -6,23 +6,19 @@ import shutil
 import cv2
 import numpy as np
 import pytest
+import torch
+from test_export import DESCRIPTION
+from tiny_training import quick_trainings  # noqa: F401
 
-torch = pytest.importorskip('torch', reason='torch is not installed: it is needed for training only')
-pytest.importorskip('onnx', reason='onnx is not installed: it is needed for export only')
-pytest.importorskip('matplotlib', reason='matplotlib is not installed: it is needed for reports and explanations only')
-
-from test_export import DESCRIPTION  # noqa: E402
-from tiny_training import quick_trainings  # noqa: E402, F401
-
-from facial_emotion_ros.cli import explain  # noqa: E402
-from facial_emotion_ros.core.emotions import EMOTIONS  # noqa: E402
-from facial_emotion_ros.core.errors import BadModel  # noqa: E402
-from facial_emotion_ros.perception.face_crops import CropGeometry  # noqa: E402
-from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline  # noqa: E402
-from facial_emotion_ros.training.model.explanation import Explainer, FaceReading  # noqa: E402
-from facial_emotion_ros.training.model.explanation_image import draw_explanation  # noqa: E402
-from facial_emotion_ros.training.model.export import write_esr_bundle  # noqa: E402
-from facial_emotion_ros.training.model.network import ESR  # noqa: E402
+from facial_emotion_ros.cli import explain
+from facial_emotion_ros.core.emotions import EMOTIONS
+from facial_emotion_ros.core.errors import BadModel
+from facial_emotion_ros.perception.face_crops import CropGeometry
+from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline
+from facial_emotion_ros.training.model.explanation import Explainer, FaceReading
+from facial_emotion_ros.training.model.explanation_image import draw_explanation
+from facial_emotion_ros.training.model.export import write_esr_bundle
+from facial_emotion_ros.training.model.network import ESR
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 ASTRONAUT = os.path.join(ROOT, 'samples', 'astronaut.jpg')

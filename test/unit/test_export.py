@@ -1,23 +1,21 @@
 """From torch to a bundle and back."""
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
+import torch
+from tiny_training import published_channels, quick_trainings  # noqa: F401
 
-torch = pytest.importorskip('torch', reason='torch is not installed: it is needed for training only')
-onnx = pytest.importorskip('onnx', reason='onnx is not installed: it is needed for export only')
-
-import onnxruntime  # noqa: E402
-from tiny_training import published_channels, quick_trainings  # noqa: E402, F401
-
-from facial_emotion_ros.core.emotions import EMOTIONS  # noqa: E402
-from facial_emotion_ros.core.errors import BadModel, BadParameter  # noqa: E402
-from facial_emotion_ros.emotion.esr import EsrEngine  # noqa: E402
-from facial_emotion_ros.inference.execution_providers import ProviderPlan  # noqa: E402
-from facial_emotion_ros.inference.model_bundle import ModelBundle, embedded_bundle  # noqa: E402
-from facial_emotion_ros.inference.onnxruntime_backend import OrtModel  # noqa: E402
-from facial_emotion_ros.perception.face_crops import CropGeometry  # noqa: E402
-from facial_emotion_ros.training.model import export  # noqa: E402
-from facial_emotion_ros.training.model.network import ESR  # noqa: E402
+from facial_emotion_ros.core.emotions import EMOTIONS
+from facial_emotion_ros.core.errors import BadModel, BadParameter
+from facial_emotion_ros.emotion.esr import EsrEngine
+from facial_emotion_ros.inference.execution_providers import ProviderPlan
+from facial_emotion_ros.inference.model_bundle import ModelBundle, embedded_bundle
+from facial_emotion_ros.inference.onnxruntime_backend import OrtModel
+from facial_emotion_ros.perception.face_crops import CropGeometry
+from facial_emotion_ros.training.model import export
+from facial_emotion_ros.training.model.network import ESR
 
 DESCRIPTION = {
     'name': 'esr_2_random',

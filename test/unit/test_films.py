@@ -6,14 +6,9 @@ import subprocess
 import sys
 from fractions import Fraction
 
+import av
 import numpy as np
 import pytest
-
-pytest.importorskip('rosbags', reason='rosbags is not installed: scripts/setup --tests does that')
-pytest.importorskip('pyarrow', reason='pyarrow is not installed: scripts/setup --tests does that')
-pytest.importorskip('av', reason='av is not installed: scripts/setup --tests does that')
-
-import av
 from in_process import models_opened_once
 
 from facial_emotion_ros.cli import evaluate_recording
@@ -35,6 +30,9 @@ from facial_emotion_ros.recordings.io.message_types import (
     make_image,
 )
 from facial_emotion_ros.recordings.io.writer import BagWriter
+
+pytest.importorskip('rosbags', reason='rosbags is not installed: scripts/setup --tests does that')
+pytest.importorskip('pyarrow', reason='pyarrow is not installed: scripts/setup --tests does that')
 
 MS = Fraction(1, 1000)
 LOSSLESS = {'.mkv': ('ffv1', 'bgr0', {}), '.mp4': ('libx264rgb', 'bgr24', {'crf': '0'})}

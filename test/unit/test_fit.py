@@ -4,10 +4,8 @@ import os
 
 import numpy as np
 import pytest
-
-torch = pytest.importorskip('torch', reason='torch is not installed: it is needed for training only')
-
-from tiny_training import (  # noqa: E402
+import torch
+from tiny_training import (
     Labelled,
     one_hot,
     published_channels,  # noqa: F401
@@ -15,17 +13,17 @@ from tiny_training import (  # noqa: E402
     tiny_recipe,
     two_kinds_of_faces,
 )
-from training_server import TrainingServer  # noqa: E402
+from training_server import TrainingServer
 
-from facial_emotion_ros.core.errors import BadParameter  # noqa: E402
-from facial_emotion_ros.training.loop.checkpoint import load_state, load_weights  # noqa: E402
-from facial_emotion_ros.training.loop.curves import read_rows  # noqa: E402
-from facial_emotion_ros.training.loop.distributed import Processes  # noqa: E402
-from facial_emotion_ros.training.loop.fit import Diverged, Fit  # noqa: E402
-from facial_emotion_ros.training.loop.precision import choose_precision  # noqa: E402
-from facial_emotion_ros.training.loop.progress import Silence  # noqa: E402
-from facial_emotion_ros.training.loop.recipe import plain_of  # noqa: E402
-from facial_emotion_ros.training.model.network import ESR  # noqa: E402
+from facial_emotion_ros.core.errors import BadParameter
+from facial_emotion_ros.training.loop.checkpoint import load_state, load_weights
+from facial_emotion_ros.training.loop.curves import read_rows
+from facial_emotion_ros.training.loop.distributed import Processes
+from facial_emotion_ros.training.loop.fit import Diverged, Fit
+from facial_emotion_ros.training.loop.precision import choose_precision
+from facial_emotion_ros.training.loop.progress import Silence
+from facial_emotion_ros.training.loop.recipe import plain_of
+from facial_emotion_ros.training.model.network import ESR
 
 FACES = two_kinds_of_faces(24)
 LEARNED, HELD_OUT = FACES.rows(range(16)), FACES.rows(range(16, 24))

@@ -7,16 +7,14 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
+from builtin_interfaces.msg import Time
+from rclpy.clock import Clock
+from rclpy.logging import get_logger
+from std_msgs.msg import Header
 
-pytest.importorskip('rclpy', reason='ROS 2 is not installed')
-from builtin_interfaces.msg import Time  # noqa: E402
-from rclpy.clock import Clock  # noqa: E402
-from rclpy.logging import get_logger  # noqa: E402
-from std_msgs.msg import Header  # noqa: E402
-
-from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline  # noqa: E402
-from facial_emotion_ros.ros import messages, parameters, worker  # noqa: E402
-from facial_emotion_ros.ros.latest_slot import LatestSlot  # noqa: E402
+from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline
+from facial_emotion_ros.ros import messages, parameters, worker
+from facial_emotion_ros.ros.latest_slot import LatestSlot
 
 SAMPLES = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'samples')
 

@@ -1,14 +1,12 @@
 """Grad-CAM against its definition by gradients, and where its cells look."""
 
 import pytest
+import torch
+from tiny_training import measured, quick_trainings  # noqa: F401
 
-torch = pytest.importorskip('torch', reason='torch is not installed: it is needed for training only')
-
-from tiny_training import measured, quick_trainings  # noqa: E402, F401
-
-from facial_emotion_ros.core.errors import BadParameter  # noqa: E402
-from facial_emotion_ros.training.model.grad_cam import CELL_PX, FIRST_CELL_PX, grad_cam, on_crop  # noqa: E402
-from facial_emotion_ros.training.model.network import ESR  # noqa: E402
+from facial_emotion_ros.core.errors import BadParameter
+from facial_emotion_ros.training.model.grad_cam import CELL_PX, FIRST_CELL_PX, grad_cam, on_crop
+from facial_emotion_ros.training.model.network import ESR
 
 
 @pytest.fixture(scope='module', params=[False, True], ids=['ESR', 'ESR*'])

@@ -1,19 +1,16 @@
 """The form for inference computes what the network computes."""
 
 import numpy as np
+import onnxruntime
 import pytest
+import torch
+from test_export import used
+from tiny_training import quick_trainings  # noqa: F401
 
-torch = pytest.importorskip('torch', reason='torch is not installed: it is needed for training only')
-pytest.importorskip('onnx', reason='onnx is not installed: it is needed for export only')
-
-import onnxruntime  # noqa: E402
-from test_export import used  # noqa: E402
-from tiny_training import quick_trainings  # noqa: E402, F401
-
-from facial_emotion_ros.core.errors import BadParameter  # noqa: E402
-from facial_emotion_ros.perception.face_crops import CropGeometry, normalize  # noqa: E402
-from facial_emotion_ros.training.model.export import to_inference_onnx, to_onnx  # noqa: E402
-from facial_emotion_ros.training.model.inference_network import used_side  # noqa: E402
+from facial_emotion_ros.core.errors import BadParameter
+from facial_emotion_ros.perception.face_crops import CropGeometry, normalize
+from facial_emotion_ros.training.model.export import to_inference_onnx, to_onnx
+from facial_emotion_ros.training.model.inference_network import used_side
 
 
 def pixels_of(count, planes, size_px, seed=0):

@@ -6,14 +6,14 @@ import warnings
 import numpy as np
 import pytest
 
-pytest.importorskip('scipy', reason='scipy is not installed: scripts/setup --tests does that')
-
-from facial_emotion_ros.evaluation.intervals import (  # noqa: E402
+from facial_emotion_ros.evaluation.intervals import (
     bootstrap_interval,
     percentile_interval,
     resample_confusion,
     wilson_interval,
 )
+
+pytest.importorskip('scipy', reason='scipy is not installed: scripts/setup --tests does that')
 
 
 @pytest.mark.parametrize(

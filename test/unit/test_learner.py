@@ -12,21 +12,18 @@ import warnings
 import cv2
 import numpy as np
 import pytest
+import torch
+from tiny_training import measured, published_channels, quick_trainings, write_published  # noqa: F401
 
-torch = pytest.importorskip('torch', reason='torch is not installed: it is needed for training only')
-onnx = pytest.importorskip('onnx', reason='onnx is not installed: it is needed for export only')
-
-from tiny_training import measured, published_channels, quick_trainings, write_published  # noqa: E402, F401
-
-from facial_emotion_ros.core.errors import BadImage, BadModel, BadParameter, FacialEmotionError  # noqa: E402
-from facial_emotion_ros.inference.model_bundle import write_bundle  # noqa: E402
-from facial_emotion_ros.perception.face_crops import CropGeometry  # noqa: E402
-from facial_emotion_ros.training import Category, FacialEmotionLearner, Image  # noqa: E402
-from facial_emotion_ros.training.loop import saved_network  # noqa: E402
-from facial_emotion_ros.training.model import network  # noqa: E402
-from facial_emotion_ros.training.model.export import write_esr_bundle  # noqa: E402
-from facial_emotion_ros.training.opendr.inputs import crops_of  # noqa: E402
-from facial_emotion_ros.training.opendr.network import OpenDrEsr  # noqa: E402
+from facial_emotion_ros.core.errors import BadImage, BadModel, BadParameter, FacialEmotionError
+from facial_emotion_ros.inference.model_bundle import write_bundle
+from facial_emotion_ros.perception.face_crops import CropGeometry
+from facial_emotion_ros.training import Category, FacialEmotionLearner, Image
+from facial_emotion_ros.training.loop import saved_network
+from facial_emotion_ros.training.model import network
+from facial_emotion_ros.training.model.export import write_esr_bundle
+from facial_emotion_ros.training.opendr.inputs import crops_of
+from facial_emotion_ros.training.opendr.network import OpenDrEsr
 
 #: The constructor's parameters and defaults, as OpenDR's page lists them.
 DEFAULTS = {

@@ -10,16 +10,13 @@ import pathlib
 import re
 
 import pytest
+import torch
+from affectnet_tree import AffectNetTree
+from tiny_training import published_channels, quick_trainings  # noqa: F401
 
-torch = pytest.importorskip('torch', reason='torch is not installed: it is needed for training only')
-pytest.importorskip('onnx', reason='onnx is not installed: it is needed for export only')
-
-from affectnet_tree import AffectNetTree  # noqa: E402
-from tiny_training import published_channels, quick_trainings  # noqa: E402, F401
-
-from facial_emotion_ros.core.emotions import EMOTIONS  # noqa: E402
-from facial_emotion_ros.training import FacialEmotionLearner  # noqa: E402
-from facial_emotion_ros.training.data import datasets  # noqa: E402
+from facial_emotion_ros.core.emotions import EMOTIONS
+from facial_emotion_ros.training import FacialEmotionLearner
+from facial_emotion_ros.training.data import datasets
 
 
 @pytest.fixture(scope='module', autouse=True)

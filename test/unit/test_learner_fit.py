@@ -8,26 +8,23 @@ import sys
 
 import numpy as np
 import pytest
+import torch
+from prepared_affectnet import prepare
+from tiny_training import Labelled, one_hot, quick_learner, quick_trainings, two_kinds_of_faces  # noqa: F401
 
-torch = pytest.importorskip('torch', reason='torch is not installed: it is needed for training only')
-pytest.importorskip('onnx', reason='onnx is not installed: it is needed for export only')
-
-from prepared_affectnet import prepare  # noqa: E402
-from tiny_training import Labelled, one_hot, quick_learner, quick_trainings, two_kinds_of_faces  # noqa: E402, F401
-
-from facial_emotion_ros.core.errors import BadDataset, BadModel, BadParameter  # noqa: E402
-from facial_emotion_ros.emotion.ensemble import softmax  # noqa: E402
-from facial_emotion_ros.perception.face_crops import CropGeometry  # noqa: E402
-from facial_emotion_ros.training import FacialEmotionLearner  # noqa: E402
-from facial_emotion_ros.training.data.affectnet import AffectNet  # noqa: E402
-from facial_emotion_ros.training.data.augmentation import plain  # noqa: E402
-from facial_emotion_ros.training.loop.curves import read_rows  # noqa: E402
-from facial_emotion_ros.training.loop.fit import Fit  # noqa: E402
-from facial_emotion_ros.training.loop.phases import stages_of  # noqa: E402
-from facial_emotion_ros.training.loop.recipe import read_recipe  # noqa: E402
-from facial_emotion_ros.training.loop.saved_network import PUBLISHED, InputSpec  # noqa: E402
-from facial_emotion_ros.training.model.author_checkpoints import read_published  # noqa: E402
-from facial_emotion_ros.training.opendr.fit import categorical_recipe, dimensional_recipe  # noqa: E402
+from facial_emotion_ros.core.errors import BadDataset, BadModel, BadParameter
+from facial_emotion_ros.emotion.ensemble import softmax
+from facial_emotion_ros.perception.face_crops import CropGeometry
+from facial_emotion_ros.training import FacialEmotionLearner
+from facial_emotion_ros.training.data.affectnet import AffectNet
+from facial_emotion_ros.training.data.augmentation import plain
+from facial_emotion_ros.training.loop.curves import read_rows
+from facial_emotion_ros.training.loop.fit import Fit
+from facial_emotion_ros.training.loop.phases import stages_of
+from facial_emotion_ros.training.loop.recipe import read_recipe
+from facial_emotion_ros.training.loop.saved_network import PUBLISHED, InputSpec
+from facial_emotion_ros.training.model.author_checkpoints import read_published
+from facial_emotion_ros.training.opendr.fit import categorical_recipe, dimensional_recipe
 
 
 @pytest.fixture(scope='module', autouse=True)

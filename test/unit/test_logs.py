@@ -5,9 +5,7 @@ import logging
 import pytest
 
 from facial_emotion_ros.core.resources import PACKAGE
-
-pytest.importorskip('rclpy', reason='rclpy is not installed: scripts/setup does that')
-from facial_emotion_ros.ros.logs import BurstLog, NodeLog  # noqa: E402
+from facial_emotion_ros.ros.logs import BurstLog, NodeLog
 
 
 class Logger:

@@ -2,16 +2,14 @@
 
 import numpy as np
 import pytest
+import torch
+from tiny_training import SIZE_PX, quick_trainings, tiny_recipe, two_kinds_of_faces  # noqa: F401
 
-torch = pytest.importorskip('torch', reason='torch is not installed: it is needed for training only')
-
-from tiny_training import SIZE_PX, quick_trainings, tiny_recipe, two_kinds_of_faces  # noqa: E402, F401
-
-from facial_emotion_ros.perception.face_crops import CropGeometry  # noqa: E402
-from facial_emotion_ros.training.loop.batch_sampler import BatchSampler  # noqa: E402
-from facial_emotion_ros.training.loop.losses import TrainingLoss, losses  # noqa: E402
-from facial_emotion_ros.training.loop.phases import choose_parameters, stages_of  # noqa: E402
-from facial_emotion_ros.training.model.network import ESR  # noqa: E402
+from facial_emotion_ros.perception.face_crops import CropGeometry
+from facial_emotion_ros.training.loop.batch_sampler import BatchSampler
+from facial_emotion_ros.training.loop.losses import TrainingLoss, losses
+from facial_emotion_ros.training.loop.phases import choose_parameters, stages_of
+from facial_emotion_ros.training.model.network import ESR
 
 
 def gradients(network, **phase):

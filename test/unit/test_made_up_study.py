@@ -2,19 +2,11 @@
 
 import json
 
-import numpy as np
-import pytest
-
-pytest.importorskip('rosbags', reason='rosbags is not installed: scripts/setup --tests does that')
-pytest.importorskip('plotly', reason='plotly is not installed: scripts/setup --tests does that')
-pytest.importorskip('pyarrow', reason='pyarrow is not installed: scripts/setup --tests does that')
-pytest.importorskip('pandas', reason='pandas is not installed: scripts/setup --tests does that')
-pytest.importorskip('av', reason='av is not installed: scripts/setup --tests does that')
-pytest.importorskip('selenium', reason='selenium is not installed: scripts/setup --tests does that')
-
 import av
 import cv2
+import numpy as np
 import pandas
+import pytest
 from chromium import NARROW, OUTSIDE, WIDE, asked_for, charts_of, show, start_browser, until
 from test_render_faces import needs_anny
 
@@ -26,6 +18,10 @@ from facial_emotion_ros.training.synthetic.action_units import draw_actions
 from facial_emotion_ros.training.synthetic.face_rendering import FaceRenderer
 from facial_emotion_ros.training.synthetic.head_model import read_head_model
 from facial_emotion_ros.training.synthetic.synthetic_person import draw_person
+
+pytest.importorskip('rosbags', reason='rosbags is not installed: scripts/setup --tests does that')
+pytest.importorskip('plotly', reason='plotly is not installed: scripts/setup --tests does that')
+pytest.importorskip('pyarrow', reason='pyarrow is not installed: scripts/setup --tests does that')
 
 pytestmark = needs_anny
 

@@ -7,16 +7,14 @@ import zipfile
 
 import cv2
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
+from onnx import TensorProto, helper
 
+from facial_emotion_ros.cli import make_centerface_bundle as command
 from facial_emotion_ros.core.errors import BadModel
 from facial_emotion_ros.inference.model_bundle import ModelBundle, embedded_bundle
-
-onnx = pytest.importorskip('onnx', reason='onnx is not installed: it is needed to make the bundle only')
-from onnx import TensorProto, helper  # noqa: E402
-
-from facial_emotion_ros.cli import make_centerface_bundle as command  # noqa: E402
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 OUTPUTS = ['heatmap', 'scale', 'offset', 'landmarks']

@@ -9,17 +9,15 @@ import re
 import cv2
 import numpy as np
 import pytest
+from invented_reading import invented_reading
 
-for package in ('torch', 'matplotlib'):
-    pytest.importorskip(package, reason=f'{package} is not installed: it is needed for training and evaluation only')
+from facial_emotion_ros.core.emotions import EMOTIONS
+from facial_emotion_ros.emotion.ensemble import OperatingPoint
+from facial_emotion_ros.evaluation.model_card import CARD_FILE, card_files, model_card
+from facial_emotion_ros.evaluation.prediction_metrics import compute_metrics, side_by_side
+from facial_emotion_ros.inference.model_bundle import embedded_bundle
 
-from invented_reading import invented_reading  # noqa: E402
-
-from facial_emotion_ros.core.emotions import EMOTIONS  # noqa: E402
-from facial_emotion_ros.emotion.ensemble import OperatingPoint  # noqa: E402
-from facial_emotion_ros.evaluation.model_card import CARD_FILE, card_files, model_card  # noqa: E402
-from facial_emotion_ros.evaluation.prediction_metrics import compute_metrics, side_by_side  # noqa: E402
-from facial_emotion_ros.inference.model_bundle import embedded_bundle  # noqa: E402
+pytest.importorskip('matplotlib', reason='matplotlib is not installed: it is needed for plots only')
 
 FITTED = {
     'fitted_on': 'fitted on invented faces',

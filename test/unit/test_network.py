@@ -3,13 +3,11 @@
 import copy
 
 import pytest
+import torch
+from tiny_training import measured, published_channels, quick_trainings  # noqa: F401
 
-torch = pytest.importorskip('torch', reason='torch is not installed: it is needed for training only')
-
-from tiny_training import measured, published_channels, quick_trainings  # noqa: E402, F401
-
-from facial_emotion_ros.core.errors import BadParameter  # noqa: E402
-from facial_emotion_ros.training.model.network import ESR, MIN_SIZE_PX  # noqa: E402
+from facial_emotion_ros.core.errors import BadParameter
+from facial_emotion_ros.training.model.network import ESR, MIN_SIZE_PX
 
 
 @pytest.fixture(scope='module', autouse=True)

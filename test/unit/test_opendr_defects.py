@@ -12,22 +12,19 @@ import os
 
 import numpy as np
 import pytest
+import torch
+from prepared_affectnet import prepare
+from tiny_training import Labelled, one_hot, quick_learner, quick_trainings, write_published  # noqa: F401
 
-torch = pytest.importorskip('torch', reason='torch is not installed: it is needed for training only')
-pytest.importorskip('onnx', reason='onnx is not installed: it is needed for export only')
-
-from prepared_affectnet import prepare  # noqa: E402
-from tiny_training import Labelled, one_hot, quick_learner, quick_trainings, write_published  # noqa: E402, F401
-
-from facial_emotion_ros.core.emotions import EMOTIONS  # noqa: E402
-from facial_emotion_ros.perception.face_crops import CropGeometry  # noqa: E402
-from facial_emotion_ros.training import FacialEmotionLearner  # noqa: E402
-from facial_emotion_ros.training.loop.batch_sampler import BatchSampler  # noqa: E402
-from facial_emotion_ros.training.loop.curves import read_rows  # noqa: E402
-from facial_emotion_ros.training.loop.phases import learning_rate, stages_of  # noqa: E402
-from facial_emotion_ros.training.loop.saved_network import InputSpec  # noqa: E402
-from facial_emotion_ros.training.model.author_checkpoints import read_published  # noqa: E402
-from facial_emotion_ros.training.opendr.fit import categorical_recipe  # noqa: E402
+from facial_emotion_ros.core.emotions import EMOTIONS
+from facial_emotion_ros.perception.face_crops import CropGeometry
+from facial_emotion_ros.training import FacialEmotionLearner
+from facial_emotion_ros.training.loop.batch_sampler import BatchSampler
+from facial_emotion_ros.training.loop.curves import read_rows
+from facial_emotion_ros.training.loop.phases import learning_rate, stages_of
+from facial_emotion_ros.training.loop.saved_network import InputSpec
+from facial_emotion_ros.training.model.author_checkpoints import read_published
+from facial_emotion_ros.training.opendr.fit import categorical_recipe
 
 SMALL = InputSpec(CropGeometry(size_px=56, color='bgr'))
 FACE = torch.rand(3, 56, 56, generator=torch.Generator().manual_seed(0))

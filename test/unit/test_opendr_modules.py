@@ -3,12 +3,11 @@
 import cv2
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip('torch', reason='torch is not installed: it is needed for training only')
-
-from facial_emotion_ros.core.errors import BadImage, BadParameter  # noqa: E402
-from facial_emotion_ros.training import ESR  # noqa: E402
-from facial_emotion_ros.training.opendr import image_processing  # noqa: E402
+from facial_emotion_ros.core.errors import BadImage, BadParameter
+from facial_emotion_ros.training import ESR
+from facial_emotion_ros.training.opendr import image_processing
 
 
 @pytest.fixture

@@ -6,29 +6,28 @@ import os
 import cv2
 import numpy as np
 import pytest
+from in_process import models_opened_once
 
-pytest.importorskip('torch', reason='torch is not installed: it is needed for training and evaluation only')
-
-from in_process import models_opened_once  # noqa: E402
-
-from facial_emotion_ros.cli import evaluate_over_time  # noqa: E402
-from facial_emotion_ros.core.emotions import EMOTIONS  # noqa: E402
+from facial_emotion_ros.cli import evaluate_over_time
+from facial_emotion_ros.core.emotions import EMOTIONS
 from facial_emotion_ros.evaluation import tracking_metrics
-from facial_emotion_ros.evaluation.camera import (  # noqa: E402
+from facial_emotion_ros.evaluation.camera import (
     detection_interval,
     identity_metrics,
     occlusion_fit,
     rejection_metrics,
     resting_bias,
 )
-from facial_emotion_ros.evaluation.camera.occluders import HELD_OUT_SHAPES  # noqa: E402
-from facial_emotion_ros.evaluation.camera.scenes import LabelledFace  # noqa: E402
-from facial_emotion_ros.inference.model_bundle import ModelBundle, embedded_bundle  # noqa: E402
-from facial_emotion_ros.perception.face_appearance import MEAN  # noqa: E402
-from facial_emotion_ros.perception.face_detector import FaceDetector  # noqa: E402
-from facial_emotion_ros.perception.face_tracker import FaceTracker  # noqa: E402
-from facial_emotion_ros.perception.occlusion import FEATURES, WEIGHTS  # noqa: E402
-from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline  # noqa: E402
+from facial_emotion_ros.evaluation.camera.occluders import HELD_OUT_SHAPES
+from facial_emotion_ros.evaluation.camera.scenes import LabelledFace
+from facial_emotion_ros.inference.model_bundle import ModelBundle, embedded_bundle
+from facial_emotion_ros.perception.face_appearance import MEAN
+from facial_emotion_ros.perception.face_detector import FaceDetector
+from facial_emotion_ros.perception.face_tracker import FaceTracker
+from facial_emotion_ros.perception.occlusion import FEATURES, WEIGHTS
+from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline
+
+pytest.importorskip('torch', reason='torch is not installed: it is needed for training and evaluation only')
 
 SAMPLES = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), 'samples')
 

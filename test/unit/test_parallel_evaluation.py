@@ -13,10 +13,6 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-
-pytest.importorskip('rosbags', reason='rosbags is not installed: scripts/setup --tests does that')
-pytest.importorskip('pyarrow', reason='pyarrow is not installed: scripts/setup --tests does that')
-
 from in_process import models_opened_once
 from stand_in_evaluation import is_alive, wait_for
 
@@ -27,6 +23,9 @@ from facial_emotion_ros.recordings.evaluation import evaluate, perception_pool
 from facial_emotion_ros.recordings.io.message_types import header, make_image
 from facial_emotion_ros.recordings.io.sample_bag import START_NS
 from facial_emotion_ros.recordings.io.writer import BagWriter
+
+pytest.importorskip('rosbags', reason='rosbags is not installed: scripts/setup --tests does that')
+pytest.importorskip('pyarrow', reason='pyarrow is not installed: scripts/setup --tests does that')
 
 #: All that is written, but for times and what holds them.
 SAME = ('frames.csv', 'frames.parquet', 'annotated/annotated.mcap', 'face_views.json', 'people.csv')

@@ -7,14 +7,9 @@ import os
 import random
 from dataclasses import replace
 
+import bag_faces
 import numpy as np
 import pytest
-
-pytest.importorskip('rosbags', reason='rosbags is not installed: scripts/setup --tests does that')
-pytest.importorskip('plotly', reason='plotly is not installed: scripts/setup does that')
-pytest.importorskip('pyarrow', reason='pyarrow is not installed: scripts/setup --tests does that')
-
-import bag_faces
 import test_study
 from documented_fields import undocumented
 from html_page import Page, loads_nothing
@@ -41,6 +36,8 @@ from facial_emotion_ros.recordings.people.merges import MERGE_COLUMNS, merge_row
 from facial_emotion_ros.recordings.people.people import PEOPLE, person_figures, write_people
 from facial_emotion_ros.recordings.study.face_rows import SHARES, WORDS, read_face_rows
 from facial_emotion_ros.recordings.study.manifest import read_study
+
+pytest.importorskip('rosbags', reason='rosbags is not installed: scripts/setup --tests does that')
 
 tree = test_study.tree
 

@@ -1,15 +1,12 @@
 """Stages, learning rates and which parameters learn."""
 
 import pytest
+from tiny_training import tiny_recipe
 
-torch = pytest.importorskip('torch', reason='torch is not installed: it is needed for training only')
-
-from tiny_training import tiny_recipe  # noqa: E402
-
-from facial_emotion_ros.core.errors import BadParameter  # noqa: E402
-from facial_emotion_ros.training.loop.phases import choose_parameters, learning_rate, stages_of  # noqa: E402
-from facial_emotion_ros.training.loop.recipe import Phase  # noqa: E402
-from facial_emotion_ros.training.model.network import ESR  # noqa: E402
+from facial_emotion_ros.core.errors import BadParameter
+from facial_emotion_ros.training.loop.phases import choose_parameters, learning_rate, stages_of
+from facial_emotion_ros.training.loop.recipe import Phase
+from facial_emotion_ros.training.model.network import ESR
 
 
 def test_the_learning_rate_is_what_the_recipe_says_when_200_batches_are_done():

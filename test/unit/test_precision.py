@@ -1,11 +1,10 @@
 """What a device computes in."""
 
 import pytest
+import torch
 
-torch = pytest.importorskip('torch', reason='torch is not installed: it is needed for training only')
-
-from facial_emotion_ros.core.errors import BadParameter  # noqa: E402
-from facial_emotion_ros.training.loop import precision  # noqa: E402
+from facial_emotion_ros.core.errors import BadParameter
+from facial_emotion_ros.training.loop import precision
 
 
 @pytest.mark.parametrize('is_faster', [True, False])

@@ -1,21 +1,18 @@
 """Eight bits: what becomes of a network, and what of its answers."""
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
+from onnx import TensorProto, helper, numpy_helper
+from test_export import used
+from test_inference_network import open_onnx, pixels_of
 
-torch = pytest.importorskip('torch', reason='torch is not installed: it is needed for training only')
-onnx = pytest.importorskip('onnx', reason='onnx is not installed: it is needed for export only')
-
-import onnxruntime  # noqa: E402
-from onnx import TensorProto, helper, numpy_helper  # noqa: E402
-from test_export import used  # noqa: E402
-from test_inference_network import open_onnx, pixels_of  # noqa: E402
-
-from facial_emotion_ros.core.errors import BadDataset, BadModel  # noqa: E402
-from facial_emotion_ros.inference.onnx_proto import with_signed_activations  # noqa: E402
-from facial_emotion_ros.perception.face_crops import CropGeometry  # noqa: E402
-from facial_emotion_ros.training.model.export import to_inference_onnx  # noqa: E402
-from facial_emotion_ros.training.model.quantization import quantize  # noqa: E402
+from facial_emotion_ros.core.errors import BadDataset, BadModel
+from facial_emotion_ros.inference.onnx_proto import with_signed_activations
+from facial_emotion_ros.perception.face_crops import CropGeometry
+from facial_emotion_ros.training.model.export import to_inference_onnx
+from facial_emotion_ros.training.model.quantization import quantize
 
 GEOMETRY = CropGeometry(size_px=64)
 

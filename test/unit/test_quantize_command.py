@@ -2,23 +2,19 @@
 
 import numpy as np
 import pytest
+from test_commands import write_faces
+from test_export import DESCRIPTION, used
+from tiny_training import quick_trainings  # noqa: F401
 
-torch = pytest.importorskip('torch', reason='torch is not installed: it is needed for training only')
-pytest.importorskip('onnx', reason='onnx is not installed: it is needed for export only')
-
-from test_commands import write_faces  # noqa: E402
-from test_export import DESCRIPTION, used  # noqa: E402
-from tiny_training import quick_trainings  # noqa: E402, F401
-
-from facial_emotion_ros.cli import quantize  # noqa: E402
-from facial_emotion_ros.core.errors import BadModel  # noqa: E402
-from facial_emotion_ros.emotion.esr import EsrEngine  # noqa: E402
-from facial_emotion_ros.evaluation.bundle_quantization import quantize_bundle  # noqa: E402
-from facial_emotion_ros.inference.execution_providers import ProviderPlan, is_int8  # noqa: E402
-from facial_emotion_ros.inference.openvino_backend import openvino_version  # noqa: E402
-from facial_emotion_ros.perception.face_crops import CropGeometry  # noqa: E402
-from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline  # noqa: E402
-from facial_emotion_ros.training.model.export import weights_of, write_esr_bundle  # noqa: E402
+from facial_emotion_ros.cli import quantize
+from facial_emotion_ros.core.errors import BadModel
+from facial_emotion_ros.emotion.esr import EsrEngine
+from facial_emotion_ros.evaluation.bundle_quantization import quantize_bundle
+from facial_emotion_ros.inference.execution_providers import ProviderPlan, is_int8
+from facial_emotion_ros.inference.openvino_backend import openvino_version
+from facial_emotion_ros.perception.face_crops import CropGeometry
+from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline
+from facial_emotion_ros.training.model.export import weights_of, write_esr_bundle
 
 GEOMETRY = CropGeometry(size_px=64, level_eyes=True)
 

@@ -9,18 +9,17 @@ import socket
 import sys
 
 import pytest
+import stand_in_evaluation
+from small_disk import small_disk
+from stand_in_evaluation import wait_for, write_bag
+
+from facial_emotion_ros.core.errors import FacialEmotionError
+from facial_emotion_ros.recordings.batch.batch import evaluate_fleet
+from facial_emotion_ros.recordings.evaluation.evaluate import evaluate_bag
+from facial_emotion_ros.recordings.evaluation.options import Options
+from facial_emotion_ros.recordings.io.sample_bag import write_sample_bag
 
 pytest.importorskip('rosbags', reason='rosbags is not installed: scripts/setup --tests does that')
-
-import stand_in_evaluation  # noqa: E402
-from small_disk import small_disk  # noqa: E402
-from stand_in_evaluation import wait_for, write_bag  # noqa: E402
-
-from facial_emotion_ros.core.errors import FacialEmotionError  # noqa: E402
-from facial_emotion_ros.recordings.batch.batch import evaluate_fleet  # noqa: E402
-from facial_emotion_ros.recordings.evaluation.evaluate import evaluate_bag  # noqa: E402
-from facial_emotion_ros.recordings.evaluation.options import Options  # noqa: E402
-from facial_emotion_ros.recordings.io.sample_bag import write_sample_bag  # noqa: E402
 
 NODE = {'num_cpus': 1, 'object_store_memory': 80 << 20}
 

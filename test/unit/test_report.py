@@ -4,20 +4,16 @@ import re
 
 import numpy as np
 import pytest
+from html_page import Page, loads_nothing, traces
+from invented_reading import FREQUENCIES, described, invented_reading
 
-pytest.importorskip('plotly', reason='plotly is not installed: scripts/setup does that')
-pytest.importorskip('torch', reason='torch is not installed: it is needed for training and evaluation only')
-
-from html_page import Page, loads_nothing, traces  # noqa: E402
-from invented_reading import FREQUENCIES, described, invented_reading  # noqa: E402
-
-from facial_emotion_ros.core.emotions import EMOTIONS  # noqa: E402
-from facial_emotion_ros.emotion.ensemble import OperatingPoint  # noqa: E402
-from facial_emotion_ros.evaluation import charts  # noqa: E402
-from facial_emotion_ros.evaluation.intervals import wilson_interval  # noqa: E402
-from facial_emotion_ros.evaluation.prediction_metrics import compute_metrics  # noqa: E402
-from facial_emotion_ros.evaluation.report import most_confident_errors, report_html  # noqa: E402
-from facial_emotion_ros.training.data.ferplus import FerPlus  # noqa: E402
+from facial_emotion_ros.core.emotions import EMOTIONS
+from facial_emotion_ros.emotion.ensemble import OperatingPoint
+from facial_emotion_ros.evaluation import charts
+from facial_emotion_ros.evaluation.intervals import wilson_interval
+from facial_emotion_ros.evaluation.prediction_metrics import compute_metrics
+from facial_emotion_ros.evaluation.report import most_confident_errors, report_html
+from facial_emotion_ros.training.data.ferplus import FerPlus
 
 POINT = OperatingPoint(temperature=2.0)
 

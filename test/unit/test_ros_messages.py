@@ -4,15 +4,12 @@ import dataclasses
 
 import numpy as np
 import pytest
+from std_msgs.msg import Header
 
-pytest.importorskip('hri_msgs.msg', reason='hri_msgs is not installed: scripts/setup does that')
-
-from std_msgs.msg import Header  # noqa: E402
-
-from facial_emotion_ros.core.emotions import EMOTIONS, UNKNOWN  # noqa: E402
-from facial_emotion_ros.core.estimates import EmotionPrediction, FaceEstimate  # noqa: E402
-from facial_emotion_ros.emotion.message_fields import check_finite  # noqa: E402
-from facial_emotion_ros.ros import messages  # noqa: E402
+from facial_emotion_ros.core.emotions import EMOTIONS, UNKNOWN
+from facial_emotion_ros.core.estimates import EmotionPrediction, FaceEstimate
+from facial_emotion_ros.emotion.message_fields import check_finite
+from facial_emotion_ros.ros import messages
 
 
 def reading(emotion='happy', **scores):

@@ -1,16 +1,14 @@
 """Sharpness-aware steps: where their gradient comes from, and that they leave nothing else behind."""
 
 import pytest
+import torch
+from tiny_training import quick_trainings, tiny_recipe, two_kinds_of_faces  # noqa: F401
 
-torch = pytest.importorskip('torch', reason='torch is not installed: it is needed for training only')
-
-from tiny_training import quick_trainings, tiny_recipe, two_kinds_of_faces  # noqa: E402, F401
-
-from facial_emotion_ros.training.loop.distributed import Processes  # noqa: E402
-from facial_emotion_ros.training.loop.phases import stages_of  # noqa: E402
-from facial_emotion_ros.training.loop.sam import worst_nearby  # noqa: E402
-from facial_emotion_ros.training.loop.stage_training import StageTraining  # noqa: E402
-from facial_emotion_ros.training.model.network import ESR  # noqa: E402
+from facial_emotion_ros.training.loop.distributed import Processes
+from facial_emotion_ros.training.loop.phases import stages_of
+from facial_emotion_ros.training.loop.sam import worst_nearby
+from facial_emotion_ros.training.loop.stage_training import StageTraining
+from facial_emotion_ros.training.model.network import ESR
 
 
 def seeded(seed, branches):

@@ -8,17 +8,15 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
+from small_disk import small_disk
+from tiny_training import published_channels, quick_trainings, write_published  # noqa: F401
 
-torch = pytest.importorskip('torch', reason='torch is not installed: it is needed for training and evaluation only')
-
-from small_disk import small_disk  # noqa: E402
-from tiny_training import published_channels, quick_trainings, write_published  # noqa: E402, F401
-
-from facial_emotion_ros.core.errors import BadModel  # noqa: E402
-from facial_emotion_ros.training import FacialEmotionLearner  # noqa: E402
-from facial_emotion_ros.training.loop import saved_network  # noqa: E402
-from facial_emotion_ros.training.loop.saved_network import PUBLISHED, InputSpec, SaveFailed  # noqa: E402
-from facial_emotion_ros.training.model.network import ESR  # noqa: E402
+from facial_emotion_ros.core.errors import BadModel
+from facial_emotion_ros.training import FacialEmotionLearner
+from facial_emotion_ros.training.loop import saved_network
+from facial_emotion_ros.training.loop.saved_network import PUBLISHED, InputSpec, SaveFailed
+from facial_emotion_ros.training.model.network import ESR
 
 BASE = 'Net-Base-Shared_Representations.pt'
 FORMS = {'files': {}, 'single file': {'single_file': True}}

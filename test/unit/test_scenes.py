@@ -7,11 +7,9 @@ import cv2
 import numpy as np
 import pytest
 
-pytest.importorskip('torch', reason='torch is not installed: it is needed for training and evaluation only')
-
-from facial_emotion_ros.core.emotions import EMOTIONS  # noqa: E402
-from facial_emotion_ros.core.errors import BadDataset  # noqa: E402
-from facial_emotion_ros.evaluation.camera.scenes import (  # noqa: E402
+from facial_emotion_ros.core.emotions import EMOTIONS
+from facial_emotion_ros.core.errors import BadDataset
+from facial_emotion_ros.evaluation.camera.scenes import (
     HEIGHT_PX,
     PICTURE_OVER_BOX,
     WIDTH_PX,
@@ -20,8 +18,8 @@ from facial_emotion_ros.evaluation.camera.scenes import (  # noqa: E402
     read_portraits,
     tinted,
 )
-from facial_emotion_ros.inference.model_bundle import ModelBundle, embedded_bundle  # noqa: E402
-from facial_emotion_ros.perception.face_detector import FaceDetector  # noqa: E402
+from facial_emotion_ros.inference.model_bundle import ModelBundle, embedded_bundle
+from facial_emotion_ros.perception.face_detector import FaceDetector
 
 SAMPLES = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), 'samples')
 

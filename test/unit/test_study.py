@@ -7,11 +7,6 @@ import shutil
 
 import numpy as np
 import pytest
-
-pytest.importorskip('rosbags', reason='rosbags is not installed: scripts/setup --tests does that')
-pytest.importorskip('plotly', reason='plotly is not installed: scripts/setup does that')
-pytest.importorskip('pyarrow', reason='pyarrow is not installed: scripts/setup --tests does that')
-
 from bag_faces import face, frame
 from documented_fields import section, undocumented
 from html_page import Page, loads_nothing

@@ -7,11 +7,6 @@ import os
 
 import numpy as np
 import pytest
-
-pytest.importorskip('rosbags', reason='rosbags is not installed: scripts/setup --tests does that')
-pytest.importorskip('plotly', reason='plotly is not installed: scripts/setup does that')
-pytest.importorskip('pyarrow', reason='pyarrow is not installed: scripts/setup --tests does that')
-
 import test_study
 from html_page import Page
 from in_process import in_this_process, models_opened_once  # noqa: F401
@@ -48,6 +43,8 @@ from facial_emotion_ros.recordings.study.events import (
 )
 from facial_emotion_ros.recordings.study.face_rows import MEASURES, FaceRows
 from facial_emotion_ros.recordings.study.manifest import read_study
+
+pytest.importorskip('rosbags', reason='rosbags is not installed: scripts/setup --tests does that')
 
 tree = test_study.tree
 VALENCE = MEASURES.index('valence')

@@ -5,10 +5,6 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-
-pytest.importorskip('rosbags', reason='rosbags is not installed: scripts/setup --tests does that')
-pytest.importorskip('plotly', reason='plotly is not installed: scripts/setup does that')
-
 from bag_faces import face, frame
 from documented_fields import undocumented
 from html_page import Page
@@ -31,6 +27,9 @@ from facial_emotion_ros.recordings.evaluation.raters import (
 )
 from facial_emotion_ros.recordings.evaluation.summary_text import rater_lines
 from facial_emotion_ros.recordings.io.sample_bag import write_sample_bag
+
+pytest.importorskip('rosbags', reason='rosbags is not installed: scripts/setup --tests does that')
+pytest.importorskip('plotly', reason='plotly is not installed: scripts/setup does that')
 
 EAF = """<?xml version="1.0" encoding="UTF-8"?>
 <ANNOTATION_DOCUMENT><TIME_ORDER>

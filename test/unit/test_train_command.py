@@ -6,17 +6,15 @@ import subprocess
 import sys
 
 import pytest
+import torch
+from test_ferplus import write_npz
+from tiny_training import quick_trainings, two_kinds_of_faces  # noqa: F401
 
-torch = pytest.importorskip('torch', reason='torch is not installed: it is needed for training only')
-
-from test_ferplus import write_npz  # noqa: E402
-from tiny_training import quick_trainings, two_kinds_of_faces  # noqa: E402, F401
-
-from facial_emotion_ros.cli import export, train  # noqa: E402
-from facial_emotion_ros.training.loop.checkpoint import load_state, load_weights, save_weights  # noqa: E402
-from facial_emotion_ros.training.loop.curves import read_rows  # noqa: E402
-from facial_emotion_ros.training.loop.warm_start import read_start  # noqa: E402
-from facial_emotion_ros.training.model.network import ESR, branches_of  # noqa: E402
+from facial_emotion_ros.cli import export, train
+from facial_emotion_ros.training.loop.checkpoint import load_state, load_weights, save_weights
+from facial_emotion_ros.training.loop.curves import read_rows
+from facial_emotion_ros.training.loop.warm_start import read_start
+from facial_emotion_ros.training.model.network import ESR, branches_of
 
 RECIPE = """
 name: small

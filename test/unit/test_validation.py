@@ -2,15 +2,13 @@
 
 import numpy as np
 import pytest
+import torch
+from tiny_training import SIZE_PX, Labelled, one_hot
 
-torch = pytest.importorskip('torch', reason='torch is not installed: it is needed for training only')
-
-from tiny_training import SIZE_PX, Labelled, one_hot  # noqa: E402
-
-from facial_emotion_ros.perception.face_crops import CropGeometry  # noqa: E402
-from facial_emotion_ros.training.loop import validation  # noqa: E402
-from facial_emotion_ros.training.loop.validation import compute_metrics, outputs_of, selection_score  # noqa: E402
-from facial_emotion_ros.training.model.network import ESR  # noqa: E402
+from facial_emotion_ros.perception.face_crops import CropGeometry
+from facial_emotion_ros.training.loop import validation
+from facial_emotion_ros.training.loop.validation import compute_metrics, outputs_of, selection_score
+from facial_emotion_ros.training.model.network import ESR
 
 
 def test_figures_are_right_when_they_are_counted_by_hand():

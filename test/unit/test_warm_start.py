@@ -1,16 +1,14 @@
 """Weights to start from: files, bundles, fewer branches."""
 
 import pytest
+import torch
+from tiny_training import published_channels, quick_trainings, write_published  # noqa: F401
 
-torch = pytest.importorskip('torch', reason='torch is not installed: it is needed for training only')
-
-from tiny_training import published_channels, quick_trainings, write_published  # noqa: E402, F401
-
-from facial_emotion_ros.core.errors import BadModel  # noqa: E402
-from facial_emotion_ros.training.loop import saved_network  # noqa: E402
-from facial_emotion_ros.training.loop.checkpoint import save_weights  # noqa: E402
-from facial_emotion_ros.training.loop.warm_start import network_from, read_start, widen  # noqa: E402
-from facial_emotion_ros.training.model.network import ESR, branches_of  # noqa: E402
+from facial_emotion_ros.core.errors import BadModel
+from facial_emotion_ros.training.loop import saved_network
+from facial_emotion_ros.training.loop.checkpoint import save_weights
+from facial_emotion_ros.training.loop.warm_start import network_from, read_start, widen
+from facial_emotion_ros.training.model.network import ESR, branches_of
 
 PREFIX = 'convolutional_branches.'
 
