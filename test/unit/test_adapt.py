@@ -10,7 +10,7 @@ import sys
 import cv2
 import numpy as np
 import pytest
-from test_guards import ROOT
+from places import ROOT
 
 from facial_emotion_ros.cli import adapt as command
 from facial_emotion_ros.core.emotions import EMOTIONS

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 from affectnet_tree import COLORS, AffectNetTree, draw_scene, jpeg
+from places import ROOT
 
 from facial_emotion_ros.cli import prepare_affectnet
 from facial_emotion_ros.core.emotions import EMOTIONS
@@ -17,9 +18,6 @@ from facial_emotion_ros.core.errors import BadDataset, BadParameter
 from facial_emotion_ros.training.data.affectnet import AffectNet, file_name, labels_of
 from facial_emotion_ros.training.data.affectnet_preparation import cut_box, pre_process_affect_net
 from facial_emotion_ros.training.data.datasets import open_faces
-
-REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-
 
 pytestmark = pytest.mark.usefixtures('own_cache')
 
@@ -185,9 +183,7 @@ def test_every_picture_is_whole_when_the_process_was_killed(tree, tmp_path):
         'import sys\nfrom facial_emotion_ros.training.data.affectnet_preparation import pre_process_affect_net\n'
         'pre_process_affect_net(*sys.argv[1:], 1, threads=2, report=lambda *done: sys.stdin.read())'
     )
-    process = subprocess.Popen(
-        [sys.executable, '-c', code, root, root, str(faces)], cwd=REPOSITORY, stdin=subprocess.PIPE
-    )
+    process = subprocess.Popen([sys.executable, '-c', code, root, root, str(faces)], cwd=ROOT, stdin=subprocess.PIPE)
     first = faces / 'Training_Labeled' / '0'
     while process.poll() is None and not (first.is_dir() and len(os.listdir(first)) > 30):
         pass

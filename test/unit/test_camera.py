@@ -8,6 +8,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
+from places import DATA, PORTRAITS, SAMPLES
 
 from facial_emotion_ros.core.emotions import EMOTIONS
 from facial_emotion_ros.core.errors import BadParameter
@@ -18,9 +19,6 @@ from facial_emotion_ros.evaluation.camera.text import portraits_text, robustness
 from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline
 from facial_emotion_ros.training.data.ferplus_files import read_ferplus
 
-REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-SAMPLES = os.path.join(REPOSITORY, 'samples')
-SHARED = os.path.join(os.path.dirname(REPOSITORY), 'shared')
 PNG = b'\x89PNG'
 
 
@@ -263,11 +261,9 @@ def test_a_sweep_is_refused_when_a_value_cannot_be(word):
         crop_sweep.cuts_to_try(end_to_end.CropGeometry(), crop_sweep.parse_values([word]))
 
 
-@pytest.mark.skipif(
-    not os.path.isdir(os.path.join(SHARED, 'data')), reason='FER+ (shared/data beside the checkout) is absent'
-)
+@pytest.mark.skipif(not os.path.isdir(DATA), reason='FER+ (shared/data beside the checkout) is absent')
 def test_most_faces_of_ferplus_are_found_and_read_as_directly(pipeline):
-    valid = read_ferplus(os.path.join(SHARED, 'data', 'ferplus_valid.npz'))
+    valid = read_ferplus(os.path.join(DATA, 'ferplus_valid.npz'))
     rows = np.random.default_rng(0).permutation(np.flatnonzero(valid.labels >= 0))[:40]
     scenes = pasted_scenes(valid.faces(rows), valid.names[rows], valid.labels[rows])
     figures = end_to_end.scene_figures(read(pipeline, scenes, direct=True))
@@ -275,11 +271,11 @@ def test_most_faces_of_ferplus_are_found_and_read_as_directly(pipeline):
 
 
 @pytest.mark.skipif(
-    not os.path.isfile(os.path.join(SHARED, 'portraits', 'labels.csv')),
+    not os.path.isfile(os.path.join(PORTRAITS, 'labels.csv')),
     reason='the labelled photographs (shared/portraits beside the checkout) are absent',
 )
 def test_labelled_photographs_are_read_rightly_but_for_three_that_are_known(pipeline):
-    portraits = read_portraits(os.path.join(SHARED, 'portraits'), pipeline.detector)
+    portraits = read_portraits(PORTRAITS, pipeline.detector)
     figures = end_to_end.portrait_figures(read(pipeline, portraits.faces), portraits)
     assert figures['found'] == figures['n'] == 10 and figures['invented'] == 0
     wrong = {face['name'] for face in figures['faces'] if not face['right']}

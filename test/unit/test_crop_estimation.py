@@ -5,12 +5,11 @@ import os
 import cv2
 import numpy as np
 import pytest
+from places import ROOT
 
 from facial_emotion_ros.core.errors import BadImage
 from facial_emotion_ros.pipeline.crop_estimation import estimate_crop
 from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline
-
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
 @pytest.fixture(scope='module')

@@ -5,6 +5,7 @@ import os
 
 import numpy as np
 import pytest
+from places import ROOT
 
 from facial_emotion_ros.core.emotions import EMOTIONS
 from facial_emotion_ros.core.resources import find_shared
@@ -14,8 +15,6 @@ from facial_emotion_ros.perception.face_crops import CropGeometry, crop_squares,
 from facial_emotion_ros.perception.face_tracker import intersection_over_union
 from facial_emotion_ros.perception.image_files import read_picture
 from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline
-
-REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
 @pytest.fixture(scope='module')
@@ -35,7 +34,7 @@ def test_the_esr_has_nine_branches_and_reads_86_of_100_faces_of_ferplus_valid(es
 
 
 def test_faces_are_cropped_as_the_recipe_says_between_the_box_s_centre_and_the_landmarks(esr):
-    with open(os.path.join(REPOSITORY, 'recipes', 'esr_9_ferplus.json'), encoding='utf-8') as file:
+    with open(os.path.join(ROOT, 'recipes', 'esr_9_ferplus.json'), encoding='utf-8') as file:
         said = json.load(file)['input']
     assert said == {name: esr.manifest['input'][name] for name in said}
     geometry = CropGeometry.from_manifest(esr.manifest['input'])

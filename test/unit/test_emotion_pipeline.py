@@ -6,6 +6,7 @@ import os
 import cv2
 import numpy as np
 import pytest
+from places import PORTRAITS, SAMPLES
 
 from facial_emotion_ros.core.emotions import EMOTIONS
 from facial_emotion_ros.core.errors import BadImage, BadModel, BadParameter
@@ -13,11 +14,8 @@ from facial_emotion_ros.emotion.quality_gate import QualityGate
 from facial_emotion_ros.perception.face_tracker import FaceTracker
 from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline
 
-REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-SAMPLES = os.path.join(REPOSITORY, 'samples')
 #: Opens in a fifth of the time.
 INT8 = 'esr_9_ferplus_int8'
-PORTRAITS = os.path.join(os.path.dirname(REPOSITORY), 'shared', 'portraits')
 
 
 @pytest.fixture(scope='module')

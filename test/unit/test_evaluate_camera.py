@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from places import SAMPLES
 from test_export import DESCRIPTION
 from tiny_training import quick_trainings  # noqa: F401
 
@@ -22,7 +23,6 @@ from facial_emotion_ros.training.model.network import ESR
 
 pytest.importorskip('matplotlib', reason='matplotlib is not installed: it is needed for plots only')
 
-SAMPLES = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), 'samples')
 EXPRESSIONS = {'astronaut.jpg': 'happy', 'president.jpg': 'neutral', 'vice_president.jpg': 'happy'}
 
 

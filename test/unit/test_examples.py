@@ -6,12 +6,11 @@ import sys
 
 import cv2
 import pytest
+from places import ASTRONAUT, ROOT
 from programs import printed
-from test_guards import ROOT
 from test_package import entry_points, read
 
 EXAMPLES = os.path.join(ROOT, 'examples')
-ASTRONAUT = os.path.join(ROOT, 'samples', 'astronaut.jpg')
 
 
 def run(*arguments, status=0):

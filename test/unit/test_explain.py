@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from places import ASTRONAUT
 from test_export import DESCRIPTION
 from tiny_training import quick_trainings  # noqa: F401
 
@@ -19,9 +20,6 @@ from facial_emotion_ros.training.model.explanation import Explainer, FaceReading
 from facial_emotion_ros.training.model.explanation_image import draw_explanation
 from facial_emotion_ros.training.model.export import write_esr_bundle
 from facial_emotion_ros.training.model.network import ESR
-
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-ASTRONAUT = os.path.join(ROOT, 'samples', 'astronaut.jpg')
 
 
 @pytest.fixture(scope='module')

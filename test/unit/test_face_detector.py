@@ -8,6 +8,7 @@ import os
 import cv2
 import numpy as np
 import pytest
+from places import PORTRAITS, SAMPLES
 
 from facial_emotion_ros.core.errors import BadImage, BadModel, BadParameter
 from facial_emotion_ros.inference.model_bundle import ModelBundle, embedded_bundle
@@ -17,11 +18,6 @@ from facial_emotion_ros.perception.face_detector import (
     Faces,
     nms,
 )
-
-REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-SHARED = os.path.join(os.path.dirname(REPOSITORY), 'shared')
-PORTRAITS = os.path.join(SHARED, 'portraits')
-SAMPLES = os.path.join(REPOSITORY, 'samples')
 
 
 @pytest.fixture(scope='module')

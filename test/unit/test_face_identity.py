@@ -6,6 +6,7 @@ import os
 import cv2
 import numpy as np
 import pytest
+from places import SAMPLES
 
 from facial_emotion_ros.demo.frame_sources import Sample
 from facial_emotion_ros.perception.face_appearance import SIZE, describe
@@ -15,7 +16,6 @@ from facial_emotion_ros.perception.face_tracker import LIKE, SAME, FaceTracker
 from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline
 
 INT8 = 'esr_9_ferplus_int8'
-SAMPLES = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), 'samples')
 
 #: The face's box and landmarks in each picture, as the detector has them.
 CAST = {

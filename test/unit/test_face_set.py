@@ -4,13 +4,12 @@ import os
 
 import numpy as np
 import pytest
+from places import ROOT
 
 from facial_emotion_ros.core.emotions import AFFECT_COORDINATES, EMOTIONS
 from facial_emotion_ros.core.errors import BadDataset
 from facial_emotion_ros.training.data.corrupt_images import CorruptImage, decode_face, refuse_many
 from facial_emotion_ros.training.data.face_set import FaceSet, affect_of, held_out, read_names
-
-REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
 class Plain(FaceSet):
@@ -107,7 +106,7 @@ def test_names_are_read_one_a_line(tmp_path):
 
 
 def test_the_held_out_list_has_its_3000_names_and_says_how_it_was_made():
-    path = os.path.join(REPOSITORY, 'recipes', 'ferplus_dev.txt')
+    path = os.path.join(ROOT, 'recipes', 'ferplus_dev.txt')
     names = read_names(path)
     assert len(names) == len(set(names)) == 3000 and all(name.endswith('.png') for name in names)
     with open(path, encoding='utf-8') as file:

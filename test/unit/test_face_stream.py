@@ -5,14 +5,13 @@ import os
 import cv2
 import numpy as np
 import pytest
+from places import SAMPLES
 
 from facial_emotion_ros.core.errors import BadParameter
 from facial_emotion_ros.inference.model_bundle import ModelBundle, embedded_bundle
 from facial_emotion_ros.perception.face_detector import FaceDetector, Faces
 from facial_emotion_ros.perception.face_stream import FaceFinder
 from facial_emotion_ros.perception.face_tracker import FaceTracker, intersection_over_union
-
-SAMPLES = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), 'samples')
 
 #: File, and the face's box in it as the detector has it.
 CAST = {

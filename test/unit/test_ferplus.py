@@ -6,13 +6,12 @@ import os
 import cv2
 import numpy as np
 import pytest
+from places import DATA
 
 from facial_emotion_ros.core.emotions import AFFECT_COORDINATES, EMOTIONS
 from facial_emotion_ros.core.errors import BadDataset
 from facial_emotion_ros.training.data.datasets import FerPlus, open_faces, read_ferplus, write_ferplus
 
-REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-DATA = os.path.join(os.path.dirname(REPOSITORY), 'shared', 'data')
 NO_DATA = pytest.mark.skipif(not os.path.isdir(DATA), reason='FER+ (shared/data beside the checkout) is absent')
 
 # FER+'s columns: neutral, happiness, surprise, sadness, anger, disgust, fear, contempt, unknown, not-a-face.

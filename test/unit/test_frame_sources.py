@@ -8,14 +8,12 @@ import zlib
 import cv2
 import numpy as np
 import pytest
+from places import SAMPLES
 
 from facial_emotion_ros.core.errors import BadImage, BadParameter
 from facial_emotion_ros.demo.frame_sources import PAUSE_S, open_source
 from facial_emotion_ros.perception.image_files import BACKGROUND, fit, read_picture, shrink
 from facial_emotion_ros.perception.image_formats import check_picture
-
-HERE = os.path.dirname(os.path.abspath(__file__))
-SAMPLES = os.path.join(os.path.dirname(os.path.dirname(HERE)), 'samples')
 
 
 def picture(value, width=60, height=40):

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
+from places import SAMPLES
 from rclpy.clock import Clock
 from rclpy.logging import get_logger
 from std_msgs.msg import Header
@@ -15,8 +16,6 @@ from std_msgs.msg import Header
 from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline
 from facial_emotion_ros.ros import messages, parameters, worker
 from facial_emotion_ros.ros.latest_slot import LatestSlot
-
-SAMPLES = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'samples')
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import sys
 from collections import namedtuple
 
 import pytest
+from places import ROOT
 from programs import printed
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PACKAGE = 'facial_emotion_ros'
 
 #: The package's folders in the order of imports: each imports only from those above it.

@@ -5,13 +5,13 @@ import os
 import cv2
 import numpy as np
 import pytest
+from places import SAMPLES
 
 from facial_emotion_ros.perception import head_pose
 from facial_emotion_ros.perception.head_pose import Camera, head_poses
 from facial_emotion_ros.perception.image_rotation import rotated
 from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline
 
-SAMPLES = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), 'samples')
 MATRIX = np.array([[600.0, 0, 310], [0, 610, 250], [0, 0, 1]])
 CAMERAS = {
     'plain': Camera(MATRIX, np.zeros(0)),

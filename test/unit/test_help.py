@@ -8,8 +8,7 @@ import subprocess
 import sys
 
 import pytest
-
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from places import ROOT
 
 with open(os.path.join(ROOT, 'setup.py')) as source:
     EXECUTABLES = dict(re.findall(r"'(\w+) = ([\w.]+):main'", source.read()))

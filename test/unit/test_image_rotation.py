@@ -5,13 +5,13 @@ import os
 import cv2
 import numpy as np
 import pytest
+from places import SAMPLES
 
 from facial_emotion_ros.core.errors import BadParameter
 from facial_emotion_ros.perception.image_rotation import rotated, rotated_boxes, rotated_points
 from facial_emotion_ros.pipeline.crop_estimation import estimate_crop
 from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline
 
-SAMPLES = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), 'samples')
 TURNS = [90, 180, 270]
 
 

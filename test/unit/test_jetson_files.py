@@ -8,11 +8,11 @@ import re
 from xml.etree import ElementTree
 
 import pytest
+from places import ROOT
 from programs import ended, printed
 
 from facial_emotion_ros.ros.parameters import TABLE, check_value
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BOARDS = ('orin', 'tx2', 'xavier')
 ROWS = {row.name: row for row in TABLE}
 DEFAULTS = {row.name: row.default for row in TABLE}

@@ -6,7 +6,7 @@ import os
 import cv2
 import numpy as np
 import pytest
-from test_guards import ROOT
+from places import ROOT
 
 from facial_emotion_ros.core.emotions import EMOTIONS
 from facial_emotion_ros.core.errors import BadDataset

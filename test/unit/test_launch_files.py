@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 from launch_stand_in import launched, nodes_of
+from places import ROOT
 
 from facial_emotion_ros.core.errors import FacialEmotionError
 from facial_emotion_ros.demo.processes import demo_processes
@@ -20,7 +21,6 @@ from facial_emotion_ros.system.dds_environment import (
     transport_environment,
 )
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 LAUNCH_FILES = sorted(name for name in os.listdir(os.path.join(ROOT, 'launch')) if name.endswith('.launch.py'))
 
 

@@ -11,12 +11,12 @@ import onnx
 import onnxruntime
 import pytest
 from onnx import TensorProto, helper
+from places import ROOT
 
 from facial_emotion_ros.cli import make_centerface_bundle as command
 from facial_emotion_ros.core.errors import BadModel
 from facial_emotion_ros.inference.model_bundle import ModelBundle, embedded_bundle
 
-REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 OUTPUTS = ['heatmap', 'scale', 'offset', 'landmarks']
 
 
@@ -133,7 +133,7 @@ def test_outputs_equal_the_sources_when_both_run(source, bundle, picture):
     if picture == 'noise':
         image = np.random.RandomState(1).rand(2, 3, 96, 160).astype(np.float32) * 255
     else:
-        pixels = cv2.imread(os.path.join(REPOSITORY, 'samples', picture))
+        pixels = cv2.imread(os.path.join(ROOT, 'samples', picture))
         image = np.ascontiguousarray(pixels[:, :, ::-1].transpose(2, 0, 1)[None], np.float32)
     theirs = run(published.SerializeToString(), {'input.1': image})
     ours = run(bundle.model_bytes, {'image': image})

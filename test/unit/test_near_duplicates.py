@@ -5,14 +5,13 @@ import os
 import cv2
 import numpy as np
 import pytest
+from places import DATA, ROOT
 
 from facial_emotion_ros.cli import hold_out
 from facial_emotion_ros.core.errors import BadDataset
 from facial_emotion_ros.training.data.datasets import FerPlus, held_out, read_ferplus, read_names
 from facial_emotion_ros.training.data.near_duplicates import choose_held_out, have_copies
 
-REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-DATA = os.path.join(os.path.dirname(REPOSITORY), 'shared', 'data')
 HAPPY = [0, 9, 1, 0, 0, 0, 0, 0, 0, 0]
 
 
@@ -91,7 +90,7 @@ def test_the_command_writes_a_list_that_says_how_it_was_made_when_enough_faces_a
 
 @pytest.mark.skipif(not os.path.isdir(DATA), reason='FER+ (shared/data beside the checkout) is absent')
 def test_the_kept_list_fits_train_and_touches_no_picture_of_valid_when_ferplus_is_there():
-    names = read_names(os.path.join(REPOSITORY, 'recipes', 'ferplus_dev.txt'))
+    names = read_names(os.path.join(ROOT, 'recipes', 'ferplus_dev.txt'))
     rest, kept = held_out(read_ferplus(os.path.join(DATA, 'ferplus_train.npz')), names)
     assert (len(rest), len(kept)) == (25558, 3000)
     assert not have_copies(kept, [read_ferplus(os.path.join(DATA, 'ferplus_valid.npz'))]).any()

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 from in_process import models_opened_once
+from places import SAMPLES
 
 from facial_emotion_ros.cli import evaluate_over_time
 from facial_emotion_ros.core.emotions import EMOTIONS
@@ -28,8 +29,6 @@ from facial_emotion_ros.perception.occlusion import FEATURES, WEIGHTS
 from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline
 
 pytest.importorskip('torch', reason='torch is not installed: it is needed for training and evaluation only')
-
-SAMPLES = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), 'samples')
 
 
 @pytest.fixture(scope='module', autouse=True)

@@ -6,13 +6,13 @@ import os
 import re
 
 import pytest
+from places import ROOT
 
 from facial_emotion_ros.core.errors import BadParameter
 from facial_emotion_ros.ros import parameter_files, parameters
 from facial_emotion_ros.ros.parameter_checks import qos_faults, unknown_names, unknown_overrides, unused_files
 
 ROWS = {row.name: row for row in parameters.TABLE}
-REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_a_qos_override_is_refused_by_its_name_when_no_topic_can_have_it(policy,
 
 
 def test_the_shipped_yaml_is_the_table_when_compared():
-    with open(os.path.join(REPOSITORY, 'config', 'emotion_node.yaml')) as stream:
+    with open(os.path.join(ROOT, 'config', 'emotion_node.yaml')) as stream:
         assert stream.read() == parameter_files.as_yaml(), (
             'write it anew: python3 -m facial_emotion_ros.ros.parameter_files yaml > config/emotion_node.yaml'
         )
@@ -162,7 +162,7 @@ def test_the_shipped_yaml_is_the_table_when_compared():
 
 def test_the_shipped_yaml_sets_nothing_and_holds_every_default_when_its_comments_are_taken_away():
     yaml = pytest.importorskip('yaml', reason='PyYAML is not installed')
-    with open(os.path.join(REPOSITORY, 'config', 'emotion_node.yaml')) as stream:
+    with open(os.path.join(ROOT, 'config', 'emotion_node.yaml')) as stream:
         text = stream.read()
     assert yaml.safe_load(text) is None, 'what it sets wins over SetParameter of a launch file'
     reported = yaml.safe_load(re.sub('(?m)^#(?=/|  )', '', text))
@@ -201,7 +201,7 @@ def test_a_parameter_file_is_unused_when_no_section_is_for_the_node(tmp_path, co
 
 
 def test_the_documentation_holds_the_table_when_compared():
-    with open(os.path.join(REPOSITORY, 'docs', 'parameters.md')) as stream:
+    with open(os.path.join(ROOT, 'docs', 'parameters.md')) as stream:
         assert parameter_files.as_markdown() in stream.read(), (
             'put the output of `python3 -m facial_emotion_ros.ros.parameter_files markdown` into docs/parameters.md'
         )

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 import yaml
-from test_guards import ROOT
+from places import ROOT
 from test_package import EXECUTABLES, MANIFEST, read
 
 import facial_emotion_ros

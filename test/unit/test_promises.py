@@ -4,7 +4,7 @@ import os
 import sys
 
 import pytest
-from test_guards import ROOT
+from places import ROOT
 
 sys.path.insert(0, os.path.join(ROOT, 'test'))
 

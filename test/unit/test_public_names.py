@@ -4,8 +4,8 @@ import pickle
 import sys
 
 import pytest
+from places import ROOT
 from programs import printed
-from test_guards import ROOT
 
 import facial_emotion_ros
 

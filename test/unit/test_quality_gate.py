@@ -5,6 +5,7 @@ import os
 import cv2
 import numpy as np
 import pytest
+from places import SAMPLES
 
 from facial_emotion_ros.core.errors import BadParameter
 from facial_emotion_ros.emotion import quality_gate
@@ -13,7 +14,6 @@ from facial_emotion_ros.inference.model_bundle import ModelBundle, embedded_bund
 from facial_emotion_ros.perception.face_detector import FaceDetector
 from facial_emotion_ros.perception.occlusion import mouth_occlusion
 
-SAMPLES = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), 'samples')
 NAMES = ('astronaut.jpg', 'president.jpg', 'vice_president.jpg')
 
 

@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from places import ROOT
 
 from facial_emotion_ros.core.errors import BadParameter
 from facial_emotion_ros.training.loop.recipe import (
@@ -16,7 +17,6 @@ from facial_emotion_ros.training.loop.recipe import (
     write_recipe,
 )
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 KEPT = sorted(name for name in os.listdir(os.path.join(ROOT, 'recipes')) if name.endswith('.yaml'))
 
 SMALL = """

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 
 import programs
 import pytest
-from test_guards import ROOT
+from places import ROOT
 
 SCOPES = {'run.lock': 'required', 'torch.lock': 'optional', 'test.lock': 'excluded'}
 

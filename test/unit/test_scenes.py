@@ -6,6 +6,7 @@ import shutil
 import cv2
 import numpy as np
 import pytest
+from places import SAMPLES
 
 from facial_emotion_ros.core.emotions import EMOTIONS
 from facial_emotion_ros.core.errors import BadDataset
@@ -20,8 +21,6 @@ from facial_emotion_ros.evaluation.camera.scenes import (
 )
 from facial_emotion_ros.inference.model_bundle import ModelBundle, embedded_bundle
 from facial_emotion_ros.perception.face_detector import FaceDetector
-
-SAMPLES = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), 'samples')
 
 
 @pytest.fixture(scope='module')

@@ -5,12 +5,12 @@ import os
 import cv2
 import numpy as np
 import pytest
+from places import ROOT
 
 from facial_emotion_ros.core.errors import BadImage
 from facial_emotion_ros.perception.compressed_image import decode_compressed
 from facial_emotion_ros.perception.image_files import decode_picture
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 OPTIONS = [(), (cv2.IMWRITE_JPEG_QUALITY, 40), (cv2.IMWRITE_JPEG_QUALITY, 100), (cv2.IMWRITE_JPEG_OPTIMIZE, 1)]
 
 

@@ -6,8 +6,7 @@ import os
 import re
 
 import pytest
-
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from places import ROOT
 
 #: Our topics that a view may show, by the table of docs/topics.md.
 TYPES = {

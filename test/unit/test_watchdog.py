@@ -8,9 +8,8 @@ import sys
 import time
 
 import pytest
+from places import ROOT
 from programs import ended
-
-REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 #: `freeze` keeps Python's lock, as a native library does that waits for ever.
 BEGIN = """
@@ -27,8 +26,8 @@ def run(body, timeout_s=0.5):
 
     :returns: (exit status, what it wrote).
     """
-    environment = dict(os.environ, PYTHONPATH=REPOSITORY)
-    ran = ended(sys.executable, '-c', BEGIN % timeout_s + body, timeout=60, cwd=REPOSITORY, env=environment)
+    environment = dict(os.environ, PYTHONPATH=ROOT)
+    ran = ended(sys.executable, '-c', BEGIN % timeout_s + body, timeout=60, cwd=ROOT, env=environment)
     return ran.returncode, ran.stdout
 
 
@@ -73,8 +72,8 @@ def start(body, timeout_s):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         universal_newlines=True,
-        cwd=REPOSITORY,
-        env=dict(os.environ, PYTHONPATH=REPOSITORY),
+        cwd=ROOT,
+        env=dict(os.environ, PYTHONPATH=ROOT),
     )
 
 
