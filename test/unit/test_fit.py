@@ -168,13 +168,19 @@ def test_branches_come_one_by_one_when_it_trains_as_the_paper_does(tmp_path):
     assert [(row['stage'], row['branches']) for row in rows] == [('0', '1'), ('1', '2'), ('2', '2'), ('2', '2')]
 
 
-def test_the_backbone_stays_as_it_is_when_affect_is_trained(tmp_path):
+@pytest.mark.parametrize(
+    'phase, is_frozen',
+    [
+        ({'trains': 'affect'}, lambda name: 'fc_dimensional' not in name),
+        ({'base_learning_rate': 0, 'learning_rate': 0.01}, lambda name: name.startswith('base.')),
+    ],
+)
+def test_what_is_frozen_stays_as_it_is(tmp_path, phase, is_frozen):
     torch.manual_seed(0)
     start = ESR(2).state_dict()
-    trained = Fit(tiny_recipe({'trains': 'affect', 'steps': 3}, branches=2), LEARNED, str(tmp_path), start=start).run()
+    trained = Fit(tiny_recipe({'steps': 3, **phase}, branches=2), LEARNED, str(tmp_path), start=start).run()
     for name, tensor in start.items():
-        is_same = torch.equal(tensor, trained[name])
-        assert is_same == ('fc_dimensional' not in name), name
+        assert torch.equal(tensor, trained[name]) == is_frozen(name), name
 
 
 def test_further_phases_are_trained_when_they_are_added_to_a_recipe_that_is_done(tmp_path):

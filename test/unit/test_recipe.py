@@ -92,7 +92,7 @@ def test_a_field_changes_when_it_is_overridden(small, override, holds):
         ('phases.1.trains=branches', 'in the first phase only'),
         ('phases.0.diversity=1', 'expected 0, or network.diversified true'),
         ('phases.0.teacher=0.5', 'expected teachers'),
-        ('phases.1.recalibration_faces=9', 'on a frozen backbone'),
+        ('phases.1.recalibration_faces=9', 'on a frozen base'),
         ('phases=[]', 'at least one phase'),
         ('network.branches=true', r'network\.branches: Input should be a valid integer, got True'),
         ('network=9', 'network: Input should be a valid dictionary or instance of Network, got 9'),

@@ -64,10 +64,12 @@ class TrainingLoss(nn.Module):
             self.log_prior = torch.as_tensor(log_prior, dtype=torch.float32, device=next(network.parameters()).device)
 
     def train(self, mode: bool = True) -> 'TrainingLoss':
-        """Set the mode; with a frozen backbone, the network stays in evaluation mode."""
+        """Set the mode; what is frozen stays in evaluation mode."""
         super().train(mode)
         if self.phase.trains == 'affect':
             self.network.eval()
+        elif not self.phase.base_learning_rate:
+            self.network.base.eval()
         return self
 
     def forward(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:

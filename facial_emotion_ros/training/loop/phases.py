@@ -101,6 +101,7 @@ def choose_parameters(network: ESR, stage: Stage) -> list[dict[str, Any]]:
         for name, parameter in part.named_parameters():
             is_dimensional = name.startswith('fc_dimensional.')
             learns = is_dimensional if phase.trains == 'affect' else (not is_dimensional or phase.affect_weight > 0)
+            learns = learns and factor > 0
             parameter.requires_grad_(learns)
             if learns:
                 decay = phase.weight_decay if parameter.dim() > 1 else 0.0

@@ -98,7 +98,9 @@ class Phase(_Checked):
     warm_up_steps: _Integer = Field(
         30, ge=0, le=10**6, description='Steps of linear warm-up; at most a tenth of the stage.'
     )
-    base_learning_rate: _Number = Field(1.0, ge=0, le=10, description='Learning rate factor of the base.')
+    base_learning_rate: _Number = Field(
+        1.0, ge=0, le=10, description='Learning rate factor of the base; 0 freezes it, with its batch norms.'
+    )
     older_learning_rate: _Number = Field(
         0.1, ge=0, le=10, description='branches: learning rate factor of the base and of earlier branches.'
     )
@@ -169,8 +171,8 @@ class Phase(_Checked):
             raise ValueError(f'epochs: expected either epochs or steps above 0, got {self.epochs:g} and {self.steps}')
         if self.floor > self.learning_rate:
             raise ValueError(f'floor: expected at most the learning rate {self.learning_rate:g}, got {self.floor:g}')
-        if self.recalibration_faces and self.trains == 'affect':
-            raise ValueError(f'recalibration_faces: expected 0 on a frozen backbone, got {self.recalibration_faces}')
+        if self.recalibration_faces and (self.trains == 'affect' or not self.base_learning_rate):
+            raise ValueError(f'recalibration_faces: expected 0 on a frozen base, got {self.recalibration_faces}')
         return self
 
 
