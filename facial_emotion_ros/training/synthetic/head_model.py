@@ -112,6 +112,12 @@ class HeadModel:
         self._targets[name] = rows[rows >= 0], numbers[rows >= 0, 1:]
         return self._targets[name]
 
+    def replace_units(self, units: dict[str, np.ndarray]) -> None:
+        """Take other shapes of face units, (V, 3) offsets by name; see :mod:`scanned_units`."""
+        for name, offsets in units.items():
+            rows = np.flatnonzero(np.abs(offsets).max(1) > 1e-5)
+            self._targets[FACE_UNITS + name] = rows, offsets[rows]
+
     def moved(self, vertices: np.ndarray, weights: dict[str, float]) -> np.ndarray:
         """Apply weighted shapes to (V, 3) vertices."""
         vertices = np.array(vertices, np.float32)

@@ -1,0 +1,183 @@
+"""Expression shapes of scanned faces for MakeHuman's head, from a checkout of ICT-FaceKit.
+
+ICT-FaceKit (University of Southern California, MIT) has the shapes of ARKit's face units as scans of people show them.
+Its mesh is laid over MakeHuman's by landmarks, then by closest points. Each vertex takes the offsets of those vertices
+that lie closest, face the same way, and move alike when the jaw opens and the eyes close: so lips and lids are told
+apart where they touch.
+"""
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+from scipy.interpolate import RBFInterpolator
+from scipy.spatial import KDTree
+
+from facial_emotion_ros.core.errors import BadDataset
+from facial_emotion_ros.training.synthetic.head_model import FACE_UNITS, MATERIALS, HeadModel
+from facial_emotion_ros.training.synthetic.rasterizer import vertex_normals
+
+#: Landmarks of the person's left half: decimetres of MakeHuman's base mesh, and the ICT-FaceKit vertices around it.
+_LANDMARKS: tuple[tuple[tuple[float, float, float], Sequence[int]], ...] = (
+    ((0.4701, 7.2621, 1.3223), [3721]),  # eye: outer and inner corner, upper and lower lid, centre of the ball
+    ((0.1536, 7.2749, 1.2735), [3742]),
+    ((0.2706, 7.3184, 1.3657), [3751, 3756]),
+    ((0.2774, 7.2487, 1.3573), [3725, 3732]),
+    ((0.3078, 7.2842, 1.2454), range(21451, 22221)),
+    ((0.0, 7.323, 1.506), [978]),  # root and tip of the nose, and below it
+    ((0.0, 6.92, 1.681), [4857]),
+    ((0.0, 6.79, 1.563), [1147]),
+    ((0.0, 6.70, 1.597), [0]),  # edges of the lips, from above
+    ((0.0, 6.612, 1.54), [5533]),
+    ((0.0, 6.603, 1.54), [5517]),
+    ((0.0, 6.49, 1.556), [5518]),
+    ((0.2498, 6.615, 1.374), [6213]),  # corner of the mouth
+    ((0.0, 6.19, 1.42), [966]),  # chin
+)
+
+#: ICT-FaceKit's vertices by what they can stand for: face; face, head and neck; narrow face and mouth; teeth; tongue.
+_FACE, _HEAD, _MOUTH, _TEETH, _TONGUE = (
+    np.r_[:9409],
+    np.r_[:11248],
+    np.r_[:6706, 11248:13294],
+    np.r_[17039:21451],
+    np.r_[14062:17039],
+)
+
+#: Number of ICT-FaceKit's vertices.
+_COUNT = 26719
+
+#: Face units of ICT-FaceKit that have no side here.
+_MERGED = ('browInnerUp', 'cheekPuff')
+
+_NEUTRAL = 'generic_neutral_mesh'
+
+
+def read_scanned_units(folder: str, model: HeadModel) -> dict[str, np.ndarray]:
+    """Carry ICT-FaceKit's expression shapes over to a head.
+
+    :param folder: a checkout of ICT-FaceKit, or its FaceXModel.
+    :param model: HeadModel.
+    :returns: (V, 3) float32 offsets in decimetres by name of the face unit; cheekRaiser is further to anny's.
+    :raises BadDataset: if the folder is none.
+    """
+    inside = os.path.join(folder, 'FaceXModel')
+    folder = inside if os.path.isdir(inside) else folder
+    base, triangles = _read_mesh(os.path.join(folder, _NEUTRAL + '.obj'))
+    shapes: dict[str, np.ndarray] = {}
+    for file in sorted(os.listdir(folder)):
+        name, suffix = os.path.splitext(file)
+        if suffix != '.obj' or name.startswith(('identity', _NEUTRAL, 'PupilDilate')):
+            continue
+        unit = name.replace('_L', 'Left').replace('_R', 'Right')
+        for merged in _MERGED:
+            unit = merged if unit.startswith(merged) else unit
+        offsets = _read_mesh(os.path.join(folder, file), is_shape=True)[0] - base
+        shapes[unit] = shapes.get(unit, 0) + offsets
+    missing = {'jawOpen', 'eyeBlinkLeft', 'eyeBlinkRight', 'cheekRaiserLeft'} - set(shapes)
+    if missing:
+        raise BadDataset(f"{folder}: expected ICT-FaceKit's FaceXModel, got no {', '.join(sorted(missing))}")
+    laid, scale = _laid_over(base, triangles, model)
+    return _carried_over(shapes, laid, scale, triangles, model)
+
+
+def _laid_over(base: np.ndarray, triangles: np.ndarray, model: HeadModel) -> tuple[np.ndarray, np.ndarray]:
+    """Deform ICT-FaceKit's mesh to MakeHuman's; return its vertices and the scale of each axis."""
+    pairs = [
+        (np.multiply(place, [side, 1, 1]), base[list(rows)].mean(0) * [side, 1, 1])
+        for place, rows in _LANDMARKS
+        for side in ((1, -1) if place[0] else (1,))
+    ]
+    goal, source = (np.array(each) for each in zip(*pairs))
+    fits = [np.polyfit(source[:, axis], goal[:, axis], 1) for axis in range(3)]
+    scale, shift = np.array(fits).T
+    laid = base * scale + shift
+    laid = laid + RBFInterpolator(source * scale + shift, goal - source * scale - shift, smoothing=1e-4)(laid)
+    face = triangles[(triangles < len(_HEAD)).all(1)]
+    skin = _vertices_of(model, 'skin')
+    x, y, z = model.vertices[skin].T
+    front = np.setdiff1d(skin[(z > 0.45) & (y > 5.9) & (abs(x) < 1)], _inside_mouth(model))
+    aim = np.hstack([model.vertices, 0.15 * vertex_normals(model.vertices, _skin_triangles(model))])[front]
+    for _ in range(6):
+        own = np.hstack([laid, 0.15 * vertex_normals(laid, face)])[_FACE]
+        distance, nearest = KDTree(own).query(aim)
+        nearest, first = np.unique(nearest[distance < 0.25], return_index=True)
+        gap = aim[distance < 0.25][first, :3] - laid[nearest]
+        some = slice(None, None, 1 + len(nearest) // 800)
+        laid = laid + 0.8 * RBFInterpolator(laid[nearest[some]], gap[some], smoothing=0.01)(laid)
+    return laid, scale
+
+
+def _carried_over(
+    shapes: dict[str, np.ndarray], laid: np.ndarray, scale: np.ndarray, triangles: np.ndarray, model: HeadModel
+) -> dict[str, np.ndarray]:
+    """Interpolate the offsets at the head's vertices."""
+    own: dict[str, Any] = {}
+    for unit in ('jawOpen', 'eyeBlinkLeft', 'eyeBlinkRight'):
+        own[unit] = np.zeros_like(model.vertices)
+        rows, offsets = model.target(FACE_UNITS + unit)
+        own[unit][rows] = offsets
+    here = _features(model.vertices, model.triangles, own)
+    there = _features(laid, triangles, {unit: shapes[unit] * scale for unit in own})
+    mouth, skin = _inside_mouth(model), _vertices_of(model, 'skin')
+    carried = {unit: np.zeros_like(model.vertices) for unit in shapes}
+    for rows, sources in (
+        (np.setdiff1d(skin, mouth), _HEAD),
+        (mouth, _MOUTH),
+        (_vertices_of(model, 'teeth'), _TEETH),
+        (_vertices_of(model, 'tongue'), _TONGUE),
+        (_vertices_of(model, 'lashes'), _FACE),
+    ):
+        distance, nearest = KDTree(there[sources]).query(here[rows], k=4)
+        share = 1 / (distance + 0.004) ** 2
+        share /= share.sum(1, keepdims=True)
+        if sources is _HEAD:  # neck and shoulders, where there is nothing to take
+            share *= np.clip((0.5 - distance[:, :1]) / 0.2, 0, 1)
+        for unit, offsets in shapes.items():
+            carried[unit][rows] = np.einsum('vk,vkc->vc', share, offsets[sources][nearest]) * scale
+    return carried
+
+
+def _features(vertices: np.ndarray, triangles: np.ndarray, moves: dict[str, Any]) -> np.ndarray:
+    """Return what corresponding vertices share, (V, 8): place, direction, and how far jaw and lids move them."""
+    falls = [-moves['jawOpen'][:, 1], -(moves['eyeBlinkLeft'] + moves['eyeBlinkRight'])[:, 1]]
+    falls = [np.clip(fall / fall.max(), 0, 1) for fall in falls]
+    return np.column_stack([vertices, 0.12 * vertex_normals(vertices, triangles), 0.35 * falls[0], 0.25 * falls[1]])
+
+
+def _vertices_of(model: HeadModel, material: str) -> np.ndarray:
+    return np.unique(model.triangles[model.materials == MATERIALS.index(material)])
+
+
+def _skin_triangles(model: HeadModel) -> np.ndarray:
+    return model.triangles[model.materials == MATERIALS.index('skin')]
+
+
+def _inside_mouth(model: HeadModel) -> np.ndarray:
+    """Return the vertices of the skin within the mouth."""
+    mask: Any = cv2.imread(f'{model.folder}/mpfb2/textures/mpfb_inside-mouth.jpg', cv2.IMREAD_GRAYSCALE)
+    at_skin = model.materials == MATERIALS.index('skin')
+    column, row = (
+        np.minimum(model.texture_places[at_skin] * mask.shape[::-1], np.array(mask.shape[::-1]) - 1).astype(int).T
+    )
+    return np.unique(model.triangles[at_skin][(mask[row, column] > 128).T])
+
+
+def _read_mesh(path: str, is_shape: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Read a Wavefront file: (V, 3) float32 vertices; and (T, 3) int64 triangles, none of a shape."""
+    vertices, faces = [], []
+    try:
+        with open(path, encoding='utf-8') as file:
+            for fields in map(str.split, file):
+                if fields[:1] == ['v']:
+                    vertices.append([float(text) for text in fields[1:4]])
+                elif fields[:1] == ['f'] and not is_shape:  # a shape has the faces of the first mesh
+                    corners = [int(text.split('/')[0]) - 1 for text in fields[1:]]
+                    faces.extend([corners[0], *corners[place : place + 2]] for place in range(1, len(corners) - 1))
+    except (OSError, ValueError) as error:
+        raise BadDataset(f'{path}: expected a mesh of ICT-FaceKit, it cannot be read ({error})') from error
+    if len(vertices) != _COUNT:
+        raise BadDataset(f'{path}: expected the {_COUNT} vertices of ICT-FaceKit, got {len(vertices)}')
+    return np.array(vertices, np.float32), np.array(faces).reshape(-1, 3)
