@@ -26,6 +26,13 @@ def models_opened_once():
         yield
 
 
+@pytest.fixture(scope='module', autouse=True)
+def kept_models():
+    """Open each model once, in a test module that imports this fixture."""
+    with models_opened_once():
+        yield
+
+
 @pytest.fixture
 def in_this_process(monkeypatch):
     """Evaluate the recordings of a batch here, one after the other: each process would take a second to start."""

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 from documented_fields import undocumented
-from in_process import in_this_process, models_opened_once  # noqa: F401
+from in_process import in_this_process, kept_models  # noqa: F401
 from small_disk import small_disk
 
 from facial_emotion_ros.cli import evaluate_recording, make_sample_bag
@@ -44,6 +44,7 @@ from facial_emotion_ros.recordings.io.sample_bag import ANNOTATION, CAMERA, STAR
 from facial_emotion_ros.recordings.io.writer import BagWriter
 
 pytest.importorskip('rosbags', reason='rosbags is not installed: scripts/setup --tests does that')
+pytest.importorskip('pyarrow', reason='pyarrow is not installed: scripts/setup --tests does that')
 
 JPEG = CAMERA + '/compressed'
 COUNT = 6
@@ -59,14 +60,6 @@ ALWAYS = {'frames.csv', 'frames.parquet', 'timings.csv', 'report.html', 'summary
 
 #: Bundles that are compared.
 TWO_BUNDLES = ['--bundle', 'esr_9_ferplus', '--bundle', 'esr_9_ferplus_int8']
-
-
-@pytest.fixture(scope='module', autouse=True)
-def models():
-    """Open each model once."""
-    pytest.importorskip('pyarrow', reason='pyarrow is not installed: scripts/setup --tests does that')
-    with models_opened_once():
-        yield
 
 
 def evaluate(bag, output, *options, status=0):

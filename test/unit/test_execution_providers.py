@@ -47,12 +47,6 @@ def plain(esr):
     return EsrEngine(esr)
 
 
-@pytest.fixture(scope='module')
-def centerface():
-    """Return the embedded face detector."""
-    return ModelBundle.open(embedded_bundle('centerface'))
-
-
 @pytest.fixture
 def stand_in(monkeypatch):
     """Install stand-ins by their configuration."""

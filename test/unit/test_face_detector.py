@@ -11,25 +11,13 @@ import pytest
 from places import PORTRAITS, SAMPLES
 
 from facial_emotion_ros.core.errors import BadImage, BadModel, BadParameter
-from facial_emotion_ros.inference.model_bundle import ModelBundle, embedded_bundle
+from facial_emotion_ros.inference.model_bundle import ModelBundle
 from facial_emotion_ros.inference.onnxruntime_backend import CPU
 from facial_emotion_ros.perception.face_detector import (
     FaceDetector,
     Faces,
     nms,
 )
-
-
-@pytest.fixture(scope='module')
-def centerface():
-    """Return the embedded bundle."""
-    return ModelBundle.open(embedded_bundle('centerface'))
-
-
-@pytest.fixture(scope='module')
-def detector(centerface):
-    """Return a detector with the defaults."""
-    return FaceDetector(centerface)
 
 
 @pytest.fixture(scope='module')

@@ -12,18 +12,12 @@ import pytest
 from facial_emotion_ros.core.errors import BadModel
 from facial_emotion_ros.emotion.esr import EsrEngine
 from facial_emotion_ros.inference.execution_providers import ProviderPlan
-from facial_emotion_ros.inference.model_bundle import ModelBundle, embedded_bundle
+from facial_emotion_ros.inference.model_bundle import ModelBundle
 from facial_emotion_ros.inference.onnxruntime_backend import CPU, OrtModel, open_session
 from facial_emotion_ros.system.memory import give_memory_back
 
 CUDA = 'CUDAExecutionProvider'
 PICTURE = {'image': np.zeros((1, 3, 32, 64), np.float32)}
-
-
-@pytest.fixture(scope='module')
-def bundle():
-    """Return the embedded face detector, the smallest model there is."""
-    return ModelBundle.open(embedded_bundle('centerface'))
 
 
 class Broken:
@@ -35,8 +29,8 @@ class Broken:
 
 
 @pytest.mark.parametrize('providers', [(CPU,), [CPU], [(CPU, {})]])
-def test_nothing_is_degraded_when_the_first_provider_works(bundle, providers, caplog):
-    model = OrtModel(bundle, ProviderPlan(providers))
+def test_nothing_is_degraded_when_the_first_provider_works(centerface, providers, caplog):
+    model = OrtModel(centerface, ProviderPlan(providers))
     assert (model.provider, model.degraded) == (CPU, '')
     assert model._session.get_providers() == [CPU] and not caplog.records
 
@@ -45,28 +39,28 @@ def test_nothing_is_degraded_when_the_first_provider_works(bundle, providers, ca
     'providers',
     [['NoSuchExecutionProvider'], ['NoSuchExecutionProvider', CPU], [('NoSuchExecutionProvider', {'device_id': 0})]],
 )
-def test_cpu_takes_over_loudly_when_a_provider_is_not_there(bundle, providers, caplog):
+def test_cpu_takes_over_loudly_when_a_provider_is_not_there(centerface, providers, caplog):
     with caplog.at_level(logging.WARNING):
-        model = OrtModel(bundle, ProviderPlan(providers))
+        model = OrtModel(centerface, ProviderPlan(providers))
     assert model.provider == CPU and model._session.get_providers() == [CPU]
     assert 'NoSuchExecutionProvider is not part of this ONNX Runtime' in model.degraded
     assert [record.getMessage() for record in caplog.records] == [model.degraded]
 
 
-def test_cpu_takes_over_loudly_when_a_provider_is_built_in_but_does_not_start(bundle, caplog, monkeypatch):
+def test_cpu_takes_over_loudly_when_a_provider_is_built_in_but_does_not_start(centerface, caplog, monkeypatch):
     if CUDA in onnxruntime.get_available_providers():
         pytest.skip('needs an ONNX Runtime without CUDA')
     # As a GPU build on a machine without its driver: listed, and silently exchanged for the CPU.
     monkeypatch.setattr(onnxruntime, 'get_available_providers', lambda: [CUDA, CPU])
     with caplog.at_level(logging.WARNING):
-        model = OrtModel(bundle, ProviderPlan([CUDA, CPU]))
+        model = OrtModel(centerface, ProviderPlan([CUDA, CPU]))
     assert model.provider == CPU and CUDA in model.degraded
     assert caplog.records
 
 
 @pytest.mark.parametrize('threads, spin', [(1, False), (2, False), (2, True)])
-def test_threads_are_as_requested_and_spin_only_when_asked_to(bundle, threads, spin):
-    session, _ = open_session(bundle, ProviderPlan(threads=threads, spin=spin))
+def test_threads_are_as_requested_and_spin_only_when_asked_to(centerface, threads, spin):
+    session, _ = open_session(centerface, ProviderPlan(threads=threads, spin=spin))
     options = session.get_session_options()
     assert (options.intra_op_num_threads, options.inter_op_num_threads) == (threads, 1)
     assert options.get_session_config_entry('session.intra_op.allow_spinning') == str(int(spin))
@@ -85,19 +79,19 @@ def test_no_processor_is_kept_busy_when_nothing_is_read():
     assert processor_s < 0.25 * idle_s
 
 
-def test_refused_when_the_model_does_not_load(bundle):
-    nonsense = ModelBundle(bundle.folder, bundle.manifest, b'\x08\x07nonsense')
+def test_refused_when_the_model_does_not_load(centerface):
+    nonsense = ModelBundle(centerface.folder, centerface.manifest, b'\x08\x07nonsense')
     with pytest.raises(BadModel, match='does not load'):
         open_session(nonsense, ProviderPlan())
 
 
-def test_error_names_the_model_when_the_cpu_fails(bundle):
-    model = OrtModel(bundle, ProviderPlan())
+def test_error_names_the_model_when_the_cpu_fails(centerface):
+    model = OrtModel(centerface, ProviderPlan())
     model._session = Broken()
     with pytest.raises(BadModel, match='centerface failed on CPUExecutionProvider: CUDA failure 700'):
         model.run(['heatmap'], PICTURE)
     with pytest.raises(BadModel, match='centerface failed'):
-        OrtModel(bundle, ProviderPlan()).run(['heatmap'], {'image': np.zeros((1, 4, 32, 32), np.float32)})
+        OrtModel(centerface, ProviderPlan()).run(['heatmap'], {'image': np.zeros((1, 4, 32, 32), np.float32)})
 
 
 ONE_COPY = """

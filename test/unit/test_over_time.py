@@ -6,7 +6,7 @@ import os
 import cv2
 import numpy as np
 import pytest
-from in_process import models_opened_once
+from in_process import kept_models  # noqa: F401
 from places import SAMPLES
 
 from facial_emotion_ros.cli import evaluate_over_time
@@ -29,13 +29,6 @@ from facial_emotion_ros.perception.occlusion import FEATURES, WEIGHTS
 from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline
 
 pytest.importorskip('torch', reason='torch is not installed: it is needed for training and evaluation only')
-
-
-@pytest.fixture(scope='module', autouse=True)
-def models():
-    """Open each model once."""
-    with models_opened_once():
-        yield
 
 
 def test_faces_that_do_not_cross_keep_their_ids():

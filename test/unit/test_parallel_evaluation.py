@@ -13,7 +13,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from in_process import models_opened_once
+from in_process import kept_models  # noqa: F401
 from stand_in_evaluation import is_alive, wait_for
 
 from facial_emotion_ros.cli import evaluate_recording
@@ -29,13 +29,6 @@ pytest.importorskip('pyarrow', reason='pyarrow is not installed: scripts/setup -
 
 #: All that is written, but for times and what holds them.
 SAME = ('frames.csv', 'frames.parquet', 'annotated/annotated.mcap', 'face_views.json', 'people.csv')
-
-
-@pytest.fixture(scope='module', autouse=True)
-def models():
-    """Open each model once."""
-    with models_opened_once():
-        yield
 
 
 @pytest.fixture(scope='module')

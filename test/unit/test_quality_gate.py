@@ -10,17 +10,9 @@ from places import SAMPLES
 from facial_emotion_ros.core.errors import BadParameter
 from facial_emotion_ros.emotion import quality_gate
 from facial_emotion_ros.emotion.quality_gate import REJECTION_REASONS, QualityGate, cut_share, shrunk_gray
-from facial_emotion_ros.inference.model_bundle import ModelBundle, embedded_bundle
-from facial_emotion_ros.perception.face_detector import FaceDetector
 from facial_emotion_ros.perception.occlusion import mouth_occlusion
 
 NAMES = ('astronaut.jpg', 'president.jpg', 'vice_president.jpg')
-
-
-@pytest.fixture(scope='module')
-def detector():
-    """Return the embedded detector."""
-    return FaceDetector(ModelBundle.open(embedded_bundle('centerface')))
 
 
 @pytest.fixture(scope='module')

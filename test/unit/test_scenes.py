@@ -19,14 +19,6 @@ from facial_emotion_ros.evaluation.camera.scenes import (
     read_portraits,
     tinted,
 )
-from facial_emotion_ros.inference.model_bundle import ModelBundle, embedded_bundle
-from facial_emotion_ros.perception.face_detector import FaceDetector
-
-
-@pytest.fixture(scope='module')
-def detector():
-    """Return the embedded detector."""
-    return FaceDetector(ModelBundle.open(embedded_bundle('centerface')))
 
 
 def pictures(count=3):

@@ -6,14 +6,8 @@ import os
 import pytest
 
 from facial_emotion_ros.inference import tensorrt_cache
-from facial_emotion_ros.inference.model_bundle import ModelBundle, embedded_bundle
+from facial_emotion_ros.inference.model_bundle import ModelBundle
 from facial_emotion_ros.inference.tensorrt_cache import EngineCache, board, default_root, kept_engines
-
-
-@pytest.fixture(scope='module')
-def bundle():
-    """Return the embedded face detector, the smallest model there is."""
-    return ModelBundle.open(embedded_bundle('centerface'))
 
 
 @pytest.mark.parametrize(
@@ -35,10 +29,10 @@ def test_home_is_meant_when_a_path_begins_with_a_tilde(monkeypatch):
     assert EngineCache('~/engines').root == '/home/robot/engines'
 
 
-def test_folder_is_made_when_it_is_wanted(bundle, tmp_path):
-    folder = EngineCache(str(tmp_path / 'new' / 'engines')).folder(bundle, 'fp16', 4)
+def test_folder_is_made_when_it_is_wanted(centerface, tmp_path):
+    folder = EngineCache(str(tmp_path / 'new' / 'engines')).folder(centerface, 'fp16', 4)
     assert os.path.isdir(folder) and kept_engines(folder) == 0
-    assert bundle.sha256[:16] in folder and folder.endswith('-fp16-b4')
+    assert centerface.sha256[:16] in folder and folder.endswith('-fp16-b4')
 
 
 @pytest.mark.parametrize(
@@ -52,26 +46,26 @@ def test_folder_is_made_when_it_is_wanted(bundle, tmp_path):
         {'board': 'nvidia-jetson-tx2'},
     ],
 )
-def test_engines_are_kept_apart_when_anything_differs_that_they_depend_on(bundle, monkeypatch, change):
-    first = EngineCache.key(bundle, 'fp16', 4)
-    assert first == EngineCache.key(bundle, 'fp16', 4)
+def test_engines_are_kept_apart_when_anything_differs_that_they_depend_on(centerface, monkeypatch, change):
+    first = EngineCache.key(centerface, 'fp16', 4)
+    assert first == EngineCache.key(centerface, 'fp16', 4)
     if 'model' in change:
-        model = dict(bundle.manifest['model'], sha256='0' * 64)
-        bundle = ModelBundle(bundle.folder, dict(bundle.manifest, model=model), change['model'])
+        model = dict(centerface.manifest['model'], sha256='0' * 64)
+        centerface = ModelBundle(centerface.folder, dict(centerface.manifest, model=model), change['model'])
     if 'ort' in change:
         monkeypatch.setattr(tensorrt_cache.onnxruntime, '__version__', change['ort'])
     if 'tensorrt' in change:
         monkeypatch.setattr(tensorrt_cache, 'tensorrt_version', lambda: change['tensorrt'])
     if 'board' in change:
         monkeypatch.setattr(tensorrt_cache, 'board', lambda: change['board'])
-    assert EngineCache.key(bundle, change.get('precision', 'fp16'), change.get('face_batch', 4)) != first
+    assert EngineCache.key(centerface, change.get('precision', 'fp16'), change.get('face_batch', 4)) != first
 
 
-def test_one_warning_is_logged_when_the_folder_cannot_be_written_to(bundle, tmp_path, caplog):
+def test_one_warning_is_logged_when_the_folder_cannot_be_written_to(centerface, tmp_path, caplog):
     (tmp_path / 'file').write_text('in the way')
     cache = EngineCache(str(tmp_path / 'file' / 'engines'))
     with caplog.at_level(logging.WARNING):
-        assert cache.folder(bundle, 'fp16', 4) == cache.folder(bundle, 'fp16', 4) == ''
+        assert cache.folder(centerface, 'fp16', 4) == cache.folder(centerface, 'fp16', 4) == ''
     [record] = caplog.records
     assert str(tmp_path) in record.getMessage() and 'inference.engine_cache' in record.getMessage()
 
