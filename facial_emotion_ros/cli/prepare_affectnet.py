@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from facial_emotion_ros.cli.common.arguments import whole_number
 from facial_emotion_ros.cli.common.errors import report_errors
+from facial_emotion_ros.cli.common.terminal import progress
 from facial_emotion_ros.core.text import show
 
 _SETS = ('automatic', 'training', 'validation')
@@ -45,20 +46,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     from facial_emotion_ros.training.data.affectnet_preparation import pre_process_affect_net
 
     for name in options.sets:
-        preparation = pre_process_affect_net(
-            options.images, options.annotations, options.output, _SETS.index(name), options.threads, _show
-        )
+        with progress('faces', quiet=True) as report:
+            preparation = pre_process_affect_net(
+                options.images, options.annotations, options.output, _SETS.index(name), options.threads, report
+            )
         left_out = ', '.join(f'{count} {reason}' for reason, count in preparation.left_out.items()) or 'none'
         show(
             f'{preparation.folder}: {preparation.written + preparation.found} faces ({preparation.found} from an '
             f'earlier run), {len(preparation.damaged)} damaged; rows without a usable label: {left_out}'
         )
     return 0
-
-
-def _show(done: int, count: int) -> None:
-    if sys.stderr.isatty():
-        show(f'\r{done} of {count} faces', end='' if done < count else '\n', file=sys.stderr, flush=True)
 
 
 if __name__ == '__main__':
