@@ -26,7 +26,7 @@ from facial_emotion_ros.inference.openvino_backend import openvino_version
 from facial_emotion_ros.perception.image_files import read_picture
 from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline
 from facial_emotion_ros.training.adaptation.correction_graph import with_correction
-from facial_emotion_ros.training.adaptation.fit import Correction, adapt, corrected
+from facial_emotion_ros.training.adaptation.fit import Correction, adapt
 from facial_emotion_ros.training.data.labelled_folder import STRUCK_FILE, read_labelled_folder
 
 SAMPLES = ('astronaut', 'president', 'vice_president')
@@ -56,6 +56,11 @@ def invented_faces(count, signal, seed=0, classes=8, branches=3, size=20):
     logits = generator.normal(0, 0.5, (count, branches, 8)) + 0.4 * np.eye(8)[labels][:, None]
     logits += POINT.temperature * 0.5 * np.log(PRIOR)
     return features, logits, labels
+
+
+def corrected(logits, features, correction):
+    """Correct logits (N, B, 8) by features (N, B, F), as the adapted graph does."""
+    return logits + np.einsum('nbf,bfc->nbc', features, correction.weights) + correction.bias
 
 
 def log_score(probabilities, labels):

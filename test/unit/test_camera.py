@@ -59,7 +59,6 @@ def test_the_pipeline_levels_eyes_when_the_bundle_s_geometry_does(pipeline, astr
     own = pipeline.engine.geometry
     level = end_to_end.Cut(replace(own, level_eyes=True))
     reading = read(pipeline, [turned], cuts=[level, end_to_end.Cut(replace(own, level_eyes=False))])
-    assert abs(abs(np.degrees(reading.angles[0])) - 25) < 5
     # In logarithms: a clear smile has the same score either way, to six digits.
     assert np.abs(np.log(reading.scores[0] / reading.scores[1])).max() > 0.1
     try:
@@ -107,7 +106,6 @@ def reading_of(labels, found, through, direct):
         np.array([str(row) for row in range(len(labels))]),
         np.array(labels),
         is_found,
-        np.zeros(len(labels)),
         scores,
         eye[direct],
         1,

@@ -12,7 +12,7 @@ from facial_emotion_ros.core.emotions import EMOTIONS
 from facial_emotion_ros.emotion.esr import EsrEngine
 from facial_emotion_ros.evaluation.camera.scenes import LabelledFace, Portraits
 from facial_emotion_ros.evaluation.intervals import bootstrap_interval, wilson_interval
-from facial_emotion_ros.perception.face_crops import CropGeometry, cut_faces, eye_angles, to_input
+from facial_emotion_ros.perception.face_crops import CropGeometry, cut_faces, to_input
 from facial_emotion_ros.perception.face_detector import FaceDetector, Faces
 
 #: Targets: loss of accuracy through the camera, and share of right faces in labelled photographs.
@@ -43,7 +43,6 @@ class CameraReading:
     :param names: (N,) str.
     :param labels: (N,) int64, places in EMOTIONS.
     :param is_found: (N,) bool, by the detector.
-    :param angles: (N,) float64, radians by which the eyes are off level; NaN where not found.
     :param scores: (K, N, 8) float32; NaN where not found.
     :param direct: (N, 8) float32, of the data set's own picture as it is; NaN where there is none.
     :param besides: number of boxes of no labelled face.
@@ -52,7 +51,6 @@ class CameraReading:
     names: np.ndarray
     labels: np.ndarray
     is_found: np.ndarray
-    angles: np.ndarray
     scores: np.ndarray
     direct: np.ndarray
     besides: int
@@ -105,12 +103,11 @@ def read_through_camera(
             report(done)
         if len(some) < _BATCH:
             break
-    names, labels, is_found, angles, scores, own, besides = zip(*parts)
+    names, labels, is_found, scores, own, besides = zip(*parts)
     return CameraReading(
         names=np.concatenate(names),
         labels=np.concatenate(labels),
         is_found=np.concatenate(is_found),
-        angles=np.concatenate(angles),
         scores=np.concatenate(scores, axis=1),
         direct=np.concatenate(own),
         besides=sum(besides),
@@ -125,7 +122,6 @@ def _read_some(engine, detector, faces, cuts, direct):
         besides += len(seen) - (row is not None)
         found.append(None if row is None else (seen.boxes[row : row + 1], seen.landmarks[row : row + 1]))
     is_found = np.array([each is not None for each in found], bool)
-    angles = np.array([np.nan if each is None else eye_angles(each[1])[0] for each in found])
     scores = np.full((len(cuts), len(faces), len(EMOTIONS)), np.nan, np.float32)
     for cut, into in zip(cuts, scores):
         crops = [
@@ -140,7 +136,7 @@ def _read_some(engine, detector, faces, cuts, direct):
         own[:] = read_scores(engine, np.stack([to_input(face.picture, engine.geometry) for face in faces]))
     names = np.array([face.name for face in faces], str)
     labels = np.array([face.label for face in faces], np.int64)
-    return names, labels, is_found, angles, scores, own, besides
+    return names, labels, is_found, scores, own, besides
 
 
 def which_face(seen: Faces, middle: Sequence[float], box_px: float) -> int | None:

@@ -18,7 +18,7 @@ from facial_emotion_ros.perception.image_rotation import rotated_boxes
 from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline, TrackedImage
 from facial_emotion_ros.recordings.evaluation.camera_run import CameraRun
 from facial_emotion_ros.recordings.evaluation.face_blur import FaceBlur
-from facial_emotion_ros.recordings.evaluation.ground_truth import GroundTruth, NullGroundTruth
+from facial_emotion_ros.recordings.evaluation.ground_truth import NullGroundTruth
 from facial_emotion_ros.recordings.evaluation.options import DETECTOR, ESR, Options
 from facial_emotion_ros.recordings.evaluation.raters import Raters, RaterSums
 from facial_emotion_ros.recordings.evaluation.recorded_detections import Recorded
@@ -30,9 +30,6 @@ from facial_emotion_ros.recordings.report.timeline import Timeline
 
 #: Steps whose time is measured. All but the last are done ahead, in a thread of their own.
 STEPS = ('read', 'decode', 'detect', 'estimate')
-
-#: Faces of an image, each with its ground truth where that is known.
-Faces = list[tuple[FaceEstimate, GroundTruth | None]]
 
 
 class BegunImage(NamedTuple):

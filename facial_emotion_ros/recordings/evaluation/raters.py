@@ -173,18 +173,6 @@ def fleiss_kappa(counts: np.ndarray, weights: np.ndarray | None = None) -> float
     return float((observed - by_chance) / (1 - by_chance)) if by_chance < 1 else float('nan')
 
 
-def icc(ratings: np.ndarray) -> float:
-    """Compute ICC(2,1): two-way random effects, absolute agreement, a single rater.
-
-    :param ratings: (N, k) of N cases by k raters.
-    :returns: up to 1; NaN for fewer than two cases, or where nothing varies.
-
-    Source: Shrout and Fleiss, Psychological Bulletin 1979, table 4 and formula of ICC(2,1).
-    """
-    ratings = np.asarray(ratings, np.float64)
-    return _icc(np.array([len(ratings), (ratings**2).sum(), (ratings.sum(1) ** 2).sum(), *ratings.sum(0)]))
-
-
 def names_of(texts: Sequence[str]) -> list[str]:
     """Name raters by what distinguishes their files or topics: truths/ann/p0.csv and truths/bob/p0.csv: ann, bob."""
     parts = [_without_ending(text).replace('#', '/').strip('/').split('/') for text in texts]
@@ -224,7 +212,13 @@ def _confusion(one, two, numbers):
 
 
 def _icc(moments):
-    """Compute ICC(2,1) from the number of cases, sums of squares and of cases' squared sums, and raters' sums."""
+    """Compute ICC(2,1): two-way random effects, absolute agreement, a single rater.
+
+    :param moments: number of cases, sums of squares and of cases' squared sums, and each rater's sum.
+    :returns: up to 1; NaN for fewer than two cases, or where nothing varies.
+
+    Source: Shrout and Fleiss, Psychological Bulletin 1979, table 4 and formula of ICC(2,1).
+    """
     n, squares, of_cases, *sums = (float(each) for each in moments)
     k, total = len(sums), sum(sums)
     if n < 2:

@@ -129,17 +129,6 @@ def adapt(
     )
 
 
-def corrected(logits: np.ndarray, features: np.ndarray, correction: Correction) -> np.ndarray:
-    """Apply a correction, as the adapted graph does.
-
-    :param logits: (N, B, 8) float.
-    :param features: (N, B, F) float.
-    :param correction: Correction.
-    :returns: (N, B, 8) float.
-    """
-    return logits + np.einsum('nbf,bfc->nbc', features, correction.weights) + correction.bias
-
-
 def _check(labels: np.ndarray, persons: np.ndarray) -> None:
     classes, count = len(np.unique(labels)), int(persons.max()) + 1 if len(persons) else 0
     if count < LEAST_PERSONS or len(labels) < LEAST_FACES or classes < 2:
