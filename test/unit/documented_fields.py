@@ -1,15 +1,13 @@
 """Compares tables and JSON files with docs/columns.md."""
 
-import os
 import re
 
-DOCS = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'docs', 'columns.md')
+from places import read
 
 
 def section(name):
     """Give the text below a heading of docs/columns.md."""
-    with open(DOCS, encoding='utf-8') as file:
-        return file.read().partition(f'## {name}\n')[2].partition('\n## ')[0]
+    return read('docs', 'columns.md').partition(f'## {name}\n')[2].partition('\n## ')[0]
 
 
 def fields(value, path=''):

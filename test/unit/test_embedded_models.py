@@ -5,7 +5,7 @@ import os
 
 import numpy as np
 import pytest
-from places import ROOT
+from places import read
 
 from facial_emotion_ros.core.emotions import EMOTIONS
 from facial_emotion_ros.core.resources import find_shared
@@ -34,8 +34,7 @@ def test_the_esr_has_nine_branches_and_reads_86_of_100_faces_of_ferplus_valid(es
 
 
 def test_faces_are_cropped_as_the_recipe_says_between_the_box_s_centre_and_the_landmarks(esr):
-    with open(os.path.join(ROOT, 'recipes', 'esr_9_ferplus.json'), encoding='utf-8') as file:
-        said = json.load(file)['input']
+    said = json.loads(read('recipes', 'esr_9_ferplus.json'))['input']
     assert said == {name: esr.manifest['input'][name] for name in said}
     geometry = CropGeometry.from_manifest(esr.manifest['input'])
     assert set(vars(geometry)) - set(said) == {'color', 'scale', 'via_px'}
@@ -115,6 +114,5 @@ def test_the_samples_are_read_alike_in_eight_bits_and_in_floating_point(pipeline
 def test_the_tables_of_speed_show_the_accuracy_of_the_model_cards(esr):
     int8 = ModelBundle.open(embedded_bundle('esr_9_ferplus_int8'), expect='esr')
     right = {name: bundle.manifest['metrics']['valid']['accuracy'] for name, bundle in (('int8', int8), ('', esr))}
-    with open(os.path.join(os.path.dirname(__file__), '../../docs/performance.md'), encoding='utf-8') as page:
-        rows = [line.split(' | ') for line in page if ' | shipped | ' in line]
+    rows = [line.split(' | ') for line in read('docs', 'performance.md').splitlines() if ' | shipped | ' in line]
     assert rows and all(row[4] == f'{right.get(row[3].split()[-1], right[""]):.2%}' for row in rows)

@@ -6,9 +6,9 @@ import sys
 
 import cv2
 import pytest
-from places import ASTRONAUT, ROOT
+from places import ASTRONAUT, ROOT, read
 from programs import printed
-from test_package import entry_points, read
+from test_package import entry_points
 
 EXAMPLES = os.path.join(ROOT, 'examples')
 

@@ -8,7 +8,7 @@ import sys
 from collections import namedtuple
 
 import pytest
-from places import ROOT
+from places import ROOT, read
 from programs import printed
 
 PACKAGE = 'facial_emotion_ros'
@@ -97,8 +97,7 @@ def is_robots(path):
 
 def parse(path):
     """Parse a file of the checkout."""
-    with open(os.path.join(ROOT, path), encoding='utf-8') as file:
-        return ast.parse(file.read(), path)
+    return ast.parse(read(path), path)
 
 
 def statements(tree):

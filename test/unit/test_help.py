@@ -8,10 +8,9 @@ import subprocess
 import sys
 
 import pytest
-from places import ROOT
+from places import ROOT, read
 
-with open(os.path.join(ROOT, 'setup.py')) as source:
-    EXECUTABLES = dict(re.findall(r"'(\w+) = ([\w.]+):main'", source.read()))
+EXECUTABLES = dict(re.findall(r"'(\w+) = ([\w.]+):main'", read('setup.py')))
 #: Not installed as executables, but started by other modules.
 INTERNAL = {name: 'facial_emotion_ros.ros.' + name for name in ('detection_logger', 'benchmark_streams')}
 

@@ -8,7 +8,7 @@ import re
 from xml.etree import ElementTree
 
 import pytest
-from places import ROOT
+from places import ROOT, read
 from programs import ended, printed
 
 from facial_emotion_ros.ros.parameters import TABLE, check_value
@@ -18,16 +18,10 @@ ROWS = {row.name: row for row in TABLE}
 DEFAULTS = {row.name: row.default for row in TABLE}
 
 
-def text_of(*path):
-    """Read a file of the checkout."""
-    with open(os.path.join(ROOT, *path)) as stream:
-        return stream.read()
-
-
 def settings(board):
     """Return the parameters of a board's file: name -> value."""
     yaml = pytest.importorskip('yaml', reason='PyYAML is not installed')
-    [(pattern, section)] = yaml.safe_load(text_of('config', 'jetson_%s.yaml' % board)).items()
+    [(pattern, section)] = yaml.safe_load(read('config', 'jetson_%s.yaml' % board)).items()
     assert pattern == '/**/emotion_node', 'it must hold in every namespace'
     return {
         '%s.%s' % (group, leaf): value
@@ -60,7 +54,7 @@ def test_a_board_prefers_tensorrt_and_falls_back_to_the_cpu(board):
 
 def instructions(name):
     """Return the instructions of a Dockerfile as (word, rest), comments left out and continued lines joined."""
-    lines = [line for line in text_of('docker', name).splitlines() if not line.lstrip().startswith('#')]
+    lines = [line for line in read('docker', name).splitlines() if not line.lstrip().startswith('#')]
     joined = re.sub(r'\\\n', ' ', '\n'.join(lines))
     return [tuple(line.split(None, 1)) for line in joined.splitlines() if line.strip()]
 
@@ -147,7 +141,7 @@ ROS_BASE = set(
 
 
 def test_the_x86_image_gets_by_apt_what_its_base_lacks():
-    manifest = ElementTree.fromstring(text_of('package.xml'))
+    manifest = ElementTree.fromstring(read('package.xml'))
     needed = {each.text for each in manifest.findall('exec_depend')} - ROS_BASE
     needed.remove('python3-onnxruntime-pip')  # by pip, from the lock
     names = {'python3-pip'}
@@ -166,7 +160,7 @@ def test_a_container_does_not_run_as_root(name):
 
 @pytest.mark.parametrize('name', DOCKERFILES)
 def test_every_file_is_there_and_is_sent_when_it_is_copied(name):
-    rules = [line for line in text_of('.dockerignore').splitlines() if line and not line.startswith('#')]
+    rules = [line for line in read('.dockerignore').splitlines() if line and not line.startswith('#')]
     assert rules[0] == '*'
     sent = [rule[1:] for rule in rules if rule.startswith('!')]
     copied = [source for word, rest in instructions(name) if word == 'COPY' for source in rest.split()[:-1]]
@@ -174,7 +168,7 @@ def test_every_file_is_there_and_is_sent_when_it_is_copied(name):
         assert os.path.exists(os.path.join(ROOT, source)), source
         assert any(fnmatch.fnmatch(part, rule) for part in (source, source.split('/')[0]) for rule in sent), source
     # What setup.py installs, and the sources themselves.
-    installed = re.findall(r"'(\w+)'", re.search(r'share_files\(([^)]*)\),', text_of('setup.py')).group(1))
+    installed = re.findall(r"'(\w+)'", re.search(r'share_files\(([^)]*)\),', read('setup.py')).group(1))
     assert set(installed) | {'facial_emotion_ros', 'resource', 'setup.py', 'setup.cfg', 'package.xml'} <= set(copied)
 
 
@@ -199,6 +193,6 @@ def test_every_command_is_a_sentence_that_bash_can_parse(name):
 
 @pytest.mark.parametrize('name, python', [('jetson_tx2', '36'), ('jetson_xavier', '38')])
 def test_the_wheel_fits_the_python_of_the_base(name, python):
-    text = text_of('docker', name + '.Dockerfile')
+    text = read('docker', name + '.Dockerfile')
     assert '-cp%s-' % python in text
     assert ('dataclasses==' in text) is (python == '36'), 'Python 3.6 lacks dataclasses'

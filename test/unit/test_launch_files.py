@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 from launch_stand_in import launched, nodes_of
-from places import ROOT
+from places import ROOT, read
 
 from facial_emotion_ros.core.errors import FacialEmotionError
 from facial_emotion_ros.demo.processes import demo_processes
@@ -31,8 +31,7 @@ def has_launch():
 
 def tree_of(name):
     """Parse a launch file."""
-    with open(os.path.join(ROOT, 'launch', name)) as source:
-        return ast.parse(source.read(), name)
+    return ast.parse(read('launch', name), name)
 
 
 def calls(tree, function):
@@ -51,8 +50,7 @@ def keywords(call):
 
 def executables():
     """Return the executables that setup.py installs, name -> module."""
-    with open(os.path.join(ROOT, 'setup.py')) as source:
-        return dict(re.findall(r"'(\w+) = ([\w.]+):main'", source.read()))
+    return dict(re.findall(r"'(\w+) = ([\w.]+):main'", read('setup.py')))
 
 
 def parameters_of(name):
@@ -217,8 +215,7 @@ def test_graph_names_what_exists():
 
 def test_demo_file_sets_parameters_that_exist():
     yaml = pytest.importorskip('yaml')
-    with open(os.path.join(ROOT, 'config', 'demo.yaml')) as source:
-        content = yaml.safe_load(source)
+    content = yaml.safe_load(read('config', 'demo.yaml'))
     assert set(content) == {'/**/media_source', '/**/emotion_node', '/**/console_view'}
     for pattern, section in content.items():
         table = parameters_of(pattern.split('/')[-1])

@@ -8,6 +8,7 @@ import sys
 import xml.etree.ElementTree as ElementTree
 
 import pytest
+from places import read
 from programs import ended, printed
 from test_guards import FILES, OPTIONAL_PACKAGES, PACKAGE, ROBOT_FILES, ROOT, ROS_PACKAGES, imports_of, parse
 
@@ -51,12 +52,6 @@ EXECUTABLES = set(
     prepare_affectnet quantize record_bag render_faces train
     """.split()
 )
-
-
-def read(*parts):
-    """Read a file of the checkout."""
-    with open(os.path.join(ROOT, *parts), encoding='utf-8') as file:
-        return file.read()
 
 
 MANIFEST = ElementTree.fromstring(read('package.xml'))

@@ -6,7 +6,7 @@ import os
 import re
 
 import pytest
-from places import ROOT
+from places import read
 
 from facial_emotion_ros.core.errors import BadParameter
 from facial_emotion_ros.ros import parameter_files, parameters
@@ -154,16 +154,14 @@ def test_a_qos_override_is_refused_by_its_name_when_no_topic_can_have_it(policy,
 
 
 def test_the_shipped_yaml_is_the_table_when_compared():
-    with open(os.path.join(ROOT, 'config', 'emotion_node.yaml')) as stream:
-        assert stream.read() == parameter_files.as_yaml(), (
-            'write it anew: python3 -m facial_emotion_ros.ros.parameter_files yaml > config/emotion_node.yaml'
-        )
+    assert read('config', 'emotion_node.yaml') == parameter_files.as_yaml(), (
+        'write it anew: python3 -m facial_emotion_ros.ros.parameter_files yaml > config/emotion_node.yaml'
+    )
 
 
 def test_the_shipped_yaml_sets_nothing_and_holds_every_default_when_its_comments_are_taken_away():
     yaml = pytest.importorskip('yaml', reason='PyYAML is not installed')
-    with open(os.path.join(ROOT, 'config', 'emotion_node.yaml')) as stream:
-        text = stream.read()
+    text = read('config', 'emotion_node.yaml')
     assert yaml.safe_load(text) is None, 'what it sets wins over SetParameter of a launch file'
     reported = yaml.safe_load(re.sub('(?m)^#(?=/|  )', '', text))
     assert reported == {'/**': {'ros__parameters': {row.name: row.default for row in parameters.TABLE}}}
@@ -201,10 +199,9 @@ def test_a_parameter_file_is_unused_when_no_section_is_for_the_node(tmp_path, co
 
 
 def test_the_documentation_holds_the_table_when_compared():
-    with open(os.path.join(ROOT, 'docs', 'parameters.md')) as stream:
-        assert parameter_files.as_markdown() in stream.read(), (
-            'put the output of `python3 -m facial_emotion_ros.ros.parameter_files markdown` into docs/parameters.md'
-        )
+    assert parameter_files.as_markdown() in read('docs', 'parameters.md'), (
+        'put the output of `python3 -m facial_emotion_ros.ros.parameter_files markdown` into docs/parameters.md'
+    )
 
 
 def test_every_parameter_is_read_when_the_node_s_code_is_searched():

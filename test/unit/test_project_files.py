@@ -6,8 +6,8 @@ import sys
 
 import pytest
 import yaml
-from places import ROOT
-from test_package import EXECUTABLES, MANIFEST, read
+from places import ROOT, read
+from test_package import EXECUTABLES, MANIFEST
 
 import facial_emotion_ros
 

@@ -4,7 +4,7 @@ import os
 import sys
 
 import pytest
-from places import ROOT
+from places import ROOT, read
 
 sys.path.insert(0, os.path.join(ROOT, 'test'))
 
@@ -53,8 +53,7 @@ def test_the_page_is_refused_when_its_markers_are_gone():
 
 
 def test_the_shipped_page_takes_figures_and_names_files_that_exist():
-    with open(os.path.join(ROOT, 'docs', 'promises.md')) as file:
-        text = file.read()
+    text = read('docs', 'promises.md')
     assert ROW in with_figures(text, [NOTE])
     named = [word for word in text.replace('`', ' ').split() if word.startswith('test/') and word.endswith('.py')]
     assert named and not [word for word in named if not os.path.exists(os.path.join(ROOT, word))]

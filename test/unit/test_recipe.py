@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from places import ROOT
+from places import ROOT, read
 
 from facial_emotion_ros.core.errors import BadParameter
 from facial_emotion_ros.training.loop.recipe import (
@@ -137,8 +137,7 @@ def test_the_paper_and_the_best_recipe_are_kept_when_the_folder_is_read():
 
 
 def test_every_field_is_in_the_docs_when_the_table_is_compared():
-    with open(os.path.join(ROOT, 'docs', 'training.md'), encoding='utf-8') as file:
-        lines = file.read().splitlines()
+    lines = read('docs', 'training.md').splitlines()
     rows = markdown_rows()
     begin = lines.index(rows[0])
     assert lines[begin : begin + len(rows)] == rows, (

@@ -5,6 +5,7 @@ import os
 import re
 
 import pytest
+from places import read
 from test_launch_files import ROOT, calls, executables, keywords, parameters_of, tree_of
 
 from facial_emotion_ros.core.errors import BadBag, BadParameter
@@ -48,8 +49,8 @@ def film(tmp_path_factory):
 
 def documented_topics():
     """Return the node's topics as docs/topics.md lists them."""
-    with open(os.path.join(ROOT, 'docs', 'topics.md'), encoding='utf-8') as file:
-        return {name.replace('<id>', '*') for name in re.findall(r'^\| `([^`]+)` \|', file.read(), re.MULTILINE)}
+    names = re.findall(r'^\| `([^`]+)` \|', read('docs', 'topics.md'), re.MULTILINE)
+    return {name.replace('<id>', '*') for name in names}
 
 
 def function(tree, name):
@@ -225,8 +226,7 @@ def test_the_profile_names_topics_of_the_node():
 
 def test_quality_of_service_is_given_for_topics_of_the_profile():
     yaml = pytest.importorskip('yaml')
-    with open(os.path.join(ROOT, 'config', 'recording_qos.yaml'), encoding='utf-8') as file:
-        content = yaml.safe_load(file)
+    content = yaml.safe_load(read('config', 'recording_qos.yaml'))
     names = [name if name.startswith('/') else '/' + name for entry in read_profile(PROFILE) for name in entry]
     assert set(content) == {name for name in names if '*' not in name}
     for topic, policies in content.items():

@@ -8,8 +8,8 @@ import shutil
 import pytest
 import yaml
 from launch_stand_in import launched
+from places import read
 from programs import ended
-from test_package import read
 
 UNIT = os.path.join('examples', 'facial_emotion.service')
 

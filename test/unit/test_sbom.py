@@ -9,7 +9,7 @@ from importlib.util import find_spec
 
 import programs
 import pytest
-from places import ROOT
+from places import ROOT, read
 
 SCOPES = {'run.lock': 'required', 'torch.lock': 'optional', 'test.lock': 'excluded'}
 
@@ -57,8 +57,7 @@ def test_every_package_of_the_locks_is_in_it_with_all_its_hashes(printed):
     references = [each['bom-ref'] for each in bill['components']]
     assert len(set(references)) == len(references)
     for lock, scope in SCOPES.items():
-        with open(os.path.join(ROOT, 'requirements', lock), encoding='utf-8') as file:
-            text = file.read()
+        text = read('requirements', lock)
         found = [each for each in bill['components'] if each['bom-ref'].startswith(lock)]
         assert {each['scope'] for each in found} == {scope}
         assert [(each['name'], each['version']) for each in found] == re.findall(
@@ -75,8 +74,8 @@ def test_every_embedded_model_is_in_it_with_the_hash_that_is_checked(printed):
         os.path.basename(os.path.dirname(path))
         for path in glob.glob(os.path.join(ROOT, 'models', '*', 'manifest.json'))
     }
-    with open(os.path.join(ROOT, 'models', 'centerface', 'manifest.json')) as file:
-        assert models['centerface']['hashes'] == [{'alg': 'SHA-256', 'content': json.load(file)['model']['sha256']}]
+    digest = json.loads(read('models', 'centerface', 'manifest.json'))['model']['sha256']
+    assert models['centerface']['hashes'] == [{'alg': 'SHA-256', 'content': digest}]
 
 
 def test_it_is_the_same_each_time(printed):

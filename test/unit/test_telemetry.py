@@ -5,8 +5,9 @@ import os
 import sys
 
 import pytest
+from places import ROOT, read
 from programs import printed
-from test_guards import FILES, PACKAGE, ROOT
+from test_guards import FILES, PACKAGE
 
 from facial_emotion_ros import TELEMETRY_OFF
 
@@ -52,21 +53,14 @@ def test_a_warning_says_so_when_onnxruntime_was_faster():
 
 def test_nothing_of_the_package_runs_before_the_switches_are_set():
     """Each module is reached by way of the package: none is run as a file, which would not import it."""
-    with open(os.path.join(ROOT, PACKAGE, '__init__.py'), encoding='utf-8') as file:
-        early = [
-            name.name
-            for node in ast.walk(ast.parse(file.read()))
-            if isinstance(node, ast.Import)
-            for name in node.names
-        ]
+    nodes = ast.walk(ast.parse(read(PACKAGE, '__init__.py')))
+    early = [name.name for node in nodes if isinstance(node, ast.Import) for name in node.names]
     assert set(early) <= {'os', 'sys', 'warnings'}
     for path in FILES:
-        with open(os.path.join(ROOT, path), encoding='utf-8') as file:
-            assert not file.readline().startswith('#!'), '%s could be run as a file' % path
+        assert not read(path).startswith('#!'), '%s could be run as a file' % path
 
 
 @pytest.mark.parametrize('name', sorted(os.listdir(os.path.join(ROOT, 'docker'))))
 def test_an_image_sets_the_switch_before_it_imports_onnxruntime_by_itself(name):
-    with open(os.path.join(ROOT, 'docker', name), encoding='utf-8') as file:
-        before, found, _ = file.read().partition('import cv2, numpy, onnxruntime')
+    before, found, _ = read('docker', name).partition('import cv2, numpy, onnxruntime')
     assert not found or 'ENV ORT_DISABLE_TELEMETRY=1' in before

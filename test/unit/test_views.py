@@ -2,11 +2,10 @@
 
 import importlib
 import json
-import os
 import re
 
 import pytest
-from places import ROOT
+from places import read
 
 #: Our topics that a view may show, by the table of docs/topics.md.
 TYPES = {
@@ -18,12 +17,6 @@ TYPES = {
     '/expression': 'hri_msgs/Expression',
     '/diagnostics': 'diagnostic_msgs/DiagnosticArray',
 }
-
-
-def read(*parts):
-    """Read a file of the checkout."""
-    with open(os.path.join(ROOT, *parts), encoding='utf-8') as file:
-        return file.read()
 
 
 LAYOUT = json.loads(read('config', 'foxglove_layout.json'))
