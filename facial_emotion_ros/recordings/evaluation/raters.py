@@ -15,6 +15,7 @@ from facial_emotion_ros.recordings.evaluation.ground_truth import NullGroundTrut
 from facial_emotion_ros.recordings.evaluation.sufficient_statistics import (
     SufficientStatistics,
     add,
+    finite,
     truth_figures,
 )
 from facial_emotion_ros.recordings.io.frames import Frame
@@ -112,17 +113,17 @@ class RaterSums:
             'n': int(numbers.sum()),
             'alike': float(numbers[is_alike].sum() / numbers.sum()) if whole else None,
             'cohen_kappa': {
-                f'{self.names[one]} / {self.names[two]}': _number(
+                f'{self.names[one]} / {self.names[two]}': finite(
                     metrics.cohen_kappa(_confusion(labels[:, one], labels[:, two], numbers))
                 )
                 for one, two in combinations(range(len(self.names)), 2)
             },
-            'fleiss_kappa': _number(fleiss_kappa(counts, numbers)) if len(self.names) > 2 else None,
+            'fleiss_kappa': finite(fleiss_kappa(counts, numbers)) if len(self.names) > 2 else None,
             'no_majority': sum(
                 number for key, number in self._labels.items() if max(key) >= 0 and _of_most(key, -1) == -1
             ),
             'icc': {
-                side: {'n': int(self._moments[side][0]), 'icc': _number(_icc(self._moments[side]))} for side in _SIDES
+                side: {'n': int(self._moments[side][0]), 'icc': finite(_icc(self._moments[side]))} for side in _SIDES
             },
             'against': {name: truth_figures(each.values) for name, each in zip(self.names, self._against)},
             'sums': {
@@ -229,7 +230,3 @@ def _icc(moments):
     cases, raters = between_cases / (n - 1), between_raters / (k - 1)
     scale = cases + (k - 1) * error + k * (raters - error) / n
     return (cases - error) / scale if scale > 1e-12 else float('nan')
-
-
-def _number(value):
-    return float(value) if np.isfinite(value) else None

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 from facial_emotion_ros.core.errors import BadBag
 from facial_emotion_ros.core.files import lock_alone, move_into_place, present, refuse_foreign
+from facial_emotion_ros.recordings.batch.result_store import LocalStore
 from facial_emotion_ros.recordings.evaluation.videos import video_names
 
 SUMMARY, REPORT, COMPARISON = 'summary.json', 'report.html', 'comparison.json'
@@ -66,7 +67,8 @@ def new_results(
         os.makedirs(part, exist_ok=True)
         with _locked(part, output):
             try:
-                _clear(part)
+                for name in os.listdir(part):
+                    _delete(os.path.join(part, name))
                 for each in parts:
                     os.makedirs(each, exist_ok=True)
                 yield parts
@@ -130,11 +132,6 @@ def _locked(part, output):
         os.close(descriptor)
 
 
-def _clear(folder):
-    for name in os.listdir(folder):
-        _delete(os.path.join(folder, name))
-
-
 def _move(part, folder, former, new, typed):
     """Replace the former evaluation by a new one, whose summary comes last; what somebody types comes first."""
     os.makedirs(folder, exist_ok=True)
@@ -143,20 +140,12 @@ def _move(part, folder, former, new, typed):
     for name in sorted(new, key=lambda name: (name == SUMMARY, name != _TYPED, name)):
         source, target = os.path.join(part, name), os.path.join(folder, name)
         if name == _TYPED and part in typed:
-            if _content(target) != typed[part]:
+            if LocalStore(folder).read(name) != typed[part]:
                 continue
             del typed[part]
         if os.path.isdir(source) or os.path.isdir(target):
             _delete(target)  # what a file can do, replace another in one step, a folder cannot
         move_into_place(source, target)
-
-
-def _content(path):
-    try:
-        with open(path, 'rb') as file:
-            return file.read()
-    except FileNotFoundError:
-        return None
 
 
 def _delete(path):

@@ -177,15 +177,15 @@ def truth_figures(values: np.ndarray) -> dict[str, Any] | None:
         'answered': _share(answered, counts['labelled']),
         'accuracy': _share(right, answered),
         'right_of_all': _share(right, counts['labelled']),
-        'macro_f1': _number(metrics.macro_f1(matrix)),
-        'macro_f1_all': _number(metrics.macro_f1_all(matrix)),
-        'macro_recall': _number(metrics.macro_recall(matrix)),
-        'kappa': _number(metrics.cohen_kappa(matrix)),
+        'macro_f1': finite(metrics.macro_f1(matrix)),
+        'macro_f1_all': finite(metrics.macro_f1_all(matrix)),
+        'macro_recall': finite(metrics.macro_recall(matrix)),
+        'kappa': finite(metrics.cohen_kappa(matrix)),
         'found': _share(counts['matched'], counts['matched'] + counts['missed']),
         'missed': int(counts['missed']),
         'confusion': [[int(count) for count in row] for row in matrix],
         'unknown': {emotion: int(row[-1]) for emotion, row in zip(EMOTIONS, whole)},
-        'recall': {emotion: _number(recall) for emotion, recall in zip(EMOTIONS, metrics.recalls(matrix))},
+        'recall': {emotion: finite(recall) for emotion, recall in zip(EMOTIONS, metrics.recalls(matrix))},
         'affect': affect,
     }
 
@@ -286,5 +286,6 @@ def _share(part, whole):
     return part / whole if whole else None
 
 
-def _number(value):
+def finite(value: float) -> float | None:
+    """Give a figure; None where it is not defined."""
     return float(value) if np.isfinite(value) else None
