@@ -3,7 +3,8 @@
 import shlex
 
 import yaml
-from test_jetson_files import instructions, text_of
+from places import read
+from test_jetson_files import instructions
 
 from facial_emotion_ros.cli.evaluate_recording import parser
 from facial_emotion_ros.core.resources import find_shared
@@ -11,7 +12,7 @@ from facial_emotion_ros.core.resources import find_shared
 
 def job():
     """Read the manifest, and give it with the containers of head and workers."""
-    spec = yaml.safe_load(text_of('docker', 'rayjob.yaml'))['spec']
+    spec = yaml.safe_load(read('docker', 'rayjob.yaml'))['spec']
     cluster = spec['rayClusterSpec']
     groups = [cluster['headGroupSpec'], *cluster['workerGroupSpecs']]
     return spec, [each['template']['spec'] for each in groups]
@@ -39,7 +40,7 @@ def test_recordings_are_fetched_to_a_volume_and_ray_stays_where_its_autoscaler_l
 def test_the_cluster_grows_from_nothing_and_is_of_the_version_that_is_locked():
     spec, _ = job()
     cluster = spec['rayClusterSpec']
-    assert 'ray==%s \\' % cluster['rayVersion'] in text_of('requirements', 'fleet.lock').splitlines()
+    assert 'ray==%s \\' % cluster['rayVersion'] in read('requirements', 'fleet.lock').splitlines()
     assert cluster['enableInTreeAutoscaling'] and cluster['headGroupSpec']['rayStartParams']['num-cpus'] == '0'
     [workers] = cluster['workerGroupSpecs']
     assert workers['replicas'] == workers['minReplicas'] == 0 < workers['maxReplicas']
@@ -48,7 +49,7 @@ def test_the_cluster_grows_from_nothing_and_is_of_the_version_that_is_locked():
 def test_what_the_job_and_the_tests_run_are_the_same_versions():
     """The figures of a cluster are those of this environment."""
     names = ('numpy', 'onnxruntime', 'opencv-python-headless', 'rosbags', 'ray', 'pyarrow', 'av')
-    known = text_of('requirements', 'run.lock') + text_of('requirements', 'test.lock')
-    for line in text_of('requirements', 'fleet.lock').splitlines():
+    known = read('requirements', 'run.lock') + read('requirements', 'test.lock')
+    for line in read('requirements', 'fleet.lock').splitlines():
         if line.partition('==')[0] in names:
             assert line.partition(' ')[0] in known
