@@ -167,7 +167,8 @@ def _inside_mouth(model: HeadModel) -> np.ndarray:
 
 def _read_mesh(path: str, is_shape: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Read a Wavefront file: (V, 3) float32 vertices; and (T, 3) int64 triangles, none of a shape."""
-    vertices, faces = [], []
+    vertices: list[list[float]] = []
+    faces: list[list[int]] = []
     try:
         with open(path, encoding='utf-8') as file:
             for fields in map(str.split, file):
