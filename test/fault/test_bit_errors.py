@@ -18,7 +18,7 @@ LINES = 5000
 
 
 def damaged_pictures(count):
-    """Return files with turned bits that are decoded, and of which the decoder complains."""
+    """Return files with flipped bits that are decoded, and of which the decoder complains."""
     whole, draws, found = packed(scene(), '.jpg').tobytes(), np.random.RandomState(0), []
     begin = whole.rindex(b'\xff\xda') + 14
     while len(found) < count:
