@@ -133,7 +133,7 @@ def input_health(
     if state in _NOT_READING:
         return OK, _NOT_READING[state], values
     if subscribed_since_s is None:
-        return OK, 'Idle: no output has a reader.', values
+        return OK, 'Idle: no output has a subscriber.', values
     latest_s = max([subscribed_since_s] + list(arrivals_s[-1:]))
     silence_s = now_s - latest_s
     if silence_s > max_silence_s:

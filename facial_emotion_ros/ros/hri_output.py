@@ -100,7 +100,7 @@ class HriOutput:
             self._warned = self._node.count_publishers(topic) > 1
         if self._warned:
             self._node.get_logger().warning(
-                'Another node publishes on %s too, and readers mix up the faces of both: give each node its own '
+                'Another node publishes on %s too, and subscribers mix up the faces of both: give each node its own '
                 'output.humans_prefix.' % topic
             )
 

@@ -124,7 +124,7 @@ class EmotionNode(LifecycleNode):
             self._input = HriInput(self, self._outputs, self._worker, self._slot)
         else:
             self._input = ImageInput(self, self._outputs.count_readers, self._worker.offer, self._outputs.head_pose)
-        waiting = 'waiting for readers of its topics and for images on %s.' % self._input.topic
+        waiting = 'waiting for subscribers of its topics and for images on %s.' % self._input.topic
         self._changes.info('Active: ' + (waiting if self._enabled else 'disabled until ~/enable is called with true.'))
         self._follow_readers()
         self._bond = open_bond(self)

@@ -145,7 +145,7 @@ class Outputs:
 
     def _warn_incompatible(self, topic, cure, policy):
         self._mismatches.warning(
-            'A reader of %s requests more than is offered (policy %s), so nothing reaches it: %s.'
+            'A subscriber of %s requests more than is offered (policy %s), so nothing reaches it: %s.'
             % (topic, policy, cure)
         )
 

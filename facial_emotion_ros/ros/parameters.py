@@ -94,11 +94,11 @@ TABLE = (
         choices=('auto', 'reliable', 'best_effort'),
         live=True,
     ),
-    Parameter('input.lazy', True, 'Subscribe to the image only while someone reads an output.', live=True),
+    Parameter('input.lazy', True, 'Subscribe to the image only while an output has a subscriber.', live=True),
     Parameter(
         'input.idle_release_s',
         3.0,
-        'A lazy subscription ends this long after the last reader has gone.',
+        'A lazy subscription ends this long after the last subscriber has gone.',
         limits=(0.0, 3600.0),
         unit='s',
         live=True,
@@ -106,9 +106,9 @@ TABLE = (
     Parameter(
         'input.rate_hz',
         0.0,
-        'Answer at most so many images a second, to save power: the newest each time, as soon as 1/rate has passed '
-        'since the work on the one before began; stamps do not matter. Those between count as replaced. With '
-        'input.mode humans: so many crops, of all faces together. 0.0 answers all.',
+        'Process at most this many images a second, to save power: the newest one, as soon as 1/rate has passed since '
+        'the previous one was begun, whatever the stamps. Those in between count as replaced. With input.mode humans: '
+        'this many crops, of all faces together. 0.0 processes all.',
         limits=(0.0, 1000.0),
         unit='Hz',
         live=True,
@@ -144,7 +144,7 @@ TABLE = (
     Parameter(
         'input.timeout_s',
         2.0,
-        'Diagnostics report an error when no image has arrived for this long although an output has a reader.',
+        'Diagnostics report an error when no image has arrived for this long although an output has a subscriber.',
         limits=(0.1, 3600.0),
         unit='s',
         live=True,
@@ -371,7 +371,7 @@ TABLE = (
         'inference.spin',
         False,
         'Let waiting threads of ONNX Runtime spin: about a millisecond less for a single face on an idle processor, '
-        'but a delay for everything where camera or readers need the processor.',
+        'but a delay for everything where camera or subscribers need the processor.',
     ),
     Parameter(
         'inference.precision',
@@ -454,7 +454,7 @@ TABLE = (
         'output.head_frames',
         False,
         'Broadcast the head pose of every face on /tf as face_<id> and gaze_<id>, as REP-155 says; it needs the '
-        "camera's camera_info. /tf does not count as a reader: with input.lazy, another output needs one. The topic "
+        "camera's camera_info. /tf does not count for input.lazy: another output needs a subscriber. The topic "
         'head_pose needs no parameter.',
     ),
     Parameter('output.opendr', False, "Also publish the largest face on the topics of OpenDR's facial emotion node."),

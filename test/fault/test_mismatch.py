@@ -30,7 +30,7 @@ def test_a_warning_names_the_policy_when_camera_or_reader_do_not_fit(start_node,
     for words in (
         'A publisher of /image offers less than this node requests (policy RELIABILITY), so no image arrives from '
         'it: set input.reliability to auto',
-        'A reader of /affect requests more than is offered (policy '
+        'A subscriber of /affect requests more than is offered (policy '
         'RELIABILITY), so nothing reaches it: correct its QoS, or qos_overrides./affect.publisher.',
     ):
         assert node.output().count(words) == len(seconds), node.output()
@@ -62,7 +62,7 @@ def test_a_warning_names_the_policy_when_a_reader_of_ros4hri_wants_what_was_befo
     node = start_node()
     node.wait_for('Active: ')
     peer.listen(IdsList, '/humans/faces/tracked', latched=True)
-    node.wait_for('A reader of /humans/faces/tracked requests more than is offered .policy DURABILITY')
+    node.wait_for('A subscriber of /humans/faces/tracked requests more than is offered .policy DURABILITY')
 
 
 def warned(node, times):

@@ -282,7 +282,7 @@ def test_it_ends_with_a_sentence_when_it_cannot_play(ros_environment, film):
         (['/nowhere/bag'], 1, "expected a recording, got '/nowhere/bag', which is not there"),
         ([film, '--topics', '/front'], 1, 'expected the topic /front, but it holds /annotation/faces, ' + JPEG),
         ([film, '--start', '60'], 1, 'no message is left to play'),
-        ([film, '--wait-for', '1', '--patience', '0.1'], 1, 'expected 1 readers of ' + JPEG + ' within 0.1 s'),
+        ([film, '--wait-for', '1', '--patience', '0.1'], 1, 'expected 1 subscribers of ' + JPEG + ' within 0.1 s'),
         ([film, '--ledger', '/nowhere/ledger.csv'], 1, "'/nowhere/ledger.csv'"),
         ([film, '--ros-args', '-r', 'nonsense'], 2, 'nonsense'),
         ([film, '--remap', '/front:=/image'], 1, 'expected --remap of a topic that is played, got /front; ' + played),

@@ -48,7 +48,7 @@ def test_drops_are_counted_when_images_come_faster_than_the_node_works(film):
 
 
 def test_the_node_s_log_is_shown_when_it_does_not_start(film):
-    with pytest.raises(FacialEmotionError, match='(?s)play_bag: .*expected 1 readers.*emotion_node.*no_such_bundle'):
+    with pytest.raises(FacialEmotionError, match='(?s)play_bag: .*1 subscribers.*emotion_node.*no_such_bundle'):
         measure_live(film('raw', 5.0, 2.0), CAMERA, {'detector.bundle': 'no_such_bundle'}, patience_s=4.0)
 
 

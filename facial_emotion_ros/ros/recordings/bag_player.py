@@ -43,7 +43,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         help='publish the time of the recording on /clock (HZ: %g)' % CLOCK_HZ,
     )
     add('--remap', nargs='+', metavar='A:=B', default=(), help='publish topic A as B')
-    add('--wait-for', type=count, default=0, metavar='N', help='start when a camera of the recording has N readers')
+    add('--wait-for', type=count, default=0, metavar='N', help='start when a camera of the recording has N subscribers')
     add(
         '--patience',
         type=positive,

@@ -188,7 +188,7 @@ class BagPlayer(Node):
             if now_s >= until_s:
                 names = ' or '.join(each.topic_name for each in awaited)
                 raise FacialEmotionError(
-                    '%s: expected %d readers of %s within %g s, got fewer; start what reads it, or raise --patience'
+                    '%s: expected %d subscribers of %s within %g s, got fewer; start them, or raise --patience'
                     % (self._bag.name, self._options.wait_for, names, self._options.patience)
                 )
             if self._clock_publisher is not None and now_s >= self._next_tick_s:
