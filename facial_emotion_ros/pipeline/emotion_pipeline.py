@@ -52,7 +52,7 @@ class EmotionPipeline:
     """Detector, tracker, crops, ESR, quality gate and temporal filter in a row.
 
     >>> import cv2
-    >>> from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline
+    >>> from facial_emotion_ros import EmotionPipeline
     >>> pipeline = EmotionPipeline()
     >>> for face in pipeline.estimate(cv2.imread('picture.jpg')):
     ...     print(face.emotion, face.confidence, face.valence, face.arousal, face.box)
