@@ -26,8 +26,8 @@ def parser() -> argparse.ArgumentParser:
         '--dataset',
         metavar='PATH',
         help='for unknown, occlusion, identity and neutral: FER+ npz, or any set of faces framed like it; for '
-        'people: a folder of pictures called PERSON_NUMBER.jpg, such as Labeled Faces in the Wild; without it, so '
-        'many persons as --scenes are rendered',
+        'people: a folder of pictures called PERSON_NUMBER.jpg, such as Labeled Faces in the Wild; without it, '
+        '--scenes persons are rendered',
     )
     add_scenes(arguments, 400)
     arguments.add_argument(
