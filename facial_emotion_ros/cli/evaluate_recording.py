@@ -55,12 +55,12 @@ def parser() -> argparse.ArgumentParser:
         prog='evaluate_recording',
         description='What emotions the faces in recordings show, how steady the estimates are, and how accurate, where '
         'there is ground truth. Reads rosbags (folders of ROS 2, .mcap, .db3, and .bag of ROS 1) without ROS, and '
-        'films (.mp4, .mov, .mkv, .webm, .avi).',
+        'videos (.mp4, .mov, .mkv, .webm, .avi).',
         epilog='Exit code: 0 done; 1 bad input, results that cannot be written, or some of many recordings failed; 2 '
         'wrong usage; 3 a bound was missed (--min-..., --max-..., --strict); 130 stopped by Ctrl-C or SIGTERM.',
     )
     add = arguments.add_argument
-    add('bags', nargs='*', metavar='RECORDING', help='rosbag or film, or a folder of some')
+    add('bags', nargs='*', metavar='RECORDING', help='rosbag or video, or a folder of some')
     add('--output', default='', metavar='DIR', help='folder, or URL, of the report, figures and tables')
     add('--force', action='store_true', help='replace files in DIR that no evaluation wrote')
     add(
@@ -298,7 +298,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(_joined(sys.argv[1:] if argv is None else argv))
     command = 'evaluate_recording ' + shlex.join(map(public_text, sys.argv[1:] if argv is None else argv))
     if not arguments.bags and (arguments.study_template or not arguments.study):
-        raise BadParameter('expected a RECORDING: a rosbag or film, or a folder of some')
+        raise BadParameter('expected a RECORDING: a rosbag or video, or a folder of some')
     if arguments.study_template:
         return _template(arguments)
     options = _options(arguments)

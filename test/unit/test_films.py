@@ -127,7 +127,7 @@ def test_the_rest_is_read_and_the_loss_is_said_when_a_film_was_cut(tmp_path):
     with whole, open(tmp_path / 'cut.mkv', 'wb') as cut:
         cut.write(whole.read()[: 40 * 1024])
     found, (fault,) = frames_of(str(tmp_path / 'cut.mkv'))
-    assert 1 < len(found) < 12 and 'cut.mkv: it cannot be read beyond' in fault and 'the film was cut' in fault
+    assert 1 < len(found) < 12 and 'cut.mkv: it cannot be read beyond' in fault and 'the video was cut' in fault
 
 
 @pytest.mark.parametrize('name, said', [('film.mp4', 'may be cut'), ('sound.mkv', 'holds no video')])

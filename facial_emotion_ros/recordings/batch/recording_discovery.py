@@ -51,7 +51,7 @@ def find_bags(places: Sequence[str], without: str = '') -> list[str]:
         if not listed:
             raise BadBag(
                 f'expected recordings in {place}, found none: a recording has {METADATA}, or is a file '
-                'that ends in .mcap, .db3 or .bag (or in one of these and .zstd), or is a film (.mp4, .mov, .mkv...)'
+                'that ends in .mcap, .db3 or .bag (or in one of these and .zstd), or is a video (.mp4, .mov, .mkv...)'
             )
         found += listed
     return list(dict.fromkeys(found))

@@ -33,8 +33,7 @@ def require_av() -> Any:
         import av
     except ImportError as error:
         raise BadBag(
-            'reading films and images that are coded as video needs the Python package av, which is not installed: '
-            'pip install av (Python 3.10 and up)'
+            'reading videos needs the Python package av, which is not installed: pip install av (Python 3.10 and up)'
         ) from error
     return av
 
@@ -79,7 +78,7 @@ class FilmStorage(Storage):
                 if frame is not None and frame.duration:
                     step_s = float(frame.duration * frame.time_base)
             if time_s + step_s < length_s - _CUT_S:
-                raise BadBag(f'the film was cut: it was {length_s:.1f} s long')
+                raise BadBag(f'the video was cut: it was {length_s:.1f} s long')
 
     def needs_conversion(self, msgtype: str) -> bool:
         """See Storage."""
@@ -88,7 +87,7 @@ class FilmStorage(Storage):
     def _decoded(self, raw, msgtype):
         stamp_ns, frame, aspect = raw
         if frame is None or frame.is_corrupt:
-            raise BadBag('expected an image of the film, got damaged bytes')
+            raise BadBag('expected an image of the video, got damaged bytes')
         return make_image(header(stamp_ns), pixels_of(frame, aspect))
 
 
@@ -104,12 +103,12 @@ def open_film(path: str, name: str) -> FilmStorage:
     except BadBag as error:
         if isinstance(error.__cause__, ImportError):
             raise
-        raise BadBag(f'expected a film, got {name}: {error}') from error
+        raise BadBag(f'expected a video, got {name}: {error}') from error
     except Exception as fault:  # whatever damaged bytes lead the library into
         words = words_of(getattr(fault, 'strerror', '') or fault)
         raise BadBag(
-            f'expected a film, got {name}, which cannot be read ({words}); it may be cut or not have been closed: copy '
-            'it from its source again, or convert it to .mp4'
+            f'expected a video, got {name}, which cannot be read ({words}); it may be cut or not have been closed: '
+            'copy it from its source again, or convert it to .mp4'
         ) from fault
 
 

@@ -30,7 +30,7 @@ def open_storage(path: str, faults: list[str]) -> list[Storage]:
     if not os.path.exists(path):
         raise BadBag(
             f'expected a recording, got {path!r}, which is not there; give the folder that `ros2 bag record` '
-            'made, a .mcap, .db3 or .bag file, or a film'
+            'made, a .mcap, .db3 or .bag file, or a video'
         )
     files = [path] if os.path.isfile(path) else _files_in(path)
     for each in files:
