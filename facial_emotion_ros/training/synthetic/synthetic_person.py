@@ -64,8 +64,7 @@ def draw_person(model: HeadModel, generator: np.random.Generator) -> Person:
     male = float(np.clip(generator.choice([0.05, 0.95]) + generator.normal(0, 0.12), 0, 1))
     age = float(
         generator.choice(
-            [generator.uniform(1, 6), generator.uniform(6, 18), generator.uniform(18, 45), generator.uniform(45, 85)],
-            p=[0.08, 0.12, 0.56, 0.24],
+            [generator.uniform(6, 18), generator.uniform(18, 45), generator.uniform(45, 85)], p=[0.15, 0.6, 0.25]
         )
     )
     origins = dict(zip(('african', 'asian', 'caucasian'), generator.dirichlet([0.5, 0.5, 0.7])))
