@@ -46,17 +46,18 @@ def report_errors(command: str, needs: str) -> Callable[[Callable[..., int]], Ca
                 return main(argv)
             except ImportError as error:
                 show(f'{command}: {error}; {needs}: {how_to_install(command, error.name or "")}', file=sys.stderr)
-            except (FacialEmotionError, OSError) as error:
-                show(f'{command}: {error}', file=sys.stderr)
-                return 2 if isinstance(error, BadParameter) else 1
-            except (MemoryError, RuntimeError) as error:
-                if isinstance(error, RuntimeError) and "can't start new thread" not in str(error):
+            except (FacialEmotionError, OSError, MemoryError, RuntimeError) as error:
+                text, is_ours = str(error), isinstance(error, FacialEmotionError)
+                no_thread = isinstance(error, RuntimeError) and "can't start new thread" in text and not is_ours
+                if no_thread or isinstance(error, (MemoryError, BlockingIOError)):
+                    text = (
+                        f'the system refuses more memory, processes or threads ({type(error).__name__}: {text}); end '
+                        'other programs, or raise the limits of processes and memory (ulimit -u, -v)'
+                    )
+                elif isinstance(error, RuntimeError) and not is_ours:
                     raise
-                show(
-                    f'{command}: the system refuses more memory or threads ({type(error).__name__}: {error}); end '
-                    'other programs, or raise the limits of processes and memory (ulimit -u, -v)',
-                    file=sys.stderr,
-                )
+                show(f'{command}: {text}', file=sys.stderr)
+                return 2 if isinstance(error, BadParameter) else 1
             return 1
 
         return reported

@@ -63,7 +63,7 @@ def new_results(
     formers = [former_files(folder) | former_files(each) | {_TYPED} for folder, each in zip(folders, parts)]
     for folder, former in zip(folders, formers) if not force else ():
         refuse_foreign(folder, present(folder, set(wanted) - former), OR_FORCE)
-    with disk_errors('the results', output, 'nothing of this run is kept, earlier results are as they were'):
+    with disk_errors('the results', output, 'nothing of this evaluation is kept, earlier results are as they were'):
         os.makedirs(part, exist_ok=True)
         with _locked(part, output):
             try:
