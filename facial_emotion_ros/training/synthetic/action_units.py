@@ -42,33 +42,17 @@ ACTION_UNITS = {
     64: {'eyeLookDown': 0.8},
 }
 
-#: The same for the shapes of scanned_units, which move faces further.
-SCANNED_ACTION_UNITS = {
-    1: {'browInnerUp': 1.1},
-    2: {'browOuterUp': 1.0},
-    4: {'browDown': 1.2},
-    5: {'eyeWide': 1.8},
-    6: {'cheekRaiser': 0.8, 'cheekSquint': 0.6, 'eyeSquint': 0.3},
-    7: {'eyeSquint': 1.2},
-    9: {'noseSneer': 0.9, 'browDown': 0.2, 'eyeSquint': 0.4, 'mouthUpperUp': 0.15},
-    10: {'mouthUpperUp': 0.8, 'noseSneer': 0.25},
-    12: {'mouthSmile': 1.1},
-    14: {'mouthDimple': 1.1},
-    15: {'mouthFrown': 1.5},
-    16: {'mouthLowerDown': 1.1},
-    17: {'mouthShrugLower': 0.8, 'mouthShrugUpper': 0.35},
-    18: {'mouthPucker': 0.8},
-    19: {'tongueOut': 0.7},
-    20: {'mouthStretch': 1.2, 'mouthLowerDown': 0.4},
-    22: {'mouthFunnel': 0.7},
-    23: {'mouthPress': 0.7, 'mouthRollLower': 0.4, 'mouthRollUpper': 0.3},
-    24: {'mouthPress': 1.2, 'mouthRollLower': 0.3},
-    25: {'mouthLowerDown': 0.35, 'mouthUpperUp': 0.3, 'jawOpen': 0.06},
-    26: {'jawOpen': 0.4},
-    27: {'jawOpen': 0.8},
-    43: {'eyeBlink': 0.6},
-    64: {'eyeLookDown': 0.6},
+#: How much of these shares the shapes of scanned_units need, which move faces further; 1 for the others.
+_SCANNED_SHARES = {
+    'browInnerUp': 0.9, 'browOuterUp': 0.85, 'browDown': 0.9, 'cheekSquint': 0.55, 'eyeLookDown': 0.75, 'jawOpen': 0.9,
+    'mouthShrugLower': 0.6, 'mouthShrugUpper': 0.7, 'mouthSmile': 0.85, 'mouthStretch': 0.8, 'mouthUpperUp': 0.75,
+    'noseSneer': 0.6,
 }
+SCANNED_ACTION_UNITS = {
+    unit: {shape: share * _SCANNED_SHARES.get(shape, 1) for shape, share in shapes.items()}
+    for unit, shapes in ACTION_UNITS.items()
+}
+SCANNED_ACTION_UNITS[6]['cheekRaiser'] = 0.8  # a shape that anny does not have
 
 _SIDED = (
     'browOuterUp', 'browDown', 'eyeWide', 'cheekRaiser', 'cheekSquint', 'eyeSquint', 'noseSneer', 'mouthUpperUp',

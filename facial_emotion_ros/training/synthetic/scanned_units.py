@@ -1,9 +1,9 @@
 """Expression shapes of scanned faces for MakeHuman's head, from a checkout of ICT-FaceKit.
 
 ICT-FaceKit (University of Southern California, MIT) has the shapes of ARKit's face units as scans of people show them.
-Its mesh is laid over MakeHuman's by landmarks, then by closest points. Each vertex takes the offsets of those vertices
-that lie closest, face the same way, and move alike when the jaw opens and the eyes close: so lips and lids are told
-apart where they touch.
+Its mesh is fitted to MakeHuman's by landmarks, then by closest points. Each vertex takes the offsets of those vertices
+that lie closest, have a similar normal, and move alike when the jaw opens and the eyes close, which distinguishes the
+two lips, and the two lids, where they touch.
 """
 
 import os
