@@ -112,7 +112,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             torch.set_num_threads(options.threads)
         recipe = _read_recipe(options)
         processes = Processes.begin(choose_device(options.device))
-        precision, sentence = choose_precision(processes.device, options.precision)
+        choice = choose_precision(processes.device, options.precision)
+        precision, sentence = processes.state_of_first(lambda: choice)  # others may have measured otherwise
         if processes.device.type == 'cuda':
             torch.backends.cudnn.benchmark = True
         return _train(options, recipe, processes, precision, sentence)

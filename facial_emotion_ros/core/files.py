@@ -127,6 +127,15 @@ def lock_alone(file: Any, output: str) -> None:
         ) from None
 
 
+def read_or_none(path: str) -> Optional[bytes]:
+    """Read a file; None where there is none."""
+    try:
+        with open(path, 'rb') as file:
+            return file.read()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
 def read_cached(path: str) -> Optional[Dict[str, Any]]:
     """Read a JSON object from a cache; None where there is no file or it is damaged: compute it again."""
     try:

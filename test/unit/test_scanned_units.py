@@ -23,10 +23,7 @@ CM = 0.096
 
 
 def offsets_of(model, unit):
-    offsets = np.zeros_like(model.vertices)
-    rows, moved = model.target(FACE_UNITS + unit)
-    offsets[rows] = moved
-    return offsets
+    return model.moved(np.zeros_like(model.vertices), {FACE_UNITS + unit: 1})
 
 
 @pytest.fixture(scope='module')

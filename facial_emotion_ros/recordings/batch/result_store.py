@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import IO
 
-from facial_emotion_ros.core.files import fsync_folder, lock_alone, write_atomic
+from facial_emotion_ros.core.files import fsync_folder, lock_alone, read_or_none, write_atomic
 from facial_emotion_ros.recordings.batch.recording_discovery import is_url, local_path, open_url, told
 
 _PART = re.compile(r'\..+\.[0-9a-f]{12}\.part$')
@@ -29,11 +29,7 @@ class LocalStore:
 
     def read(self, name: str) -> bytes | None:
         """Read a file, None where there is none."""
-        try:
-            with open(os.path.join(self.folder, name), 'rb') as file:
-                return file.read()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+        return read_or_none(os.path.join(self.folder, name))
 
     def open(self, name: str) -> IO[bytes]:
         """Open a file to read parts of it; an OSError where there is none."""

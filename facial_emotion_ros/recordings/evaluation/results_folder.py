@@ -9,8 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from facial_emotion_ros.core.errors import BadBag
-from facial_emotion_ros.core.files import lock_alone, move_into_place, present, refuse_foreign
-from facial_emotion_ros.recordings.batch.result_store import LocalStore
+from facial_emotion_ros.core.files import lock_alone, move_into_place, present, read_or_none, refuse_foreign
 from facial_emotion_ros.recordings.evaluation.videos import video_names
 
 SUMMARY, REPORT, COMPARISON = 'summary.json', 'report.html', 'comparison.json'
@@ -140,7 +139,7 @@ def _move(part, folder, former, new, typed):
     for name in sorted(new, key=lambda name: (name == SUMMARY, name != _TYPED, name)):
         source, target = os.path.join(part, name), os.path.join(folder, name)
         if name == _TYPED and part in typed:
-            if LocalStore(folder).read(name) != typed[part]:
+            if read_or_none(target) != typed[part]:
                 continue
             del typed[part]
         if os.path.isdir(source) or os.path.isdir(target):

@@ -140,7 +140,8 @@ def train(
     reading, states = learner.reading, []
     figures: dict[str, float] = {'steps': 0}
     try:
-        precision, sentence = choose_precision(processes.device)
+        choice = choose_precision(processes.device)
+        precision, sentence = processes.state_of_first(lambda: choice)  # others may have measured otherwise
         for line in (f'Starting: {learner.name_experiment}', f'Running on {sentence}', faces.describe()):
             progress.note(line)
 

@@ -52,6 +52,9 @@ _COUNT = 26719
 #: Face units of ICT-FaceKit that have no side here.
 _MERGED = ('browInnerUp', 'cheekPuff')
 
+#: Face units by which corresponding vertices are found.
+_TELLING = ('jawOpen', 'eyeBlinkLeft', 'eyeBlinkRight')
+
 _NEUTRAL = 'generic_neutral_mesh'
 
 
@@ -76,7 +79,7 @@ def read_scanned_units(folder: str, model: HeadModel) -> dict[str, np.ndarray]:
             unit = merged if unit.startswith(merged) else unit
         offsets = _read_mesh(os.path.join(folder, file), is_shape=True)[0] - base
         shapes[unit] = shapes.get(unit, 0) + offsets
-    missing = {'jawOpen', 'eyeBlinkLeft', 'eyeBlinkRight', 'cheekRaiserLeft'} - set(shapes)
+    missing = {*_TELLING, 'cheekRaiserLeft'} - set(shapes)
     if missing:
         raise BadDataset(f"{folder}: expected ICT-FaceKit's FaceXModel, got no {', '.join(sorted(missing))}")
     laid, scale = _laid_over(base, triangles, model)
@@ -99,7 +102,7 @@ def _laid_over(base: np.ndarray, triangles: np.ndarray, model: HeadModel) -> tup
     skin = _vertices_of(model, 'skin')
     x, y, z = model.vertices[skin].T
     front = np.setdiff1d(skin[(z > 0.45) & (y > 5.9) & (abs(x) < 1)], _inside_mouth(model))
-    aim = np.hstack([model.vertices, 0.15 * vertex_normals(model.vertices, _skin_triangles(model))])[front]
+    aim = np.hstack([model.vertices, 0.15 * vertex_normals(model.vertices, _triangles_of(model, 'skin'))])[front]
     for _ in range(6):
         own = np.hstack([laid, 0.15 * vertex_normals(laid, face)])[_FACE]
         distance, nearest = KDTree(own).query(aim)
@@ -114,11 +117,8 @@ def _carried_over(
     shapes: dict[str, np.ndarray], laid: np.ndarray, scale: np.ndarray, triangles: np.ndarray, model: HeadModel
 ) -> dict[str, np.ndarray]:
     """Interpolate the offsets at the head's vertices."""
-    own: dict[str, Any] = {}
-    for unit in ('jawOpen', 'eyeBlinkLeft', 'eyeBlinkRight'):
-        own[unit] = np.zeros_like(model.vertices)
-        rows, offsets = model.target(FACE_UNITS + unit)
-        own[unit][rows] = offsets
+    at_rest = np.zeros_like(model.vertices)
+    own = {unit: model.moved(at_rest, {FACE_UNITS + unit: 1}) for unit in _TELLING}
     here = _features(model.vertices, model.triangles, own)
     there = _features(laid, triangles, {unit: shapes[unit] * scale for unit in own})
     mouth, skin = _inside_mouth(model), _vertices_of(model, 'skin')
@@ -148,21 +148,20 @@ def _features(vertices: np.ndarray, triangles: np.ndarray, moves: dict[str, Any]
 
 
 def _vertices_of(model: HeadModel, material: str) -> np.ndarray:
-    return np.unique(model.triangles[model.materials == MATERIALS.index(material)])
+    return np.unique(_triangles_of(model, material))
 
 
-def _skin_triangles(model: HeadModel) -> np.ndarray:
-    return model.triangles[model.materials == MATERIALS.index('skin')]
+def _triangles_of(model: HeadModel, material: str) -> np.ndarray:
+    return model.triangles[model.materials == MATERIALS.index(material)]
 
 
 def _inside_mouth(model: HeadModel) -> np.ndarray:
     """Return the vertices of the skin within the mouth."""
     mask: Any = cv2.imread(f'{model.folder}/mpfb2/textures/mpfb_inside-mouth.jpg', cv2.IMREAD_GRAYSCALE)
-    at_skin = model.materials == MATERIALS.index('skin')
-    column, row = (
-        np.minimum(model.texture_places[at_skin] * mask.shape[::-1], np.array(mask.shape[::-1]) - 1).astype(int).T
-    )
-    return np.unique(model.triangles[at_skin][(mask[row, column] > 128).T])
+    size = np.array(mask.shape[::-1])
+    places = model.texture_places[model.materials == MATERIALS.index('skin')]
+    column, row = np.minimum(places * size, size - 1).astype(int).T
+    return np.unique(_triangles_of(model, 'skin')[(mask[row, column] > 128).T])
 
 
 def _read_mesh(path: str, is_shape: bool = False) -> tuple[np.ndarray, np.ndarray]:
