@@ -29,10 +29,7 @@ class FaceRenderer:
             np.asarray(cv2.imread(f'{model.folder}/mpfb2/textures/mpfb_{name}.jpg', cv2.IMREAD_GRAYSCALE))
             for name in _MASKS
         ]
-        self._eyes = []
-        for sign in (1, -1):
-            rows = np.unique(model.triangles[model.materials == MATERIALS.index('eye')])
-            self._eyes.append(rows[sign * model.vertices[rows, 0] > 0])
+        self._eyes = eyeballs(model)
 
     def draw(
         self,
@@ -55,7 +52,7 @@ class FaceRenderer:
         )
         vertices, triangles, materials, corners_uv = self._whole_mesh(person, vertices)
         pose = generator.normal(0, spread)
-        turn = _rotation(*pose)
+        turn = rotation(*pose)
         middle = person.vertices[np.concatenate(self._eyes)].mean(0) + [0, -0.3, -0.9]
         distance = generator.uniform(5, 16)
         side = generator.uniform(2.3, 3.0)  # decimetres across the image at the face
@@ -219,30 +216,22 @@ class _Picture:
         where = self._at_pixels(self.vertices)[is_eye]
         yaw, pitch = np.deg2rad(self.gaze)
         look = np.array([np.sin(yaw) * np.cos(pitch), np.sin(pitch), np.cos(yaw) * np.cos(pitch)])
-        painted = np.empty((len(where), 3), np.float32)
-        for rows, sign in zip(self.renderer._eyes, (1, -1)):
-            some = sign * self.place[is_eye][:, 0] > 0
-            # the centre of the ball, without the cornea
-            ball = self.vertices[rows]
-            centre = (ball.min(0) + ball.max(0)) / 2
-            out = where[some] - centre
-            out /= np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-6)
-            angle = np.degrees(np.arccos(np.clip(out @ look, -1, 1)))[:, None]
-            rays = (
-                0.85
-                + 0.3
-                * np.random.default_rng(self.person.seed).random(64)[
-                    (np.arctan2(out[:, 1], out[:, 0]) * 10).astype(int) % 64
-                ][:, None]
-            )
-            iris = self.person.eyes * rays * (0.8 + 0.5 * angle / iris_degrees)
-            white = np.array([0.74, 0.76, 0.80]) * (1 - 0.004 * np.clip(angle - 30, 0, 60))
-            in_iris = np.clip((iris_degrees - angle) / 2.5 + 0.5, 0, 1)
-            rim = np.exp(-(((angle - iris_degrees) / 3) ** 2))
-            in_pupil = np.clip((pupil_degrees - angle) / 2 + 0.5, 0, 1)
-            each = white + in_iris * (iris - white)
-            painted[some] = (each * (1 - 0.5 * rim)) * (1 - 0.93 * in_pupil)
-        return painted
+        out = eye_directions(where, self.place[is_eye], self.vertices, self.renderer._eyes)
+        angle = np.degrees(np.arccos(np.clip(out @ look, -1, 1)))[:, None]
+        rays = (
+            0.85
+            + 0.3
+            * np.random.default_rng(self.person.seed).random(64)[
+                (np.arctan2(out[:, 1], out[:, 0]) * 10).astype(int) % 64
+            ][:, None]
+        )
+        iris = self.person.eyes * rays * (0.8 + 0.5 * angle / iris_degrees)
+        white = np.array([0.74, 0.76, 0.80]) * (1 - 0.004 * np.clip(angle - 30, 0, 60))
+        in_iris = np.clip((iris_degrees - angle) / 2.5 + 0.5, 0, 1)
+        rim = np.exp(-(((angle - iris_degrees) / 3) ** 2))
+        in_pupil = np.clip((pupil_degrees - angle) / 2 + 0.5, 0, 1)
+        each = white + in_iris * (iris - white)
+        return (each * (1 - 0.5 * rim)) * (1 - 0.93 * in_pupil)
 
     # light and camera
 
@@ -357,6 +346,28 @@ class _Picture:
         return np.clip(picture, 0, 255).astype(np.uint8)
 
 
+def eyeballs(model: HeadModel) -> list[np.ndarray]:
+    """Return the vertices of the person's left and right eye."""
+    rows = np.unique(model.triangles[model.materials == MATERIALS.index('eye')])
+    return [rows[sign * model.vertices[rows, 0] > 0] for sign in (1, -1)]
+
+
+def eye_directions(
+    where: np.ndarray, place: np.ndarray, vertices: np.ndarray, eyes: Sequence[np.ndarray]
+) -> np.ndarray:
+    """Return the directions of points of the eyes from the centre of their ball, (n, 3) of length 1.
+
+    :param where: (n, 3) points.
+    :param place: (n, 3) the same points on the base mesh.
+    :param vertices: (V, 3) of the head.
+    :param eyes: of :func:`eyeballs`.
+    """
+    balls = [vertices[rows] for rows in eyes]
+    left, right = ((ball.min(0) + ball.max(0)) / 2 for ball in balls)  # without the cornea
+    out = where - np.where(place[:, :1] > 0, left, right)
+    return out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-6)
+
+
 def _scalp(places: np.ndarray, hairline: float) -> np.ndarray:
     """Return decimetres above the hairline for points of the base head, negative below."""
     angle = np.degrees(np.abs(np.arctan2(places[..., 0], places[..., 2] - 0.45)))
@@ -374,7 +385,7 @@ def _gaze_units(gaze: np.ndarray) -> dict[str, float]:
     return units
 
 
-def _rotation(yaw: float, pitch: float, roll: float) -> np.ndarray:
+def rotation(yaw: float, pitch: float, roll: float) -> np.ndarray:
     """Return the (3, 3) rotation of yaw to the image's right, pitch up and roll clockwise, in degrees."""
     yaw, pitch, roll = np.deg2rad([yaw, -pitch, -roll])
     about_y = np.array([[np.cos(yaw), 0, np.sin(yaw)], [0, 1, 0], [-np.sin(yaw), 0, np.cos(yaw)]])
