@@ -25,10 +25,7 @@ class FaceRenderer:
     def __init__(self, model: HeadModel) -> None:
         """Read the texture masks."""
         self.model = model
-        self._masks = [
-            np.asarray(cv2.imread(f'{model.folder}/mpfb2/textures/mpfb_{name}.jpg', cv2.IMREAD_GRAYSCALE))
-            for name in _MASKS
-        ]
+        self._masks = [model.mask(name) for name in _MASKS]
         self._eyes = eyeballs(model)
 
     def draw(

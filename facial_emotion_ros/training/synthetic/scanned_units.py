@@ -10,7 +10,6 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-import cv2
 import numpy as np
 from scipy.interpolate import RBFInterpolator
 from scipy.spatial import KDTree
@@ -157,7 +156,7 @@ def _triangles_of(model: HeadModel, material: str) -> np.ndarray:
 
 def _inside_mouth(model: HeadModel) -> np.ndarray:
     """Return the vertices of the skin within the mouth."""
-    mask: Any = cv2.imread(f'{model.folder}/mpfb2/textures/mpfb_inside-mouth.jpg', cv2.IMREAD_GRAYSCALE)
+    mask = model.mask('inside-mouth')
     size = np.array(mask.shape[::-1])
     places = model.texture_places[model.materials == MATERIALS.index('skin')]
     column, row = np.minimum(places * size, size - 1).astype(int).T

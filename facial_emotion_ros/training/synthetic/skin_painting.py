@@ -82,8 +82,22 @@ def paint_face(
     :param generator: of the person.
     :returns: (P, P) float32 height map; and (P, P, 3) float32 from 0 to 1: creases, brows, beard.
     """
+    height, shade, grain = paint_creases(person.age, actions, generator)
+    return height, np.dstack([shade, _brows(person, generator), _beard(person, grain, generator)])
+
+
+def paint_creases(
+    age: float, actions: dict[str, float], generator: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Paint creases.
+
+    :param age: in years.
+    :param actions: shares by face unit, which deepen creases.
+    :param generator: of the person.
+    :returns: (P, P) float32 height map; their shade from 0 to 1; and the grain of the skin.
+    """
     crease: Any = np.zeros((_SIDE, _SIDE), np.float32)
-    aged = np.clip((person.age - 22) / 68, 0, 1)
+    aged = np.clip((age - 22) / 68, 0, 1)
     for points, drivers in _CREASES:
         curve = np.array(points) + generator.normal(0, 0.012, (len(points), 2))
         own_depth = generator.uniform(0.5, 1.3)
@@ -99,7 +113,7 @@ def paint_face(
     chin = cv2.GaussianBlur(grain, (0, 0), 3.5) * actions.get('mouthShrugLower', 0) * bump(0, 6.33, 0.16)
     height = 7 * (1.6 * fold - fine) + 0.35 * rough + 14 * chin
     shade = np.clip(0.55 * fine + 0.4 * cv2.GaussianBlur(crease, (0, 0), 4.5), 0, 1)
-    return height, np.dstack([shade, _brows(person, generator), _beard(person, grain, generator)])
+    return height, shade, grain
 
 
 def _brows(person: Person, generator: np.random.Generator) -> np.ndarray:
