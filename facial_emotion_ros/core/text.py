@@ -15,6 +15,10 @@ _URL = re.compile(
     r"""(?:\?\S*?(?=['"<>.,:;)\]]{0,9}(?:\s|\Z))|(?<![.,:;)\]]))"""
 )
 
+#: fsspec's names of Azure Blob Storage. What stands before the @ is the container: abfs://container@account/path.
+_AZURE = ('abfs', 'abfss', 'az')
+_CONTAINER = re.compile(r'[a-z0-9$-]+@')
+
 #: Spreadsheets take a cell with this beginning for a formula. Source: OWASP, CSV Injection.
 _FORMULA = ('=', '+', '-', '@', '\t', '\r')
 _NUMBER = re.compile(r'[+-]?[0-9.]+(e[+-]?[0-9]+)?\Z')
@@ -42,7 +46,7 @@ def uncell(text: str) -> str:
 
 
 def public_address(address: str, ends: str = '?#;&=') -> str:
-    """Return what may be printed of an address: scheme, host and path. Any other text stays.
+    """Return what may be printed of an address: scheme, host, path and a container of Azure. Any other text stays.
 
     :param address: may hold user and password before the host, or behind the path.
     :param ends: characters that end the path; those of cameras' addresses.
@@ -50,12 +54,16 @@ def public_address(address: str, ends: str = '?#;&=') -> str:
     scheme, colon, rest = address.partition('://')
     if not colon:
         return address
+    scheme = re.split('[^A-Za-z0-9+.-]', scheme)[-1]
+    found = _CONTAINER.match(rest) if scheme in _AZURE else None
+    container = found.group() if found else ''
+    rest = rest[len(container) :]
     place = re.split('[%s]' % ends, rest)[0]
     # An @ further on: this may be a piece of a password, not the host. One in the path alone is a name's. Behind ::
     # stands a further URL.
     has_user = re.match('[^/]*[:@]|.*::', place)
     place = '...' if '@' in rest[len(place) :] else place.rpartition('@')[2] if has_user else place
-    return re.split('[^A-Za-z0-9+.-]', scheme)[-1] + colon + place
+    return scheme + colon + container + place
 
 
 def public_file(place: str) -> str:

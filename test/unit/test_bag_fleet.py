@@ -538,6 +538,20 @@ def test_no_secret_of_a_url_is_shown_or_stored(tmp_path, capsys, monkeypatch):
     assert 'hush' not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    'url, path, shown',
+    [
+        ('abfs://rides@us/b.mcap?sig=hush', 'rides@us/c.mcap', 'rides@us/c.mcap'),
+        ('abfs://me:hush@us/b.mcap', 'me:hush@us/c.mcap', 'us/c.mcap'),
+        ('s3://rides/me@work/b.mcap', 'rides/me@work/c.mcap', 'rides/me@work/c.mcap'),
+        ('https://host/live?mail=a@b.c&pwd=hush', 'host/live?mail=a@b.c&pwd=hush', '...'),
+        ('https://me:hu?sh@host/b.mcap', 'me:hu?sh@host/c.mcap', 'host/c.mcap'),
+    ],
+)
+def test_an_error_of_a_store_tells_all_but_secrets(url, path, shown):
+    assert recording_discovery.told(KeyError(path), url) == f"KeyError: '{shown}'"
+
+
 @pytest.mark.usefixtures('in_this_process')
 def test_results_are_found_again_without_fetching_when_a_url_has_not_changed(monkeypatch):
     fsspec = pytest.importorskip('fsspec', reason='fsspec is not installed: scripts/setup --tests does that')

@@ -56,6 +56,10 @@ def test_an_address_is_shown_without_user_and_password(address, shown):
         ('/rides/what?.mcap', '/rides/what?.mcap'),
         ('https://me:hu\'sh"ed@host/b.mcap?token=hu\'sh"ed', 'https://host/b.mcap'),
         ('zip://a/b.mcap::https://me:hush@host/rides.zip?token=hush', 'zip://host/rides.zip'),
+        ('abfs://rides@us.dfs.core.windows.net/b.mcap?sig=hush', 'abfs://rides@us.dfs.core.windows.net/b.mcap'),
+        ('simplecache::abfss://rides@us/me@work/b.mcap', 'simplecache::abfss://rides@us/me@work/b.mcap'),
+        ('abfs://me:hush@us/b.mcap', 'abfs://us/b.mcap'),
+        ('abfs://rides@me:hush@us/b.mcap', 'abfs://rides@us/b.mcap'),
     ],
 )
 def test_a_url_of_a_recording_is_shown_without_secrets_wherever_it_stands(place, shown, capsys):

@@ -285,10 +285,11 @@ def open_url(url: str) -> tuple[Any, str]:
 
 def told(error: Exception, url: str) -> str:
     """Write a store's error without user, password and query, which it may tell without the rest of the URL."""
-    rest = url.partition('://')[2]
-    user, query = rest.rpartition('@')[0], rest.partition('?')[2]
-    text = f'{type(error).__name__}: {error}'
-    for secret in (user and f'{user}@', query and f'?{query}'):
+    rest, shown = (each.partition('://')[2] for each in (url, public_file(url)))
+    place, _, query = rest.partition('?')
+    user = place[: len(place) - len(shown)] if place.endswith(shown) else rest.rpartition('@')[0] + '@'
+    text = f'{type(error).__name__}: {error}'.replace(rest, shown)
+    for secret in (user, query and f'?{query}'):
         text = text.replace(secret, '') if secret else text
     return ' '.join(text.split())
 
