@@ -1,5 +1,6 @@
 """Write files atomically: after a crash, a file is the former or the new one, and complete."""
 
+import errno
 import fcntl
 import json
 import os
@@ -8,6 +9,18 @@ import tempfile
 from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
 
 from facial_emotion_ros.core.errors import BadParameter, FacialEmotionError
+
+#: What to do about an error of a file, by its number.
+_ADVICE = {
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), 'change the rights there, or name another place'),
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), 'free some space, then run the same command again'),
+    **dict.fromkeys((errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST), 'check the path, or name another'),
+}
+
+
+def file_advice(error: OSError) -> str:
+    """Say what to do about an error of a file; '' where that is not known."""
+    return _ADVICE.get(error.errno or 0, '')
 
 
 def write_atomic(path: str, content: bytes) -> None:

@@ -783,6 +783,28 @@ def test_real_recordings_give_what_they_give_alone_when_they_are_evaluated_toget
     )
 
 
+def test_an_error_of_a_store_names_the_url_when_the_store_names_nothing(monkeypatch):
+    fsspec = pytest.importorskip('fsspec', reason='fsspec is not installed: scripts/setup --tests does that')
+    store = open_store('memory://rides')
+
+    def refuse(*_):
+        raise PermissionError(13, 'Access Denied')
+
+    monkeypatch.setattr(type(fsspec.filesystem('memory')), 'pipe_file', refuse)
+    with pytest.raises(PermissionError, match="Access Denied: 'memory://rides'"):
+        store.write('index.html', b'')
+
+
+@pytest.mark.parametrize(
+    'output, advice', [('/sys/out', 'change the rights there, or name another'), (f'{__file__}/out', 'check the path')]
+)
+def test_one_line_says_what_to_do_when_results_cannot_be_written(output, advice, bags, capsys):
+    assert command_line.main([*(write_bag(bags, name, 'good 1') for name in 'ab'), '--output', output]) == 1
+    [line] = capsys.readouterr().err.strip().splitlines()
+    assert line.startswith(f'evaluate_recording: the results cannot be written to {output} (')
+    assert 'nothing is evaluated: ' in line and advice in line
+
+
 @pytest.mark.usefixtures('in_this_process')
 def test_a_recording_is_done_by_the_next_run_when_the_disk_was_full(tmp_path, capsys):
     write_sample_bag(str(tmp_path / 'bags' / 'walk'), 0.4, 10, width=320, height=240)

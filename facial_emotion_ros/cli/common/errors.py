@@ -5,6 +5,7 @@ import sys
 from typing import Callable  # noqa: UP035, seal_bundle runs on the Pythons of robots
 
 from facial_emotion_ros.core.errors import BadParameter, FacialEmotionError
+from facial_emotion_ros.core.files import file_advice
 from facial_emotion_ros.core.text import show
 
 #: Extras of setup.py: of a command; of a package that several commands use. Else it is 'train'.
@@ -56,6 +57,8 @@ def report_errors(command: str, needs: str) -> Callable[[Callable[..., int]], Ca
                     )
                 elif isinstance(error, RuntimeError) and not is_ours:
                     raise
+                elif isinstance(error, OSError) and file_advice(error) and not is_ours:
+                    text = f'{text}; {file_advice(error)}'
                 show(f'{command}: {text}', file=sys.stderr)
                 return 2 if isinstance(error, BadParameter) else 1
             return 1

@@ -11,6 +11,7 @@ from typing import IO
 
 from facial_emotion_ros.core.files import fsync_folder, lock_alone, read_or_none, write_atomic
 from facial_emotion_ros.recordings.batch.recording_discovery import is_url, local_path, open_url, told
+from facial_emotion_ros.recordings.evaluation.results_folder import disk_errors
 
 _PART = re.compile(r'\..+\.[0-9a-f]{12}\.part$')
 
@@ -84,10 +85,12 @@ class LocalStore:
     def locked(self) -> Iterator[None]:
         """Keep other runs out, and delete what a killed run left unfinished.
 
-        :raises FacialEmotionError: if another run is writing here.
+        :raises FacialEmotionError: if another run is writing here, or nothing can be written.
         """
-        os.makedirs(self.folder, exist_ok=True)
-        with open(os.path.join(self.folder, '.lock'), 'w') as lock:
+        with disk_errors('the results', self.folder, 'nothing is evaluated'):
+            os.makedirs(self.folder, exist_ok=True)
+            lock = open(os.path.join(self.folder, '.lock'), 'w')
+        with lock:
             lock_alone(lock, self.folder)
             self._sweep()
             try:
@@ -189,7 +192,9 @@ class _Files:
         def called(*args, **options):
             try:
                 return getattr(self._files, name)(*args, **options)
-            except OSError:
+            except OSError as error:
+                if error.errno and error.filename is None:
+                    error.filename = self._url
                 raise
             except Exception as error:
                 raise OSError(f'{self._url}: {told(error, self._url)}; check the address and the rights') from error

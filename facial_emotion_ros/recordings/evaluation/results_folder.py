@@ -1,6 +1,5 @@
 """The folder that an evaluation writes: its files appear together or not at all, and files of others stay."""
 
-import errno
 import json
 import os
 import re
@@ -9,7 +8,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from facial_emotion_ros.core.errors import BadBag
-from facial_emotion_ros.core.files import lock_alone, move_into_place, present, read_or_none, refuse_foreign
+from facial_emotion_ros.core.files import (
+    file_advice,
+    lock_alone,
+    move_into_place,
+    present,
+    read_or_none,
+    refuse_foreign,
+)
 from facial_emotion_ros.recordings.evaluation.videos import video_names
 
 SUMMARY, REPORT, COMPARISON = 'summary.json', 'report.html', 'comparison.json'
@@ -27,9 +33,6 @@ _TYPED = 'merges.csv'
 
 #: What the refusal of others' files adds.
 OR_FORCE = ', or replace them by --force'
-
-#: Errors of a full disk.
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
@@ -89,9 +92,8 @@ def disk_errors(what: str, output: str, kept: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        advice = ': free some space, then run the same command again' if error.errno in _FULL else ''
-        cause = error.strerror or error
-        raise BadBag(f'{what} cannot be written to {output} ({cause}); {kept}{advice}') from error
+        cause, advice = error.strerror or error, file_advice(error) or 'name another folder'
+        raise BadBag(f'{what} cannot be written to {output} ({cause}); {kept}: {advice}') from error
 
 
 def former_files(folder: str) -> set[str]:
