@@ -21,15 +21,19 @@ def main():
     import torch
     from tiny_training import Labelled, make_trainings_quick, one_hot, tiny_recipe, two_kinds_of_faces
 
+    from facial_emotion_ros.cli import train as command
     from facial_emotion_ros.training import FacialEmotionLearner
+    from facial_emotion_ros.training.loop import precision
     from facial_emotion_ros.training.loop.distributed import Processes
     from facial_emotion_ros.training.loop.fit import Fit
     from facial_emotion_ros.training.model.network import ESR
+    from facial_emotion_ros.training.opendr import fit as opendr_fit
 
     torch.set_num_threads(1)
     import torch._dynamo  # which torch's DistributedDataParallel needs
 
-    make_trainings_quick(pytest.MonkeyPatch())
+    patch = pytest.MonkeyPatch()
+    make_trainings_quick(patch)
     processes = Processes.begin(torch.device('cpu'))
     # As on two machines: the second one knows nothing of the first one's folder.
     folder = os.path.join(sys.argv[1], f'machine {processes.rank}')
@@ -54,6 +58,20 @@ def main():
         learner.fit(False, faces, faces)
         return digest_of(learner.model.state_dict())
 
+    def note_precisions():
+        """Have only the second process find bfloat16 faster; list what the command and the learner train in."""
+        used = []
+
+        def fit(*arguments, **options):
+            used.append(str(options['precision']))
+            return Fit(*arguments, **options)
+
+        patch.setattr(precision, 'is_faster_in_bfloat16', lambda: processes.rank == 1)
+        patch.setattr(opendr_fit, 'Fit', fit)
+        patch.setattr(command, '_read_recipe', lambda options: None)
+        patch.setattr(command, '_train', lambda *arguments: used.append(str(arguments[3])) or 0)
+        return used
+
     joint = {'steps': 3, 'bootstrap': 0.7}
     count = 5
     rows = processes.rows_of_mine(count)
@@ -70,6 +88,8 @@ def main():
         'nothing': processes.state_of_first(lambda: None) is None,
     }
     processes.end()
+    found['precisions'] = note_precisions()
+    command.main(['recipe', '--output', folder, '--device', 'cpu'])
     found['learner'] = learn()
     # In one piece: both processes write to the same pipe, and print may write the end of the line by itself.
     os.write(1, json.dumps(found).encode() + b'\n')

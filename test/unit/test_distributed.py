@@ -72,6 +72,11 @@ def test_all_processes_have_the_saved_weights_when_a_learner_trains_in_them(foun
     assert first['learner'] == second['learner'] == digest_of(learner.model.state_dict())
 
 
+def test_all_processes_train_in_the_precision_of_the_first_when_they_measure_differently(found):
+    for line in found[1]:
+        assert line['precisions'] == ['torch.float32'] * 3, 'of the command, and of two trainings of a learner'
+
+
 def test_two_processes_learn_what_one_would_when_batch_norm_is_fixed(found, tmp_path):
     torch.manual_seed(0)
     start = ESR(2).state_dict()
