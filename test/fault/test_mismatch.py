@@ -19,7 +19,7 @@ def start_with(start_node, offered, asked):
     return node
 
 
-def test_a_warning_names_the_policy_when_camera_or_reader_do_not_fit(start_node, peer, long_form, promise):
+def test_a_warning_names_the_policy_when_camera_or_subscriber_do_not_fit(start_node, peer, long_form, promise):
     node, seconds = start_with(start_node, 'best_effort', 'reliable'), []
     for turn in range(1, 11 if long_form else 2):
         started = time.monotonic()
@@ -39,7 +39,7 @@ def test_a_warning_names_the_policy_when_camera_or_reader_do_not_fit(start_node,
             'a QoS mismatch is visible',
             'both ends logged it after at most %.2f s' % max(seconds),
             bound='2 s',
-            n='2x2 matrix; %d cameras and readers that do not fit' % len(seconds),
+            n='2x2 matrix; %d cameras and subscribers that do not fit' % len(seconds),
         )
         assert max(seconds) < 2.0
     assert peer.set_parameter(Parameter('input.reliability', value='auto')).successful
@@ -47,18 +47,18 @@ def test_a_warning_names_the_policy_when_camera_or_reader_do_not_fit(start_node,
     peer.wait(lambda: heard, 'an answer once the reliability follows', each=camera.shoot)
 
 
-def test_nothing_is_warned_of_when_all_cameras_and_readers_fit(start_node, peer):
+def test_nothing_is_warned_of_when_all_cameras_and_subscribers_fit(start_node, peer):
     node = start_with(start_node, 'reliable', 'best_effort')
-    readers = [peer.listen(Detection2DArray, 'affect', reliable=reliable) for reliable in (True, False)]
+    subscribers = [peer.listen(Detection2DArray, 'affect', reliable=reliable) for reliable in (True, False)]
     for reliable in (True, False):
         camera = peer.camera(reliable=reliable, picture=scene(64, 64))
-        for heard in readers:
+        for heard in subscribers:
             heard.clear()
-        peer.wait(lambda: all(readers), 'answers to both readers', each=camera.shoot)
+        peer.wait(lambda: all(subscribers), 'answers to both subscribers', each=camera.shoot)
     assert '[WARN]' not in node.output(), node.output()
 
 
-def test_a_warning_names_the_policy_when_a_reader_of_ros4hri_wants_what_was_before(start_node, peer):
+def test_a_warning_names_the_policy_when_a_subscriber_of_ros4hri_wants_what_was_before(start_node, peer):
     node = start_node()
     node.wait_for('Active: ')
     peer.listen(IdsList, '/humans/faces/tracked', latched=True)

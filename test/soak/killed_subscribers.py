@@ -1,8 +1,8 @@
-"""Readers of camera and node that are killed all the time, as `kill -9` does, and replaced.
+"""Subscribers of camera and node that are killed all the time, as `kill -9` does, and replaced.
 
-Usage: killed_readers.py COUNT SHARE
-COUNT readers are alive at a time, each for a third of a second to one second and a half; a SHARE of them is stopped for
-1.5 s first, as a starved reader is: time enough for Fast DDS to give its shared-memory port up. Prints how many were
+Usage: killed_subscribers.py COUNT SHARE
+COUNT subscribers are alive at a time, each for a third of a second to one second and a half; a SHARE of them is stopped
+for 1.5 s first, as a starved one is: time enough for Fast DDS to give its shared-memory port up. Prints how many were
 killed so far, until SIGINT.
 """
 
@@ -38,7 +38,7 @@ TOPICS = [
 def read():
     """Read everything until killed."""
     rclpy.init()
-    node = Node('killed_reader', start_parameter_services=False, enable_rosout=False)
+    node = Node('killed_subscriber', start_parameter_services=False, enable_rosout=False)
     for kind, topic in TOPICS:
         reliability = ReliabilityPolicy.BEST_EFFORT if kind is Image else ReliabilityPolicy.RELIABLE
         node.create_subscription(kind, topic, lambda message: None, QoSProfile(depth=10, reliability=reliability))
@@ -46,10 +46,10 @@ def read():
 
 
 def main():
-    """Start and kill readers until SIGINT."""
+    """Start and kill subscribers until SIGINT."""
     count, stopped_share = int(sys.argv[1]), float(sys.argv[2])
     for kind, _ in TOPICS:
-        check_for_type_support(kind)  # once, before the forks: a reader then starts in no time
+        check_for_type_support(kind)  # once, before the forks: a subscriber then starts in no time
     ended, due_s, killed = [], {}, 0
     signal.signal(signal.SIGINT, lambda _number, _frame: ended.append(True))
     while not ended:

@@ -1,4 +1,4 @@
-"""Readers that are killed may freeze the node inside Fast DDS (docs/topics.md), but not for good.
+"""Subscribers that are killed may freeze the node inside Fast DDS (docs/topics.md), but not for good.
 
 The node's guard ends it, and the test starts it again, as the launch files do.
 """
@@ -81,7 +81,7 @@ class Respawned:
 
 @pytest.mark.skipif(not os.path.isdir('/dev/shm'), reason='no /dev/shm: Fast DDS has no shared memory here')
 @pytest.mark.timeout(900)
-def test_answers_go_on_when_readers_are_killed_and_the_camera_changes(
+def test_answers_go_on_when_subscribers_are_killed_and_the_camera_changes(
     shared_memory, shared_process, start, start_killed, busy_cores, tmp_path, long_form, promise
 ):
     kills, stopped_share = (400, 0.2) if long_form else (8, 0.0)
@@ -100,11 +100,11 @@ def test_answers_go_on_when_readers_are_killed_and_the_camera_changes(
         )
     )  # and 2 s of grace
     camera = start_killed(os.path.join(HERE, 'fickle_camera.py'), tmp_path / 'picture.npy', 30, 1.5)
-    readers = start_killed(os.path.join(HERE, 'killed_readers.py'), 4, stopped_share)
+    subscribers = start_killed(os.path.join(HERE, 'killed_subscribers.py'), 4, stopped_share)
     busy_cores((os.cpu_count() or 2) if long_form else 0)
-    node.wait(lambda: re.search(r'(?m)^%d$' % kills, readers.output()), '%d kills' % kills, 800.0)
-    readers.process.send_signal(signal.SIGINT)
-    readers.process.wait(10.0)
+    node.wait(lambda: re.search(r'(?m)^%d$' % kills, subscribers.output()), '%d kills' % kills, 800.0)
+    subscribers.process.send_signal(signal.SIGINT)
+    subscribers.process.wait(10.0)
     # The camera may be frozen too: it has no guard.
     camera.process.kill()
     start(os.path.join(ROS_TESTS, 'plain_camera.py'), tmp_path / 'picture.npy', 30)
