@@ -546,9 +546,10 @@ def test_no_secret_of_a_url_is_shown_or_stored(tmp_path, capsys, monkeypatch):
         ('s3://rides/me@work/b.mcap', 'rides/me@work/c.mcap', 'rides/me@work/c.mcap'),
         ('https://host/live?mail=a@b.c&pwd=hush', 'host/live?mail=a@b.c&pwd=hush', '...'),
         ('https://me:hu?sh@host/b.mcap', 'me:hu?sh@host/c.mcap', 'host/c.mcap'),
+        ('https://me:hush@host/b?mail=a@b', 'me:hush@host/c.mcap', 'host/c.mcap'),
     ],
 )
-def test_an_error_of_a_store_tells_all_but_secrets(url, path, shown):
+def test_secrets_are_left_out_when_the_error_of_a_store_is_told(url, path, shown):
     assert recording_discovery.told(KeyError(path), url) == f"KeyError: '{shown}'"
 
 
@@ -783,15 +784,22 @@ def test_real_recordings_give_what_they_give_alone_when_they_are_evaluated_toget
     )
 
 
-def test_an_error_of_a_store_names_the_url_when_the_store_names_nothing(monkeypatch):
+@pytest.mark.parametrize(
+    'refused, text',
+    [
+        (PermissionError(13, 'Access Denied'), "Access Denied: 'memory://rides'"),
+        (PermissionError('Forbidden'), 'memory://rides: PermissionError: Forbidden; check the address and the rights'),
+    ],
+)
+def test_an_error_of_a_store_names_the_url_when_the_store_names_nothing(monkeypatch, refused, text):
     fsspec = pytest.importorskip('fsspec', reason='fsspec is not installed: scripts/setup --tests does that')
     store = open_store('memory://rides')
 
     def refuse(*_):
-        raise PermissionError(13, 'Access Denied')
+        raise refused
 
     monkeypatch.setattr(type(fsspec.filesystem('memory')), 'pipe_file', refuse)
-    with pytest.raises(PermissionError, match="Access Denied: 'memory://rides'"):
+    with pytest.raises(OSError, match=text):
         store.write('index.html', b'')
 
 

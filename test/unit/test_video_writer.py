@@ -134,7 +134,7 @@ def test_film_is_what_browsers_play_when_ffmpeg_is_there(tmp_path, width, height
 
 
 @needs_h264
-def test_the_film_has_the_same_bytes_whatever_its_encoder_s_memory_held_before(tmp_path, monkeypatch):
+def test_the_video_has_the_same_bytes_when_its_encoder_s_memory_held_others(tmp_path, monkeypatch):
     video, contents = SampleVideo(320, 240), set()
     for fill in ('0', '1', '165'):
         monkeypatch.setenv('MALLOC_PERTURB_', fill)  # glibc fills memory with it that a program gets

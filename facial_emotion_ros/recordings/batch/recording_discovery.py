@@ -287,9 +287,10 @@ def told(error: Exception, url: str) -> str:
     """Write a store's error without user, password and query, which it may tell without the rest of the URL."""
     rest, shown = (each.partition('://')[2] for each in (url, public_file(url)))
     place, _, query = rest.partition('?')
-    user = place[: len(place) - len(shown)] if place.endswith(shown) else rest.rpartition('@')[0] + '@'
+    users = [place[: -len(shown)]] if place.endswith(shown) else [each.rpartition('@')[0] for each in (rest, place)]
+    users = [each if each.endswith('@') else each + '@' for each in users if each]
     text = f'{type(error).__name__}: {error}'.replace(rest, shown)
-    for secret in (user, query and f'?{query}'):
+    for secret in (*users, query and f'?{query}'):
         text = text.replace(secret, '') if secret else text
     return ' '.join(text.split())
 

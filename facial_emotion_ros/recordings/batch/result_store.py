@@ -192,12 +192,13 @@ class _Files:
         def called(*args, **options):
             try:
                 return getattr(self._files, name)(*args, **options)
-            except OSError as error:
-                if error.errno and error.filename is None:
-                    error.filename = self._url
-                raise
             except Exception as error:
-                raise OSError(f'{self._url}: {told(error, self._url)}; check the address and the rights') from error
+                if isinstance(error, OSError) and error.errno:
+                    error.filename = error.filename or self._url
+                    raise
+                # callers tell a missing file from others
+                kind = FileNotFoundError if isinstance(error, FileNotFoundError) else OSError
+                raise kind(f'{self._url}: {told(error, self._url)}; check the address and the rights') from error
 
         return called
 
