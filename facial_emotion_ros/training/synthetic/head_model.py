@@ -36,6 +36,10 @@ FACE_UNITS = 'faceunits01/targets/faceunits/'
 
 MATERIALS = ('skin', 'eye', 'teeth', 'tongue', 'lashes', 'hair')
 
+#: Landmarks of the base mesh: outer and inner corner of the left eye, tip of the nose, left corner of the mouth.
+EYE_CORNERS = np.array([(0.4701, 7.2621, 1.3223), (0.1536, 7.2749, 1.2735)])
+NOSE_TIP, MOUTH_CORNER = np.array([(0.0, 6.92, 1.681), (0.2498, 6.615, 1.374)])
+
 #: Bounds of the visible part, in decimetres.
 _LOWEST, _WIDEST = 4.6, 2.4
 

@@ -12,10 +12,17 @@ import numpy as np
 from scipy.optimize import least_squares
 
 from facial_emotion_ros.training.synthetic.face_rendering import eye_directions, eyeballs, rotation
-from facial_emotion_ros.training.synthetic.head_model import FACE_UNITS, MATERIALS, HeadModel
+from facial_emotion_ros.training.synthetic.head_model import (
+    EYE_CORNERS,
+    FACE_UNITS,
+    MATERIALS,
+    MOUTH_CORNER,
+    NOSE_TIP,
+    HeadModel,
+)
 from facial_emotion_ros.training.synthetic.lighting import occluded
-from facial_emotion_ros.training.synthetic.rasterizer import rasterize, vertex_normals
-from facial_emotion_ros.training.synthetic.skin_painting import paint_creases, plane_of
+from facial_emotion_ros.training.synthetic.rasterizer import interpolated, rasterize, vertex_normals
+from facial_emotion_ros.training.synthetic.skin_painting import crease_lean, paint_creases, plane_of
 from facial_emotion_ros.training.synthetic.synthetic_person import draw_person
 
 #: Side of the image that is warped.
@@ -31,14 +38,13 @@ _MOUTH = (_TEETH, _TONGUE, _INSIDE)
 _NECK, _BACK = 5.2, 0.35
 
 #: Corners of the eyes (the image's left eye first), tip of the nose, and corners of the mouth on MakeHuman's base mesh.
+_OTHER_SIDE = np.array([-1, 1, 1])
 _LANDMARKS = (
-    (-0.4701, 7.2621, 1.3223),
-    (-0.1536, 7.2749, 1.2735),
-    (0.4701, 7.2621, 1.3223),
-    (0.1536, 7.2749, 1.2735),
-    (0.0, 6.92, 1.681),
-    (-0.2498, 6.615, 1.374),
-    (0.2498, 6.615, 1.374),
+    *(EYE_CORNERS * _OTHER_SIDE),
+    *EYE_CORNERS,
+    NOSE_TIP,
+    MOUTH_CORNER * _OTHER_SIDE,
+    MOUTH_CORNER,
 )
 #: The eyes bulge by this before their corners, in decimetres.
 _BULGE = 0.04
@@ -102,9 +108,7 @@ class PhotoExpressions:
         self._corners_uv = model.texture_places[shown]
         self._mouth, self._eyes = model.mask('inside-mouth'), eyeballs(model)
         skin = np.unique(model.triangles[model.materials == _SKIN])
-        self._rows = [
-            skin[np.linalg.norm(model.vertices[skin] - place, axis=1).argmin()] for place in np.array(_LANDMARKS)
-        ]
+        self._rows = [skin[np.linalg.norm(model.vertices[skin] - place, axis=1).argmin()] for place in _LANDMARKS]
         generator = np.random.default_rng(5)
         self._heads = [draw_person(model, generator).vertices for _ in range(heads)]
         self._places = np.array([self.landmarks(head) for head in self._heads])
@@ -168,7 +172,7 @@ class PhotoExpressions:
         mouth, eyes = (np.isin(parts, some) & ~np.isin(rest_parts, some) for some in (_MOUTH, (_EYE,)))  # uncovered
 
         def at_pixels(of_vertices: np.ndarray) -> np.ndarray:
-            return np.einsum('yxc,yxcn->yxn', shares, of_vertices[self._triangles[shown]].astype(np.float32))
+            return interpolated(shares, of_vertices[self._triangles[shown]])
 
         place = at_pixels(self.model.vertices)
         face = (parts == _SKIN) & (place[..., 2] > _BACK)
@@ -200,7 +204,7 @@ class PhotoExpressions:
 
     def _parts(self, shown: np.ndarray, shares: np.ndarray) -> np.ndarray:
         """Return the material at each pixel of a rasterized head, (S, S), -1 for none; skin in the mouth is _INSIDE."""
-        uv = np.einsum('yxc,yxcn->yxn', shares, self._corners_uv[shown].astype(np.float32))
+        uv = interpolated(shares, self._corners_uv[shown])
         height, width = self._mouth.shape
         within = cv2.remap(self._mouth, uv[..., 0] * width, uv[..., 1] * height, cv2.INTER_LINEAR) > 127
         parts = np.where(shown >= 0, self._materials[shown], -1)
@@ -236,9 +240,7 @@ def _shading_ratio(
     lights = []
     for normal, shown in zip(normals, (actions, {})):
         height, crease, _ = paint_creases(age, shown, np.random.default_rng(seed))
-        slope = [cv2.remap(each, plane[..., 0], plane[..., 1], cv2.INTER_LINEAR) for each in np.gradient(height)]
-        lean = slope[0][..., None] * turn[:, 1] - slope[1][..., None] * turn[:, 0]
-        normal = normal + lean * face[..., None]
+        normal = normal + crease_lean(height, plane, face, turn)
         normal /= np.maximum(np.linalg.norm(normal, axis=2, keepdims=True), 1e-6)
         lit = around * (0.7 + 0.3 * normal[..., 1]) + np.clip(normal @ lamp + 0.15, 0, None) / 1.15
         crease = cv2.remap(crease, plane[..., 0], plane[..., 1], cv2.INTER_LINEAR)

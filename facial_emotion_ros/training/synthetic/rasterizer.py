@@ -45,6 +45,16 @@ def rasterize(
     )
 
 
+def interpolated(shares: np.ndarray, at_corners: np.ndarray) -> np.ndarray:
+    """Interpolate values at the pixels of rasterized triangles.
+
+    :param shares: (S, S, 3) barycentric coordinates of :func:`rasterize`.
+    :param at_corners: (S, S, 3, n) values at the corners of each pixel's triangle.
+    :returns: (S, S, n) float32.
+    """
+    return np.einsum('yxc,yxcn->yxn', shares, at_corners.astype(np.float32))
+
+
 def vertex_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     """Return the (V, 3) float32 unit normals at the vertices."""
     corners = vertices[triangles]

@@ -15,24 +15,31 @@ from scipy.interpolate import RBFInterpolator
 from scipy.spatial import KDTree
 
 from facial_emotion_ros.core.errors import BadDataset
-from facial_emotion_ros.training.synthetic.head_model import FACE_UNITS, MATERIALS, HeadModel
+from facial_emotion_ros.training.synthetic.head_model import (
+    EYE_CORNERS,
+    FACE_UNITS,
+    MATERIALS,
+    MOUTH_CORNER,
+    NOSE_TIP,
+    HeadModel,
+)
 from facial_emotion_ros.training.synthetic.rasterizer import vertex_normals
 
 #: Landmarks of the person's left half: decimetres of MakeHuman's base mesh, and the ICT-FaceKit vertices around it.
-_LANDMARKS: tuple[tuple[tuple[float, float, float], Sequence[int]], ...] = (
-    ((0.4701, 7.2621, 1.3223), [3721]),  # eye: outer and inner corner, upper and lower lid, centre of the ball
-    ((0.1536, 7.2749, 1.2735), [3742]),
+_LANDMARKS: tuple[tuple[Sequence[float] | np.ndarray, Sequence[int]], ...] = (
+    (EYE_CORNERS[0], [3721]),  # eye: outer and inner corner, upper and lower lid, centre of the ball
+    (EYE_CORNERS[1], [3742]),
     ((0.2706, 7.3184, 1.3657), [3751, 3756]),
     ((0.2774, 7.2487, 1.3573), [3725, 3732]),
     ((0.3078, 7.2842, 1.2454), range(21451, 22221)),
     ((0.0, 7.323, 1.506), [978]),  # root and tip of the nose, and below it
-    ((0.0, 6.92, 1.681), [4857]),
+    (NOSE_TIP, [4857]),
     ((0.0, 6.79, 1.563), [1147]),
     ((0.0, 6.70, 1.597), [0]),  # edges of the lips, from above
     ((0.0, 6.612, 1.54), [5533]),
     ((0.0, 6.603, 1.54), [5517]),
     ((0.0, 6.49, 1.556), [5518]),
-    ((0.2498, 6.615, 1.374), [6213]),  # corner of the mouth
+    (MOUTH_CORNER, [6213]),  # corner of the mouth
     ((0.0, 6.19, 1.42), [966]),  # chin
 )
 

@@ -116,6 +116,21 @@ def paint_creases(
     return height, shade, grain
 
 
+def crease_lean(height: np.ndarray, plane: np.ndarray, where: np.ndarray, turn: np.ndarray) -> np.ndarray:
+    """Return by what creases change the normals, by bump mapping.
+
+    :param height: (P, P) height map.
+    :param plane: (S, S, 2) float32 places on it, of :func:`plane_of`.
+    :param where: (S, S) share of the skin that has creases.
+    :param turn: (3, 3) rotation of the head.
+    :returns: (S, S, 3).
+    """
+    down, across = (
+        where * cv2.remap(each, plane[..., 0], plane[..., 1], cv2.INTER_LINEAR) for each in np.gradient(height)
+    )
+    return -across[..., None] * turn[:, 0] + down[..., None] * turn[:, 1]
+
+
 def _brows(person: Person, generator: np.random.Generator) -> np.ndarray:
     brows = np.zeros((_SIDE, _SIDE), np.float32)
     arch, thick = generator.uniform(0.02, 0.08), generator.uniform(0.5, 1.1) * (0.7 + 0.6 * person.brows)
