@@ -14,7 +14,7 @@ from facial_emotion_ros.ros.image_input import ImageInput
 from facial_emotion_ros.ros.image_source import COMPRESSED, RAW
 from facial_emotion_ros.ros.logs import EVERY_5_S
 from facial_emotion_ros.ros.messages import image_message, image_of
-from facial_emotion_ros.ros.qos import latched_qos
+from facial_emotion_ros.ros.qos import latched_qos, wait_for_arrival
 
 #: The parameters of emotion_node that its image input reads: the two take the same images.
 _INPUT = {'input.transport': 'auto', 'input.reliability': 'auto', 'input.lazy': False}
@@ -37,7 +37,7 @@ class CollectionNode(Node):
         super().__init__('collect_faces', cli_args=['--ros-args', '-r', 'image:=' + topic])
         self._collection, self._report, self._prompt = collection, report, ''
         self._fault: Optional[OSError] = None
-        self._prompts = self.create_publisher(String, '~/prompt', latched_qos())
+        self._prompts = self.create_publisher(String, '~/prompt', latched_qos(depth=10))
         self._images = self.create_publisher(Image, '~/image', 1)
         self._used_bits = UsedBits()
         self._latest_s = time.monotonic()
@@ -62,7 +62,10 @@ class CollectionNode(Node):
         """
         if self._fault is not None:
             raise self._fault
-        return 130 if interrupted else 0
+        if interrupted:
+            return 130
+        wait_for_arrival([self._prompts])
+        return 0
 
     def _follow(self):
         now_s = time.monotonic()

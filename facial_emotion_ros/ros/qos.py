@@ -1,6 +1,7 @@
 """Quality of service of every topic, the events that report a mismatch, and the reliability of the image input."""
 
 import inspect
+import time
 from typing import Any, Callable, Dict, Iterable
 
 from rclpy.duration import Duration, Infinite
@@ -41,6 +42,9 @@ INPUT_OVERRIDES = QoSOverridingOptions((QoSPolicyKind.DURABILITY,))
 #: Iron and later notify a publisher when a subscription appears or disappears; Humble has to be polled.
 HAS_MATCHED_EVENTS = 'matched' in inspect.signature(PublisherEventCallbacks.__init__).parameters
 
+#: What is lost under way, as where images fill the shared memory, is sent again within 3 s (Fast DDS's heartbeat).
+_ARRIVAL_S = 4.0
+
 
 def output_qos(depth: int = 10) -> QoSProfile:
     """Return the profile of our publishers: reliable, which serves subscribers of either reliability.
@@ -51,9 +55,12 @@ def output_qos(depth: int = 10) -> QoSProfile:
     return _profile(depth, ReliabilityPolicy.RELIABLE)
 
 
-def latched_qos() -> QoSProfile:
-    """Return the profile of what is published once and kept for later subscribers."""
-    return _profile(1, ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL)
+def latched_qos(depth: int = 1) -> QoSProfile:
+    """Return the profile of what is published when it changes and kept for later subscribers.
+
+    :param depth: newest messages kept, for later subscribers and to be sent again where one was lost.
+    """
+    return _profile(depth, ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 def input_qos(reliability: str) -> QoSProfile:
@@ -62,6 +69,13 @@ def input_qos(reliability: str) -> QoSProfile:
     :param reliability: 'reliable' or 'best_effort'.
     """
     return _profile(1, ReliabilityPolicy.RELIABLE if reliability == 'reliable' else ReliabilityPolicy.BEST_EFFORT)
+
+
+def wait_for_arrival(publishers: Iterable[Any]) -> None:
+    """Wait until reliable subscribers have what was published, at most 4 s: what a process leaves behind is lost."""
+    until_s = time.monotonic() + _ARRIVAL_S
+    for publisher in publishers:
+        publisher.wait_for_all_acked(Duration(seconds=max(0.0, until_s - time.monotonic())))
 
 
 def choose_reliability(setting: str, offers: Iterable[ReliabilityPolicy], present: str = '') -> str:

@@ -170,7 +170,9 @@ def test_the_clock_has_the_time_of_the_recording_when_wanted(start, peer, film):
     clock, heard = peer.listen(Clock, '/clock', depth=200), peer.listen(CompressedImage, JPEG)
     process = start(*MODULE, film, '--clock', 50, '--rate', 2, '--start', 0.3, '--wait-for', 1)
     peer.wait(lambda: process.process.poll() is not None, 'the end')
-    began_s, times_s = START_NS / 1e9, [seconds(message.clock) for message in clock]
+    began_s = START_NS / 1e9
+    peer.wait(lambda: heard and clock and seconds(clock[-1].clock) >= began_s + 1.0, 'the last times')
+    times_s = [seconds(message.clock) for message in clock]
     assert times_s == sorted(times_s)
     assert began_s + 0.29 < times_s[0] < began_s + 0.41 and began_s + 1.0 < times_s[-1] <= began_s + 1.12
     # Twice as fast: 0.8 s of the recording pass, at about 50 Hz for 0.4 s.

@@ -3,7 +3,6 @@
 import time
 
 from rclpy.clock import Clock, ClockType
-from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
@@ -13,15 +12,13 @@ from facial_emotion_ros.demo.frame_sources import open_source
 from facial_emotion_ros.ros.demo.parameters import MEDIA_SOURCE, declared_values
 from facial_emotion_ros.ros.logs import NodeLog
 from facial_emotion_ros.ros.messages import image_message
+from facial_emotion_ros.ros.qos import wait_for_arrival
 
 #: Images kept for slow reliable subscribers, a second or two: a video should arrive complete.
 KEPT_IMAGES = 20
 
 #: Of a longer file name, the end alone gets into the frame_id: emotion_node refuses a frame_id of more than 256.
 NAME_LENGTH = 200
-
-#: At the end, wait this long until every subscriber has received everything.
-ACKNOWLEDGE_S = 2.0
 
 #: Time between two log lines while nobody has subscribed.
 WAITING_LINE_S = 5.0
@@ -81,7 +78,7 @@ class MediaSource(Node):
         self._python_log.close()
         if not interrupted:
             self._timer.cancel()
-            self._publisher.wait_for_all_acked(Duration(seconds=ACKNOWLEDGE_S))
+            wait_for_arrival([self._publisher])
             skipped = len(self._source.skipped)
             self.get_logger().info(
                 'Done: %d images of %s in %.1f s%s.'

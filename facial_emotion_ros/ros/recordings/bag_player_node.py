@@ -9,12 +9,11 @@ import time
 from typing import IO, Any, Dict, Optional
 
 from rclpy.clock import Clock as SystemClock
-from rclpy.duration import Duration
 from rclpy.node import Node
 from rosgraph_msgs.msg import Clock
 
 from facial_emotion_ros.core.errors import BadBag, FacialEmotionError
-from facial_emotion_ros.ros.qos import output_qos
+from facial_emotion_ros.ros.qos import output_qos, wait_for_arrival
 from facial_emotion_ros.ros.recordings.bag_topics import (
     MIN_SIZE,
     MIN_SIZE_STAMPED,
@@ -24,9 +23,6 @@ from facial_emotion_ros.ros.recordings.bag_topics import (
     stamp_of,
     with_stamp,
 )
-
-#: At the end, wait this long until every reliable reader has received everything.
-ACKNOWLEDGE_S = 1.0
 
 #: Readers replace their subscription by a reliable one when they discover this publisher: they must have been there for
 #: this long before the first message.
@@ -92,9 +88,7 @@ class BagPlayer(Node):
         if self._ledger is not None:
             self._ledger.close()
         if not interrupted and self._fault is None:
-            until_s = time.monotonic() + ACKNOWLEDGE_S
-            for track in self._tracks.values():
-                track.publisher.wait_for_all_acked(Duration(seconds=max(0.0, until_s - time.monotonic())))
+            wait_for_arrival(track.publisher for track in self._tracks.values())
         name, log = self._bag.name, self.get_logger()
         for fault in dict.fromkeys(self._bag.faults):
             log.warning('%s: %s.' % (name, fault))
