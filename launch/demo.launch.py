@@ -17,7 +17,7 @@ from facial_emotion_ros.core.resources import expect_file
 from facial_emotion_ros.demo.processes import demo_processes
 from facial_emotion_ros.ros.launch_actions import params_file_argument, shared_arguments, value_of
 from facial_emotion_ros.ros.launch_arguments import BOOLEANS, given_booleans, is_true
-from facial_emotion_ros.system.dds_environment import localhost_environment, transport_environment
+from facial_emotion_ros.system.dds_environment import localhost_environment
 
 
 def generate_launch_description():
@@ -98,7 +98,7 @@ def _node(process):
         parameters=list(process.parameter_files) + [dict(process.parameters)] * bool(process.parameters),
         remappings=list(process.remappings),
         ros_arguments=['--log-level', LaunchConfiguration('log_level')],
-        additional_env=dict(transport_environment(), **localhost_environment()),
+        additional_env=localhost_environment(),
         emulate_tty=True,
         output='screen',
     )

@@ -132,7 +132,6 @@ def _node(replay, params_file):
             },
         ],
         remappings=[('image', replay.image_topic)],
-        additional_env=transport_environment(),
         output='screen',
     )
 
@@ -145,7 +144,6 @@ def _player(replay, ros2_bag):
         package='facial_emotion_ros',
         executable='play_bag',
         arguments=words,
-        additional_env=transport_environment(),
         output='screen',
     )
 

@@ -4,7 +4,6 @@ import os
 from typing import Any, Dict, Mapping, NamedTuple, Optional, Tuple
 
 from facial_emotion_ros.core.resources import find_shared
-from facial_emotion_ros.system.dds_environment import transport_environment
 from facial_emotion_ros.system.subprocesses import private_environment
 
 
@@ -62,7 +61,7 @@ def node_environment(domain: int, log_folder: Any) -> Dict[str, str]:
     :param domain: ROS domain id.
     :param log_folder: for the logs of ROS.
     """
-    environ = private_environment(dict(os.environ, **transport_environment()), domain)
+    environ = private_environment(os.environ, domain)
     environ.update(ROS_LOG_DIR=str(log_folder), RCUTILS_COLORIZED_OUTPUT='0', PYTHONUNBUFFERED='1')
     checkout = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
     environ['PYTHONPATH'] = os.pathsep.join(filter(None, (checkout, environ.get('PYTHONPATH'))))

@@ -12,7 +12,6 @@ from launch_ros.substitutions import FindPackageShare
 
 from facial_emotion_ros.core.resources import expect_file
 from facial_emotion_ros.ros.launch_arguments import BOOLEANS, OPTIONAL_BOOLEANS, given_booleans, is_true, logger_name
-from facial_emotion_ros.system.dds_environment import transport_environment
 
 #: Name -> what DeclareLaunchArgument takes, for the arguments that several launch files have.
 _SHARED: Dict[str, Dict[str, Any]] = {
@@ -134,7 +133,6 @@ def emotion_node(
         parameters=[LaunchConfiguration('params_file')] + [given] * bool(given),
         remappings=[('image', LaunchConfiguration('image_topic') if image_topic is None else image_topic)],
         ros_arguments=['--log-level', '%s:=%s' % (logger, value_of('log_level', context))],
-        additional_env=transport_environment(),
         respawn=is_true(value_of('respawn', context)),
         respawn_delay=2.0,
         on_exit=_stay_down,

@@ -1,5 +1,6 @@
 """The process of a node: start, spin and clean end, whatever the signal and whatever a callback raises."""
 
+import os
 import re
 import signal
 import sys
@@ -15,6 +16,7 @@ from facial_emotion_ros.core.text import show
 from facial_emotion_ros.ros.logs import EVERY_5_S
 from facial_emotion_ros.ros.shared_memory import remove_stale_segments
 from facial_emotion_ros.ros.stop_signals import StopSignals
+from facial_emotion_ros.system.dds_environment import transport_environment
 from facial_emotion_ros.system.environment_checks import check_startup
 from facial_emotion_ros.system.watchdog import Watchdog
 
@@ -85,6 +87,7 @@ def _run(program, make_node, args, spin):
     try:
         check_startup(sys.argv if args is None else args)
         remove_stale_segments()
+        os.environ.update(transport_environment())
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
         node = make_node()
         executor = SingleThreadedExecutor()

@@ -13,7 +13,6 @@ from sensor_msgs.msg import Image
 from facial_emotion_ros.demo.frame_sources import PAUSE_S
 from facial_emotion_ros.demo.sample_video import SampleVideo
 from facial_emotion_ros.ros.demo import media_source
-from facial_emotion_ros.system.dds_environment import OLD_DISTRIBUTIONS
 from graph_peer import REPOSITORY, quality
 
 MODULE = ('-m', 'facial_emotion_ros.ros.demo.media_source', '--ros-args')
@@ -76,13 +75,7 @@ def test_pictures_arrive_in_order_when_a_folder_is_played(start, peer, images, f
     assert '1 damaged files skipped' in process.output()
 
 
-def test_first_frame_is_not_lost_when_a_subscriber_is_late(start, peer, ros_environment, monkeypatch):
-    # With the profile, images are larger than a segment by default; on old distributions it would put the images on
-    # the network, in spite of ROS_LOCALHOST_ONLY.
-    if os.environ.get('ROS_DISTRO') not in OLD_DISTRIBUTIONS:
-        profile = os.path.join(REPOSITORY, 'config', 'fastdds_shared_memory.xml')
-        for variable in ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE'):
-            monkeypatch.setitem(ros_environment, variable, profile)
+def test_first_frame_is_not_lost_when_a_subscriber_is_late(start, peer):
     process = start(*MODULE, *parameter_words(wait_for_subscriber=True, duration_s=0.5, sourcekind='images'))
     process.wait_for(r'\[WARN\].*sourcekind is unknown and has no effect; did you mean source.kind\?')
     process.wait_for('once someone has subscribed')

@@ -198,7 +198,7 @@ def test_the_demo_starts_every_process_of_the_graph_on_this_machine(monkeypatch)
     assert (source['source.kind'], source['source.path'], source['rate_hz']) == ('images', '/pictures', 5.0)
     for node in nodes:
         assert node['namespace'] == 'robot' and set(parameters_given(node)[0]) <= set(parameters_of(node['name']))
-        assert node['additional_env'] == dict(transport_environment(), **localhost_environment())
+        assert node['additional_env'] == localhost_environment()
 
 
 def test_graph_names_what_exists():

@@ -4,7 +4,6 @@ It installs its signal handlers before bag_player_node.py is imported.
 """
 
 import argparse
-import os
 import sys
 from typing import List, Optional, Sequence
 
@@ -12,7 +11,6 @@ from facial_emotion_ros.core.errors import FacialEmotionError
 from facial_emotion_ros.core.text import show
 from facial_emotion_ros.ros.command_line import count, not_negative, positive, split_arguments
 from facial_emotion_ros.ros.stop_signals import end_at_once
-from facial_emotion_ros.system.dds_environment import transport_environment
 from facial_emotion_ros.system.environment_checks import check_startup
 from facial_emotion_ros.system.memory import keep_big_buffers
 
@@ -75,8 +73,6 @@ def main(args: Optional[List[str]] = None) -> int:
     """
     end_at_once()
     keep_big_buffers()
-    # Images exceed the middleware's default shared-memory segment.
-    os.environ.update(transport_environment())
     ours, for_ros = split_arguments(sys.argv[1:] if args is None else args)
     options = parse(ours)
     rules = [word for rule in options.remap for word in ('--ros-args', '-r', rule)]
