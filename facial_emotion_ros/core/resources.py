@@ -1,6 +1,7 @@
 """Find the package's files in a source checkout, or in the share folder of a colcon or pip installation."""
 
 import os
+import tempfile
 
 from facial_emotion_ros.core.errors import BadParameter, FacialEmotionError
 
@@ -50,3 +51,13 @@ def find_executable(name: str) -> str:
         if prefix and os.access(path, os.X_OK):
             return path
     return ''
+
+
+def cache_folder(name: str) -> str:
+    """Return a folder of ours below the user's cache folder (XDG_CACHE_HOME, else ~/.cache); it may not exist."""
+    caches = os.environ.get('XDG_CACHE_HOME', '')
+    if not os.path.isabs(caches):  # the specification ignores a relative one
+        home = os.path.expanduser('~')
+        # Without HOME and a user record, '~' stays as it is.
+        caches = os.path.join(home, '.cache') if os.path.isabs(home) else tempfile.gettempdir()
+    return os.path.join(caches, PACKAGE, name)

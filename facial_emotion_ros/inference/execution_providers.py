@@ -28,32 +28,16 @@ PRECISIONS = ('auto', 'fp32', 'fp16', 'bf16', 'int8')
 #: Name of an execution provider, or (name, options).
 Provider = Union[str, Tuple[str, Dict[str, Any]]]
 
-#: First version of ONNX Runtime that knows each option; an unknown one makes it refuse the provider. Source: pull
-#: requests 15546 and 15825 (profile shapes, 1.15) and 19362 (cache prefix, 1.17) of microsoft/onnxruntime; the rest is
-#: the list of 1.11, the runtime for Jetson TX2.
-OPTIONS_SINCE: Dict[str, Dict[str, Tuple[int, int]]] = {
-    TENSORRT: {
-        'device_id': (1, 0),
-        'trt_fp16_enable': (1, 0),
-        'trt_int8_enable': (1, 0),
-        'trt_engine_cache_enable': (1, 0),
-        'trt_engine_cache_path': (1, 0),
-        'trt_max_workspace_size': (1, 0),
-        'trt_min_subgraph_size': (1, 0),
-        'trt_dla_enable': (1, 0),
-        'trt_timing_cache_enable': (1, 15),
-        'trt_profile_min_shapes': (1, 15),
-        'trt_profile_opt_shapes': (1, 15),
-        'trt_profile_max_shapes': (1, 15),
-        'trt_engine_cache_prefix': (1, 17),
-    },
-    CUDA: {
-        'device_id': (1, 0),
-        'gpu_mem_limit': (1, 0),
-        'arena_extend_strategy': (1, 0),
-        'cudnn_conv_algo_search': (1, 0),
-        'do_copy_in_default_stream': (1, 0),
-    },
+#: First version of ONNX Runtime that knows each option of TensorRT; an unknown one makes it refuse the provider.
+#: Source: pull requests 15546 and 15825 (profile shapes, 1.15) and 19362 (cache prefix, 1.17) of microsoft/onnxruntime;
+#: the rest is the list of 1.11, the runtime for Jetson TX2.
+_TENSORRT_SINCE: Dict[str, Tuple[int, int]] = {
+    **dict.fromkeys(('device_id', 'trt_fp16_enable', 'trt_int8_enable', 'trt_dla_enable'), (1, 0)),
+    **dict.fromkeys(('trt_engine_cache_enable', 'trt_engine_cache_path'), (1, 0)),
+    **dict.fromkeys(('trt_max_workspace_size', 'trt_min_subgraph_size'), (1, 0)),
+    **dict.fromkeys(('trt_timing_cache_enable', 'trt_profile_min_shapes'), (1, 15)),
+    **dict.fromkeys(('trt_profile_opt_shapes', 'trt_profile_max_shapes'), (1, 15)),
+    'trt_engine_cache_prefix': (1, 17),
 }
 
 _NEXT_STEP = {
@@ -91,16 +75,14 @@ def runtime_version(text: Optional[str] = None) -> Tuple[int, int]:
 def known_options(name: str, options: Dict[str, Any], version: Tuple[int, int]) -> Dict[str, Any]:
     """Drop the options that this version of ONNX Runtime does not know.
 
-    :param name: of the provider; all options of a provider that is not in OPTIONS_SINCE are kept.
+    :param name: of the provider; all options of others than TensorRT are kept.
     :param options: option -> value.
     :param version: (major, minor) of ONNX Runtime.
     """
-    since = OPTIONS_SINCE.get(name)
-    if since is None:
-        return dict(options)
     # An option that is not listed is newer than the list, and set by the user: kept where all listed ones are known.
-    newest = max(since.values())
-    return {option: value for option, value in options.items() if version >= since.get(option, newest)}
+    since, newest = _TENSORRT_SINCE, max(_TENSORRT_SINCE.values())
+    kept = [option for option in options if name != TENSORRT or version >= since.get(option, newest)]
+    return {option: options[option] for option in kept}
 
 
 class ProviderPlan:

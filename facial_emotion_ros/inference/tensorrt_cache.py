@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Optional
 
 import onnxruntime
 
-from facial_emotion_ros.core.resources import PACKAGE
+from facial_emotion_ros.core.resources import cache_folder
 
 if TYPE_CHECKING:
     from facial_emotion_ros.inference.model_bundle import ModelBundle
@@ -21,16 +21,6 @@ _LIBRARIES = ('libnvinfer.so.10', 'libnvinfer.so.8', 'libnvinfer.so.7', 'libnvin
 _BOARD_FILE = '/proc/device-tree/model'
 
 _log = logging.getLogger(__name__)
-
-
-def default_root() -> str:
-    """Return the folder for engines below the user's cache folder (XDG_CACHE_HOME, else ~/.cache)."""
-    caches = os.environ.get('XDG_CACHE_HOME', '')
-    if not os.path.isabs(caches):  # the specification ignores a relative one
-        home = os.path.expanduser('~')
-        # Without HOME and a user record, '~' stays as it is.
-        caches = os.path.join(home, '.cache') if os.path.isabs(home) else tempfile.gettempdir()
-    return os.path.join(caches, PACKAGE, 'engines')
 
 
 def tensorrt_version() -> str:
@@ -61,7 +51,7 @@ class EngineCache:
 
         :param root: absolute or relative path, ~ is the user's home; '' for the user's cache folder.
         """
-        self.root = os.path.abspath(os.path.expanduser(root)) if root else default_root()
+        self.root = os.path.abspath(os.path.expanduser(root)) if root else cache_folder('engines')
         self._writable: Optional[bool] = None
 
     def folder(self, bundle: 'ModelBundle', precision: str, face_batch: int) -> str:

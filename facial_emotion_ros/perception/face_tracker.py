@@ -72,11 +72,7 @@ def face_id(number: int) -> str:
     :param number: from 0; ids repeat after 3.2 million.
     """
     rest = (number + 1) * _ID_FACTOR % ID_COUNT
-    letters = []
-    for _ in range(_ID_LENGTH):
-        rest, letter = divmod(rest, len(_LETTERS))
-        letters.append(_LETTERS[letter])
-    return ''.join(letters)
+    return ''.join(_LETTERS[rest // len(_LETTERS) ** place % len(_LETTERS)] for place in range(_ID_LENGTH))
 
 
 class _Track:
@@ -84,9 +80,7 @@ class _Track:
 
     def __init__(self, identity: str, box: np.ndarray, stamp_s: float) -> None:
         self.identity = identity
-        self.place, self.velocity = _place_of(box), np.zeros(4)
-        self.seen_s = stamp_s
-        self.in_sight = True
+        self.return_to(box, stamp_s)
         #: (V, D) what it looked like, the oldest view first.
         self.views: Optional[np.ndarray] = None
 
@@ -271,7 +265,8 @@ class FaceTracker:
         if track is None:
             track = _Track(face_id(self._faces), box, stamp_s)
             self._faces += 1
-        track.return_to(box, stamp_s)
+        else:
+            track.return_to(box, stamp_s)
         if track in self._gone:
             self._gone.remove(track)
         if track not in self._tracks:

@@ -116,17 +116,21 @@ def decode_picture(
     return picture
 
 
-def fit(picture: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Scale a picture into a frame with the same aspect ratio, gray around it.
+def fit(
+    picture: np.ndarray, width: int, height: int, around: int = BACKGROUND, enlarging: int = cv2.INTER_CUBIC
+) -> np.ndarray:
+    """Scale a picture into the middle of a frame with the same aspect ratio.
 
     :param picture: (H, W, 3) uint8.
     :param width, height: of the frame in px.
+    :param around: gray level around the picture.
+    :param enlarging: interpolation of OpenCV for a smaller picture.
     :returns: (height, width, 3) uint8.
     """
     scale = min(width / picture.shape[1], height / picture.shape[0])
     columns, rows = max(int(round(picture.shape[1] * scale)), 1), max(int(round(picture.shape[0] * scale)), 1)
-    scaled = cv2.resize(picture, (columns, rows), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
-    frame = np.full((height, width, 3), BACKGROUND, np.uint8)
+    scaled = cv2.resize(picture, (columns, rows), interpolation=cv2.INTER_AREA if scale < 1 else enlarging)
+    frame = np.full((height, width, 3), around, np.uint8)
     x, y = (width - columns) // 2, (height - rows) // 2
     frame[y : y + rows, x : x + columns] = scaled
     return frame

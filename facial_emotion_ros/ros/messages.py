@@ -31,6 +31,7 @@ from facial_emotion_ros.emotion.message_fields import (
 from facial_emotion_ros.perception.compressed_image import decode_compressed
 from facial_emotion_ros.perception.head_pose import HeadPose
 from facial_emotion_ros.perception.image_decoding import decode_image
+from facial_emotion_ros.perception.image_files import fit
 
 #: The axes of an optical frame (x to the right, y down, z forward) in a frame with x forward, y to the left, z up.
 _GAZE = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
@@ -182,14 +183,7 @@ def cropped_message(header: Header, image: np.ndarray, box: Sequence[float], siz
     y0 = min(max(int(math.floor(box[1])), 0), height - 1)
     x1 = min(max(int(math.ceil(box[2])), x0 + 1), width)
     y1 = min(max(int(math.ceil(box[3])), y0 + 1), height)
-    scale = min(size[0] / float(x1 - x0), size[1] / float(y1 - y0))
-    scaled_size = max(int(round(scale * (x1 - x0))), 1), max(int(round(scale * (y1 - y0))), 1)
-    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    scaled = cv2.resize(image[y0:y1, x0:x1], scaled_size, interpolation=interpolation)
-    left, top = (size[0] - scaled_size[0]) // 2, (size[1] - scaled_size[1]) // 2
-    padded = np.zeros((size[1], size[0], 3), np.uint8)
-    padded[top : top + scaled_size[1], left : left + scaled_size[0]] = scaled
-    return image_message(header, padded)
+    return image_message(header, fit(image[y0:y1, x0:x1], *size, around=0, enlarging=cv2.INTER_LINEAR))
 
 
 def image_message(header: Header, image: np.ndarray) -> Image:

@@ -5,9 +5,10 @@ import os
 
 import pytest
 
+from facial_emotion_ros.core.resources import cache_folder
 from facial_emotion_ros.inference import tensorrt_cache
 from facial_emotion_ros.inference.model_bundle import ModelBundle
-from facial_emotion_ros.inference.tensorrt_cache import EngineCache, board, default_root, kept_engines
+from facial_emotion_ros.inference.tensorrt_cache import EngineCache, board, kept_engines
 
 
 @pytest.mark.parametrize(
@@ -21,7 +22,7 @@ from facial_emotion_ros.inference.tensorrt_cache import EngineCache, board, defa
 def test_cache_is_the_user_s_when_none_is_named(monkeypatch, given, expected):
     monkeypatch.setenv('HOME', '/home/robot')
     monkeypatch.setenv('XDG_CACHE_HOME', given)
-    assert default_root() == EngineCache().root == expected
+    assert cache_folder('engines') == EngineCache().root == expected
 
 
 def test_home_is_meant_when_a_path_begins_with_a_tilde(monkeypatch):

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from facial_emotion_ros.core.errors import BadDataset, BadImage
 from facial_emotion_ros.core.files import read_cached, write_atomic
+from facial_emotion_ros.core.resources import cache_folder
 from facial_emotion_ros.perception.image_files import read_file
 from facial_emotion_ros.training.data.corrupt_images import CorruptImage, decode_face, refuse_many
 from facial_emotion_ros.training.data.face_set import FaceSet, Rows
@@ -108,7 +109,7 @@ def check_pictures(root: str, names: Sequence[str]) -> dict[str, str]:
     :returns: reason by name of each damaged image.
     """
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        kept = os.path.join(_cache_folder(), f'{_signature(root, names, pool)}.json')
+        kept = os.path.join(cache_folder('checked_pictures'), f'{_signature(root, names, pool)}.json')
         damaged = read_cached(kept)
         if damaged is not None and all(isinstance(reason, str) for reason in damaged.values()):
             return damaged
@@ -119,11 +120,6 @@ def check_pictures(root: str, names: Sequence[str]) -> dict[str, str]:
     except OSError:
         pass  # without a cache, the next opening reads everything again
     return damaged
-
-
-def _cache_folder() -> str:
-    cache = os.environ.get('XDG_CACHE_HOME') or os.path.join(os.path.expanduser('~'), '.cache')
-    return os.path.join(cache, 'facial_emotion_ros', 'checked_pictures')
 
 
 def _reason(path: str) -> str | None:
