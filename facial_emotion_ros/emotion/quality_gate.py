@@ -1,6 +1,7 @@
 """The quality gate: rejects faces, whose emotion is then published as unknown, and gives the reasons."""
 
 import math
+from dataclasses import dataclass
 from typing import NamedTuple, Tuple
 
 import cv2
@@ -25,50 +26,43 @@ _WHITE, _BLACK = 250, 5
 _UP, _WIDE, _HIGH = 0.17, 2.18, 2.68
 
 
+#: Largest values of the bounds that may be above 1.
+_LARGEST = {'min_face_px': math.inf, 'min_sharpness': math.inf, 'min_contrast': 255.0}
+
+
+@dataclass(frozen=True)
 class QualityGate:
-    """Bounds for the image of a face and for its prediction. Measured defaults: docs/faces_over_time.md."""
+    """Bounds for the image of a face and for its prediction. Measured defaults: docs/faces_over_time.md.
 
-    def __init__(
-        self,
-        enabled: bool = True,
-        min_face_px: float = 24.0,
-        min_sharpness: float = 0.09,
-        max_cut: float = 0.25,
-        min_confidence: float = 0.45,
-        min_agreement: float = 0.73,
-        min_contrast: float = 24.0,
-        max_clipped: float = 0.35,
-        max_occlusion: float = 0.5,
-    ) -> None:
-        """Set the bounds; a minimum of 0 and a maximum of 1 turn a check off.
+    A minimum of 0 and a maximum of 1 turn a check off.
 
-        :param enabled: False rejects nothing.
-        :param min_face_px: least side of the box (root of width times height); else 'small'.
-        :param min_sharpness: least :func:`sharpness`; else 'blurred'.
-        :param max_cut: largest share of the face beyond the image's edge; else 'cut'.
-        :param min_confidence: least score of the best class, in [0, 1]; else 'unsure'.
-        :param min_agreement: least agreement of the branches, in [0, 1]; else 'disagreement'.
-        :param min_contrast: least contrast (see :func:`exposure`), of 255; else 'dark' or 'low_contrast'.
-        :param max_clipped: largest share of white pixels; else 'overexposed'; and of black ones; else 'dark'.
-        :param max_occlusion: largest :func:`.occlusion.mouth_occlusion`, in [0, 1]; else 'occluded'.
-        :raises BadParameter: for a value outside its range.
-        """
-        for name, value, most in (
-            ('side of a face', min_face_px, math.inf),
-            ('sharpness', min_sharpness, math.inf),
-            ('cut', max_cut, 1),
-            ('confidence', min_confidence, 1),
-            ('agreement', min_agreement, 1),
-            ('contrast', min_contrast, 255),
-            ('clipping', max_clipped, 1),
-            ('occlusion', max_occlusion, 1),
-        ):
+    :param enabled: False rejects nothing.
+    :param min_face_px: least side of the box (root of width times height); else 'small'.
+    :param min_sharpness: least :func:`sharpness`; else 'blurred'.
+    :param max_cut: largest share of the face beyond the image's edge; else 'cut'.
+    :param min_confidence: least score of the best class, in [0, 1]; else 'unsure'.
+    :param min_agreement: least agreement of the branches, in [0, 1]; else 'disagreement'.
+    :param min_contrast: least contrast (see :func:`exposure`), of 255; else 'dark' or 'low_contrast'.
+    :param max_clipped: largest share of white pixels; else 'overexposed'; and of black ones; else 'dark'.
+    :param max_occlusion: largest :func:`.occlusion.mouth_occlusion`, in [0, 1]; else 'occluded'.
+    :raises BadParameter: for a value outside its range.
+    """
+
+    enabled: bool = True
+    min_face_px: float = 24.0
+    min_sharpness: float = 0.09
+    max_cut: float = 0.25
+    min_confidence: float = 0.45
+    min_agreement: float = 0.73
+    min_contrast: float = 24.0
+    max_clipped: float = 0.35
+    max_occlusion: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            most = _LARGEST.get(name, 1.0)
             if not (math.isfinite(value) and 0 <= value <= most):
-                raise BadParameter('expected a bound of %s from 0 up to %s, got %r' % (name, most, value))
-        self._enabled = enabled
-        self._min_face_px, self._min_sharpness, self._max_cut = min_face_px, min_sharpness, max_cut
-        self._min_confidence, self._min_agreement = min_confidence, min_agreement
-        self._min_contrast, self._max_clipped, self._max_occlusion = min_contrast, max_clipped, max_occlusion
+                raise BadParameter('expected a bound %s from 0 up to %s, got %r' % (name, most, value))
 
     def check(
         self,
@@ -88,30 +82,30 @@ class QualityGate:
         :param agreement: of the branches.
         :param is_detected: whether a detector placed the landmarks; without, 'occluded' is not checked.
         """
-        if not self._enabled:
+        if not self.enabled:
             return ()
         side = math.sqrt(max(box[2] - box[0], 0.0) * max(box[3] - box[1], 0.0))
         gray = shrunk_gray(image, box)
         light = exposure(gray)
-        is_flat = light.contrast < self._min_contrast
+        is_flat = light.contrast < self.min_contrast
         is_dim = is_flat and light.brightest < _DARK
         holds = {
-            'small': side < self._min_face_px,
-            'blurred': self._min_sharpness > 0 and sharpness(gray) < self._min_sharpness,
-            'cut': cut_share(landmarks, image.shape[1], image.shape[0]) > self._max_cut,
-            'dark': is_dim or light.black > self._max_clipped,
+            'small': side < self.min_face_px,
+            'blurred': self.min_sharpness > 0 and sharpness(gray) < self.min_sharpness,
+            'cut': cut_share(landmarks, image.shape[1], image.shape[0]) > self.max_cut,
+            'dark': is_dim or light.black > self.max_clipped,
             'low_contrast': is_flat and not is_dim,
-            'overexposed': light.white > self._max_clipped,
-            'disagreement': agreement < self._min_agreement,
-            'unsure': confidence < self._min_confidence,
+            'overexposed': light.white > self.max_clipped,
+            'disagreement': agreement < self.min_agreement,
+            'unsure': confidence < self.min_confidence,
         }
         # Occlusion cannot be recognised on a face with another fault.
         is_bad = any(holds.get(reason) for reason in IMAGE_REASONS)
         holds['occluded'] = (
             is_detected
-            and self._max_occlusion < 1
+            and self.max_occlusion < 1
             and not is_bad
-            and mouth_occlusion(image, box, landmarks) > self._max_occlusion
+            and mouth_occlusion(image, box, landmarks) > self.max_occlusion
         )
         return tuple(reason for reason in REJECTION_REASONS if holds[reason])
 

@@ -84,16 +84,9 @@ def rate(times_s: Sequence[float], now_s: float) -> float:
 
 
 def _latest_fault(now_s, faults, kinds):
-    """Return (kind, seconds ago, reason) of the latest recent fault of these kinds, or None."""
-    recent = [
-        (now_s - at_s, kind, reason)
-        for kind, (at_s, reason) in faults.items()
-        if kind in kinds and now_s - at_s <= RECENT_S
-    ]
-    if not recent:
-        return None
-    ago_s, kind, reason = min(recent)
-    return kind, ago_s, reason
+    """Return (seconds ago, kind, reason) of the latest recent fault of these kinds, or None."""
+    found = ((now_s - at_s, kind, reason) for kind, (at_s, reason) in faults.items() if kind in kinds)
+    return min((fault for fault in found if fault[0] <= RECENT_S), default=None)
 
 
 def input_health(
@@ -157,7 +150,7 @@ def input_health(
         return WARN, message, values
     fault = _latest_fault(now_s, counts['faults'], _INPUT_WARNINGS)
     if fault:
-        kind, ago_s, reason = fault
+        ago_s, kind, reason = fault
         return WARN, _INPUT_WARNINGS[kind] % (ago_s, reason), values
     return OK, f'Receiving images at {values["rate_hz"]:.1f} Hz.', values
 
@@ -193,7 +186,7 @@ def inference_health(
         return ERROR, message, values
     fault = _latest_fault(now_s, counts['faults'], ('failed',))
     if fault:
-        return ERROR, f'Processing an image failed {fault[1]:.1f} s ago: {fault[2]}', values
+        return ERROR, f'Processing an image failed {fault[0]:.1f} s ago: {fault[2]}', values
     if degraded:
         return WARN, degraded, values
     if not provider:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Sequence
 from facial_emotion_ros.core.errors import FacialEmotionError
 from facial_emotion_ros.emotion.operating_points import choose_point
 from facial_emotion_ros.emotion.quality_gate import QualityGate
-from facial_emotion_ros.ros.parameters import without_effect
+from facial_emotion_ros.ros.parameters import TABLE, without_effect
 
 if TYPE_CHECKING:  # the node has to start without what inference needs, to report what is missing
     from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline
@@ -14,29 +14,8 @@ if TYPE_CHECKING:  # the node has to start without what inference needs, to repo
 POINT = ('inference.operating_point', 'inference.prior')
 
 #: Smoothing and quality gate have arguments of the same names.
-NAMES = POINT + (
-    'input.rotate_deg',
-    'tracker.max_age_s',
-    'tracker.min_iou',
-    'tracker.remember_s',
-    'tracker.continue_score',
-    'detector.every_n',
-    'smoothing.enabled',
-    'smoothing.scores_s',
-    'smoothing.affect_s',
-    'smoothing.margin',
-    'smoothing.personal_neutral_s',
-    'unknown.enabled',
-    'unknown.min_face_px',
-    'unknown.min_sharpness',
-    'unknown.max_cut',
-    'unknown.min_confidence',
-    'unknown.min_agreement',
-    'unknown.min_contrast',
-    'unknown.max_clipped',
-    'unknown.max_occlusion',
-    'inference.reuse_below',
-)
+NAMES = POINT + ('input.rotate_deg', 'detector.every_n', 'inference.reuse_below')
+NAMES += tuple(row.name for row in TABLE if row.live and row.name.startswith(('tracker.', 'smoothing.', 'unknown.')))
 
 
 def why_refused(settings: Sequence[Any], value: Callable[[str], Any], pipeline: Optional['EmotionPipeline']) -> str:

@@ -20,14 +20,7 @@ from facial_emotion_ros.core.emotions import UNKNOWN
 from facial_emotion_ros.core.errors import BadImage
 from facial_emotion_ros.core.estimates import FaceEstimate
 from facial_emotion_ros.core.hri_expression import expression_word
-from facial_emotion_ros.emotion.message_fields import (
-    affect_hypotheses,
-    affect_scores,
-    box_parts,
-    emotion_hypotheses,
-    network_words,
-    within,
-)
+from facial_emotion_ros.emotion.message_fields import box_parts, network_words, within
 from facial_emotion_ros.perception.compressed_image import decode_compressed
 from facial_emotion_ros.perception.head_pose import HeadPose
 from facial_emotion_ros.perception.image_decoding import decode_image
@@ -83,28 +76,16 @@ def _cv_bridge():
     return CvBridge()
 
 
-def detections_message(header: Header, estimates: Sequence[FaceEstimate]) -> Detection2DArray:
-    """Give every face with its emotion scores, best first; `unknown` comes before them where the emotion is unknown.
+def faces_message(
+    header: Header, estimates: Sequence[FaceEstimate], hypotheses: Callable[[FaceEstimate], Iterable[Tuple[str, float]]]
+) -> Detection2DArray:
+    """Give every face with its id, its box and some of what is estimated.
 
     :param header: of the image.
     :param estimates: none gives an empty array.
+    :param hypotheses: returns what of a face, such as `message_fields.emotion_hypotheses`: names and values.
     """
-    return _faces_message(header, estimates, emotion_hypotheses)
-
-
-def raw_detections_message(header: Header, estimates: Sequence[FaceEstimate]) -> Detection2DArray:
-    """Give every face with the scores of this image alone; ids and boxes as in :func:`detections_message`."""
-    return _faces_message(header, estimates, lambda estimate: emotion_hypotheses(estimate.raw))
-
-
-def affect_message(header: Header, estimates: Sequence[FaceEstimate]) -> Detection2DArray:
-    """Give every face with valence and arousal in [-1, 1] and agreement in [0, 1] in place of scores."""
-    return _faces_message(header, estimates, affect_hypotheses)
-
-
-def affect_scores_message(header: Header, estimates: Sequence[FaceEstimate]) -> Detection2DArray:
-    """Give the same faces with valence and arousal moved to [0, 1], for readers that expect scores there."""
-    return _faces_message(header, estimates, affect_scores)
+    return Detection2DArray(header=header, detections=[_face(header, face, hypotheses(face)) for face in estimates])
 
 
 def head_pose_message(header: Header, poses: Sequence[Optional[HeadPose]]) -> PoseArray:
@@ -224,10 +205,6 @@ def _pose(head):
     pose.orientation.x, pose.orientation.y, pose.orientation.z = (float(each) for each in axis)
     pose.orientation.w = math.cos(0.5 * angle)
     return pose
-
-
-def _faces_message(header, estimates, hypotheses):
-    return Detection2DArray(header=header, detections=[_face(header, face, hypotheses(face)) for face in estimates])
 
 
 def _face(header, estimate, hypotheses):

@@ -12,7 +12,7 @@ from vision_msgs.msg import Detection2DArray, ObjectHypothesis, VisionInfo
 from facial_emotion_ros.core import visualization
 from facial_emotion_ros.core.emotions import EMOTIONS, UNKNOWN
 from facial_emotion_ros.core.estimates import FaceEstimate
-from facial_emotion_ros.emotion.message_fields import check_finite
+from facial_emotion_ros.emotion.message_fields import affect_hypotheses, affect_scores, check_finite, emotion_hypotheses
 from facial_emotion_ros.ros import messages, qos
 from facial_emotion_ros.ros.head_pose_output import HeadPoseOutput
 from facial_emotion_ros.ros.hri_output import HriOutput
@@ -74,12 +74,13 @@ class Outputs:
         """
         check_finite(estimates)
         largest = estimates[0] if estimates else None
-        self._detections.publish(messages.detections_message(header, estimates))
+        self._detections.publish(messages.faces_message(header, estimates, emotion_hypotheses))
         if self._raw.get_subscription_count() > 0:
-            self._raw.publish(messages.raw_detections_message(header, estimates))
-        self._affect.publish(messages.affect_message(header, estimates))
+            # Ids and boxes as there, the scores of this image alone.
+            self._raw.publish(messages.faces_message(header, estimates, lambda face: emotion_hypotheses(face.raw)))
+        self._affect.publish(messages.faces_message(header, estimates, affect_hypotheses))
         if self._affect_scores.get_subscription_count() > 0:
-            self._affect_scores.publish(messages.affect_scores_message(header, estimates))
+            self._affect_scores.publish(messages.faces_message(header, estimates, affect_scores))
         self._expression.publish(messages.expression_message(header, largest, contempt_as))
         self.head_pose.publish(header, image, estimates)
         if self._humans is not None:

@@ -113,10 +113,10 @@ def test_bounds_are_the_operating_point_s_unless_they_are_set():
     parts.engine.point = OperatingPoint(min_confidence=0.31, min_agreement=0.62)
     rules = LiveParameters(lambda asked: values[asked])
     rules.apply(parts)
-    assert (parts.state()['quality_gate_min_confidence'], parts.state()['quality_gate_min_agreement']) == (0.31, 0.62)
+    assert (parts.quality_gate.min_confidence, parts.quality_gate.min_agreement) == (0.31, 0.62)
     values['unknown.min_confidence'] = 0.0
     rules.apply(parts)
-    assert (parts.state()['quality_gate_min_confidence'], parts.state()['quality_gate_min_agreement']) == (0.0, 0.62)
+    assert (parts.quality_gate.min_confidence, parts.quality_gate.min_agreement) == (0.0, 0.62)
 
 
 def test_nothing_is_touched_when_nothing_was_set():

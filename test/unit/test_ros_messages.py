@@ -8,7 +8,7 @@ from std_msgs.msg import Header
 
 from facial_emotion_ros.core.emotions import EMOTIONS, UNKNOWN
 from facial_emotion_ros.core.estimates import EmotionPrediction, FaceEstimate
-from facial_emotion_ros.emotion.message_fields import check_finite
+from facial_emotion_ros.emotion.message_fields import check_finite, emotion_hypotheses
 from facial_emotion_ros.ros import messages
 
 
@@ -47,7 +47,7 @@ def hypotheses(message):
 
 def test_unknown_goes_first_and_all_scores_follow_when_the_emotion_is_unknown():
     estimate = face(reading(UNKNOWN), rejection_reasons=('small',))
-    found = hypotheses(messages.detections_message(Header(), [estimate]))
+    found = hypotheses(messages.faces_message(Header(), [estimate], emotion_hypotheses))
     assert found[0] == (UNKNOWN, 0.0) and [name for name, _ in found[1:3]] == ['happy', 'sad'] and len(found) == 9
     word = messages.expression_message(Header(), estimate, 'drop')
     assert (word.expression, word.confidence, word.valence) == ('', 0.0, 0.5)
@@ -55,13 +55,18 @@ def test_unknown_goes_first_and_all_scores_follow_when_the_emotion_is_unknown():
 
 def test_raw_and_smooth_are_told_apart_when_they_differ():
     estimate = face(reading('happy'), reading(UNKNOWN, anger=0.4, fear=0.3))
-    assert hypotheses(messages.detections_message(Header(), [estimate]))[0] == ('happy', pytest.approx(0.6))
-    raw = hypotheses(messages.raw_detections_message(Header(), [estimate]))
+    assert hypotheses(messages.faces_message(Header(), [estimate], emotion_hypotheses))[0] == (
+        'happy',
+        pytest.approx(0.6),
+    )
+    raw = hypotheses(messages.faces_message(Header(), [estimate], lambda each: emotion_hypotheses(each.raw)))
     assert [name for name, _ in raw[:3]] == [UNKNOWN, 'anger', 'fear']
 
 
 def test_the_emotion_that_is_told_goes_first_when_another_scores_more_for_a_moment():
-    found = hypotheses(messages.detections_message(Header(), [face(reading('sad', happy=0.45, sad=0.4))]))
+    found = hypotheses(
+        messages.faces_message(Header(), [face(reading('sad', happy=0.45, sad=0.4))], emotion_hypotheses)
+    )
     assert [name for name, _ in found[:2]] == ['sad', 'happy']
 
 

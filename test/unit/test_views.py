@@ -85,9 +85,13 @@ def test_affect_is_followed_in_the_order_in_which_it_is_published():
     pytest.importorskip('hri_msgs.msg', reason='hri_msgs is not installed: scripts/setup does that')
     from test_ros_messages import Header, face, reading
 
-    from facial_emotion_ros.ros.messages import affect_message
+    from facial_emotion_ros.emotion.message_fields import affect_hypotheses
+    from facial_emotion_ros.ros.messages import faces_message
 
-    names = [row.hypothesis.class_id for row in affect_message(Header(), [face(reading())]).detections[0].results]
+    names = [
+        row.hypothesis.class_id
+        for row in faces_message(Header(), [face(reading())], affect_hypotheses).detections[0].results
+    ]
     paths = LAYOUT['configById']['Plot!affect']['paths']
     assert {path['label']: path['value'] for path in paths} == {
         name: '/affect.detections[0].results[%d].hypothesis.score' % place for place, name in enumerate(names)
