@@ -18,12 +18,7 @@ OPENVINO = 'OpenVINO CPU'
 #: Our name of a precision -> OpenVINO's. An int8 model has its own conversions.
 _HINTS = {'auto': 'f32', 'fp32': 'f32', 'bf16': 'bf16', 'int8': 'f32'}
 
-
-try:
-    _SIGALTSTACK = ctypes.CDLL(None).sigaltstack
-except (OSError, AttributeError):
-    _SIGALTSTACK = None  # type: ignore[assignment]
-
+_SIGALTSTACK = ctypes.CDLL(None).sigaltstack
 _SS_ONSTACK = 1  # of sigaltstack(2): a handler runs on this stack, which cannot be changed now
 
 
@@ -35,15 +30,13 @@ class _SignalStack(ctypes.Structure):
 
 @contextlib.contextmanager
 def kept_signal_stack() -> Iterator[None]:
-    """Restore this thread's signal stack at the end; does nothing where the system has none.
+    """Restore this thread's signal stack at the end.
 
     OpenVINO installs its own, and may leave it when it has freed it (2026.4.1: several models, closed in another order
     than opened). The next signal then kills the process.
     """
     before = _SignalStack()
-    known = (
-        _SIGALTSTACK is not None and _SIGALTSTACK(None, ctypes.byref(before)) == 0 and not before.flags & _SS_ONSTACK
-    )
+    known = _SIGALTSTACK(None, ctypes.byref(before)) == 0 and not before.flags & _SS_ONSTACK
     try:
         yield
     finally:

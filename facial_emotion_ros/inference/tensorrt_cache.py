@@ -6,7 +6,7 @@ import os
 import platform
 import re
 import tempfile
-from typing import TYPE_CHECKING, Optional
+from typing import TYPE_CHECKING
 
 import onnxruntime
 
@@ -52,7 +52,7 @@ class EngineCache:
         :param root: absolute or relative path, ~ is the user's home; '' for the user's cache folder.
         """
         self.root = os.path.abspath(os.path.expanduser(root)) if root else cache_folder('engines')
-        self._writable: Optional[bool] = None
+        self._has_warned = False
 
     def folder(self, bundle: 'ModelBundle', precision: str, face_batch: int) -> str:
         """Make the folder of a model's engines.
@@ -62,17 +62,21 @@ class EngineCache:
         :param face_batch: the fixed batch, 0 for none.
         :returns: its path; '' if it cannot be written to: engines are then built at each start, with one warning.
         """
-        if self._writable is None:
-            self._writable = self._try()
-        if not self._writable:
-            return ''
         path = os.path.join(self.root, self.key(bundle, precision, face_batch))
         try:
             os.makedirs(path, exist_ok=True)
+            with tempfile.TemporaryFile(dir=path):
+                return path
         except OSError as error:
-            _log.warning('Folder %s cannot be made (%s): engines are built at every start', path, error.strerror)
+            if not self._has_warned:
+                self._has_warned = True
+                _log.warning(
+                    'Folder %s cannot be written to (%s): TensorRT builds its engines at every start, which takes '
+                    'minutes; correct inference.engine_cache',
+                    path,
+                    error.strerror,
+                )
             return ''
-        return path
 
     @staticmethod
     def key(bundle: 'ModelBundle', precision: str, face_batch: int) -> str:
@@ -86,20 +90,6 @@ class EngineCache:
             precision,
             face_batch,
         )
-
-    def _try(self) -> bool:
-        try:
-            os.makedirs(self.root, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self.root):
-                return True
-        except OSError as error:
-            _log.warning(
-                'Folder %s cannot be written to (%s): TensorRT builds its engines at every start, which takes '
-                'minutes; correct inference.engine_cache',
-                self.root,
-                error.strerror,
-            )
-            return False
 
 
 def kept_engines(folder: str) -> int:

@@ -80,7 +80,8 @@ class _Track:
 
     def __init__(self, identity: str, box: np.ndarray, stamp_s: float) -> None:
         self.identity = identity
-        self.return_to(box, stamp_s)
+        self.place, self.velocity = _place_of(box), np.zeros(4)
+        self.seen_s, self.in_sight = stamp_s, True
         #: (V, D) what it looked like, the oldest view first.
         self.views: Optional[np.ndarray] = None
 

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import math
 import os
 import time
 from statistics import median
@@ -53,15 +52,14 @@ def choose(
     """
     path = os.path.join(cache.root, CHOICES_FILE)
     key = _key(bundle, plan)
-    known = _read(path)
+    known = read_cached(path) or {}
     candidates = _candidates(bundle, plan, cache)
-    if known.get(key, {}).get('choice') in candidates:
+    try:
         found = known[key]
-        return Choice(
-            candidates[found['choice']],
-            '%s, as measured on %s: %s'
-            % (found['choice'], found.get('date', 'an earlier day'), _times_text(found['ms'])),
-        )
+        name, date, ms = found['choice'], found['date'], found['ms']
+        return Choice(candidates[name], '%s, as measured on %s: %s' % (name, date, _times_text(ms, name)))
+    except (AttributeError, KeyError, TypeError):
+        pass  # nothing is cached, it is damaged, or no candidate any more
     took_ms = _measure(bundle, plan, cache, candidates, clock)
     if not took_ms:
         return Choice({'engine': 'onnxruntime'}, 'onnxruntime: nothing could be measured')
@@ -73,7 +71,7 @@ def choose(
         _log.warning(
             'The choice of the engine cannot be cached in %s (%s): it is measured at each start', path, error.strerror
         )
-    return Choice(candidates[best], '%s, the fastest for one face: %s' % (best, _times_text(took_ms)))
+    return Choice(candidates[best], '%s, the fastest for one face: %s' % (best, _times_text(took_ms, best)))
 
 
 def _candidates(bundle: ModelBundle, plan: Dict[str, Any], cache: EngineCache) -> Dict[str, Dict[str, Any]]:
@@ -136,19 +134,7 @@ def _key(bundle: ModelBundle, plan: Dict[str, Any]) -> str:
     )
 
 
-def _read(path: str) -> Dict[str, Any]:
-    """Return the cached choices without damaged ones."""
-    return {key: each for key, each in (read_cached(path) or {}).items() if _is_choice(each)}
-
-
-def _is_choice(kept: Any) -> bool:
-    if not (isinstance(kept, dict) and isinstance(kept.get('choice'), str) and isinstance(kept.get('ms'), dict)):
-        return False
-    return kept['choice'] in kept['ms'] and all(
-        isinstance(each, (int, float)) and not isinstance(each, bool) and math.isfinite(each) and each >= 0
-        for each in kept['ms'].values()
-    )
-
-
-def _times_text(took_ms: Mapping[str, float]) -> str:
-    return ', '.join('%s %.1f ms' % pair for pair in sorted(took_ms.items(), key=lambda pair: pair[1]))
+def _times_text(took_ms: Mapping[str, float], best: str) -> str:
+    """Write the times, the best one first."""
+    others = sorted((pair for pair in took_ms.items() if pair[0] != best), key=lambda pair: pair[1])
+    return ', '.join('%s %.1f ms' % pair for pair in [(best, took_ms[best])] + others)

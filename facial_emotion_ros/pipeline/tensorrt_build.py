@@ -111,11 +111,8 @@ class EngineBuild:
 
     def _missing(self, plan: ProviderPlan) -> bool:
         """Return whether an engine is missing in a writable cache."""
-        for name in (self._models['esr'], self._models['detector']):
-            folder = plan.engine_folder(opened_bundle(bundle_for(name, plan)))
-            if folder and not kept_engines(folder):
-                return True
-        return False
+        bundles = (opened_bundle(bundle_for(self._models[part], plan)) for part in ('esr', 'detector'))
+        return any(folder and not kept_engines(folder) for folder in map(plan.engine_folder, bundles))
 
 
 def build(description: str) -> None:

@@ -61,10 +61,7 @@ class LatestSlot:
         :param frame: any object but None.
         :param key: distinguishes frames that take turns; a newer frame keeps the place of the one it replaces.
         :raises SlotClosed: after `close`; the frame is not kept.
-        :raises ValueError: for None, which `take` returns for no frame.
         """
-        if frame is None:
-            raise ValueError('expected a frame, got None, which means no frame')
         with self._changed:
             if self._closed:
                 raise SlotClosed(

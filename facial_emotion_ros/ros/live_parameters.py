@@ -1,6 +1,6 @@
 """Applies the live parameters of detection, tracking, smoothing, quality gate and scores to a pipeline."""
 
-from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Sequence, Tuple
 
 from facial_emotion_ros.core.errors import FacialEmotionError
 from facial_emotion_ros.emotion.operating_points import choose_point
@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # the node has to start without what inference needs, to repo
 POINT = ('inference.operating_point', 'inference.prior')
 
 #: Smoothing and quality gate have arguments of the same names.
-NAMES = POINT + ('input.rotate_deg', 'detector.every_n', 'inference.reuse_below')
+NAMES: Tuple[str, ...] = POINT + ('input.rotate_deg', 'detector.every_n', 'inference.reuse_below')
 NAMES += tuple(row.name for row in TABLE if row.live and row.name.startswith(('tracker.', 'smoothing.', 'unknown.')))
 
 

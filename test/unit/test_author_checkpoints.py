@@ -257,19 +257,9 @@ def test_every_absent_file_is_named(tmp_path):
         read_published(tmp_path, 4)
 
 
-@pytest.mark.parametrize(
-    'prepare, words',
-    [
-        (lambda folder: None, 'no such folder'),
-        (lambda folder: folder.mkdir(), 'check the folder'),
-        (lambda folder: (folder.mkdir(), (folder / 'esr_9.json').write_text('{"optimized": true}')), 'saved as ONNX'),
-        (lambda folder: (folder.mkdir(), (folder / 'esr_9.json').write_text('[1')), 'check the folder'),
-    ],
-)
-def test_the_error_says_what_to_do_when_nothing_is_there(tmp_path, prepare, words):
-    prepare(tmp_path / 'folder')
-    with pytest.raises(BadModel, match=words):
-        read_published(tmp_path / 'folder', 9)
+def test_the_error_says_what_to_do_when_nothing_is_there(tmp_path):
+    with pytest.raises(BadModel, match='check the folder'):
+        read_published(tmp_path, 9)
 
 
 class Dangerous:

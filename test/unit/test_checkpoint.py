@@ -27,7 +27,7 @@ def test_weights_come_back_when_they_were_saved(tmp_path):
     checkpoint.save_weights(path, weights)
     read = checkpoint.load_weights(path)
     assert torch.equal(read['a'], weights['a']) and read['n'] == 7
-    checkpoint.save_weights(path, weights, half=True)
+    checkpoint.save_weights(path, {'a': weights['a'].half()})
     read = checkpoint.load_weights(path)
     assert read['a'].dtype == torch.float32 and torch.equal(read['a'], weights['a'].half().float())
 

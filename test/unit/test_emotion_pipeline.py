@@ -169,7 +169,7 @@ def test_scores_and_bounds_are_another_operating_point_s_from_the_next_image_on(
         pipeline.use_operating_point('ferplus')
         (trained,) = pipeline.estimate(image, 1.2)
         assert trained.raw.scores != balanced.raw.scores and trained.raw.valence == balanced.raw.valence
-        assert vars(pipeline.quality_gate)['_min_confidence'] == 0.45 and pipeline.engine.point.name == 'ferplus'
+        assert pipeline.quality_gate.min_confidence == 0.45 and pipeline.engine.point.name == 'ferplus'
         with pytest.raises(BadParameter, match='balanced, ferplus'):
             pipeline.use_operating_point('nobody')
         assert pipeline.engine.point.name == 'ferplus'
@@ -180,7 +180,7 @@ def test_scores_and_bounds_are_another_operating_point_s_from_the_next_image_on(
         pipeline.reuse_below = 0.0
         pipeline.use_operating_point()
     (again,) = pipeline.estimate(image, 1.4)
-    assert again.raw.scores == balanced.raw.scores and vars(pipeline.quality_gate)['_min_confidence'] == bound != 0.45
+    assert again.raw.scores == balanced.raw.scores and pipeline.quality_gate.min_confidence == bound != 0.45
 
 
 @pytest.mark.parametrize('arguments, words', [({'operating_point': 'nobody'}, 'nobody'), ({'prior': '1 2'}, 'eight')])

@@ -10,6 +10,7 @@ import pytest
 import torch
 from places import SAMPLES
 from test_export import DESCRIPTION
+from test_ferplus import write_npz
 from tiny_training import quick_trainings  # noqa: F401
 
 from facial_emotion_ros.cli import evaluate_camera, evaluate_over_time
@@ -24,19 +25,6 @@ from facial_emotion_ros.training.model.network import ESR
 pytest.importorskip('matplotlib', reason='matplotlib is not installed: it is needed for plots only')
 
 EXPRESSIONS = {'astronaut.jpg': 'happy', 'president.jpg': 'neutral', 'vice_president.jpg': 'happy'}
-
-
-def write_npz(path, pictures, votes):
-    """Write gray pictures and votes in FER+'s layout."""
-    coded = [cv2.imencode('.png', picture)[1].ravel() for picture in pictures]
-    np.savez(
-        path,
-        png=np.concatenate(coded),
-        offsets=np.cumsum([0] + [len(png) for png in coded]),
-        votes=votes,
-        names=np.array([f'{place}.png' for place in range(len(pictures))], 'S14'),
-    )
-    return str(path)
 
 
 @pytest.fixture(scope='module')
@@ -59,7 +47,7 @@ def dataset(tmp_path_factory):
         face = cv2.cvtColor(cut_square(image, *square, 48), cv2.COLOR_BGR2GRAY)
         pictures += [face, np.ascontiguousarray(face[:, ::-1]), face]
         votes += [np.eye(10, dtype=np.uint8)[int(expression == 'happy')] * 10] * 2 + [np.full(10, 1, np.uint8)]
-    return write_npz(tmp_path_factory.mktemp('ferplus') / 'split.npz', pictures, np.array(votes))
+    return write_npz(tmp_path_factory.mktemp('ferplus') / 'split.npz', pictures, votes=np.array(votes))
 
 
 @pytest.fixture(scope='module')
@@ -181,6 +169,6 @@ def test_the_next_run_goes_on_when_the_disk_was_full_before_the_last_file(tmp_pa
 
 
 def test_a_set_without_a_clear_label_is_refused(bundle, tmp_path, capsys):
-    unclear = write_npz(tmp_path / 'split.npz', np.zeros((2, 48, 48), np.uint8), np.zeros((2, 10), np.uint8))
+    unclear = write_npz(tmp_path / 'split.npz', np.zeros((2, 48, 48), np.uint8))
     assert evaluate_camera.main(['--bundle', bundle, '--dataset', unclear]) == 1
     assert 'clear label' in capsys.readouterr().err

@@ -64,11 +64,6 @@ def test_frame_is_a_frame_when_it_is_false(slot, frame):
     assert slot.take(0) is frame
 
 
-def test_none_is_refused_when_put(slot):
-    with pytest.raises(ValueError, match='None'):
-        slot.put(None)
-
-
 def test_a_frame_that_waits_counts_as_expired_when_the_slot_is_cleared(slot):
     slot.clear()
     slot.put('a')

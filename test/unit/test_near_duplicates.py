@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 from places import DATA, ROOT
+from test_ferplus import write_npz
 
 from facial_emotion_ros.cli import hold_out
 from facial_emotion_ros.core.errors import BadDataset
@@ -61,16 +62,8 @@ def test_the_draw_repeats_and_keeps_to_candidates_without_copies_when_faces_are_
 
 
 def write_split(path, pictures):
-    """Write pictures as a FER+ npz file."""
-    coded = [cv2.imencode('.png', picture)[1].ravel() for picture in pictures]
-    np.savez(
-        path,
-        png=np.concatenate(coded),
-        offsets=np.cumsum([0] + [len(png) for png in coded]),
-        votes=np.tile(np.uint8(HAPPY), (len(pictures), 1)),
-        names=np.array([f'{row}.png' for row in range(len(pictures))], 'S'),
-    )
-    return str(path)
+    """Write pictures that are all happy."""
+    return write_npz(path, pictures, votes=np.tile(np.uint8(HAPPY), (len(pictures), 1)))
 
 
 def test_the_command_writes_a_list_that_says_how_it_was_made_when_enough_faces_are_there(tmp_path, capsys):

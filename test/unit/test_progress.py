@@ -7,8 +7,6 @@ import select
 import struct
 import termios
 
-import pytest
-
 from facial_emotion_ros.training.loop.progress import Progress, Silence
 
 
@@ -27,7 +25,6 @@ def test_plain_lines_come_when_the_stream_is_no_terminal():
 
 
 def test_a_bar_is_drawn_when_the_stream_is_a_terminal():
-    pytest.importorskip('tqdm', reason='tqdm is not installed: scripts/setup --tests does that')
     master, slave = os.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack('HHHH', 24, 100, 0, 0))
     with open(slave, 'w') as terminal:

@@ -70,11 +70,11 @@ def write_published(folder, weights, *names):
 
     :param folder: pathlib.Path, created if missing.
     :param weights: state dict of an ESR or ESR*.
-    :param names: see published_files.
+    :param names: of the base's file, and of a branch's with {} for its number; the authors' own by default.
     """
     folder.mkdir(exist_ok=True)
-    for name, content in published_files(weights, *names).items():
-        (folder / name).write_bytes(content)
+    for number, (name, content) in enumerate(published_files(weights).items()):
+        (folder / (names[min(number, 1)].format(number) if names else name)).write_bytes(content)
 
 
 def measured(network, size_px=64):

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -76,7 +77,8 @@ class AffectNet(ImageSet):
         is_rated = (np.abs(affect) <= 1).all(1)
         affect[~is_rated] = np.nan
         keeps = is_class if kind == 'categorical' else is_rated & (is_class | (with_none & (expressions == 8)))
-        self.left_out = _count_left_out(expressions[~keeps])
+        words = (OTHER_EXPRESSIONS.get(int(each), 'without rated affect') for each in expressions[~keeps])
+        self.left_out = dict(sorted(Counter(words).items()))
         names, affect, is_class = names[keeps], affect[keeps], is_class[keeps]
         self.expressions = expressions = expressions[keeps]
         distributions = np.full((len(names), len(EMOTIONS)), np.nan, np.float32)
@@ -168,8 +170,3 @@ def _list(folder: str) -> tuple[np.ndarray, np.ndarray, list[CorruptImage]]:
     if not names:
         raise BadDataset(f'{folder}: expected numbered folders of images like 0000123_3_400_670.jpg, there are none')
     return np.array(names), np.array(labels, np.float64), damaged
-
-
-def _count_left_out(expressions: np.ndarray) -> dict[str, int]:
-    words = [OTHER_EXPRESSIONS.get(int(expression), 'without rated affect') for expression in expressions]
-    return {word: words.count(word) for word in sorted(set(words))}

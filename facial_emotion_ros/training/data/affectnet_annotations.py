@@ -92,10 +92,7 @@ def _find_pictures(base: str, folder: str) -> str:
 
 
 def _read_table(path: str, root: str) -> Annotations:
-    kept: list[Annotation] = []
-    left_out: dict[str, int] = {}
-    damaged: list[CorruptImage] = []
-    header = None
+    found, header = Annotations([], {}, [], root, ''), None
     try:
         with open(path, 'rb') as file:
             sha256 = hashlib.sha256()
@@ -109,12 +106,12 @@ def _read_table(path: str, root: str) -> Annotations:
                         continue
                 if fields:
                     row = {name: fields[place] if place < len(fields) else '' for name, place in header.items()}
-                    _sort_in(f'line {line} ({row[COLUMNS[0]]})', row, kept, left_out, damaged)
+                    _sort_in(f'line {line} ({row[COLUMNS[0]]})', row, found)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise BadDataset(f'{path}: expected a CSV file of annotations, it cannot be read ({error})') from error
     if header is None:
         raise BadDataset(f'{path}: expected annotations, the file is empty')
-    return Annotations(kept, left_out, damaged, root, sha256.hexdigest())
+    return found._replace(sha256=sha256.hexdigest())
 
 
 def _header(path: str, fields: list[str]) -> dict[str, int]:
@@ -128,10 +125,9 @@ def _header(path: str, fields: list[str]) -> dict[str, int]:
     raise BadDataset(f'{path}: expected the columns {", ".join(needed)}, got {", ".join(fields)[:200]}')
 
 
-def _sort_in(
-    where: str, row: dict[str, str], kept: list[Annotation], left_out: dict[str, int], damaged: list[CorruptImage]
-) -> None:
+def _sort_in(where: str, row: dict[str, str], found: Annotations) -> None:
     """Sort one row into kept, left_out or damaged."""
+    kept, left_out, damaged = found[:3]
     try:
         expression, valence, arousal = (float(row[name]) for name in ('expression', 'valence', 'arousal'))
         is_number = math.isfinite(expression + valence + arousal) and expression.is_integer()
@@ -167,10 +163,7 @@ def _read_arrays(folder: str, root: str) -> Annotations:
     if not os.path.isdir(root):
         raise BadDataset(f'{root}: expected a folder of images beside {folder}, there is none')
     stems = [name.removesuffix('_exp.npy') for name in os.listdir(folder) if name.endswith('_exp.npy')]
-    kept: list[Annotation] = []
-    left_out: dict[str, int] = {}
-    damaged: list[CorruptImage] = []
-    sha256 = hashlib.sha256()
+    found, sha256 = Annotations([], {}, [], root, ''), hashlib.sha256()
     for stem in sorted(stems, key=lambda stem: (len(stem), stem)):
         row = {COLUMNS[0]: f'{stem}.jpg'}
         for name, ending in (('expression', 'exp'), ('valence', 'val'), ('arousal', 'aro')):
@@ -179,7 +172,7 @@ def _read_arrays(folder: str, root: str) -> Annotations:
             except Exception:  # NumPy raises many kinds of errors for damaged files
                 row[name] = 'nothing'
         sha256.update(repr(row).encode())
-        _sort_in(row[COLUMNS[0]], row, kept, left_out, damaged)
+        _sort_in(row[COLUMNS[0]], row, found)
     if not stems:
         raise BadDataset(f'{folder}: expected files like 0_exp.npy, there are none')
-    return Annotations(kept, left_out, damaged, root, sha256.hexdigest())
+    return found._replace(sha256=sha256.hexdigest())

@@ -69,20 +69,17 @@ class _Samples(AffectNet, ABC):
         faces = [_in_color(face) for face in self.faces(np.arange(len(self)))]
         return [np.stack(faces) if faces else np.zeros((0, 96, 96, 3), np.uint8), self._targets().copy()]
 
-    def online_normalization(self, x: Any) -> 'torch.Tensor':
+    def online_normalization(self, x: Any) -> torch.Tensor:
         """Normalise a face for the network.
 
         :param x: (H, W, 3) uint8 array or PIL image, BGR.
         :returns: (3, H, W) float32 tensor.
         """
-        import torch
-
-        face = (np.asarray(x, np.float32) / np.float32(255) - np.array(self.mean, np.float32)) / np.array(
-            self.std, np.float32
-        )
+        mean, std = np.array([self.mean, self.std], np.float32)
+        face = (np.asarray(x, np.float32) / np.float32(255) - mean) / std
         return torch.from_numpy(np.ascontiguousarray(face.transpose(2, 0, 1)))
 
-    def norm_input_to_orig_input(self, x: 'torch.Tensor') -> 'torch.Tensor':
+    def norm_input_to_orig_input(self, x: torch.Tensor) -> torch.Tensor:
         """Invert :meth:`online_normalization`, for display.
 
         :param x: (3, H, W) tensor, BGR.
@@ -96,7 +93,7 @@ class _Samples(AffectNet, ABC):
     @abstractmethod
     def _groups(self) -> np.ndarray: ...
 
-    def _sample(self, row: int) -> 'torch.Tensor':
+    def _sample(self, row: int) -> torch.Tensor:
         face = _in_color(self.faces([row])[0])
         if self.transforms:
             from PIL import Image
@@ -115,7 +112,7 @@ class AffectNetCategorical(_Samples):
     kind = 'categorical'
     num_labels = len(EMOTIONS)
 
-    def __getitem__(self, row: int) -> tuple['torch.Tensor', int]:
+    def __getitem__(self, row: int) -> tuple[torch.Tensor, int]:
         return self._sample(row), int(self.labels[row])
 
     @staticmethod
@@ -136,7 +133,7 @@ class AffectNetDimensional(_Samples):
     kind = 'dimensional'
     num_labels = 4
 
-    def __getitem__(self, row: int) -> tuple['torch.Tensor', np.ndarray]:
+    def __getitem__(self, row: int) -> tuple[torch.Tensor, np.ndarray]:
         return self._sample(row), self.affect[row].copy()
 
     @staticmethod

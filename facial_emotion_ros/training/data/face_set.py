@@ -130,32 +130,19 @@ class FaceSet(abc.ABC):
             came = getattr(self, name).shape
             if came != shape:
                 raise BadDataset(f'{self.name}: expected {name} of shape {shape} for {count} names, got {came}')
-        holes = np.isnan(self.distributions)
-        wrong = np.flatnonzero(holes.any(1) & ~holes.all(1))
-        if len(wrong):
-            raise BadDataset(
-                f'{self.name}: {self.names[wrong[0]]}: expected eight shares, or eight NaN, got '
-                f'{self.distributions[wrong[0]].tolist()}'
-            )
-        wrong = np.flatnonzero((self.labels < -1) | (self.labels >= len(EMOTIONS)))
-        if len(wrong):
-            raise BadDataset(
-                f'{self.name}: {self.names[wrong[0]]}: expected a class from 0 to {len(EMOTIONS) - 1}, or -1 for '
-                f'none, got {self.labels[wrong[0]]}'
-            )
-        known = self.distributions[self.where_category()]
-        wrong = np.flatnonzero(~((known >= 0).all(1) & (np.abs(known.sum(1) - 1) < 1e-3)))
-        if len(wrong):
-            name = self.names[self.where_category()[wrong[0]]]
-            raise BadDataset(
-                f'{self.name}: {name}: expected eight shares from 0 on that sum to 1, got {known[wrong[0]].tolist()}'
-            )
-        wrong = np.flatnonzero((np.abs(self.affect) > 1).any(1))
-        if len(wrong):
-            raise BadDataset(
-                f'{self.name}: {self.names[wrong[0]]}: expected valence and arousal in [-1, 1], got '
-                f'{self.affect[wrong[0]].tolist()}; scale them, or leave unknown ones empty'
-            )
+        holes, shares = np.isnan(self.distributions), self.distributions
+        is_sound = (shares >= 0).all(1) & (np.abs(shares.sum(1) - 1) < 1e-3)
+        classes = f'a class from 0 to {len(EMOTIONS) - 1}, or -1 for none'
+        rated = 'valence and arousal in [-1, 1] (scaled so, or NaN where they are unknown)'
+        self._refuse(holes.any(1) & ~holes.all(1), 'eight shares, or eight NaN', shares)
+        self._refuse((self.labels < -1) | (self.labels >= len(EMOTIONS)), classes, self.labels)
+        self._refuse(~holes.all(1) & ~is_sound, 'eight shares from 0 on that sum to 1', shares)
+        self._refuse((np.abs(self.affect) > 1).any(1), rated, self.affect)
+
+    def _refuse(self, wrong: ArrayLike, expected: str, values: np.ndarray) -> None:
+        rows = np.flatnonzero(wrong)
+        if len(rows):
+            raise BadDataset(f'{self.name}: {self.names[rows[0]]}: expected {expected}, got {values[rows[0]].tolist()}')
 
 
 def held_out(face_set: FaceSet, names: Iterable[str]) -> tuple[FaceSet, FaceSet]:

@@ -5,7 +5,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -99,9 +99,9 @@ def read_labelled_folder(
         rows.list_classes(path)
     rows.strike_out(os.path.join(path, STRUCK_FILE), report)
     name = os.path.basename(os.path.abspath(path))
-    files = rows.files if crops else rows.names
+    persons, files = ([getattr(row, field) for row in rows.rows] for field in ('person', 'file' if crops else 'name'))
     return LabelledFolder(
-        name, path, *rows.columns(), persons=rows.persons, files=files, damaged=rows.unread, check=check, report=report
+        name, path, *rows.columns(), persons=persons, files=files, damaged=rows.unread, check=check, report=report
     )
 
 
@@ -113,29 +113,35 @@ def is_labelled_folder(path: str) -> bool:
     return os.path.isfile(os.path.join(path, LABELS_FILE)) or any(name.lower() in words for name in _folders(path))
 
 
+class _Row(NamedTuple):
+    """The labels of one image, as FaceSet has them, its person, and the picture that is read."""
+
+    name: str
+    distribution: np.ndarray
+    label: int
+    affect: Sequence[float] | np.ndarray
+    person: str
+    file: str
+
+
 class _Rows:
     """Accumulates labels."""
 
     def __init__(self, where: str, words: dict[str, str | None]) -> None:
         self.where, self.words = where, words
-        self.names: list[str] = []
-        self.distributions: list[np.ndarray] = []
-        self.labels: list[int] = []
-        self.affect: list[Sequence[float] | np.ndarray] = []
-        self.persons: list[str] = []
-        self.files: list[str] = []
+        self.rows: list[_Row] = []
         self.unread: list[CorruptImage] = []
 
     def columns(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Return names, distributions, labels and affect as FaceSet takes them."""
-        count = len(self.names)
-        if not count:
+        if not self.rows:
             raise BadDataset(f'{self.where}: expected labels of at least one image, there are none')
+        names, distributions, labels, affect, *_ = zip(*self.rows)
         return (
-            np.array(self.names, str),
-            np.array(self.distributions, np.float32).reshape(count, len(EMOTIONS)),
-            np.array(self.labels, np.int64),
-            np.array(self.affect, np.float32).reshape(count, 2),
+            np.array(names, str),
+            np.array(distributions, np.float32),
+            np.array(labels, np.int64),
+            np.array(affect, np.float32),
         )
 
     def add(
@@ -153,12 +159,7 @@ class _Rows:
             scores = np.eye(len(EMOTIONS))[label] if emotion else np.full(len(EMOTIONS), np.nan)
         elif label < 0 and (scores == scores.max()).sum() == 1:
             label = int(scores.argmax())
-        self.names.append(name)
-        self.distributions.append(scores)
-        self.labels.append(label)
-        self.affect.append(affect)
-        self.persons.append(person)
-        self.files.append(file or name)
+        self.rows.append(_Row(name, scores, label, affect, person, file or name))
 
     def strike_out(self, path: str, report: Callable[[str], object] | None) -> None:
         """Drop the images that a file lists, if there is one."""
@@ -169,12 +170,10 @@ class _Rows:
                 struck = {os.path.normpath(line.strip()) for line in file if line.strip()}
         except (OSError, UnicodeDecodeError) as error:
             raise BadDataset(f'{path}: expected a list of image names, it cannot be read ({error})') from error
-        unknown = sorted(struck.difference(self.names))
-        stays = [name not in struck for name in self.names]
-        columns: tuple[list[Any], ...] = self.names, self.distributions, self.labels, self.affect
-        for column in (*columns, self.persons, self.files):
-            column[:] = [value for value, keep in zip(column, stays) if keep]
-        text = f'{stays.count(False)} of {len(stays)} images are skipped: {STRUCK_FILE} lists them.'
+        unknown = sorted(struck.difference(row.name for row in self.rows))
+        count = len(self.rows)
+        self.rows = [row for row in self.rows if row.name not in struck]
+        text = f'{count - len(self.rows)} of {count} images are skipped: {STRUCK_FILE} lists them.'
         if unknown:
             more = ', ...' if len(unknown) > 3 else ''
             text += f' No image has the names that it lists: {", ".join(unknown[:3])}{more}'
@@ -213,7 +212,7 @@ class _Rows:
                     self._add_line(f'{self.where}: line {table.line_num}', fields)
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise BadDataset(f'{self.where}: expected a CSV file, it cannot be read ({error})') from error
-        repeated = len(self.names) - len(set(self.names))
+        repeated = len(self.rows) - len({row.name for row in self.rows})
         if repeated:
             raise BadDataset(f'{self.where}: expected one line per image, {repeated} lines are repeated')
 

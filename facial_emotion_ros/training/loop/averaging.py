@@ -1,8 +1,7 @@
 """Exponential moving average of the weights, and batch norm statistics for it."""
 
-import contextlib
 import copy
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import torch
 from torch.optim.swa_utils import update_bn
@@ -38,25 +37,6 @@ class Average:
         torch._foreach_lerp_([mine[name] for name in names], [its[name] for name in names], 1 - decay)
         for name in mine.keys() - set(names):
             mine[name].copy_(its[name])
-
-
-@contextlib.contextmanager
-def batch_norms(network: torch.nn.Module, momentum: float) -> Iterator[None]:
-    """Change the momentum of a network's batch norms temporarily.
-
-    :param network: module.
-    :param momentum: 0 freezes the running statistics.
-    :returns: context manager that restores each momentum.
-    """
-    norms = [module for module in network.modules() if isinstance(module, torch.nn.BatchNorm2d)]
-    momenta = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.momentum = momentum
-    try:
-        yield
-    finally:
-        for norm, former in zip(norms, momenta):
-            norm.momentum = former
 
 
 def recalibrate(network: ESR, crops: Iterable[torch.Tensor], precision: torch.dtype = torch.float32) -> None:

@@ -19,20 +19,15 @@ class CannotSave(FacialEmotionError, OSError):
     """The disk is full or not writable; an earlier file is intact."""
 
 
-def save_weights(path: str, weights: Weights, half: bool = False) -> None:
+def save_weights(path: str, weights: Weights) -> None:
     """Save a state dict as safetensors.
 
     :param path: file to write.
     :param weights: dict of name to tensor.
-    :param half: store floating-point tensors as float16.
     :raises CannotSave: if the file cannot be written; an earlier one is intact.
     """
-    tensors = {
-        name: (tensor.half() if half and tensor.is_floating_point() else tensor).detach().cpu().contiguous()
-        for name, tensor in weights.items()
-    }
     try:
-        write_atomic(path, save(tensors))
+        write_atomic(path, save({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}))
     except OSError as error:
         raise cannot_save(path, error) from error
 

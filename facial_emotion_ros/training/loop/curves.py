@@ -2,12 +2,16 @@
 
 import contextlib
 import csv
-import importlib.util
 import io
 import os
 import time
 from collections.abc import Sequence
 from typing import Any
+
+from matplotlib.figure import Figure
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.event_pb2 import Event, SessionLog
+from tensorboardX.summary import scalar
 
 from facial_emotion_ros.core.files import write_atomic
 
@@ -76,30 +80,15 @@ class Curves:
         os.fsync(self._file.fileno())
         self._events.flush()
 
-    def draw(self) -> bool:
-        """Redraw curves.png; returns False without matplotlib."""
-        try:
-            content = picture_of(self.rows)
-        except ImportError:
-            return False
-        write_atomic(os.path.join(self._folder, 'curves.png'), content)
-        return True
+    def draw(self) -> None:
+        """Redraw curves.png."""
+        write_atomic(os.path.join(self._folder, 'curves.png'), picture_of(self.rows))
 
     def close(self) -> None:
         """Close the files; what a full disk does not take is later than the last saved state anyway."""
         for file in (self._file, self._events):
             with contextlib.suppress(OSError):
                 file.close()
-
-
-def missing_packages() -> list[str]:
-    """List the outputs that are skipped for missing packages, as sentences."""
-    wanted = (('matplotlib', 'curves.png'), ('tensorboardX', "TensorBoard's events"))
-    return [
-        f'{package} is not installed: no {what}'
-        for package, what in wanted
-        if importlib.util.find_spec(package) is None
-    ]
 
 
 def read_rows(path: str) -> list[dict[str, str]]:
@@ -119,10 +108,7 @@ def picture_of(rows: Sequence[dict[str, str]]) -> bytes:
 
     :param rows: from :func:`read_rows`.
     :returns: a PNG file.
-    :raises ImportError: without matplotlib.
     """
-    from matplotlib.figure import Figure
-
     figure = Figure(figsize=(12, 7))
     grid = figure.subplots(2, 2)
     figure.subplots_adjust(0.06, 0.07, 0.98, 0.94, wspace=0.15, hspace=0.3)
@@ -154,32 +140,16 @@ class _Events:
     """A TensorBoard event file, written synchronously: SummaryWriter's thread would hang on a full disk."""
 
     def __init__(self, folder: str, step: int) -> None:
-        try:
-            from tensorboardX.event_file_writer import EventsWriter
-            from tensorboardX.proto import event_pb2
-            from tensorboardX.summary import scalar
-        except ImportError:
-            self.is_open = False
-            return
-        self.is_open = True
-        self._scalar, self._event = scalar, event_pb2.Event
         os.makedirs(folder, exist_ok=True)
         self._writer = EventsWriter(os.path.join(folder, 'events'), f'.{os.getpid()}.{step}')
+        self.flush, self.close = self._writer.flush, self._writer.close
         # Tells TensorBoard to discard later steps of an interrupted run.
-        begin = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
-        self._writer.write_event(self._event(wall_time=time.time(), step=step + 1, session_log=begin))
+        begin = SessionLog(status=SessionLog.START)
+        self._writer.write_event(Event(wall_time=time.time(), step=step + 1, session_log=begin))
 
     def add(self, row: dict[str, Any]) -> None:
-        for name, value in row.items() if self.is_open else ():
+        for name, value in row.items():
             if isinstance(value, float):
                 group = 'held_out' if name.startswith('held_out_') else 'training'
-                summary = self._scalar(f'{group}/{name.replace("held_out_", "")}', value)
-                self._writer.write_event(self._event(wall_time=time.time(), step=row['step'], summary=summary))
-
-    def flush(self) -> None:
-        if self.is_open:
-            self._writer.flush()
-
-    def close(self) -> None:
-        if self.is_open:
-            self._writer.close()
+                summary = scalar(f'{group}/{name.replace("held_out_", "")}', value)
+                self._writer.write_event(Event(wall_time=time.time(), step=row['step'], summary=summary))

@@ -12,7 +12,7 @@ from facial_emotion_ros.core.files import write_atomic
 from facial_emotion_ros.perception.face_crops import CropGeometry
 from facial_emotion_ros.training.data.face_set import FaceSet
 from facial_emotion_ros.training.loop import checkpoint, training_state, validation
-from facial_emotion_ros.training.loop.curves import Curves, missing_packages
+from facial_emotion_ros.training.loop.curves import Curves
 from facial_emotion_ros.training.loop.distributed import Processes
 from facial_emotion_ros.training.loop.phases import stages_of
 from facial_emotion_ros.training.loop.progress import Progress, Silence
@@ -128,8 +128,6 @@ class Fit:
                 if is_first:
                     write_atomic(os.path.join(self.output, 'recipe.yaml'), write_recipe(self.recipe).encode())
                     curves = Curves(self.output, self.total)
-                    for line in missing_packages():
-                        progress.note(line)
                 while not (self.is_done or self._stop):
                     self._run_stage(curves, save_every_s, progress)
                 if curves:

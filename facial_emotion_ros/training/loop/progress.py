@@ -2,20 +2,21 @@
 
 import sys
 import time
-from typing import Any, TextIO
+from typing import TextIO
+
+from tqdm import tqdm
 
 #: Interval of plain lines.
 _LINE_EVERY_S = 10.0
 
 
 class Progress:
-    """Shows steps and messages; as a bar where the stream is a terminal and tqdm is installed."""
+    """Shows steps and messages; as a bar where the stream is a terminal."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         """Write to a stream; None for the current stderr."""
         self._stream = stream or sys.stderr
-        self._make_bar = _bar_maker() if self._stream.isatty() else None
-        self._bar = None
+        self._bar: tqdm | None = None
         self._title = ''
         self._total = self._first = 0
         self._begun = self._last = 0.0
@@ -25,8 +26,8 @@ class Progress:
         self.end()
         self._title, self._first, self._total = title, first, total
         self._begun = self._last = time.monotonic()
-        if self._make_bar:
-            self._bar = self._make_bar(
+        if self._stream.isatty():
+            self._bar = tqdm(
                 total=total,
                 initial=first,
                 desc=title,
@@ -76,11 +77,3 @@ class Silence(Progress):
 
     def begin(self, title: str, first: int, total: int) -> None:
         """Show nothing."""
-
-
-def _bar_maker() -> Any:
-    try:
-        from tqdm import tqdm
-    except ImportError:
-        return None
-    return tqdm

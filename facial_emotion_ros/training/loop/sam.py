@@ -10,8 +10,6 @@ from collections.abc import Iterator
 
 import torch
 
-from facial_emotion_ros.training.loop.averaging import batch_norms
-
 
 @contextlib.contextmanager
 def worst_nearby(network: torch.nn.Module, radius: float) -> Iterator[None]:
@@ -22,23 +20,22 @@ def worst_nearby(network: torch.nn.Module, radius: float) -> Iterator[None]:
     :returns: context manager; a zero or non-finite gradient moves nothing.
     """
     moved: list[torch.Tensor] = [parameter for parameter in network.parameters() if parameter.grad is not None]
+    gradients = [parameter.grad for parameter in moved if parameter.grad is not None]
     former = [parameter.detach().clone() for parameter in moved]
-    _climb(moved, radius)
+    norms = [module for module in network.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    with torch.no_grad():
+        length = torch.linalg.vector_norm(torch.stack(list(torch._foreach_norm(gradients, 2))).float())
+        if torch.isfinite(length) and length > 0:
+            torch._foreach_add_(moved, list(torch._foreach_mul(gradients, radius / length)))
     for parameter in moved:
         parameter.grad = None
+    for norm in norms:
+        norm.momentum = 0.0
     try:
-        with batch_norms(network, 0.0):
-            yield
+        yield
     finally:
         with torch.no_grad():
             torch._foreach_copy_(moved, former)
-
-
-@torch.no_grad()
-def _climb(parameters: list[torch.Tensor], radius: float) -> None:
-    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    if not gradients:
-        return
-    length = torch.linalg.vector_norm(torch.stack(list(torch._foreach_norm(gradients, 2))).float())
-    if torch.isfinite(length) and length > 0:
-        torch._foreach_add_(parameters, list(torch._foreach_mul(gradients, radius / length)))
+        for norm, momentum in zip(norms, momenta):
+            norm.momentum = momentum

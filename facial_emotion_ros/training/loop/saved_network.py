@@ -22,6 +22,7 @@ from facial_emotion_ros.training.model.author_checkpoints import (
     BASE_FILE,
     BRANCH_FILE,
     published_files,
+    read_plain,
     read_published,
     serialised,
 )
@@ -187,7 +188,7 @@ def load(
         return _from_onnx(place, name, metadata, reading)
     if 'file' in params:
         single = os.path.join(place, f'{name}.pt')
-        return SavedNetwork(_first(_read_single(single), branches, single), reading)
+        return SavedNetwork(_first(read_plain(single), branches, single), reading)
     return SavedNetwork(read_published(place, branches, base_file, branch_file, report), reading)
 
 
@@ -230,16 +231,6 @@ def _first(weights: Weights, branches: int | None, place: str) -> Weights:
         raise BadModel(f'{place}: expected at least {branches} branches, got {present}; use ensemble_size={present}')
     dropped = tuple(f'{BRANCHES}{branch}.' for branch in range(branches, present))
     return {name: tensor for name, tensor in weights.items() if not name.startswith(dropped)}
-
-
-def _read_single(path: str) -> Weights:
-    try:
-        weights = torch.load(path, map_location='cpu', weights_only=True)
-    except Exception as error:
-        raise BadModel(f'{path}: expected a state dict, it cannot be read as plain tensors ({error})') from error
-    if not isinstance(weights, dict) or not all(torch.is_tensor(tensor) for tensor in weights.values()):
-        raise BadModel(f'{path}: expected a state dict of tensors, got {type(weights).__name__}')
-    return weights
 
 
 def _metadata(folder: str | os.PathLike[str], kind: str, reading: InputSpec, params: dict[str, Any]) -> bytes:

@@ -13,11 +13,13 @@ import torch
 
 from facial_emotion_ros.core.errors import BadParameter
 from facial_emotion_ros.core.files import present, refuse_foreign
+from facial_emotion_ros.emotion.ensemble import combine
 from facial_emotion_ros.perception.face_crops import CropGeometry
 from facial_emotion_ros.training.data.face_set import FaceSet
-from facial_emotion_ros.training.loop import checkpoint, validation
+from facial_emotion_ros.training.loop import checkpoint
 from facial_emotion_ros.training.loop.progress import Progress
 from facial_emotion_ros.training.loop.recipe import plain_of
+from facial_emotion_ros.training.loop.validation import outputs_of
 
 STATE_FILE = 'state.pt'
 
@@ -119,7 +121,7 @@ def fingerprint(faces: FaceSet) -> str:
 
 
 def ask_teachers(fit: Any, progress: Progress) -> np.ndarray:
-    """Return the teachers' probabilities, cached in the training folder.
+    """Return the mean of the teachers' probabilities, cached in the training folder.
 
     :param fit: Fit with teachers.
     :param progress: Progress.
@@ -142,8 +144,13 @@ def ask_teachers(fit: Any, progress: Progress) -> np.ndarray:
     largest = dataclasses.replace(
         CropGeometry(), size_px=max(phase.size_px for phase in fit.recipe.phases), color=fit.recipe.faces.color
     )
-    teachers = [(network.to(fit.processes.device).eval(), geometry or largest) for network, geometry in fit.teachers]
-    labels = validation.teacher_labels(teachers, fit.faces, fit.precision, fit.processes, progress.note)
+    labels = np.zeros((len(fit.faces), 8), np.float32)
+    for place, (network, geometry) in enumerate(fit.teachers, 1):
+        progress.note(f'teacher {place} of {len(fit.teachers)}: {len(fit.faces)} faces')
+        network = network.to(fit.processes.device).eval()
+        outputs = outputs_of(network, fit.faces, geometry or largest, fit.precision, fit.processes)
+        labels += combine(*outputs).scores
+    labels /= len(fit.teachers)
     if fit.processes.is_first:
         checkpoint.save_state(path, {'key': key, 'labels': torch.from_numpy(labels)})
     return labels

@@ -1,6 +1,6 @@
-"""Validation of a network in training, and the teachers' probabilities."""
+"""Validation of a network in training."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -102,26 +102,3 @@ def selection_score(figures: dict[str, float], trains: str) -> list[float]:
     else:
         scores = [figures.get('accuracy', 0.0), -figures.get('loss', 0.0)]
     return [value if np.isfinite(value) else -1e9 for value in scores]
-
-
-def teacher_labels(
-    teachers: Sequence[tuple[ESR, CropGeometry]],
-    faces: FaceSet,
-    precision: torch.dtype,
-    processes: Processes,
-    report: Callable[[str], object] = lambda line: None,
-) -> np.ndarray:
-    """Average the scores of several teachers.
-
-    :param teachers: list of (ESR in evaluation mode, CropGeometry).
-    :param faces: FaceSet.
-    :param precision: torch.dtype of the convolutions.
-    :param processes: which split the work.
-    :param report: called with a message before each teacher.
-    :returns: (N, 8) float32.
-    """
-    total = np.zeros((len(faces), 8), np.float32)
-    for place, (network, geometry) in enumerate(teachers, 1):
-        report(f'teacher {place} of {len(teachers)}: {len(faces)} faces')
-        total += combine(*outputs_of(network, faces, geometry, precision, processes)).scores
-    return total / len(teachers)

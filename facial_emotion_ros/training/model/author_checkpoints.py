@@ -8,9 +8,7 @@ the prefix `base.` or `convolutional_branches.<i>.`; files count branches from 1
 Sources: the authors' `model/ml/esr_9.py`; `save` and `load` of OpenDR's `facial_emotion_learner.py`.
 """
 
-import glob
 import io
-import json
 import os
 from collections.abc import Callable, Sequence
 
@@ -72,13 +70,13 @@ def read_published(
     absent = [os.path.basename(path) for path in paths if not os.path.isfile(path)]
     if absent:
         raise BadModel(
-            f'{folder}: expected the files of an ESR-{len(paths) - 1}, there is no {", no ".join(absent)}; '
-            + _advice(folder)
+            f'{folder}: expected the files of an ESR-{len(paths) - 1}, there is no {", no ".join(absent)}; check the '
+            'folder, the number of branches and the file names'
         )
     parts, faults = [], []
     for path in paths:
         try:
-            parts.append(_read_part(path))
+            parts.append(read_plain(path))
         except BadModel as error:
             faults.append(str(error))
     if not faults:
@@ -93,17 +91,14 @@ def read_published(
     return joined(parts)
 
 
-def published_files(weights: Weights, base_file: str = BASE_FILE, branch_file: str = BRANCH_FILE) -> dict[str, bytes]:
+def published_files(weights: Weights) -> dict[str, bytes]:
     """Serialise a checkpoint that the authors' code and OpenDR load.
 
     :param weights: state dict of an ESR or ESR*.
-    :param base_file: file name of the base.
-    :param branch_file: file name of a branch, with {} for its number, from 1.
     :returns: content by file name, the base first.
-    :raises BadParameter: if branch_file has no {}.
     """
     parts = parts_of(weights)
-    names = _paths('', len(parts) - 1, base_file, branch_file)
+    names = _paths('', len(parts) - 1, BASE_FILE, BRANCH_FILE)
     return {name: serialised(part) for name, part in zip(names, parts)}
 
 
@@ -129,23 +124,11 @@ def _paths(folder: str, branches: int | None, base_file: str, branch_file: str) 
     ]
 
 
-def _advice(folder: str) -> str:
-    """Advise on missing files."""
-    if not os.path.isdir(folder):
-        return 'there is no such folder'
-    for path in sorted(glob.glob(os.path.join(glob.escape(folder), '*.json'))):
-        try:
-            with open(path, encoding='utf-8') as file:
-                optimized = json.load(file).get('optimized')
-        except (OSError, ValueError, AttributeError):
-            continue
-        if optimized:
-            return f'{os.path.basename(path)} states that it was saved as ONNX; save it before optimize()'
-    return 'check the folder, the number of branches and the file names'
+def read_plain(path: str) -> Weights:
+    """Read a state dict that torch.save wrote, as float32; code in the file is never run.
 
-
-def _read_part(path: str) -> Weights:
-    """Read one file as a dict of plain tensors."""
+    :raises BadModel: if it cannot be read as plain tensors.
+    """
     name = os.path.basename(path)
     try:
         part = torch.load(path, map_location='cpu', weights_only=True)

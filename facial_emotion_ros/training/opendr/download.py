@@ -64,15 +64,13 @@ class Mode(NamedTuple):
     """What one mode of download() fetches.
 
     :param what: description for messages.
-    :param result: path of the result below the download folder, in OpenDR's layout.
-    :param file: path of OpenDR's file below its address and below the download folder; a zip is unpacked.
+    :param file: path of OpenDR's file below its address and below the download folder; a zip is unpacked beside it.
     :param pieces: the same in the authors' repository; () where it has none.
     :param notice: terms to print.
     :param most_bytes: upper bound of each file; a zip may unpack to four times as much.
     """
 
     what: str
-    result: str
     file: str
     pieces: tuple[Piece, ...] = ()
     notice: str = ''
@@ -80,9 +78,9 @@ class Mode(NamedTuple):
 
 
 MODES = {
-    'data': Mode('the small piece of AffectNet', 'data/AffectNet_micro', 'data/AffectNet_micro.zip'),
+    'data': Mode('the small piece of AffectNet', 'data/AffectNet_micro.zip'),
     'pretrained': Mode(
-        "the authors' ESR-9, trained on AffectNet", 'pretrained/esr_9', 'pretrained/esr_9.zip',
+        "the authors' ESR-9, trained on AffectNet", 'pretrained/esr_9.zip',
         (
             Piece(f'{_WEIGHTS}Net-Base-Shared_Representations.pt', 'Net-Base-Shared_Representations.pt',
                   'sha256:563215f7ae9487277f2da2f1b48d6d1e3b3de5daa1cf377429dd5368379acb97'),
@@ -92,12 +90,12 @@ MODES = {
         _WEIGHTS_LICENCE,
     ),
     'demo_image': Mode(
-        "the demo's picture", 'demo/sheldon.jpg', 'demo/sheldon.jpg',
+        "the demo's picture", 'demo/sheldon.jpg',
         (Piece('media/sheldon.jpg', 'sheldon.jpg',
                'sha256:c5f555388ecf25e71afd352c5b51cf8ab9a4148ca34d8dc400ce70ab840d3b8e'),),
     ),
     'demo_video': Mode(
-        "the demo's video", 'demo/big_bang.mp4', 'demo/big_bang.mp4',
+        "the demo's video", 'demo/big_bang.mp4',
         (Piece('media/big_bang.mp4', 'big_bang.mp4', 'git:f03920a0cf0d1d1f2aed0c68cc16398e85e5f0e6'),),
     ),
 }  # fmt: skip
@@ -137,7 +135,8 @@ def download(
         raise UnknownMode(f'expected a mode of {", ".join(MODES)}, got {mode!r}')
     wanted = MODES[mode]
     address, digest = _address_and_digest(url or OPENDR_URL)
-    result, file = (os.path.join(folder, *path.split('/')) for path in (wanted.result, wanted.file))
+    file = os.path.join(folder, *wanted.file.split('/'))
+    result = file.removesuffix('.zip')
     if os.path.exists(result):
         report(f'{result} exists already.')
         return result
@@ -159,7 +158,7 @@ def download(
             report(f'{file}: not verified against a hash. Once you trust it, append #{came} to url to verify it.')
         if file != result:
             _unpack(file, result, 4 * wanted.most_bytes)
-            shutil.rmtree(_unfinished(result), ignore_errors=True)
+            shutil.rmtree(result + '.part', ignore_errors=True)  # single files of an earlier call
     except DownloadFailed as error:
         failures.append(str(error))
         raise DownloadFailed('; '.join(failures) + '. ' + _by_hand(wanted, result)) from error
@@ -253,18 +252,13 @@ def _address_and_digest(url: str) -> tuple[str, str | None]:
 def _fetch_pieces(wanted: Mode, result: str, address: str, pause_s: float) -> None:
     """Fetch single files; a folder of them appears when all are complete, and keeps them from call to call."""
     is_file = len(wanted.pieces) == 1
-    home = os.path.dirname(result) if is_file else _unfinished(result)
+    home = os.path.dirname(result) if is_file else result + '.part'
     for piece in wanted.pieces:
         path = os.path.join(home, piece.name)
         fetch(address + piece.place, path, piece.digest, wanted.most_bytes, pause_s=pause_s)
     if not is_file:
         os.replace(home, result)
         fsync_folder(os.path.dirname(result))
-
-
-def _unfinished(result: str) -> str:
-    """Give the folder that collects single files until all are complete."""
-    return result + '.part'
 
 
 def _unpack(archive: str, result: str, most_bytes: int) -> None:

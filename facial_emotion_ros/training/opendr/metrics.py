@@ -7,7 +7,7 @@ import torch
 
 from facial_emotion_ros.core import metrics
 from facial_emotion_ros.core.errors import BadParameter
-from facial_emotion_ros.emotion.ensemble import EnsembleEstimates, branch_scores, combine, reweighted
+from facial_emotion_ros.emotion.ensemble import branch_scores, combine, reweighted
 from facial_emotion_ros.training.data.face_set import FaceSet
 from facial_emotion_ros.training.loop.saved_network import InputSpec
 from facial_emotion_ros.training.loop.validation import compute_metrics
@@ -51,9 +51,9 @@ def figures_of(
         is_right = scores.argmax(2) == labels[:, None]
         figures['running_emotion_loss'][asked] = (-own.mean(0))[asked].tolist()
         figures['running_emotion_corrects'][asked] = is_right.sum(0)[asked].tolist()
-        right = _ensemble(logits, affect, reading, asked).scores.argmax(1) == labels
+        right = combine(logits[:, asked], affect[:, asked], reading.point).scores.argmax(1) == labels
         figures['running_emotion_corrects'][-1] = int(right.sum())
-        whole = _ensemble(logits, affect, reading, slice(None)).scores.argmax(1)
+        whole = combine(logits, affect, reading.point).scores.argmax(1)
         figures['accuracy'] = metrics.accuracy(labels, whole)
         figures['macro_recall'] = metrics.macro_recall(metrics.confusion(labels, whole))
         figures['accuracy_of_branches'] = is_right.mean(0).tolist()
@@ -66,7 +66,3 @@ def figures_of(
             errors += [0.0] * (branches - len(errors)) + [metrics.rmse(truth, np.clip(values.mean(1), -1, 1))]
             losses += [torch.tensor(error) for error in errors]
     return figures
-
-
-def _ensemble(logits: np.ndarray, affect: np.ndarray, reading: InputSpec, chosen: slice) -> EnsembleEstimates:
-    return combine(logits[:, chosen], affect[:, chosen], reading.point)

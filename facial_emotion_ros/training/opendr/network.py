@@ -34,17 +34,14 @@ class OpenDrEsr(ESR):
         """The number of branches."""
         return self.branches
 
-    def forward(  # type: ignore[override]
-        self, crops: torch.Tensor, base_gradient: float = 1.0
-    ) -> tuple[list[torch.Tensor], list[torch.Tensor], Any]:
+    def forward(self, crops: torch.Tensor) -> tuple[list[torch.Tensor], list[torch.Tensor], Any]:  # type: ignore[override]
         """Run base and all branches.
 
         :param crops: (N, 3, S, S) float.
-        :param base_gradient: see ESR.
         :returns: list of logits (N, 8) and list of affect (N, 2) of each branch; and for an ESR* the spatial attention
             (n, N, F, F) and channel attention (n, N, 512), for a plain ESR 0.
         """
-        logits, affect, *attention = super().forward(crops, base_gradient, with_attention=self.diversified)
+        logits, affect, *attention = super().forward(crops, with_attention=self.diversified)
         attended = [attention[0].spatial.transpose(0, 1), attention[0].channel.transpose(0, 1)] if attention else 0
         return list(logits.unbind(1)), list(affect.unbind(1)), attended
 

@@ -1,6 +1,7 @@
 """Renders portraits of synthetic heads: skin, eyes, hair, light and camera, with numpy and OpenCV."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import InitVar, dataclass
 from typing import Any
 
 import cv2
@@ -85,30 +86,28 @@ class FaceRenderer:
         return vertices, model.triangles[kept], model.materials[kept], model.texture_places[kept]
 
 
+@dataclass(eq=False)
 class _Picture:
     """A portrait being rendered."""
 
-    def __init__(
-        self,
-        renderer: FaceRenderer,
-        person: Person,
-        actions: dict[str, float],
-        vertices: np.ndarray,
-        project: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
-        triangles: np.ndarray,
-        materials: np.ndarray,
-        corners_uv: np.ndarray,
-        turn: np.ndarray,
-        gaze: np.ndarray,
-        generator: np.random.Generator,
-    ) -> None:
-        self.renderer, self.person, self.actions, self.turn, self.gaze = renderer, person, actions, turn, gaze
-        self.vertices, self.project, self.generator = vertices, project, generator
-        self.seen, self.points = project(vertices)
-        self.own = np.random.default_rng(person.seed)
-        lashes = materials == MATERIALS.index('lashes')
+    renderer: FaceRenderer
+    person: Person
+    actions: dict[str, float]
+    vertices: np.ndarray
+    project: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+    triangles: InitVar[np.ndarray]
+    all_materials: InitVar[np.ndarray]
+    all_corners: InitVar[np.ndarray]
+    turn: np.ndarray
+    gaze: np.ndarray
+    generator: np.random.Generator
+
+    def __post_init__(self, triangles: np.ndarray, all_materials: np.ndarray, all_corners: np.ndarray) -> None:
+        self.seen, self.points = self.project(self.vertices)
+        self.own = np.random.default_rng(self.person.seed)
+        lashes = all_materials == MATERIALS.index('lashes')
         self.lashes, self.solid = triangles[lashes], triangles[~lashes]
-        self.materials, self.corners_uv = materials[~lashes], corners_uv[~lashes]
+        self.materials, self.corners_uv = all_materials[~lashes], all_corners[~lashes]
         self.shown, self.shares, self.depth = rasterize(self.points, -self.seen[:, 2], self.solid, SCENE_PX)
         self.is_hit = self.shown >= 0
 

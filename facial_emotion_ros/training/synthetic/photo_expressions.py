@@ -28,6 +28,9 @@ from facial_emotion_ros.training.synthetic.synthetic_person import draw_person
 #: Side of the image that is warped.
 PHOTO_PX = 192
 
+#: Number of heads of which one is fitted.
+_HEADS = 60
+
 _SKIN, _EYE, _TEETH, _TONGUE, _LASHES, _HAIR = (
     MATERIALS.index(name) for name in ('skin', 'eye', 'teeth', 'tongue', 'lashes', 'hair')
 )
@@ -95,12 +98,8 @@ class HeadFit(NamedTuple):
 class PhotoExpressions:
     """Gives faces of photographs expressions of one HeadModel."""
 
-    def __init__(self, model: HeadModel, heads: int = 60) -> None:
-        """Draw the heads among which :meth:`fit` chooses.
-
-        :param model: HeadModel.
-        :param heads: their number.
-        """
+    def __init__(self, model: HeadModel) -> None:
+        """Draw the heads among which :meth:`fit` chooses."""
         self.model = model
         shown = ~np.isin(model.materials, [_LASHES, _HAIR])
         shown &= model.vertices[model.triangles].mean(1)[:, 1] > _NECK
@@ -110,7 +109,7 @@ class PhotoExpressions:
         skin = np.unique(model.triangles[model.materials == _SKIN])
         self._rows = [skin[np.linalg.norm(model.vertices[skin] - place, axis=1).argmin()] for place in _LANDMARKS]
         generator = np.random.default_rng(5)
-        self._heads = [draw_person(model, generator).vertices for _ in range(heads)]
+        self._heads = [draw_person(model, generator).vertices for _ in range(_HEADS)]
         self._places = np.array([self.landmarks(head) for head in self._heads])
 
     def landmarks(self, vertices: np.ndarray) -> np.ndarray:
