@@ -13,6 +13,7 @@ from sensor_msgs.msg import Image
 from facial_emotion_ros.demo.frame_sources import PAUSE_S
 from facial_emotion_ros.demo.sample_video import SampleVideo
 from facial_emotion_ros.ros.demo import media_source
+from facial_emotion_ros.system.dds_environment import OLD_DISTRIBUTIONS
 from graph_peer import REPOSITORY, quality
 
 MODULE = ('-m', 'facial_emotion_ros.ros.demo.media_source', '--ros-args')
@@ -75,10 +76,19 @@ def test_pictures_arrive_in_order_when_a_folder_is_played(start, peer, images, f
     assert '1 damaged files skipped' in process.output()
 
 
+def largest_segment(pid):
+    """Return the size in bytes of the largest shared-memory segment of Fast DDS that a process has mapped."""
+    with open('/proc/%d/maps' % pid) as maps:
+        spans = [line.split()[0].split('-') for line in maps if '/dev/shm/fast' in line]
+    return max(int(end, 16) - int(start, 16) for start, end in spans)
+
+
 def test_first_frame_is_not_lost_when_a_subscriber_is_late(start, peer):
     process = start(*MODULE, *parameter_words(wait_for_subscriber=True, duration_s=0.5, sourcekind='images'))
     process.wait_for(r'\[WARN\].*sourcekind is unknown and has no effect; did you mean source.kind\?')
     process.wait_for('once someone has subscribed')
+    if os.environ.get('ROS_DISTRO') not in OLD_DISTRIBUTIONS:
+        assert largest_segment(process.process.pid) >= 2**26, 'images do not fit into the shared memory'
     received = []
     subscription = peer.node.create_subscription(Image, 'image', received.append, quality(depth=20))
     peer.wait(lambda: process.process.poll() is not None and len(received) >= 3, 'the end and some images')
