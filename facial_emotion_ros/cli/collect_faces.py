@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from html import escape
 
 from facial_emotion_ros.cli.common.arguments import number, whole_number
-from facial_emotion_ros.cli.common.errors import report_errors
+from facial_emotion_ros.cli.common.errors import UrlParser, report_errors
 from facial_emotion_ros.core.emotions import EMOTIONS
 from facial_emotion_ros.core.errors import BadParameter
 from facial_emotion_ros.core.text import printable, show
@@ -47,7 +47,7 @@ document.addEventListener('change', list); list();
 
 def parser() -> argparse.ArgumentParser:
     """Return the command's argument parser."""
-    arguments = argparse.ArgumentParser(
+    arguments = UrlParser(
         prog='collect_faces',
         description='Ask a person for one expression after the other, and take stills when '
         'exactly one face is visible, sharp and uncovered. Writes a labelled folder that only its owner may read.',

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from facial_emotion_ros.cli.common.errors import report_errors
+from facial_emotion_ros.cli.common.errors import UrlParser, report_errors
 from facial_emotion_ros.core.errors import BadParameter, FacialEmotionError
 from facial_emotion_ros.core.resources import PACKAGE, expect_file, find_executable
 from facial_emotion_ros.core.text import public_address, show
@@ -57,7 +57,7 @@ Art. 5(1)(f)).
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line; None takes the process's own."""
     name = 'demo' if os.path.basename(sys.argv[0]) == 'demo' else 'scripts/demo'  # by `ros2 run`, or in a checkout
-    parser = argparse.ArgumentParser(
+    parser = UrlParser(
         prog=name,
         description='Show facial_emotion_ros at work on a real ROS 2 graph.',
         epilog=EPILOG.replace('scripts/demo', name),
@@ -127,7 +127,9 @@ def check(options: argparse.Namespace) -> None:
         try:
             path.encode('utf-8')
         except UnicodeEncodeError:
-            raise BadParameter(f'expected a path in UTF-8, for ROS takes no other, got {path!r}; rename it') from None
+            raise BadParameter(
+                f'expected a path in UTF-8, for ROS takes no other, got {public_address(path)!r}; rename it'
+            ) from None
 
 
 def source_parameters(options: argparse.Namespace) -> dict[str, Any]:

@@ -11,11 +11,11 @@ import sys
 from collections.abc import Sequence
 
 from facial_emotion_ros.cli.common.arguments import parse_settings
-from facial_emotion_ros.cli.common.errors import report_errors
+from facial_emotion_ros.cli.common.errors import UrlParser, report_errors
 from facial_emotion_ros.cli.common.terminal import progress
 from facial_emotion_ros.core.errors import BadParameter
 from facial_emotion_ros.core.files import present, refuse_foreign, write_atomic
-from facial_emotion_ros.core.text import public_text, show
+from facial_emotion_ros.core.text import public_file, show
 from facial_emotion_ros.inference.execution_providers import CPU, ENGINES, PRECISIONS
 from facial_emotion_ros.recordings.evaluation.options import Options
 from facial_emotion_ros.recordings.study.epochs import Window
@@ -42,16 +42,9 @@ _MAX_PROCESSES = 256
 _SMOOTHING = 'smoothing.'
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser whose errors show no secrets of URLs."""
-
-    def error(self, message):
-        super().error(public_text(message))
-
-
 def parser() -> argparse.ArgumentParser:
     """Return the command's argument parser."""
-    arguments = _Parser(
+    arguments = UrlParser(
         prog='evaluate_recording',
         description='What emotions the faces in recordings show, how steady the estimates are, and how accurate, where '
         'there is ground truth. Reads rosbags (folders of ROS 2, .mcap, .db3, and .bag of ROS 1) without ROS, and '
@@ -296,7 +289,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     :returns: exit code, see the parser's epilog.
     """
     arguments = parser().parse_args(_joined(sys.argv[1:] if argv is None else argv))
-    command = 'evaluate_recording ' + shlex.join(map(public_text, sys.argv[1:] if argv is None else argv))
+    command = 'evaluate_recording ' + shlex.join(map(public_file, sys.argv[1:] if argv is None else argv))
     if not arguments.bags and (arguments.study_template or not arguments.study):
         raise BadParameter('expected a RECORDING: a rosbag or video, or a folder of some')
     if arguments.study_template:

@@ -1,6 +1,6 @@
 """The package's exceptions: each message has what was expected, what came, and what to do."""
 
-from facial_emotion_ros.core.text import printable, public_text
+from facial_emotion_ros.core.text import printable, public_text, without_secrets
 
 
 class FacialEmotionError(Exception):
@@ -28,3 +28,13 @@ class BadParameter(FacialEmotionError, ValueError):
 
 class BadBag(FacialEmotionError, ValueError):
     """A recording is missing, damaged, or has none of the requested data."""
+
+
+def one_line(error: BaseException, *urls: str) -> str:
+    """Write an error in one line without secrets of URLs, with its type where it is not one of ours.
+
+    :param error: also a store's, which may tell user, password or query without the rest of the URL.
+    :param urls: paths or URLs that it may be about.
+    """
+    words = ' '.join(without_secrets(str(error), *urls).split())
+    return words if isinstance(error, FacialEmotionError) and words else '%s: %s' % (type(error).__name__, words)

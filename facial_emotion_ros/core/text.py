@@ -3,21 +3,38 @@
 import os
 import re
 import sys
-from typing import Any
+from typing import Any, List, Sequence, Tuple
+from urllib.parse import unquote
 
 #: Control characters of ASCII and Latin-1, line and direction marks, lone surrogates (bytes of file names that are not
 #: UTF-8).
 _UNPRINTABLE = re.compile('[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]')
 
-#: A URL, without what ends the sentence or the quotation. User, password and query may hold quotation marks.
+#: A URL in a text, without what ends the sentence or the quotation. User, password and query may hold quotation marks;
+#: one before a further URL ends the quotation.
 _URL = re.compile(
-    r"""(?<![A-Za-z0-9+.-])[A-Za-z0-9+.-]+://(?:\S*@)?[^\s'"<>?]*"""
+    r"""(?<![A-Za-z0-9+._-])[A-Za-z0-9+._-]+://"""
+    r"""(?:(?:(?!['"<>,;|)\]}]+[\['"<({]*[A-Za-z0-9+._-]+://)\S)*@)?[^\s'"<>?]*"""
     r"""(?:\?\S*?(?=['"<>.,:;)\]]{0,9}(?:\s|\Z))|(?<![.,:;)\]]))"""
 )
+
+#: The beginning of a URL, or of one of fsspec's chains, and of a further link of such a chain, which :: divides. A link
+#: may be a scheme alone: simplecache::zip://a.mcap::s3://bucket/b.zip.
+_SCHEME = re.compile(r'(?<![A-Za-z0-9+._-])([A-Za-z0-9+._-]+)(://|::)')
+_NEXT = re.compile(r'::(?=(?:[A-Za-z0-9_]+::)*[A-Za-z0-9+._-]+://)')
+#: Schemes with a path and nothing else behind them, which all of a link is.
+_PATHS = ('file', 'local', 'dir', 'zip', 'tar', 'libarchive')
+_HOST_AND_PORT = re.compile(r'[^:/]*(:[0-9]*)?(/|\Z)')
+
+#: What ends the path of a camera's address.
+CAMERA_ENDS = '?#;&='
 
 #: fsspec's names of Azure Blob Storage. What stands before the @ is the container: abfs://container@account/path.
 _AZURE = ('abfs', 'abfss', 'az')
 _CONTAINER = re.compile(r'[a-z0-9$-]+@')
+
+#: A query's value of fewer characters is no secret that would have to be found where it stands alone.
+_LEAST_SECRET = 4
 
 #: Spreadsheets take a cell with this beginning for a formula. Source: OWASP, CSV Injection.
 _FORMULA = ('=', '+', '-', '@', '\t', '\r')
@@ -45,35 +62,97 @@ def uncell(text: str) -> str:
     return text[1:] if text[:1] == "'" and text[1:].startswith(_FORMULA) else text
 
 
-def public_address(address: str, ends: str = '?#;&=') -> str:
-    """Return what may be printed of an address: scheme, host, path and a container of Azure. Any other text stays.
+def split_url(url: str, ends: str = '?') -> Tuple[List[str], List[str]]:
+    """Divide a URL into what may be printed or stored and its secrets: user, password and query.
 
-    :param address: may hold user and password before the host, or behind the path.
-    :param ends: characters that end the path; those of cameras' addresses.
+    A password may hold any character, so where two readings are possible, the one that shows less is taken.
+
+    :param url: also a chain of fsspec: zip://a.mcap::s3://bucket/b.zip. Any other text is public.
+    :param ends: characters that end the path.
+    :returns: its links without secrets, to be joined by '::', one where it is no chain; and its secrets as texts about
+        it may hold them, the longest first: '?token=hush', 'me:hush@', 'me:hush', 'hush', 'me'...
     """
-    scheme, colon, rest = address.partition('://')
-    if not colon:
-        return address
-    scheme = re.split('[^A-Za-z0-9+.-]', scheme)[-1]
+    begin = _SCHEME.search(url)
+    if not begin:
+        return [url], []
+    scheme, rest = begin.group(1), url[begin.end() :]
+    if begin.group(2) == '::':
+        links, secrets = split_url(rest, ends)
+        return [url[: begin.end(1)], *links], secrets
+    following = re.search('::', rest) if scheme in _PATHS else _NEXT.search(rest)
+    own = rest[: following.start()] if following else rest
+    shown, secrets = (own, []) if scheme in _PATHS else _split_place(scheme, own, ends)
+    if following and scheme not in _PATHS and shown == own and not _HOST_AND_PORT.match(own):
+        shown, secrets = '...', _ways_to_write([own], '')  # a part of a password that holds ::
+    links = [url[: begin.end()] + shown]
+    if following:
+        further, more = split_url(rest[following.end() :], ends)
+        links, secrets = links + further, secrets + more
+    return links, sorted(set(secrets), key=lambda secret: (-len(secret), secret))
+
+
+def _split_place(scheme: str, rest: str, ends: str) -> Tuple[str, List[str]]:
+    """Divide what stands behind the :// of one URL."""
     found = _CONTAINER.match(rest) if scheme in _AZURE else None
     container = found.group() if found else ''
     rest = rest[len(container) :]
     place = re.split('[%s]' % ends, rest)[0]
-    # An @ further on: this may be a piece of a password, not the host. One in the path alone is a name's. Behind ::
-    # stands a further URL.
-    has_user = re.match('[^/]*[:@]|.*::', place)
-    place = '...' if '@' in rest[len(place) :] else place.rpartition('@')[2] if has_user else place
-    return scheme + colon + container + place
+    query = rest[len(place) :]
+    user, _, host = place.rpartition('@')
+    # An @ in the path alone is a name's; behind :: or :// stands a further URL.
+    may_have_user = re.match('[^/]*[:@]|.*:[:/]', place, re.DOTALL)
+    if '@' in query and (may_have_user or '/' not in place):  # this may be a piece of a password, not the host
+        return container + '...', _ways_to_write([rest.rpartition('@')[0], user], query)
+    if may_have_user:
+        return container + host, _ways_to_write([user], query)
+    return container + place, _ways_to_write([], query)
+
+
+def _ways_to_write(users: Sequence[str], query: str) -> List[str]:
+    """List what a text may hold of secrets: each user:password and the query, their pieces, and these unquoted."""
+    found = []
+    for user in users:
+        found += [user and user + '@', user, *user.split(':', 1)]
+    values = [value for value in re.findall('=([^?#;&]*)', query) if len(value) >= _LEAST_SECRET]
+    found += [query, query[1:], *values]
+    return [each for each in found + [unquote(each) for each in found] if each.strip('?#;&=@:')]
+
+
+def public_address(address: str) -> str:
+    """Return what may be printed of a camera's address: scheme, host and path. Any other text stays."""
+    begin = re.search('[A-Za-z0-9+.-]+://', address)
+    return '::'.join(split_url(address[begin.start() :], CAMERA_ENDS)[0]) if begin else address
 
 
 def public_file(place: str) -> str:
     """Return what may be printed or stored of a file's path or URL: all but user, password and query."""
-    return public_address(place, '?')
+    return '::'.join(split_url(place)[0])
 
 
 def public_text(text: str) -> str:
     """Apply :func:`public_file` to each URL in a text."""
     return _URL.sub(lambda found: public_file(found.group()), text)
+
+
+def without_secrets(text: str, *urls: str) -> str:
+    """Leave the secrets of known URLs, wherever they stand, and those of any URL in it out of a text.
+
+    :param text: such as an error of a store, which may tell a path, a user or a password without the rest of the URL.
+    :param urls: paths or URLs that it may be about.
+    """
+    for url in urls:
+        shown = public_file(url)
+        text = text.replace(url, shown).replace(url.partition('://')[2] or url, shown.partition('://')[2] or shown)
+        for secret in split_url(url)[1]:
+            if secret.endswith('@') or secret.startswith('?'):
+                text = text.replace(secret, '')
+            elif not re.search(_as_word(secret), shown):  # it would be left out of the public part, too
+                text = re.sub(_as_word(secret), '...', text)
+    return public_text(text)
+
+
+def _as_word(text: str) -> str:
+    return r'(?<!\w)%s(?!\w)' % re.escape(text)
 
 
 def show(text: str, **options: Any) -> None:

@@ -6,8 +6,16 @@ import sys
 
 import pytest
 
-from facial_emotion_ros.core.errors import BadBag, BadImage
-from facial_emotion_ros.core.text import cell, print_while_read, printable, public_address, show
+from facial_emotion_ros.core.errors import BadBag, BadImage, one_line
+from facial_emotion_ros.core.text import (
+    cell,
+    print_while_read,
+    printable,
+    public_address,
+    public_file,
+    show,
+    without_secrets,
+)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +47,8 @@ def test_a_text_can_be_printed_when_it_holds_anything(text, shown):
         ('rtsp://host:554/user=admin_password=secret_channel=1.sdp?real', 'rtsp://host:554/user'),
         ('rtsp://admin:sec/ret@host/live', 'rtsp://host/live'),
         ('rtsp://admin:sec?ret@host/live', 'rtsp://...'),
-        ('http://host/live?mail=a@b.c&pwd=secret', 'http://...'),
+        ('http://host/live?mail=a@b.c&pwd=secret', 'http://host/live'),
+        ('http://us?er:secret@host/live', 'http://...'),
         ('rtspsrc user-pw=secret location=rtsp://host/live', 'rtsp://host/live'),
         ('/dev/video0', '/dev/video0'),
     ],
@@ -55,9 +64,15 @@ def test_an_address_is_shown_without_user_and_password(address, shown):
         ('s3://rides/me@work/study=1/b#2.mcap', 's3://rides/me@work/study=1/b#2.mcap'),
         ('/rides/what?.mcap', '/rides/what?.mcap'),
         ('https://me:hu\'sh"ed@host/b.mcap?token=hu\'sh"ed', 'https://host/b.mcap'),
-        ('zip://a/b.mcap::https://me:hush@host/rides.zip?token=hush', 'zip://host/rides.zip'),
+        ('zip://a/b.mcap::https://me:hush@host/rides.zip?token=hush', 'zip://a/b.mcap::https://host/rides.zip'),
         ('abfs://rides@us.dfs.core.windows.net/b.mcap?sig=hush', 'abfs://rides@us.dfs.core.windows.net/b.mcap'),
         ('simplecache::abfss://rides@us/me@work/b.mcap', 'simplecache::abfss://rides@us/me@work/b.mcap'),
+        ('zip://b.mcap::abfs://rides@us/c.zip?sig=hush', 'zip://b.mcap::abfs://rides@us/c.zip'),
+        ('zip://me@work/b?.mcap::/rides/me@work/c.zip', 'zip://me@work/b?.mcap::/rides/me@work/c.zip'),
+        ('simplecache::zip://b.mcap::s3://key:hush@rides/c.zip', 'simplecache::zip://b.mcap::s3://rides/c.zip'),
+        ('s3://key:hush@rides/a::sftp://me:hush@host/b', 's3://rides/a::sftp://host/b'),
+        ('https://me:hush::s3://hush@host/b', 'https://...::s3://host/b'),
+        ('https://me:hush::hush::hush@host/b', 'https://host/b'),
         ('abfs://me:hush@us/b.mcap', 'abfs://us/b.mcap'),
         ('abfs://rides@me:hush@us/b.mcap', 'abfs://rides@us/b.mcap'),
     ],
@@ -66,6 +81,34 @@ def test_a_url_of_a_recording_is_shown_without_secrets_wherever_it_stands(place,
     show(f"got '{place}', {place}: see {place}.")
     assert capsys.readouterr().out == f"got '{shown}', {shown}: see {shown}.\n"
     assert str(BadBag(place)) == shown
+    assert public_file(place) == public_file(shown) == shown
+
+
+@pytest.mark.parametrize(
+    'url, text, shown',
+    [
+        ('abfs://rides@us/b.mcap?sig=hush', 'rides@us/c.mcap', 'rides@us/c.mcap'),
+        ('abfs://me:hush@us/b.mcap', 'me:hush@us/c.mcap', 'us/c.mcap'),
+        ('s3://rides/me@work/b.mcap', 'rides/me@work/c.mcap', 'rides/me@work/c.mcap'),
+        ('https://host/live?mail=a@b.c&pwd=hush', 'host/live?mail=a@b.c&pwd=hush', 'host/live'),
+        ('https://me:hu?sh@host/b.mcap', 'me:hu?sh@host/c.mcap', 'host/c.mcap'),
+        ('https://me:hush@host/b?mail=a@b', 'me:hush@host/c.mcap', 'host/c.mcap'),
+        ('sftp://me:h%20ush@host/home/b', 'no me with h ush at host, some home', 'no ... with ... at host, some home'),
+        ('sftp://me@host/home/me/b', 'not there: /home/me/b', 'not there: /home/me/b'),
+        ('s3://rides/b?sig=hu%2Fsh', "{'sig': 'hu/sh'} is old", "{'sig': '...'} is old"),
+        ('zip://b::sftp://me:hush@host/c', 'hush at s3://me:hush@host', '... at s3://host'),
+        ('https://me:hu sh@host/b', 'got https://me:hu sh@host/b', 'got https://host/b'),
+        ('/rides/me@work?', 'not there: /rides/me@work?', 'not there: /rides/me@work?'),
+    ],
+)
+def test_secrets_of_a_known_url_are_left_out_wherever_they_stand(url, text, shown):
+    assert without_secrets(text, url) == shown
+    assert one_line(KeyError(text), url).replace('"', "'") == f'KeyError: {str(KeyError(shown))}'.replace('"', "'")
+
+
+def test_each_url_of_a_text_loses_its_own_secrets(capsys):
+    show("'https://host/a','https://me:hush@host/b','s3://rides/c?sig=hush'")
+    assert capsys.readouterr().out == "'https://host/a','https://host/b','s3://rides/c'\n"
 
 
 @pytest.mark.parametrize(

@@ -79,3 +79,15 @@ def test_a_command_ends_with_2_when_an_option_is_wrong(command, wrong, tmp_path,
             pytest.skip(told)
         assert status == 2 and name in told, (each, status, told)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    'command', ['demo', 'collect_faces --output new --person ann --consent yes', 'evaluate_recording x --output new']
+)
+def test_an_error_of_usage_shows_no_secret_of_an_address(command, capsys):
+    name, *arguments = command.split()
+    wrong = '--nothing=rtsp://me:hu sh@host/user=me_password=hush'
+    with pytest.raises(SystemExit) as ended:
+        importlib.import_module('facial_emotion_ros.cli.' + name).main([*arguments, wrong])
+    told = capsys.readouterr().err
+    assert ended.value.code == 2 and '--nothing=rtsp://host/user' in told and 'hu' not in told.split('error: ')[1]

@@ -1,12 +1,13 @@
 """Errors of commands: one line on stderr and an exit code, no traceback."""
 
+import argparse
 import functools
 import sys
 from typing import Callable  # noqa: UP035, seal_bundle runs on the Pythons of robots
 
 from facial_emotion_ros.core.errors import BadParameter, FacialEmotionError
 from facial_emotion_ros.core.files import file_advice
-from facial_emotion_ros.core.text import show
+from facial_emotion_ros.core.text import CAMERA_ENDS, public_text, show, split_url
 
 #: Extras of setup.py: of a command; of a package that several commands use. Else it is 'train'.
 _OF_COMMANDS = {'adapt': 'adapt', 'evaluate_recording': 'recordings', 'make_sample_bag': 'recordings'}
@@ -16,6 +17,21 @@ _OF_PACKAGES = {
     'anny': 'synthetic',
     'openvino': 'openvino',
 }
+
+
+class UrlParser(argparse.ArgumentParser):
+    """A parser whose errors show no secrets of URLs, nor of cameras' addresses."""
+
+    def parse_known_args(self, args=None, namespace=None):
+        """Keep the words, which errors may repeat."""
+        self._given = sys.argv[1:] if args is None else list(args)
+        return super().parse_known_args(self._given, namespace)
+
+    def error(self, message):
+        """Print the usage and the error, and exit with 2."""
+        for each in self._given:
+            message = message.replace(each, '::'.join(split_url(each, CAMERA_ENDS)[0]))
+        super().error(public_text(message))
 
 
 def how_to_install(command: str, module: str) -> str:

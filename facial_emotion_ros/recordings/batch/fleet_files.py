@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from facial_emotion_ros.core.errors import BadParameter
 from facial_emotion_ros.core.files import refuse_foreign
+from facial_emotion_ros.core.text import public_file
 from facial_emotion_ros.evaluation.page import PLOTLY_FILE, plotly_script
 from facial_emotion_ros.recordings.batch.finished import read_json
 from facial_emotion_ros.recordings.batch.recording_discovery import is_url, local_path
@@ -84,7 +85,7 @@ class FleetFiles:
         there = foreign.intersection(self._store.names('')) if foreign else set()
         if PLOTLY_FILE in there and self._store.read(PLOTLY_FILE) == plotly_script().encode():
             there.remove(PLOTLY_FILE)  # it is not replaced
-        refuse_foreign(output, there, OR_FORCE)
+        refuse_foreign(public_file(output), there, OR_FORCE)
 
     def begin(self) -> None:
         """Note the files that are about to be written, where fleet.json does not list them."""

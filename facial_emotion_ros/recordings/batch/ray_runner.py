@@ -13,8 +13,8 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from facial_emotion_ros.core.errors import FacialEmotionError
-from facial_emotion_ros.recordings.batch.task import FleetTask, Record, evaluate_task, failed_record, one_line
+from facial_emotion_ros.core.errors import FacialEmotionError, one_line
+from facial_emotion_ros.recordings.batch.task import FleetTask, Record, evaluate_task, failed_record
 
 #: Attempts at a recording when nodes or processes crash. An error of the recording itself is final.
 TRIES = 4

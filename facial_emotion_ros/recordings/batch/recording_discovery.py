@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from facial_emotion_ros.core.errors import BadBag, FacialEmotionError
-from facial_emotion_ros.core.text import public_file
+from facial_emotion_ros.core.errors import BadBag, FacialEmotionError, one_line
+from facial_emotion_ros.core.text import public_file, split_url
 from facial_emotion_ros.recordings.io import content_hash
 from facial_emotion_ros.recordings.io.content_hash import MESSAGES, METADATA
 from facial_emotion_ros.recordings.io.film_file import FILM
@@ -50,7 +50,7 @@ def find_bags(places: Sequence[str], without: str = '') -> list[str]:
         listed = _in_url(place, without) if is_url(place) else _in_folder(local_path(place), without)
         if not listed:
             raise BadBag(
-                f'expected recordings in {place}, found none: a recording has {METADATA}, or is a file '
+                f'expected recordings in {public_file(place)}, found none: a recording has {METADATA}, or is a file '
                 'that ends in .mcap, .db3 or .bag (or in one of these and .zstd), or is a video (.mp4, .mov, .mkv...)'
             )
         found += listed
@@ -87,9 +87,17 @@ def is_recording(folder: str) -> bool:
     return any(MESSAGES.search(name) for name in names) and bags_among(names) == ['']
 
 
+def public_path(place: str) -> str:
+    """Give a place without secrets and / at its end; of a chain, the path in an archive stands behind the archive's."""
+    if not is_url(place):
+        return place.rstrip('/')
+    first, *others = split_url(place)[0][::-1]
+    return '/'.join([first, *filter(None, (each.partition('://')[2] for each in others))]).rstrip('/')
+
+
 def titles_of(places: Sequence[str]) -> list[str]:
     """Name recordings uniquely: by their names, preceded by folders where names are equal."""
-    parts = [public_file(place).rstrip('/').split('/') for place in places]
+    parts = [public_path(place).split('/') for place in places]
     titles = [name_of(place) for place in places]
     for depth in range(1, max(map(len, parts), default=0) + 1):
         counts = Counter(titles)
@@ -101,7 +109,7 @@ def titles_of(places: Sequence[str]) -> list[str]:
 
 def name_of(place: str) -> str:
     """Name a recording by its place, in characters that every file system allows."""
-    name = os.path.basename(public_file(place).rstrip('/'))
+    name = os.path.basename(public_path(place))
     return _UNSAFE.sub('_', FILM.sub('', MESSAGES.sub('', name))).strip('.') or 'recording'
 
 
@@ -127,7 +135,7 @@ def _parts(place):
 
 
 def _named_parts(path):
-    return (*public_file(path).rstrip('/').split('/')[:-1], name_of(path))
+    return (*public_path(path).split('/')[:-1], name_of(path))
 
 
 def identity(place: str) -> str:
@@ -173,15 +181,15 @@ def local_copy(place: str) -> Iterator[str]:
         yield local_path(place)
         return
     with tempfile.TemporaryDirectory(prefix='fleet_bag_') as folder:
-        target = os.path.join(folder, os.path.basename(public_file(place).rstrip('/')) or 'recording')
+        target = os.path.join(folder, os.path.basename(public_path(place)) or 'recording')
         try:
             _fetch(place, target)
         except FacialEmotionError:
             raise
         except Exception as error:  # each type of store has its own errors
             raise BadBag(
-                f'expected to fetch {place}, got {told(error, place)}; check the address, the rights and the space '
-                'for temporary files ($TMPDIR)'
+                f'expected to fetch {public_file(place)}, got {one_line(error, place)}; check the address, the rights '
+                'and the space for temporary files ($TMPDIR)'
             ) from error
         yield target
 
@@ -228,7 +236,7 @@ def _in_url(place, without):
     try:
         listed = files.find(path)
     except Exception as error:  # each type of store has its own errors
-        raise BadBag(f'expected to list {place}, got {told(error, place)}') from error
+        raise BadBag(f'expected to list {public_file(place)}, got {one_line(error, place)}') from error
     if listed == [path]:
         return [place]
     names = [each[len(path) :].lstrip('/') for each in listed]
@@ -270,29 +278,23 @@ def open_url(url: str) -> tuple[Any, str]:
     """
     try:
         from fsspec.core import url_to_fs
-
-        files, path = url_to_fs(url)
     except ImportError as error:
         raise FacialEmotionError(
-            f'expected fsspec, and what it needs for {url.partition("://")[0]}://, to be '
-            f'installed: {error}; pip install fsspec, with s3fs for s3://, gcsfs for '
-            'gs://'
+            f'expected fsspec to be installed, which opens {public_file(url)}: {error}; pip install fsspec'
+        ) from error
+    try:
+        files, path = url_to_fs(url)
+    except ImportError as error:
+        cause = f' ({error.__cause__})' if error.__cause__ else ''
+        raise FacialEmotionError(
+            f'expected the package with which fsspec opens {public_file(url)} to be installed: {error}{cause}; install '
+            'it by pip'
         ) from error
     except Exception as error:  # each type of store has its own errors, and some connect here
-        raise FacialEmotionError(f'expected a URL that fsspec opens, got {url}: {told(error, url)}') from error
+        raise FacialEmotionError(
+            f'expected a URL that fsspec opens, got {public_file(url)}: {one_line(error, url)}'
+        ) from error
     return files, path.rstrip('/')
-
-
-def told(error: Exception, url: str) -> str:
-    """Write a store's error without user, password and query, which it may tell without the rest of the URL."""
-    rest, shown = (each.partition('://')[2] for each in (url, public_file(url)))
-    place, _, query = rest.partition('?')
-    users = [place[: -len(shown)]] if place.endswith(shown) else [each.rpartition('@')[0] for each in (rest, place)]
-    users = [each if each.endswith('@') else each + '@' for each in users if each]
-    text = f'{type(error).__name__}: {error}'.replace(rest, shown)
-    for secret in (*users, query and f'?{query}'):
-        text = text.replace(secret, '') if secret else text
-    return ' '.join(text.split())
 
 
 def _logs_of(files, path, listed):
@@ -305,7 +307,7 @@ def _fetch(place, target):
     files, path = open_url(place)
     listed = files.find(path)
     if not listed:
-        raise BadBag(f'expected a recording at {place}, there is nothing')
+        raise BadBag(f'expected a recording at {public_file(place)}, there is nothing')
     beside = [path, *_logs_of(files, path, listed)]
     for each in dict.fromkeys([*listed, *beside[1:]]):
         to = target + each[len(path) :] if each in beside else os.path.join(target, each[len(path) :].lstrip('/'))

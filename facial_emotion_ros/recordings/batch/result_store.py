@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import IO
 
+from facial_emotion_ros.core.errors import one_line
 from facial_emotion_ros.core.files import fsync_folder, lock_alone, read_or_none, write_atomic
-from facial_emotion_ros.recordings.batch.recording_discovery import is_url, local_path, open_url, told
+from facial_emotion_ros.core.text import public_file, without_secrets
+from facial_emotion_ros.recordings.batch.recording_discovery import is_url, local_path, open_url
 from facial_emotion_ros.recordings.evaluation.results_folder import disk_errors
 
 _PART = re.compile(r'\..+\.[0-9a-f]{12}\.part$')
@@ -193,12 +195,15 @@ class _Files:
             try:
                 return getattr(self._files, name)(*args, **options)
             except Exception as error:
+                place = public_file(self._url)
                 if isinstance(error, OSError) and error.errno:
-                    error.filename = error.filename or self._url
-                    raise
+                    words = without_secrets(error.strerror or '', self._url)
+                    raise OSError(
+                        error.errno, words, without_secrets(str(error.filename or place), self._url)
+                    ) from error
                 # callers tell a missing file from others
                 kind = FileNotFoundError if isinstance(error, FileNotFoundError) else OSError
-                raise kind(f'{self._url}: {told(error, self._url)}; check the address and the rights') from error
+                raise kind(f'{place}: {one_line(error, self._url)}; check the address and the rights') from error
 
         return called
 

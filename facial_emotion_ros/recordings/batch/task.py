@@ -11,8 +11,8 @@ from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from facial_emotion_ros import __version__
-from facial_emotion_ros.core.errors import BadModel, FacialEmotionError
-from facial_emotion_ros.core.text import public_file, public_text
+from facial_emotion_ros.core.errors import BadModel, FacialEmotionError, one_line
+from facial_emotion_ros.core.text import public_file, without_secrets
 from facial_emotion_ros.inference.model_bundle import MANIFEST_FILE, resolve_bundle
 from facial_emotion_ros.inference.precision import bundle_for
 from facial_emotion_ros.recordings.batch.finished import FINISHED, Known, find_complete, note_state, write_finished
@@ -80,14 +80,14 @@ def evaluate_task(task: FleetTask) -> Record:
         not be read), seconds, host, error ('' or one line), digests (of its summaries) and, for an unexpected error,
         traceback. Nothing is raised but what ends a process.
     """
-    began_s = time.perf_counter()
+    began_s, urls = time.perf_counter(), (task.place, task.output)
     record = failed_record(task, '', socket.gethostname())
     try:
         _evaluate(task, record)
     except (FacialEmotionError, OSError, ImportError, MemoryError) as error:
-        record['error'] = one_line(error)
+        record['error'] = one_line(error, *urls)
     except Exception as error:  # a bug, or damage that a library cannot handle: the others go on
-        record.update(error=one_line(error), traceback=public_text(traceback.format_exc()))
+        record.update(error=one_line(error, *urls), traceback=without_secrets(traceback.format_exc(), *urls))
     record['seconds'] = time.perf_counter() - began_s
     return record
 
@@ -107,15 +107,9 @@ def failed_record(task: FleetTask, error: str, host: str = '') -> Record:
         'content_hash': None,
         'seconds': 0.0,
         'host': host,
-        'error': public_text(error),
+        'error': without_secrets(error, task.place, task.output),
         'digests': [],
     }
-
-
-def one_line(error: BaseException) -> str:
-    """Write an error in one line, with its type where it is not one of ours."""
-    words = ' '.join(public_text(str(error)).split())
-    return words if isinstance(error, FacialEmotionError) and words else f'{type(error).__name__}: {words}'
 
 
 def known_record(task: FleetTask, known: Known) -> Record:

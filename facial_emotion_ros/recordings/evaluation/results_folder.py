@@ -16,6 +16,7 @@ from facial_emotion_ros.core.files import (
     read_or_none,
     refuse_foreign,
 )
+from facial_emotion_ros.core.text import public_file
 from facial_emotion_ros.recordings.evaluation.videos import video_names
 
 SUMMARY, REPORT, COMPARISON = 'summary.json', 'report.html', 'comparison.json'
@@ -93,7 +94,7 @@ def disk_errors(what: str, output: str, kept: str) -> Iterator[None]:
         yield
     except OSError as error:
         cause, advice = error.strerror or error, file_advice(error) or 'name another folder'
-        raise BadBag(f'{what} cannot be written to {output} ({cause}); {kept}: {advice}') from error
+        raise BadBag(f'{what} cannot be written to {public_file(output)} ({cause}); {kept}: {advice}') from error
 
 
 def former_files(folder: str) -> set[str]:

@@ -11,7 +11,14 @@ from urllib.parse import quote
 
 from facial_emotion_ros.core.errors import BadBag, BadDataset, BadParameter
 from facial_emotion_ros.core.text import public_file
-from facial_emotion_ros.recordings.batch.recording_discovery import find_bags, identity, is_url, local_path, name_of
+from facial_emotion_ros.recordings.batch.recording_discovery import (
+    find_bags,
+    identity,
+    is_url,
+    local_path,
+    name_of,
+    public_path,
+)
 from facial_emotion_ros.recordings.evaluation.csv_rows import read_csv, text_of
 from facial_emotion_ros.recordings.evaluation.tables import FRAMES
 from facial_emotion_ros.recordings.study.study_tables import TAKEN
@@ -187,7 +194,7 @@ def _tops(roots):
 
 
 def _parts(place):
-    return (public_file(place) if is_url(place) else os.path.abspath(local_path(place))).rstrip('/').split('/')
+    return public_path(place if is_url(place) else os.path.abspath(local_path(place))).split('/')
 
 
 def _check_names(path, names):
