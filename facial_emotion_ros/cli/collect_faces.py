@@ -15,7 +15,7 @@ from facial_emotion_ros.cli.common.arguments import number, whole_number
 from facial_emotion_ros.cli.common.errors import UrlParser, report_errors
 from facial_emotion_ros.core.emotions import EMOTIONS
 from facial_emotion_ros.core.errors import BadParameter
-from facial_emotion_ros.core.text import printable, show
+from facial_emotion_ros.core.text import printable, show, uncell
 
 SHEET_FILE = 'contact_sheet.html'
 
@@ -165,7 +165,7 @@ def write_contact_sheet(folder: str) -> str | None:
     rows = [row for row in rows if all(os.path.exists(os.path.join(folder, row[name])) for name in ('file', 'crop'))]
     parts = []
     for person, emotion in dict.fromkeys((row['person'], row['emotion']) for row in rows):
-        parts.append(f'<h2>{escape(person)}: {escape(emotion)}</h2>')
+        parts.append(f'<h2>{escape(uncell(person))}: {escape(emotion)}</h2>')
         for row in rows:
             if (row['person'], row['emotion']) == (person, emotion):
                 with open(os.path.join(folder, row['crop']), 'rb') as crop:

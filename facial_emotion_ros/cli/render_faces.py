@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from facial_emotion_ros.cli.common.arguments import whole_number
 from facial_emotion_ros.cli.common.errors import report_errors
 from facial_emotion_ros.core.files import move_into_place, refuse_foreign, write_atomic
-from facial_emotion_ros.core.text import show
+from facial_emotion_ros.core.text import cell, show
 
 if TYPE_CHECKING:
     from facial_emotion_ros.training.synthetic.face_sources import Photographs, Portraits
@@ -108,9 +108,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not found:
             raise BadDataset(f'{options.output}: none of {len(rows)} faces was found and fitted; try more (--count)')
         text = io.StringIO()
-        writer = csv.DictWriter(text, found[0], lineterminator='\n')
+        writer = csv.DictWriter(text, found[0])
         writer.writeheader()
-        writer.writerows(found)
+        writer.writerows({name: cell(value, '\t\n\r') for name, value in row.items()} for row in found)
         _move_into_place(options.output, table, text.getvalue().encode())
     finally:
         shutil.rmtree(part, ignore_errors=True)

@@ -36,8 +36,9 @@ _CONTAINER = re.compile(r'[a-z0-9$-]+@')
 #: A query's value of fewer characters is no secret that would have to be found where it stands alone.
 _LEAST_SECRET = 4
 
-#: Spreadsheets take a cell with this beginning for a formula. Source: OWASP, CSV Injection.
-_FORMULA = ('=', '+', '-', '@', '\t', '\r')
+#: Spreadsheets take a cell with this beginning for a formula, but not behind an apostrophe; more than one apostrophe
+#: stand before what began with some. Source: OWASP, CSV Injection.
+_FORMULA = re.compile("'*[=+@\t\r\n-]")
 _NUMBER = re.compile(r'[+-]?[0-9.]+(e[+-]?[0-9]+)?\Z')
 
 
@@ -50,16 +51,21 @@ def printable(text: str, keep: str = '') -> str:
     return _UNPRINTABLE.sub(lambda found: found.group() if found.group() in keep else _escape(found.group()), text)
 
 
-def cell(value: Any) -> Any:
-    """Escape a table's cell: text becomes printable, with an apostrophe before a formula; numbers stay."""
+def cell(value: Any, keep: str = '') -> Any:
+    r"""Escape a table's cell: text becomes printable, with an apostrophe before a formula; numbers stay.
+
+    :param value: of the cell.
+    :param keep: characters that stay; '\t\n\r' for names that are read again.
+    """
     if not isinstance(value, str):
         return value
-    return printable("'" + value if value.startswith(_FORMULA) and not _NUMBER.match(value) else value)
+    text = printable(value, keep)
+    return "'" + text if _FORMULA.match(text) and not _NUMBER.match(text) else text
 
 
 def uncell(text: str) -> str:
     """Give what a table's cell says: without the apostrophe that :func:`cell` puts before a formula."""
-    return text[1:] if text[:1] == "'" and text[1:].startswith(_FORMULA) else text
+    return text[1:] if text[:1] == "'" and _FORMULA.match(text) else text
 
 
 def split_url(url: str, ends: str = '?') -> Tuple[List[str], List[str]]:

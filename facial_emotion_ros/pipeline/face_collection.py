@@ -165,7 +165,7 @@ class FaceCollection:
             write_atomic(self._path(kind, name), _as_jpeg(picture))
         date = datetime.datetime.now().replace(microsecond=0).isoformat()
         row = ('pictures/' + name, emotion, self._person, 'crops/' + name, date, self._consent)
-        self._write_table(self._rows + [[cell(each) for each in row]])
+        self._write_table(self._rows + [[cell(each, '\t\n\r') for each in row]])
         self._taken += 1
         self.taken += 1
         self._set_state('%d of %d taken' % (self._taken, self._stills))

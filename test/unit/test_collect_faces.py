@@ -28,13 +28,13 @@ FACE = fit(read_picture(find_shared('samples', 'astronaut.jpg')), 320, 320)
 WALL = np.full((320, 320, 3), 90, np.uint8)
 
 
-def collection(folder, **options):
+def collection(folder, person='ann', **options):
     """Begin a capture of two expressions, two stills each."""
     options = dict(
         {'emotions': ('happy', 'fear'), 'stills': 2, 'countdown_s': 1.0, 'patience_s': 4.0, 'detector': DETECTOR},
         **options,
     )
-    return FaceCollection(str(folder), 'ann', CONSENT, **options)
+    return FaceCollection(str(folder), person, CONSENT, **options)
 
 
 def run(collected, image, seconds, begin_s=0.0, step_s=0.5):
@@ -66,6 +66,15 @@ def test_every_expression_is_requested_and_saved_when_a_face_is_in_sight(tmp_pat
     assert np.abs(picture.astype(int) - FACE).mean() < 3
     faces = read_labelled_folder(str(tmp_path / 'faces'))
     assert len(faces) == 4 and set(faces.persons) == {'ann'}
+
+
+def test_a_name_is_no_formula_in_the_table_and_the_same_when_that_is_read(tmp_path):
+    name = '=A1, "ann"\nof b'
+    run(collection(tmp_path, name, emotions=('sad',)), FACE, 6.0)
+    run(collection(tmp_path, '@b', emotions=('anger',)), FACE, 6.0)  # what is there is read and written again
+    assert {row['person'] for row in rows_of(tmp_path)} == {"'" + name, "'@b"}
+    assert set(read_labelled_folder(str(tmp_path)).persons) == {name, '@b'}
+    assert '<h2>@b: anger</h2>' in open(command.write_contact_sheet(str(tmp_path))).read()
 
 
 def test_crops_are_framed_as_the_embedded_network_expects(tmp_path):

@@ -437,6 +437,19 @@ def test_participants_are_the_folders_whatever_was_named_for_a_template(tmp_path
     assert {line.partition(',')[2] for line in lines} >= {'p00,task,', 'p01,base,'}
 
 
+def test_a_study_is_read_as_its_template_was_written_when_names_are_formulas(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ('=p0, "a"\nb/-task.mcap', '@p1/base.mcap'):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    write_template(['.'], 'study.csv')
+    cells = [cell for row in csv.reader(open('study.csv', newline='')) for cell in row]
+    assert not any(cell.startswith(('=', '-', '@')) for cell in cells)
+    study = read_study('study.csv')
+    assert sorted(row['participant'] for row in study.rows) == ['=p0, "a"\nb', '@p1']
+    assert sorted(study.places) == [str(tmp_path / '=p0, "a"\nb/-task.mcap'), str(tmp_path / '@p1/base.mcap')]
+
+
 @pytest.mark.parametrize(
     'names, roots, rows',
     [

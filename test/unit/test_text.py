@@ -1,5 +1,6 @@
 """Texts of others are harmless where they are shown."""
 
+import csv
 import io
 import os
 import sys
@@ -14,6 +15,7 @@ from facial_emotion_ros.core.text import (
     public_address,
     public_file,
     show,
+    uncell,
     without_secrets,
 )
 
@@ -136,7 +138,9 @@ def test_line_ends_stay_when_they_shall():
         ('+x', "'+x"),
         ('-0.25', '-0.25'),
         ('-x', "'-x"),
-        ('\tx', r"'\x09x"),
+        ('\tx', r'\x09x'),
+        ("'=1+1", "''=1+1"),
+        ("'tis", "'tis"),
         ('/image', '/image'),
         (-1.5, -1.5),
         (None, None),
@@ -148,6 +152,17 @@ def test_a_cell_is_no_formula_when_it_begins_like_one(value, shown):
     assert cell(value) == shown
 
 
+@pytest.mark.parametrize(
+    'name', ['=cmd|calc', "'=x", "''-1", "'tis", '-0.25', '\t=x', '\r=x', 'a,"b"\r\nc\rd', '=a\n=b', '', "'"]
+)
+def test_a_name_is_the_same_when_it_was_written_for_a_table_and_read_again(name):
+    text = io.StringIO(newline='')
+    csv.writer(text).writerow([cell(name, '\t\n\r'), 'end'])
+    found, end = next(csv.reader(io.StringIO(text.getvalue(), newline='')))
+    assert uncell(found) == name and end == 'end'
+    assert found in ('', '-0.25') or found[0] not in '=+-@\t\r\n'
+
+
 def test_an_error_shows_no_control_characters_when_it_quotes_a_name():
     assert str(BadImage('\x1b]0;x\x07 is no picture\nnext line')) == r'\x1b]0;x\x07 is no picture' + '\nnext line'
 
@@ -155,7 +170,8 @@ def test_an_error_shows_no_control_characters_when_it_quotes_a_name():
 @pytest.mark.skipif(sys.version_info < (3, 10), reason='tables are written on workstations, by Python 3.10 or later')
 def test_a_table_holds_no_formula_when_a_name_is_one(tmp_path):
     tables = pytest.importorskip('facial_emotion_ros.recordings.evaluation.tables')
-    table = tables.CsvTable(str(tmp_path / 'frames.csv'), [tables.FRAMES[0], tables.FRAMES[13]])
+    columns = [tables.FRAMES[0], tables.FRAMES[13]._replace(name='=valence')]
+    table = tables.CsvTable(str(tmp_path / 'frames.csv'), columns)
     table.add([('=cmd|calc', -0.5), ('@\x1b', '-0.5')])
     table.close()
-    assert (tmp_path / 'frames.csv').read_text() == "camera,valence\n'=cmd|calc,-0.5\n'@\\x1b,-0.5\n"
+    assert (tmp_path / 'frames.csv').read_text() == "camera,'=valence\n'=cmd|calc,-0.5\n'@\\x1b,-0.5\n"

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from facial_emotion_ros.core.errors import BadDataset
+from facial_emotion_ros.core.text import uncell
 
 #: What spreadsheets put between cells; the one that the first line has most of counts.
 _SEPARATORS = ',;\t'
@@ -63,7 +64,7 @@ def read_csv(
     rows, line = [], above + 1
     try:
         for cells in lines:
-            cells = [cell.strip() for cell in cells]
+            cells = [uncell(cell.strip()) for cell in cells]
             if not names:
                 names = [cell.lower() if cell.lower() in known else cell for cell in cells]
                 while names and not names[-1]:  # a spreadsheet may leave empty cells at the end

@@ -127,7 +127,7 @@ class CsvTable(_Table):
         super().__init__(path)
         self._file = open(self._part, 'w', newline='', encoding='utf-8')
         self._rows = csv.writer(self._file, lineterminator='\n')
-        self._rows.writerow(column.name for column in columns)
+        self._rows.writerow(cell(column.name) for column in columns)
 
     def add(self, rows: Iterable[Sequence[Any]]) -> None:
         """Write rows."""

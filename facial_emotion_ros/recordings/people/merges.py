@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from facial_emotion_ros.core.errors import BadDataset
-from facial_emotion_ros.core.text import cell, uncell
+from facial_emotion_ros.core.text import cell
 from facial_emotion_ros.recordings.evaluation.csv_rows import read_csv
 from facial_emotion_ros.recordings.evaluation.tables import columns
 from facial_emotion_ros.recordings.people.face_views import FaceKey, SeenFace
@@ -53,7 +53,7 @@ def read_merges(content: bytes | None) -> list[Decision]:
         )
     found: dict[tuple[FaceKey, FaceKey], Decision] = {}
     for line, row in table.rows:
-        decision = _decision({name: uncell(text) for name, text in row.items()}, line)
+        decision = _decision(row, line)
         if decision is None:
             continue
         former = found.setdefault((decision.one, decision.other), decision)

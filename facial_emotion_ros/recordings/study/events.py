@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from facial_emotion_ros.core.errors import BadBag, BadDataset, BadParameter
-from facial_emotion_ros.core.text import cell, uncell
+from facial_emotion_ros.core.text import cell
 from facial_emotion_ros.recordings.batch.recording_discovery import end_named, ends_of
 from facial_emotion_ros.recordings.evaluation.annotation_files import is_stamp
 from facial_emotion_ros.recordings.evaluation.csv_rows import number_of, read_csv, text_of
@@ -88,7 +88,7 @@ def parse_events(text: str, where: str) -> list[Event]:
         time = number_of(row['time'], f'{where}, line {line}', 'a time in seconds')
         if time > 1e11:
             raise BadDataset(f'{where}, line {line}: expected a time in seconds, got {row["time"]!r}')
-        found.append(Event(time, uncell(row['name']) or 'event', row.get('recording', '')))
+        found.append(Event(time, row['name'] or 'event', row.get('recording', '')))
     return found
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from facial_emotion_ros.core.errors import BadBag, BadDataset, BadParameter
-from facial_emotion_ros.core.text import public_file
+from facial_emotion_ros.core.text import cell, public_file
 from facial_emotion_ros.recordings.batch.recording_discovery import (
     find_bags,
     identity,
@@ -171,7 +171,7 @@ def write_template(bags: Sequence[str], path: str) -> int:
         lines[shown] = [shown, participant, condition, '/'.join(folders[1:])]
     try:
         with open(path, 'x', encoding='utf-8', newline='') as file:
-            csv.writer(file, lineterminator='\n').writerows([KNOWN, *lines.values()])
+            csv.writer(file).writerows([KNOWN, *([cell(each, '\t\n\r') for each in line] for line in lines.values())])
     except FileExistsError:
         raise BadParameter(f'--study-template: expected the name of a new file, {path} is there already') from None
     return len(lines)

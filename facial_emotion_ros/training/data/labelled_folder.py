@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from facial_emotion_ros.core.emotions import EMOTIONS
 from facial_emotion_ros.core.errors import BadDataset
-from facial_emotion_ros.core.text import show
+from facial_emotion_ros.core.text import show, uncell
 from facial_emotion_ros.perception.image_files import why_unread
 from facial_emotion_ros.perception.image_formats import PICTURE_SUFFIXES
 from facial_emotion_ros.training.data.corrupt_images import CorruptImage
@@ -249,7 +249,7 @@ class _Rows:
             self.words[word] if word else None,
             scores,
             (math.nan,) * 2 if affect is None else affect,
-            fields.get('person', ''),
+            uncell(fields.get('person', '')),
             crop,
         )
 
