@@ -266,7 +266,7 @@ def ros_context(ros_environment):
 
 @pytest.fixture
 def peer(ros_context):
-    """Return a node of this process that plays camera, reader and operator."""
+    """Return a node of this process that plays camera, subscriber and operator."""
     from graph_peer import Peer
 
     peer = Peer(ros_context)

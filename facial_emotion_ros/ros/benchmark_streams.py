@@ -1,6 +1,6 @@
-"""Camera and reader of the benchmark's streams, each in its own process, so that the node does nothing but its work.
+"""Camera and subscriber of the benchmark's streams, each in its own process: the node does nothing but its work.
 
-`python -m facial_emotion_ros.ros.benchmark_streams camera|reader ...`; the benchmark command starts them.
+`python -m facial_emotion_ros.ros.benchmark_streams camera|subscriber ...`; the benchmark command starts them.
 """
 
 import argparse
@@ -96,11 +96,11 @@ def play(node: Node, options: argparse.Namespace) -> Dict[str, Any]:
     return {'sent': sent}
 
 
-class Reader(Node):
+class Subscriber(Node):
     """Records the answers, and how old each image was when its answer arrived."""
 
     def __init__(self) -> None:
-        super().__init__('benchmark_reader')
+        super().__init__('benchmark_subscriber')
         self.stamps_ns: List[int] = []
         self.ages_s: List[float] = []
         self.arrivals_s: List[float] = []
@@ -115,7 +115,7 @@ class Reader(Node):
         self.faces.append(len(message.detections))
 
 
-def read(node: Reader, options: argparse.Namespace) -> Dict[str, Any]:
+def read(node: Subscriber, options: argparse.Namespace) -> Dict[str, Any]:
     """Record the answers until the time is over.
 
     The lines 'warm' and 'over' on stdout tell the benchmark when to read the node's processor time.
@@ -145,13 +145,13 @@ def read(node: Reader, options: argparse.Namespace) -> Dict[str, Any]:
 
 
 def main(argv: Optional[List[str]] = None) -> int:
-    """Run the camera or the reader.
+    """Run the camera or the subscriber.
 
     :param argv: command line; None for the process's own.
     :returns: exit status.
     """
     arguments = argparse.ArgumentParser(prog='benchmark_streams', description=__doc__.partition('\n')[0])
-    arguments.add_argument('part', choices=('camera', 'reader'))
+    arguments.add_argument('part', choices=('camera', 'subscriber'))
     arguments.add_argument('--seconds', type=float, required=True)
     arguments.add_argument('--warm-up', type=float, default=3.0)
     arguments.add_argument('--patience', type=float, default=60.0)
@@ -168,7 +168,7 @@ def main(argv: Optional[List[str]] = None) -> int:
             node = rclpy.create_node('benchmark_camera')
             found = play(node, options)
         else:
-            node = Reader()
+            node = Subscriber()
             found = read(node, options)
     except (KeyboardInterrupt, ExternalShutdownException):
         return 1

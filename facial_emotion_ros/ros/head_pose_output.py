@@ -25,7 +25,7 @@ _UNEVEN = 0.02
 
 
 class HeadPoseOutput:
-    """Publishes while someone reads, or with frames always; then a camera_info is needed, too.
+    """Publishes while it has subscribers, or with frames always; then a camera_info is needed, too.
 
     `publish` is called by the worker thread, everything else by the executor's.
     """
@@ -44,7 +44,7 @@ class HeadPoseOutput:
             from tf2_msgs.msg import TFMessage
 
             self._tf_message = TFMessage
-            # Not one of the outputs whose readers make the node work: somebody always reads /tf.
+            # Not one of the outputs whose subscribers make the node work: /tf always has some.
             self._tf = node.create_publisher(TFMessage, '/tf', qos.output_qos(depth=100))
         self._is_rectified = 'rect' in re.split('[/_]', node.resolve_topic_name(TOPIC))
         self._info: Optional[CameraInfo] = None

@@ -106,7 +106,7 @@ def input_health(
     :param now_s: monotonic time in seconds, as all times here.
     :param counts: snapshot of LatestSlot.
     :param topic: the image topic, for the message.
-    :param subscribed_since_s: time of the subscription; None without one (not active, or no readers).
+    :param subscribed_since_s: time of the subscription; None without one (not active, or no subscribers).
     :param publishers: names of the nodes that publish on the topic now.
     :param max_silence_s: no image for longer than this is an error.
     :param state: 'active', or a key of _NOT_READING.

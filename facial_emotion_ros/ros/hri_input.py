@@ -35,13 +35,13 @@ class _Face:
 
 
 class HriInput:
-    """Follows <prefix>/faces/tracked, and <prefix>/faces/<id>/cropped while someone reads that face's expression."""
+    """Follows <prefix>/faces/tracked, and <prefix>/faces/<id>/cropped while that face's expression has subscribers."""
 
     def __init__(self, node: Any, outputs: CropOutputs, worker: 'CropWorker', slot: LatestSlot):
         """Subscribe to the list of faces.
 
         :param node: EmotionNode.
-        :param outputs: whose readers decide which crops are needed.
+        :param outputs: whose subscribers decide which crops are needed.
         :param worker: takes the crops.
         :param slot: counts the ids that are ignored.
         """
@@ -62,7 +62,7 @@ class HriInput:
         return min(times_s) if times_s else None
 
     def follow(self, now_s: float, enabled: bool = True) -> None:
-        """Adapt the subscriptions to crops to readers and parameters.
+        """Adapt the subscriptions to crops to subscribers and parameters.
 
         :param now_s: monotonic time.
         :param enabled: whether crops are wanted at all.
@@ -96,7 +96,7 @@ class HriInput:
         ids = self._accepted(message.ids)
         self._forget(set(self._faces) - ids)
         for face_id in ids - set(self._faces):
-            demand = SubscriberDemand(self._node, functools.partial(self._outputs.count_readers, face_id))
+            demand = SubscriberDemand(self._node, functools.partial(self._outputs.count_subscribers, face_id))
             self._faces[face_id] = _Face(demand)
         self._outputs.follow_faces(ids)
         self.follow(time.monotonic(), self._enabled)

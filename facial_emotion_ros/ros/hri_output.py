@@ -23,7 +23,7 @@ class HriOutput:
 
     An unknown expression is not published: hri_msgs/Expression expects one of its words.
 
-    Used by the worker thread, and by the executor's for `count_readers` and `close`.
+    Used by the worker thread, and by the executor's for `count_subscribers` and `close`.
     """
 
     def __init__(self, node: Any, prefix: str, events: Callable[[str, str], Any]):
@@ -31,7 +31,7 @@ class HriOutput:
 
         :param node: EmotionNode.
         :param prefix: topic prefix, for example '/humans'.
-        :param events: returns a publisher's event callbacks for a topic and the cure for an incompatible reader.
+        :param events: returns a publisher's event callbacks for a topic and the cure for an incompatible subscriber.
         """
         self._node = node
         self._faces = '%s/faces' % prefix.rstrip('/')
@@ -72,7 +72,7 @@ class HriOutput:
             for estimate in estimates:
                 if estimate.face_id not in self._by_id:
                     self._by_id[estimate.face_id] = self._open(estimate.face_id)
-            # The list goes first: readers subscribe to a face's topics when they see its id.
+            # The list goes first: others subscribe to a face's topics when they see its id.
             self._tracked.publish(messages.ids_message(header, live_ids))
             self._listed_in = header.frame_id if live_ids else None
             for estimate in estimates:
@@ -84,7 +84,7 @@ class HriOutput:
                 if topics.cropped.get_subscription_count() > 0:
                     topics.cropped.publish(messages.cropped_message(header, image, estimate.box, crop_size))
 
-    def count_readers(self) -> int:
+    def count_subscribers(self) -> int:
         """Count the subscriptions to these topics."""
         with self._lock:
             publishers = [each for topics in self._by_id.values() for each in topics]
@@ -92,7 +92,7 @@ class HriOutput:
             return sum(publisher.get_subscription_count() for publisher in publishers)
 
     def warn_duplicate_publishers(self) -> None:
-        """Warn, once, if another node lists faces under this prefix: readers would mix up both lists."""
+        """Warn, once, if another node lists faces under this prefix: subscribers would mix up both lists."""
         with self._lock:
             if self._tracked is None or self._warned:
                 return
@@ -169,7 +169,7 @@ class CropOutputs:
         with self._lock:
             return list(self._by_id)
 
-    def count_readers(self, face_id: str) -> int:
+    def count_subscribers(self, face_id: str) -> int:
         """Count the subscriptions to the expression of a face."""
         with self._lock:
             publisher = self._by_id.get(face_id)

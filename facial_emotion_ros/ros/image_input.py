@@ -1,4 +1,4 @@
-"""The image subscription: exists only while someone reads an output; follows the publishers' transport and QoS."""
+"""The image subscription: exists only while an output has subscribers; follows the publishers' transport and QoS."""
 
 import functools
 from typing import TYPE_CHECKING, Any, Callable, List, Optional, Tuple
@@ -67,16 +67,16 @@ def camera_info_topic(node: Any) -> str:
 
 
 class SubscriberDemand:
-    """Decides whether images are needed: while someone reads our outputs, and input.idle_release_s longer."""
+    """Decides whether images are needed: while our outputs have subscribers, and input.idle_release_s longer."""
 
-    def __init__(self, node: Any, count_readers: Callable[[], int]):
-        """Start without a reader.
+    def __init__(self, node: Any, count_subscribers: Callable[[], int]):
+        """Start without a subscriber.
 
         :param node: EmotionNode.
-        :param count_readers: counts the subscriptions to our outputs.
+        :param count_subscribers: counts the subscriptions to our outputs.
         """
-        self._node, self._count_readers = node, count_readers
-        self._unread_since_s: Optional[float] = None
+        self._node, self._count_subscribers = node, count_subscribers
+        self._unsubscribed_since_s: Optional[float] = None
         #: Why images are not needed.
         self.reason = ''
 
@@ -88,19 +88,19 @@ class SubscriberDemand:
         :param subscribed: whether images are subscribed to now.
         """
         if not enabled:
-            self._unread_since_s, self.reason = None, 'this node was disabled'
+            self._unsubscribed_since_s, self.reason = None, 'this node was disabled'
             return False
-        if not self._node.value('input.lazy') or self._count_readers() > 0:
-            self._unread_since_s = None
+        if not self._node.value('input.lazy') or self._count_subscribers() > 0:
+            self._unsubscribed_since_s = None
             return True
-        self.reason = 'nobody reads an output of this node'
+        self.reason = 'nobody subscribes to an output of this node'
         if not subscribed:
             return False
-        if self._unread_since_s is None:
-            self._unread_since_s = now_s
-        if now_s - self._unread_since_s <= self._node.value('input.idle_release_s'):
+        if self._unsubscribed_since_s is None:
+            self._unsubscribed_since_s = now_s
+        if now_s - self._unsubscribed_since_s <= self._node.value('input.idle_release_s'):
             return True
-        self._unread_since_s = None
+        self._unsubscribed_since_s = None
         return False
 
 
@@ -110,19 +110,19 @@ class ImageInput:
     def __init__(
         self,
         node: Any,
-        count_readers: Callable[[], int],
+        count_subscribers: Callable[[], int],
         on_image: Callable[[Any], Any],
         head_pose: Optional['HeadPoseOutput'] = None,
     ):
         """Create it without a subscription.
 
         :param node: EmotionNode, or another with `value` for the parameters input.*.
-        :param count_readers: counts the subscriptions to our outputs.
+        :param count_subscribers: counts the subscriptions to our outputs.
         :param on_image: called with each sensor_msgs/Image or CompressedImage.
         :param head_pose: decides whether camera_info is needed, and takes it; None: it is not.
         """
         self._node, self._on_image = node, on_image
-        self._demand = SubscriberDemand(node, count_readers)
+        self._demand = SubscriberDemand(node, count_subscribers)
         self._head_pose, self._infos = head_pose, None
         self._subscription = None
         self._reliability = ''
@@ -138,7 +138,7 @@ class ImageInput:
         return self._source.topic
 
     def follow(self, now_s: float, enabled: bool = True) -> None:
-        """Adapt the subscription to readers, publishers and parameters.
+        """Adapt the subscription to subscribers, publishers and parameters.
 
         :param now_s: monotonic time.
         :param enabled: whether images are wanted at all.

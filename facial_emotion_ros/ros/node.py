@@ -31,7 +31,7 @@ from facial_emotion_ros.ros.request_limits import limit_requests
 from facial_emotion_ros.system.memory import give_memory_back
 from facial_emotion_ros.system.watchdog import long_silence
 
-#: Period of the checks for readers and publishers.
+#: Period of the checks for subscribers and publishers.
 _TICK_S = 0.2
 #: A larger jump of the clock forward makes tracks meaningless; a slow /clock takes smaller steps.
 _JUMP_S = 5.0
@@ -106,7 +106,7 @@ class EmotionNode(LifecycleNode):
 
     @lifecycle_callback
     def on_activate(self) -> None:
-        """Start the worker; the image is subscribed to when someone reads an output."""
+        """Start the worker; the image is subscribed to when an output has subscribers."""
         from facial_emotion_ros.ros.hri_input import HriInput
         from facial_emotion_ros.ros.worker import CropWorker, FrameWorker
 
@@ -123,10 +123,10 @@ class EmotionNode(LifecycleNode):
         if humans:
             self._input = HriInput(self, self._outputs, self._worker, self._slot)
         else:
-            self._input = ImageInput(self, self._outputs.count_readers, self._worker.offer, self._outputs.head_pose)
+            self._input = ImageInput(self, self._outputs.count_subscribers, self._worker.offer, self._outputs.head_pose)
         waiting = 'waiting for subscribers of its topics and for images on %s.' % self._input.topic
         self._changes.info('Active: ' + (waiting if self._enabled else 'disabled until ~/enable is called with true.'))
-        self._follow_readers()
+        self._follow_subscribers()
         self._bond = open_bond(self)
 
     @lifecycle_callback
@@ -241,7 +241,7 @@ class EmotionNode(LifecycleNode):
 
         prefix = self.value('output.humans_prefix')
         if self.value('input.mode') != 'humans':
-            self._outputs = Outputs(self, prefix, self.value('output.opendr'), self._follow_readers)
+            self._outputs = Outputs(self, prefix, self.value('output.opendr'), self._follow_subscribers)
         elif prefix:
             self._outputs = CropOutputs(self, prefix)
             unused = parameters.without_effect({row.name: self.value(row.name) for row in parameters.TABLE})
@@ -309,13 +309,13 @@ class EmotionNode(LifecycleNode):
             self._vision_info.announce(self._pipeline.engine)
             if self.value('input.mode') == 'image':
                 self._outputs.assert_liveliness()
-        self._follow_readers()
+        self._follow_subscribers()
         self._forget_unseen_faces()
         # Report at once that images arrive again: nobody should have to wait a second for that.
         if self._diagnostics.is_silent and self._slot.silence_s() <= self.value('input.timeout_s'):
             self._publish_diagnostics()
 
-    def _follow_readers(self):
+    def _follow_subscribers(self):
         if self._input is not None:
             self._input.follow(time.monotonic(), self._enabled)
 
@@ -352,7 +352,7 @@ class EmotionNode(LifecycleNode):
         changed, self._enabled = self._enabled != request.data, request.data
         if self._worker is not None:
             self._worker.pause(not request.data)
-        self._follow_readers()
+        self._follow_subscribers()
         if not request.data and self._outputs is not None:
             self._outputs.forget_faces()
         response.success = True

@@ -28,7 +28,7 @@ class Outputs:
         :param node: EmotionNode.
         :param humans_prefix: parameter output.humans_prefix; empty for no ROS4HRI topics.
         :param opendr: parameter output.opendr.
-        :param on_matched: called when a reader appears or disappears, where rclpy reports that.
+        :param on_matched: called when a subscriber appears or disappears, where rclpy reports that.
         """
         self._node, self._on_matched = node, on_matched
         self._publishers: List[Any] = []
@@ -99,13 +99,13 @@ class Outputs:
         assert self._head_pose is not None
         return self._head_pose
 
-    def count_readers(self) -> int:
+    def count_subscribers(self) -> int:
         """Count the subscriptions that need images to be processed."""
-        readers = sum(publisher.get_subscription_count() for publisher in self._publishers)
-        return readers + (self._humans.count_readers() if self._humans is not None else 0)
+        subscribers = sum(publisher.get_subscription_count() for publisher in self._publishers)
+        return subscribers + (self._humans.count_subscribers() if self._humans is not None else 0)
 
     def assert_liveliness(self) -> None:
-        """Tell readers of detections that the node lives, where manual liveliness is offered; images do not matter."""
+        """Tell subscribers of detections that the node lives, where liveliness is manual; images do not matter."""
         if self._asserts_liveliness:
             self._detections.assert_liveliness()
 
@@ -152,7 +152,7 @@ class Outputs:
 
 
 class VisionInfoOutput:
-    """The topic vision_info, kept for later readers: which network is in use, at which operating point."""
+    """The topic vision_info, kept for later subscribers: which network is in use, at which operating point."""
 
     def __init__(self, node: Any):
         """Create the publisher.

@@ -242,9 +242,9 @@ def test_nothing_is_sent_and_no_file_is_left_when_everything_runs(watch, long_fo
         ('pipeline', 'estimated', ['-c', PIPELINE, portrait]),
         ('node', 'Active: ', node + ['-r', 'image/compressed:=/camera/image_raw/compressed']),
         ('play_bag', '', player + [bag]),
-        # A reader, without whom the node leaves the images alone.
+        # A subscriber, without whom the node leaves the images alone.
         ('record_bag', '', recorder + [folder / 'recorded']),
-        # Another node, with a camera and a reader that writes a film.
+        # Another node, with a camera and a subscriber that writes a film.
         ('demo', ' happy ', demo + [folder / 'demo']),
         ('ray', 'evaluated', ['-c', RAY, bag, folder / 'fleet']),
         ('commands', 'all are over', [os.path.join(HERE, 'every_command.py'), folder / 'commands.json']),

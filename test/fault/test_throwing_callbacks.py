@@ -16,7 +16,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 STATES = ('unconfigured', 'inactive', 'active')
 TRANSITIONS = ('configure', 'activate', 'deactivate', 'cleanup')
 WORKER = ('decode', 'detect', 'read', 'smooth', 'publish')
-POINTS = TRANSITIONS + ('parameter', 'jump', 'enable', 'offer') + WORKER + ('clock', 'readers', 'diagnostics')
+POINTS = TRANSITIONS + ('parameter', 'jump', 'enable', 'offer') + WORKER + ('clock', 'subscribers', 'diagnostics')
 #: More than the hundredth call needs.
 TRIES = 120
 LONG = [(kind, call) for kind in ('RuntimeError', 'MemoryError', 'OSError') for call in (1, 100)]

@@ -27,7 +27,7 @@ POINTS = {
     'smooth': (temporal_filter.TemporalFilter, 'smooth'),
     'publish': (outputs.Outputs, 'publish'),
     'clock': (node.EmotionNode, '_watch_clock'),
-    'readers': (node.EmotionNode, '_follow_readers'),
+    'subscribers': (node.EmotionNode, '_follow_subscribers'),
     'diagnostics': (health, 'input_health'),
     'enable': (node.EmotionNode, '_enable'),
     'parameter': (node.EmotionNode, 'add_on_set_parameters_callback'),

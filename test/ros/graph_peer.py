@@ -1,4 +1,4 @@
-"""A node of the test process: camera, reader and operator in one. It shares no code with the package."""
+"""A node of the test process: camera, subscriber and operator in one. It shares no code with the package."""
 
 import array
 import os
@@ -295,7 +295,7 @@ def work_p99_s(diagnostics):
 
     The node tells it of its latest KEPT answers; of a longer run, it is the largest that such a number of them had.
 
-    :param diagnostics: what plain_reader.py noted of them, in order.
+    :param diagnostics: what plain_subscriber.py noted of them, in order.
     """
     reported = [message['/emotion_node: inference'] for message in diagnostics]
     reported = [values for values in reported if int(values['processed']) >= KEPT] or reported[-1:]

@@ -1,7 +1,7 @@
 """A camera that shares no code with the package: plays one picture at a steady rate until SIGINT.
 
 Usage: plain_camera.py picture.npy RATE_HZ [STAMPS.txt]
-It writes the stamps of all images, as plain_reader.py does, one a line, when it ends.
+It writes the stamps of all images, as plain_subscriber.py does, one a line, when it ends.
 """
 
 import array
@@ -43,7 +43,7 @@ def main():
     executor.add_node(node)
     while not ended:
         executor.spin_once(timeout_sec=0.1)
-    # Else the last image may have reached one reader and not the other.
+    # Else the last image may have reached one subscriber and not the other.
     publisher.wait_for_all_acked(Duration(seconds=5))
     executor.shutdown()
     node.destroy_node()

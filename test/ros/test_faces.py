@@ -1,4 +1,4 @@
-"""What a reader sees of faces over time: unknown, smoothing, and live parameters that really are."""
+"""What a subscriber sees of faces over time: unknown, smoothing, and live parameters that really are."""
 
 import numpy as np
 from hri_msgs.msg import Expression

@@ -1,4 +1,4 @@
-"""Head poses: while someone reads them, and with a calibration of the camera alone."""
+"""Head poses: while somebody subscribes to them, and with a calibration of the camera alone."""
 
 import numpy as np
 import pytest
@@ -39,7 +39,7 @@ def test_the_poses_are_those_of_the_faces_of_detections_and_need_a_calibration(t
     infos = peer.node.create_publisher(CameraInfo, 'camera_info', quality(depth=1))
     faces = peer.listen(Detection2DArray, 'detections')
     peer.wait(lambda: camera.answers(faces), 'an answer', each=camera.shoot, every_s=0.3)
-    assert infos.get_subscription_count() == 0, 'nobody reads head_pose'
+    assert infos.get_subscription_count() == 0, 'head_pose has no subscriber'
     poses = peer.listen(PoseArray, 'head_pose')
     peer.wait(
         lambda: 'No head pose is published: nothing came on /camera_info.' in node.output(),

@@ -54,7 +54,7 @@ def test_each_face_that_others_track_gets_its_expression_when_someone_reads_it(s
     assert happy[-1].expression == 'happy' and 0 < happy[-1].confidence <= 1 and happy[-1].valence > 0
     assert happy[-1].header.frame_id == 'their_camera'
     assert nobody == [], 'hri_msgs has no word for unknown'
-    assert finder.crops['cxxxx'].get_subscription_count() == 0, 'nobody reads the expression of this face'
+    assert finder.crops['cxxxx'].get_subscription_count() == 0, 'the expression of this face has no subscriber'
     node.wait_for(r"Ignored 1 of the faces on /humans/faces/tracked: expected ids .*, got '9no/topic'")
     peer.wait(
         lambda: "got '9no/topic'" in health.parts()['input'].message, 'a warning', each=lambda: finder.shoot(*ids)
@@ -80,7 +80,7 @@ def test_each_face_that_others_track_gets_its_expression_when_someone_reads_it(s
         "a lost face's topic to go",
         each=lambda: finder.shoot('cxxxx'),
     )
-    peer.wait(lambda: 'Idle' in health.parts()['input'].message, 'idle without a reader')
+    peer.wait(lambda: 'Idle' in health.parts()['input'].message, 'idle without a subscriber')
 
 
 def test_the_node_lives_unconfigured_when_there_is_no_prefix_to_follow(node_here, peer, capfd):

@@ -30,11 +30,11 @@ def test_answers_come_at_most_so_often_and_to_the_newest_image_when_a_rate_is_se
     peer.wait(lambda: heard[-1].header == last, 'the answer to the last image')
 
 
-def test_the_subscription_comes_and_goes_when_readers_do(tuned_node, peer):
+def test_the_subscription_comes_and_goes_when_subscribers_do(tuned_node, peer):
     node = tuned_node(input__idle_release_s=0.5)
     camera = peer.camera()
     peer.spin(0.5)
-    assert not camera.watched(), 'subscribed although nobody reads an output'
+    assert not camera.watched(), 'subscribed although no output has a subscriber'
     heard = peer.listen(Detection2DArray, 'detections')
     peer.wait(camera.watched, 'a subscription')
     peer.wait(lambda: heard, 'detections', each=camera.shoot)
@@ -47,7 +47,7 @@ def test_the_subscription_comes_and_goes_when_readers_do(tuned_node, peer):
     node.wait_for('(?s)Subscribed to /image.*Unsubscribed from /image.*Subscribed to /image')
 
 
-def test_images_are_worked_on_without_a_reader_when_laziness_is_off(tuned_node, peer):
+def test_images_are_worked_on_without_a_subscriber_when_laziness_is_off(tuned_node, peer):
     tuned_node(input__lazy=False)
     camera, health = peer.camera(), peer.health()
     peer.wait(lambda: health.counts().get('processed'), 'a processed image', each=camera.shoot)

@@ -123,7 +123,7 @@ def test_an_image_without_a_face_is_answered_when_nobody_is_there(shared_node, p
     assert (word.expression, word.confidence) == ('', 0.0)
 
 
-def test_the_model_is_named_when_a_reader_comes_late(shared_node, peer):
+def test_the_model_is_named_when_a_subscriber_comes_late(shared_node, peer):
     heard = peer.listen(VisionInfo, 'vision_info', latched=True, depth=1)
     peer.wait(lambda: heard, 'vision_info')
     assert re.match(r'esr_9_ferplus(_int8)? \S+ \(esr\), balanced$', heard[0].method)
@@ -201,7 +201,7 @@ def test_names_quality_and_opendrs_topics_are_as_asked_for(start_node, peer):
     assert health.values('input')['publishers'] == '1'
 
 
-def test_a_reader_of_detections_is_told_when_the_node_has_frozen_and_not_when_the_camera_has(node_here, peer):
+def test_a_subscriber_of_detections_is_told_when_the_node_has_frozen_and_not_when_the_camera_has(node_here, peer):
     offers = {'liveliness': 'manual_by_topic', 'liveliness_lease_duration': 3 * 10**9, 'deadline': 5 * 10**8}
     words = [word for name, value in offers.items() for word in ('-p', '%s%s:=%s' % (DETECTIONS, name, value))]
     node = node_here(*words)

@@ -26,26 +26,26 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 def run_stream(start, tuned_node, peer, folder, seconds):
-    """Run camera, node and reader together for a while, and until enough images were answered.
+    """Run camera, node and subscriber together for a while, and until enough images were answered.
 
-    :returns: what the reader noted, and under 'shot' the stamps that the camera did.
+    :returns: what the subscriber noted, and under 'shot' the stamps that the camera did.
     """
     np.save(str(folder / 'picture.npy'), scene())
     # On a machine that is busy enough, answers come further apart than ids are kept by default.
     tuned_node(tracker__max_age_s=10.0)
     health = peer.health()
     camera = start(os.path.join(HERE, 'plain_camera.py'), folder / 'picture.npy', RATE_HZ, folder / 'shot.txt')
-    reader = start(os.path.join(HERE, 'plain_reader.py'), seconds + 250.0, folder / 'notes.json')
-    reader.wait_for('the first answer came', timeout_s=60.0)
+    subscriber = start(os.path.join(HERE, 'plain_subscriber.py'), seconds + 250.0, folder / 'notes.json')
+    subscriber.wait_for('the first answer came', timeout_s=60.0)
     until_s, heard = time.monotonic() + seconds, peer.listen(Detection2DArray, 'detections')
     peer.wait(lambda: time.monotonic() >= until_s and len(heard) >= ENOUGH, '%d answers' % ENOUGH, seconds + 60.0)
     assert camera.end()[0] == 0, camera.output()
     peer.counts_from_now(health)
     reported = health.reported()
     peer.wait(
-        lambda: health.reported() > reported + 10, 'the reader, which hears of diagnostics too, to have heard all'
+        lambda: health.reported() > reported + 10, 'the subscriber, which hears of diagnostics too, to have heard all'
     )
-    assert reader.end()[0] == 0, reader.output()
+    assert subscriber.end()[0] == 0, subscriber.output()
     with open(str(folder / 'notes.json')) as notes, open(str(folder / 'shot.txt')) as shot:
         return dict(json.load(notes), shot=shot.read().split())
 
@@ -92,7 +92,7 @@ def check_content(notes):
         assert {counts['waiting'], counts['in_work']} <= {'0', '1'}, counts
     last = notes['diagnostics'][-1]['/emotion_node: input']
     assert (last['bad'], last['failed'], last['expired']) == ('0', '0', '0')
-    # The first answers may be out before the reader is known everywhere.
+    # The first answers may be out before the subscriber is known everywhere.
     assert 0 <= int(last['processed']) - len(detections) <= 3
 
 
@@ -108,7 +108,7 @@ def lateness(notes, skipped):
     """Look at the times of a run.
 
     :param skipped: that many answers and images at the beginning are left out.
-    :returns: ages of the answers at the reader, ages of the images there, p99 of the time that one is worked on; in s.
+    :returns: ages of the answers at the subscriber, ages of the images there, p99 of the time of work on one; in s.
     """
     ages, transport = ([message['age_s'] for message in notes[topic][skipped:]] for topic in ('detections', 'image'))
     return ages, transport, work_p99_s(notes['diagnostics'])

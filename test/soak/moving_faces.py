@@ -41,7 +41,7 @@ COLUMNS = {'neutral': 0, 'happy': 1, 'surprise': 2, 'sad': 3, 'anger': 4}
 #: Pictures are taken on which at least so many of ten people agree.
 LEAST_VOTES = 9
 FERPLUS_FACES = 20
-#: The node, and the reader that measures the transport.
+#: The node, and the subscriber that measures the transport.
 LISTENERS = 2
 
 

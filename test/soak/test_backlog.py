@@ -50,11 +50,11 @@ def test_the_newest_image_is_answered_next_when_images_come_faster_than_they_are
 def stream(start, peer, health, folder, rate_hz, seconds):
     """Let a camera play for a while, and until enough images were answered; assert that none are left when it ends.
 
-    :returns: what a reader noted, until some time after the last image.
+    :returns: what a subscriber noted, until some time after the last image.
     """
-    reader = start(os.path.join(ROS_TESTS, 'plain_reader.py'), seconds + 300.0, folder / 'notes.json')
+    subscriber = start(os.path.join(ROS_TESTS, 'plain_subscriber.py'), seconds + 300.0, folder / 'notes.json')
     camera = start(os.path.join(ROS_TESTS, 'plain_camera.py'), folder / 'picture.npy', rate_hz)
-    reader.wait_for('the first answer came', timeout_s=60.0)
+    subscriber.wait_for('the first answer came', timeout_s=60.0)
     heard = peer.listen(Detection2DArray, 'detections')
     peer.spin(seconds)
     peer.wait(lambda: len(heard) >= ENOUGH, '%d answers' % ENOUGH, timeout_s=60.0)
@@ -68,17 +68,17 @@ def stream(start, peer, health, folder, rate_hz, seconds):
     assert ended['processed'] - came['processed'] <= later + 2, (came, ended)
     reported = health.reported()
     peer.wait(
-        lambda: health.reported() > reported + 10, 'the reader, which hears of diagnostics too, to have heard all'
+        lambda: health.reported() > reported + 10, 'the subscriber, which hears of diagnostics too, to have heard all'
     )
-    # Not SIGTERM: coverage, where it measures, answers that one before the reader can.
-    assert reader.end(timeout_s=70.0)[0] == 0, reader.output()
+    # Not SIGTERM: coverage, where it measures, answers that one before the subscriber can.
+    assert subscriber.end(timeout_s=70.0)[0] == 0, subscriber.output()
     peer.node.destroy_subscription(list(peer.node.subscriptions)[-1])
     with open(str(folder / 'notes.json')) as file:
         return json.load(file)
 
 
 def check_stream(notes, period_s, long_form):
-    """Assert counts, which do not depend on the machine's speed, and in the long form what the reader saw of them.
+    """Assert counts, which do not depend on the machine's speed, and in the long form what the subscriber saw of them.
 
     :returns: p99 of the answers' age, and its bound, in s.
     """
@@ -93,8 +93,8 @@ def check_stream(notes, period_s, long_form):
     answers, images = notes['detections'], notes['image']
     assert counts['processed'] >= len(answers) > 5
     last_s = arrivals([images[-1]])[0]
-    # One image in work when the last one came, that one, and one for the ways through transport that differ. A reader
-    # on a busy machine takes more answers after its last image, which have waited for it.
+    # One image in work when the last one came, that one, and one for the ways through transport that differ. On a busy
+    # machine a subscriber takes more answers after its last image, which have waited for it.
     late = [at_s for at_s in arrivals(answers) if at_s > last_s]
     assert len(late) <= 3 or not long_form, 'answers that came %s after the last image' % [
         at_s - last_s for at_s in late
@@ -106,7 +106,7 @@ def check_stream(notes, period_s, long_form):
 
 
 def arrivals(messages):
-    """Return when messages came to the reader, in seconds of its clock."""
+    """Return when messages came to the subscriber, in seconds of its clock."""
     return [float(message['stamp']) + message['age_s'] for message in messages]
 
 

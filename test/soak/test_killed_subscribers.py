@@ -108,8 +108,8 @@ def test_answers_go_on_when_subscribers_are_killed_and_the_camera_changes(
     # The camera may be frozen too: it has no guard.
     camera.process.kill()
     start(os.path.join(ROS_TESTS, 'plain_camera.py'), tmp_path / 'picture.npy', 30)
-    reader = start(os.path.join(ROS_TESTS, 'plain_reader.py'), 0.5, tmp_path / 'notes.json')
-    node.wait(lambda: reader.process.poll() is not None, 'answers', 70.0)
+    subscriber = start(os.path.join(ROS_TESTS, 'plain_subscriber.py'), 0.5, tmp_path / 'notes.json')
+    node.wait(lambda: subscriber.process.poll() is not None, 'answers', 70.0)
     with open(str(tmp_path / 'notes.json')) as file:
         answers = json.load(file)['detections']
     if long_form:

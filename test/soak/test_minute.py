@@ -16,7 +16,7 @@ from process_figures import CpuShare
 from soak_peer import p99
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-READER = os.path.join(REPOSITORY, 'test', 'ros', 'plain_reader.py')
+SUBSCRIBER = os.path.join(REPOSITORY, 'test', 'ros', 'plain_subscriber.py')
 #: Expression of the film -> word of hri_msgs/Expression.
 HRI_WORDS = {'neutral': 'neutral', 'happy': 'happy', 'surprise': 'surprised', 'sad': 'sad', 'anger': 'angry'}
 FERPLUS = os.path.join(os.path.dirname(REPOSITORY), 'shared', 'data', 'ferplus_valid.npz')
@@ -34,12 +34,12 @@ def test_faces_keep_their_ids_and_calm_words_tell_the_truth_when_they_move_for_a
     node.wait_for('Active: ')
     heard = peer.listen(Detection2DArray, 'detections')
     start(os.path.join(HERE, 'moving_faces.py'), rate_hz, length_s, *ferplus)
-    reader = start(READER, length_s - 1.0, tmp_path / 'notes.json')
+    subscriber = start(SUBSCRIBER, length_s - 1.0, tmp_path / 'notes.json')
     peer.wait(lambda: heard, 'an answer', timeout_s=60.0)
     busy = CpuShare(node.process.pid)
-    peer.wait(lambda: reader.process.poll() is not None, 'the reader', timeout_s=length_s + 90.0)
+    peer.wait(lambda: subscriber.process.poll() is not None, 'the subscriber', timeout_s=length_s + 90.0)
     busy_share = busy.now()
-    assert reader.process.poll() == 0, reader.output()
+    assert subscriber.process.poll() == 0, subscriber.output()
     peer.node.destroy_subscription(list(peer.node.subscriptions)[-1])
     node.wait_for('Unsubscribed from', timeout_s=20.0)
     idle = CpuShare(node.process.pid)
@@ -76,7 +76,7 @@ class Watched:
     def __init__(self, notes, film):
         """Match by place.
 
-        :param notes: what plain_reader wrote.
+        :param notes: what plain_subscriber wrote.
         :param film: moving_faces.Film that the camera played.
         """
         self.notes, self.faces = notes, {}
@@ -176,7 +176,7 @@ class Watched:
             ),
             '60 s: processor': ('%.0f%% of a core' % (100 * busy_share), 'none', n, True),
             'idle: processor': (
-                '%.1f%% of a core while a camera plays and nobody reads' % (100 * idle_share),
+                '%.1f%% of a core while a camera plays and nobody subscribes' % (100 * idle_share),
                 'less than 3%',
                 '20 s',
                 idle_share < 0.03,

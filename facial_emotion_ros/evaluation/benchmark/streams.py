@@ -1,4 +1,4 @@
-"""The whole node at work: camera, node and reader in processes of their own, as on a robot."""
+"""The whole node at work: camera, node and subscriber in processes of their own, as on a robot."""
 
 import json
 import subprocess
@@ -57,27 +57,27 @@ def measure_stream(
 
 
 def _read(stream, patience_s, run):
-    """Run the reader, and take the node's processor time when it begins and ends to count."""
-    words = ['reader', '--seconds', stream.seconds, '--warm-up', WARM_UP_S, '--patience', patience_s]
+    """Run the subscriber, and take the node's processor time when it begins and ends to count."""
+    words = ['subscriber', '--seconds', stream.seconds, '--warm-up', WARM_UP_S, '--patience', patience_s]
     command = [sys.executable, '-m', f'facial_emotion_ros.ros.{_STREAMS}', *map(str, words)]
     node, marks_s = run.processes['emotion_node'], []
-    with subprocess.Popen(command, env=run.environ, stdout=subprocess.PIPE, text=True) as reader:
+    with subprocess.Popen(command, env=run.environ, stdout=subprocess.PIPE, text=True) as subscriber:
         try:
-            for line in reader.stdout or ():
+            for line in subscriber.stdout or ():
                 message = json.loads(line)
                 if 'say' not in message:
                     break
                 run.expect('emotion_node', 'camera')
                 marks_s.append(processor_s(node.pid))
             else:
-                raise FacialEmotionError('the reader of the benchmark ended before its time')
+                raise FacialEmotionError('the subscriber of the benchmark ended before its time')
             if not message['ages_s']:
                 lines = run.last_lines('emotion_node')
                 raise FacialEmotionError(f'no detections came in {patience_s:.0f} s.{lines}')
             return message, marks_s[1] - marks_s[0], resident_mb(node.pid)
         finally:
-            if reader.poll() is None:
-                reader.terminate()
+            if subscriber.poll() is None:
+                subscriber.terminate()
 
 
 def _record(stream, found, cpu_s, memory_mb):

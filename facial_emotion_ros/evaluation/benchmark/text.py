@@ -137,4 +137,4 @@ def stream_text(streams: Sequence[Mapping[str, Any]]) -> str:
     ]
     heads = ['image', 'transport', 'faces', 'answers a second', 'age p50, ms', 'age p99, ms']
     heads += ['processor, ms an answer', 'of one core']
-    return 'The node in its own process, camera and reader in theirs:\n\n' + table(heads, rows)
+    return 'The node in its own process, camera and subscriber in theirs:\n\n' + table(heads, rows)

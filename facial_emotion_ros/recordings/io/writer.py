@@ -137,7 +137,7 @@ class BagWriter:
 def reliable_qos(depth: int = 10, latched: bool = False) -> Any:
     """Give the quality of service of our node's publishers, as recordings hold it.
 
-    :param depth: messages kept for a slow reader.
+    :param depth: messages kept for a slow subscriber.
     :param latched: whether the last one is kept for late joiners.
     :returns: rosbags' Qos.
     """

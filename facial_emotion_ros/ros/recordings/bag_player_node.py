@@ -24,8 +24,8 @@ from facial_emotion_ros.ros.recordings.bag_topics import (
     with_stamp,
 )
 
-#: Readers replace their subscription by a reliable one when they discover this publisher: they must have been there for
-#: this long before the first message.
+#: Subscribers replace their subscription by a reliable one when they discover this publisher: they must have been there
+#: for this long before the first message.
 _SETTLED_S = 0.5
 
 #: A message counts as late beyond this.
@@ -77,7 +77,7 @@ class BagPlayer(Node):
             self._fault, self.done = error, True
 
     def finish(self, interrupted: bool) -> int:
-        """Stop, and wait until reliable readers have received everything.
+        """Stop, and wait until reliable subscribers have received everything.
 
         :param interrupted: whether a signal ended it early.
         :returns: exit status.
@@ -152,7 +152,7 @@ class BagPlayer(Node):
     def _run(self):
         """Play; the main thread reports what fails."""
         try:
-            if self._wait_for_readers():
+            if self._wait_for_subscribers():
                 names = ', '.join(track.publisher.topic_name for track in self._tracks.values())
                 self.get_logger().info('Playing %s: %s.' % (self._bag.name, names))
                 while self._play_once():
@@ -162,11 +162,11 @@ class BagPlayer(Node):
         finally:
             self.done = True
 
-    def _wait_for_readers(self):
+    def _wait_for_subscribers(self):
         """Wait as --wait-for says.
 
         :returns: whether to play; False when stopped.
-        :raises FacialEmotionError: if too few readers come.
+        :raises FacialEmotionError: if too few subscribers come.
         """
         until_s, ready_since_s = time.monotonic() + self._options.patience, None
         cameras = [self._tracks[name] for name in self._bag.cameras() if name in self._tracks]

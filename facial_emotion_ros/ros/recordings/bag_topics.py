@@ -8,7 +8,7 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 
 from facial_emotion_ros.ros.recordings.recording_profile import IMAGE_TYPES
 
-#: Queue for slow readers: shorter for images, for each holds a megabyte or more.
+#: Queue for slow subscribers: shorter for images, for each holds a megabyte or more.
 _KEPT_IMAGES, _KEPT = 20, 200
 
 #: Smallest size in bytes of a serialized message, which begins with its byte order, and of one with a header.
@@ -54,13 +54,13 @@ def playing_qos(recorded: Any, msgtype: str) -> QoSProfile:
 
     :param recorded: rosbags' Qos of its publisher, None where unknown.
     :param msgtype: of the topic.
-    :returns: as recorded; reliable and volatile where unknown, which serves readers of either reliability.
+    :returns: as recorded; reliable and volatile where unknown, which serves subscribers of either reliability.
     """
     reliability, durability, depth = ('', '', 1)
     if recorded is not None:
         reliability, durability, depth = recorded.reliability.name, recorded.durability.name, max(1, recorded.depth)
     latched = durability == 'TRANSIENT_LOCAL'
-    # Slow readers must lose nothing; for later readers, as many messages are kept as were then.
+    # Slow subscribers must lose nothing; for later subscribers, as many messages are kept as were then.
     depth = depth if latched else max(depth, _kept(msgtype))
     return _profile(depth, reliability != 'BEST_EFFORT', latched)
 

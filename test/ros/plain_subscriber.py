@@ -1,6 +1,6 @@
-"""A reader that shares no code with the package: listens to camera and node, writes what it heard.
+"""A subscriber that shares no code with the package: listens to camera and node, writes what it heard.
 
-Usage: plain_reader.py SECONDS OUTPUT.json
+Usage: plain_subscriber.py SECONDS OUTPUT.json
 The time runs from the first detections and image on; SIGINT ends it early.
 Ages are now minus the stamp, in seconds, at the moment of receipt.
 """
@@ -20,11 +20,11 @@ from sensor_msgs.msg import Image
 from vision_msgs.msg import Detection2DArray
 
 
-class Reader(Node):
+class Subscriber(Node):
     """Notes every message."""
 
     def __init__(self):
-        super().__init__('plain_reader')
+        super().__init__('plain_subscriber')
         self.notes = {
             'image': [],
             'detections': [],
@@ -117,17 +117,17 @@ def main():
     # Python's own handler, and rclpy's, break off a message that is being taken, which is an error of another kind.
     signal.signal(signal.SIGINT, lambda _number, _frame: ended.append(True))
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    reader = Reader()
+    subscriber = Subscriber()
     end = time.monotonic() + 60.0
     started = False
     while not ended and time.monotonic() < end:
-        rclpy.spin_once(reader, timeout_sec=0.1)
-        if reader.notes['detections'] and reader.notes['image'] and not started:
+        rclpy.spin_once(subscriber, timeout_sec=0.1)
+        if subscriber.notes['detections'] and subscriber.notes['image'] and not started:
             started, end = True, time.monotonic() + seconds
             print('the first answer came', flush=True)
     with open(path, 'w') as stream:
-        json.dump(reader.notes, stream)
-    reader.destroy_node()  # else the node it listened to may freeze: docs/topics.md
+        json.dump(subscriber.notes, stream)
+    subscriber.destroy_node()  # else the node it listened to may freeze: docs/topics.md
     rclpy.shutdown()
 
 
