@@ -1,10 +1,11 @@
 """Fields of messages about faces, shared by the node and the recordings."""
 
-from typing import TYPE_CHECKING, Any, Dict, List, Sequence, Tuple, Union
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Sequence, Tuple, Union
 
 import numpy as np
 
-from facial_emotion_ros.core.emotions import UNKNOWN
+from facial_emotion_ros.core.emotions import EXPRESSION_WORDS, UNKNOWN
 from facial_emotion_ros.core.estimates import EmotionPrediction, FaceEstimate
 from facial_emotion_ros.emotion.operating_points import point_words
 
@@ -52,6 +53,28 @@ def affect_scores(estimate: FaceEstimate) -> List[Tuple[str, float]]:
     """List the same in [0, 1], as vision_msgs has it for scores: valence and arousal of 0 are 0.5."""
     values = affect_hypotheses(estimate)
     return [(name, value if name == 'agreement' else (value + 1.0) / 2.0) for name, value in values]
+
+
+def expression_word(scores: Mapping[str, float], contempt_as: str, emotion: str = '') -> Tuple[str, float]:
+    """Choose the word of hri_msgs/Expression.
+
+    :param scores: class -> score, in the order of EMOTIONS.
+    :param contempt_as: a word of hri_msgs/Expression, or 'drop'.
+    :param emotion: the published class, which may not have the best score; '' for the best one.
+    :returns: (word, confidence in [0, 1]); ('', 0.0) if only a dropped class has a score.
+    """
+    words: Dict[str, float] = OrderedDict()
+    for each, score in scores.items():
+        word = EXPRESSION_WORDS.get(each, contempt_as)
+        if word != 'drop':
+            words[word] = words.get(word, 0.0) + within(score, 0.0, 1.0)
+    total = sum(words.values())
+    if total <= 1e-6:
+        return '', 0.0
+    word = EXPRESSION_WORDS.get(emotion, contempt_as if emotion else '')
+    if word not in words:
+        word = max(words, key=lambda each: words[each])
+    return word, within(words[word] / total, 0.0, 1.0)
 
 
 def box_parts(estimate: FaceEstimate, height: int, width: int) -> Dict[str, float]:

@@ -19,8 +19,7 @@ from vision_msgs.msg import Detection2D, Detection2DArray, ObjectHypothesisWithP
 from facial_emotion_ros.core.emotions import UNKNOWN
 from facial_emotion_ros.core.errors import BadImage
 from facial_emotion_ros.core.estimates import FaceEstimate
-from facial_emotion_ros.core.hri_expression import expression_word
-from facial_emotion_ros.emotion.message_fields import box_parts, network_words, within
+from facial_emotion_ros.emotion.message_fields import box_parts, expression_word, network_words, within
 from facial_emotion_ros.perception.compressed_image import decode_compressed
 from facial_emotion_ros.perception.head_pose import HeadPose
 from facial_emotion_ros.perception.image_decoding import decode_image

@@ -6,13 +6,13 @@ import numpy as np
 
 from facial_emotion_ros.core.emotions import UNKNOWN
 from facial_emotion_ros.core.estimates import FaceEstimate
-from facial_emotion_ros.core.hri_expression import expression_word
 from facial_emotion_ros.emotion.esr import EsrEngine
 from facial_emotion_ros.emotion.message_fields import (
     affect_hypotheses,
     box_parts,
     check_finite,
     emotion_hypotheses,
+    expression_word,
     network_words,
     within,
 )
