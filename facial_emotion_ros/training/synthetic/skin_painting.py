@@ -43,20 +43,9 @@ _CREASES = (
 #: Depth of each crease at the age of 90 without expression.
 _AGED = 0.55
 
-#: Upper edge of a beard, from cheek to cheek.
-_BEARD = np.array(
-    [
-        (-0.72, 7.0),
-        (-0.6, 6.75),
-        (-0.36, 6.78),
-        (-0.2, 6.84),
-        (0, 6.80),
-        (0.2, 6.84),
-        (0.36, 6.78),
-        (0.6, 6.75),
-        (0.72, 7.0),
-    ]
-)
+#: Upper edge of a beard, from cheek to cheek: the right half, mirrored for the left one.
+_HALF_BEARD = ((-0.72, 7.0), (-0.6, 6.75), (-0.36, 6.78), (-0.2, 6.84), (0, 6.80))
+_BEARD = np.array([*_HALF_BEARD, *((-x, y) for x, y in _HALF_BEARD[-2::-1])])
 
 
 def plane_of(places: np.ndarray) -> np.ndarray:
