@@ -10,14 +10,11 @@ from collections.abc import Callable, Iterable
 from typing import IO, Any, NamedTuple, cast
 
 from facial_emotion_ros.core.errors import FacialEmotionError
-from facial_emotion_ros.system.power import PowerMeter
 
 #: Runs of one turn; all engines have their turn before any has the next.
 RUNS_A_TURN = 10
 #: Between turns: the threads of an engine spin for a while after a run, and would take time from the next one.
 _PAUSE_S = 0.05
-#: How long power is measured, while an engine works and before while all rest.
-_POWER_S = 4.0
 
 
 class Subject(NamedTuple):
@@ -79,20 +76,17 @@ class _Runner:
 def measure(
     subjects: Iterable[Subject],
     runs: int = 100,
-    meter: PowerMeter | None = None,
     report: Callable[[str], object] = lambda line: None,
 ) -> list[dict[str, Any]]:
     """Measure subjects in turn, each in a process of its own.
 
     :param subjects: those of one network and number of threads run in turn, all in memory at once.
     :param runs: of each, one face a run, transfer included.
-    :param meter: None for the sensors of this machine.
     :param report: called with a line about each.
     :returns: records: network, size_px, engine, precision, threads; per_s (1000 / the mean), median_ms, p10_ms, p90_ms,
-        memory_mb, provider, `ratio` to the torch baseline of that network and threads where it was measured, joules and
-        net_joules where there is a sensor; `error` alone of an engine that is absent.
+        memory_mb, provider, `ratio` to the torch baseline of that network and threads where it was measured; `error`
+        alone of an engine that is absent.
     """
-    meter = PowerMeter() if meter is None else meter
     records = []
     groups: dict[tuple[str, int, int], list[Subject]] = {}
     for subject in subjects:
@@ -100,7 +94,7 @@ def measure(
     for group in groups.values():
         runners = [_Runner(subject) for subject in group]
         try:
-            found = _measure_group(runners, runs, meter)
+            found = _measure_group(runners, runs)
         finally:
             for runner in runners:
                 runner.close()
@@ -110,14 +104,13 @@ def measure(
     return records
 
 
-def _measure_group(runners, runs, meter):
+def _measure_group(runners, runs):
     working = [runner for runner in runners if 'error' not in runner.opened]
     for _ in range(max(1, -(-runs // RUNS_A_TURN))):
         for runner in working:
             time.sleep(_PAUSE_S)
             runner.took_ms += runner.request(run=min(RUNS_A_TURN, runs - len(runner.took_ms)))['ms']
-    energies = _joules(working, meter)
-    records = [_record(runner, energies.get(runner, {})) for runner in runners]
+    records = [_record(runner) for runner in runners]
     baseline = [record for record in records if record['engine'] == 'torch' and 'per_s' in record]
     for record in records:
         if baseline and 'per_s' in record:
@@ -125,7 +118,7 @@ def _measure_group(runners, runs, meter):
     return records
 
 
-def _record(runner, energy):
+def _record(runner):
     record = runner.subject._asdict()
     del record['bundle']
     if 'error' in runner.opened:
@@ -140,31 +133,7 @@ def _record(runner, energy):
         runs=len(took),
         memory_mb=runner.opened['memory_mb'],
         provider=runner.opened['provider'],
-        **energy,
     )
-
-
-def _joules(runners, meter):
-    """Measure the energy of one inference, gross and net of idle, of each runner; {} without a sensor."""
-    meter.read(time.monotonic())
-    time.sleep(0.2)
-    if meter.read(time.monotonic()).total_w is None:
-        return {}
-    time.sleep(_POWER_S)
-    idle_w = meter.read(time.monotonic()).total_w
-    found = {}
-    for runner in runners:
-        meter.read(time.monotonic())
-        reply = runner.request(seconds=_POWER_S)
-        power = meter.read(time.monotonic())
-        if power.total_w is not None and idle_w is not None and reply['runs']:
-            each_s = reply['seconds'] / reply['runs']
-            found[runner] = {
-                'joules': power.total_w * each_s,
-                'net_joules': (power.total_w - idle_w) * each_s,
-                'power_source': power.source,
-            }
-    return found
 
 
 def describe(record: dict[str, Any]) -> str:

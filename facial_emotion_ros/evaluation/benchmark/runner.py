@@ -1,7 +1,7 @@
 """One network in one engine, in a process of its own, so that engines do not disturb each other.
 
 `python -m facial_emotion_ros.evaluation.benchmark.runner SPEC` opens what SPEC describes and replies to each line of
-stdin with a line of stdout, in JSON: {"run": 10} with {"ms": [...]}, {"seconds": 3} with {"runs": ..., "seconds": ...}.
+stdin with a line of stdout, in JSON: {"run": 10} with {"ms": [...]}.
 """
 
 import json
@@ -64,15 +64,7 @@ def main(argv: Sequence[str]) -> int:
     _reply({'provider': provider, 'memory_mb': resident_mb() - before_mb})
     for line in sys.stdin:
         request = json.loads(line)
-        started = time.perf_counter()
-        if 'run' in request:
-            _reply({'ms': [_milliseconds(run) for _ in range(request['run'])]})
-        else:
-            runs = 0
-            while time.perf_counter() - started < request['seconds']:
-                run()
-                runs += 1
-            _reply({'runs': runs, 'seconds': time.perf_counter() - started})
+        _reply({'ms': [_milliseconds(run) for _ in range(request['run'])]})
     return 0
 
 

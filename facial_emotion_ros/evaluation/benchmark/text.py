@@ -20,9 +20,7 @@ def summary(found: Mapping[str, Any]) -> str:
         rows = [_row(found, record) for record in found['records'] if record['threads'] == threads]
         heads = ['network', 'input', 'weights', 'engine', 'accuracy', 'parameters', 'faces/s', 'ms, median (10-90%)']
         heads += ['x torch', 'of the roofline', 'memory, MiB']
-        if any('joules' in record for record in found['records']):
-            heads += ['J, gross', 'J, net']
-        parts.append(f'{threads} thread{"s" * (threads > 1)}:\n\n' + table(heads, [row[: len(heads)] for row in rows]))
+        parts.append(f'{threads} thread{"s" * (threads > 1)}:\n\n' + table(heads, rows))
     if found.get('roofline'):
         parts.append(_roofline_text(found['roofline']))
     if found.get('stream'):
@@ -80,13 +78,11 @@ def _row(found, record):
         '–' if parameters is None else f'{parameters:,}',
     ]
     if 'error' in record:
-        return [*head, f'not measured: {record["error"]}', '', '', '', '', '', '']
+        return [*head, f'not measured: {record["error"]}', '', '', '', '']
     share = share_of_roofline(found, record)
     took = f'{record["median_ms"]:.2f} ({record["p10_ms"]:.2f}-{record["p90_ms"]:.2f})'
     ratio = f'{record["ratio"]:.2f}' if 'ratio' in record else '–'
-    row = [*head, f'{record["per_s"]:.1f}', took, ratio, percent(share), f'{record["memory_mb"]:.0f}']
-    energy = [f'{record[key]:.3f}' if key in record else '–' for key in ('joules', 'net_joules')]
-    return row + energy
+    return [*head, f'{record["per_s"]:.1f}', took, ratio, percent(share), f'{record["memory_mb"]:.0f}']
 
 
 def ceiling(found: Mapping[str, Any], record: Mapping[str, Any]) -> float | None:
