@@ -282,7 +282,7 @@ def test_the_figures_of_a_person_are_those_that_pandas_finds(tmp_path):
     frames = pandas.DataFrame(table_of_frames())
     frames.to_csv(tmp_path / 'frames.csv', index=False)
     content = (tmp_path / 'frames.csv').read_bytes()
-    rows = read_face_rows(content, None)
+    rows = read_face_rows(content)
     faces = read_face_views(FaceViews().content(rows, {}), 'rec')
     # b and c are one person, who is seen by both cameras at a time.
     yes = [decide_faces(*pair) for pair in itertools.pairwise(each.key for each in faces if each.key.face in 'bc')]
@@ -372,7 +372,7 @@ def evaluate_two(path, output, options, progress=None):
             table.add(frame_rows(bag_faces.frame(number, number / 10), number / 10, faces))
         table.close()
     with open(os.path.join(output, 'frames.csv'), 'rb') as table, open(os.path.join(output, FACE_VIEWS), 'wb') as file:
-        file.write(FaceViews().content(read_face_rows(table.read(), None), {}))
+        file.write(FaceViews().content(read_face_rows(table.read()), {}))
 
 
 @pytest.mark.usefixtures('in_this_process')

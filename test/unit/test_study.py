@@ -25,7 +25,6 @@ from facial_emotion_ros.recordings.evaluation.options import Options
 from facial_emotion_ros.recordings.evaluation.tables import FRAMES, TIMINGS, CsvTable, ParquetTable, frame_rows
 from facial_emotion_ros.recordings.people import merges, people
 from facial_emotion_ros.recordings.study import conditions, epochs, study_tables
-from facial_emotion_ros.recordings.study.face_rows import read_face_rows
 from facial_emotion_ros.recordings.study.manifest import partitions_of, read_study, write_template
 from facial_emotion_ros.recordings.study.study import faces_of
 
@@ -112,14 +111,6 @@ def test_a_study_keeps_its_columns_in_every_table_and_compares_within_participan
     assert only['p'] == only['p_holm'] and float(only['p']) == pytest.approx(row.p)
     assert command_line.main([str(tree / 'bags'), '--output', str(out), '--measure', 'valence']) == 2
     assert '--measure needs --study' in capsys.readouterr().err
-    # The CSV file of frames says the same as the Parquet file.
-    folder = out / 'bags' / found['bags'][0]['folder']
-    one, two = (
-        read_face_rows((folder / 'frames.csv').read_bytes(), None),
-        read_face_rows(None, (folder / 'frames.parquet').read_bytes()),
-    )
-    assert all(np.array_equal(a, b) for a, b in zip(one[:4], two[:4]))
-    assert np.allclose(one.values, two.values, atol=1e-6, equal_nan=True)
     dictionary = (out / 'columns.md').read_text()
     assert '`left_out`' in dictionary and '| `age` | double |' in dictionary and '](' not in dictionary
     page = (out / 'index.html').read_text()

@@ -224,7 +224,7 @@ def _face_rows(evaluator, options):
     """Read the table of faces that was written, where something is made of it."""
     if not (options.people or options.events and options.event_window):
         return None
-    return read_face_rows(LocalStore(evaluator.output).read('frames.csv'), None)
+    return read_face_rows(LocalStore(evaluator.output).read('frames.csv') or b'')
 
 
 def _write_events(evaluator, faces, events, options, notes):

@@ -20,9 +20,8 @@ MEASURES = (*(f'score_{each}' for each in EMOTIONS), 'valence', 'arousal')
 WORDS = (*EMOTIONS, UNKNOWN)
 SHARES = tuple(f'share_{each}' for each in WORDS)
 
-#: Columns that are read, as text, as integers and as numbers; frames.parquet rounds numbers to 24 bits.
+#: Columns of frames.csv that are read, as text, as integers and as numbers; frames.parquet rounds these to 24 bits.
 _TEXTS, _WHOLE, _NUMBERS = ('camera', 'emotion', 'face_id', 'person'), ('stamp_ns', 'frame'), ('confidence', *MEASURES)
-_DIGITS = 6
 
 
 class FaceRows(NamedTuple):
@@ -98,62 +97,12 @@ def weights_of(lengths_s: np.ndarray) -> np.ndarray:
     return lengths_s / lengths_s.sum() if lengths_s.any() else np.full(len(lengths_s), 1 / len(lengths_s))
 
 
-def read_face_rows(csv_bytes: bytes | None, parquet_bytes: bytes | None) -> FaceRows | None:
+def read_face_rows(content: bytes) -> FaceRows:
     """Read a table of frames.
 
-    :param csv_bytes: content of frames.csv.
-    :param parquet_bytes: content of frames.parquet, which is read where it is given.
-    :returns: None where neither is there.
+    :param content: of frames.csv.
+    :raises Exception: ValueError, IndexError, StopIteration or csv.Error, if it is damaged.
     """
-    found = _from_parquet(parquet_bytes) or _from_csv(csv_bytes)
-    if found is None:
-        return None
-    (cameras, words, face_ids, persons), (stamps, frames), times, numbers = found
-    return FaceRows(
-        _texts(cameras),
-        np.asarray(stamps, np.int64),
-        np.asarray(times, np.float64),
-        _texts(words),
-        numbers[:, 1:],
-        np.asarray(frames, np.int64),
-        _texts(face_ids),
-        _texts(persons),
-        numbers[:, 0],
-    )
-
-
-def as_in_csv(text: str) -> str:
-    """Give foreign text, such as a name of the ground truth, as frames.csv has it: its characters are printable."""
-    return uncell(cell(text))
-
-
-def _texts(words):
-    return np.array([word or '' for word in words], object)
-
-
-def _from_parquet(content):
-    if content is None:
-        return None
-    try:
-        from pyarrow import ArrowException, parquet
-    except ImportError:
-        return None
-    try:
-        table = parquet.read_table(io.BytesIO(content), columns=[*_TEXTS, *_WHOLE, 'time_s', *_NUMBERS])
-    except (ArrowException, OSError):  # damaged; frames.csv has the same
-        return None
-    texts, whole = ([table.column(name).to_pylist() for name in names] for names in (_TEXTS, _WHOLE))
-    numbers = np.stack([table.column(name).to_numpy().astype(np.float64) for name in _NUMBERS], 1)
-    # The numbers and words of frames.csv: figures do not depend on whether pyarrow is installed.
-    for words in texts:
-        known = {each: each and as_in_csv(each) for each in set(words)}
-        words[:] = [known[each] for each in words]
-    return texts, whole, table.column('time_s').to_numpy(), np.round(numbers, _DIGITS)
-
-
-def _from_csv(content):
-    if content is None:
-        return None
     rows = csv.reader(io.TextIOWrapper(io.BytesIO(content), 'utf-8', newline=''))
     header = next(rows)
     text_places, whole_places, number_places = (
@@ -169,4 +118,14 @@ def _from_csv(content):
             column.append(int(row[place]))
         times.append(float(row[time_place]))
         numbers.extend(float(row[place] or 'nan') for place in number_places)
-    return texts, whole, times, np.frombuffer(numbers, np.float64).reshape(-1, len(_NUMBERS))
+    cameras, words, face_ids, persons = (np.array(column, object) for column in texts)
+    stamps, frames = (np.asarray(column, np.int64) for column in whole)
+    values = np.frombuffer(numbers, np.float64).reshape(-1, len(_NUMBERS))
+    return FaceRows(
+        cameras, stamps, np.asarray(times, np.float64), words, values[:, 1:], frames, face_ids, persons, values[:, 0]
+    )
+
+
+def as_in_csv(text: str) -> str:
+    """Give foreign text, such as a name of the ground truth, as frames.csv has it: its characters are printable."""
+    return uncell(cell(text))

@@ -96,11 +96,12 @@ def faces_of(store: Store, bag: Mapping[str, Any], result: Mapping[str, Any]) ->
     :returns: None where its table is not there.
     :raises BadDataset: if it is damaged.
     """
-    place = f'bags/{bag["folder"]}/{result["summary"].replace("summary.json", "frames.")}'
+    place = f'bags/{bag["folder"]}/{result["summary"].replace("summary.json", "frames.csv")}'
+    content = store.read(place)
     try:
-        return read_face_rows(None, store.read(place + 'parquet')) or read_face_rows(store.read(place + 'csv'), None)
+        return None if content is None else read_face_rows(content)
     except (ValueError, IndexError, StopIteration, csv.Error) as error:
         raise BadDataset(
-            f'{place}csv: expected a table of frames, it cannot be read ({error or "it is empty"}); delete the folder '
+            f'{place}: expected a table of frames, it cannot be read ({error or "it is empty"}); delete the folder '
             'of its results, and run the same command again'
         ) from error
