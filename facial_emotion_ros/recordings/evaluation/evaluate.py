@@ -331,15 +331,16 @@ def _left_out(bag, cameras):
 def _play(bag, cameras, flow, progress):
     """Hand every image to the evaluators."""
     wanted = sum(bag.topics[camera].count for camera in cameras)
-    frames = read_frames(bag, cameras, flow.ahead)
+    frames = read_frames(bag, cameras)
     try:
         for done, frame in enumerate(frames, 1):
             flow.take(frame)
             if progress is not None:
                 progress(done, wanted)
+        flow.end()
     finally:
         frames.close()
-    flow.end()
+        flow.close()
 
 
 def _refuse_none(bag, cameras, runs):

@@ -1,26 +1,62 @@
 """The way of a recording's images: detected ahead, tracked one after the other, estimated together, and finished."""
 
-import time
+import math
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from facial_emotion_ros.recordings.evaluation.detection_ahead import DetectionAhead, DetectionTurns
+from facial_emotion_ros.perception.face_stream import MAX_GAP_S
 from facial_emotion_ros.recordings.evaluation.evaluator import BegunImage, RecordingEvaluator
 from facial_emotion_ros.recordings.evaluation.ground_truth import NullGroundTruth
-from facial_emotion_ros.recordings.evaluation.perception_pool import TOGETHER, PerceptionPool
+from facial_emotion_ros.recordings.evaluation.perception_pool import TOGETHER, PerceptionPool, timed
 from facial_emotion_ros.recordings.io.frames import Frame
+
+#: Images that wait while a thread of this process detects ahead: some more than are estimated together.
+_WAITING = 6
+
+
+class DetectionTurns:
+    """In which images a FaceFinder will detect: guesses, from the images in which it did."""
+
+    def __init__(self, every_n: int):
+        """Begin.
+
+        :param every_n: as the FaceFinder's.
+        """
+        self._every_n = every_n
+        #: Of each camera: number of an image in which the finder detects, and stamp of the last one that was seen here.
+        self._turns: dict[str, int] = {}
+        self._stamps_ns: dict[str, int] = {}
+
+    def interval(self, frame: Frame) -> int:
+        """Give the number of images from one detection to the next.
+
+        :param frame: the camera's next image that could be read.
+        """
+        stamp_ns = self._stamps_ns.get(frame.camera, frame.stamp_ns)
+        self._stamps_ns[frame.camera] = frame.stamp_ns
+        step_s = (frame.stamp_ns - stamp_ns) / 1e9
+        return min(self._every_n, math.ceil(MAX_GAP_S / step_s)) if step_s > 0 else self._every_n
+
+    def is_due(self, frame: Frame, interval: int) -> bool:
+        """Guess whether the finder will detect in an image."""
+        return (frame.number - self._turns.setdefault(frame.camera, frame.number)) % interval == 0
+
+    def follow(self, frame: Frame, has_detected: bool) -> None:
+        """Note that the finder is done with an image, and whether it detected."""
+        if has_detected:
+            self._turns[frame.camera] = frame.number
 
 
 class _Image:
-    """An image on its way."""
+    """An image on its way; shared: how other processes see it."""
 
     def __init__(self, frame: Frame, shared: Any):
         self.frame, self.shared = frame, shared
         #: Number of images from one detection to the next.
         self.interval = 1
-        #: Its faces, where another process detects them.
+        #: Its faces with the time that it took, where they are detected ahead.
         self.detected: Future[Any] | None = None
         #: What each evaluator found.
         self.begun: list[BegunImage] = []
@@ -29,12 +65,9 @@ class _Image:
 class ImageFlow:
     """Hands the images of a recording to its evaluators, in their order.
 
-    ahead: function of a Frame with an image that is to be called in the thread that reads them, and gives its `found`;
-    None for none.
-
-    With a pool, other processes detect and estimate faces. Which image has its turn to be detected is guessed; where
-    the guess was wrong, the finder detects by itself, and the guesses follow it. The results are the same to the last
-    bit.
+    Faces are detected ahead, by a thread or by the processes of a pool, which estimate them too. Which image has its
+    turn is guessed; where the guess was wrong, the finder detects by itself, and the guesses follow it. The results are
+    the same to the last bit.
     """
 
     def __init__(
@@ -52,14 +85,9 @@ class ImageFlow:
         :param pool: processes with the same networks in the same order; None for none.
         """
         self._evaluators, self._truth, self._pool = evaluators, truth, pool
-        self._thread: DetectionAhead | None = None
-        self._turns: DetectionTurns | None = None
-        self.ahead: Callable[[Frame], Any] | None = None
-        if pool is not None:
-            self.ahead = pool.share
-            self._turns = DetectionTurns(every_n) if every_n else None
-        elif every_n:
-            self.ahead = self._thread = DetectionAhead(evaluators[0].pipeline.detect, every_n, len(evaluators))
+        self._turns = DetectionTurns(every_n) if every_n else None
+        self._thread = ThreadPoolExecutor(1, 'detection')
+        self._detecting, self._estimating = (pool.detecting, pool.estimating) if pool else (_WAITING, 0)
         self._first: list[Frame] = []
         self._coming: deque[_Image] = deque()
         self._found: list[_Image] = []
@@ -67,20 +95,16 @@ class ImageFlow:
 
     def take(self, frame: Frame) -> None:
         """Take the next image; earlier ones may be finished then. See RecordingEvaluator.finish."""
-        image = _Image(frame, None)
-        if self._pool is not None:
-            image = _Image(frame._replace(found=None, found_s=0.0), frame.found)
-            self._detect(image, is_new=True)
+        shared = self._pool.share(frame.image) if self._pool and frame.image is not None else None
+        image = _Image(frame, shared)
+        self._detect(image, is_new=True)
         if not self._first:
-            self._first = [image.frame]
+            self._first = [frame]
         self._coming.append(image)
-        detecting, estimating = (self._pool.detecting, self._pool.estimating) if self._pool else (0, 0)
-        if len(self._coming) > detecting:
+        if len(self._coming) > self._detecting:
             self._find()
-        if len(self._pending) > estimating:
+        if len(self._pending) > self._estimating:
             self._finish()
-        if self._thread is not None and frame.image is not None:
-            self._thread.follow(frame, self._evaluators[0].has_detected(frame.camera))
 
     def end(self) -> None:
         """Finish all images."""
@@ -90,20 +114,30 @@ class ImageFlow:
         while self._pending:
             self._finish()
 
+    def close(self) -> None:
+        """End the thread, also after an error."""
+        self._thread.shutdown(cancel_futures=True)
+
     def _detect(self, image: _Image, is_new: bool = False) -> None:
-        """Have another process detect in an image, where that is due."""
-        if self._pool is None or self._turns is None or image.frame.image is None or image.detected is not None:
+        """Begin to detect in an image, where that is due."""
+        pixels = image.frame.image
+        if self._turns is None or pixels is None or image.detected is not None:
             return
         if is_new:
             image.interval = self._turns.interval(image.frame)
         if self._turns.is_due(image.frame, image.interval):
-            image.detected = self._pool.detect(image.shared)
+            detect = self._evaluators[0].pipeline.detect
+            image.detected = (
+                self._pool.detect(image.shared) if self._pool else self._thread.submit(timed, detect, pixels)
+            )
 
     def _find(self) -> None:
         """Find the faces of the next image."""
         image = self._coming.popleft()
         frame = image.frame
         if image.detected is not None:
+            if self._pool is None and not image.detected.done():
+                self._help(image)
             faces, seconds = image.detected.result()
             frame = frame._replace(found=faces, found_s=seconds)
         image.begun = [evaluator.begin(frame, *self._first) for evaluator in self._evaluators]
@@ -116,6 +150,13 @@ class ImageFlow:
                 if other.frame.camera == frame.camera:
                     self._detect(other)
 
+    def _help(self, image: _Image) -> None:
+        """Detect in the last image that waits for it, while the thread is busy: so both threads are."""
+        for each in (*reversed(self._coming), image):
+            if each.detected is not None and each.detected.cancel():
+                each.detected = _now(self._evaluators[0].pipeline.detect, each.frame.image)
+                return
+
     def _estimate(self) -> None:
         """Begin to estimate the faces of some images."""
         images, self._found = self._found, []
@@ -125,10 +166,7 @@ class ImageFlow:
             if self._pool is not None and any(tracked.found.ids for _, tracked in due):
                 results.append(self._pool.estimate(number, due))
             else:
-                began_s = time.perf_counter()
-                faces = evaluator.pipeline.estimate_tracked([tracked for _, tracked in due])
-                results.append(Future())
-                results[-1].set_result((faces, time.perf_counter() - began_s))
+                results.append(_now(evaluator.pipeline.estimate_tracked, [tracked for _, tracked in due]))
         self._pending.append((images, results))
 
     def _finish(self) -> None:
@@ -143,3 +181,10 @@ class ImageFlow:
                 evaluator.finish(begun, next(left) if is_due else None, took_ms if is_due else 0.0, self._truth)
             if self._pool is not None:
                 self._pool.free(image.shared)
+
+
+def _now(function: Callable[[Any], Any], given: Any) -> Future[Any]:
+    """Call a function in this thread; the result is with its seconds."""
+    done: Future[Any] = Future()
+    done.set_result(timed(function, given))
+    return done

@@ -4,13 +4,13 @@ import logging
 import mmap
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from multiprocessing import reduction
 from tempfile import TemporaryFile
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -21,7 +21,6 @@ from facial_emotion_ros.perception.image_rotation import rotated
 from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline, TrackedImage
 from facial_emotion_ros.recordings.evaluation.evaluator import open_pipeline
 from facial_emotion_ros.recordings.evaluation.options import Options
-from facial_emotion_ros.recordings.io.frames import AHEAD, Frame
 from facial_emotion_ros.recordings.worker_processes import CONTEXT, begin_worker, ctrl_c_waits, starting
 
 #: The faces of so many images are estimated together: with one face in each, the network takes 3.3 ms for it in place
@@ -34,6 +33,14 @@ _PART_BYTES = 100_000_000
 
 #: In place of an image that is shared.
 _ELSEWHERE = np.empty((0, 0, 3), np.uint8)
+
+_Found = TypeVar('_Found')
+
+
+def timed(function: Callable[[Any], _Found], given: Any) -> tuple[_Found, float]:
+    """Call a function; give what it returned, and its seconds."""
+    began_s = time.perf_counter()
+    return function(given), time.perf_counter() - began_s
 
 
 class _Place(NamedTuple):
@@ -107,7 +114,7 @@ class PerceptionPool:
         self.detecting, self.estimating = processes + 3, processes // 2 + 2
         with starting('--processes'):  # Python's tracker of resources
             try:
-                self._memory = _SharedMemory(self.detecting + (self.estimating + 2) * TOGETHER + AHEAD + 1)
+                self._memory = _SharedMemory(self.detecting + (self.estimating + 2) * TOGETHER + 1)
                 self._executor = ProcessPoolExecutor(processes, CONTEXT, _begin, (self._memory, options))
             except (OSError, ImportError) as error:  # such as no /dev/shm, or a limit of memory
                 raise FacialEmotionError(
@@ -145,10 +152,9 @@ class PerceptionPool:
                 'run the same command again, with fewer --processes if it was memory'
             ) from error
 
-    def share(self, frame: Frame) -> SharedImage:
-        """Show an image to the processes, until :meth:`free`: any one thread may do that."""
-        assert frame.image is not None
-        return self._memory.put(frame.image)
+    def share(self, image: np.ndarray) -> SharedImage:
+        """Show an image to the processes, until :meth:`free`."""
+        return self._memory.put(image)
 
     def free(self, shared: SharedImage) -> None:
         """Have no process use an image any more."""
@@ -196,14 +202,12 @@ def _pipelines() -> None:
 
 def _detect(shared: SharedImage) -> tuple[Faces, float]:
     _pipelines()
-    began_s = time.perf_counter()
-    return _loaded[0].detect(_memory.image(shared)), time.perf_counter() - began_s
+    return timed(_loaded[0].detect, _memory.image(shared))
 
 
 def _estimate(
     bundle: int, images: Sequence[tuple[SharedImage, TrackedImage]]
 ) -> tuple[list[list[FaceEstimate]], float]:
     _pipelines()
-    began_s = time.perf_counter()
     tracked = [each._replace(image=rotated(_memory.image(shared), each.degrees)) for shared, each in images]
-    return _loaded[bundle].estimate_tracked(tracked), time.perf_counter() - began_s
+    return timed(_loaded[bundle].estimate_tracked, tracked)

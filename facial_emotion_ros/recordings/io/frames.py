@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -26,8 +26,8 @@ class Frame(NamedTuple):
     camera: its topic; number: its place among that camera's images, from 0, unreadable ones included; stamp_ns: when it
     was taken, by its header (receive_ns where that is 0); receive_ns: when it was recorded; frame_id: of its header;
     image: (H, W, 3) uint8 BGR, None where it cannot be read, with the reason in `fault`; read_s, decode_s: time of
-    reading and decoding; found: what `detect` gave for the image, and found_s its time; damage: the decoder's complaint
-    about an image that it decoded, ''.
+    reading and decoding; found: its Faces, where they were detected ahead, and found_s the time of that; damage: the
+    decoder's complaint about an image that it decoded, ''.
     """
 
     camera: str
@@ -44,17 +44,14 @@ class Frame(NamedTuple):
     damage: str = ''
 
 
-def read_frames(
-    bag: BagFile, cameras: Sequence[str], detect: Callable[[Frame], Any] | None = None
-) -> Generator[Frame, None, None]:
+def read_frames(bag: BagFile, cameras: Sequence[str]) -> Generator[Frame, None, None]:
     """Read and decode images in a thread, ahead of their use.
 
     :param bag: BagFile, open; nothing else may read it meanwhile.
     :param cameras: topics.
-    :param detect: function of a Frame with an image that is called in that thread too; None for none.
     :returns: iterator of Frame, in the order of recording.
     """
-    frames = (_detected(frame, detect) for frame in _decode(bag, cameras))
+    frames = _decode(bag, cameras)
     pool = ThreadPoolExecutor(1, 'frames')
     try:
         waiting = deque(pool.submit(next, frames, None) for _ in range(AHEAD + 1))
@@ -63,14 +60,6 @@ def read_frames(
             yield frame
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _detected(frame, detect):
-    if detect is None or frame.image is None:
-        return frame
-    began_s = time.perf_counter()
-    found = detect(frame)
-    return frame if found is None else frame._replace(found=found, found_s=time.perf_counter() - began_s)
 
 
 def _decode(bag, cameras):
