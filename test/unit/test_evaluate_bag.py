@@ -24,9 +24,9 @@ from facial_emotion_ros.perception.face_detector import FaceDetector
 from facial_emotion_ros.perception.face_tracker import intersection_over_union
 from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline
 from facial_emotion_ros.recordings.evaluation import tables
-from facial_emotion_ros.recordings.evaluation.detection_ahead import DetectionAhead
 from facial_emotion_ros.recordings.evaluation.evaluate import evaluate_bag
 from facial_emotion_ros.recordings.evaluation.face_blur import FaceBlur
+from facial_emotion_ros.recordings.evaluation.image_flow import DetectionTurns
 from facial_emotion_ros.recordings.evaluation.options import Options
 from facial_emotion_ros.recordings.evaluation.summary_text import summary_text
 from facial_emotion_ros.recordings.io.bag_file import BagFile
@@ -301,13 +301,10 @@ def changing(tmp_path_factory):
     return path
 
 
-@pytest.mark.parametrize(
-    'guess', [lambda detects, number: None, lambda detects, number: detects() if number % 3 else None]
-)
+@pytest.mark.parametrize('guess', [lambda number: False, lambda number: number % 3 > 0])
 def test_no_result_depends_on_what_was_detected_ahead(changing, tmp_path, monkeypatch, guess):
     evaluate(changing, tmp_path / 'foreseen')
-    wrong = lambda self, frame: guess(lambda: self._detect(frame.image), frame.number)  # noqa: E731
-    monkeypatch.setattr(DetectionAhead, '__call__', wrong)
+    monkeypatch.setattr(DetectionTurns, 'is_due', lambda self, frame, interval: guess(frame.number))
     evaluate(changing, tmp_path / 'guessed')
     assert len({row['face_id'] for row in rows(tmp_path / 'foreseen')}) > 1
     assert content(tmp_path, 'foreseen', 'frames.csv') == content(tmp_path, 'guessed', 'frames.csv')
@@ -802,15 +799,11 @@ def test_files_of_others_stay_and_those_of_a_killed_run_go_when_an_evaluation_is
         assert all(content(out, name) == b'mine' for name in mine)
 
 
-@pytest.mark.parametrize('lists_files', [True, False])  # earlier versions' summaries do not
-def test_all_that_the_former_evaluation_wrote_goes_and_nothing_else(short, output, tmp_path, lists_files):
+def test_all_that_the_former_evaluation_wrote_goes_and_nothing_else(short, output, tmp_path):
     out = tmp_path / 'out'
     shutil.copytree(output, out)
     told = summary(out)
-    if lists_files:
-        told['files'] += ['thesis.txt', '../beside.txt', 7]
-    else:
-        del told['files']
+    told['files'] += ['thesis.txt', '../beside.txt', 7]
     (out / 'summary.json').write_text(json.dumps(told))
     mine = {'thesis.txt', 'annotated_by_hand.mp4', 'annotated_notes'}
     for path in (*(out / name for name in mine), tmp_path / 'beside.txt'):
@@ -822,7 +815,7 @@ def test_all_that_the_former_evaluation_wrote_goes_and_nothing_else(short, outpu
 
 def test_the_sample_is_made_when_its_command_is_typed(tmp_path, capsys):
     path = str(tmp_path / 'bag')
-    assert make_sample_bag.main([path, '--seconds', '0.3', '--size', '160x120']) == 0
+    assert make_sample_bag.main([path, '--seconds', '0.3']) == 0
     assert 'evaluate_recording' in capsys.readouterr().out
     with BagFile(path) as made:
         assert made.topics[JPEG].count == 3

@@ -17,7 +17,6 @@ from facial_emotion_ros.core.files import (
     refuse_foreign,
 )
 from facial_emotion_ros.core.text import public_file
-from facial_emotion_ros.recordings.evaluation.videos import video_names
 
 SUMMARY, REPORT, COMPARISON = 'summary.json', 'report.html', 'comparison.json'
 
@@ -108,20 +107,9 @@ def former_files(folder: str) -> set[str]:
             summary = json.load(file)
         if not isinstance(summary['bag'], dict) or not isinstance(summary['stretches'], dict):
             return set()
-        listed = summary['files'] if 'files' in summary else _unlisted_files(folder, summary)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {SUMMARY} | {name for name in summary['files'] if isinstance(name, str) and _OURS.match(name)}
+    except (OSError, ValueError, KeyError, TypeError):
         return set()
-    return {name for name in listed if isinstance(name, str) and _OURS.match(name)} | {SUMMARY}
-
-
-def _unlisted_files(folder, summary):
-    """List what earlier versions wrote, whose summaries list no files: the user's files may have similar names."""
-    videos = video_names(summary['cameras']).values()
-    found = {'frames.csv', 'frames.parquet', 'timings.csv', REPORT}
-    found |= {name + suffix for name in videos for suffix in ('.mp4', '.avi')}
-    if os.path.isfile(os.path.join(folder, 'annotated', 'metadata.yaml')):
-        found.add('annotated')
-    return present(folder, found)
 
 
 @contextmanager
