@@ -52,20 +52,14 @@ def parser() -> argparse.ArgumentParser:
         epilog='Exit code: 0 done; 1 bad input, results that cannot be written, or some of many recordings failed; 2 '
         'wrong usage; 3 a bound was missed (--min-..., --max-..., --strict); 130 stopped by Ctrl-C or SIGTERM.',
     )
-    add = arguments.add_argument
+    add, of_options = arguments.add_argument, _adder(arguments)
     add('bags', nargs='*', metavar='RECORDING', help='rosbag or video, or a folder of some')
     add('--output', default='', metavar='DIR', help='folder, or URL, of the report, figures and tables')
     add('--force', action='store_true', help='replace files in DIR that no evaluation wrote')
-    add(
-        '--topic',
-        action='append',
-        default=[],
-        dest='topics',
-        help='image topic; may be repeated; default: all colour images',
-    )
-    add('--write-bag', action='store_true', help="write our messages, on the node's topics, as a recording (mcap)")
-    add('--video', action='store_true', help='write the annotated video')
-    add('--blur-faces', action='store_true', help='blur the detected faces in every picture that is written')
+    of_options('--topic', 'topics', 'TOPICS', 'image topic; may be repeated; default: all colour images')
+    of_options('--write-bag', 'write_bag', '', "write our messages, on the node's topics, as a recording (mcap)")
+    of_options('--video', 'video', '', 'write the annotated video')
+    of_options('--blur-faces', 'blur_faces', '', 'blur the detected faces in every picture that is written')
     add(
         '--live',
         action='store_true',
@@ -80,17 +74,32 @@ def parser() -> argparse.ArgumentParser:
         help='further processes that find and read the faces of a single recording, on more than two cores; the '
         'results are the same; default: none',
     )
-    _add_truth(arguments.add_argument_group('ground truth and people').add_argument)
-    _add_models(arguments.add_argument_group('models').add_argument)
-    _add_pipeline(arguments.add_argument_group('detection, tracking and smoothing').add_argument)
-    _add_events(arguments.add_argument_group('events').add_argument)
+    _add_truth(arguments.add_argument_group('ground truth and people'))
+    _add_models(_adder(arguments.add_argument_group('models')))
+    _add_pipeline(arguments.add_argument_group('detection, tracking and smoothing'))
+    _add_events(arguments.add_argument_group('events'))
     _add_many(arguments.add_argument_group('many recordings').add_argument)
     _add_bounds(arguments.add_argument_group('bounds, for the exit code').add_argument)
     return arguments
 
 
-def _add_truth(add):
-    add(
+def _adder(arguments):
+    """Make a function that adds an option of a field of Options, whose default it has, and the type of that."""
+
+    def add(option, field, metavar, words, choices=None):
+        default = Options.__dataclass_fields__[field].default
+        kind = {'type': type(default), 'default': default, 'choices': choices, 'metavar': metavar or None}
+        if default is False:
+            kind = {'action': 'store_true'}
+        elif default == ():
+            kind = {'action': 'append', 'default': [], 'metavar': metavar}
+        arguments.add_argument(option, dest=field, help=words, **kind)
+
+    return add
+
+
+def _add_truth(group):
+    group.add_argument(
         '--truth',
         action='append',
         default=[],
@@ -100,116 +109,84 @@ def _add_truth(add):
         'several recordings; or a folder with such a file for each of many recordings, of the same name. Repeated, '
         'each is a rater: their agreement is computed, and their majority is the ground truth',
     )
-    add(
+    of_options = _adder(group)
+    of_options(
         '--recorded',
-        default='',
-        metavar='TOPIC',
-        help='recorded detections to compare with; default: the first topic of detections with emotions',
+        'recorded',
+        'TOPIC',
+        'recorded detections to compare with; default: the first topic of detections with emotions',
     )
-    add(
+    of_options(
         '--people',
-        action='store_true',
-        help='find out which faces are one person, by appearance, ground truth and study: people.csv, and merges.csv '
-        'to confirm or undo. The results then hold what each face looks like, and its picture (none with '
-        '--blur-faces)',
+        'people',
+        '',
+        'find out which faces are one person, by appearance, ground truth and study: people.csv, and merges.csv to '
+        'confirm or undo. The results then hold what each face looks like, and its picture (none with --blur-faces)',
     )
 
 
 def _add_models(add):
     add(
         '--bundle',
-        action='append',
-        default=[],
-        dest='bundles',
-        metavar='DIR',
-        help='ESR bundle; two or more are compared; default: the embedded esr_9_ferplus as the node runs it, in int8 '
-        'where the processor is faster with it',
+        'bundles',
+        'DIR',
+        'ESR bundle; two or more are compared; default: the embedded esr_9_ferplus as the node runs it, in int8 where '
+        'the processor is faster with it',
     )
-    add('--operating-point', default='', metavar='NAME', help="default: the bundle's")
-    add(
-        '--detector',
-        default='',
-        metavar='DIR',
-        help="bundle; default: the node's, in int8 where the processor is faster with it",
-    )
-    add('--engine', choices=ENGINES, default='onnxruntime', help='default: %(default)s')
+    add('--operating-point', 'operating_point', 'NAME', "default: the bundle's")
+    add('--detector', 'detector', 'DIR', "bundle; default: the node's, in int8 where the processor is faster with it")
+    add('--engine', 'engine', '', 'default: %(default)s', ENGINES)
     add(
         '--provider',
-        action='append',
-        default=[],
-        dest='providers',
-        metavar='NAME',
-        help="ONNX Runtime execution provider, as the node's inference.providers: CUDAExecutionProvider, "
+        'providers',
+        'NAME',
+        "ONNX Runtime execution provider, as the node's inference.providers: CUDAExecutionProvider, "
         'TensorrtExecutionProvider; may be repeated, in order of preference; default: CPUExecutionProvider',
     )
-    add(
-        '--precision',
-        choices=PRECISIONS,
-        default='auto',
-        help="as the node's inference.precision; default: %(default)s",
-    )
+    add('--precision', 'precision', '', "as the node's inference.precision; default: %(default)s", PRECISIONS)
     add(
         '--face-batch',
-        type=int,
-        default=0,
-        metavar='N',
-        help="fixed number of faces of a run on a GPU, as the node's inference.face_batch, which TensorRT needs; "
-        'default: any',
+        'face_batch',
+        'N',
+        "fixed number of faces of a run on a GPU, as the node's inference.face_batch, which TensorRT needs; default: "
+        'any',
     )
-    add('--threads', type=int, default=1, metavar='N', help='threads per operator; default: %(default)s')
+    add('--threads', 'threads', 'N', 'threads per operator; default: %(default)s')
 
 
-def _add_pipeline(add):
-    add('--max-faces', type=int, default=0, metavar='N', help='only that many largest faces; default: all')
-    add(
-        '--long-side',
-        type=int,
-        default=480,
-        dest='long_side_px',
-        metavar='PX',
-        help="of the detector's input; default: %(default)s",
-    )
+def _add_pipeline(group):
+    add = _adder(group)
+    add('--max-faces', 'max_faces', 'N', 'only that many largest faces; default: all')
+    add('--long-side', 'long_side_px', 'PX', "of the detector's input; default: %(default)s")
     add(
         '--every-n',
-        type=int,
-        default=2,
-        metavar='N',
-        help='detect faces in every n-th image and follow them in between; default: %(default)s, as the node does',
+        'every_n',
+        'N',
+        'detect faces in every n-th image and follow them in between; default: %(default)s, as the node does',
     )
     add(
         '--estimate-every',
-        type=int,
-        default=1,
-        dest='estimate_every_n',
-        metavar='N',
-        help='estimate the faces in every n-th image, and repeat the estimates in between; default: %(default)s, as '
-        'the node does',
+        'estimate_every_n',
+        'N',
+        'estimate the faces in every n-th image, and repeat the estimates in between; default: %(default)s, as the '
+        'node does',
     )
-    add(
-        '--rotate-deg',
-        type=int,
-        choices=(0, 90, 180, 270, -1),
-        default=0,
-        help="rotate images clockwise, as the node's input.rotate_deg; -1 finds the angle",
-    )
+    rotate = "rotate images clockwise, as the node's input.rotate_deg; -1 finds the angle"
+    add('--rotate-deg', 'rotate_deg', '', rotate, (0, 90, 180, 270, -1))
     add(
         '--max-age',
-        type=float,
-        default=1.0,
-        dest='max_age_s',
-        metavar='S',
-        help='a face that was not seen for longer is gone; default: %(default)s, as the node does',
+        'max_age_s',
+        'S',
+        'a face that was not seen for longer is gone; default: %(default)s, as the node does',
     )
     add(
         '--remember',
-        type=float,
-        default=30.0,
-        dest='remember_s',
-        metavar='S',
-        help='a face that is back within this time and is recognised gets its id back; default: %(default)s, as the '
-        'node does; 0: never',
+        'remember_s',
+        'S',
+        'a face that is back within this time and is recognised gets its id back; default: %(default)s, as the node '
+        'does; 0: never',
     )
-    add(
+    group.add_argument(
         '--parameter',
         action='append',
         default=[],
@@ -218,12 +195,13 @@ def _add_pipeline(add):
     )
 
 
-def _add_events(add):
-    add(
+def _add_events(group):
+    add = group.add_argument
+    _adder(group)(
         '--events',
-        default='',
-        metavar='CSV|TOPIC[:FIELD]',
-        help='average scores, valence and arousal around events: a CSV file (time, name, recording), or a topic whose '
+        'events',
+        'CSV|TOPIC[:FIELD]',
+        'average scores, valence and arousal around events: a CSV file (time, name, recording), or a topic whose '
         'messages are events, named by a field',
     )
     add('--event-window', type=_two_numbers, metavar='START,END', help='seconds from the event; default: -1,3')

@@ -1,7 +1,6 @@
 """Make a small recording to try things with: `ros2 run facial_emotion_ros make_sample_bag DIR`."""
 
 import argparse
-import re
 import sys
 from collections.abc import Sequence
 
@@ -23,7 +22,6 @@ def parser() -> argparse.ArgumentParser:
     arguments.add_argument(
         '--rate', type=number(0.001, 240), default=10.0, metavar='HZ', help='images a second; default: %(default)s'
     )
-    arguments.add_argument('--size', type=_size, default='640x480', metavar='WxH', help='default: %(default)s')
     arguments.add_argument(
         '--people', type=int, choices=(1, 3), default=3, help='3 who come and go, or 1 who stays; default: %(default)s'
     )
@@ -44,30 +42,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     from facial_emotion_ros.recordings.io.sample_bag import ANNOTATION, write_sample_bag
 
     options = parser().parse_args(argv)
-    width, height = options.size
     count = write_sample_bag(
-        options.bag,
-        options.seconds,
-        options.rate,
-        options.transport,
-        width,
-        height,
-        options.storage,
-        options.people,
+        options.bag, options.seconds, options.rate, options.transport, storage=options.storage, people=options.people
     )
     show(
         f'{options.bag}: {count} images. To evaluate it:\n'
         f'  python -m facial_emotion_ros.cli.evaluate_recording {options.bag} --truth {ANNOTATION} --output out'
     )
     return 0
-
-
-def _size(text):
-    found = re.fullmatch('([0-9]{2,4})x([0-9]{2,4})', text)
-    size = tuple(map(int, found.groups())) if found else (0, 0)
-    if not 64 <= min(size) <= max(size) <= 8192:
-        raise argparse.ArgumentTypeError(f'expected WIDTHxHEIGHT, each 64 to 8192 px, got {text}')
-    return size
 
 
 if __name__ == '__main__':

@@ -24,6 +24,9 @@ EMOTION_COLORS = dict(
     zip(EMOTIONS, ('#868e96', '#d99a00', '#3f74c4', '#0f9d98', '#7f58c9', '#5b9b34', '#d0432d', '#b9558d'))
 )
 
+#: Words on each of them: in black or white, whichever has the higher contrast.
+INKS = {emotion: '#ffffff' if emotion in ('sad', 'fear', 'anger', 'contempt') else '#14181d' for emotion in EMOTIONS}
+
 #: The first series of a chart is blue, the second orange: the same two as --one and --two of the pages.
 ONE, TWO = '#2a66b1', '#c65d12'
 
@@ -88,24 +91,6 @@ def data_uri(content: bytes, kind: str = 'jpeg') -> str:
     return f'data:image/{kind};base64,' + base64.b64encode(content).decode()
 
 
-def contrast(one: str, other: str) -> float:
-    """Give the contrast of two colours, 1 to 21. Source: WCAG 2.2, definition of contrast ratio."""
-    bright, dark = sorted((_luminance(one), _luminance(other)), reverse=True)
-    return (bright + 0.05) / (dark + 0.05)
-
-
-def ink_on(color: str) -> str:
-    """Choose white or black for words on a colour: the one that is read more easily."""
-    return max('#ffffff', '#14181d', key=lambda ink: contrast(ink, color))
-
-
-def _luminance(color: str) -> float:
-    """Give the relative luminance of '#rrggbb'. Source: WCAG 2.2, definition of relative luminance."""
-    parts = [int(color[place : place + 2], 16) / 255 for place in (1, 3, 5)]
-    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
 @functools.cache
 def _environment(package: str) -> jinja2.Environment:
     loaders = [jinja2.PackageLoader(name) for name in dict.fromkeys((package, _PACKAGE))]
@@ -122,7 +107,7 @@ def _environment(package: str) -> jinja2.Environment:
         light=_LIGHT,
         dark=_DARK,
         themes={'light': _theme(_LIGHT), 'dark': _theme(_DARK)},
-        inks={emotion: ink_on(color) for emotion, color in EMOTION_COLORS.items()},
+        inks=INKS,
         colors=EMOTION_COLORS,
     )
     return environment

@@ -12,7 +12,7 @@ from html_page import Page, loads_nothing, traces
 from sample_timeline import CAMERA, make_timeline, sample_timeline, summary_of
 
 from facial_emotion_ros.core.emotions import AFFECT_COORDINATES, EMOTIONS, UNKNOWN
-from facial_emotion_ros.evaluation.page import EMOTION_COLORS, contrast, ink_on
+from facial_emotion_ros.evaluation.page import EMOTION_COLORS, INKS
 from facial_emotion_ros.recordings.evaluation.ground_truth import GroundTruth
 from facial_emotion_ros.recordings.report import formatting, report
 from facial_emotion_ros.recordings.report.affect_plane import affect_plane_chart
@@ -377,9 +377,16 @@ def test_the_page_stays_small_when_a_long_recording_is_as_restless_as_can_be():
 
 
 def test_words_can_be_read_on_every_colour_when_they_are_written_on_it():
-    for color in EMOTION_COLORS.values():
-        assert contrast(ink_on(color), color) >= 4.3, color
-    assert contrast('#ffffff', '#000000') == pytest.approx(21)
+    def luminance(color):  # WCAG 2.2, definitions of relative luminance and contrast ratio
+        parts = [int(color[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+        return np.dot(
+            [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts],
+            (0.2126, 0.7152, 0.0722),
+        )
+
+    for emotion, color in EMOTION_COLORS.items():
+        dark, bright = sorted(map(luminance, (INKS[emotion], color)))
+        assert (bright + 0.05) / (dark + 0.05) >= 4.3, color
 
 
 def test_portraits_lie_where_their_faces_were_and_inside_when_the_plane_is_drawn():

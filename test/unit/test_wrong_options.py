@@ -57,7 +57,7 @@ RECORDING = 'evaluate_recording x --output new'
         ('hold_out --dataset x --output new', ['--count 0', '--seed -1', '--output .']),
         (
             'make_sample_bag new',
-            ['--seconds nan', '--seconds 0', '--rate inf', '--rate -1', '--size 0x0', '--size large'],
+            ['--seconds nan', '--seconds 0', '--rate inf', '--rate -1'],
         ),
         ('prepare_affectnet --images x --annotations x --output new', ['--threads 0']),
         (QUANTIZE, ['--count 0', '--seed -1', '--threads 0']),

@@ -11,6 +11,7 @@ import numpy as np
 
 from facial_emotion_ros.core.emotions import EMOTIONS, UNKNOWN
 from facial_emotion_ros.core.estimates import FaceEstimate
+from facial_emotion_ros.perception.image_files import shrink
 from facial_emotion_ros.recordings.evaluation.camera_run import durations_of
 
 #: A timeline has at most so many steps; when it outgrows them, they become twice as long.
@@ -340,11 +341,7 @@ def merge_steps(steps: Mapping[int, Bin], wide: int) -> dict[int, Bin]:
 
 def _jpeg(image, side_px):
     """Encode an image, made smaller where its longer side has more px."""
-    scale = side_px / max(image.shape[:2])
-    if scale < 1:
-        size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    return cv2.imencode('.jpg', image, _JPEG)[1].tobytes()
+    return cv2.imencode('.jpg', shrink(image, side_px), _JPEG)[1].tobytes()
 
 
 def _bin_of(estimate, truth):

@@ -9,7 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from facial_emotion_ros.core.emotions import EMOTIONS
-from facial_emotion_ros.evaluation.page import EMOTION_COLORS, GRAY, chart, ink_on, plain
+from facial_emotion_ros.evaluation.page import EMOTION_COLORS, GRAY, INKS, chart, plain
 from facial_emotion_ros.recordings.report.formatting import clock, percentage
 from facial_emotion_ros.recordings.report.timeline import (
     Bin,
@@ -156,7 +156,7 @@ def timeline_chart(timeline: Timeline, camera: CameraTimeline, faces: Sequence[F
             name=word,
             marker={'color': color} if color else _UNKNOWN_LOOK,
             text=worded,
-            insidetextfont={'color': ink_on(color)} if color else {},
+            insidetextfont={'color': INKS[word]} if color else {},
             **_bars([(row - 0.11, 0.62, run.start_s, run.end_s, _hover_text(run)) for row, run in marks], length_s),
         )
     if truth:
