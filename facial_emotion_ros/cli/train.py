@@ -183,7 +183,8 @@ def _train(
     teachers = [(network_of(weights), geometry) for weights, geometry in map(read_start, recipe.teachers)]
     workers = options.workers
     if workers is None:
-        workers = 0 if processes.device.type == 'cpu' else max(1, min(16, (os.cpu_count() or 1) // _beside()))
+        beside = max(1, int(os.environ.get('LOCAL_WORLD_SIZE', '1')))  # training processes on this machine
+        workers = 0 if processes.device.type == 'cpu' else max(1, min(16, (os.cpu_count() or 1) // beside))
     fit = Fit(recipe, faces, options.output, held_out, start, teachers, processes, precision, workers)
     if processes.count == 1:  # several could not stop after the same step
         for name in (signal.SIGINT, signal.SIGTERM):
@@ -215,11 +216,6 @@ def _open_faces(choice: 'Faces', note: Callable[[str], object]) -> tuple['FaceSe
     if choice.further:
         faces = MixedFaces(faces, opened(choice.further), choice.further_share)
     return faces, validation_set
-
-
-def _beside() -> int:
-    """Count the training processes on this machine."""
-    return max(1, int(os.environ.get('LOCAL_WORLD_SIZE', '1')))
 
 
 def _quoted(text: str) -> str:

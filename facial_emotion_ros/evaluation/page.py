@@ -51,7 +51,8 @@ def render(package: str, template: str, plotly_src: str = '', **values: Any) -> 
     :returns: a whole HTML document.
     """
     scripts = [_source(_PACKAGE, 'charts.js')] + ([] if plotly_src else [plotly_script()])
-    allowed = [_digest(each) for each in scripts] + (["'self'", 'file:'] if plotly_src else [])
+    digests = [base64.b64encode(hashlib.sha256(each.encode()).digest()).decode() for each in scripts]
+    allowed = [f"'sha256-{each}'" for each in digests] + (["'self'", 'file:'] if plotly_src else [])
     return (
         _environment(package)
         .get_template(template)
@@ -115,10 +116,6 @@ def _environment(package: str) -> jinja2.Environment:
 
 def _source(package: str, name: str) -> str:
     return _environment(package).loader.get_source(_environment(package), name)[0]  # type: ignore[union-attr]
-
-
-def _digest(script: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
 
 
 def _figure(figure: go.Figure) -> dict[str, Any]:

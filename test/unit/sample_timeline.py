@@ -66,6 +66,7 @@ def summary_of(timeline, name='walk', **changes):
             'flips_per_minute': 3.25,
             'id_switches': 1,
             'persons': None,
+            'steps_s': None,
             'emotions': {
                 word: words[place] / views if views else None for place, word in enumerate((*EMOTIONS, UNKNOWN))
             },
@@ -75,13 +76,20 @@ def summary_of(timeline, name='walk', **changes):
     affect = {'n': 104, 'rmse': 0.512, 'ccc': 0.213, 'pcc': 0.345, 'sagr': 0.678}
     return dict(
         {
-            'bag': {'name': name, 'sha256': 'ab' * 32, 'seconds': timeline.end_s, 'start': 1764150000, 'faults': []},
+            'bag': {
+                'name': name,
+                'sha256': 'ab' * 32,
+                'seconds': timeline.end_s,
+                'start_ns': 1764150000 * 10**9,
+                'faults': [],
+            },
             'cameras': figures,
             'overall': next(iter(figures.values()), {}),
             'truth': {
                 'source': '/truth',
                 'n': 104,
                 'accuracy': 0.5417,
+                'missed': 0,
                 'macro_f1': 0.62,
                 'confusion': matrix.tolist(),
                 'intervals': {'accuracy': [0.41, 0.68]},

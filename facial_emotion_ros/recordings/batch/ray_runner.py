@@ -101,7 +101,7 @@ def _result(ray, reference, task, attempt):
     except ray.exceptions.RayTaskError as error:  # our function raises nothing: it could not be loaded there
         return failed_record(
             task,
-            f'a node could not begin: {_last_line(error)}; expected the same version of '
+            f'a node could not begin: {str(error).strip().splitlines()[-1].strip()}; expected the same version of '
             'facial_emotion_ros on all nodes',
         )
     except ray.exceptions.RayError as error:  # of a node, a process, or the network
@@ -110,10 +110,6 @@ def _result(ray, reference, task, attempt):
             return None
         reason = one_line(error).split('. ')[0]
         return failed_record(task, f'its process or node died {attempt} times, the last time: {reason}')
-
-
-def _last_line(error):
-    return [line.strip() for line in str(error).splitlines() if line.strip()][-1]
 
 
 def _import_ray():

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from facial_emotion_ros.core.emotions import EMOTIONS, EXPRESSION_WORDS
@@ -274,7 +274,8 @@ def _of_tiers(annotations: list[Annotation], wanted: str, path: str) -> tuple[li
     sides = {name: next((side for side in ('valence', 'arousal') if name.lower().endswith(side)), '') for name in tiers}
     chosen = [name for name in tiers if not wanted or name.lower().startswith(wanted.lower())]
     exact = [name for name in chosen if name == wanted]
-    chosen = [name for name in chosen if sides[name] or (name in exact if exact else wanted or _all_words(tiers[name]))]
+    of_words = [name for name, each in tiers.items() if all(one.value.lower() in WORDS for one in each)]
+    chosen = [name for name in chosen if sides[name] or (name in exact if exact else wanted or name in of_words)]
     there = ', '.join(tiers) or 'none'
     for side in ('', 'valence', 'arousal'):
         several = [name for name in chosen if sides[name] == side]
@@ -290,10 +291,6 @@ def _of_tiers(annotations: list[Annotation], wanted: str, path: str) -> tuple[li
     rows = [_tier_row(each, sides[name]) for name in chosen for each in tiers[name]]
     left = [name for name in tiers if name not in chosen] if not wanted else []
     return rows, f'tiers without emotions are left out: {", ".join(left)}' if left else ''
-
-
-def _all_words(annotations: Iterable[Annotation]) -> bool:
-    return all(each.value.lower() in WORDS for each in annotations)
 
 
 def _tier_row(each: Annotation, side: str) -> Row:

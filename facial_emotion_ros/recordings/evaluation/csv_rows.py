@@ -75,7 +75,7 @@ def read_csv(
                 _refuse_misaligned(cells, names, f'{where}, line {line}', separator)
                 row = dict(zip(names, cells))
                 if separator != ',':
-                    row.update({name: _with_point(row[name]) for name in of_numbers})
+                    row.update({name: _DECIMAL_COMMA.sub(r'\1.\2', row[name]) for name in of_numbers})
                 rows.append((line, row))
             line = above + lines.line_num + 1
     except csv.Error as error:
@@ -99,11 +99,6 @@ def number_of(text: str, where: str, expected: str) -> float:
         hint = '; write the decimal point as a point' if ',' in text else ''
         raise BadDataset(f'{where}: expected {expected}, got {text!r}{hint}')
     return number
-
-
-def _with_point(cell):
-    """Write a number with a decimal point where it has a decimal comma; other text stays."""
-    return _DECIMAL_COMMA.sub(r'\1.\2', cell)
 
 
 def _refuse_doubles(names, known, where):

@@ -51,7 +51,10 @@ def eaf_annotations(path: str) -> Iterator[Annotation]:
     }
     times: dict[str | None, tuple[float, float]] = {}
     for tier in tiers:
-        ends = {each.get('ANNOTATION_ID'): _slots_of(each) for each in tier.iter('ALIGNABLE_ANNOTATION')}
+        ends = {
+            each.get('ANNOTATION_ID'): (each.get('TIME_SLOT_REF1'), each.get('TIME_SLOT_REF2'))
+            for each in tier.iter('ALIGNABLE_ANNOTATION')
+        }
         _fill_slots(list(ends.values()), slots)
         times.update({name: tuple(slots.get(slot, math.nan) for slot in each) for name, each in ends.items()})
         times.update(_divided(list(tier.iter('REF_ANNOTATION')), times))
@@ -75,10 +78,6 @@ def _parents_first(tiers):
         return count
 
     return sorted(tiers, key=depth)
-
-
-def _slots_of(annotation):
-    return annotation.get('TIME_SLOT_REF1'), annotation.get('TIME_SLOT_REF2')
 
 
 def _fill_slots(ends, slots):

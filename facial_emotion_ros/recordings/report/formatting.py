@@ -78,31 +78,23 @@ def interval(bounds: Sequence[float], to: str = ' to ') -> str:
     return low if low == high else f'{low}{to}{high}'
 
 
-def moment_of(start: Any) -> str:
-    """Write when a recording was begun.
-
-    :param start: text as it is, or seconds or nanoseconds since 1970.
-    :returns: '' where nothing is known.
-    """
-    if isinstance(start, (int, float)) and start > 0:
-        seconds = start / 1e9 if start > 1e12 else start
-        return datetime.fromtimestamp(seconds, timezone.utc).strftime('%Y-%m-%d %H:%M:%S UTC')
-    return str(start or '')
+def moment_of(start_ns: int) -> str:
+    """Write when a recording was begun, in nanoseconds since 1970; '' for 0, where that is not known."""
+    moment = datetime.fromtimestamp(start_ns / 1e9, timezone.utc)
+    return moment.strftime('%Y-%m-%d %H:%M:%S UTC') if start_ns > 0 else ''
 
 
 def headline(summary: dict[str, Any], length_s: float) -> str:
     """Say in one line what happened.
 
-    :param summary: as summary.json holds it; what is absent is left out.
+    :param summary: as summary.json holds it.
     :param length_s: seconds from the first to the last image.
     """
-    overall = summary.get('overall') or {}
-    if not overall.get('frames'):
-        return 'No image of this recording could be read'
-    if not overall.get('faces'):
+    overall = summary['overall']
+    if not overall['faces']:
         return f'No face was seen in {duration(length_s)}'
     # A person who leaves and comes back is a new face; only ground truth says how many people that were.
-    who = counted(overall['persons'], 'person') if overall.get('persons') else counted(overall['faces'], 'face')
+    who = counted(overall['persons'], 'person') if overall['persons'] else counted(overall['faces'], 'face')
     lead = f'{who.capitalize()} in {duration(length_s)}'
     ranked = _ranked(overall)
     if not ranked:
@@ -119,7 +111,7 @@ def sentences(summary: dict[str, Any]) -> list[str]:
     :param summary: as summary.json holds it.
     :returns: empty where there is nothing to say.
     """
-    overall, truth = summary.get('overall') or {}, summary.get('truth') or {}
+    overall, truth = summary['overall'], summary['truth'] or {}
     sentences = []
     ranked = _ranked(overall)
     if ranked:
@@ -129,18 +121,18 @@ def sentences(summary: dict[str, Any]) -> list[str]:
             + (f', then {", ".join(rest)}' if rest else '')
             + '.'
         )
-    if overall.get('unknown_share'):
+    if overall['unknown_share']:
         sentences.append(
             f'In {percentage(overall["unknown_share"])} of the views of a face the network did not commit '
             'itself: too small, too blurred, cut off, in bad light, or unsure.'
         )
     if truth.get('accuracy') is not None:
-        bounds = (truth.get('intervals') or {}).get('accuracy')
+        bounds = truth['intervals'].get('accuracy')
         within = f' (95%: {interval(bounds)})' if bounds else ''
         sentences.append(f'Against the truth, {percentage(truth["accuracy"])} of the answers are right{within}.')
-        if truth.get('missed'):
-            sentences.append(f'Of the faces that the truth names, {percentage(truth.get("found"))} were found.')
-    elif overall.get('faces') and not truth:
+        if truth['missed']:
+            sentences.append(f'Of the faces that the truth names, {percentage(truth["found"])} were found.')
+    elif overall['faces'] and not truth:
         sentences.append('The recording has no ground truth, so the accuracy is unknown.')
     return sentences + [f'{each}.' for each in _uneven(summary)]
 
@@ -151,7 +143,7 @@ def uneven_rate(camera: str, figures: Mapping[str, Any]) -> str:
     :param camera: its topic.
     :param figures: of it, as summary.json has them.
     """
-    fast_s, slow_s = figures.get('steps_s') or (0.0, 0.0)
+    fast_s, slow_s = figures['steps_s'] or (0.0, 0.0)
     if slow_s <= _UNEVEN * fast_s:
         return ''
     return (
@@ -161,12 +153,12 @@ def uneven_rate(camera: str, figures: Mapping[str, Any]) -> str:
 
 
 def _uneven(summary: dict[str, Any]) -> list[str]:
-    return [text for each in (summary.get('cameras') or {}).items() if (text := uneven_rate(*each))]
+    return [text for each in summary['cameras'].items() if (text := uneven_rate(*each))]
 
 
 def _ranked(overall: dict[str, Any]) -> list[tuple[str, float]]:
     """List (emotion, share of the answers) by falling share."""
-    shares = {word: share for word, share in (overall.get('emotions') or {}).items() if word != UNKNOWN and share}
+    shares = {word: share for word, share in overall['emotions'].items() if word != UNKNOWN and share}
     known = sum(shares.values())
     return sorted(((word, share / known) for word, share in shares.items()), key=lambda each: -each[1])
 

@@ -41,7 +41,7 @@ def report_html(
 ) -> str:
     """Make the page.
 
-    :param summary: as summary.json holds it; what is absent is left out of the page.
+    :param summary: as summary.json holds it.
     :param timeline: of the same recording.
     :param plotly_src: address of the script that the pages of many recordings share; '' puts it into the page.
     :param events: of :func:`.event_panels`.
@@ -50,26 +50,24 @@ def report_html(
     parts = {key: summary.get(key) or {} for key in ('bag', 'cameras', 'overall', 'truth', 'recorded', 'run')}
     bag, overall = parts['bag'], parts['overall']
     headline = formatting.headline(summary, timeline.end_s)
-    began = formatting.moment_of(bag.get('start') or bag.get('start_ns'))
-    shares = dict(overall.get('emotions') or {})
-    if overall.get('unknown_share') is not None:
-        shares.setdefault(UNKNOWN, overall['unknown_share'])
+    began, more_faults = formatting.moment_of(bag['start_ns']), len(bag['faults']) - _MAX_LOSSES
     faces = _faces(timeline)
     seconds = {topic: camera.seconds_in_view() for topic, camera in timeline.cameras.items()}
     return render(
         'facial_emotion_ros.recordings.report',
         'recording.html',
         plotly_src,
-        title=f'{bag.get("name") or "Recording"}: {headline}',
+        title=f'{bag["name"]}: {headline}',
         headline=headline,
-        eyebrow=' · '.join(filter(None, [str(bag.get('name') or 'recording'), began, ', '.join(parts['cameras'])])),
+        eyebrow=' · '.join(filter(None, [bag['name'], began, ', '.join(parts['cameras'])])),
         lead=' '.join(formatting.sentences(summary)),
         formatting=formatting,
         length_s=timeline.end_s,
-        losses=_losses(bag, parts['cameras']),
-        shares={word: shares.get(word) or 0.0 for word in (*EMOTIONS, UNKNOWN)},
-        steps=formatting.steps_in_words(_times(parts['run'])),
-        times=_times(parts['run']),
+        losses=bag['faults'][:_MAX_LOSSES]
+        + ([f'and {more_faults} faults more, in summary.json'] if more_faults > 0 else []),
+        shares={word: overall['emotions'][word] or 0.0 for word in (*EMOTIONS, UNKNOWN)},
+        steps=formatting.steps_in_words(parts['run']['ms']),
+        times=parts['run']['ms'],
         has_truth=any(step.truth.any() for _, _, face in faces for step in face.steps.values()),
         has_true_affect=any(step.true_affect_frames for _, _, face in faces for step in face.steps.values()),
         timelines=[_timeline(timeline, topic, camera, seconds[topic]) for topic, camera in timeline.cameras.items()],
@@ -83,28 +81,10 @@ def report_html(
         people=people,
         plane=affect_plane_chart([face for _, _, face in faces]) if faces else None,
         moments=_moments(timeline),
-        bundle=formatting.named(summary.get('bundle') or {}),
-        detector=formatting.named(summary.get('detector') or {}),
+        bundle=formatting.named(summary['bundle']),
+        detector=formatting.named(summary['detector'] or {}),
         **parts,
     )
-
-
-def _losses(bag: dict[str, Any], cameras: dict[str, Any]) -> list[str]:
-    """Say what of the recording could not be read."""
-    losses = [str(each) for each in bag.get('faults') or ()]
-    # Faults that name the camera already report its images and the cause.
-    losses += [
-        f'{formatting.counted(figures["bad_frames"], "image")} of {topic} could not be read as a picture'
-        for topic, figures in cameras.items()
-        if figures.get('bad_frames') and not any(topic in each for each in losses)
-    ]
-    more = len(losses) - _MAX_LOSSES
-    return losses[:_MAX_LOSSES] + ([f'and {more} faults more, in summary.json'] if more > 0 else [])
-
-
-def _times(run: dict[str, Any]) -> dict[str, dict[str, float]]:
-    """Pick the steps of the work with a frame that took time: {name: {p50, p95} in ms}."""
-    return {step: each for step, each in (run.get('ms') or {}).items() if (each or {}).get('p50') is not None}
 
 
 def _timeline(timeline: Timeline, topic: str, camera: CameraTimeline, seconds: dict[str, float]) -> dict[str, Any]:

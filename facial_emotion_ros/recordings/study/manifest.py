@@ -130,7 +130,10 @@ def read_study(path: str) -> Study:
         name: 'double' if name not in _TEXTS and all(_is_number(row[name]) for row in rows) else 'string'
         for name in names
     }
-    typed = [{name: _typed(cell, types[name]) for name, cell in row.items()} for row in rows]
+    typed: list[Words] = [
+        {name: (float(cell) if types[name] == 'double' else cell) if cell else None for name, cell in row.items()}
+        for row in rows
+    ]
     return Study(path, types, typed, places)
 
 
@@ -233,7 +236,3 @@ def _is_number(text):
         return not text or not ('_' in text or _NAME.match(text)) and math.isfinite(float(text))
     except ValueError:
         return False
-
-
-def _typed(text, kind):
-    return (float(text) if kind == 'double' else text) if text else None
