@@ -3,7 +3,6 @@
 import hashlib
 import io
 import json
-import os
 import re
 import threading
 from collections.abc import Mapping, Sequence
@@ -44,8 +43,8 @@ def gather_frames(
     (folder of its results), `bundle` and those of the study in front. With a study, the files lie in folders
     study=.../condition=.../, as Hive names them, without these two columns. Short recordings share a file. The name of
     a file holds a hash of what it was made from, by which it is up to date or not, and one of its content, by which it
-    is whole or damaged; one at a URL is not fetched for that, but its size and footer are looked at. Those of other
-    recordings go, files that no run wrote stay.
+    is whole or damaged; one at a URL is not fetched for that, but its footer is read. Those of other recordings go,
+    files that no run wrote stay.
 
     :param store: of the results.
     :param bags: as in fleet.json.
@@ -150,45 +149,34 @@ def _hash(content):
 def _kept(store, name, parts, is_read):
     """Give the name of a file among `parts` where it is one of them and whole; delete any other that a run wrote.
 
-    :param is_read: whether all of the file is read for that, or its size and footer.
+    :param is_read: whether all of the file is read for that, or its footer.
     """
     path, is_ours = f'frames/{name}', _PART.search(name)
     start, _, end = name.removesuffix('.parquet').rpartition('-')
     if is_ours and start in parts:
-        is_whole = end == _hash(store.read(path) or b'') if is_read else _footer(store, path) == (start, True)
+        is_whole = end == _hash(store.read(path) or b'') if is_read else _footer(store, path) == start
         if is_whole:
             return start
-    if is_ours or _footer(store, path)[0]:
+    if is_ours or _footer(store, path):
         store.remove(path)
     return None
 
 
 def _footer(store, path):
-    """Read what a file says it was made from ('' for a foreign or damaged one), and whether it has its whole size."""
+    """Read what a file says it was made from; '' for a foreign or damaged one."""
     import pyarrow
     from pyarrow import parquet
 
     try:
         with store.open(path) as file:
-            footer, size_bytes = parquet.read_metadata(file), file.seek(0, os.SEEK_END)
+            metadata = parquet.read_metadata(file).metadata or {}
     except (pyarrow.ArrowException, FileNotFoundError):
-        return '', False
+        return ''
     except OSError as error:
         if type(error) is not OSError or error.errno is not None:  # a network that fails is no damage
             raise
-        return '', False
-    columns = [
-        footer.row_group(row).column(column)
-        for row in range(footer.num_row_groups)
-        for column in range(footer.num_columns)
-    ]
-    # Behind the columns come the footer, its size and four letters.
-    end = max((_start(each) + each.total_compressed_size for each in columns), default=4) + footer.serialized_size + 8
-    return (footer.metadata or {}).get(_MADE_FROM, b'').decode(errors='replace'), end == size_bytes
-
-
-def _start(column):
-    return column.dictionary_page_offset if column.has_dictionary_page else column.data_page_offset
+        return ''
+    return metadata.get(_MADE_FROM, b'').decode(errors='replace')
 
 
 def _write(store, name, sources, types, count):
