@@ -1,25 +1,22 @@
-"""Camera and subscriber of the benchmark's streams, each in its own process: the node does nothing but its work.
+"""Camera of the benchmark's streams, in a process of its own, so that the node does nothing but its work.
 
-`python -m facial_emotion_ros.ros.benchmark_streams camera|subscriber ...`; the benchmark command starts them.
+`python -m facial_emotion_ros.ros.benchmark_streams ...`; the benchmark command starts it.
 """
 
 import argparse
 import array
-import json
 import math
 import sys
 import time
-from typing import Any, Dict, List, Optional
+from typing import List, Optional
 
 import cv2
 import numpy as np
 import rclpy
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
-from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
-from vision_msgs.msg import Detection2DArray
 
 from facial_emotion_ros.core.resources import find_shared
 from facial_emotion_ros.demo.sample_video import CAST
@@ -71,14 +68,13 @@ def _cut(portrait, side):
     return cv2.resize(square, (side, side), interpolation=cv2.INTER_AREA if side < 2 * half else cv2.INTER_LINEAR)
 
 
-def play(node: Node, options: argparse.Namespace) -> Dict[str, Any]:
-    """Publish at a steady rate until the time is over.
+def play(node: Node, options: argparse.Namespace) -> int:
+    """Wait for a subscriber, then publish at a steady rate until the time is over.
 
-    :returns: how many images were sent.
+    :returns: exit status.
     """
     frames = draw_frames(options.width, options.height, options.faces)
-    compressed = options.transport == 'compressed'
-    if compressed:
+    if options.transport == 'compressed':
         quality = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
         files = [array.array('B', cv2.imencode('.jpg', frame, quality)[1].tobytes()) for frame in frames]
         publisher = node.create_publisher(CompressedImage, 'image/compressed', output_qos(depth=2))
@@ -86,6 +82,14 @@ def play(node: Node, options: argparse.Namespace) -> Dict[str, Any]:
     else:
         publisher = node.create_publisher(Image, 'image', output_qos(depth=2))
         messages = [image_message(Header(), frame) for frame in frames]
+    until_s = time.monotonic() + options.patience
+    while not publisher.get_subscription_count():
+        if time.monotonic() > until_s:
+            print('no detections came in %g s: nobody subscribed to the images' % options.patience, flush=True)
+            return 1
+        time.sleep(0.02)
+    with open(options.begun, 'w') as file:
+        file.write(str(node.get_clock().now().nanoseconds))
     sent, started_s = 0, time.monotonic()
     while time.monotonic() - started_s < options.seconds:
         message = messages[sent % len(messages)]
@@ -93,67 +97,20 @@ def play(node: Node, options: argparse.Namespace) -> Dict[str, Any]:
         publisher.publish(message)
         sent += 1
         time.sleep(max(0.0, started_s + sent / options.rate - time.monotonic()))
-    return {'sent': sent}
-
-
-class Subscriber(Node):
-    """Records the answers, and how old each image was when its answer arrived."""
-
-    def __init__(self) -> None:
-        super().__init__('benchmark_subscriber')
-        self.stamps_ns: List[int] = []
-        self.ages_s: List[float] = []
-        self.arrivals_s: List[float] = []
-        self.faces: List[int] = []
-        self.create_subscription(Detection2DArray, 'detections', self._take, output_qos(depth=100))
-
-    def _take(self, message):
-        stamp = Time.from_msg(message.header.stamp, self.get_clock().clock_type)
-        self.stamps_ns.append(stamp.nanoseconds)
-        self.ages_s.append((self.get_clock().now() - stamp).nanoseconds / 1e9)
-        self.arrivals_s.append(time.monotonic())
-        self.faces.append(len(message.detections))
-
-
-def read(node: Subscriber, options: argparse.Namespace) -> Dict[str, Any]:
-    """Record the answers until the time is over.
-
-    The lines 'warm' and 'over' on stdout tell the benchmark when to read the node's processor time.
-
-    :returns: the answers between these lines.
-    """
-
-    def spin_until(is_over):
-        while not is_over():
-            rclpy.spin_once(node, timeout_sec=0.05)
-
-    until_s = time.monotonic() + options.patience
-    spin_until(lambda: node.arrivals_s or time.monotonic() > until_s)
-    warm_s = time.monotonic() + options.warm_up
-    spin_until(lambda: time.monotonic() > warm_s)
-    print(json.dumps({'say': 'warm'}), flush=True)
-    first = len(node.ages_s)
-    over_s = time.monotonic() + options.seconds
-    spin_until(lambda: time.monotonic() > over_s)
-    print(json.dumps({'say': 'over'}), flush=True)
-    return {
-        'ages_s': node.ages_s[first:],
-        'faces': node.faces[first:],
-        'seconds': options.seconds,
-        'stamps_ns': node.stamps_ns[first:],
-    }
+    return 0
 
 
 def main(argv: Optional[List[str]] = None) -> int:
-    """Run the camera or the subscriber.
+    """Run the camera.
 
     :param argv: command line; None for the process's own.
     :returns: exit status.
     """
     arguments = argparse.ArgumentParser(prog='benchmark_streams', description=__doc__.partition('\n')[0])
-    arguments.add_argument('part', choices=('camera', 'subscriber'))
     arguments.add_argument('--seconds', type=float, required=True)
-    arguments.add_argument('--warm-up', type=float, default=3.0)
+    arguments.add_argument(
+        '--begun', required=True, metavar='FILE', help='where the time of the first image is written'
+    )
     arguments.add_argument('--patience', type=float, default=60.0)
     arguments.add_argument('--width', type=int, default=640)
     arguments.add_argument('--height', type=int, default=480)
@@ -162,22 +119,14 @@ def main(argv: Optional[List[str]] = None) -> int:
     arguments.add_argument('--transport', choices=('raw', 'compressed'), default='raw')
     options = arguments.parse_args(argv)
     rclpy.init(args=[])
-    node = None
+    node = rclpy.create_node('benchmark_camera')
     try:
-        if options.part == 'camera':
-            node = rclpy.create_node('benchmark_camera')
-            found = play(node, options)
-        else:
-            node = Subscriber()
-            found = read(node, options)
+        return play(node, options)
     except (KeyboardInterrupt, ExternalShutdownException):
         return 1
     finally:
-        if node is not None:
-            node.destroy_node()
+        node.destroy_node()
         rclpy.try_shutdown()
-    print(json.dumps(found), flush=True)
-    return 0
 
 
 if __name__ == '__main__':

@@ -1,20 +1,17 @@
-"""The whole node at work: camera, node and subscriber in processes of their own, as on a robot."""
+"""The whole node at work: camera, node and reader in processes of their own, as on a robot."""
 
-import json
-import subprocess
-import sys
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from facial_emotion_ros.core.errors import FacialEmotionError
-from facial_emotion_ros.evaluation.node_run import PATIENCE_S, NodeRun
-from facial_emotion_ros.system.memory import processor_s, resident_mb
+from facial_emotion_ros.evaluation.node_run import PATIENCE_S, NodeRun, read_rows
 
 #: Before figures count: models are warm by then, and the track of each face has begun.
 WARM_UP_S = 3.0
 
-_STREAMS = 'benchmark_streams'
+#: How long after the last image and answer the measurement ends.
+_QUIET_S = 1.0
 
 
 class Stream(NamedTuple):
@@ -48,56 +45,39 @@ def measure_stream(
         of the node for each image, and cpu_share, of one core; memory_mb.
     :raises FacialEmotionError: if a process ends before its time or no detections come, with the last lines of its log.
     """
+    topic = '/image/compressed' if stream.transport == 'compressed' else '/image'
     with NodeRun() as run:
+        answers, begun = run.folder / 'answers.csv', run.folder / 'begun'
         run.start_node({**(parameters or {}), 'input.transport': stream.transport})
+        run.start_watch(answers, topic, _QUIET_S)
         words = ['--width', stream.width, '--height', stream.height, '--faces', stream.faces, '--rate', stream.rate_hz]
-        words += ['--transport', stream.transport, '--seconds', 'inf']
-        run.start('camera', _STREAMS, 'camera', *map(str, words))
-        return _record(stream, *_read(stream, patience_s, run))
+        words += ['--transport', stream.transport, '--seconds', WARM_UP_S + stream.seconds, '--patience', patience_s]
+        run.start('player', 'benchmark_streams', *map(str, words), '--begun', str(begun))
+        cpu_s, memory_mb = run.follow(begun, _QUIET_S, WARM_UP_S)
+        from_ns = int(begun.read_text()) + int(1e9 * WARM_UP_S)
+        rows = [row for row in read_rows(answers) if row['stamp_ns'] >= from_ns]
+        if not rows:
+            raise FacialEmotionError(f'no detections came.{run.last_lines("emotion_node")}')
+        return _record(stream, rows, cpu_s, memory_mb)
 
 
-def _read(stream, patience_s, run):
-    """Run the subscriber, and take the node's processor time when it begins and ends to count."""
-    words = ['subscriber', '--seconds', stream.seconds, '--warm-up', WARM_UP_S, '--patience', patience_s]
-    command = [sys.executable, '-m', f'facial_emotion_ros.ros.{_STREAMS}', *map(str, words)]
-    node, marks_s = run.processes['emotion_node'], []
-    with subprocess.Popen(command, env=run.environ, stdout=subprocess.PIPE, text=True) as subscriber:
-        try:
-            for line in subscriber.stdout or ():
-                message = json.loads(line)
-                if 'say' not in message:
-                    break
-                run.expect('emotion_node', 'camera')
-                marks_s.append(processor_s(node.pid))
-            else:
-                raise FacialEmotionError('the subscriber of the benchmark ended before its time')
-            if not message['ages_s']:
-                lines = run.last_lines('emotion_node')
-                raise FacialEmotionError(f'no detections came in {patience_s:.0f} s.{lines}')
-            return message, marks_s[1] - marks_s[0], resident_mb(node.pid)
-        finally:
-            if subscriber.poll() is None:
-                subscriber.terminate()
-
-
-def _record(stream, found, cpu_s, memory_mb):
-    ages_ms = 1e3 * np.array(found['ages_s'])
+def _record(stream, rows, cpu_s, memory_mb):
+    ages_ms = np.array([row['arrived_ns'] - row['stamp_ns'] for row in rows]) / 1e6
     answers = len(ages_ms)
     # What the camera took between the first and the last image that was answered.
-    span_s = (found['stamps_ns'][-1] - found['stamps_ns'][0]) / 1e9
-    taken = int(round(span_s * stream.rate_hz)) + 1
+    taken = int(round((rows[-1]['stamp_ns'] - rows[0]['stamp_ns']) / 1e9 * stream.rate_hz)) + 1
     return dict(
         stream._asdict(),
         camera_fps=stream.rate_hz,
-        fps=answers / found['seconds'],
+        fps=answers / stream.seconds,
         dropped=max(0, taken - answers),
         of=taken,
         age_p50_ms=float(np.percentile(ages_ms, 50)),
         age_p99_ms=float(np.percentile(ages_ms, 99)),
         age_max_ms=float(ages_ms.max()),
-        faces_seen=float(np.median(found['faces'])),
+        faces_seen=float(np.median([row['faces'] for row in rows])),
         cpu_ms=1e3 * cpu_s / answers,
-        cpu_share=cpu_s / found['seconds'],
+        cpu_share=cpu_s / stream.seconds,
         memory_mb=memory_mb,
     )
 

@@ -5,25 +5,18 @@ and `input.max_age_s` and the like act as there. Ages count from the moment when
 camera's own delay is not in them.
 """
 
-import csv
 import os
-import signal
-import time
 from typing import Any
 
 import numpy as np
 
 from facial_emotion_ros.core.errors import BadBag, FacialEmotionError
-from facial_emotion_ros.evaluation.node_run import PATIENCE_S, NodeRun
+from facial_emotion_ros.evaluation.node_run import PATIENCE_S, NodeRun, read_rows
 from facial_emotion_ros.recordings.io.bag_file import BagFile
 from facial_emotion_ros.recordings.io.message_types import COMPRESSED_IMAGE, IMAGE
-from facial_emotion_ros.system.memory import processor_s, resident_mb
 
 #: No detections for so long after the last image: the last ones have come.
 QUIET_S = 2.0
-
-#: How often the processes are checked, and how long one that should have ended is waited for.
-_POLL_S, _GRACE_S = 0.02, 10.0
 
 #: Transport of an image topic, and the topic on which the node takes it.
 _TRANSPORTS = {IMAGE: ('raw', '/image'), COMPRESSED_IMAGE: ('compressed', '/image/compressed')}
@@ -60,48 +53,15 @@ def measure_live(
     with NodeRun() as run:
         played_csv, answers_csv = run.folder / 'played.csv', run.folder / 'answers.csv'
         run.start_node({**(parameters or {}), 'input.transport': transport})
-        words = ['--output', str(answers_csv), '--camera', node_topic, '--quiet', str(quiet_s)]
-        run.start('watch', 'detection_logger', *words)
+        run.start_watch(answers_csv, node_topic, quiet_s)
         words = ['--topics', camera_topic, '--remap', f'{camera_topic}:={node_topic}']
         words += ['--stamp-now', '--ledger', str(played_csv), '--wait-for', '1', '--patience', str(patience_s)]
         run.start('player', 'recordings.bag_player', os.path.abspath(bag_path), *words)
-        cpu_s, memory_mb = _follow(run, played_csv, quiet_s)
-        played, answers = _read(played_csv), _read(answers_csv)
+        cpu_s, memory_mb = run.follow(played_csv, quiet_s)
+        played, answers = read_rows(played_csv), read_rows(answers_csv)
         if not answers:
             raise FacialEmotionError(f'none of {len(played)} images was answered.{run.last_lines("emotion_node")}')
     return _record(played, answers, cpu_s, {'topic': camera_topic, 'transport': transport}, memory_mb)
-
-
-def _follow(run, ledger, quiet_s):
-    """Wait for the last detections.
-
-    :returns: processor time of the node in seconds from the first image on, and its MiB at the end.
-    """
-    node, player, watch = (run.processes[name] for name in ('emotion_node', 'player', 'watch'))
-    before_s = 0.0
-    while player.exit_code is None and not (ledger.exists() and ledger.stat().st_size):
-        before_s = processor_s(node.pid)
-        run.expect('emotion_node', 'watch')
-        time.sleep(_POLL_S)
-    while run.processes.wait_for_any(('player', 'emotion_node'), 1.0) is None:
-        run.expect('watch')
-    run.expect('emotion_node')
-    if player.exit_code:
-        raise FacialEmotionError(f'{player.last_lines(1)[0]}.{run.last_lines("emotion_node")}')
-    if run.processes.wait_for_any(('watch', 'emotion_node'), quiet_s + _GRACE_S) is None:
-        watch.signal(signal.SIGINT)
-        watch.wait(_GRACE_S)
-    run.expect('emotion_node')
-    return processor_s(node.pid) - before_s, resident_mb(node.pid)
-
-
-def _read(path):
-    """Read a table of whole numbers, and of topics; [] where there is none."""
-    if not path.exists():
-        return []
-    with open(path, newline='', encoding='ascii') as file:
-        rows = list(csv.DictReader(file))
-    return [{key: value if key == 'topic' else int(value) for key, value in row.items()} for row in rows]
 
 
 def _record(played, answers, cpu_s, known, memory_mb):
