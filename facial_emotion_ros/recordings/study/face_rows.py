@@ -114,8 +114,8 @@ def read_face_rows(content: bytes) -> FaceRows:
     for row in rows:
         for column, place in zip(texts, text_places):
             column.append(sys.intern(uncell(row[place])))
-        for column, place in zip(whole, whole_places):
-            column.append(int(row[place]))
+        for integers, place in zip(whole, whole_places):
+            integers.append(int(row[place]))
         times.append(float(row[time_place]))
         numbers.extend(float(row[place] or 'nan') for place in number_places)
     cameras, words, face_ids, persons = (np.array(column, object) for column in texts)
