@@ -1,15 +1,15 @@
 """How many faces a second each engine estimates, measured in turn."""
 
-import json
-import os
+import multiprocessing
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable
-from typing import IO, Any, NamedTuple, cast
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, NamedTuple
 
 from facial_emotion_ros.core.errors import FacialEmotionError
+from facial_emotion_ros.evaluation.benchmark.runner import milliseconds, open_here
 
 #: Runs of one turn; all engines have their turn before any has the next.
 RUNS_A_TURN = 10
@@ -37,40 +37,22 @@ class _Runner:
 
     def __init__(self, subject):
         self.subject, self.took_ms = subject, []
-        threads = {name: str(subject.threads) for name in ('OMP_NUM_THREADS', 'MKL_NUM_THREADS')}
-        process = subprocess.Popen(
-            [sys.executable, '-m', 'facial_emotion_ros.evaluation.benchmark.runner', json.dumps(subject._asdict())],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env={**os.environ, **threads},
-        )
-        self._process, self._stdin, self._stdout = process, cast(IO[str], process.stdin), cast(IO[str], process.stdout)
-        self.opened = self._receive()
+        self._process = ProcessPoolExecutor(1, multiprocessing.get_context('spawn'))
+        try:
+            self.opened = self._process.submit(open_here, subject._asdict()).result()
+        except BrokenProcessPool as error:
+            self.opened = {'error': str(error)}
 
-    def _receive(self):
-        line = self._stdout.readline()
-        return json.loads(line) if line else {'error': f'its process ended with {self._process.wait()}'}
-
-    def request(self, **message):
-        """Send a request and wait for the reply."""
-        self._stdin.write(json.dumps(message) + '\n')
-        self._stdin.flush()
-        reply = self._receive()
-        if 'error' in reply:
-            raise FacialEmotionError(f'{self.subject.engine} {self.subject.precision}: {reply["error"]}')
-        return reply
+    def run(self, count):
+        """Let it estimate so many crops."""
+        try:
+            self.took_ms += self._process.submit(milliseconds, count).result()
+        except Exception as error:  # of any engine
+            raise FacialEmotionError(f'{self.subject.engine} {self.subject.precision}: {error}') from error
 
     def close(self):
         """End the process."""
-        self._stdin.close()
-        try:
-            self._process.wait(10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._stdout.close()
+        self._process.shutdown()
 
 
 def measure(
@@ -109,7 +91,7 @@ def _measure_group(runners, runs):
     for _ in range(max(1, -(-runs // RUNS_A_TURN))):
         for runner in working:
             time.sleep(_PAUSE_S)
-            runner.took_ms += runner.request(run=min(RUNS_A_TURN, runs - len(runner.took_ms)))['ms']
+            runner.run(min(RUNS_A_TURN, runs - len(runner.took_ms)))
     records = [_record(runner) for runner in runners]
     baseline = [record for record in records if record['engine'] == 'torch' and 'per_s' in record]
     for record in records:

@@ -1,13 +1,8 @@
-"""One network in one engine, in a process of its own, so that engines do not disturb each other.
+"""One network in one engine, in a process of its own, so that engines do not disturb each other."""
 
-`python -m facial_emotion_ros.evaluation.benchmark.runner SPEC` opens what SPEC describes and replies to each line of
-stdin with a line of stdout, in JSON: {"run": 10} with {"ms": [...]}.
-"""
-
-import json
-import sys
+import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -51,32 +46,33 @@ def open_engine(spec: dict[str, Any]) -> tuple[Callable[[], object], str]:
     return lambda: engine.estimate(crop), engine.provider
 
 
-def main(argv: Sequence[str]) -> int:
-    """Open the engine, then reply until stdin ends."""
+_run: Callable[[], object]
+
+
+def open_here(spec: dict[str, Any]) -> dict[str, Any]:
+    """Open an engine in this process, for :func:`milliseconds`, and warm it up.
+
+    :param spec: of :func:`open_engine`.
+    :returns: provider and memory_mb; or error, since the absence of an engine is a line in the table.
+    """
+    global _run
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    os.environ.update(dict.fromkeys(('OMP_NUM_THREADS', 'MKL_NUM_THREADS'), str(spec['threads'])))
     before_mb = resident_mb()
     try:
-        run, provider = open_engine(json.loads(argv[1]))
+        _run, provider = open_engine(spec)
         for _ in range(_WARM_UP):
-            run()
-    except Exception as error:  # of any engine: its absence is a line in the table
-        _reply({'error': f'{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ""}'})
-        return 1
-    _reply({'provider': provider, 'memory_mb': resident_mb() - before_mb})
-    for line in sys.stdin:
-        request = json.loads(line)
-        _reply({'ms': [_milliseconds(run) for _ in range(request['run'])]})
-    return 0
+            _run()
+    except Exception as error:  # of any engine
+        return {'error': f'{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ""}'}
+    return {'provider': provider, 'memory_mb': resident_mb() - before_mb}
 
 
-def _milliseconds(run):
-    started = time.perf_counter()
-    run()
-    return 1e3 * (time.perf_counter() - started)
-
-
-def _reply(message):
-    print(json.dumps(message), flush=True)
-
-
-if __name__ == '__main__':
-    sys.exit(main(sys.argv))
+def milliseconds(count: int) -> list[float]:
+    """Estimate one crop so often; give the time of each."""
+    took_ms = []
+    for _ in range(count):
+        started = time.perf_counter()
+        _run()
+        took_ms.append(1e3 * (time.perf_counter() - started))
+    return took_ms
