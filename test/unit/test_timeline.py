@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 from bag_faces import face
+from sample_timeline import summary_of
 
 from facial_emotion_ros.core.emotions import EMOTIONS, UNKNOWN
 from facial_emotion_ros.recordings.evaluation.ground_truth import GroundTruth
@@ -54,7 +55,7 @@ def test_faces_and_pictures_stay_few_when_thousands_come_and_go(monkeypatch):
     assert sum(bool(each.portrait) for each in camera.faces.values()) == camera.portraits <= 10
     # Whoever was there for long stays.
     assert sum(each.frames == 40 for each in camera.faces.values()) >= 30
-    assert f'{camera.others[0] + len(camera.faces) - 24} others' in report_html({}, found)
+    assert f'{camera.others[0] + len(camera.faces) - 24} others' in report_html(summary_of(found), found)
 
 
 def test_changes_and_errors_are_both_shown_when_a_face_changes_into_an_error():
