@@ -1,4 +1,4 @@
-"""The whole node at work: camera, node and reader in processes of their own, as on a robot."""
+"""The whole node at work: camera, node and subscriber in processes of their own, as on a robot."""
 
 from typing import Any, NamedTuple
 
