@@ -230,7 +230,7 @@ def _from_topic(collection, topic):
     def make():
         return CollectionNode(collection, topic, lambda text: show(text, flush=True))
 
-    return run_until_done('collect_faces', make, ['collect_faces'])
+    return run_until_done('collect_faces', make, ['collect_faces'], sends_images=True)
 
 
 if __name__ == '__main__':

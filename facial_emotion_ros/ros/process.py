@@ -45,13 +45,15 @@ def serve(program: str, make_node: Callable[[], Any], args: Optional[List[str]],
         return 0
 
     try:
-        return _run(program, make_node, args, spin)
+        return _run(program, make_node, args, spin, True)
     finally:
         for watchdog in watchdogs:  # destroying the node may freeze, too
             watchdog.close()
 
 
-def run_until_done(program: str, make_node: Callable[[], Any], args: Optional[List[str]] = None) -> int:
+def run_until_done(
+    program: str, make_node: Callable[[], Any], args: Optional[List[str]] = None, sends_images: bool = False
+) -> int:
     """Run a node until it is done, or until SIGINT or SIGTERM.
 
     A signal only sets a flag: rclpy's own handlers, and Python's, interrupt whatever is under way, and some of that
@@ -61,6 +63,7 @@ def run_until_done(program: str, make_node: Callable[[], Any], args: Optional[Li
     :param make_node: returns a node with `done` (bool) and `finish(interrupted)`, which returns the exit status and is
         called once.
     :param args: command line, sys.argv if None.
+    :param sends_images: whether to reserve shared memory for them.
     :returns: exit status: that of `finish`; 2 when the node could not be created or failed for a reason that this
         package or ROS names, which is then printed to stderr.
     """
@@ -79,15 +82,16 @@ def run_until_done(program: str, make_node: Callable[[], Any], args: Optional[Li
         finally:
             executor.shutdown()
 
-    return _run(program, make_node, args, spin)
+    return _run(program, make_node, args, spin, sends_images)
 
 
-def _run(program, make_node, args, spin):
+def _run(program, make_node, args, spin, sends_images):
     node = None
     try:
         check_startup(sys.argv if args is None else args)
         remove_stale_segments()
-        os.environ.update(transport_environment())
+        if sends_images:
+            os.environ.update(transport_environment())
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
         node = make_node()
         executor = SingleThreadedExecutor()

@@ -1,6 +1,7 @@
 """Environment variables for DDS: shared memory for large images, and discovery on this machine only."""
 
 import os
+import shutil
 from typing import Dict, Mapping, Sequence
 
 from facial_emotion_ros.core.resources import find_shared
@@ -14,15 +15,25 @@ PROFILE_VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES
 OLD_DISTRIBUTIONS = ('foxy', 'galactic', 'humble')
 LOCALHOST_VARIABLES = ('ROS_LOCALHOST_ONLY', 'ROS_AUTOMATIC_DISCOVERY_RANGE')
 
+_SHARED_MEMORY = '/dev/shm'
+#: The profile's segment, which Fast DDS reserves at once, for two processes.
+_LEAST_FREE_BYTES = 2 * 2**26
+
 
 def transport_environment(environ: Mapping[str, str] = os.environ) -> Dict[str, str]:
     """Return the variables for a shared-memory segment that large images fit into.
 
     :param environ: the environment so far; a profile in it stays.
-    :returns: variables to add; none on a distribution where a profile undoes `localhost_environment`.
+    :returns: variables to add; none on a distribution where a profile undoes `localhost_environment`, and where shared
+        memory is too small, as in a container without --ipc or --shm-size: Fast DDS would do without any.
     """
     distribution = environ.get('ROS_DISTRO', '')
     if distribution in OLD_DISTRIBUTIONS or any(environ.get(name) for name in PROFILE_VARIABLES):
+        return {}
+    try:
+        if shutil.disk_usage(_SHARED_MEMORY).free < _LEAST_FREE_BYTES:
+            return {}
+    except OSError:  # no Linux
         return {}
     names: Sequence[str] = PROFILE_VARIABLES
     if distribution:

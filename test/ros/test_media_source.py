@@ -13,7 +13,7 @@ from sensor_msgs.msg import Image
 from facial_emotion_ros.demo.frame_sources import PAUSE_S
 from facial_emotion_ros.demo.sample_video import SampleVideo
 from facial_emotion_ros.ros.demo import media_source
-from facial_emotion_ros.system.dds_environment import OLD_DISTRIBUTIONS
+from facial_emotion_ros.system.dds_environment import transport_environment
 from graph_peer import REPOSITORY, quality
 
 MODULE = ('-m', 'facial_emotion_ros.ros.demo.media_source', '--ros-args')
@@ -83,11 +83,11 @@ def largest_segment(pid):
     return max(int(end, 16) - int(start, 16) for start, end in spans)
 
 
-def test_first_frame_is_not_lost_when_a_subscriber_is_late(start, peer):
+def test_first_frame_is_not_lost_when_a_subscriber_is_late(start, peer, ros_environment):
     process = start(*MODULE, *parameter_words(wait_for_subscriber=True, duration_s=0.5, sourcekind='images'))
     process.wait_for(r'\[WARN\].*sourcekind is unknown and has no effect; did you mean source.kind\?')
     process.wait_for('once someone has subscribed')
-    if os.environ.get('ROS_DISTRO') not in OLD_DISTRIBUTIONS:
+    if transport_environment(ros_environment):
         assert largest_segment(process.process.pid) >= 2**26, 'images do not fit into the shared memory'
     received = []
     subscription = peer.node.create_subscription(Image, 'image', received.append, quality(depth=20))

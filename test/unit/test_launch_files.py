@@ -15,6 +15,7 @@ from places import ROOT, read
 
 from facial_emotion_ros.core.errors import FacialEmotionError
 from facial_emotion_ros.demo.processes import demo_processes
+from facial_emotion_ros.system import dds_environment
 from facial_emotion_ros.system.dds_environment import (
     PROFILE_VARIABLES,
     localhost_environment,
@@ -235,6 +236,20 @@ def flat(tree, prefix=''):
             yield prefix + key, value
 
 
+@pytest.fixture
+def free(monkeypatch):
+    """As much shared memory as the profile needs, whatever this machine has."""
+    monkeypatch.setattr(dds_environment, '_LEAST_FREE_BYTES', 0)
+
+
+def test_profile_is_left_out_when_shared_memory_has_no_room(monkeypatch):
+    monkeypatch.setattr(dds_environment, '_LEAST_FREE_BYTES', 2**60)
+    assert transport_environment({'ROS_DISTRO': 'jazzy'}) == {}
+    monkeypatch.setattr(dds_environment, '_SHARED_MEMORY', '/nowhere')
+    assert transport_environment({'ROS_DISTRO': 'jazzy'}) == {}
+
+
+@pytest.mark.usefixtures('free')
 def test_profile_of_the_user_is_kept_when_there_is_one():
     assert set(transport_environment({})) == set(PROFILE_VARIABLES)
     assert all(os.path.isfile(path) for path in transport_environment({}).values())
@@ -242,11 +257,13 @@ def test_profile_of_the_user_is_kept_when_there_is_one():
         assert transport_environment({name: '/mine.xml'}) == {}
 
 
+@pytest.mark.usefixtures('free')
 @pytest.mark.parametrize('distribution', ['humble', 'galactic', 'foxy'])
 def test_profile_is_left_out_when_it_would_open_the_network(distribution):
     assert transport_environment({'ROS_DISTRO': distribution}) == {}
 
 
+@pytest.mark.usefixtures('free')
 @pytest.mark.parametrize('distribution, name', [('jazzy', PROFILE_VARIABLES[0]), ('kilted', PROFILE_VARIABLES[1])])
 def test_profile_is_named_as_the_distribution_wants_it(distribution, name):
     assert list(transport_environment({'ROS_DISTRO': distribution})) == [name]

@@ -21,7 +21,7 @@ def main(args: Optional[List[str]] = None) -> int:
     from facial_emotion_ros.ros.demo.media_source_node import MediaSource
     from facial_emotion_ros.ros.process import run_until_done
 
-    return run_until_done('media_source', MediaSource, args)
+    return run_until_done('media_source', MediaSource, args, sends_images=True)
 
 
 if __name__ == '__main__':

@@ -84,7 +84,7 @@ def main(args: Optional[List[str]] = None) -> int:
         from facial_emotion_ros.recordings.io.bag_file import BagFile
 
         with BagFile(options.bag) as bag:
-            return run_until_done('play_bag', lambda: BagPlayer(bag, options), for_ros + rules)
+            return run_until_done('play_bag', lambda: BagPlayer(bag, options), for_ros + rules, sends_images=True)
     except (FacialEmotionError, OSError) as error:
         show('play_bag: %s' % error, file=sys.stderr, flush=True)
         return 1
