@@ -14,7 +14,7 @@ _UNPRINTABLE = re.compile('[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u
 #: one before a further URL ends the quotation.
 _URL = re.compile(
     r"""(?<![A-Za-z0-9+._-])[A-Za-z0-9+._-]+://"""
-    r"""(?:(?:(?!['"<>,;|)\]}]+[\['"<({]*[A-Za-z0-9+._-]+://)\S)*@)?[^\s'"<>?]*"""
+    r"""(?:(?:(?!['"<>,;|)\]}]{1,9}[\['"<({]{0,9}[A-Za-z0-9+._-]{1,30}://)\S)*@)?[^\s'"<>?]*"""
     r"""(?:\?\S*?(?=['"<>.,:;)\]]{0,9}(?:\s|\Z))|(?<![.,:;)\]]))"""
 )
 
@@ -26,6 +26,9 @@ _NEXT = re.compile(r'::(?=(?:[A-Za-z0-9_]+::)*[A-Za-z0-9+._-]+://)')
 _PATHS = ('file', 'local', 'dir', 'zip', 'tar', 'libarchive')
 _HOST_AND_PORT = re.compile(r'[^:/]*(:[0-9]*)?(/|\Z)')
 
+#: No chain has as many links.
+_MOST_LINKS = 50
+
 #: What ends the path of a camera's address.
 CAMERA_ENDS = '?#;&='
 
@@ -33,7 +36,7 @@ CAMERA_ENDS = '?#;&='
 _AZURE = ('abfs', 'abfss', 'az')
 _CONTAINER = re.compile(r'[a-z0-9$-]+@')
 
-#: A query's value of fewer characters is no secret that would have to be found where it stands alone.
+#: A piece of a secret with fewer characters is left where it stands alone: it would be found in many a word.
 _LEAST_SECRET = 4
 
 #: Spreadsheets take a cell with this beginning for a formula, but not behind an apostrophe; more than one apostrophe
@@ -81,6 +84,8 @@ def split_url(url: str, ends: str = '?') -> Tuple[List[str], List[str]]:
     begin = _SCHEME.search(url)
     if not begin:
         return [url], []
+    if url.count('::') > _MOST_LINKS:
+        return ['...'], [url]
     scheme, rest = begin.group(1), url[begin.end() :]
     if begin.group(2) == '::':
         links, secrets = split_url(rest, ends)
@@ -115,12 +120,18 @@ def _split_place(scheme: str, rest: str, ends: str) -> Tuple[str, List[str]]:
 
 
 def _ways_to_write(users: Sequence[str], query: str) -> List[str]:
-    """List what a text may hold of secrets: each user:password and the query, their pieces, and these unquoted."""
-    found = []
+    """List what a text may hold of secrets: each user:password and the query, their pieces, and these unquoted.
+
+    A user and a query's value that are ordinary words are no such pieces: errors say file, true and container, too.
+    """
+    found, pieces, words = [query, query[1:]], [], re.findall('=([^?#;&]*)', query)
     for user in users:
-        found += [user and user + '@', user, *user.split(':', 1)]
-    values = [value for value in re.findall('=([^?#;&]*)', query) if len(value) >= _LEAST_SECRET]
-    found += [query, query[1:], *values]
+        name, colon, password = user.partition(':')
+        found += [user and user + '@', user if colon else '']
+        pieces.append(password)
+        words.append(name)
+    pieces += [word for word in words if not re.match('[a-z]*$', word)]
+    found += [piece for piece in pieces if len(piece) >= _LEAST_SECRET]
     return [each for each in found + [unquote(each) for each in found] if each.strip('?#;&=@:')]
 
 
@@ -148,7 +159,11 @@ def without_secrets(text: str, *urls: str) -> str:
     """
     for url in urls:
         shown = public_file(url)
-        text = text.replace(url, shown).replace(url.partition('://')[2] or url, shown.partition('://')[2] or shown)
+        text = text.replace(url, shown)
+        if '://' in url:
+            behind = url.partition('://')[2]
+            if behind.strip('?#@'):
+                text = text.replace(behind, shown.partition('://')[2])
         for secret in split_url(url)[1]:
             if secret.endswith('@') or secret.startswith('?'):
                 text = text.replace(secret, '')

@@ -61,8 +61,8 @@ class QualityGate:
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             most = _LARGEST.get(name, 1.0)
-            if not (math.isfinite(value) and 0 <= value <= most):
-                raise BadParameter('expected a bound %s from 0 up to %s, got %r' % (name, most, value))
+            if name != 'enabled' and not (math.isfinite(value) and 0 <= value <= most):
+                raise BadParameter('expected %s from 0 up to %g, got %r' % (name, most, value))
 
     def check(
         self,

@@ -86,7 +86,7 @@ class NodeRun:
         :param sign: file that is not empty once the player publishes.
         :param quiet_s: of :meth:`start_watch`.
         :param warm_up_s: time from then on in which processor time does not count.
-        :returns: processor time of the node in seconds, and its MiB at the end.
+        :returns: processor time of the node until the player's end in seconds, and its MiB at the very end.
         :raises FacialEmotionError: if node or watch end before, or the player fails, with the last lines of their logs.
         """
         node, player, watch = (self.processes[name] for name in ('emotion_node', 'player', 'watch'))
@@ -102,13 +102,14 @@ class NodeRun:
         while self.processes.wait_for_any(('player', 'emotion_node'), 1.0) is None:
             self.expect('watch')
         self.expect('emotion_node')
+        took_s = processor_s(node.pid) - before_s
         if player.exit_code:
             raise FacialEmotionError(f'{player.last_lines(1)[0]}.{self.last_lines("emotion_node")}')
         if self.processes.wait_for_any(('watch', 'emotion_node'), quiet_s + _GRACE_S) is None:
             watch.signal(signal.SIGINT)
             watch.wait(_GRACE_S)
         self.expect('emotion_node')
-        return processor_s(node.pid) - before_s, resident_mb(node.pid)
+        return took_s, resident_mb(node.pid)
 
     def expect(self, *names: str) -> None:
         """Check that processes still run.

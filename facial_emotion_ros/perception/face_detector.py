@@ -1,7 +1,7 @@
 """Detect faces in an image: boxes, scores and five landmarks, by CenterFace."""
 
 from dataclasses import dataclass
-from typing import Dict, Optional, Sequence, Tuple, Union
+from typing import Dict, List, Optional, Sequence, Tuple, Union
 
 import cv2
 import numpy as np
@@ -199,10 +199,22 @@ def nms(found: Faces) -> Faces:
     :param found: N boxes in any order.
     :returns: those kept, by falling score; of equal scores the earlier comes first.
     """
-    corners_and_sizes = np.concatenate([found.boxes[:, :2], found.boxes[:, 2:] - found.boxes[:, :2]], 1)
-    kept = cv2.dnn.NMSBoxes(corners_and_sizes.tolist(), found.scores.tolist(), 0.0, MAX_OVERLAP, top_k=MAX_CANDIDATES)
-    rows = np.reshape(kept, -1).astype(np.int64)
-    return Faces(found.boxes[rows], found.scores[rows], found.landmarks[rows])
+    # cv2.dnn.NMSBoxes rounds boxes to whole pixels before OpenCV 4.4, which Ubuntu 20.04 and JetPack 4 are.
+    order = np.argsort(-found.scores, kind='stable')[:MAX_CANDIDATES]
+    boxes = found.boxes[order]
+    sizes = boxes[:, 2:] - boxes[:, :2]
+    areas = sizes[:, 0] * sizes[:, 1]
+    kept: List[int] = []
+    waiting: np.ndarray = np.arange(len(order))
+    while len(waiting):
+        best, waiting = waiting[0], waiting[1:]
+        kept.append(best)
+        overlap = np.minimum(boxes[waiting, 2:], boxes[best, 2:]) - np.maximum(boxes[waiting, :2], boxes[best, :2])
+        overlap = overlap.clip(0)
+        shared = overlap[:, 0] * overlap[:, 1]
+        waiting = waiting[shared <= MAX_OVERLAP * (areas[waiting] + areas[best] - shared)]
+    chosen = order[kept]
+    return Faces(found.boxes[chosen], found.scores[chosen], found.landmarks[chosen])
 
 
 def _into_image(found: Faces, factors: Tuple[float, float], shape: Sequence[int]) -> Faces:

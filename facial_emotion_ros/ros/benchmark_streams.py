@@ -6,6 +6,7 @@
 import argparse
 import array
 import math
+import os
 import sys
 import time
 from typing import List, Optional
@@ -23,6 +24,7 @@ from facial_emotion_ros.demo.sample_video import CAST
 from facial_emotion_ros.perception.image_files import read_picture
 from facial_emotion_ros.ros.messages import image_message
 from facial_emotion_ros.ros.qos import output_qos
+from facial_emotion_ros.system.dds_environment import transport_environment
 
 #: Frames that are drawn before the start and played in a loop: the motion of the faces is periodic.
 _FRAMES = 30
@@ -118,6 +120,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     arguments.add_argument('--rate', type=float, default=30.0)
     arguments.add_argument('--transport', choices=('raw', 'compressed'), default='raw')
     options = arguments.parse_args(argv)
+    os.environ.update(transport_environment())
     rclpy.init(args=[])
     node = rclpy.create_node('benchmark_camera')
     try:

@@ -1,6 +1,6 @@
 """Logs when `detections` arrive while a recording is played: which image, when, how many faces.
 
-`python -m facial_emotion_ros.ros.detection_logger --output FILE ...`; recordings.evaluation.real_time_replay starts it.
+`python -m facial_emotion_ros.ros.detection_logger --output FILE ...`; evaluation.node_run starts it.
 """
 
 import argparse

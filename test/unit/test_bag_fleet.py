@@ -554,11 +554,11 @@ def test_no_secret_is_shown_when_a_store_names_its_file_in_an_error_with_a_numbe
     fsspec = pytest.importorskip('fsspec', reason='fsspec is not installed: scripts/setup --tests does that')
 
     def refuse(_, path):
-        raise PermissionError(13, 'no way for me, hush', path)
+        raise PermissionError(13, 'no way for me42, hush', path)
 
     monkeypatch.setattr(type(fsspec.filesystem('memory')), 'cat_file', refuse)
     with pytest.raises(PermissionError) as refused:
-        open_store('memory://me:hush@there').read('fleet.json')
+        open_store('memory://me42:hush@there').read('fleet.json')
     assert str(refused.value) == "[Errno 13] no way for ..., ...: '/there/fleet.json'"
 
 

@@ -14,6 +14,7 @@ from facial_emotion_ros.core.text import (
     printable,
     public_address,
     public_file,
+    public_text,
     show,
     uncell,
     without_secrets,
@@ -95,7 +96,10 @@ def test_a_url_of_a_recording_is_shown_without_secrets_wherever_it_stands(place,
         ('https://host/live?mail=a@b.c&pwd=hush', 'host/live?mail=a@b.c&pwd=hush', 'host/live'),
         ('https://me:hu?sh@host/b.mcap', 'me:hu?sh@host/c.mcap', 'host/c.mcap'),
         ('https://me:hush@host/b?mail=a@b', 'me:hush@host/c.mcap', 'host/c.mcap'),
-        ('sftp://me:h%20ush@host/home/b', 'no me with h ush at host, some home', 'no ... with ... at host, some home'),
+        ('sftp://me42:h%20ush@host/home/b', 'no me42 with h ush at host', 'no ... with ... at host'),
+        ('ftp://data:data@host/b?part=true', 'true: user data has a data folder', 'true: user ... has a ... folder'),
+        ('s3://a:b@bucket/x', 'a recording at s3://a:b@bucket/x', 'a recording at s3://bucket/x'),
+        ('x://?', 'what? no idea?', 'what? no idea?'),
         ('sftp://me@host/home/me/b', 'not there: /home/me/b', 'not there: /home/me/b'),
         ('s3://rides/b?sig=hu%2Fsh', "{'sig': 'hu/sh'} is old", "{'sig': '...'} is old"),
         ('zip://b::sftp://me:hush@host/c', 'hush at s3://me:hush@host', '... at s3://host'),
@@ -106,6 +110,11 @@ def test_a_url_of_a_recording_is_shown_without_secrets_wherever_it_stands(place,
 def test_secrets_of_a_known_url_are_left_out_wherever_they_stand(url, text, shown):
     assert without_secrets(text, url) == shown
     assert one_line(KeyError(text), url).replace('"', "'") == f'KeyError: {str(KeyError(shown))}'.replace('"', "'")
+
+
+@pytest.mark.parametrize('odd', ["'" * 20000, '["' * 10000, 'a://' * 5000, '@' * 20000, 'a::' * 1200 + 'b://c'])
+def test_an_odd_text_is_shown_at_once(odd):
+    assert public_text('got a://h/x?q=' + odd) and one_line(ValueError('a://' + odd), odd) and public_file(odd)
 
 
 def test_each_url_of_a_text_loses_its_own_secrets(capsys):
