@@ -6,6 +6,8 @@ import json
 import os
 import re
 import shutil
+import threading
+import time
 
 import cv2
 import numpy as np
@@ -17,6 +19,7 @@ from small_disk import small_disk
 from facial_emotion_ros.cli import evaluate_recording, make_sample_bag
 from facial_emotion_ros.core import visualization
 from facial_emotion_ros.core.emotions import EMOTIONS
+from facial_emotion_ros.core.errors import BadModel
 from facial_emotion_ros.demo.h264 import h264_program
 from facial_emotion_ros.demo.sample_video import SampleVideo
 from facial_emotion_ros.emotion.esr import EsrEngine
@@ -308,6 +311,28 @@ def test_no_result_depends_on_what_was_detected_ahead(changing, tmp_path, monkey
     evaluate(changing, tmp_path / 'guessed')
     assert len({row['face_id'] for row in rows(tmp_path / 'foreseen')}) > 1
     assert content(tmp_path, 'foreseen', 'frames.csv') == content(tmp_path, 'guessed', 'frames.csv')
+
+
+def test_results_stay_when_the_detecting_thread_is_slow_and_it_ends_when_it_fails(changing, tmp_path, monkeypatch):
+    detect, calls = EmotionPipeline.detect, []
+
+    def slow(pipeline, image):
+        calls.append(threading.current_thread() is threading.main_thread())
+        if not calls[-1]:
+            time.sleep(0.3)
+        return detect(pipeline, image)
+
+    def fail(pipeline, image):
+        raise BadModel('expected finite scores')
+
+    evaluate(changing, tmp_path / 'usual')
+    monkeypatch.setattr(EmotionPipeline, 'detect', slow)
+    evaluate(changing, tmp_path / 'slow')
+    assert set(calls) == {True, False}, 'the main thread helps'
+    assert content(tmp_path, 'usual', 'frames.csv') == content(tmp_path, 'slow', 'frames.csv')
+    monkeypatch.setattr(EmotionPipeline, 'detect', fail)
+    evaluate(changing, tmp_path / 'failed', status=1)
+    assert not [each for each in threading.enumerate() if each.name.startswith('detection')]
 
 
 def test_faces_are_the_same_and_figures_close_when_every_second_image_is_estimated(changing, tmp_path, monkeypatch):
