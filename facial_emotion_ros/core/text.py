@@ -138,12 +138,15 @@ def _ways_to_write(users: Sequence[str], query: str) -> List[str]:
 def public_address(address: str) -> str:
     """Return what may be printed of a camera's address: scheme, host and path. Any other text stays."""
     begin = re.search('[A-Za-z0-9+.-]+://', address)
-    return '::'.join(split_url(address[begin.start() :], CAMERA_ENDS)[0]) if begin else address
+    return public_file(address[begin.start() :], CAMERA_ENDS) if begin else address
 
 
-def public_file(place: str) -> str:
-    """Return what may be printed or stored of a file's path or URL: all but user, password and query."""
-    return '::'.join(split_url(place)[0])
+def public_file(place: str, ends: str = '?') -> str:
+    """Return what may be printed or stored of a file's path or URL: all but user, password and query.
+
+    :param ends: as of :func:`split_url`.
+    """
+    return '::'.join(split_url(place, ends)[0])
 
 
 def public_text(text: str) -> str:
@@ -158,13 +161,12 @@ def without_secrets(text: str, *urls: str) -> str:
     :param urls: paths or URLs that it may be about.
     """
     for url in urls:
-        shown = public_file(url)
+        links, secrets = split_url(url)
+        shown, behind = '::'.join(links), url.partition('://')[2]
         text = text.replace(url, shown)
-        if '://' in url:
-            behind = url.partition('://')[2]
-            if behind.strip('?#@'):
-                text = text.replace(behind, shown.partition('://')[2])
-        for secret in split_url(url)[1]:
+        if behind.strip('?#@'):
+            text = text.replace(behind, shown.partition('://')[2])
+        for secret in secrets:
             if secret.endswith('@') or secret.startswith('?'):
                 text = text.replace(secret, '')
             elif not re.search(_as_word(secret), shown):  # it would be left out of the public part, too

@@ -7,7 +7,7 @@ from typing import Callable  # noqa: UP035, seal_bundle runs on the Pythons of r
 
 from facial_emotion_ros.core.errors import BadParameter, FacialEmotionError
 from facial_emotion_ros.core.files import file_advice
-from facial_emotion_ros.core.text import CAMERA_ENDS, public_text, show, split_url
+from facial_emotion_ros.core.text import CAMERA_ENDS, public_file, public_text, show
 
 #: Extras of setup.py: of a command; of a package that several commands use. Else it is 'train'.
 _OF_COMMANDS = {'adapt': 'adapt', 'evaluate_recording': 'recordings', 'make_sample_bag': 'recordings'}
@@ -30,7 +30,7 @@ class UrlParser(argparse.ArgumentParser):
     def error(self, message):
         """Print the usage and the error, and exit with 2."""
         for each in self._given:
-            message = message.replace(each, '::'.join(split_url(each, CAMERA_ENDS)[0]))
+            message = message.replace(each, public_file(each, CAMERA_ENDS))
         super().error(public_text(message))
 
 
