@@ -129,7 +129,7 @@ def main(argv: Optional[List[str]] = None) -> int:
         return 1
     finally:
         node.destroy_node()
-        rclpy.try_shutdown()
+        rclpy.get_default_context().try_shutdown()
 
 
 if __name__ == '__main__':

@@ -109,7 +109,9 @@ def _run(program, make_node, args, spin, sends_images):
     finally:
         if node is not None:
             node.destroy_node()
-        rclpy.try_shutdown()
+        # Not rclpy.try_shutdown: since Kilted it takes handlers off that it never installed, and a signal in between
+        # kills the process.
+        rclpy.get_default_context().try_shutdown()
         # Python restores the default handlers when it exits, and one more signal would then kill the process.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)

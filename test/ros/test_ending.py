@@ -26,6 +26,32 @@ def test_the_node_ends_cleanly_when_signalled_while_models_load(start_node, peer
     assert (status, 'Traceback' in node.output()) == (0, False), node.output()
 
 
+#: Ends a node, and prints a line whenever rclpy's own signal handlers are taken off.
+WATCHED = """
+import sys
+from rclpy.node import Node
+from facial_emotion_ros.ros.process import run_until_done
+
+def watch(_frame, event, called):
+    if event == 'c_call' and called.__name__ == 'uninstall_signal_handlers':
+        print('taken off')
+
+class Done(Node):
+    done = True
+    def finish(self, interrupted):
+        print('finished')
+        return 0
+
+sys.setprofile(watch)
+sys.exit(run_until_done('done', lambda: Done('done'), []))
+"""
+
+
+def test_handlers_that_rclpy_has_not_installed_are_not_taken_off(ros_environment):
+    # It puts the default ones in their place first, and a signal at that moment kills the process.
+    assert printed(sys.executable, '-c', WATCHED, env=ros_environment, timeout=60).split() == ['finished']
+
+
 #: Sends its own process a signal the moment that rclpy is looked for.
 EARLY = """
 import os, sys

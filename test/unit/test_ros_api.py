@@ -28,7 +28,7 @@ NAMES = {
     'launch_ros.actions': 'Node',
     'launch_ros.parameter_descriptions': 'ParameterValue',
     'launch_ros.substitutions': 'FindPackageShare',
-    'rclpy': 'create_node init ok spin try_shutdown',
+    'rclpy': 'create_node get_default_context init ok spin try_shutdown',
     'rclpy.callback_groups': 'ReentrantCallbackGroup',
     'rclpy.clock': 'Clock ClockType JumpThreshold',
     'rclpy.duration': 'Duration Infinite',
