@@ -16,6 +16,7 @@ import numpy as np
 import rclpy
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
+from rclpy.utilities import try_shutdown
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
@@ -129,7 +130,7 @@ def main(argv: Optional[List[str]] = None) -> int:
         return 1
     finally:
         node.destroy_node()
-        rclpy.get_default_context().try_shutdown()
+        try_shutdown()
 
 
 if __name__ == '__main__':

@@ -10,6 +10,7 @@ from typing import Any, Callable, List, Optional
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
+from rclpy.utilities import try_shutdown
 
 from facial_emotion_ros.core.errors import FacialEmotionError
 from facial_emotion_ros.core.text import show
@@ -109,9 +110,9 @@ def _run(program, make_node, args, spin, sends_images):
     finally:
         if node is not None:
             node.destroy_node()
-        # Not rclpy.try_shutdown: since Kilted it takes handlers off that it never installed, and a signal in between
-        # kills the process.
-        rclpy.get_default_context().try_shutdown()
+        # That of rclpy itself, since Kilted, takes handlers off that it never installed, and a signal in between kills
+        # the process.
+        try_shutdown()
         # Python restores the default handlers when it exits, and one more signal would then kill the process.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)

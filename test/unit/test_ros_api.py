@@ -28,7 +28,7 @@ NAMES = {
     'launch_ros.actions': 'Node',
     'launch_ros.parameter_descriptions': 'ParameterValue',
     'launch_ros.substitutions': 'FindPackageShare',
-    'rclpy': 'create_node get_default_context init ok spin try_shutdown',
+    'rclpy': 'create_node init ok spin try_shutdown',
     'rclpy.callback_groups': 'ReentrantCallbackGroup',
     'rclpy.clock': 'Clock ClockType JumpThreshold',
     'rclpy.duration': 'Duration Infinite',
@@ -41,6 +41,7 @@ NAMES = {
     'rclpy.signals': 'SignalHandlerOptions',
     'rclpy.task': 'Future',
     'rclpy.time': 'Time',
+    'rclpy.utilities': 'try_shutdown',
 }
 
 #: The same for names that Humble lacks, or newer distributions: imported in a `try` alone, one in place of the other.
