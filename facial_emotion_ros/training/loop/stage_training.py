@@ -1,6 +1,5 @@
 """One stage of a training: its network, optimizer and averaged weights."""
 
-import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
@@ -56,7 +55,7 @@ class StageTraining:
         """
         phase = stage.phase
         self.stage, self.step = stage, 0
-        self.geometry = dataclasses.replace(CropGeometry(), size_px=phase.size_px, color=recipe.faces.color)
+        self.geometry = CropGeometry(size_px=phase.size_px, color=recipe.faces.color)
         self._seed, self._faces, self._processes, self._precision = (recipe.seed, place), faces, processes, precision
         self._draws = BatchSampler(
             faces, stage, self.geometry, recipe.seed, place, labels, processes.rank, processes.count

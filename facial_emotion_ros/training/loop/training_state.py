@@ -1,7 +1,6 @@
 """The training folder: its lock, the identity of its state, and the cached teacher probabilities."""
 
 import contextlib
-import dataclasses
 import fcntl
 import hashlib
 import os
@@ -141,9 +140,7 @@ def ask_teachers(fit: Any, progress: Progress) -> np.ndarray:
     kept = fit.processes.state_of_first(read)
     if kept is not None:
         return kept['labels'].numpy()
-    largest = dataclasses.replace(
-        CropGeometry(), size_px=max(phase.size_px for phase in fit.recipe.phases), color=fit.recipe.faces.color
-    )
+    largest = CropGeometry(size_px=max(phase.size_px for phase in fit.recipe.phases), color=fit.recipe.faces.color)
     labels = np.zeros((len(fit.faces), 8), np.float32)
     for place, (network, geometry) in enumerate(fit.teachers, 1):
         progress.note(f'teacher {place} of {len(fit.teachers)}: {len(fit.faces)} faces')
