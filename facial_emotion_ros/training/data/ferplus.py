@@ -25,8 +25,10 @@ class FerPlus(FaceSet):
     pictures: (N, 48, 48) uint8, gray.
     votes: (N, 10) int64, in FER+'s column order: eight emotions, unknown, not a face.
     distributions: votes for emotions without single votes; NaN where "unknown" or "not a face" has the most.
-    labels: by the majority protocol (:meth:`majority`).
+    labels: by the "majority" protocol: single votes are dropped, the winner needs more than half of the rest.
     affect: the distributions projected on published coordinates.
+
+    Source of the protocol: Barsoum et al., ICMI 2016, section 3; used by ESR (AAAI 2020, section 4).
     """
 
     affect_source = DERIVED_FROM_VOTES
@@ -56,12 +58,7 @@ class FerPlus(FaceSet):
                 f'{name}: expected an image and {_VOTE_COLUMNS} votes for each of {len(names)} names, got '
                 f'{len(self.pictures)} images and votes of shape {self.votes.shape}'
             )
-        rows, shares = self.soft_labels()
-        distributions = np.full((len(names), len(EMOTIONS)), np.nan, np.float32)
-        distributions[rows] = shares
-        rows, winners = self.majority()
-        labels = np.full(len(names), -1, np.int64)
-        labels[rows] = winners
+        labels, distributions = _targets(self.votes)
         super().__init__(name, names, distributions, labels, affect_of(distributions), damaged)
 
     def faces(self, rows: Rows | None = None) -> np.ndarray:
@@ -71,31 +68,6 @@ class FerPlus(FaceSet):
         :returns: (M, 48, 48) uint8, gray; a view for None or a slice.
         """
         return self.pictures if rows is None else self.pictures[rows]
-
-    def majority(self) -> tuple[np.ndarray, np.ndarray]:
-        """Apply the "majority" protocol: single votes are dropped, the winner needs more than half of the rest.
-
-        :returns: rows (M,) int64 that the protocol keeps, and labels (M,) int64 in the order of EMOTIONS.
-
-        Source: Barsoum et al., ICMI 2016, section 3; used by ESR (AAAI 2020, section 4).
-        """
-        votes = np.where(self.votes > 1, self.votes, 0)
-        winner = votes.argmax(1)
-        keeps = (2 * votes.max(1) > votes.sum(1)) & (winner < len(EMOTIONS))
-        class_of_column = np.argsort(FERPLUS_VOTE_COLUMNS)
-        rows = np.flatnonzero(keeps)
-        return rows, class_of_column[winner[rows]]
-
-    def soft_labels(self) -> tuple[np.ndarray, np.ndarray]:
-        """Normalise the votes for emotions, without single votes.
-
-        :returns: rows (M,) int64 where an emotion has the most votes (not "unknown", not "not a face"), and
-            distributions (M, 8) float32 in the order of EMOTIONS.
-        """
-        counted = np.where(self.votes > 1, self.votes, 0)
-        votes = counted[:, list(FERPLUS_VOTE_COLUMNS)].astype(np.float32)
-        rows = np.flatnonzero((counted.argmax(1) < len(EMOTIONS)) & (votes.sum(1) > 0))
-        return rows, votes[rows] / votes[rows].sum(1, keepdims=True)
 
     def with_any_votes(self) -> np.ndarray:
         """Return the rows where any emotion has more than one vote, (M,) int64."""
@@ -116,6 +88,19 @@ class FerPlus(FaceSet):
         changed.distributions = product / product.sum(1, keepdims=True)
         changed.affect = affect_of(changed.distributions)
         return changed
+
+
+def _targets(votes):
+    """Return labels and distributions of a split's votes, as FerPlus has them."""
+    votes = np.where(votes > 1, votes, 0)
+    winner = votes.argmax(1)
+    is_emotion = (winner < len(EMOTIONS)) & votes.any(1)
+    labels = np.full(len(votes), -1, np.int64)
+    rows = np.flatnonzero(is_emotion & (2 * votes.max(1) > votes.sum(1)))
+    labels[rows] = np.argsort(FERPLUS_VOTE_COLUMNS)[winner[rows]]
+    distributions = votes[:, FERPLUS_VOTE_COLUMNS].astype(np.float32)
+    distributions[~is_emotion] = np.nan
+    return labels, distributions / distributions.sum(1, keepdims=True)
 
 
 def _whole_votes(votes: ArrayLike, names: Sequence[str] | np.ndarray, where: str) -> np.ndarray:
