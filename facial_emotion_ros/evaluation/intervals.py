@@ -1,7 +1,7 @@
 """Confidence intervals: Wilson's for a share, Student's t, and the percentile bootstrap, of rows or within classes."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -103,36 +103,28 @@ def least_p(count: int, other_count: int | None = None) -> float:
     return min(2 / ways, 1.0)
 
 
-def bootstrap_interval(
-    statistic: Callable[..., float], arrays: Sequence[np.ndarray], resamples: int = RESAMPLES, seed: int = 0
-) -> tuple[float, float]:
-    """Compute the 95% percentile interval of a statistic by resampling rows with replacement.
+def bootstrap_interval(values: np.ndarray, resamples: int = RESAMPLES) -> tuple[float, float]:
+    """Compute the 95% percentile interval of a mean by resampling with replacement.
 
-    :param statistic: function of the arrays' rows.
-    :param arrays: (N, ...) arrays that are resampled together; differences of two measures of the same face give a
-        paired interval.
+    :param values: (N,) float or bool; differences of two measures of the same face give a paired interval.
     :param resamples: number of resamples.
-    :param seed: of the resampling; the same seed gives the same interval.
-    :returns: (low, high); NaN for N = 0.
+    :returns: (low, high), the same ones each time; NaN for N = 0.
 
     Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
     """
-    columns = [np.asarray(array) for array in arrays]
-    return percentile_interval(
-        [statistic(*(column[rows] for column in columns)) for rows in resample(len(columns[0]), resamples, seed)]
-    )
+    return percentile_interval([values[rows].mean() for rows in resample(len(values), resamples)])
 
 
-def resample(count: int, resamples: int = RESAMPLES, seed: int = 0) -> Iterator[np.ndarray]:
+def resample(count: int, resamples: int = RESAMPLES) -> Iterator[np.ndarray]:
     """Draw `count` of `count` rows with replacement, again and again.
 
-    :returns: iterator of (count,) int64; nothing for count = 0.
+    :returns: iterator of (count,) int64, the same ones each time; nothing for count = 0.
     """
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(0)
     return (generator.integers(0, count, count) for _ in range(resamples if count else 0))
 
 
-def resample_confusion(matrix: np.ndarray, resamples: int = RESAMPLES, seed: int = 0) -> Iterator[np.ndarray]:
+def resample_confusion(matrix: np.ndarray, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
     """Resample a confusion matrix within each class: means over the classes stay means over the same classes.
 
     Of a class with n faces n - 1 are drawn, and count n / (n - 1) each: their variance is not too small. They are drawn
@@ -140,7 +132,7 @@ def resample_confusion(matrix: np.ndarray, resamples: int = RESAMPLES, seed: int
     the sixth cannot be wrong.
 
     :param matrix: (K, K) counts, labels in rows; each row has none, or two at least.
-    :returns: iterator of (K, K) float64.
+    :returns: (resamples, K, K) float64.
 
     Source: McCarthy and Snowden, The Bootstrap and Finite Population Sampling, Vital and Health Statistics 2-95, 1985,
     for n - 1; coverage: docs/evaluation.md.
@@ -155,17 +147,17 @@ def resample_confusion(matrix: np.ndarray, resamples: int = RESAMPLES, seed: int
         typical[row] = 1 - typical.sum()
         shares = (matrix[row] + typical) / (counts[row] + 1)
         draws[:, row] = generator.multinomial(counts[row] - 1, shares, resamples) * counts[row] / (counts[row] - 1)
-    return iter(draws)
+    return draws
 
 
-def percentile_interval(values: Sequence[float]) -> tuple[float, float]:
+def percentile_interval(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
     """Compute the interval that holds the middle 95% of the finite values.
 
     :param values: of a statistic, one for each resample.
     :returns: (low, high); NaN where fewer than half of the values are finite.
     """
-    finite = [value for value in values if np.isfinite(value)]
-    if not finite or 2 * len(finite) < len(values):
+    finite = np.asarray(values)[np.isfinite(values)]
+    if not len(finite) or 2 * len(finite) < len(values):
         return _NAN, _NAN
     low, high = np.percentile(finite, [2.5, 97.5])
     return float(low), float(high)

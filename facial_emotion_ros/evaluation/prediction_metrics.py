@@ -213,11 +213,11 @@ def _intervals(
     }
     draws = [[figure(rows) for figure in of_faces.values()] for rows in resample(len(labels), resamples)]
     columns = np.reshape(draws, (-1, len(of_faces))).T
-    found = {name: percentile_interval(column.tolist()) for name, column in zip(of_faces, columns)}
+    found = {name: percentile_interval(column) for name, column in zip(of_faces, columns)}
     matrix = metrics.confusion(labels, predictions)
     counts = matrix.sum(1)
     if (counts[counts > 0] >= LEAST_OF_CLASS).all():
-        matrices = list(resample_confusion(matrix, resamples))
+        matrices = resample_confusion(matrix, resamples)
         found.update({name: percentile_interval([figure(m) for m in matrices]) for name, figure in _OF_CLASSES.items()})
     else:
         found.update(dict.fromkeys(_OF_CLASSES, (math.nan, math.nan)))

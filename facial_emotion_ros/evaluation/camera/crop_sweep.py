@@ -169,8 +169,8 @@ def _figures(reading, place, logarithms):
     # Several views of one face are one observation.
     names = reading.names[reading.is_found]
     gains = logarithms[place] - logarithms[0]
-    gains = [gains[names == name].mean() for name in np.unique(names)]
-    low, high = bootstrap_interval(np.mean, [np.asarray(gains, np.float64)], RESAMPLES)
+    gains = np.array([gains[names == name].mean() for name in np.unique(names)])
+    low, high = bootstrap_interval(gains, RESAMPLES)
     is_right, labels = (each[reading.is_found] for each in (reading.is_right(place), reading.labels))
     return {
         'n': len(names),

@@ -195,7 +195,7 @@ def scene_figures(reading: CameraReading) -> dict[str, Any]:
         'accuracy_through_camera_interval': list(wilson_interval(through.sum(), len(through))),
         'accuracy_direct': mean(direct),
         'points_lost': 100 * mean(lost),
-        'points_lost_interval': [100 * end for end in bootstrap_interval(np.mean, [lost], RESAMPLES)],
+        'points_lost_interval': [100 * end for end in bootstrap_interval(lost, RESAMPLES)],
         'same_category_as_direct': mean(same),
         'points_lost_at_most': 100 * MAX_LOSS,
         'holds': bool(mean(lost) <= MAX_LOSS),
