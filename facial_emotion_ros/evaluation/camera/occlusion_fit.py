@@ -1,7 +1,7 @@
 """Fit the mouth-occlusion rule of :mod:`facial_emotion_ros.perception.occlusion` on faces with drawn occluders."""
 
 import base64
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 
 import cv2
@@ -19,15 +19,13 @@ _COVERS, _VARIED = 5, 3
 #: Source: 1,092 FER+ faces in scenes and 1,986 in photographs, under masks, scarves and hands.
 _BOX_SPREAD = np.array([0.036, 0.044, 0.036, 0.055])
 _SPREAD = np.array([[0.03, 0.03], [0.03, 0.03], [0.041, 0.03], [0.047, 0.036], [0.05, 0.034]])
-#: Weight decay, chosen on other faces than those of the fit.
+#: Decay of the squared weights, chosen on other faces than those of the fit.
 _DECAY = 1.0
 #: Share of clear faces that may count as covered.
 FALSE_ALARMS = 0.003
 
 
-def collect(
-    detector: FaceDetector, faces: Iterable[LabelledFace], seed: int = 0, report: Callable[[int], object] | None = None
-) -> dict[str, np.ndarray]:
+def collect(detector: FaceDetector, faces: Iterable[LabelledFace], seed: int = 0) -> dict[str, np.ndarray]:
     """Compute the features of faces as they are, in other light, and covered.
 
     Each is found once, as it is. Boxes and landmarks of covered faces are moved at random, as the detector moves them.
@@ -35,7 +33,6 @@ def collect(
     :param detector: of faces.
     :param faces: in scenes.
     :param seed: of covers and light.
-    :param report: called with the number of faces done.
     :returns: name -> (M, FEATURES) float32: 'clear', 'varied', 'covered', and HELD_OUT_SHAPES.
     """
     found: dict[str, list[np.ndarray]] = {name: [] for name in ('clear', 'varied', 'covered') + HELD_OUT_SHAPES}
@@ -43,8 +40,6 @@ def collect(
         place = _find(detector, face)
         if place is not None:
             _describe(face.image, place, np.random.default_rng([seed, number]), found)
-        if report:
-            report(number + 1)
     return {name: np.array(rows, np.float32) for name, rows in found.items()}
 
 
@@ -73,16 +68,15 @@ def _moved(place, generator, factor):
     )
 
 
-def fit(found: dict[str, np.ndarray], decay: float = _DECAY) -> np.ndarray:
+def fit(found: dict[str, np.ndarray]) -> np.ndarray:
     """Fit a logistic regression, and shift it so that FALSE_ALARMS of unseen clear faces exceed 0.5.
 
     :param found: of :func:`collect`.
-    :param decay: of the squared weights.
     :returns: (FEATURES + 1,) float32, the last one the bias.
     """
     parts = halves(found)
-    unseen = [_scores(other['clear'], _regression(part, decay)) for part, other in zip(parts, parts[::-1])]
-    weights = _regression(found, decay)
+    unseen = [_scores(other['clear'], _regression(part)) for part, other in zip(parts, parts[::-1])]
+    weights = _regression(found)
     weights[-1] -= np.quantile(np.concatenate(unseen), 1 - FALSE_ALARMS)
     return weights.astype(np.float32)
 
@@ -91,13 +85,13 @@ def _scores(rows, weights):
     return rows.dot(weights[:-1]) + weights[-1]
 
 
-def _regression(found, decay):
+def _regression(found):
     """Fit by Newton's method; covered faces weigh as much as the others together."""
     clear, covered = np.concatenate([found['clear'], found['varied']]), found['covered']
     rows = np.column_stack([np.concatenate([clear, covered]), np.ones(len(clear) + len(covered))]).astype(np.float64)
     target = np.repeat([0.0, 1.0], [len(clear), len(covered)])
     share = np.repeat([0.5 / len(clear), 0.5 / len(covered)], [len(clear), len(covered)]) * len(rows)
-    penalty = np.full(rows.shape[1], decay)
+    penalty = np.full(rows.shape[1], _DECAY)
     penalty[-1] = 1e-6
     weights = np.zeros(rows.shape[1])
     for _ in range(25):
