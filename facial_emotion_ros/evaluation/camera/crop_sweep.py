@@ -12,7 +12,7 @@ import numpy as np
 from facial_emotion_ros.core.errors import BadModel, BadParameter
 from facial_emotion_ros.emotion.esr import EsrEngine
 from facial_emotion_ros.evaluation.camera.end_to_end import RESAMPLES, Cut, mean, read_through_camera
-from facial_emotion_ros.evaluation.camera.robustness import Variation, lit, mirrored, shrunk, turned, varied
+from facial_emotion_ros.evaluation.camera.robustness import lit, mirrored, shrunk, turned, varied
 from facial_emotion_ros.evaluation.camera.scenes import LabelledFace
 from facial_emotion_ros.evaluation.intervals import bootstrap_interval
 from facial_emotion_ros.perception.face_crops import CropGeometry
@@ -132,11 +132,11 @@ def sweep(
     """
 
     def turn(face, generator):
-        return turned(generator.uniform(0, most_degrees))(face, generator)
+        return turned(face, generator, generator.uniform(0, most_degrees))
 
     faces = {
         'scenes': scenes,
-        'turned': varied(to_turn, Variation('turned at random', turn)),
+        'turned': varied(to_turn, turn),
         'portraits': portraits,
         'views': _views(portraits if len(portraits) <= _FEW else ()),
     }
@@ -155,8 +155,8 @@ def _views(portraits):
         for view in range(_VIEWS if face.middle is not None else 0):
             generator = np.random.default_rng([place, view])
             seen = mirrored(face, generator) if view % 2 else face
-            seen = turned(generator.uniform(0, 5))(seen, generator)
-            seen = lit(generator.uniform(0.8, 1.2))(seen, generator)
+            seen = turned(seen, generator, generator.uniform(0, 5))
+            seen = lit(seen, generator, generator.uniform(0.8, 1.2))
             yield shrunk(seen, generator.uniform(0.7, 1.0))
 
 
