@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from affectnet_tree import COLORS, AffectNetTree
 
 from facial_emotion_ros.core.errors import BadDataset, BadParameter
@@ -35,7 +36,6 @@ def test_nothing_is_guessed_when_nothing_known_lies_there(tmp_path):
 
 
 def test_samples_are_opendrs_when_torch_loads_them(affectnet):
-    torch = pytest.importorskip('torch', reason='torch is not installed: it is needed for training only')
     samples = AffectNetCategorical(
         idx_set=2,
         max_loaded_images_per_label=2,
@@ -52,7 +52,6 @@ def test_samples_are_opendrs_when_torch_loads_them(affectnet):
 
 
 def test_affect_comes_with_the_faces_when_samples_are_dimensional(affectnet):
-    pytest.importorskip('torch', reason='torch is not installed: it is needed for training only')
     samples = AffectNetDimensional(idx_set=0, max_loaded_images_per_label=5, base_path_to_affectnet=affectnet)
     assert len(samples) == 10  # arousal is never negative here: two quadrants
     face, affect = samples[0]
@@ -71,8 +70,6 @@ def test_the_same_seed_draws_the_same_samples_when_there_are_more_than_wanted(af
 
 
 def test_each_colour_is_scaled_by_its_own_mean_when_asked_for(affectnet):
-    pytest.importorskip('torch', reason='torch is not installed: it is needed for training only')
-
     def gray(face):
         return np.full_like(face, 100)
 
@@ -87,7 +84,6 @@ def test_each_colour_is_scaled_by_its_own_mean_when_asked_for(affectnet):
 
 @pytest.mark.parametrize('kind', [AffectNetCategorical, AffectNetDimensional])
 def test_samples_have_the_attributes_of_opendr_s(affectnet, kind):
-    torch = pytest.importorskip('torch', reason='torch is not installed: it is needed for training only')
     samples = kind(2, base_path_to_affectnet=affectnet)
     faces, labels = samples.loaded_data
     assert faces.shape == (len(samples), 96, 96, 3) and faces.dtype == np.uint8 and len(labels) == len(samples)
@@ -100,7 +96,6 @@ def test_samples_have_the_attributes_of_opendr_s(affectnet, kind):
 
 
 def test_transforms_of_pil_images_are_applied_as_opendr_s_are(affectnet):
-    pytest.importorskip('torch', reason='torch is not installed: it is needed for training only')
     image_ops = pytest.importorskip('PIL.ImageOps', reason='Pillow is not installed: transforms need it')
     plain = AffectNetCategorical(2, is_norm_by_mean_std=False, base_path_to_affectnet=affectnet)
     mirrored = AffectNetCategorical(

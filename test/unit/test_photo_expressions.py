@@ -2,21 +2,20 @@
 
 import os
 
+import cv2
 import numpy as np
 import pytest
 from rendered_faces import needs_anny, table_of
 
-cv2 = pytest.importorskip('cv2')
-
-from facial_emotion_ros.cli import render_faces  # noqa: E402
-from facial_emotion_ros.core.emotions import EMOTIONS  # noqa: E402
-from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline  # noqa: E402
-from facial_emotion_ros.training.data.datasets import FerPlus, write_ferplus  # noqa: E402
-from facial_emotion_ros.training.data.labelled_folder import read_labelled_folder  # noqa: E402
-from facial_emotion_ros.training.synthetic.face_rendering import FaceRenderer  # noqa: E402
-from facial_emotion_ros.training.synthetic.head_model import read_head_model  # noqa: E402
-from facial_emotion_ros.training.synthetic.photo_expressions import PHOTO_PX, HeadFit, PhotoExpressions  # noqa: E402
-from facial_emotion_ros.training.synthetic.synthetic_person import draw_person  # noqa: E402
+from facial_emotion_ros.cli import render_faces
+from facial_emotion_ros.core.emotions import EMOTIONS
+from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline
+from facial_emotion_ros.training.data.datasets import FerPlus, write_ferplus
+from facial_emotion_ros.training.data.labelled_folder import read_labelled_folder
+from facial_emotion_ros.training.synthetic.face_rendering import FaceRenderer
+from facial_emotion_ros.training.synthetic.head_model import read_head_model
+from facial_emotion_ros.training.synthetic.photo_expressions import PHOTO_PX, HeadFit, PhotoExpressions
+from facial_emotion_ros.training.synthetic.synthetic_person import draw_person
 
 pytestmark = needs_anny
 

@@ -6,17 +6,15 @@ import numpy as np
 import pytest
 from rendered_faces import needs_anny, table_of
 
-cv2 = pytest.importorskip('cv2')
-
-from facial_emotion_ros.cli import render_faces  # noqa: E402
-from facial_emotion_ros.core.emotions import EMOTIONS  # noqa: E402
-from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline  # noqa: E402
-from facial_emotion_ros.training.data.face_set import affect_of  # noqa: E402
-from facial_emotion_ros.training.data.labelled_folder import read_labelled_folder  # noqa: E402
-from facial_emotion_ros.training.synthetic import head_model  # noqa: E402
-from facial_emotion_ros.training.synthetic.action_units import ACTION_UNITS, RECIPES, draw_actions, draw_expression  # noqa: E402
-from facial_emotion_ros.training.synthetic.face_rendering import FaceRenderer  # noqa: E402
-from facial_emotion_ros.training.synthetic.synthetic_person import draw_person  # noqa: E402
+from facial_emotion_ros.cli import render_faces
+from facial_emotion_ros.core.emotions import EMOTIONS
+from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline
+from facial_emotion_ros.training.data.face_set import affect_of
+from facial_emotion_ros.training.data.labelled_folder import read_labelled_folder
+from facial_emotion_ros.training.synthetic import head_model
+from facial_emotion_ros.training.synthetic.action_units import ACTION_UNITS, RECIPES, draw_actions, draw_expression
+from facial_emotion_ros.training.synthetic.face_rendering import FaceRenderer
+from facial_emotion_ros.training.synthetic.synthetic_person import draw_person
 
 COUNT = 6
 
