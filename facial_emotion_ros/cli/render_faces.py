@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from facial_emotion_ros.cli.common.arguments import whole_number
 from facial_emotion_ros.cli.common.errors import report_errors
+from facial_emotion_ros.cli.common.terminal import progress
 from facial_emotion_ros.core.files import move_into_place, refuse_foreign, write_atomic
 from facial_emotion_ros.core.text import cell, show
 
@@ -220,15 +221,10 @@ def _render(number: int) -> dict[str, str] | None:
 def _shown(rows: Iterable[Any], count: int) -> list[Any]:
     """Collect rows, with progress on a terminal."""
     collected = []
-    for row in rows:
-        collected.append(row)
-        if sys.stderr.isatty():
-            show(
-                f'\r{len(collected)} of {count} faces',
-                end='' if len(collected) < count else '\n',
-                file=sys.stderr,
-                flush=True,
-            )
+    with progress('faces', quiet=True) as report:
+        for row in rows:
+            collected.append(row)
+            report(len(collected), count)
     return collected
 
 
