@@ -30,9 +30,13 @@ _CHECKED_HOW = b'2 '
 class ImageSet(FaceSet):
     """Faces in image files below one folder; names are relative paths with slashes.
 
+    files: (N,) str, the images that are read, below the folder.
+
     Opening a set reads every image once to find damaged ones before a training; the result is cached until a file
     changes.
     """
+
+    _per_row = FaceSet._per_row + ('files',)
 
     def __init__(
         self,
@@ -45,6 +49,7 @@ class ImageSet(FaceSet):
         damaged: Iterable[CorruptImage] = (),
         check: bool = True,
         report: Callable[[str], object] | None = None,
+        files: ArrayLike | None = None,
     ) -> None:
         """Take labels and names, and check the images.
 
@@ -52,14 +57,16 @@ class ImageSet(FaceSet):
         :param damaged: unusable images found before.
         :param check: read every image now; otherwise access to a damaged one raises.
         :param report: called with a message about each damaged image; None for stderr.
+        :param files: (N,) str; None: they are the names.
         :raises BadDataset: if labels are invalid, or more than 1% of the images are damaged.
         """
         super().__init__(name, names, distributions, labels, affect, damaged)
         self.root = root
-        found = check_pictures(root, self._files().tolist()) if check else {}
+        self.files = self.names if files is None else np.asarray(files, str)
+        found = check_pictures(root, self.files.tolist()) if check else {}
         if found:
-            damaged = np.isin(self._files(), list(found))
-            for name, file in zip(self.names[damaged], self._files()[damaged]):
+            damaged = np.isin(self.files, list(found))
+            for name, file in zip(self.names[damaged], self.files[damaged]):
                 self.damaged += (CorruptImage(str(name), found[file] if file == name else f'{file}: {found[file]}'),)
             self._keep(~damaged)
         refuse_many(self.damaged, len(self.names) + len(self.damaged), root, report)
@@ -71,18 +78,13 @@ class ImageSet(FaceSet):
         :returns: list of M uint8 arrays, (P, P) gray or (P, P, 3) BGR: the centre square of each image.
         :raises BadDataset: if an image cannot be read.
         """
-        names = self._files() if rows is None else self._files()[rows]
         faces = []
-        for name in names:
+        for name in self.files if rows is None else self.files[rows]:
             try:
                 faces.append(read_face(os.path.join(self.root, name)))
             except BadImage as error:
                 raise BadDataset(f'{self.root}: {name}: {error}; open the set again') from None
         return faces
-
-    def _files(self) -> np.ndarray:
-        """Return the pictures below the folder, (N,) str; they are the names."""
-        return self.names
 
 
 def read_face(path: str) -> np.ndarray:

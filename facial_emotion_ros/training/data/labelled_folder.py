@@ -48,18 +48,15 @@ class LabelledFolder(ImageSet):
     """Images below a folder, labelled by class, eight scores, or valence and arousal.
 
     persons: (N,) str, identity of each face; '' if unknown.
-    files: (N,) str, the pictures that are read: the crop of a row that has one, else its name.
+    files: as of ImageSet: the crop of a row that has one, else its name.
     """
 
-    _per_row = (*ImageSet._per_row, 'persons', 'files')
+    _per_row = ImageSet._per_row + ('persons',)
 
-    def __init__(self, *columns: Any, persons: ArrayLike, files: ArrayLike, **options: Any) -> None:
-        """Take the arguments of ImageSet, persons and files."""
-        self.persons, self.files = np.asarray(persons, str), np.asarray(files, str)
+    def __init__(self, *columns: Any, persons: ArrayLike, **options: Any) -> None:
+        """Take the arguments of ImageSet, and persons."""
+        self.persons = np.asarray(persons, str)
         super().__init__(*columns, **options)
-
-    def _files(self) -> np.ndarray:
-        return self.files
 
 
 def read_labelled_folder(
