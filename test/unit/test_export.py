@@ -5,7 +5,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from tiny_training import published_channels, quick_trainings  # noqa: F401
+from tiny_training import measured, published_channels, quick_trainings  # noqa: F401
 
 from facial_emotion_ros.core.emotions import EMOTIONS
 from facial_emotion_ros.core.errors import BadModel, BadParameter
@@ -27,15 +27,9 @@ DESCRIPTION = {
 
 
 def used(branches, diversified, size_px):
-    """Return a network in evaluation mode whose running statistics are those of random pictures."""
+    """Return a network of the same random weights each time, as after some training."""
     torch.manual_seed(0)
-    network = ESR(branches, diversified).train()
-    for module in network.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.momentum = None  # the mean of all batches, not a moving one
-    with torch.no_grad():
-        network(crops_of(6, size_px))
-    return network.eval()
+    return measured(ESR(branches, diversified), size_px)
 
 
 def crops_of(count, size_px, seed=0):
