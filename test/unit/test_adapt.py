@@ -19,6 +19,7 @@ from facial_emotion_ros.core.resources import find_shared
 from facial_emotion_ros.emotion.ensemble import OperatingPoint, branch_scores, reweighted
 from facial_emotion_ros.emotion.esr import EsrEngine
 from facial_emotion_ros.emotion.operating_points import operating_points
+from facial_emotion_ros.evaluation import bundle_adaptation
 from facial_emotion_ros.evaluation.adaptation_metrics import compare, comparison_table
 from facial_emotion_ros.inference.execution_providers import ProviderPlan
 from facial_emotion_ros.inference.model_bundle import ModelBundle, embedded_bundle
@@ -218,7 +219,7 @@ def test_logits_are_corrected_and_affect_is_not_when_a_graph_runs(name, engine, 
     before = EsrEngine(bundle, plan).run(crops)
     changed = ModelBundle(bundle.folder, bundle.manifest, with_correction(bundle, correction))
     after = EsrEngine(changed, plan, anytime=engine == 'anytime').run(crops)
-    features = command._run(bundle, crops, 1)[2]
+    features = bundle_adaptation._run(bundle, crops, 1)[2]
     wanted = corrected(before[0], features, correction)
     assert np.abs(after[0] - wanted).max() < 0.05 * np.abs(wanted - before[0]).max()
     assert np.abs(after[1] - before[1]).max() < 2e-3
@@ -402,10 +403,10 @@ def test_photographs_of_others_are_read_better_and_twenty_faces_do_no_harm(long_
     write_labels(tmp_path, rows)
     options = command.parser().parse_args(['--faces', str(tmp_path), '--output', 'unused'])
     bundle = ModelBundle.open(embedded_bundle('esr_9_ferplus'))
-    faces = command._open(str(tmp_path), print)
-    chosen, crops = command._crops(bundle, options, faces, print)
+    faces = bundle_adaptation._open(str(tmp_path), print)
+    chosen, crops = bundle_adaptation._crops(bundle, options, faces, print)
     labels, persons = faces.labels[chosen], np.unique(faces.persons[chosen], return_inverse=True)[1]
-    logits, _, features = command._run(bundle, crops, options.threads)
+    logits, _, features = bundle_adaptation._run(bundle, crops, options.threads)
     point = next(iter(operating_points(bundle.manifest).values()))
     before = scores(logits, point.temperature, point)
 

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from small_disk import small_disk
 
-from facial_emotion_ros.cli import adapt
 from facial_emotion_ros.cli import collect_faces as command
 from facial_emotion_ros.core.errors import BadParameter
 from facial_emotion_ros.core.resources import find_shared
@@ -214,7 +213,7 @@ def test_a_film_becomes_a_folder_that_adapt_reads_when_it_is_collected_from(film
     assert '&lt;b&gt;ann&lt;/b&gt;: happy' in sheet and '<b>' not in sheet
     assert all(f'value="{row["file"]}"' in sheet for row in rows_of(folder))
     (folder / STRUCK_FILE).write_text('pictures/0001_happy.jpg\n')
-    faces = adapt._open(str(folder), lambda line: None)
+    faces = read_labelled_folder(str(folder), crops=False)
     assert faces.names.tolist() == [row['file'] for row in rows_of(folder)[1:]]
 
 
