@@ -15,6 +15,7 @@ from tiny_training import quick_trainings  # noqa: F401
 from facial_emotion_ros.cli import evaluate, export, train
 from facial_emotion_ros.core.emotions import EMOTIONS
 from facial_emotion_ros.emotion.esr import EsrEngine
+from facial_emotion_ros.evaluation.bundle_export import export_bundle
 from facial_emotion_ros.evaluation.model_card import model_card
 from facial_emotion_ros.inference.model_bundle import ModelBundle
 from facial_emotion_ros.training.data.datasets import FerPlus, read_ferplus, write_ferplus
@@ -73,7 +74,7 @@ def calibrated(weights, dataset, tmp_path_factory):
         f'--prior-exponent 0.5 --valid {dataset} --copies {folder}/copies.txt'
     )
     lines = []
-    return export.export(export.parser().parse_args(words.split()), lines.append), lines
+    return export_bundle(export.parser().parse_args(words.split()), lines.append), lines
 
 
 def test_a_network_is_trained_exported_and_evaluated(dataset, tmp_path, capsys):

@@ -11,6 +11,7 @@ from test_ferplus import write_npz
 from tiny_training import quick_trainings, two_kinds_of_faces  # noqa: F401
 
 from facial_emotion_ros.cli import export, train
+from facial_emotion_ros.evaluation.bundle_export import export_bundle
 from facial_emotion_ros.training.loop.checkpoint import load_state, load_weights, save_weights
 from facial_emotion_ros.training.loop.curves import read_rows
 from facial_emotion_ros.training.loop.warm_start import read_start
@@ -154,7 +155,7 @@ def test_a_folder_of_a_training_serves_as_its_weights(folder, tmp_path):
         geometry = read_start(str(path))[1]
         assert (geometry.size_px, geometry.color, geometry.margin) == (56, 'bgr', 1.0)
     options = export.parser().parse_args(['--weights', str(tmp_path), '--output', str(tmp_path / 'bundle')])
-    assert export.export(options).manifest['input']['size_px'] == 56
+    assert export_bundle(options, print).manifest['input']['size_px'] == 56
 
 
 def test_torchrun_passes_every_option_on_when_it_starts_the_command(capsys):
