@@ -207,10 +207,8 @@ class _Picture:
         """Paint iris and pupil by the angle to the gaze."""
         iris_degrees, pupil_degrees = self.own.uniform(25, 29), self.own.uniform(8, 13)
         where = self._at_pixels(self.vertices)[is_eye]
-        yaw, pitch = np.deg2rad(self.gaze)
-        look = np.array([np.sin(yaw) * np.cos(pitch), np.sin(pitch), np.cos(yaw) * np.cos(pitch)])
         out = eye_directions(where, self.place[is_eye], self.vertices, self.renderer._eyes)
-        angle = np.degrees(np.arccos(np.clip(out @ look, -1, 1)))[:, None]
+        angle = np.degrees(np.arccos(np.clip(out @ direction(*self.gaze), -1, 1)))[:, None]
         rays = (
             0.85
             + 0.3
@@ -238,8 +236,7 @@ class _Picture:
     ) -> np.ndarray:
         """Shade: a lamp with shadow, ambient light with occlusion, and gloss."""
         generator = self.generator
-        azimuth, elevation = np.deg2rad(generator.normal(0, 38)), np.deg2rad(generator.uniform(-5, 60))
-        lamp = np.array([np.sin(azimuth) * np.cos(elevation), np.sin(elevation), np.cos(azimuth) * np.cos(elevation)])
+        lamp = direction(generator.normal(0, 38), generator.uniform(-5, 60))
         warmth = generator.normal(0, 0.06)
         lamp_colour = np.array([1 - warmth, 1, 1 + warmth]) * generator.uniform(0.5, 1.1)
         around = np.array([1 + warmth, 1, 1 - warmth]) * generator.uniform(0.25, 0.6)
@@ -376,6 +373,12 @@ def _gaze_units(gaze: np.ndarray) -> dict[str, float]:
         units['eyeLookOut' + side if sign * yaw > 0 else 'eyeLookIn' + side] = abs(yaw)
         units['eyeLookUp' + side if pitch > 0 else 'eyeLookDown' + side] = abs(pitch)
     return units
+
+
+def direction(yaw: float, pitch: float) -> np.ndarray:
+    """Return the (3,) unit vector from the head at yaw to the image's right and pitch up, in degrees."""
+    yaw, pitch = np.deg2rad([yaw, pitch])
+    return np.array([np.sin(yaw) * np.cos(pitch), np.sin(pitch), np.cos(yaw) * np.cos(pitch)])
 
 
 def rotation(yaw: float, pitch: float, roll: float) -> np.ndarray:

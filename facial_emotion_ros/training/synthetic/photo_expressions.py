@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from scipy.optimize import least_squares
 
-from facial_emotion_ros.training.synthetic.face_rendering import eye_directions, eyeballs, rotation
+from facial_emotion_ros.training.synthetic.face_rendering import direction, eye_directions, eyeballs, rotation
 from facial_emotion_ros.training.synthetic.head_model import (
     EYE_CORNERS,
     FACE_UNITS,
@@ -232,8 +232,7 @@ def _shading_ratio(
     generator: np.random.Generator,
 ) -> np.ndarray:
     """Return by what the expression multiplies each pixel, (S, S) float32; normals with and without it."""
-    azimuth, elevation = np.deg2rad(generator.normal(0, 25)), np.deg2rad(generator.uniform(5, 55))
-    lamp = np.array([np.sin(azimuth) * np.cos(elevation), np.sin(elevation), np.cos(azimuth) * np.cos(elevation)])
+    lamp = direction(generator.normal(0, 25), generator.uniform(5, 55))
     around, strength = generator.uniform(0.35, 0.7), generator.uniform(0.5, 1.0)
     age, seed = generator.uniform(15, 50), generator.integers(2**31)
     lights = []
