@@ -92,11 +92,6 @@ def test_graph_takes_the_image_alone_and_any_size_when_cleaned(published):
     assert run(content, {'image': image[:1, :, :16]})[0].shape == (1, 1, 4, 8)
 
 
-def test_bytes_are_the_same_when_cleaned_again(published):
-    content = published.SerializeToString()
-    assert command.clean(content) == command.clean(content)
-
-
 def test_committed_bundle_is_sound_when_opened(bundle):
     model = onnx.load_model_from_string(bundle.model_bytes)
     onnx.checker.check_model(model, full_check=True)
