@@ -7,6 +7,7 @@ are available meanwhile.
 """
 
 import random
+import threading
 import time
 import traceback
 from typing import Any, Optional
@@ -83,7 +84,9 @@ class EmotionNode(LifecycleNode):
         self._configuring = BackgroundConfigure(self)
         self._configuring.take_over_service()
         self.create_service(SetBool, '~/enable', self._enable)
-        limit_requests(self, lambda: self._slot.count('refused_requests'))
+        #: Held while outputs are opened, whose QoS overrides are parameters.
+        self._declaring = threading.Lock()
+        limit_requests(self, lambda: self._slot.count('refused_requests'), self._declaring)
         self._autostart = self.create_timer(0.0, self._start_by_itself, self._configuring.callbacks, clock=steady)
         if not self.value('autostart'):
             self._autostart.cancel()
@@ -221,7 +224,8 @@ class EmotionNode(LifecycleNode):
         self._pipeline.warm_up()
         # As they are now: before there was a pipeline, whatever was set could not be checked.
         self._pipeline.use_operating_point(*(self.value(name) for name in POINT))
-        self._open_outputs()
+        with self._declaring:
+            self._open_outputs()
         self._fault = ''
         bundle = self._pipeline.esr_bundle
         self._changes.info(

@@ -1,6 +1,7 @@
 """Refuses oversized requests: rclpy's parameter services process any request, in the executor's thread.
 
-A hundred thousand settings block every other callback for many seconds; no user has so many parameters.
+A hundred thousand settings block every other callback for many seconds; no user has so many parameters. And rclpy does
+not expect another thread to declare parameters meanwhile.
 """
 
 from typing import Any, Callable
@@ -23,25 +24,27 @@ _LISTS = {
 }
 
 
-def limit_requests(node: Any, on_refused: Callable[[], Any]) -> None:
+def limit_requests(node: Any, on_refused: Callable[[], Any], lock: Any) -> None:
     """Let the node's parameter services refuse requests of more than MAX_ENTRIES entries before any work.
 
     A refused get returns nothing, as for unknown names; a refused set returns one result with the reason.
 
     :param node: rclpy node with parameter services.
     :param on_refused: called for each refused request.
+    :param lock: held during any other request; whoever declares parameters in another thread has to hold it.
     """
     for service in node.services:
         name = service.srv_name.rpartition('/')[2]
         if name in _LISTS:
-            service.callback = _limited(service.callback, name, node.get_logger(), on_refused)
+            service.callback = _limited(service.callback, name, node.get_logger(), on_refused, lock)
 
 
-def _limited(callback, name, logger, on_refused):
+def _limited(callback, name, logger, on_refused, lock):
     def limited(request, response):
         count = len(getattr(request, _LISTS[name]))
         if count <= MAX_ENTRIES:
-            return callback(request, response)
+            with lock:
+                return callback(request, response)
         reason = 'Refused a request of %s: expected %d entries at most, got %d; split it.' % (name, MAX_ENTRIES, count)
         on_refused()
         logger.warning(reason, **EVERY_5_S)

@@ -1,8 +1,10 @@
 """Parameters as a user of `ros2 param` meets them."""
 
 import os
+import sys
 
 from rcl_interfaces.msg import ParameterType
+from rcl_interfaces.srv import ListParameters
 from rclpy.parameter import Parameter
 
 from graph_peer import REPOSITORY
@@ -42,3 +44,17 @@ def test_a_file_and_a_name_that_set_nothing_are_warned_of_and_a_whole_number_is_
     node.wait_for(r'\[WARN\].*input.max_age is unknown.*did you mean input.max_age_s\?')
     assert peer.get_parameters(['input.idle_release_s'], '/robot/emotion_node')[0].double_value == 4.0
     assert node.output().count('[WARN]') == 2 and '[ERROR]' not in node.output(), node.output()
+
+
+def test_parameters_are_listed_at_any_moment_while_outputs_are_opened_that_declare_more(node_here, peer):
+    node_here(autostart=False)
+    client = peer.client(ListParameters, '/emotion_node/list_parameters')
+    interval_s = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # the thread that opens them gets its turn in the middle of a list
+    try:
+        configured = peer.start_change_state('configure')
+        while not configured.done():
+            peer.wait(client.call_async(ListParameters.Request()).done, 'an answer')
+    finally:
+        sys.setswitchinterval(interval_s)
+    assert configured.result().success
