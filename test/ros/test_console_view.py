@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 import pytest
+from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from ros_processes import Process, parameter_words
 from sensor_msgs.msg import Image
@@ -44,10 +45,10 @@ class Publisher:
         """Whether the console view listens."""
         return self.detections.get_subscription_count() and self.affect.get_subscription_count()
 
-    def answer(self, faces, frame_id='camera', affect=True):
+    def answer(self, faces, frame_id='camera', affect=True, stamp=None, encoding='bgr8'):
         """Publish an answer: id -> (emotion, score)."""
         message = Detection2DArray()
-        message.header.stamp = self._node.get_clock().now().to_msg()
+        message.header.stamp = stamp or self._node.get_clock().now().to_msg()
         message.header.frame_id = frame_id
         for number, (face_id, (emotion, score)) in enumerate(faces.items()):
             face = Detection2D(header=message.header, id=face_id)
@@ -60,7 +61,7 @@ class Publisher:
             for face in message.detections:
                 face.results = [hypothesis('valence', -0.5), hypothesis('arousal', 0.25), hypothesis('agreement', 1.0)]
             self.affect.publish(message)
-        picture = Image(header=message.header, height=48, width=64, step=192, encoding='bgr8')
+        picture = Image(header=message.header, height=48, width=64, step=192, encoding=encoding)
         picture.data.frombytes(np.full((48, 64, 3), 99, np.uint8).tobytes())
         self.annotated.publish(picture)
 
@@ -85,7 +86,7 @@ def test_answers_are_summed_up_when_the_source_goes(start, peer, publisher, tmp_
     answers = [
         ({'abcde': ('happy', 0.9)}, 'camera/a.jpg', True),
         ({'abcde': ('happy', 0.8)}, 'camera/a.jpg', False),
-        ({}, 'robot/front_camera', True),
+        ({}, 'robot/front_camera', True, Time(sec=-1), 'klingon8'),
         ({'fghij': ('anger', 0.7), 'klmno': ('sad', 0.6)}, 'camera/b.jpg', True),
     ]
     began_s = time.monotonic()
@@ -110,6 +111,7 @@ def test_answers_are_summed_up_when_the_source_goes(start, peer, publisher, tmp_
     assert summary['files'][-1] == 'summary.json' and 'annotated.jpg' in summary['files']
     assert sorted(os.listdir(str(tmp_path / 'out'))) == sorted(summary['files'])
     text = process.output()
+    assert "A picture is left out: expected " in text
     assert 'abcde  happy' in text and 'no face' in text and 'Summary: 4 frames' in text and '\033' not in text
 
 

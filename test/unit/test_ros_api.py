@@ -40,7 +40,6 @@ NAMES = {
     'rclpy.qos_overriding_options': 'QoSOverridingOptions',
     'rclpy.signals': 'SignalHandlerOptions',
     'rclpy.task': 'Future',
-    'rclpy.time': 'Time',
     'rclpy.utilities': 'try_shutdown',
 }
 

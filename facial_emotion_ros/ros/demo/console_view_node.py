@@ -13,12 +13,11 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from rclpy.time import Time
 from sensor_msgs.msg import Image
 from vision_msgs.msg import Detection2DArray, VisionInfo
 
 from facial_emotion_ros.core.emotions import EMOTIONS, UNKNOWN
-from facial_emotion_ros.core.errors import BadParameter, FacialEmotionError
+from facial_emotion_ros.core.errors import BadImage, BadParameter, FacialEmotionError
 from facial_emotion_ros.core.files import expect_own_files, write_atomic
 from facial_emotion_ros.core.text import print_while_read, printable
 from facial_emotion_ros.demo.console import HEADING, face_line, no_face_line, summary_lines
@@ -27,6 +26,7 @@ from facial_emotion_ros.demo.video_writer import AnnotatedVideo
 from facial_emotion_ros.perception.image_decoding import UsedBits
 from facial_emotion_ros.perception.image_files import PICTURE_SUFFIXES
 from facial_emotion_ros.ros.demo.parameters import CONSOLE_VIEW, declared_values
+from facial_emotion_ros.ros.logs import EVERY_5_S
 from facial_emotion_ros.ros.messages import image_of
 from facial_emotion_ros.ros.qos import latched_qos, output_qos
 
@@ -153,14 +153,14 @@ class ConsoleView(Node):
 
     def _take(self, topic, message):
         """Keep a message until its counterpart on the other topic has arrived."""
-        stamp = Time.from_msg(message.header.stamp)
-        answer = self._answers.setdefault(stamp.nanoseconds, _Answer())
+        stamp_ns = _stamp_ns(message)
+        answer = self._answers.setdefault(stamp_ns, _Answer())
         setattr(answer, topic, message)
         if topic == 'detections':
             answer.arrival_s = time.monotonic()
-            answer.age_s = (self.get_clock().now() - stamp).nanoseconds / 1e9
+            answer.age_s = (self.get_clock().now().nanoseconds - stamp_ns) / 1e9
         if answer.detections is not None and answer.affect is not None:
-            self._complete(stamp.nanoseconds)
+            self._complete(stamp_ns)
         elif len(self._answers) > MAX_ANSWERS:
             self._complete(next(iter(self._answers)))
 
@@ -178,11 +178,14 @@ class ConsoleView(Node):
         self._keep_best(stamp)
 
     def _take_picture(self, message):
-        stamp = Time.from_msg(message.header.stamp)
-        image = image_of(message, self._used_bits.of)
-        self._on_video(lambda video: video.add(image, stamp.nanoseconds / 1e9))
-        self._pictures[stamp.nanoseconds] = image
-        self._keep_best(stamp.nanoseconds)
+        try:
+            stamp_ns, image = _stamp_ns(message), image_of(message, self._used_bits.of)
+        except BadImage as error:
+            self.get_logger().warning('A picture is left out: %s' % error, **EVERY_5_S)
+            return
+        self._on_video(lambda video: video.add(image, stamp_ns / 1e9))
+        self._pictures[stamp_ns] = image
+        self._keep_best(stamp_ns)
 
     def _keep_best(self, stamp):
         """Keep the best annotated picture so far, once both the picture and its faces have arrived."""
@@ -295,6 +298,11 @@ def _seen_face(detection, affect):
         affects.get('arousal', float('nan')),
         bool(detection.results) and detection.results[0].hypothesis.class_id != UNKNOWN,
     )
+
+
+def _stamp_ns(message):
+    """Return the stamp of a message; rclpy's Time takes none before 1970."""
+    return message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
 
 
 def _number(text):
