@@ -272,8 +272,8 @@ class BagPlayer(Node):
         published_ns = self._system_clock.now().nanoseconds
         if self._options.stamp_now and recorded_ns:
             # As old as it was when it was recorded.
-            stamp_ns = recorded_ns + published_ns - message.receive_ns
-            cdr = with_stamp(cdr, stamp_ns)
+            cdr = with_stamp(cdr, recorded_ns + published_ns - message.receive_ns)
+            stamp_ns = stamp_of(cdr)
         if self._ledger is not None and track.stamped:
             rows = csv.writer(self._ledger)
             if not self._ledger.tell():

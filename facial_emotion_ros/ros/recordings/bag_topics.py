@@ -40,8 +40,9 @@ def stamp_of(cdr: bytes) -> int:
 
 
 def with_stamp(cdr: bytes, nanoseconds: int) -> bytes:
-    """Replace the stamp of a serialized message that begins with a header."""
-    stamp = struct.pack(_stamp_format(cdr), nanoseconds // 10**9, nanoseconds % 10**9)
+    """Replace the stamp of a serialized message that begins with a header; the seconds end at what 32 bits hold."""
+    seconds = max(-(2**31), min(nanoseconds // 10**9, 2**31 - 1))
+    stamp = struct.pack(_stamp_format(cdr), seconds, nanoseconds % 10**9)
     return b''.join((cdr[:4], stamp, cdr[12:]))
 
 
