@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import sys
+import threading
 import traceback
 from typing import Any, Callable, List, Optional
 
@@ -50,6 +51,11 @@ def serve(program: str, make_node: Callable[[], Any], args: Optional[List[str]],
     finally:
         for watchdog in watchdogs:  # destroying the node may freeze, too
             watchdog.close()
+        # Python's end stops a thread that comes back from native code, and C++ then aborts the process. Where the image
+        # in work takes too long, `signals` ends the process.
+        for thread in threading.enumerate() if signals.received else ():
+            if thread.name == 'frame_worker':
+                thread.join()
 
 
 def run_until_done(

@@ -1,6 +1,6 @@
 """emotion_node that fails as the environment says: FAULTS=3:BadModel,5:RuntimeError,7:hang by frame.
 
-A hang lasts until the file that WAKE names exists; freeze keeps Python's lock for a minute, and freeze_at_end does so
+A hang lasts until the file that WAKE names exists, and busy for ever, in native code; freeze keeps Python's lock for a minute, and freeze_at_end does so
 when the node is destroyed. A number with a @ counts the images that arrive (@1:RuntimeError): there the subscription's
 callback throws, before the frame reaches the worker. Everything else is the real thing.
 """
@@ -38,6 +38,8 @@ class FaultyPipeline(emotion_pipeline.EmotionPipeline):
             estimates = super().estimate(image, stamp_s, until_s)
             print('The hung frame came back with %d faces.' % len(estimates), flush=True)
             return estimates
+        while name == 'busy':
+            super().estimate(image, stamp_s)
         if name == 'freeze':
             ctypes.PyDLL(None).sleep(60)
         elif name:

@@ -72,6 +72,15 @@ def test_a_hung_frame_is_abandoned_when_the_node_is_deactivated_under_it(faulty_
     peer.wait(lambda: health.parts()['inference'].level == DiagnosticStatus.OK, 'health')
 
 
+def test_a_node_ends_cleanly_while_native_code_works_on_an_image(faulty_node, peer):
+    node = faulty_node('1:busy', input__lazy=False)
+    camera, health = peer.camera(), peer.health()
+    peer.wait(lambda: health.counts().get('in_work'), 'a frame in work', each=camera.shoot)
+    # Python's own end aborts a process whose threads come back from native code then.
+    status, _ = node.end()
+    assert status == 0 and 'terminate' not in node.output(), node.output()
+
+
 def test_a_stopped_node_goes_on_and_one_that_freezes_after_a_signal_ends_in_time(faulty_node, peer, long_form):
     settings = {'diagnostics__freeze_timeout_s': 2.0, 'diagnostics__period_s': 6.0, 'input__timeout_s': 0.5}
     node = faulty_node('1:freeze_at_end', status=-signal.SIGALRM, **settings)
