@@ -1,8 +1,9 @@
 """emotion_node that fails as the environment says: FAULTS=3:BadModel,5:RuntimeError,7:hang by frame.
 
-A hang lasts until the file that WAKE names exists, and busy for ever, in native code; freeze keeps Python's lock for a minute, and freeze_at_end does so
-when the node is destroyed. A number with a @ counts the images that arrive (@1:RuntimeError): there the subscription's
-callback throws, before the frame reaches the worker. Everything else is the real thing.
+A hang lasts until the file that WAKE names exists; busy works on the image for ever; freeze keeps Python's lock for a
+minute, and freeze_at_end does so when the node is destroyed. A number with a @ counts the images that arrive
+(@1:RuntimeError): there the subscription's callback throws, before the frame reaches the worker. Everything else is the
+real thing.
 """
 
 import builtins

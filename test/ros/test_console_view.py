@@ -111,7 +111,7 @@ def test_answers_are_summed_up_when_the_source_goes(start, peer, publisher, tmp_
     assert summary['files'][-1] == 'summary.json' and 'annotated.jpg' in summary['files']
     assert sorted(os.listdir(str(tmp_path / 'out'))) == sorted(summary['files'])
     text = process.output()
-    assert "A picture is left out: expected " in text
+    assert 'A picture is left out: expected ' in text
     assert 'abcde  happy' in text and 'no face' in text and 'Summary: 4 frames' in text and '\033' not in text
 
 
