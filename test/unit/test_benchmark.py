@@ -60,7 +60,7 @@ def test_the_share_of_the_roofline_is_that_of_the_operations(found):
 
 
 def test_operations_are_those_that_are_published_for_esr_9():
-    assert counts(9, False, 96)[1] == pytest.approx(5.68e9, rel=0.001)
+    assert counts(ESR(9).eval(), 96)[1] == pytest.approx(5.68e9, rel=0.001)
 
 
 def test_every_library_s_products_are_measured_and_the_best_kept(monkeypatch):

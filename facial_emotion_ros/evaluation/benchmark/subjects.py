@@ -52,11 +52,11 @@ def shipped_network() -> Network:
     branches = fp32.manifest['outputs']['logits']['branches']
     size_px = fp32.manifest['input']['size_px']
     try:
-        from facial_emotion_ros.evaluation.benchmark.torch_baseline import counts
+        from facial_emotion_ros.evaluation.benchmark.torch_baseline import counts, random_esr
     except ImportError:  # a robot has no torch
         parameters = operations = None
     else:
-        parameters, operations = counts(branches, False, size_px)
+        parameters, operations = counts(random_esr(branches, False), size_px)
     return Network(
         f'ESR-{branches}',
         size_px,
@@ -105,7 +105,7 @@ def random_network(name: str, size_px: int, folder: str) -> Network:
     int8 = write_bundle(
         os.path.join(folder, plain_name + '_int8'), manifest, quantize(to_inference_onnx(network, geometry), [pixels])
     )
-    parameters, operations = counts(branches, diversified, size_px)
+    parameters, operations = counts(network, size_px)
     return Network(name, size_px, fp32.folder, int8.folder, 'random', parameters, operations, None, None)
 
 
