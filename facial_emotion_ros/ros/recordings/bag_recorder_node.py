@@ -17,7 +17,8 @@ from facial_emotion_ros.ros.recordings.recording_profile import COMPRESSED, patt
 #: Period of the checks of the graph, and of flushing the file, which makes it safe from a crash.
 _CHECK_S, _FLUSH_S = 0.25, 2.0
 
-#: A topic that is not an entry's first choice is taken when it was present in this many checks without a better one.
+#: A topic that is not an entry's first choice is taken when it was present in so many checks without a better one; one
+#: of a pattern, such as that of a face, is left when nobody has published it in so many.
 _CHECKS = 4
 
 #: At the end, time to write what is still queued.
@@ -42,8 +43,12 @@ class BagRecorder(Node):
         names = [[self._full_name(name) for name in entry] for entry in entries]
         #: Patterns of each entry's topics, the preferred one first.
         self._entries = [[re.compile(pattern_of(name) + r'\Z') for name in entry] for entry in names]
+        #: Patterns with a *: topics that come and go.
+        self._of_many = [pattern for entry in self._entries for pattern in entry if '[^/]+' in pattern.pattern]
         #: Topic -> its QoS and subscription.
         self._recorded: Dict[str, Tuple[Any, Any]] = {}
+        #: Topic of those that is recorded -> in how many checks nobody has published it.
+        self._absent: Dict[str, int] = {}
         self._refused: Set[str] = set()
         self._seen: Dict[Tuple[int, int], int] = {}
         self._early: List[Tuple[str, bytes]] = []
@@ -101,7 +106,10 @@ class BagRecorder(Node):
         return name if name.startswith('/') else self.get_namespace().rstrip('/') + '/' + name
 
     def _check_graph(self):
-        """Subscribe to topics that have appeared, and again to those whose QoS has changed."""
+        """Subscribe to topics that have appeared, and again to those whose QoS has changed; leave those of lost faces.
+
+        A topic without a pattern is expected back. Thousands of subscriptions would slow down the executor.
+        """
         if self._fault is not None:
             return
         present = {
@@ -112,6 +120,12 @@ class BagRecorder(Node):
         for number, patterns in enumerate(self._entries):
             for topic in self._chosen(number, patterns, present):
                 self._subscribe(topic, present[topic][0])
+        gone = [topic for topic in self._recorded if topic not in present]
+        gone = [topic for topic in gone if any(pattern.match(topic) for pattern in self._of_many)]
+        self._absent = {topic: self._absent.get(topic, 0) + 1 for topic in gone}
+        for topic in gone:
+            if self._absent[topic] >= _CHECKS:
+                self.destroy_subscription(self._recorded.pop(topic)[1])
 
     def _chosen(self, number, patterns, present):
         """Choose the topics of an entry: all that match its first pattern with a match."""
