@@ -47,15 +47,16 @@ def serve(program: str, make_node: Callable[[], Any], args: Optional[List[str]],
         return 0
 
     try:
-        return _run(program, make_node, args, spin, True)
-    finally:
-        for watchdog in watchdogs:  # destroying the node may freeze, too
-            watchdog.close()
+        status = _run(program, make_node, args, spin, True)
         # Python's end stops a thread that comes back from native code, and C++ then aborts the process. Where the image
         # in work takes too long, `signals` ends the process.
         for thread in threading.enumerate() if signals.received else ():
             if thread.name == 'frame_worker':
                 thread.join()
+        return status
+    finally:
+        for watchdog in watchdogs:  # destroying the node may freeze, too
+            watchdog.close()
 
 
 def run_until_done(
