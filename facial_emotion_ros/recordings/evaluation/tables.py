@@ -1,13 +1,13 @@
 """The tables of an evaluation: frames.csv and frames.parquet, a row for each face in each image, and timings.csv."""
 
 import csv
-import os
+import io
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from contextlib import suppress
+from typing import IO, Any, NamedTuple
 
 from facial_emotion_ros.core.emotions import EMOTIONS
 from facial_emotion_ros.core.estimates import FaceEstimate
-from facial_emotion_ros.core.files import move_into_place, part_path
 from facial_emotion_ros.core.text import cell
 from facial_emotion_ros.recordings.evaluation.ground_truth import GroundTruth
 from facial_emotion_ros.recordings.io.frames import Frame
@@ -90,12 +90,26 @@ def _estimate_cells(estimate):
     return estimate.emotion, estimate.confidence, estimate.agreement, estimate.valence, estimate.arousal
 
 
-class _Table:
-    """A file that gets its name when it is complete."""
+def csv_content(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
+    """Write a table as CSV.
 
-    def __init__(self, path: str):
-        self.path, self._part = path, part_path(path)
-        self._file: Any = None
+    :param names: of its columns.
+    :param rows: their cells.
+    """
+    written = io.StringIO(newline='')
+    _write_rows(written, [names])
+    _write_rows(written, rows)
+    return written.getvalue().encode('utf-8')
+
+
+def _write_rows(file, rows):
+    csv.writer(file, lineterminator='\n').writerows([cell(value) for value in row] for row in rows)
+
+
+class _Table:
+    """A file that is written row by row."""
+
+    _file: Any
 
     def close(self) -> None:
         """Complete the file.
@@ -103,16 +117,11 @@ class _Table:
         :raises OSError: if the disk does not take it.
         """
         self._file.close()
-        move_into_place(self._part, self.path)
 
     def discard(self) -> None:
-        """Delete what was written."""
-        try:
+        """Close the file, which is deleted with its folder."""
+        with suppress(Exception):  # a full disk, for example
             self._file.close()
-        except Exception:  # a full disk, for example; the file is deleted in any case
-            pass
-        if os.path.exists(self._part):
-            os.remove(self._part)
 
 
 class CsvTable(_Table):
@@ -124,34 +133,31 @@ class CsvTable(_Table):
         :param path: of the file.
         :param columns: the first line names them.
         """
-        super().__init__(path)
-        self._file = open(self._part, 'w', newline='', encoding='utf-8')
-        self._rows = csv.writer(self._file, lineterminator='\n')
-        self._rows.writerow(cell(column.name) for column in columns)
+        self._file = open(path, 'w', newline='', encoding='utf-8')
+        self.add([[column.name for column in columns]])
 
     def add(self, rows: Iterable[Sequence[Any]]) -> None:
         """Write rows."""
-        self._rows.writerows([cell(value) for value in row] for row in rows)
+        _write_rows(self._file, rows)
 
 
 class ParquetTable(_Table):
     """The same rows as Parquet: an empty cell is null."""
 
-    def __init__(self, path: str, columns: Sequence[Column]):
+    def __init__(self, file: str | IO[bytes], columns: Sequence[Column]):
         """Begin the file.
 
-        :param path: of the file.
+        :param file: its path, or where to write it.
         :param columns: with their types.
         :raises ImportError: if pyarrow is not installed.
         """
         import pyarrow
         from pyarrow import parquet
 
-        super().__init__(path)
         self._schema = pyarrow.schema([(column.name, column.type) for column in columns])
         self._pyarrow = pyarrow
         self._waiting: list[Sequence[Any]] = []
-        self._file = parquet.ParquetWriter(self._part, self._schema, compression='zstd')
+        self._file = parquet.ParquetWriter(file, self._schema, compression='zstd')
 
     def add(self, rows: Iterable[Sequence[Any]]) -> None:
         """Take rows, which are written in groups."""

@@ -1,15 +1,12 @@
 """merges.csv: which faces were taken for one person, which may be, and what somebody decided about that."""
 
-import csv
-import io
 import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from facial_emotion_ros.core.errors import BadDataset
-from facial_emotion_ros.core.text import cell
 from facial_emotion_ros.recordings.evaluation.csv_rows import read_csv
-from facial_emotion_ros.recordings.evaluation.tables import columns
+from facial_emotion_ros.recordings.evaluation.tables import columns, csv_content
 from facial_emotion_ros.recordings.people.face_views import FaceKey, SeenFace
 from facial_emotion_ros.recordings.people.identity import DECISION, Decision, Pair, Persons
 
@@ -166,8 +163,4 @@ def _row(pair, decision, persons, pictures):
 
 def merges_text(rows: Iterable[Sequence[Any]]) -> bytes:
     """Write merges.csv."""
-    written = io.StringIO()
-    table = csv.writer(written, lineterminator='\n')
-    table.writerow(column.name for column in MERGE_COLUMNS)
-    table.writerows([cell(value) for value in row] for row in rows)
-    return written.getvalue().encode('utf-8')
+    return csv_content([column.name for column in MERGE_COLUMNS], rows)

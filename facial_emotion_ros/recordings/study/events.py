@@ -1,7 +1,5 @@
 """Events of a recording, from a CSV file or any of its topics: when something happened, and what."""
 
-import csv
-import io
 import os
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -9,11 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from facial_emotion_ros.core.errors import BadBag, BadDataset, BadParameter
-from facial_emotion_ros.core.text import cell
 from facial_emotion_ros.recordings.batch.recording_discovery import end_named, ends_of
 from facial_emotion_ros.recordings.evaluation.annotation_files import is_stamp
 from facial_emotion_ros.recordings.evaluation.csv_rows import number_of, read_csv, text_of
 from facial_emotion_ros.recordings.evaluation.face_log import readable
+from facial_emotion_ros.recordings.evaluation.tables import csv_content
 from facial_emotion_ros.recordings.io.bag_file import BagFile
 from facial_emotion_ros.recordings.io.message_types import stamp_of
 from facial_emotion_ros.recordings.study.face_rows import FaceRows
@@ -94,11 +92,7 @@ def parse_events(text: str, where: str) -> list[Event]:
 
 def events_text(events: Sequence[Event]) -> bytes:
     """Write events as read_events reads them, without recordings."""
-    written = io.StringIO()
-    csv.writer(written, lineterminator='\n').writerows(
-        [('time', 'name'), *((each.time, cell(each.name)) for each in events)]
-    )
-    return written.getvalue().encode('utf-8')
+    return csv_content(('time', 'name'), ((each.time, each.name) for each in events))
 
 
 class EventsByRecording:

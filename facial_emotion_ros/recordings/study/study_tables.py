@@ -1,19 +1,18 @@
 """The tables of a study, as CSV and Parquet, and the dictionary of their columns."""
 
+import io
 import os
 import re
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from facial_emotion_ros.core.resources import find_shared
 from facial_emotion_ros.recordings.batch.result_store import Store
-from facial_emotion_ros.recordings.evaluation.tables import Column, CsvTable, ParquetTable, columns
+from facial_emotion_ros.recordings.evaluation.tables import Column, ParquetTable, columns, csv_content
 from facial_emotion_ros.recordings.study.face_rows import MEASURES, SHARES
 
 #: Written beside the tables: what their columns mean. docs/columns.md holds the texts.
 DICTIONARY = 'columns.md'
-
 
 _WHO = columns('string', 'bag', 'bundle')
 
@@ -68,18 +67,15 @@ def write_table(store: Store, name: str, of: Sequence[Column], rows: Iterable[Se
     :param of: its columns.
     :param rows: their cells.
     """
-    rows = list(rows)
-    with tempfile.TemporaryDirectory(prefix='study_tables_') as folder:
-        for kind, ending in ((CsvTable, '.csv'), (ParquetTable, '.parquet')):
-            path = os.path.join(folder, name + ending)
-            try:
-                table = kind(path, of)
-            except ImportError:
-                continue
-            table.add(rows)
-            table.close()
-            with open(path, 'rb') as file:
-                store.write(name + ending, file.read())
+    rows, written = list(rows), io.BytesIO()
+    store.write(f'{name}.csv', csv_content([column.name for column in of], rows))
+    try:
+        table = ParquetTable(written, of)
+    except ImportError:
+        return
+    table.add(rows)
+    table.close()
+    store.write(f'{name}.parquet', written.getvalue())
 
 
 def dictionary(tables: Sequence[str], types: Mapping[str, str], manifest: str) -> str:
