@@ -36,6 +36,7 @@ from facial_emotion_ros.recordings.people.merges import MERGE_COLUMNS, merge_row
 from facial_emotion_ros.recordings.people.people import PEOPLE, person_figures, write_people
 from facial_emotion_ros.recordings.study.face_rows import SHARES, WORDS, read_face_rows
 from facial_emotion_ros.recordings.study.manifest import read_study
+from facial_emotion_ros.recordings.study.results import Result
 
 pytest.importorskip('rosbags', reason='rosbags is not installed: scripts/setup --tests does that')
 
@@ -248,7 +249,7 @@ def test_a_decision_is_kept_and_not_followed_when_it_contradicts_the_ground_trut
     decisions = [decide('a/x', 'b/x', True), decide('a/x', 'c/x', False)]
     found = persons_of(faces, {}, decisions)
     assert groups(found) == {'bob': {'a/x', 'c/x'}, 'eve': {'b/x'}} and found.not_followed == decisions
-    people = write_people(LocalStore(str(tmp_path)), [], faces, decisions)
+    people = write_people(LocalStore(str(tmp_path)), [], Result.faces, faces, decisions)
     told, written = people.persons.not_followed, people.merges
     rows = list(csv.DictReader(written.decode().splitlines()))
     assert [(row['same'], row['joined_by']) for row in rows] == [('yes', ''), ('no', '')]

@@ -26,7 +26,7 @@ from facial_emotion_ros.recordings.evaluation.tables import FRAMES, TIMINGS, Csv
 from facial_emotion_ros.recordings.people import merges, people
 from facial_emotion_ros.recordings.study import conditions, epochs, study_tables
 from facial_emotion_ros.recordings.study.manifest import partitions_of, read_study, write_template
-from facial_emotion_ros.recordings.study.study import faces_of
+from facial_emotion_ros.recordings.study.results import results_of
 
 PEOPLE = ('p00', 'p01', 'p02', 'p03')
 
@@ -296,7 +296,7 @@ def test_no_rows_are_left_out_in_silence_when_tables_of_frames_are_missing_or_da
         table.write_bytes(damaged)
         assert run()[1]['run']['frames_lost'] == 1
         with pytest.raises(BadDataset, match='frames.csv: expected a table of frames.*delete the folder'):
-            faces_of(open_store(str(tree / 'out')), bag, bag['results'][0])
+            results_of(open_store(str(tree / 'out')), [bag])[0].faces()
     kept.rename(table)
     found, fleet = run()
     assert len(found) == len(whole) and not fleet['run']['frames_lost'] and len(fleet['bags']) == 8

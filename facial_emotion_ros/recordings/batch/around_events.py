@@ -1,6 +1,6 @@
 """Averages around events over many recordings."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from facial_emotion_ros.recordings.batch.in_threads import TABLES, Stage, in_threads, silent
@@ -18,7 +18,7 @@ from facial_emotion_ros.recordings.study.events import (
     read_events,
 )
 from facial_emotion_ros.recordings.study.manifest import Study
-from facial_emotion_ros.recordings.study.study import Read
+from facial_emotion_ros.recordings.study.results import Faces, Result
 from facial_emotion_ros.recordings.study.study_tables import head_columns
 
 
@@ -42,38 +42,37 @@ class Around:
             self._events.check(places, options.events)
 
     def write(
-        self, store: Store, bags: Sequence[Mapping[str, Any]], study: Study | None, read: Read, stage: Stage = silent
+        self, store: Store, results: Sequence[Result], study: Study | None, faces_of: Faces, stage: Stage = silent
     ) -> dict[str, Any] | None:
         """Write the tables around events.
 
         :param store: of the results.
-        :param bags: as in fleet.json.
+        :param results: of all recordings and networks.
         :param study: manifest of the recordings.
-        :param read: gives the table of frames of a recording and network.
+        :param faces_of: gives the faces that count.
         :param stage: shows the progress.
         :returns: panel of the page; None without events.
         """
         if not self.options.events:
             return None
         window = window_of(self.options)
-        each_result = [(bag, result) for bag in bags for result in bag['results']]
 
-        def epochs_in(pair):
-            return self._epochs(store, window, read, *pair)
+        def epochs_in(result):
+            return self._epochs(result, faces_of(result), window)
 
-        found = in_threads(stage, 'recordings with events', epochs_in, each_result, TABLES)
+        found = in_threads(stage, 'recordings with events', epochs_in, results, TABLES)
         epochs = [epoch for each, _ in found for epoch in each]
         head = head_columns(study.types if study else {})
         averages = write_events(store, epochs, window, head)
         # Several networks of a recording have the same events.
-        listed = {bag['folder']: each for (bag, _), (_, each) in zip(each_result, found)}
-        return event_panels(averages, window, self._left_out(listed))
+        listed = {result.recording: each for result, (_, each) in zip(results, found)}
+        return event_panels(averages, window, self._left_out([each for of in listed.values() for each in of]))
 
-    def _left_out(self, found: Mapping[str, Sequence[tuple[Event, bool]]]) -> str:
+    def _left_out(self, listed: Sequence[tuple[Event, bool]]) -> str:
         """Say which events lie outside: a stamp that names no recording is outside where it lies in none."""
         shared: dict[Event, bool] = {}
         own: list[tuple[Event, bool]] = []
-        for event, is_outside in (each for of in found.values() for each in of):
+        for event, is_outside in listed:
             if self._events is None or event.recording or not is_stamp(event.time):
                 own.append((event, is_outside))
             else:
@@ -81,15 +80,13 @@ class Around:
         each = [*own, *shared.items()]
         return outside_text([event.time for event, out in each if out], len(each), self.options.events)
 
-    def _epochs(self, store, window, read, bag, result) -> tuple[list[Epoch], list[tuple[Event, bool]]]:
-        faces = read(bag, result)
+    def _epochs(self, result, faces, window) -> tuple[list[Epoch], list[tuple[Event, bool]]]:
         if faces is None:
             return [], []
         if self._events is None:
-            listed = store.read(f'bags/{bag["folder"]}/{result["summary"].replace("summary.json", EVENT_TIMES)}')
-            events = parse_events((listed or b'time,name').decode('utf-8'), EVENT_TIMES)
+            listed = result.store.read(result.path(EVENT_TIMES)) or b'time,name'
+            events = parse_events(listed.decode('utf-8'), EVENT_TIMES)
         else:
-            events = self._events.of(bag['place'])
-        name, words = (result['bundle'] or {}).get('name') or '', bag.get('study') or {}
-        epochs = epochs_of(faces, events, window, name, words, (bag['folder'], name, *words.values()))
+            events = self._events.of(result.record['place'])
+        epochs = epochs_of(faces, events, window, result.bundle, result.words, result.head)
         return epochs, list(zip(events, outside(faces, events, window)))

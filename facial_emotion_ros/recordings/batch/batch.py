@@ -43,7 +43,8 @@ from facial_emotion_ros.recordings.report.batch_report import fleet_html
 from facial_emotion_ros.recordings.report.formatting import many
 from facial_emotion_ros.recordings.report.people_panel import people_panel
 from facial_emotion_ros.recordings.study.manifest import Study
-from facial_emotion_ros.recordings.study.study import faces_of, write_study
+from facial_emotion_ros.recordings.study.results import Result, results_of
+from facial_emotion_ros.recordings.study.study import write_study
 
 #: The pages of the recordings are two folders deep, and share one script.
 _EVALUATE = functools.partial(evaluate_bag, plotly_src=f'../../{PLOTLY_FILE}', of_many=True)
@@ -202,11 +203,12 @@ def _evaluate_rest(tasks, sizes_bytes, known, workers, ray_address, take, stage)
 
 
 def _gather(store, files, fleet, keys, study, around, stage, verify):
-    gathered = gather_frames(store, fleet['bags'], keys, study, stage, verify)
+    results = results_of(store, fleet['bags'])
+    gathered = gather_frames(store, results, keys, study, stage, verify)
     fleet['run']['frame_parts'], fleet['run']['frames_lost'] = gathered or (None, None)
-    people, tables, read = None, around.tables, functools.partial(faces_of, store)
+    people, tables, faces_of = None, around.tables, Result.faces
     if fleet['run']['options']['people']:
-        found, is_edited = gather_people(store, fleet['bags'], study.types if study else {}, read)
+        found, is_edited = gather_people(store, results, study.types if study else {})
         people = people_panel(found, store)
         fleet['run']['people'] = {
             name: people[name] for name in ('persons', 'to_confirm', 'not_followed', 'look_alikes')
@@ -214,25 +216,20 @@ def _gather(store, files, fleet, keys, study, around, stage, verify):
         fleet['run']['people']['edited'] = is_edited
         tables = *tables, 'people.csv', MERGES
         if fleet['run']['participants_only']:
-            read = functools.partial(_faces_of_participant, read, found.persons)
+            faces_of = functools.partial(faces_of_participant, found.persons)
     groups = []
     if study:
-        groups = write_study(store, study, fleet['bags'], read, tables, stage, fleet['run']['measures'])
+        groups = write_study(store, study, results, faces_of, tables, stage, fleet['run']['measures'])
     script = plotly_script().encode()
     if fleet['overall'] and store.read(PLOTLY_FILE) != script:  # else there are no charts
         store.write(PLOTLY_FILE, script)
-    events = around.write(store, fleet['bags'], study, read, stage)
+    events = around.write(store, results, study, faces_of, stage)
     fleet['run']['events_left_out'] = events['left_out'] if events else ''
     store.write(INDEX, fleet_html(fleet, groups, events, people).encode('utf-8'))
     fleet['run']['files'] = files.remove_former()
     store.write(FLEET, _fleet_json(fleet))
     files.end()
     return fleet
-
-
-def _faces_of_participant(read, persons, bag, result):
-    faces = read(bag, result)
-    return None if faces is None else faces_of_participant(faces, bag['folder'], bag['study']['participant'], persons)
 
 
 def _fleet_json(fleet):

@@ -13,6 +13,7 @@ from facial_emotion_ros.recordings.batch.in_threads import TABLES, Stage, in_thr
 from facial_emotion_ros.recordings.batch.result_store import Store
 from facial_emotion_ros.recordings.evaluation.tables import FRAMES
 from facial_emotion_ros.recordings.study.manifest import Study, partitions_of
+from facial_emotion_ros.recordings.study.results import Result
 
 #: Images of recordings in one file, on average: a thousand files of two rows each take as long to open as to make, and
 #: a file is made anew when one of its recordings changes.
@@ -31,7 +32,7 @@ _MADE_FROM = b'facial_emotion_ros.made_from'
 
 def gather_frames(
     store: Store,
-    bags: Sequence[Mapping[str, Any]],
+    results: Sequence[Result],
     keys: Mapping[str, str],
     study: Study | None = None,
     stage: Stage = silent,
@@ -47,9 +48,9 @@ def gather_frames(
     files that no run wrote stay.
 
     :param store: of the results.
-    :param bags: as in fleet.json.
+    :param results: of all recordings and networks.
     :param keys: of the options of each recording with results, by its folder.
-    :param study: manifest of the recordings, which have its columns in `study`.
+    :param study: manifest of the recordings.
     :param stage: shows the progress.
     :param verify: fetch files at a URL nevertheless.
     :returns: number of files, and of results whose rows are lost; None where pyarrow is not installed.
@@ -59,10 +60,9 @@ def gather_frames(
     except ImportError:
         return None
     by_folder: dict[str, list[_Source]] = {}
-    for bag in bags:
-        for result in bag['results']:
-            folder, source = _source(bag, result, keys[bag['folder']], study)
-            by_folder.setdefault(folder, []).append(source)
+    for result in results:
+        folder, source = _source(result, keys[result.recording], study)
+        by_folder.setdefault(folder, []).append(source)
     parts = {name: part for folder, sources in by_folder.items() for name, part in _parts(folder, sources)}
     listed = [name for name in store.files('frames') if name.endswith('.parquet')]
     # Before new ones come: an interruption leaves too few rows, not some twice.
@@ -111,16 +111,15 @@ class _Source(NamedTuple):
     images: int
 
 
-def _source(bag, result, key, study):
+def _source(result, key, study):
     """Give the folder of a recording's rows below frames/, and where they come from."""
-    words, folder = {'bag': bag['folder'], 'bundle': (result['bundle'] or {}).get('name')}, ''
-    if study:
-        folders = partitions_of(study.path, bag['study'])
-        folder = ''.join(f'{each}/' for each in folders.values())
-        words.update({name: word for name, word in bag['study'].items() if name not in folders})
-    path = f'bags/{bag["folder"]}/{result["summary"].replace("summary.json", "frames.parquet")}'
-    made_from = json.dumps([path, bag['content_hash'], key, words, study.types if study else {}])
-    return folder, _Source(path, words, made_from, result['frames'] or 0)
+    folders = partitions_of(study.path, result.words) if study else {}
+    words = {name: word for name, word in result.words.items() if name not in folders}
+    words = {'bag': result.recording, 'bundle': result.bundle, **words}
+    path = result.path('frames.parquet')
+    made_from = json.dumps([path, result.record['content_hash'], key, words, study.types if study else {}])
+    folder = ''.join(f'{each}/' for each in folders.values())
+    return folder, _Source(path, words, made_from, result.figures['frames'] or 0)
 
 
 def _parts(folder, sources):

@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import Any
 
 from facial_emotion_ros.core.errors import BadBag, BadDataset, FacialEmotionError
-from facial_emotion_ros.core.files import write_atomic
 from facial_emotion_ros.recordings.batch.recording_discovery import name_of
 from facial_emotion_ros.recordings.batch.result_store import LocalStore
 from facial_emotion_ros.recordings.evaluation.annotation_files import is_annotation_file, refuse_milliseconds
@@ -30,7 +29,7 @@ from facial_emotion_ros.recordings.io.frames import read_frames
 from facial_emotion_ros.recordings.io.message_types import IMAGE_TYPES
 from facial_emotion_ros.recordings.people.face_views import FACE_PICTURES, FACE_VIEWS, read_face_views
 from facial_emotion_ros.recordings.people.merges import EDITED, MERGES, not_followed_text, read_merges
-from facial_emotion_ros.recordings.people.people import PEOPLE_TABLES, Source, write_people
+from facial_emotion_ros.recordings.people.people import PEOPLE_TABLES, write_people
 from facial_emotion_ros.recordings.report.events_panel import event_panels
 from facial_emotion_ros.recordings.report.people_panel import people_panel
 from facial_emotion_ros.recordings.report.report import report_html
@@ -53,6 +52,7 @@ from facial_emotion_ros.recordings.study.events import (
     topic_events,
 )
 from facial_emotion_ros.recordings.study.face_rows import read_face_rows
+from facial_emotion_ros.recordings.study.results import Result
 
 
 def evaluate_bag(
@@ -104,14 +104,13 @@ def evaluate_bag(
         truths = [open_truth(each, bag, len(cameras) > 1) for each in options.truths() or ['']]
         truth = Raters(options.raters or names_of(options.truths()), truths) if len(truths) > 1 else truths[0]
         is_read = options.people and not of_many
-        decided = [
-            read_merges(LocalStore(each).read(MERGES) if is_read else None) for each in folders_of(options, output)
-        ]
+        homes = folders_of(options, output)
+        decided = [read_merges(LocalStore(each).read(MERGES) if is_read else None) for each in homes]
         topic = find_recorded(bag, options.recorded, options.truths())
         listed = _listed_events(bag, path, options)  # errors in it are raised before the evaluation
         typed: dict[str, bytes | None] = {}
-        with new_results(output, options.folder_names(), _certain_files(options, cameras), force, typed) as folders:
-            evaluators = _evaluate(bag, cameras, truth, topic, options, folders, processes, progress)
+        with new_results(output, options.folder_names(), _certain_files(options, cameras), force, typed) as parts:
+            evaluators = _evaluate(bag, cameras, truth, topic, options, parts, processes, progress)
             events = _events(bag, evaluators[0], options) if listed is None else listed
             seconds = time.perf_counter() - began_s if len(evaluators) == 1 else None
             summaries = [summary_of(bag, identity, each, truth, seconds, command) for each in evaluators]
@@ -120,18 +119,21 @@ def evaluate_bag(
                 summary['run']['lacks'] = lacks
             if measure_live is not None:
                 _measure_live(measure_live, path, cameras[0], summaries[0]['run'])
+            plotly_src = f'../{plotly_src}' if plotly_src and len(evaluators) > 1 else plotly_src
             recording = f'{name_of(path)}-{identity[:12]}'
-            for evaluator, summary, name, each, home in zip(
-                evaluators, summaries, options.folder_names(), decided, folders_of(options, output)
-            ):
+            for evaluator, summary, part, home, decisions in zip(evaluators, summaries, parts, homes, decided):
                 notes, rows, panel, people = summary['run']['notes'], _face_rows(evaluator, options), None, None
                 if options.events:
                     panel = _write_events(evaluator, rows, events, options, notes)
                 if options.people:
-                    people = _write_people(evaluator, rows, recording, home, each, notes, of_many, typed)
-                _write(evaluator, summary, f'../{plotly_src}' if plotly_src and name else plotly_src, panel, people)
-        for summary, folder in zip(summaries, folders):
-            summary['run']['notes'] += [EDITED] if folder in typed else []
+                    views = evaluator.face_views.content(rows, _write_pictures(evaluator))
+                    evaluator.store.write(FACE_VIEWS, views)
+                if options.people and not of_many:
+                    result = Result(evaluator.store, recording, '', evaluator.pipeline.esr_bundle.name, {}, {})
+                    people = _write_people(result, rows, views, home, decisions, notes, typed, part)
+                _write(evaluator, summary, plotly_src, panel, people)
+        for summary, part in zip(summaries, parts):
+            summary['run']['notes'] += [EDITED] if part in typed else []
     return summaries
 
 
@@ -224,58 +226,46 @@ def _face_rows(evaluator, options):
     """Read the table of faces that was written, where something is made of it."""
     if not (options.people or options.events and options.event_window):
         return None
-    return read_face_rows(LocalStore(evaluator.output).read('frames.csv') or b'')
+    return read_face_rows(evaluator.store.read('frames.csv') or b'')
 
 
 def _write_events(evaluator, faces, events, options, notes):
     """Write the list of events, and their averages where the options have a window; give the page's panel."""
-    store = LocalStore(evaluator.output)
-    store.write(EVENT_TIMES, events_text(events))
-    evaluator.written.add(EVENT_TIMES)
+    evaluator.store.write(EVENT_TIMES, events_text(events))
     if not options.event_window:
         return None
     window = window_of(options)
     epochs = epochs_of(faces, events, window, evaluator.pipeline.esr_bundle.name, {})
-    averages = write_events(store, epochs, window)
-    evaluator.written |= {name for name in EVENT_TABLES if os.path.exists(os.path.join(evaluator.output, name))}
+    averages = write_events(evaluator.store, epochs, window)
     beyond = [each.time for each, is_outside in zip(events, outside(faces, events, window)) if is_outside]
     left_out = outside_text(beyond, len(events), options.events, max(faces.times_s, default=0.0))
     notes += filter(None, [left_out, '' if events else f'{source_name(options.events)} has no event of this recording'])
     return event_panels(averages, window, left_out)
 
 
-def _write_people(evaluator, rows, recording, home, decisions, notes, of_many, typed):
-    """Write what faces look like and, unless a batch does that, who they are; give the page's panel.
+def _write_people(result, rows, views, home, decisions, notes, typed, part):
+    """Write who the faces are; give the page's panel.
 
     decisions: in the results' place, `home`, before the work began; those that somebody made meanwhile count.
-    typed: see new_results.
+    typed, part: see new_results.
     """
-    store = LocalStore(evaluator.output)
-    pictures = _write_pictures(evaluator, store)
-    content = evaluator.face_views.content(rows, pictures)
-    store.write(FACE_VIEWS, content)
-    evaluator.written |= {FACE_VIEWS, *([FACE_PICTURES] if pictures else [])}
-    if of_many:
-        return None
-    bundle = evaluator.pipeline.esr_bundle.name
-    source = Source(recording, bundle, (recording, bundle), '', lambda: rows)
     is_read = False
     try:
         merges = LocalStore(home).read(MERGES)
         decisions, is_read = read_merges(merges), True
     except (BadDataset, OSError) as error:
         notes.append(f'{MERGES} stays as it was edited meanwhile, and the decisions before that count ({error})')
-    people = write_people(store, [source], read_face_views(content, recording), decisions)
+    seen = read_face_views(views, result.recording)
+    people = write_people(result.store, [result], lambda _: rows, seen, decisions)
     if is_read:
-        store.write(MERGES, people.merges)
-        typed[evaluator.output] = merges
-    evaluator.written |= {name for name in PEOPLE_TABLES if os.path.exists(os.path.join(evaluator.output, name))}
-    panel = people_panel(people, store)
+        result.store.write(MERGES, people.merges)
+        typed[part] = merges
+    panel = people_panel(people, result.store)
     notes += filter(None, [not_followed_text(panel['not_followed'])])
     return panel
 
 
-def _write_pictures(evaluator, store):
+def _write_pictures(evaluator):
     """Write a picture of each face that the report has one of, unless faces are blurred; give their paths."""
     pictures: dict[tuple[str, str], str] = {}
     if evaluator.options.blur_faces:
@@ -284,18 +274,17 @@ def _write_pictures(evaluator, store):
         for face_id, face in timeline.faces.items():
             if face.portrait:
                 pictures[camera, face_id] = f'{FACE_PICTURES}/{number}_{face_id}.jpg'
-                os.makedirs(os.path.join(evaluator.output, FACE_PICTURES), exist_ok=True)
-                store.write(pictures[camera, face_id], face.portrait)
+                evaluator.store.write(pictures[camera, face_id], face.portrait)
     return pictures
 
 
 def _write(evaluator, summary, plotly_src, panel, people):
     """Write page and summary, which lists all files."""
-    summary['files'] = sorted(evaluator.written | {REPORT, SUMMARY})
+    summary['files'] = sorted({*evaluator.store.names(''), REPORT, SUMMARY})
     page = report_html(summary, evaluator.timeline, plotly_src, panel, people)
     text = json.dumps(summary, indent=1, allow_nan=False) + '\n'
     for name, content in ((REPORT, page), (SUMMARY, text)):
-        write_atomic(os.path.join(evaluator.output, name), content.encode('utf-8', 'backslashreplace'))
+        evaluator.store.write(name, content.encode('utf-8', 'backslashreplace'))
 
 
 def choose_cameras(bag: BagFile, named: Sequence[str] = ()) -> list[str]:

@@ -16,6 +16,7 @@ from facial_emotion_ros.perception.face_detector import FaceDetector
 from facial_emotion_ros.perception.face_tracker import FaceTracker
 from facial_emotion_ros.perception.image_rotation import rotated_boxes
 from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline, TrackedImage
+from facial_emotion_ros.recordings.batch.result_store import LocalStore
 from facial_emotion_ros.recordings.evaluation.camera_run import CameraRun
 from facial_emotion_ros.recordings.evaluation.face_blur import FaceBlur
 from facial_emotion_ros.recordings.evaluation.ground_truth import NullGroundTruth
@@ -79,9 +80,9 @@ def open_pipeline(esr: str, options: Options, detector: FaceDetector | None = No
 class RecordingEvaluator:
     """Runs one network over the images of all cameras.
 
-    runs: {camera: CameraRun}; timeline: Timeline of the report; recorded: Recorded, None without recorded detections;
+    store: of its files; runs: {camera: CameraRun}; timeline: Timeline of the report; recorded: Recorded, None without;
     raters: RaterSums, None without several raters; face_views: FaceViews, None where persons are not looked for;
-    notes: what was left out on purpose; written: names of the files that are complete.
+    notes: what was left out on purpose.
     """
 
     def __init__(
@@ -99,14 +100,13 @@ class RecordingEvaluator:
         :raises OSError: if the folder cannot be written to.
         """
         self.pipeline = open_pipeline(esr, options, detector)
-        self.output, self.options, self.timeline = output, options, Timeline()
+        self.store, self.options, self.timeline = LocalStore(output), options, Timeline()
         self.runs: dict[str, CameraRun] = {}
         self.recorded: Recorded | None = None
         self.raters: RaterSums | None = None
         self.face_views = FaceViews() if options.people else None
         self._blurs: dict[str, FaceBlur] = {}
         self.notes: list[str] = []
-        self.written: set[str] = set()
         self.times_ms = {step: array('f') for step in STEPS}
         self._sinks: dict[str, Any] = {}
         try:
@@ -116,7 +116,7 @@ class RecordingEvaluator:
             raise
 
     def _open(self, cameras):
-        path = os.path.join(self.output, '')
+        path = os.path.join(self.store.folder, '')
         self._sinks['frames.csv'] = CsvTable(path + 'frames.csv', FRAMES)
         self._sinks['timings.csv'] = CsvTable(path + 'timings.csv', TIMINGS)
         try:
@@ -128,7 +128,7 @@ class RecordingEvaluator:
 
             self._sinks['annotated'] = AnnotatedBag(path + 'annotated', self.pipeline.engine, len(cameras) > 1)
         if self.options.video:
-            self._sinks['video'] = AnnotatedVideos(self.output, cameras)
+            self._sinks['video'] = AnnotatedVideos(self.store.folder, cameras)
 
     def begin(self, frame: Frame, first: Frame) -> BegunImage:
         """Find the faces of an image, before those of earlier ones are finished.
@@ -204,16 +204,15 @@ class RecordingEvaluator:
 
         :raises OSError: if the disk does not take one.
         """
-        for name, sink in self._sinks.items():
+        for sink in self._sinks.values():
             sink.close()
-            self.written |= sink.names if isinstance(sink, AnnotatedVideos) else {name}
-            if isinstance(sink, AnnotatedVideos):
-                self.notes += sink.notes
-                self.timeline.films = sink.films
+        if 'video' in self._sinks:
+            self.notes += self._sinks['video'].notes
+            self.timeline.films = self._sinks['video'].films
         self._sinks = {}
 
     def discard(self) -> None:
-        """Delete the files."""
+        """Give up the files."""
         for sink in self._sinks.values():
             sink.discard()
         self._sinks = {}

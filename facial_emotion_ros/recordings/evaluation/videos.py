@@ -19,12 +19,11 @@ def video_names(cameras: Iterable[str]) -> dict[str, str]:
 class AnnotatedVideos:
     """Writes what each camera saw, with the estimates drawn.
 
-    names: of the files that are complete; notes: remarks on them; films: {camera: Film} of those that browsers play.
+    notes: remarks on their files; films: {camera: Film} of those that browsers play.
     """
 
     def __init__(self, folder: str, cameras: Iterable[str]):
         """Begin the videos in a folder."""
-        self.names: set[str] = set()
         self.notes: list[str] = []
         self.films: dict[str, Film] = {}
         self._videos = {camera: AnnotatedVideo(folder, name) for camera, name in video_names(cameras).items()}
@@ -40,7 +39,6 @@ class AnnotatedVideos:
         """
         for camera, video in self._videos.items():
             name = video.close()
-            self.names |= {name} - {''}
             if video.note:
                 self.notes.append(f'{name}: {video.note}')
             elif name:

@@ -1,8 +1,7 @@
 """people.csv: what each person of one or many recordings showed; merges.csv: who may be the same."""
 
-import functools
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +13,7 @@ from facial_emotion_ros.recordings.people.face_views import FACE_VIEWS, FaceKey,
 from facial_emotion_ros.recordings.people.identity import TRACKING, Decision, Persons, persons_of
 from facial_emotion_ros.recordings.people.merges import MERGES, merge_rows, merges_text, read_merges, with_lines
 from facial_emotion_ros.recordings.study.face_rows import SHARES, WORDS, FaceRows, as_in_csv, places_by, weights_of
-from facial_emotion_ros.recordings.study.study import Read
+from facial_emotion_ros.recordings.study.results import Faces, Result
 from facial_emotion_ros.recordings.study.study_tables import head_columns, write_table
 
 #: Of people.csv, after the columns of recordings.csv's beginning.
@@ -32,20 +31,6 @@ PEOPLE_TABLES = ('people.csv', 'people.parquet', MERGES)
 _DIGITS = 12
 
 
-class Source(NamedTuple):
-    """Results of one network for one recording.
-
-    recording: name of their folder; bundle: of the network; head: cells that come first in its rows, or ();
-    participant: by the study, '' where there is none; read: gives the table of frames, None where that is not there.
-    """
-
-    recording: str
-    bundle: str
-    head: tuple[Any, ...]
-    participant: str
-    read: Callable[[], FaceRows | None]
-
-
 class People(NamedTuple):
     """What was found: who is who; the faces of all recordings; totals: {person: (seconds seen, recordings)}; merges:
     content of a new merges.csv.
@@ -59,7 +44,8 @@ class People(NamedTuple):
 
 def write_people(
     store: Store,
-    sources: Sequence[Source],
+    results: Sequence[Result],
+    faces_of: Faces,
     faces: Sequence[SeenFace],
     decisions: Sequence[Decision],
     types: Mapping[str, str] | None = None,
@@ -67,22 +53,23 @@ def write_people(
     """Write people.csv and people.parquet; merges.csv is written by who knows whether somebody has edited it meanwhile.
 
     :param store: of the results.
-    :param sources: of all recordings and networks.
+    :param results: of all recordings and networks.
+    :param faces_of: gives the table of frames of one.
     :param faces: of all recordings, each once.
     :param decisions: of the user.
     :param types: of the columns of a study.
     """
-    participants = {each.recording: as_in_csv(each.participant) for each in sources if each.participant}
+    participants = {each.recording: as_in_csv(each.participant) for each in results if each.participant}
     persons = persons_of(faces, participants, decisions)
     head = head_columns(types or {})
     rows: list[tuple[Any, ...]] = []
     seen_s: dict[str, dict[str, float]] = {}
-    for source in sources:
-        found = source.read()
-        figures = person_figures(found, source.recording, persons) if found is not None else {}
+    for result in results:
+        found = faces_of(result)
+        figures = person_figures(found, result.recording, persons) if found is not None else {}
         for person, cells in sorted(figures.items()):
-            rows.append((*source.head, person, ' '.join(persons.known_by.get(person, [TRACKING])), *cells))
-            seen_s.setdefault(person, {})[source.recording] = cells[0]
+            rows.append((*result.head, person, ' '.join(persons.known_by.get(person, [TRACKING])), *cells))
+            seen_s.setdefault(person, {})[result.recording] = cells[0]
     write_table(store, 'people', (*head, *PEOPLE), rows)
     merges = merge_rows(persons, decisions, faces)
     persons = persons._replace(not_followed=with_lines(persons.not_followed, merges))
@@ -106,16 +93,17 @@ def person_figures(rows: FaceRows, recording: str, persons: Persons) -> dict[str
     return {person: _figures(rows, lengths_s, each) for person, each in places.items()}
 
 
-def faces_of_participant(rows: FaceRows, recording: str, participant: str, persons: Persons) -> FaceRows:
-    """Take everybody but the participant of a study out of a recording; images without them have no face then.
+def faces_of_participant(persons: Persons, result: Result) -> FaceRows | None:
+    """Read the table of frames without anybody but the participant; images without them have no face then.
 
-    :param rows: table of frames.
-    :param recording: name of its results' folder.
-    :param participant: by the manifest.
     :param persons: who is who.
+    :param result: of a study.
+    :returns: None where the table is not there.
     """
-    name = as_in_csv(participant)
-    is_own = _who(rows, recording, persons) == persons.of_participant.get(name, name)
+    rows, name = result.faces(), as_in_csv(result.participant)
+    if rows is None:
+        return None
+    is_own = _who(rows, result.recording, persons) == persons.of_participant.get(name, name)
     words, face_ids, names = (np.where(is_own, each, '') for each in (rows.words, rows.face_ids, rows.persons))
     values = np.where(is_own[:, None], rows.values, np.nan)
     confidences = np.where(is_own, rows.confidences, np.nan)
@@ -162,41 +150,29 @@ def _number(value):
     return None if value is None or not np.isfinite(value) else round(float(value), _DIGITS) + 0.0
 
 
-def gather_people(
-    store: Store, bags: Iterable[Mapping[str, Any]], types: Mapping[str, str], read: Read
-) -> tuple[People, bool]:
+def gather_people(store: Store, results: Sequence[Result], types: Mapping[str, str]) -> tuple[People, bool]:
     """Find the persons of many recordings, and write the tables about them.
 
     :param store: of the results.
-    :param bags: as in fleet.json.
-    :param types: of the columns of a study, where the recordings have these in `study`.
-    :param read: gives the table of frames of a (bag, result).
+    :param results: of all recordings and networks.
+    :param types: of the columns of a study.
     :returns: what was found; whether merges.csv stays as somebody has edited it meanwhile.
     :raises BadDataset: for decisions that cannot be read or contradict others.
     """
-    sources: list[Source] = []
-    faces: list[SeenFace] = []
-    for bag in bags:
-        words = bag.get('study') or {}
-        participant = str(words.get('participant') or '')
-        for result in bag['results']:
-            name = (result['bundle'] or {}).get('name') or ''
-            reads = functools.partial(read, bag, result)
-            sources.append(Source(bag['folder'], name, (bag['folder'], name, *words.values()), participant, reads))
-        faces += _faces_of(store, bag, sources[-1].read) if bag['results'] else []
+    one_of_each = {each.recording: each for each in results}.values()  # every network sees the same faces
+    faces = [face for each in one_of_each for face in _seen_in(each)]
     content = store.read(MERGES)
-    people = write_people(store, sources, faces, read_merges(content), types)
+    people = write_people(store, results, Result.faces, faces, read_merges(content), types)
     is_edited = store.read(MERGES) != content
     if not is_edited:
         store.write(MERGES, people.merges)
     return people, is_edited
 
 
-def _faces_of(store, bag, read):
-    """Read the faces of a recording: every network sees the same ones."""
-    folder = f'bags/{bag["folder"]}/{bag["results"][-1]["summary"]}'.rpartition('/')[0]
-    content = store.read(f'{folder}/{FACE_VIEWS}')
+def _seen_in(result):
+    """List the faces of a recording."""
+    content = result.store.read(result.path(FACE_VIEWS))
     if content is None:  # somebody deleted what faces look like: ground truth and manifest still hold
-        rows = read()
+        rows = result.faces()
         content = b'' if rows is None else FaceViews().content(rows, {})
-    return read_face_views(content, bag['folder'], folder) if content else []
+    return read_face_views(content, result.recording, result.home) if content else []

@@ -1,10 +1,8 @@
 """What a study adds to the results of many recordings: tables by recording, condition and comparison."""
 
-import csv
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from facial_emotion_ros.core.errors import BadDataset
 from facial_emotion_ros.recordings.batch.in_threads import TABLES, Stage, in_threads, silent
 from facial_emotion_ros.recordings.batch.result_store import Store
 from facial_emotion_ros.recordings.study.conditions import (
@@ -15,8 +13,9 @@ from facial_emotion_ros.recordings.study.conditions import (
     condition_rows,
     number,
 )
-from facial_emotion_ros.recordings.study.face_rows import MEASURES, FaceRows, read_face_rows
+from facial_emotion_ros.recordings.study.face_rows import MEASURES
 from facial_emotion_ros.recordings.study.manifest import Study
+from facial_emotion_ros.recordings.study.results import Faces, Result
 from facial_emotion_ros.recordings.study.study_tables import (
     COMPARISONS,
     CONDITIONS,
@@ -26,9 +25,6 @@ from facial_emotion_ros.recordings.study.study_tables import (
     recordings_columns,
     write_table,
 )
-
-#: Gives the table of frames of a (bag, result), as in fleet.json; None where it is not there.
-Read = Callable[[Mapping[str, Any], Mapping[str, Any]], FaceRows | None]
 
 
 class GroupSummary(NamedTuple):
@@ -42,8 +38,8 @@ class GroupSummary(NamedTuple):
 def write_study(
     store: Store,
     study: Study,
-    bags: Sequence[Mapping[str, Any]],
-    read: Read,
+    results: Sequence[Result],
+    faces_of: Faces,
     others: Sequence[str] = (),
     stage: Stage = silent,
     measures: Sequence[str] = (),
@@ -52,8 +48,8 @@ def write_study(
 
     :param store: of the results; it gets recordings, conditions and comparisons, as CSV and Parquet, and columns.md.
     :param study: the manifest.
-    :param bags: as in fleet.json, each with `study`: what the manifest says of it.
-    :param read: gives the table of frames of a recording and network, such as :func:`faces_of`.
+    :param results: of all recordings and networks.
+    :param faces_of: gives the faces that count.
     :param others: further tables that the dictionary explains.
     :param stage: shows the progress.
     :param measures: in which conditions are compared; () for the scores, valence and arousal.
@@ -61,21 +57,18 @@ def write_study(
     """
     rows: list[tuple[Any, ...]] = []
     averages: dict[str, list[Any]] = {}
-    each_result = [(bag, result) for bag in bags for result in bag['results']]
 
-    def profile_of(pair):
-        faces = read(*pair)
+    def profile_of(result):
+        faces = faces_of(result)
         return None if faces is None else faces.profile()
 
-    profiles = in_threads(stage, 'tables of frames', profile_of, each_result, TABLES)
-    for (bag, result), profile in zip(each_result, profiles):
+    for result, profile in zip(results, in_threads(stage, 'tables of frames', profile_of, results, TABLES)):
         if profile is None:
             continue
-        words, name = bag['study'], (result['bundle'] or {}).get('name') or ''
-        figures = (result.get(each) for each in FIGURES)
+        figures = (result.figures.get(each) for each in FIGURES)
         figures = (number(each) if isinstance(each, float) else each for each in figures)
-        rows.append((bag['folder'], name, *words.values(), *figures, *map(number, profile)))
-        averages.setdefault(name, []).append((words.get('condition') or '', words['participant'], profile))
+        rows.append((*result.head, *figures, *map(number, profile)))
+        averages.setdefault(result.bundle, []).append((result.condition, result.participant, profile))
     found = []
     for name, each in averages.items():
         cells = cells_of(each)
@@ -86,22 +79,3 @@ def write_study(
     sections = ('recordings.csv', 'conditions.csv', 'comparisons.csv', *others, 'frames/', 'frames.csv')
     store.write(DICTIONARY, dictionary(sections, study.types, study.path).encode('utf-8'))
     return found
-
-
-def faces_of(store: Store, bag: Mapping[str, Any], result: Mapping[str, Any]) -> FaceRows | None:
-    """Read the frames of a recording.
-
-    :param store: of the results.
-    :param bag, result: as in fleet.json.
-    :returns: None where its table is not there.
-    :raises BadDataset: if it is damaged.
-    """
-    place = f'bags/{bag["folder"]}/{result["summary"].replace("summary.json", "frames.csv")}'
-    content = store.read(place)
-    try:
-        return None if content is None else read_face_rows(content)
-    except (ValueError, IndexError, StopIteration, csv.Error) as error:
-        raise BadDataset(
-            f'{place}: expected a table of frames, it cannot be read ({error or "it is empty"}); delete the folder '
-            'of its results, and run the same command again'
-        ) from error
