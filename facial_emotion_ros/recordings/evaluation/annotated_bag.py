@@ -45,7 +45,7 @@ class AnnotatedBag:
         self._several = several
         self._cameras: set[str] = set()
         self._network = network_words(engine)
-        self._bag = BagWriter(path, qos=_qos_of, replace=True).__enter__()
+        self._bag = BagWriter(path, qos=_qos_of).__enter__()
 
     def add(
         self, frame: Frame, faces: Sequence[tuple[FaceEstimate, GroundTruth | None]], live_ids: Iterable[str]

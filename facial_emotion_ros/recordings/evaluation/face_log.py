@@ -32,39 +32,41 @@ class LoggedFace(NamedTuple):
 
 
 class FaceLog:
-    """Messages with their faces, found by stamp."""
+    """The faces of a topic, found by the stamps of its messages.
 
-    def __init__(self):
-        """Begin without messages."""
+    frame_ids: the header.frame_id of all messages; '' for those that have none.
+    """
+
+    def __init__(self, bag: BagFile, topic: str, faces_of: Callable[[Any], Iterable[LoggedFace]]):
+        """Read the topic; faces with a box or score that is not finite are left out.
+
+        :param bag: open.
+        :param topic: its name; its messages have a header.
+        :param faces_of: function of a decoded message.
+        """
         self._stamps, self._receives, self._firsts = array('q'), array('q'), array('q', [0])
-        self._numbers, self._emotions, self._persons = array('f'), array('b'), array('l')
-        self._frames, self._is_sorted = array('l'), False
-        self._order: np.ndarray = np.empty(0, np.int64)
-        self._words, self._places = [''], {'': 0}
+        self._numbers, self._emotions, self._persons, self._frames = array('f'), array('b'), array('l'), array('l')
+        words = {'': 0}
+        for message, fields in readable(bag, topic):
+            for face in faces_of(fields):
+                if not np.isfinite([*face.box, face.score]).all():
+                    continue
+                affect = (np.nan if value is None else value for value in (face.valence, face.arousal))
+                self._numbers.extend([*face.box, face.score, *affect])
+                self._emotions.append(EMOTIONS.index(face.emotion) if face.emotion else -1)
+                self._persons.append(words.setdefault(face.person, len(words)))
+            self._frames.append(words.setdefault(fields.header.frame_id, len(words)))
+            self._stamps.append(stamp_of(fields, message.receive_ns))
+            self._receives.append(message.receive_ns)
+            self._firsts.append(len(self._emotions))
+        self._words = list(words)
+        self._order = np.argsort(self._stamps, kind='stable')
+        self._sorted = np.array(self._stamps, np.int64)[self._order]
+        self.frame_ids = {self._words[each] for each in set(self._frames)}
 
     def __len__(self) -> int:
         """Count the messages."""
         return len(self._stamps)
-
-    @property
-    def frame_ids(self) -> set[str]:
-        """The header.frame_id of all messages; '' for those that have none."""
-        return {self._words[each] for each in set(self._frames)}
-
-    def add(self, stamp_ns: int, receive_ns: int, faces: Iterable[LoggedFace], frame_id: str = '') -> None:
-        """Take a message; faces with a box or score that is not finite are left out."""
-        for face in faces:
-            if not np.isfinite([*face.box, face.score]).all():
-                continue
-            affect = (np.nan if value is None else value for value in (face.valence, face.arousal))
-            self._numbers.extend([*face.box, face.score, *affect])
-            self._emotions.append(EMOTIONS.index(face.emotion) if face.emotion else -1)
-            self._persons.append(self._place_of(face.person))
-        self._frames.append(self._place_of(frame_id))
-        self._stamps.append(stamp_ns)
-        self._receives.append(receive_ns)
-        self._firsts.append(len(self._emotions))
-        self._is_sorted = False
 
     def near(self, stamp_ns: int, within_s: float, frame_id: str = '') -> tuple[list[LoggedFace], int] | None:
         """Find the message whose stamp is closest to an image's.
@@ -74,8 +76,7 @@ class FaceLog:
         :param frame_id: of the image; a message with another one does not count. '' takes any.
         :returns: (faces, receive_ns); None where there is no such message.
         """
-        stamps = self._sorted()
-        first, end = np.searchsorted(stamps, [stamp_ns - within_s * 1e9, stamp_ns + within_s * 1e9])
+        first, end = np.searchsorted(self._sorted, [stamp_ns - within_s * 1e9, stamp_ns + within_s * 1e9])
         rows = [
             row
             for row in self._order[first : end + 1]
@@ -89,21 +90,8 @@ class FaceLog:
 
     def before(self, stamp_ns: int) -> tuple[list[LoggedFace], int] | None:
         """Find the last message of this stamp or an earlier one, as `near` gives it; None where there is none."""
-        place = int(np.searchsorted(self._sorted(), stamp_ns, 'right')) - 1
+        place = int(np.searchsorted(self._sorted, stamp_ns, 'right')) - 1
         return None if place < 0 else (self._faces(self._order[place]), self._receives[self._order[place]])
-
-    def _place_of(self, word):
-        if word not in self._places:
-            self._places[word] = len(self._words)
-            self._words.append(word)
-        return self._places[word]
-
-    def _sorted(self):
-        if not self._is_sorted:
-            stamps = np.array(self._stamps, np.int64)
-            self._order = np.argsort(stamps, kind='stable')
-            self._sorted_stamps, self._is_sorted = stamps[self._order], True
-        return self._sorted_stamps
 
     def _faces(self, row):
         return [self._face(each) for each in range(self._firsts[row], self._firsts[row + 1])]
@@ -154,20 +142,6 @@ def readable(bag: BagFile, topic: str) -> Iterator[tuple[BagMessage, Any]]:
         fault = f'{topic}: {lost} message{"s" if lost > 1 else ""} could not be read: {first}'
         if fault not in bag.faults:
             bag.faults.append(fault)
-
-
-def read_log(bag: BagFile, topic: str, faces_of: Callable[[Any], Iterable[LoggedFace]]) -> FaceLog:
-    """Read the faces of a topic.
-
-    :param bag: open.
-    :param topic: its name; its messages have a header.
-    :param faces_of: function of a decoded message.
-    """
-    log = FaceLog()
-    for message, fields in readable(bag, topic):
-        stamp_ns = stamp_of(fields, message.receive_ns)
-        log.add(stamp_ns, message.receive_ns, faces_of(fields), fields.header.frame_id)
-    return log
 
 
 def box_of(detection: Any) -> Box:

@@ -21,12 +21,12 @@ from facial_emotion_ros.recordings.evaluation.annotation_files import (
     refuse_milliseconds,
 )
 from facial_emotion_ros.recordings.evaluation.face_log import (
+    FaceLog,
     LoggedFace,
     best_hypothesis,
     box_of,
     hypotheses_of,
     match,
-    read_log,
 )
 from facial_emotion_ros.recordings.io.bag_file import BagFile
 from facial_emotion_ros.recordings.io.frames import Frame
@@ -186,7 +186,7 @@ class Annotations(NullGroundTruth):
             )
         self.source, self._holds = topic, known.msgtype == EXPRESSION
         self.has_boxes, faces_of = not self._holds, _expression if self._holds else _boxes
-        self._log = read_log(bag, topic, lambda fields: faces_of(fields, topic))
+        self._log = FaceLog(bag, topic, lambda fields: faces_of(fields, topic))
         if several_cameras and self.has_boxes and '' in self._log.frame_ids:
             raise BadBag(
                 f'expected a header.frame_id in each annotation of {topic}, for there are several cameras, '

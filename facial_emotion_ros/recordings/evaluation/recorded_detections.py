@@ -11,12 +11,12 @@ from facial_emotion_ros.core.errors import BadBag
 from facial_emotion_ros.core.estimates import FaceEstimate
 from facial_emotion_ros.recordings.evaluation.annotated_bag import VISION_INFO
 from facial_emotion_ros.recordings.evaluation.face_log import (
+    FaceLog,
     LoggedFace,
     best_hypothesis,
     box_of,
     hypotheses_of,
     match,
-    read_log,
     readable,
 )
 from facial_emotion_ros.recordings.io.bag_file import BagFile
@@ -64,7 +64,7 @@ class Recorded:
         :param topic: of Detection2DArray.
         """
         self.topic = topic
-        self._log = read_log(bag, topic, lambda fields: [_face_of(each) for each in fields.detections])
+        self._log = FaceLog(bag, topic, lambda fields: [_face_of(each) for each in fields.detections])
         self.network = _network_of(bag, topic)
         self._pairs = self._same = self._theirs = self._ours = 0
         self._latencies_ms, self._gaps, self._is_certain = array('f'), 0.0, True

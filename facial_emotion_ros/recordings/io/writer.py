@@ -28,19 +28,17 @@ class BagWriter:
         path: str | os.PathLike[str],
         storage: str = 'mcap',
         qos: Callable[[str], Any] | None = None,
-        replace: bool = False,
     ):
         """Prepare the recording.
 
-        :param path: folder to make; it must not exist, unless `replace`.
+        :param path: folder to make; it must not exist.
         :param storage: 'mcap' or 'sqlite3'.
         :param qos: function of a topic that gives its rosbags' Qos; None records none.
-        :param replace: replace a recording when this one is complete.
         :raises BadBag: if the folder is there, or rosbags is not installed.
         """
         self._store = typestore()
         self.path = os.path.abspath(path)
-        if os.path.exists(self.path) and not (replace and os.path.exists(os.path.join(self.path, 'metadata.yaml'))):
+        if os.path.exists(self.path):
             raise BadBag(
                 f'expected a folder to be made, got {path!r}, which is there already; delete it or name another'
             )
@@ -106,8 +104,6 @@ class BagWriter:
         try:
             with self._named_errors():
                 self._writer.close()
-                if os.path.exists(self.path):
-                    shutil.rmtree(self.path)
                 move_into_place(os.path.join(self._part, os.path.basename(self.path)), self.path)
                 os.rmdir(self._part)
         except BaseException:
