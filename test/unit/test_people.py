@@ -25,6 +25,7 @@ from facial_emotion_ros.recordings.batch.result_store import LocalStore
 from facial_emotion_ros.recordings.evaluation.annotation_files import GroundTruth
 from facial_emotion_ros.recordings.evaluation.evaluate import evaluate_bag
 from facial_emotion_ros.recordings.evaluation.options import Options
+from facial_emotion_ros.recordings.evaluation.sufficient_statistics import WORDS
 from facial_emotion_ros.recordings.evaluation.tables import FRAMES, CsvTable, ParquetTable, frame_rows
 from facial_emotion_ros.recordings.io.sample_bag import write_sample_bag
 from facial_emotion_ros.recordings.people import likeness
@@ -34,7 +35,7 @@ from facial_emotion_ros.recordings.people.identity import Decision, persons_of
 from facial_emotion_ros.recordings.people.likeness import CERTAIN, UNCERTAIN, certain
 from facial_emotion_ros.recordings.people.merges import MERGE_COLUMNS, merge_rows, merges_text, read_merges
 from facial_emotion_ros.recordings.people.people import PEOPLE, person_figures, write_people
-from facial_emotion_ros.recordings.study.face_rows import SHARES, WORDS, read_face_rows
+from facial_emotion_ros.recordings.study.face_rows import SHARES, read_face_rows
 from facial_emotion_ros.recordings.study.manifest import read_study
 from facial_emotion_ros.recordings.study.results import Result
 

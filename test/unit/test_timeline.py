@@ -1,4 +1,4 @@
-"""A timeline keeps the moments worth reviewing, and its size does not grow with the recording."""
+"""A timeline keeps the moments worth reviewing."""
 
 import cv2
 import numpy as np
@@ -42,20 +42,16 @@ def test_time_in_view_is_without_absence_and_gaps_when_the_rate_of_images_varies
     assert found.cameras['/camera'].seconds_in_view() == pytest.approx({'a': 7.0, 'b': 7.0})
 
 
-def test_faces_and_pictures_stay_few_when_thousands_come_and_go(monkeypatch):
-    monkeypatch.setattr(module, 'MAX_FACES', 50)
+def test_pictures_stay_few_when_many_come_and_go(monkeypatch):
     monkeypatch.setattr(module, 'MAX_PORTRAITS', 10)
     found = Timeline()
     for number in range(400):
         for step in range(3 if number % 10 else 40):
             found.add('/camera', number * 8.0 + step / 10, IMAGE, [(face(face_id=f'{number:05d}'), None)])
     camera = found.cameras['/camera']
-    assert len(camera.faces) <= 50 and len(camera.faces) + camera.others[0] == 400
-    assert sum(each.frames for each in camera.faces.values()) + camera.others[1] == 360 * 3 + 40 * 40
-    assert sum(bool(each.portrait) for each in camera.faces.values()) == camera.portraits <= 10
-    # Whoever was there for long stays.
-    assert sum(each.frames == 40 for each in camera.faces.values()) >= 30
-    assert f'{camera.others[0] + len(camera.faces) - 24} others' in report_html(summary_of(found), found)
+    shown = [each for each in camera.faces.values() if each.portrait]
+    assert len(shown) == camera.portraits == 10 and all(each.frames == 40 for each in shown)
+    assert '376 others had' in report_html(summary_of(found), found)
 
 
 def test_changes_and_errors_are_both_shown_when_a_face_changes_into_an_error():

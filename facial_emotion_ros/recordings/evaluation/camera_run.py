@@ -24,9 +24,6 @@ _JUMP_S = 10.0
 #: Causes of unreadable images that are counted separately.
 _MAX_CAUSES = 10
 
-#: Faces, and persons, that are remembered after they have gone.
-_MAX_REMEMBERED = 1000
-
 #: A gap is a time without an image that is longer than this, and than so many of the usual steps.
 _LEAST_GAP_S, _GAP_STEPS = 1.0, 3
 
@@ -195,8 +192,6 @@ class CameraRun:
         for estimate, truth in faces:
             sums.add_face(estimate, truth)
             self._follow(sums, estimate, truth)
-        if len(self._seen_s) > _MAX_REMEMBERED:
-            self._forget_the_oldest()
 
     def totals(self) -> SufficientStatistics:
         """Add all stretches up."""
@@ -216,19 +211,10 @@ class CameraRun:
             self._emotions[face_id] = estimate.emotion
         if truth is not None and truth.person:
             before, seen_s = self._of_person.get(truth.person, ('', self.time_s))
-            if len(self.persons) < _MAX_REMEMBERED:
-                self.persons.add(truth.person)
+            self.persons.add(truth.person)
             if before and before != face_id and round(self.time_s - seen_s, 9) <= self._max_age_s:
                 sums.count('switches')
             self._of_person[truth.person] = (face_id, self.time_s)
-
-    def _forget_the_oldest(self):
-        for face_id in sorted(self._seen_s, key=self._seen_s.__getitem__)[: _MAX_REMEMBERED // 2]:
-            del self._seen_s[face_id]
-            self._emotions.pop(face_id, None)
-        self._of_person = {
-            person: seen for person, seen in self._of_person.items() if self.time_s - seen[1] <= self._max_age_s
-        }
 
     def advance(self, frame: Frame) -> float:
         """Let time pass by the next image's stamp; by the time of recording where the clock was set.

@@ -8,11 +8,12 @@ import numpy as np
 
 from facial_emotion_ros.core.emotions import UNKNOWN
 from facial_emotion_ros.recordings.batch.result_store import Store
+from facial_emotion_ros.recordings.evaluation.sufficient_statistics import WORDS
 from facial_emotion_ros.recordings.evaluation.tables import columns
 from facial_emotion_ros.recordings.people.face_views import FACE_VIEWS, FaceKey, FaceViews, SeenFace, read_face_views
 from facial_emotion_ros.recordings.people.identity import TRACKING, Decision, Persons, persons_of
 from facial_emotion_ros.recordings.people.merges import MERGES, merge_rows, merges_text, read_merges, with_lines
-from facial_emotion_ros.recordings.study.face_rows import SHARES, WORDS, FaceRows, as_in_csv, places_by, weights_of
+from facial_emotion_ros.recordings.study.face_rows import SHARES, FaceRows, as_in_csv, places_by, weights_of
 from facial_emotion_ros.recordings.study.results import Faces, Result
 from facial_emotion_ros.recordings.study.study_tables import head_columns, write_table
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from facial_emotion_ros.core.emotions import EMOTIONS, UNKNOWN
 from facial_emotion_ros.evaluation.page import render
+from facial_emotion_ros.recordings.evaluation.sufficient_statistics import WORDS
 from facial_emotion_ros.recordings.report import formatting
 from facial_emotion_ros.recordings.report import timeline_plots as plots
 from facial_emotion_ros.recordings.report.affect_plane import affect_plane_chart
@@ -65,7 +65,7 @@ def report_html(
         length_s=timeline.end_s,
         losses=bag['faults'][:_MAX_LOSSES]
         + ([f'and {more_faults} faults more, in summary.json'] if more_faults > 0 else []),
-        shares={word: overall['emotions'][word] or 0.0 for word in (*EMOTIONS, UNKNOWN)},
+        shares={word: overall['emotions'][word] or 0.0 for word in WORDS},
         steps=formatting.steps_in_words(parts['run']['ms']),
         times=parts['run']['ms'],
         has_truth=any(step.truth.any() for _, _, face in faces for step in face.steps.values()),
@@ -75,7 +75,7 @@ def report_html(
             (topic, _person(face, seconds[topic]), plots.face_chart(timeline, camera, face))
             for topic, camera, face in faces[:MAX_PERSONS]
         ],
-        other_persons=_others([face for _, _, face in faces], MAX_PERSONS, _dropped(timeline)),
+        other_persons=_others([face for _, _, face in faces], MAX_PERSONS),
         raters=summary.get('raters'),
         events=events or event_panels([], None),
         people=people,
@@ -96,7 +96,7 @@ def _timeline(timeline: Timeline, topic: str, camera: CameraTimeline, seconds: d
     return {
         'topic': topic,
         'faces': [_person(face, seconds) for face in shown],
-        'others': _others(longest, room, camera.others),
+        'others': _others(longest, room),
         'figure': plots.timeline_chart(timeline, camera, shown),
         'film': timeline.films.get(topic),
         'stills': []
@@ -109,27 +109,18 @@ def _timeline(timeline: Timeline, topic: str, camera: CameraTimeline, seconds: d
     }
 
 
-def _others(longest: list[FaceTimeline], room: int, dropped: tuple[int, int] = (0, 0)) -> str:
+def _others(longest: list[FaceTimeline], room: int) -> str:
     """Say what is not shown where there are more faces than room.
 
-    :param longest: all that have a timeline, the longest seen first.
-    :param dropped: faces without one, and their views.
+    :param longest: all of them, the longest seen first.
     """
-    count = max(len(longest) - room, 0) + dropped[0]
-    if not count:
+    if len(longest) <= room:
         return ''
-    hidden = sum(face.frames for face in longest[room:]) + dropped[1]
-    share = hidden / (hidden + sum(face.frames for face in longest[:room]))
+    share = sum(face.frames for face in longest[room:]) / sum(face.frames for face in longest)
     return (
-        f'These {min(room, len(longest))} faces were seen longest; {formatting.counted(count, "other")} had '
+        f'These {room} faces were seen longest; {formatting.counted(len(longest) - room, "other")} had '
         f'{formatting.percentage(share)} of the views.'
     )
-
-
-def _dropped(timeline: Timeline) -> tuple[int, int]:
-    """Add up the faces of all cameras that have no timeline, and their views."""
-    counts = [camera.others for camera in timeline.cameras.values()]
-    return sum(faces for faces, _ in counts), sum(views for _, views in counts)
 
 
 def _faces(timeline: Timeline) -> list[tuple[str, CameraTimeline, FaceTimeline]]:
@@ -140,12 +131,12 @@ def _faces(timeline: Timeline) -> list[tuple[str, CameraTimeline, FaceTimeline]]
 
 def _person(face: FaceTimeline, seconds: dict[str, float]) -> dict[str, Any]:
     """Describe a face: its portrait, its name, what it was in most of its views, and for how long it was in view."""
-    counts = sum((step.emotions for step in face.steps.values()), np.zeros(len(EMOTIONS) + 1, int))
+    counts = sum((step.emotions for step in face.steps.values()), np.zeros(len(WORDS), int))
     most = int(counts.argmax())
     return {
         'id': face.face_id,
         'portrait': face.portrait,
-        'mostly': f'{formatting.percentage(counts[most] / max(counts.sum(), 1))} {(*EMOTIONS, UNKNOWN)[most]}',
+        'mostly': f'{formatting.percentage(counts[most] / max(counts.sum(), 1))} {WORDS[most]}',
         'seconds': seconds[face.face_id],
         'first_s': face.first_s,
         'last_s': face.last_s,

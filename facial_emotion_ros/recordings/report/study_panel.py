@@ -34,7 +34,7 @@ def _panel(group):
     return {
         'bundle': group.bundle,
         'shares': distribution_chart(rows),
-        'profile': profile_chart(rows, MEASURES),
+        'profile': profile_chart(rows),
         'conditions': [(row.condition, row.participants) for row in rows if row.measure == 'valence'],
         'comparisons': [_comparison(row, names) for row in group.comparisons],
     }
@@ -73,19 +73,18 @@ def distribution_chart(rows: Sequence[ConditionRow]) -> go.Figure:
     return figure.update_xaxes(tickformat='.0%', range=[0, 1], dtick=0.25).update_yaxes(autorange='reversed')
 
 
-def profile_chart(rows: Sequence[ConditionRow], measures: Sequence[str]) -> go.Figure:
-    """Draw the means of some measures with their intervals, a series of points for each condition.
+def profile_chart(rows: Sequence[ConditionRow]) -> go.Figure:
+    """Draw the means of MEASURES with their intervals, a series of points for each condition.
 
     :param rows: of all conditions; other measures are left out.
-    :param measures: the order of the axis.
     """
     names = list(dict.fromkeys(row.condition for row in rows))
     figure = chart(360, showlegend=len(names) > 1, scattermode='group', legend=LEGEND_ABOVE)
     for place, name in enumerate(names):
         of = {row.measure: row for row in rows if row.condition == name}
-        shown = [of[measure] for measure in measures]
+        shown = [of[measure] for measure in MEASURES]
         figure.add_scatter(
-            x=[measure.replace('score_', '') for measure in measures],
+            x=[measure.replace('score_', '') for measure in MEASURES],
             y=[row.mean for row in shown],
             error_y={
                 'type': 'data',

@@ -1,4 +1,4 @@
-"""Per-face timelines and frames worth reviewing of a recording, of bounded size but for 8 bytes an image."""
+"""Per-face timelines and frames worth reviewing of a recording: some kB a face, and 8 bytes an image."""
 
 import math
 from array import array
@@ -13,6 +13,7 @@ from facial_emotion_ros.core.emotions import EMOTIONS, UNKNOWN
 from facial_emotion_ros.core.estimates import FaceEstimate
 from facial_emotion_ros.perception.image_files import shrink
 from facial_emotion_ros.recordings.evaluation.camera_run import durations_of
+from facial_emotion_ros.recordings.evaluation.sufficient_statistics import WORDS
 
 #: A timeline has at most so many steps; when it outgrows them, they become twice as long.
 MAX_BINS = 1200
@@ -22,9 +23,6 @@ FIRST_BIN_S = 0.25
 
 #: Of so many faces of a camera a picture is kept; of others, who were seen for less long, none.
 MAX_PORTRAITS = 60
-
-#: So many faces of a camera have a timeline; of those seen for less long, only the number is kept.
-MAX_FACES = 600
 
 #: Moments that are kept of each kind, and seconds between two of them.
 MAX_MOMENTS, MOMENT_GAP_S = 8, 2.0
@@ -37,8 +35,6 @@ _PORTRAIT_PX, _MOMENT_PX, _STILL_PX = 96, 360, 120
 #: Where all portraits are taken, a face is weighed against the others once in so many frames.
 _PORTRAIT_EVERY = 30
 
-#: Whoever was not seen for so long has gone.
-_GONE_S = 5.0
 _JPEG = [cv2.IMWRITE_JPEG_QUALITY, 82]
 
 #: Kinds of moments.
@@ -53,8 +49,8 @@ class Bin:
     scores: np.ndarray = field(default_factory=lambda: np.zeros(len(EMOTIONS)))
     #: valence, arousal, agreement
     affect: np.ndarray = field(default_factory=lambda: np.zeros(3))
-    #: Frames with each emotion, UNKNOWN last.
-    emotions: np.ndarray = field(default_factory=lambda: np.zeros(len(EMOTIONS) + 1, np.int64))
+    #: Frames with each of WORDS.
+    emotions: np.ndarray = field(default_factory=lambda: np.zeros(len(WORDS), np.int64))
     #: Frames with each emotion as truth; all 0 where nothing is known of it.
     truth: np.ndarray = field(default_factory=lambda: np.zeros(len(EMOTIONS), np.int64))
     #: Sums of true valence and arousal, and their frames.
@@ -70,8 +66,8 @@ class Bin:
 
     @property
     def emotion(self) -> str:
-        """The word that most frames of this step were given: one of EMOTIONS or UNKNOWN."""
-        return (*EMOTIONS, UNKNOWN)[int(self.emotions.argmax())]
+        """The word that most frames of this step were given, one of WORDS."""
+        return WORDS[int(self.emotions.argmax())]
 
     @property
     def true_emotion(self) -> str:
@@ -141,12 +137,11 @@ class Film(NamedTuple):
 class CameraTimeline:
     """One camera: faces {id: FaceTimeline} in the order of their coming; frames and frames with faces by step of time.
 
-    times_s: of its images, 8 bytes each; others: (faces, their frames) whose timelines were dropped; portraits: how
-    many faces have one; stills: {place: (time in s, JPEG file)} of the first image in each still_s seconds.
+    times_s: of its images, 8 bytes each; portraits: how many faces have one; stills: {place: (time in s, JPEG file)} of
+    the first image in each still_s seconds.
     """
 
     times_s: array = field(default_factory=lambda: array('d'))
-    others: tuple = (0, 0)
     portraits: int = 0
     faces: dict[str, FaceTimeline] = field(default_factory=dict)
     frames: dict = field(default_factory=dict)
@@ -220,8 +215,6 @@ class Timeline:
             face = timeline.faces.get(estimate.face_id)
             if face is None:
                 face = timeline.faces[estimate.face_id] = FaceTimeline(estimate.face_id, time_s, time_s)
-                if len(timeline.faces) > MAX_FACES:
-                    self._drop_some(camera, timeline, time_s)
             face.see(time_s, len(timeline.times_s) - 1)
             face.steps.setdefault(place, Bin()).add(_bin_of(estimate, truth))
             self._keep_portrait(timeline, face, image, estimate)
@@ -234,15 +227,6 @@ class Timeline:
             for kind in (WRONG, FLIP, DISAGREEMENT)
             for each in sorted(self._moments[kind], key=lambda each: each.time_s)
         ]
-
-    def _drop_some(self, camera, timeline, time_s):
-        """Drop the timelines of a tenth of the faces, those that are gone and were there for the shortest."""
-        gone = [face for face in timeline.faces.values() if time_s - face.last_s > _GONE_S]
-        for face in sorted(gone, key=lambda each: each.frames)[: MAX_FACES // 10]:
-            del timeline.faces[face.face_id]
-            self._last_emotions.pop((camera, face.face_id), None)
-            timeline.portraits -= bool(face.portrait)
-            timeline.others = timeline.others[0] + 1, timeline.others[1] + face.frames
 
     def _make_room(self, time_s):
         """Double the steps' length until the recording fits into as many as may be."""
@@ -351,7 +335,7 @@ def _bin_of(estimate, truth):
         scores=np.array([estimate.scores[emotion] for emotion in EMOTIONS]),
         affect=np.array([estimate.valence, estimate.arousal, estimate.agreement]),
     )
-    step.emotions[(*EMOTIONS, UNKNOWN).index(estimate.emotion)] = 1
+    step.emotions[WORDS.index(estimate.emotion)] = 1
     if truth is not None and truth.emotion:
         step.truth[EMOTIONS.index(truth.emotion)] = 1
     if truth is not None and truth.valence is not None and truth.arousal is not None:

@@ -9,15 +9,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from facial_emotion_ros.core.emotions import EMOTIONS, UNKNOWN
+from facial_emotion_ros.core.emotions import EMOTIONS
 from facial_emotion_ros.core.text import cell, uncell
 from facial_emotion_ros.recordings.evaluation.camera_run import durations_of
+from facial_emotion_ros.recordings.evaluation.sufficient_statistics import WORDS
 
 #: What is averaged: the score of each emotion, valence and arousal.
 MEASURES = (*(f'score_{each}' for each in EMOTIONS), 'valence', 'arousal')
 
-#: Words of the estimates, and the measures of how often each was published.
-WORDS = (*EMOTIONS, UNKNOWN)
+#: Measures of how often each word was published.
 SHARES = tuple(f'share_{each}' for each in WORDS)
 
 #: Columns of frames.csv that are read, as text, as integers and as numbers; frames.parquet rounds these to 24 bits.
