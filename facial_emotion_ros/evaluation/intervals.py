@@ -91,6 +91,18 @@ def t_test(
     return np.where(is_exact, exact, 2 * stdtr(freedom, -sizes / np.where(is_exact, 1.0, errors)))
 
 
+def welch_freedom(squared_errors: np.ndarray, freedoms: np.ndarray) -> np.ndarray:
+    """Compute the degrees of freedom of the difference of two estimates, 1 where neither has an error.
+
+    :param squared_errors: (2, K) of both.
+    :param freedoms: (2, K) or (2, 1) of both.
+
+    Source: Satterthwaite, Biometrics Bulletin 1946; Welch, Biometrika 1947.
+    """
+    spread = (squared_errors**2 / freedoms).sum(0)
+    return np.divide(squared_errors.sum(0) ** 2, spread, out=np.ones(len(spread)), where=spread > 0)
+
+
 def least_p(count: int, other_count: int | None = None) -> float:
     """Compute the p-value of the exact permutation test, two-sided, for cases that all differ alike: none is less.
 

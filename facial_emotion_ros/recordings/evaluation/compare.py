@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from facial_emotion_ros.core.errors import BadDataset
-from facial_emotion_ros.evaluation.intervals import least_p, t_interval, t_test
+from facial_emotion_ros.evaluation.intervals import least_p, t_interval, t_test, welch_freedom
 from facial_emotion_ros.recordings.evaluation.sufficient_statistics import (
     COMPARED,
     Estimate,
@@ -106,11 +106,10 @@ def compare(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Change]:
 
 
 def _difference(old, new):
-    """Estimate changes between other recordings; degrees of freedom by Welch and Satterthwaite."""
-    errors = old.squared_errors + new.squared_errors
-    spread = old.squared_errors**2 / old.freedom + new.squared_errors**2 / new.freedom
-    freedom = np.divide(errors**2, spread, out=np.ones(len(errors)), where=spread > 0)
-    return Estimate(new.values - old.values, errors, old.counts + new.counts, freedom)
+    """Estimate changes between other recordings."""
+    errors = np.stack([old.squared_errors, new.squared_errors])
+    freedom = welch_freedom(errors, np.stack([old.freedom, new.freedom]))
+    return Estimate(new.values - old.values, errors.sum(0), old.counts + new.counts, freedom)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from facial_emotion_ros.evaluation.intervals import least_p, t_interval, t_test
+from facial_emotion_ros.evaluation.intervals import least_p, t_interval, t_test, welch_freedom
 from facial_emotion_ros.recordings.evaluation.compare import holm
 from facial_emotion_ros.recordings.study.face_rows import MEASURES, SHARES
 
@@ -151,13 +151,12 @@ def _within(one, two):
 
 
 def _between(one, two):
-    counts, variances = (len(one), len(two)), [each.var(0, ddof=1) for each in (one, two)]
-    pooled = sum((count - 1) * each for count, each in zip(counts, variances)) / (sum(counts) - 2)
-    errors = [each / count for count, each in zip(counts, variances)]
-    # Welch and Satterthwaite; without any variance, each number of degrees gives the same.
-    spread = sum(each**2 / (count - 1) for count, each in zip(counts, errors))
-    freedom = np.divide(sum(errors) ** 2, spread, out=np.ones(len(spread)), where=spread > 0)
-    return _compared(one.mean(0) - two.mean(0), sum(errors), freedom, least_p(*counts), pooled)
+    counts = np.array([[len(one)], [len(two)]])
+    variances = np.stack([one.var(0, ddof=1), two.var(0, ddof=1)])
+    pooled = ((counts - 1) * variances).sum(0) / (counts.sum() - 2)
+    errors = variances / counts
+    least = least_p(len(one), len(two))
+    return _compared(one.mean(0) - two.mean(0), errors.sum(0), welch_freedom(errors, counts - 1), least, pooled)
 
 
 def _compared(differences, squared_errors, freedom, least, variances):
