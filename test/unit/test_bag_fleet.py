@@ -260,16 +260,6 @@ def test_only_what_changed_is_done_again_when_a_run_is_repeated(bags, tmp_path, 
 
 
 @pytest.mark.usefixtures('in_this_process')
-def test_a_recording_counts_once_when_it_lies_there_twice(bags, tmp_path):
-    for name in ('one', 'two'):
-        write_bag(bags, name, 'good 7')
-    found, statuses = run(bags, tmp_path / 'out')
-    assert statuses == {'one': 'done', 'two': 'twin'} and found['bags'][1]['twin_of'].endswith('one.mcap')
-    assert found['overall'][0]['figures']['frames'] == 7
-    assert len(frames_in(tmp_path / 'out' / 'frames')) == 7
-
-
-@pytest.mark.usefixtures('in_this_process')
 def test_the_second_copy_fails_in_every_run_when_each_has_a_truth_of_its_own(bags, tmp_path):
     for name, word, says in (('p0', 'happy', 'truth 7'), ('p1', 'sad', 'truth 7'), ('p2', 'sad', 'truth 8')):
         for folder in (bags / name, tmp_path / 'truths' / name):
@@ -286,14 +276,16 @@ def test_the_second_copy_fails_in_every_run_when_each_has_a_truth_of_its_own(bag
 
 
 @pytest.mark.usefixtures('in_this_process')
-def test_a_copy_counts_once_when_its_truth_is_a_copy_too(bags, tmp_path):
+@pytest.mark.parametrize('truth', ['', 'truths'])
+def test_a_copy_counts_once_when_its_truth_is_a_copy_too(bags, tmp_path, truth):
     (tmp_path / 'truths').mkdir()
     for name in ('one', 'two'):
         write_bag(bags, name, 'truth 7')
         (tmp_path / 'truths' / f'{name}.csv').write_text('start,end,emotion\n0,3,sad\n')
     for status in ('done', 'skipped'):
-        found, statuses = run(bags, tmp_path / 'out', Options(truth=str(tmp_path / 'truths')))
-        assert statuses == {'one': status, 'two': 'twin'} and found['overall'][0]['figures']['frames'] == 7
+        found, statuses = run(bags, tmp_path / 'out', Options(truth=truth and str(tmp_path / truth)))
+        assert statuses == {'one': status, 'two': 'twin'} and found['bags'][1]['twin_of'].endswith('one.mcap')
+        assert len(frames_in(tmp_path / 'out' / 'frames')) == found['overall'][0]['figures']['frames'] == 7
 
 
 @pytest.mark.usefixtures('in_this_process')

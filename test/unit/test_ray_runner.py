@@ -3,14 +3,12 @@
 import glob
 import importlib
 import os
-import shutil
 import signal
 import socket
 import sys
 
 import pytest
 import stand_in_evaluation
-from small_disk import small_disk
 from stand_in_evaluation import wait_for, write_bag
 
 from facial_emotion_ros.core.errors import FacialEmotionError
@@ -148,19 +146,6 @@ def test_a_real_recording_gives_the_same_when_a_cluster_reads_it(cluster, tmp_pa
     together = tmp_path / 'out' / 'bags' / records['a']['folder'] / 'frames.csv'
     assert together.read_bytes() == (tmp_path / 'alone' / 'frames.csv').read_bytes()
     assert found['run']['ray'] == cluster.address
-
-
-def test_a_recording_is_done_by_the_next_run_when_the_disk_was_full_on_a_cluster(cluster, tmp_path):
-    write_sample_bag(str(tmp_path / 'bags' / 'a'), 0.4, 10, width=320, height=240)
-    with small_disk(tmp_path / 'disk', 16384) as disk:
-        ballast = disk.path / 'ballast'
-        ballast.write_bytes(bytes(shutil.disk_usage(str(disk.path)).free - (36 << 10)))
-        _, records = run(tmp_path / 'bags', disk.path / 'out', cluster, evaluate_bag)
-        assert records['a']['status'] == 'failed' and 'cannot be written' in records['a']['error']
-        assert records['a']['attempts'] == 1 and not any(files for _, _, files in os.walk(disk.path / 'out' / 'bags'))
-        ballast.unlink()
-        found, records = run(tmp_path / 'bags', disk.path / 'out', cluster, evaluate_bag)
-        assert records['a']['status'] == 'done' and records['a']['results'][0]['whole']
 
 
 def test_every_recording_says_so_when_no_node_can_import_what_evaluates(cluster, tmp_path):

@@ -175,16 +175,23 @@ def test_intervals_are_those_of_scipy_when_participants_are_few_or_many(count):
 
 
 def test_p_is_that_of_the_permutation_test_when_participants_vary_by_rounding_alone():
-    one = np.outer([0.3, 0.2, 0.7], np.ones(1))
+    def compared(one, two, are_the_same):
+        names = range(len(two)) if are_the_same else range(100, 100 + len(two))
+        cells = {
+            name: {who: np.full(19, value) for who, value in zip(whose, values)}
+            for name, whose, values in (('one', range(len(one)), one), ('two', names, two))
+        }
+        return conditions.comparison_rows(cells, ['valence'])[0]
+
+    one = np.array([0.3, 0.2, 0.7])
     for gap, p in ((0.1, 0.25), (0.0, 1.0)):
-        ((difference, *others),) = conditions._within(one, one - gap)
-        assert difference == pytest.approx(gap) and others == [None, None, None, p]
+        row = compared(one, one - gap, True)
+        assert row.difference == pytest.approx(gap) and (row.low, row.effect_size, row.p) == (None, None, p)
     for count, other in ((3, 3), (7, 31)):
-        groups = [np.full((each, 1), value) for each, value in ((count, 0.1), (other, 0.7))]
-        ((_, *others),) = conditions._between(*groups)
-        assert others == [None, None, None, pytest.approx(2 / math.comb(count + other, count))]
-    ((_, *others),) = conditions._within(one, one - np.array([[0.1], [0.1], [0.10001]]))
-    assert None not in others and others[-1] < 1e-6, 'a little variance is some'
+        row = compared([0.1] * count, [0.7] * other, False)
+        assert (row.low, row.high, row.p) == (None, None, pytest.approx(2 / math.comb(count + other, count)))
+    row = compared(one, one - [0.1, 0.1, 0.10001], True)
+    assert row.low is not None and row.p < 1e-6, 'a little variance is some'
 
 
 @pytest.mark.parametrize(
