@@ -54,7 +54,7 @@ def summary_of(timeline, name='walk', **changes):
     for topic, camera in timeline.cameras.items():
         views = sum(face.frames for face in camera.faces.values())
         words = sum((step.emotions for face in camera.faces.values() for step in face.steps.values()), np.zeros(9, int))
-        frames, seen = sum(camera.frames.values()), sum(camera.frames_with_faces.values())
+        frames, seen = len(camera.times_s), int(camera.has_face().sum())
         figures[topic] = {
             'frames': frames,
             'bad_frames': 0,

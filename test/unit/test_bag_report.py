@@ -1,6 +1,7 @@
 """The page of a recording: what it says and draws."""
 
 import sys
+from array import array
 
 import numpy as np
 import pytest
@@ -347,7 +348,7 @@ def test_the_page_stays_small_when_a_long_recording_is_as_restless_as_can_be():
     for word in [*range(9)] * 10:
         sums.append(Bin(90, generator.random(8), generator.uniform(-50, 50, 3), 90 * np.eye(9, dtype=int)[word]))
     for topic in ('/left', '/right', '/back'):
-        camera = timeline.cameras[topic] = CameraTimeline(frames=dict.fromkeys(range(1197), 90))
+        camera = timeline.cameras[topic] = CameraTimeline(array('d', np.arange(0, 3590, 1 / 30)))
         for name in range(24):  # of which eight get a row, and two a chart of their own
             face = camera.faces[f'{topic}{name}'] = FaceTimeline(f'{topic}{name}', 0.0, 3590.0, 90 * 1197)
             face.steps.update(enumerate(sums[each] for each in generator.integers(0, len(sums), 1197)))

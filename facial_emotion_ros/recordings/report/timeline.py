@@ -135,17 +135,15 @@ class Film(NamedTuple):
 
 @dataclass
 class CameraTimeline:
-    """One camera: faces {id: FaceTimeline} in the order of their coming; frames and frames with faces by step of time.
+    """One camera.
 
-    times_s: of its images, 8 bytes each; portraits: how many faces have one; stills: {place: (time in s, JPEG file)} of
-    the first image in each still_s seconds.
+    times_s: of its images, 8 bytes each; faces: {id: FaceTimeline} in the order of their coming; portraits: how many
+    faces have one; stills: {place: (time in s, JPEG file)} of the first image in each still_s seconds.
     """
 
     times_s: array = field(default_factory=lambda: array('d'))
     portraits: int = 0
     faces: dict[str, FaceTimeline] = field(default_factory=dict)
-    frames: dict = field(default_factory=dict)
-    frames_with_faces: dict = field(default_factory=dict)
     still_s: float = FIRST_BIN_S
     stills: dict[int, tuple[float, bytes]] = field(default_factory=dict)
 
@@ -156,6 +154,17 @@ class CameraTimeline:
             face_id: float(sum(until_s[last + 1] - until_s[first] for first, last in face.images))
             for face_id, face in self.faces.items()
         }
+
+    def places(self, bin_s: float, wide: int) -> np.ndarray:
+        """Give the place in time of each image, (N,) int64, where `wide` steps of `bin_s` seconds are one."""
+        return (np.array(self.times_s) / bin_s).astype(np.int64) // wide
+
+    def has_face(self) -> np.ndarray:
+        """Tell of each image whether a face is in it, (N,) bool."""
+        found = np.zeros(len(self.times_s), bool)
+        for first, last in (images for face in self.faces.values() for images in face.images):
+            found[first : last + 1] = True
+        return found
 
     def keep_still(self, time_s: float, image: np.ndarray) -> None:
         """Keep an image where it is the first of its stretch of time, small.
@@ -206,11 +215,8 @@ class Timeline:
         self._make_room(time_s)
         place = int(time_s / self.bin_s)
         timeline = self.cameras.setdefault(camera, CameraTimeline())
-        timeline.frames[place] = timeline.frames.get(place, 0) + 1
         timeline.times_s.append(time_s)
         timeline.keep_still(time_s, image)
-        if faces:
-            timeline.frames_with_faces[place] = timeline.frames_with_faces.get(place, 0) + 1
         for estimate, truth in faces:
             face = timeline.faces.get(estimate.face_id)
             if face is None:
@@ -233,11 +239,8 @@ class Timeline:
         self.end_s = max(self.end_s, time_s)
         while self.end_s / self.bin_s >= MAX_BINS:
             self.bin_s *= 2
-            for camera in self.cameras.values():
-                camera.frames = merge_counts(camera.frames, 2)
-                camera.frames_with_faces = merge_counts(camera.frames_with_faces, 2)
-                for face in camera.faces.values():
-                    face.steps = merge_steps(face.steps, 2)
+            for face in (face for camera in self.cameras.values() for face in camera.faces.values()):
+                face.steps = merge_steps(face.steps, 2)
 
     def _keep_portrait(self, camera, face, image, estimate):
         x0, y0, x1, y1 = estimate.box
@@ -305,14 +308,6 @@ class Timeline:
         left, right = int(max(x - half, 0)), int(min(x + half, width))
         top, bottom = int(max(y - half, 0)), int(min(y + half, height))
         return _jpeg(image[top : max(bottom, top + 1), left : max(right, left + 1)], side_px)
-
-
-def merge_counts(counts: Mapping[int, int], wide: int) -> dict[int, int]:
-    """Add up counts by place in time, so many places in one."""
-    merged: dict[int, int] = {}
-    for place, count in counts.items():
-        merged[place // wide] = merged.get(place // wide, 0) + count
-    return merged
 
 
 def merge_steps(steps: Mapping[int, Bin], wide: int) -> dict[int, Bin]:

@@ -16,7 +16,6 @@ from facial_emotion_ros.recordings.report.timeline import (
     CameraTimeline,
     FaceTimeline,
     Timeline,
-    merge_counts,
     merge_steps,
 )
 
@@ -67,10 +66,9 @@ def stretches(timeline: Timeline, camera: CameraTimeline, face: FaceTimeline, mo
     :param most: columns that a chart shows at most.
     :returns: stretches in the order of time.
     """
-    columns = int(timeline.end_s / timeline.bin_s) + 1
-    wide = max(1, -(-columns // most))
+    wide = _wide(timeline, most)
     merged = merge_steps(face.steps, wide)
-    with_frames = sorted({place // wide for place in camera.frames})
+    with_frames = np.unique(camera.places(timeline.bin_s, wide)).tolist()
     column_s, reach = wide * timeline.bin_s, _reach(with_frames)
     found: list[list[Step]] = []
     before = None
@@ -111,15 +109,13 @@ def presence(timeline: Timeline, camera: CameraTimeline) -> list[tuple[float, fl
 
     :returns: (from s, to s, share of its frames with a face, in quarters); nothing where it gave no images.
     """
-    columns = int(timeline.end_s / timeline.bin_s) + 1
-    wide = max(1, -(-columns // _ROW_COLUMNS))
-    frames, with_faces = (merge_counts(each, wide) for each in (camera.frames, camera.frames_with_faces))
-    places = sorted(frames)
-    reach = _reach(places)
+    wide = _wide(timeline, _ROW_COLUMNS)
+    columns, of_images, counts = np.unique(camera.places(timeline.bin_s, wide), return_inverse=True, return_counts=True)
+    shares = np.round(4 * np.bincount(of_images, camera.has_face(), len(counts)) / counts) / 4
+    places, reach = columns.tolist(), _reach(columns)
     found: list[tuple[int, int, float]] = []
-    for place, following in zip(places, [*places[1:], None]):
+    for place, following, share in zip(places, [*places[1:], None], shares.tolist()):
         end = place + 1 if following is None or following - place > reach else following
-        share = round(4 * with_faces.get(place, 0) / frames[place]) / 4
         if found and found[-1][2] == share and found[-1][1] == place:
             found[-1] = (found[-1][0], end, share)
         else:
@@ -308,6 +304,11 @@ def _time_axis(figure: go.Figure, end_s: float) -> None:
         spikemode='across',
         spikethickness=1,
     )
+
+
+def _wide(timeline: Timeline, most: int) -> int:
+    """Say how many steps are one column of a chart, for at most so many columns."""
+    return -(-(int(timeline.end_s / timeline.bin_s) + 1) // most)
 
 
 def _reach(places: Sequence[int]) -> float:
