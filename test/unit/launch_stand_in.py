@@ -73,6 +73,18 @@ class Node:
         return [perform(self._given, context)]
 
 
+class RegisterEventHandler:
+    """Keeps what is done when something happens."""
+
+    def __init__(self, handler):
+        self._handler = handler
+
+    def visit(self, context):
+        """Note it."""
+        context.handlers.append(self._handler)
+        return []
+
+
 class _Nothing:
     """Stands for all that starts no node."""
 
@@ -119,10 +131,10 @@ _MODULES = {
         'OpaqueFunction': OpaqueFunction,
         'EmitEvent': _Nothing,
         'ExecuteProcess': _Nothing,
-        'RegisterEventHandler': _Nothing,
+        'RegisterEventHandler': RegisterEventHandler,
         'TimerAction': _Nothing,
     },
-    'launch.event_handlers': {'OnProcessExit': _Nothing, 'OnProcessIO': _Nothing},
+    'launch.event_handlers': {'OnProcessExit': types.SimpleNamespace, 'OnProcessIO': types.SimpleNamespace},
     'launch.events': {'Shutdown': _Nothing, 'matches_action': _Nothing},
     'launch.events.process': {'ShutdownProcess': _Nothing},
     'launch.launch_description_sources': {'PythonLaunchDescriptionSource': lambda path: path},
@@ -146,11 +158,11 @@ def perform(value, context):
 
 
 class Context(dict):
-    """The arguments by name; which were declared, and which were read."""
+    """The arguments by name; which were declared, and which were read; handlers of events."""
 
     def __init__(self, arguments):
         super().__init__(arguments)
-        self.declared, self.used = [], set()
+        self.declared, self.used, self.handlers = [], set(), []
         self.launch_configurations = self
 
 

@@ -1,6 +1,5 @@
 """Launch files, checked as far as can be without launch; where launch_ros is importable, loaded and run for real."""
 
-import ast
 import importlib.util
 import os
 import re
@@ -28,25 +27,6 @@ LAUNCH_FILES = sorted(name for name in os.listdir(os.path.join(ROOT, 'launch')) 
 def has_launch():
     """Whether launch_ros is importable: our own folder called launch must not count."""
     return importlib.util.find_spec('launch_ros') is not None
-
-
-def tree_of(name):
-    """Parse a launch file."""
-    return ast.parse(read('launch', name), name)
-
-
-def calls(tree, function):
-    """Find the calls of a function or class by its name."""
-    return [
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and getattr(node.func, 'id', getattr(node.func, 'attr', '')) == function
-    ]
-
-
-def keywords(call):
-    """Return the keyword arguments of a call."""
-    return {keyword.arg: keyword.value for keyword in call.keywords}
 
 
 def executables():

@@ -1,12 +1,13 @@
 """replay.launch.py, the processes that it starts, and the profile of what is recorded; all without ROS."""
 
-import ast
 import os
 import re
+from types import SimpleNamespace
 
 import pytest
-from places import read
-from test_launch_files import ROOT, calls, executables, keywords, parameters_of, tree_of
+from launch_stand_in import launched
+from places import ROOT, read
+from test_launch_files import executables, parameters_of
 
 from facial_emotion_ros.core.errors import BadBag, BadParameter
 from facial_emotion_ros.ros.command_line import split_arguments
@@ -53,45 +54,14 @@ def documented_topics():
     return {name.replace('<id>', '*') for name in names}
 
 
-def function(tree, name):
-    """Find a function of a launch file."""
-    [found] = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name == name]
-    return found
-
-
-def test_launch_starts_what_exists():
-    nodes = [keywords(call) for call in calls(tree_of('replay.launch.py'), 'Node')]
-    names = [ast.literal_eval(given['executable']) for given in nodes]
-    assert sorted(names) == ['emotion_node', 'play_bag', 'record_bag']
-    assert set(names) <= set(executables())
-    assert {ast.literal_eval(given['package']) for given in nodes} == {'facial_emotion_ros'}
-    [node] = [given for given in nodes if ast.literal_eval(given['executable']) == 'emotion_node']
-    given = {key.value for each in ast.walk(node['parameters']) if isinstance(each, ast.Dict) for key in each.keys}
-    assert given <= set(parameters_of('emotion_node')) | {'use_sim_time'}
-
-
-def test_launch_ends_with_each_of_its_processes():
-    tree = tree_of('replay.launch.py')
-    start = function(tree, '_start')
-    assert {call.args[0].id for call in calls(start, '_shut_down_after')} == {'node', 'player', 'recorder'}
-    # Whoever makes one and does not hand it on has none: all of them are elements of `actions`, which is returned.
-    handed_on = [
-        each
-        for node in ast.walk(start)
-        if isinstance(node, (ast.Assign, ast.AugAssign)) and ast.unparse(node).startswith('actions')
-        for each in node.value.elts
-    ]
-    assert set(calls(start, '_shut_down_after')) <= set(handed_on)
-    returned = [ast.unparse(node.value) for node in start.body if isinstance(node, ast.Return)]
-    assert returned and all(re.match(r'actions\b', each) for each in returned)
-    # So it is inside of the handler.
-    handler = function(tree, '_shut_down_after')
-    assert isinstance(handler.body[-1], ast.Return)
-    assert ast.unparse(handler.body[-1].value) == (
-        'RegisterEventHandler(OnProcessExit(target_action=process, on_exit=on_exit))'
-    )
-    on_exit = function(handler, 'on_exit')
-    assert isinstance(on_exit.body[-1], ast.Return) and 'shutdown' in ast.unparse(on_exit.body[-1].value)
+def test_launch_starts_what_exists_and_ends_with_each_of_its_processes(film, monkeypatch):
+    nodes, context = launched(monkeypatch, 'replay.launch.py', bag=film, output='answers', player='own')
+    assert {node['package'] for node in nodes} == {'facial_emotion_ros'}
+    names = [node['executable'] for node in nodes]
+    assert sorted(names) == ['emotion_node', 'play_bag', 'record_bag'] and set(names) <= set(executables())
+    assert set(nodes[0]['parameters'][-1]) <= {*parameters_of('emotion_node'), 'use_sim_time'}
+    ends = {each.target_action.visit(context)[0]['executable']: each.on_exit for each in context.handlers}
+    assert sorted(ends) == sorted(names) and all(end(SimpleNamespace(returncode=0), None) for end in ends.values())
 
 
 @pytest.mark.parametrize(
