@@ -14,7 +14,6 @@ from facial_emotion_ros.core.text import show
 from facial_emotion_ros.evaluation.page import PLOTLY_FILE, plotly_script
 from facial_emotion_ros.evaluation.provenance import made_at
 from facial_emotion_ros.recordings.batch.around_events import Around
-from facial_emotion_ros.recordings.batch.copies import refused_copies
 from facial_emotion_ros.recordings.batch.finished import FinishedResults
 from facial_emotion_ros.recordings.batch.fleet_files import FLEET, INDEX, FleetFiles, tables_of
 from facial_emotion_ros.recordings.batch.frames import gather_frames
@@ -32,7 +31,7 @@ from facial_emotion_ros.recordings.batch.recording_discovery import (
 )
 from facial_emotion_ros.recordings.batch.result_store import open_store
 from facial_emotion_ros.recordings.batch.task import Evaluate, FleetTask, Record, failed_record, key_of, known_record
-from facial_emotion_ros.recordings.batch.truths import options_of_each, refuse_mistyped
+from facial_emotion_ros.recordings.batch.truths import options_of_each, refuse_mistyped, refused_copies
 from facial_emotion_ros.recordings.evaluation.evaluate import evaluate_bag
 from facial_emotion_ros.recordings.evaluation.options import Options
 from facial_emotion_ros.recordings.evaluation.results_folder import disk_errors

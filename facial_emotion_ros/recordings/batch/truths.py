@@ -1,16 +1,23 @@
-"""The ground truth of each of many recordings: files that are named as they are, or shared."""
+"""The ground truth of each of many recordings: files that are named as they are, or shared; copies have one."""
 
 import os
 from collections.abc import Sequence
 from dataclasses import replace
 
 from facial_emotion_ros.core.errors import BadParameter
-from facial_emotion_ros.recordings.batch.recording_discovery import end_named, ends_of, name_of
+from facial_emotion_ros.recordings.batch.finished import Known
+from facial_emotion_ros.recordings.batch.in_threads import Stage, in_threads
+from facial_emotion_ros.recordings.batch.recording_discovery import end_named, ends_of, local_copy, name_of
+from facial_emotion_ros.recordings.batch.task import FleetTask
 from facial_emotion_ros.recordings.evaluation.annotation_files import ENDINGS, is_annotation_file, observations_of
 from facial_emotion_ros.recordings.evaluation.ground_truth import Intervals
 from facial_emotion_ros.recordings.evaluation.options import Options
 from facial_emotion_ros.recordings.evaluation.raters import names_of
+from facial_emotion_ros.recordings.io.content_hash import hash_of
 from facial_emotion_ros.recordings.study.events import EVENT_ENDINGS
+
+#: Recordings that are read at once.
+_AT_ONCE = 2
 
 
 def options_of_each(options: Options, places: Sequence[str]) -> list[Options]:
@@ -48,6 +55,45 @@ def refuse_mistyped(options: Options) -> None:
         if text and not is_file and (not text.startswith('/') or os.path.isfile(text)):
             kinds = f'a file ({", ".join(endings)}) or ' if endings else ''
             raise BadParameter(f'{option}: expected {kinds}a topic, which begins with /, got {text}')
+
+
+def refused_copies(
+    tasks: Sequence[FleetTask], sizes_bytes: Sequence[int], known: Sequence[Known | None], stage: Stage
+) -> dict[int, str]:
+    """Find the recordings that are copies of one before them, and have another ground truth: results are of one.
+
+    Of recordings that are equal in size and differ in truth, those without results are read, or fetched, once more.
+
+    :param tasks: one a recording.
+    :param sizes_bytes: of the recordings; 0 where that is not known.
+    :param known: earlier results of each.
+    :param stage: shows the progress.
+    :returns: {number of the recording: why it cannot be evaluated}.
+    """
+    by_size: dict[int, list[int]] = {}
+    for number, size_bytes in enumerate(sizes_bytes):
+        by_size.setdefault(size_bytes, []).append(number)
+    suspects = sorted(
+        number
+        for size_bytes, numbers in by_size.items()
+        if size_bytes and len({tasks[each].key for each in numbers}) > 1
+        for number in numbers
+    )
+    hashes = in_threads(
+        stage, 'recordings of equal size', lambda each: _hash_of(tasks[each].place, known[each]), suspects, _AT_ONCE
+    )
+    firsts: dict[str, FleetTask] = {}
+    refused = {}
+    for number, content_hash in zip(suspects, hashes):
+        task = tasks[number]
+        first = firsts.setdefault(content_hash or task.place, task)
+        if first.key != task.key:
+            refused[number] = (
+                f'expected copies of a recording to have one ground truth, got {_shown(task)} for {task.place}, and '
+                f'{_shown(first)} for {first.place}, which holds the same; leave one of the two out, or give both the '
+                'same'
+            )
+    return refused
 
 
 def _truths_of_each(text, places):
@@ -104,3 +150,17 @@ def _check_truth(path, places):
             f'this file ({places[0]}, {places[1]}...), got times that count from a first image; give '
             '--truth a folder with a file for each, with its name'
         )
+
+
+def _hash_of(place, known):
+    if known:
+        return known.content_hash
+    try:
+        with local_copy(place) as path:
+            return hash_of(path)
+    except Exception:  # each type of store has its own errors: the evaluation says what is wrong
+        return ''
+
+
+def _shown(task):
+    return ' and '.join(filter(None, task.options.truths())) or 'none'

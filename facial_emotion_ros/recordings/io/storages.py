@@ -43,10 +43,10 @@ def open_storage(path: str, faults: list[str]) -> list[Storage]:
         return [_open_file(path, faults)]
     # rosbags does not look into logs.
     if os.path.exists(os.path.join(path, 'metadata.yaml')) and not any(map(is_unfinished, files)):
-        storage = _by_rosbags(path)
-        if not isinstance(storage, str):
-            return [storage]
-        faults.append(f'metadata.yaml does not lead to the messages ({storage}); the files beside it are read')
+        try:
+            return [_by_rosbags(path)]
+        except BadBag as error:
+            faults.append(f'metadata.yaml does not lead to the messages ({error}); the files beside it are read')
     if not files:
         raise BadBag(f'expected a recording, but the folder {path!r} holds no .mcap, .db3 or .bag file')
     if not os.path.exists(os.path.join(path, 'metadata.yaml')):
@@ -120,18 +120,19 @@ def _open_file(path, faults):
 
 def _open_readable(path, name, faults):
     kind = os.path.splitext(path)[1]
-    storage = _by_rosbags(path)
-    if not isinstance(storage, str):
-        return storage
     salvage = {'.mcap': McapStream, '.db3': CutSqlite}.get(kind)
-    if salvage is None:
-        raise BadBag(f'expected a recording, got {name}, which cannot be read ({storage})')
+    try:
+        return _by_rosbags(path)
+    except BadBag as error:
+        if salvage is None:
+            raise BadBag(f'expected a recording, got {name}, which cannot be read ({error})') from error
+        reason = str(error)
     try:
         salvaged = salvage(path)
     except Exception as fault:  # whatever damaged bytes lead the library into
         raise BadBag(f'expected a recording, got {name}, of which nothing can be read ({words_of(fault)})') from fault
     if kind != '.mcap' or not _has_its_end(path):
-        faults.append(f'{name} is not whole ({storage}); it is read as far as it goes')
+        faults.append(f'{name} is not whole ({reason}); it is read as far as it goes')
     return salvaged
 
 
@@ -147,12 +148,13 @@ def _has_its_end(path):
 
 
 def _by_rosbags(path):
-    """Open a folder or file with rosbags; give the reason as text if it cannot."""
+    """Open a folder or file with rosbags; a BadBag has the reason if it cannot."""
     try:
         return _Whole(path)
     except Exception as fault:  # whatever damaged bytes lead the library into
         # The path is not part of the fault.
-        return words_of(str(fault).replace(path + os.sep, '').replace(path, os.path.basename(path)) or fault)
+        text = str(fault).replace(path + os.sep, '').replace(path, os.path.basename(path))
+        raise BadBag(words_of(text or fault)) from fault
 
 
 class _Whole(Storage):
