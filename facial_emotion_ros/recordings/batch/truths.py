@@ -70,15 +70,10 @@ def refused_copies(
     :param stage: shows the progress.
     :returns: {number of the recording: why it cannot be evaluated}.
     """
-    by_size: dict[int, list[int]] = {}
-    for number, size_bytes in enumerate(sizes_bytes):
-        by_size.setdefault(size_bytes, []).append(number)
-    suspects = sorted(
-        number
-        for size_bytes, numbers in by_size.items()
-        if size_bytes and len({tasks[each].key for each in numbers}) > 1
-        for number in numbers
-    )
+    keys: dict[int, set[str]] = {}
+    for task, size_bytes in zip(tasks, sizes_bytes):
+        keys.setdefault(size_bytes, set()).add(task.key)
+    suspects = [number for number, size_bytes in enumerate(sizes_bytes) if size_bytes and len(keys[size_bytes]) > 1]
     hashes = in_threads(
         stage, 'recordings of equal size', lambda each: _hash_of(tasks[each].place, known[each]), suspects, _AT_ONCE
     )

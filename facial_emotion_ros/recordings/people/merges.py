@@ -1,11 +1,10 @@
 """merges.csv: which faces were taken for one person, which may be, and what somebody decided about that."""
 
-import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from facial_emotion_ros.core.errors import BadDataset
-from facial_emotion_ros.recordings.evaluation.csv_rows import read_csv
+from facial_emotion_ros.recordings.evaluation.csv_rows import number_of, read_csv
 from facial_emotion_ros.recordings.evaluation.tables import columns, csv_content
 from facial_emotion_ros.recordings.people.face_views import FaceKey, SeenFace
 from facial_emotion_ros.recordings.people.identity import DECISION, Decision, Pair, Persons
@@ -72,12 +71,8 @@ def _decision(row: dict[str, str], line: int) -> Decision | None:
         raise BadDataset(
             f'{MERGES}, line {line}: expected two faces, each with its recording and camera, got {one} and {other}'
         )
-    try:
-        likeness = float(row['likeness'].replace(',', '.')) if row.get('likeness') else None
-    except ValueError:
-        likeness = math.nan
-    if likeness is not None and not math.isfinite(likeness):
-        raise BadDataset(f'{MERGES}, line {line}: expected a likeness, or an empty cell, got {row["likeness"]!r}')
+    text, where = row.get('likeness', '').replace(',', '.'), f'{MERGES}, line {line}'
+    likeness = number_of(text, where, 'a likeness, or an empty cell') if text else None
     return Decision(one, other, word in _YES, line, likeness)
 
 
