@@ -21,7 +21,9 @@ from facial_emotion_ros.recordings.batch.recording_discovery import (
 )
 from facial_emotion_ros.recordings.evaluation.csv_rows import read_csv, text_of
 from facial_emotion_ros.recordings.evaluation.tables import FRAMES
-from facial_emotion_ros.recordings.study.study_tables import TAKEN
+from facial_emotion_ros.recordings.people.people import PEOPLE
+from facial_emotion_ros.recordings.study.epochs import EPOCHS
+from facial_emotion_ros.recordings.study.study_tables import recordings_columns
 
 #: Columns that a manifest has to have, and those with a meaning of their own; any others are kept as they are.
 REQUIRED = ('path', 'participant')
@@ -40,7 +42,7 @@ _TEXTS = (*KNOWN, 'study')
 _NAME = re.compile(r'[+-]?(0\d.*|\d{16,})$')
 
 #: Names of our own columns, which a manifest may not use.
-_TAKEN = {column.name for column in FRAMES} | TAKEN
+_TAKEN = {column.name for column in (*FRAMES, *recordings_columns({}), *EPOCHS, *PEOPLE)}
 
 #: What a manifest says of one recording.
 Words = dict[str, str | float | None]

@@ -38,10 +38,6 @@ COMPARISONS = (
 #: Names of figures of fleet.json in recordings.csv.
 FIGURES = tuple(column.name for column in _FIGURES)
 
-#: Names that a manifest may not use for columns of its own.
-TAKEN = {column.name for column in (*_WHO, *_FIGURES, *_PROFILE)} | {'event', 'number', 'event_s', 'offset_s'}
-TAKEN |= {'known_by', 'seconds_seen', 'face_ids', 'views', 'flips', 'valence_sd', 'arousal_sd'}
-
 
 def head_columns(types: Mapping[str, str]) -> tuple[Column, ...]:
     """Give the columns that say which recording a row is of.
