@@ -20,10 +20,8 @@ from facial_emotion_ros.recordings.report.affect_plane import affect_plane_chart
 from facial_emotion_ros.recordings.report.timeline import Bin, CameraTimeline, FaceTimeline, Timeline
 from facial_emotion_ros.recordings.report.timeline_plots import (
     TIME_ZERO_MS,
-    Run,
     face_chart,
     presence,
-    runs,
     stretches,
     timeline_chart,
 )
@@ -224,13 +222,6 @@ def test_columns_are_merged_and_nothing_is_lost_when_there_are_more_than_a_plot_
     (steps,) = stretches(*there, 10)
     assert len(steps) <= 10 and sum(step.sums.frames for step in steps) == there[2].frames
     assert steps[0].start_s == 0.0 and steps[-1].end_s == pytest.approx(20.0, abs=2.0)
-
-
-def test_neighbours_with_one_word_become_one_run_when_a_row_is_drawn():
-    (steps,) = stretches(*only_face(sample_timeline(), 'aaaaa'), 400)
-    assert runs(steps, lambda sums: sums.emotion) == [Run(0.0, 9.0, 'happy'), Run(9.0, 20.0, 'surprise')]
-    assert runs(steps, lambda sums: sums.true_emotion) == [Run(0.0, 20.0, 'happy')]
-    assert runs(steps, lambda sums: '') == []
 
 
 def marks(figure, name):
