@@ -1,7 +1,7 @@
 """Fields of messages about faces, shared by the node and the recordings."""
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Sequence, Tuple, Union
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -75,6 +75,22 @@ def expression_word(scores: Mapping[str, float], contempt_as: str, emotion: str 
     if word not in words:
         word = max(words, key=lambda each: words[each])
     return word, within(words[word] / total, 0.0, 1.0)
+
+
+def expression_parts(estimate: Optional[FaceEstimate], contempt_as: str) -> Dict[str, Any]:
+    """Express what a face shows by hri_msgs/Expression.
+
+    :param estimate: None where there is no face.
+    :param contempt_as: the word for contempt, or 'drop': then its score is shared out to the other words.
+    :returns: expression, confidence, valence and arousal; an empty word where it is unknown; {} without a face.
+    """
+    if estimate is None:
+        return {}
+    word, confidence = '', 0.0
+    if estimate.emotion != UNKNOWN:
+        word, confidence = expression_word(estimate.scores, contempt_as, estimate.emotion)
+    affect = {side: within(getattr(estimate, side), -1.0, 1.0) for side in ('valence', 'arousal')}
+    return dict(affect, expression=word, confidence=confidence)
 
 
 def box_parts(estimate: FaceEstimate, height: int, width: int) -> Dict[str, float]:

@@ -16,10 +16,9 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection2D, Detection2DArray, ObjectHypothesisWithPose, VisionInfo
 
-from facial_emotion_ros.core.emotions import UNKNOWN
 from facial_emotion_ros.core.errors import BadImage
 from facial_emotion_ros.core.estimates import FaceEstimate
-from facial_emotion_ros.emotion.message_fields import box_parts, expression_word, network_words, within
+from facial_emotion_ros.emotion.message_fields import box_parts, expression_parts, network_words
 from facial_emotion_ros.perception.compressed_image import decode_compressed
 from facial_emotion_ros.perception.head_pose import HeadPose
 from facial_emotion_ros.perception.image_decoding import decode_image
@@ -121,14 +120,7 @@ def expression_message(header: Header, estimate: Optional[FaceEstimate], contemp
     :param contempt_as: the word for contempt, or 'drop': then its score is shared out to the other words.
     :returns: with an empty word and zeros where nothing is known.
     """
-    message = Expression(header=header)
-    if estimate is None:
-        return message
-    message.valence = within(estimate.valence, -1.0, 1.0)
-    message.arousal = within(estimate.arousal, -1.0, 1.0)
-    if estimate.emotion != UNKNOWN:
-        message.expression, message.confidence = expression_word(estimate.scores, contempt_as, estimate.emotion)
-    return message
+    return Expression(header=header, **expression_parts(estimate, contempt_as))
 
 
 def ids_message(header: Header, ids: Iterable[str]) -> IdsList:

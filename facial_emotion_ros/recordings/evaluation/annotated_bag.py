@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from facial_emotion_ros.core.emotions import UNKNOWN
 from facial_emotion_ros.core.estimates import FaceEstimate
 from facial_emotion_ros.emotion.esr import EsrEngine
 from facial_emotion_ros.emotion.message_fields import (
@@ -12,9 +11,8 @@ from facial_emotion_ros.emotion.message_fields import (
     box_parts,
     check_finite,
     emotion_hypotheses,
-    expression_word,
+    expression_parts,
     network_words,
-    within,
 )
 from facial_emotion_ros.recordings.evaluation.ground_truth import GroundTruth
 from facial_emotion_ros.recordings.io.frames import Frame
@@ -69,15 +67,16 @@ class AnnotatedBag:
             pairs = zip(estimates, hypotheses)
             detections = [detection(head, each.face_id, each.box, classes) for each, classes in pairs]
             self._write(frame, topic, make(DETECTIONS, header=head, detections=detections))
-        self._write(frame, 'expression', _expression(head, estimates[0] if estimates else None))
+        first = expression_parts(estimates[0] if estimates else None, _CONTEMPT_AS)
+        self._write(frame, 'expression', make(EXPRESSION, header=head, **first))
         self._write(frame, 'humans/faces/tracked', make(IDS, header=head, ids=list(live_ids)))
         height, width = np.asarray(frame.image).shape[:2]
         for estimate in estimates:
             topic = f'humans/faces/{estimate.face_id}'
             self._write(frame, f'{topic}/roi', make(ROI, header=head, **box_parts(estimate, height, width)))
-            word = _expression(head, estimate)
-            if word.expression:
-                self._write(frame, f'{topic}/expression', word)
+            parts = expression_parts(estimate, _CONTEMPT_AS)
+            if parts['expression']:
+                self._write(frame, f'{topic}/expression', make(EXPRESSION, header=head, **parts))
 
     def close(self) -> None:
         """Give the recording its name."""
@@ -95,19 +94,3 @@ class AnnotatedBag:
 def _qos_of(topic):
     latched = topic.endswith('vision_info')
     return reliable_qos(1 if latched or '/humans/' in topic else 10, latched)
-
-
-def _expression(head, estimate):
-    if estimate is None:
-        return make(EXPRESSION, header=head)
-    word, confidence = '', 0.0
-    if estimate.emotion != UNKNOWN:
-        word, confidence = expression_word(estimate.scores, _CONTEMPT_AS, estimate.emotion)
-    return make(
-        EXPRESSION,
-        header=head,
-        expression=word,
-        valence=within(estimate.valence, -1.0, 1.0),
-        arousal=within(estimate.arousal, -1.0, 1.0),
-        confidence=confidence,
-    )
