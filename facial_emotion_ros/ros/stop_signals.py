@@ -11,8 +11,8 @@ from facial_emotion_ros.system.watchdog import end_within
 
 #: A process that was asked to end has this long to clean up; launch sends SIGTERM after 5 s, and users expect 3.
 _CLEANUP_S = 2.3
-#: And this long where not even the thread below runs, because native code holds the GIL.
-_FROZEN_S = 4.0
+#: And this long, and a second, where not even the thread below runs, because native code holds the GIL.
+_FROZEN_S = 3.0
 
 
 def end_at_once() -> None:

@@ -176,12 +176,12 @@ def _library_with(function: str) -> Optional[ctypes.CDLL]:
 
 
 def end_within(timeout_s: float) -> None:
-    """End the process after this time in any case; beats and silences no longer postpone it."""
+    """End the process after this time and 1 s of grace in any case; beats and silences no longer postpone it."""
     global _ending
     with _lock:
         _pause()
         _ending = True
-        signal.setitimer(signal.ITIMER_REAL, timeout_s)
+        _Timer(1).set(timeout_s)
 
 
 @contextlib.contextmanager

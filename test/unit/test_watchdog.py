@@ -103,6 +103,22 @@ def test_the_process_goes_on_when_it_was_stopped_or_starved_and_ends_when_it_fre
         process.wait()
 
 
+def test_a_process_that_was_stopped_on_its_way_out_goes_on():
+    process = start(
+        'from facial_emotion_ros.system.watchdog import end_within\nend_within(2)\nprint("ends")\ninput()\n', 20.0
+    )
+    try:
+        assert process.stdout.readline() == 'ends\n'
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(3.5)
+        process.stdin.write('\n')
+        process.send_signal(signal.SIGCONT)
+        assert process.wait(20.0) == 0, process.stdout.read()
+    finally:
+        process.kill()
+        process.wait()
+
+
 @pytest.mark.parametrize(
     'body, timeout_s',
     [
