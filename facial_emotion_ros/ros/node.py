@@ -245,7 +245,7 @@ class EmotionNode(LifecycleNode):
 
         prefix = self.value('output.humans_prefix')
         if self.value('input.mode') != 'humans':
-            self._outputs = Outputs(self, prefix, self.value('output.opendr'), self._follow_subscribers)
+            self._outputs = Outputs(self, prefix, self.value('output.opendr'), self._follow_soon)
         elif prefix:
             self._outputs = CropOutputs(self, prefix)
             unused = parameters.without_effect({row.name: self.value(row.name) for row in parameters.TABLE})
@@ -318,6 +318,14 @@ class EmotionNode(LifecycleNode):
         # Report at once that images arrive again: nobody should have to wait a second for that.
         if self._diagnostics.is_silent and self._slot.silence_s() <= self.value('input.timeout_s'):
             self._publish_diagnostics()
+
+    def _follow_soon(self):
+        """Follow the subscribers once the event that tells of them is over.
+
+        rclpy holds all its handles until then: a subscription is not gone when it is destroyed, and the middleware
+        refuses one of another type on the same topic.
+        """
+        self.executor.create_task(self._follow_subscribers)
 
     def _follow_subscribers(self):
         if self._input is not None:

@@ -58,6 +58,24 @@ def test_the_node_follows_what_is_published_when_the_transport_is_auto(tuned_nod
     peer.wait(lambda: packed_camera.answers(heard), 'an answer to JPEG again', each=packed_camera.shoot)
 
 
+def test_another_type_on_the_same_topic_is_followed_without_an_error_while_subscribers_come_and_go(tuned_node, peer):
+    node, heard, others = tuned_node(), peer.listen(Detection2DArray, 'detections'), []
+
+    def shoot():
+        if others:
+            peer.node.destroy_subscription(others.pop())
+        else:
+            peer.listen(Detection2DArray, 'affect')
+            others.append(list(peer.node.subscriptions)[-1])
+        camera.shoot()
+
+    for open_camera in 4 * (peer.camera, peer.compressed_camera):
+        camera = open_camera('/image')
+        peer.wait(lambda: camera.answers(heard), 'an answer', each=shoot, every_s=0.03)  # noqa: B023
+        peer.node.destroy_publisher(camera.publisher)
+    assert '[ERROR]' not in node.output(), node.output()
+
+
 def test_the_type_and_the_cure_are_said_when_only_compressed_images_are_published(node_here, peer):
     node_here(input__transport='raw', input__timeout_s=0.3)
     camera, health = peer.compressed_camera(), peer.health()
