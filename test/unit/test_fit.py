@@ -1,5 +1,6 @@
 """Trainings: what they learn, what they leave behind, and that nothing stops them for good."""
 
+import contextlib
 import os
 
 import numpy as np
@@ -40,7 +41,6 @@ LONG = tiny_recipe(
         'recalibration_faces': 8,
         'keeps': 'best',
         'check_epochs': 2,
-        'sharpness_radius': 0.05,
     },
     {'trains': 'affect', 'steps': 4, 'learning_rate': 1e-5},
     branches=2,
@@ -211,6 +211,17 @@ def test_it_is_not_resumed_when_the_recipe_is_another_one(tmp_path, change, text
     phases = change.pop('phases', [{'steps': 2}])
     with pytest.raises(BadParameter, match=text):
         Fit(tiny_recipe(*phases, **change), LEARNED, str(tmp_path)).resume()
+
+
+@pytest.mark.parametrize('value', [0.0, 0.1])
+def test_a_training_of_an_earlier_version_goes_on_unless_it_had_an_option_that_is_gone(tmp_path, value):
+    Fit(tiny_recipe({'steps': 2}), LEARNED, str(tmp_path)).save()
+    state = load_state(str(tmp_path / 'state.pt'))
+    state['recipe']['phases'][0]['sharpness_radius'] = value
+    torch.save(state, str(tmp_path / 'state.pt'))
+    refused = pytest.raises(BadParameter, match=r'state\.pt: phases\.0\.sharpness_radius: there is no such field')
+    with refused if value else contextlib.nullcontext():
+        Fit(tiny_recipe({'steps': 2}), LEARNED, str(tmp_path)).resume()
 
 
 def test_it_is_not_resumed_when_the_faces_are_others(tmp_path):

@@ -65,6 +65,7 @@ def test_a_recipe_comes_back_equal_when_it_was_written(small, tmp_path):
         ('faces.held_out=', lambda recipe: recipe.faces.held_out == ''),
         ('faces.held_out=here.txt', lambda recipe: recipe.faces.held_out == 'here.txt'),
         ('teachers=[a, b]', lambda recipe: recipe.teachers == ('a', 'b')),
+        ('phases.0.sharpness_radius=0.0', lambda recipe: recipe.phases[0].steps == 5),
         ('phases=[{steps: 1}]', lambda recipe: recipe.phases == (Phase(steps=1),)),
     ],
 )
@@ -76,6 +77,7 @@ def test_a_field_changes_when_it_is_overridden(small, override, holds):
     'override, text',
     [
         ('phases.0.epoch=3', r'phases\.0\.epoch: there is no such field; expected epochs\?'),
+        ('phases.0.sharpness_radius=0.1', r'phases\.0\.sharpness_radius: there is no such field'),
         ('phases.5.epochs=3', r'no 5 to change, only 0 to 1 exist'),
         ('phases.0.steps', 'NAME=VALUE'),
         ('phases.0.steps=[', 'expected a value in YAML'),

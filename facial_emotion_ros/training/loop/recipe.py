@@ -71,6 +71,10 @@ class Faces(_Checked):
     color: Literal['gray_x3', 'bgr'] = Field('gray_x3', description='Colour of the network input.')
 
 
+#: Options of earlier versions, which wrote all fields into the folder of a training: 0 asks for nothing.
+_FORMER = ('sharpness_radius',)
+
+
 class Phase(_Checked):
     """One part of a training, with its own optimizer."""
 
@@ -108,12 +112,6 @@ class Phase(_Checked):
         'mean', description="Gradient of the base: mean or sum of the branches' gradients."
     )
     momentum: _Number = Field(0.9, ge=0, le=0.9999, description='Momentum of SGD (Nesterov).')
-    sharpness_radius: _Number = Field(
-        0.0,
-        ge=0,
-        le=10,
-        description='Radius of sharpness-aware minimization (SAM), which doubles the cost of a step; 0: off.',
-    )
     weight_decay: _Number = Field(5e-4, ge=0, le=1, description='Weight decay; not applied to biases and norms.')
     augmentation: _Number = Field(0.8, ge=0, le=1, description='Strength of the augmentation.')
     camera: _Number = Field(
@@ -164,6 +162,13 @@ class Phase(_Checked):
     keeps: Literal['last', 'best'] = Field(
         'last', description='Weights handed to the next phase: the last, or the best on the held-out faces.'
     )
+
+    @model_validator(mode='before')
+    @classmethod
+    def _drop_former(cls, fields: Any) -> Any:
+        if isinstance(fields, dict):
+            return {name: value for name, value in fields.items() if value or name not in _FORMER}
+        return fields
 
     @model_validator(mode='after')
     def _check_together(self) -> 'Phase':

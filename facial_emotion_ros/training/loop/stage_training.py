@@ -15,7 +15,6 @@ from facial_emotion_ros.training.loop.distributed import Processes
 from facial_emotion_ros.training.loop.losses import TrainingLoss
 from facial_emotion_ros.training.loop.phases import Stage, choose_parameters, learning_rate
 from facial_emotion_ros.training.loop.recipe import Recipe
-from facial_emotion_ros.training.loop.sam import worst_nearby
 from facial_emotion_ros.training.loop.warm_start import network_from
 from facial_emotion_ros.training.model.network import ESR, Weights, branches_of
 
@@ -97,10 +96,8 @@ class StageTraining:
             group['lr'] = self.rate * group['factor']
         batch = Batch(*(tensor.to(self._processes.device, non_blocking=True) for tensor in batch))
         self.optimizer.zero_grad(set_to_none=True)
-        parts = self._descend_from(batch)
-        if self.stage.phase.sharpness_radius:
-            with worst_nearby(self.network, self.stage.phase.sharpness_radius):
-                self._descend_from(batch)
+        total, parts = self._forward(batch)
+        self._scaler.scale(total).backward()
         self._scaler.step(self.optimizer)
         self._scaler.update()
         if self.network.training:
@@ -157,12 +154,6 @@ class StageTraining:
         self.optimizer.load_state_dict(state['optimizer'])
         self._scaler.load_state_dict(state['scaler'])
         self._sums.copy_(state['sums'])
-
-    def _descend_from(self, batch: Batch) -> torch.Tensor:
-        """Backpropagate a batch; return its losses as TrainingLoss does."""
-        total, parts = self._forward(batch)
-        self._scaler.scale(total).backward()
-        return parts
 
     def _make_network(self, weights: Weights | None, diversified: bool) -> ESR:
         """Make the stage's network of the weights, the same in all processes."""

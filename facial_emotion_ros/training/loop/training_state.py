@@ -17,7 +17,7 @@ from facial_emotion_ros.perception.face_crops import CropGeometry
 from facial_emotion_ros.training.data.face_set import FaceSet
 from facial_emotion_ros.training.loop import checkpoint
 from facial_emotion_ros.training.loop.progress import Progress
-from facial_emotion_ros.training.loop.recipe import plain_of
+from facial_emotion_ros.training.loop.recipe import plain_of, recipe_of
 from facial_emotion_ros.training.loop.validation import outputs_of
 
 STATE_FILE = 'state.pt'
@@ -86,7 +86,7 @@ def compare(fit: Any, state: dict[str, Any]) -> list[str]:
     :returns: permitted differences that change the last digits, as sentences.
     :raises BadParameter: naming the first other difference.
     """
-    ours, now, was = description(fit), plain_of(fit.recipe), state['recipe']
+    ours, now, was = description(fit), plain_of(fit.recipe), plain_of(recipe_of(state['recipe'], fit.state_path))
     pairs = [(name, was.get(name), now.get(name)) for name in _BINDING]
     pairs.append(('faces.color', state['color'], ours['color']))
     for place in range(state['begun']):
