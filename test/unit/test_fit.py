@@ -38,7 +38,6 @@ LONG = tiny_recipe(
         'mixup': 0.3,
         'bootstrap': 0.7,
         'rare': {'happy': 1.5},
-        'recalibration_faces': 8,
         'keeps': 'best',
         'check_epochs': 2,
     },
@@ -130,7 +129,6 @@ def test_it_learns_to_tell_two_kinds_of_faces_when_it_trains_all_at_once(tmp_pat
         {
             'epochs': 4,
             'learning_rate': 0.005,
-            'recalibration_faces': 16,
             'affect_weight': 1.0,
             'averaging': 0.3,
             'check_epochs': 1,
@@ -303,7 +301,7 @@ def test_it_learns_when_it_computes_in_half_precision(tmp_path, precision):
 def test_it_learns_and_resumes_when_there_is_a_gpu(tmp_path, wanted):
     device = torch.device('cuda', 0)
     precision, _ = choose_precision(device, wanted)
-    first, second = {'steps': 3, 'recalibration_faces': 8}, {'trains': 'affect', 'steps': 2}
+    first, second = {'steps': 3}, {'trains': 'affect', 'steps': 2}
     for phases in ((first,), (first, second)):
         fit = Fit(
             tiny_recipe(*phases, branches=2),

@@ -212,8 +212,6 @@ class Fit:
             training.take_step(next(source))
             self.total += 1
             is_last = training.step == training.steps
-            if is_last and training.stage.phase.recalibration_faces:
-                training.recalibrate()
             looks = is_last or training.step % training.look_every == 0
             figures = self._validate(training, progress) if looks else {}
             if looks or self.total % ROW_EVERY == 0:

@@ -72,7 +72,7 @@ class Faces(_Checked):
 
 
 #: Options of earlier versions, which wrote all fields into the folder of a training: 0 asks for nothing.
-_FORMER = ('sharpness_radius',)
+_FORMER = ('sharpness_radius', 'recalibration_faces')
 
 
 class Phase(_Checked):
@@ -151,13 +151,6 @@ class Phase(_Checked):
     )
     diversity: _Number = Field(0.0, ge=0, le=100, description='Weight of the attention diversity loss (ESR* only).')
     teacher: _Number = Field(0.0, ge=0, le=1, description="Fraction of the teachers' probabilities in the labels.")
-    recalibration_faces: _Integer = Field(
-        0,
-        ge=0,
-        le=10**6,
-        description='Recompute the batch norm statistics of the averaged network from so many unaugmented faces at the '
-        'end; 0: keep the averaged ones.',
-    )
     check_epochs: _Number = Field(1.0, ge=0.01, le=1e4, description='Epochs between two validations.')
     keeps: Literal['last', 'best'] = Field(
         'last', description='Weights handed to the next phase: the last, or the best on the held-out faces.'
@@ -176,8 +169,6 @@ class Phase(_Checked):
             raise ValueError(f'epochs: expected either epochs or steps above 0, got {self.epochs:g} and {self.steps}')
         if self.floor > self.learning_rate:
             raise ValueError(f'floor: expected at most the learning rate {self.learning_rate:g}, got {self.floor:g}')
-        if self.recalibration_faces and (self.trains == 'affect' or not self.base_learning_rate):
-            raise ValueError(f'recalibration_faces: expected 0 on a frozen base, got {self.recalibration_faces}')
         return self
 
 

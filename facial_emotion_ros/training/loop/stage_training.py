@@ -9,7 +9,7 @@ import torch
 from facial_emotion_ros.perception.face_crops import CropGeometry
 from facial_emotion_ros.training.data.face_set import FaceSet
 from facial_emotion_ros.training.loop import validation
-from facial_emotion_ros.training.loop.averaging import Average, recalibrate
+from facial_emotion_ros.training.loop.averaging import Average
 from facial_emotion_ros.training.loop.batch_sampler import Batch, BatchSampler, batches
 from facial_emotion_ros.training.loop.distributed import Processes
 from facial_emotion_ros.training.loop.losses import TrainingLoss
@@ -55,7 +55,7 @@ class StageTraining:
         phase = stage.phase
         self.stage, self.step = stage, 0
         self.geometry = CropGeometry(size_px=phase.size_px, color=recipe.faces.color)
-        self._seed, self._faces, self._processes, self._precision = (recipe.seed, place), faces, processes, precision
+        self._seed, self._processes, self._precision = (recipe.seed, place), processes, precision
         self._draws = BatchSampler(
             faces, stage, self.geometry, recipe.seed, place, labels, processes.rank, processes.count
         )
@@ -115,17 +115,6 @@ class StageTraining:
         *sums, count = self._processes.mean(self._sums).tolist()
         self._sums.zero_()
         return [value / count for value in sums] if count else None
-
-    def recalibrate(self) -> None:
-        """Recompute the averaged network's batch norm statistics."""
-        rows = self._faces.where_category()
-        generator = np.random.default_rng([*self._seed, self.step])
-        rows = generator.permutation(rows)[: self.stage.phase.recalibration_faces]
-        recalibrate(
-            self.average.network,
-            validation.crops_of(self._faces, rows, self.geometry, self._processes.device),
-            self._precision,
-        )
 
     def outputs(self, faces: FaceSet) -> tuple[np.ndarray, np.ndarray]:
         """Run the averaged network over N faces: logits (N, B, 8) and affect (N, B, 2), float32."""

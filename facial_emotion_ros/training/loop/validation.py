@@ -1,7 +1,5 @@
 """Validation of a network in training."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import torch
 
@@ -15,19 +13,6 @@ from facial_emotion_ros.training.model.network import ESR
 
 #: Batch size.
 _BATCH = 128
-
-
-def crops_of(faces: FaceSet, rows: np.ndarray, geometry: CropGeometry, device: torch.device) -> Iterator[torch.Tensor]:
-    """Iterate over faces as the robot crops them.
-
-    :param faces: FaceSet.
-    :param rows: (M,) int64, in order.
-    :param geometry: CropGeometry.
-    :param device: torch.device.
-    :returns: iterator of (up to 128, 3, S, S) float32.
-    """
-    for begin in range(0, len(rows), _BATCH):
-        yield torch.from_numpy(plain(faces.faces(rows[begin : begin + _BATCH]), geometry)).to(device)
 
 
 @torch.no_grad()
@@ -49,8 +34,10 @@ def outputs_of(
     """
     processes = processes or Processes()
     device = next(network.parameters()).device
+    rows = processes.rows_of_mine(len(faces))
     mine = np.zeros((0, network.branches, 10), np.float32)
-    for crops in crops_of(faces, processes.rows_of_mine(len(faces)), geometry, device):
+    for begin in range(0, len(rows), _BATCH):
+        crops = torch.from_numpy(plain(faces.faces(rows[begin : begin + _BATCH]), geometry)).to(device)
         with torch.autocast(device.type, precision, enabled=precision != torch.float32):
             logits, affect = network(crops.contiguous(memory_format=torch.channels_last))
         mine = np.concatenate([mine, torch.cat([logits, affect], -1).float().cpu().numpy()])
