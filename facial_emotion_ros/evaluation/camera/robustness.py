@@ -28,7 +28,7 @@ def turned(face: LabelledFace, generator: np.random.Generator, degrees: float) -
     """Turn the image about the face's middle, one way or the other, the border repeated."""
     angle = degrees if generator.random() < 0.5 else -degrees
     height, width = face.image.shape[:2]
-    x, y = face.middle
+    x, y = face.center
     matrix = cv2.getRotationMatrix2D((x - 0.5, y - 0.5), angle, 1.0)
     image = cv2.warpAffine(face.image, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return replace(face, image=image)
@@ -52,7 +52,7 @@ def shrunk(face: LabelledFace, factor: float) -> LabelledFace:
 def smaller(face: LabelledFace, generator: np.random.Generator, box_px: float) -> LabelledFace:
     """Shrink the image until the face's box has this side, and put it before gray in a 640x480 image."""
     face = shrunk(face, min(1.0, box_px / face.box_px))
-    small, (x, y) = face.image, face.middle
+    small, (x, y) = face.image, face.center
     # Where the shrunk image is still the larger one, the part around the face is shown.
     left, top = (_shift(*each) for each in ((small.shape[1], WIDTH_PX, x), (small.shape[0], HEIGHT_PX, y)))
     return replace(face, image=laid_on_gray(small, left, top), middle=(x + left, y + top))
