@@ -20,10 +20,12 @@ from facial_emotion_ros.ros.shared_memory import remove_stale_segments
 from facial_emotion_ros.ros.stop_signals import StopSignals
 from facial_emotion_ros.system.dds_environment import transport_environment
 from facial_emotion_ros.system.environment_checks import check_startup
-from facial_emotion_ros.system.watchdog import Watchdog
+from facial_emotion_ros.system.watchdog import Watchdog, end_within
 
 #: Without a callback, the main thread notices a signal within this time.
 _SPIN_TIMEOUT_S = 0.1
+#: When all is cleaned up, Python's own end takes 0.2 s, and more than 2 s on a machine that is very busy.
+_EXIT_S = 9.0
 
 
 def serve(program: str, make_node: Callable[[], Any], args: Optional[List[str]], signals: StopSignals) -> int:
@@ -48,11 +50,13 @@ def serve(program: str, make_node: Callable[[], Any], args: Optional[List[str]],
 
     try:
         status = _run(program, make_node, args, spin, True)
-        # Python's end stops a thread that comes back from native code, and C++ then aborts the process. Where the image
-        # in work takes too long, `signals` ends the process.
-        for thread in threading.enumerate() if signals.received else ():
-            if thread.name == 'frame_worker':
-                thread.join()
+        if signals.received:
+            # Python's end stops a thread that comes back from native code, and C++ then aborts the process. Where the
+            # image in work takes too long, `signals` ends the process.
+            for thread in threading.enumerate():
+                if thread.name == 'frame_worker':
+                    thread.join()
+            end_within(_EXIT_S)
         return status
     finally:
         for watchdog in watchdogs:  # destroying the node may freeze, too

@@ -39,7 +39,8 @@ _PATIENCE = 4
 _lock = threading.Lock()
 _guard: 'Optional[Watchdog]' = None
 _silences = 0
-_ending = False
+#: That of `end_within`.
+_ending: 'Optional[_Timer]' = None
 
 
 class Watchdog:
@@ -176,12 +177,12 @@ def _library_with(function: str) -> Optional[ctypes.CDLL]:
 
 
 def end_within(timeout_s: float) -> None:
-    """End the process after this time and 1 s of grace in any case; beats and silences no longer postpone it."""
+    """End the process after this time and 1 s of grace; only another call postpones that, no beat and no silence."""
     global _ending
     with _lock:
         _pause()
-        _ending = True
-        _Timer(1).set(timeout_s)
+        _ending = _ending or _Timer(1)
+        _ending.set(timeout_s)
 
 
 @contextlib.contextmanager

@@ -26,6 +26,27 @@ def test_the_node_ends_cleanly_when_signalled_while_models_load(start_node, peer
     assert (status, 'Traceback' in node.output()) == (0, False), node.output()
 
 
+#: A node on a machine so busy that Python's own end takes long.
+SLOW = """
+import sys, time
+from facial_emotion_ros.ros import emotion_node
+
+class Slow:
+    def __del__(self, sleep=time.sleep):
+        sleep(4.5)
+
+slow = Slow()  # goes when no other thread runs any more
+sys.exit(emotion_node.main())
+"""
+
+
+def test_the_node_ends_cleanly_when_python_takes_long_to_end(shared_process, start, peer):
+    shared_process[1]()
+    node = start('-c', SLOW, '--ros-args', '-p', 'autostart:=false', '-r', '__node:=slow')
+    peer.wait_state('unconfigured', '/slow')
+    assert node.end()[0] == 0, node.output()
+
+
 #: Ends a node, and prints a line whenever rclpy's own signal handlers are taken off.
 WATCHED = """
 import sys
