@@ -2,7 +2,7 @@
 
 import functools
 import math
-from typing import Callable, List, Optional, Sequence, Set, Tuple, Union
+from typing import Callable, Dict, List, Optional, Sequence, Set, Tuple, Union
 
 import numpy as np
 
@@ -150,8 +150,8 @@ class FaceTracker:
         """
         self._tracks: List[_Track] = []
         self._gone: List[_Track] = []
-        #: Faces that are not published yet: box, and when it was first seen.
-        self._doubtful: List[Tuple[np.ndarray, float]] = []
+        #: (M, 5) faces that are not published yet: box, and when it was first seen.
+        self._doubtful = np.zeros((0, 5))
         self._stamp_s, self._is_cut = -math.inf, False
         self._first_face = self._faces = first_face
         self.adjust(max_age_s, min_iou, remember_s)
@@ -216,12 +216,9 @@ class FaceTracker:
         new = [row for row in np.argsort(-scores, kind='stable') if sure[row] and not ids[row]]
         new, replaced = self._admitted(new, boxes, most, look)
         ids = ['' if each in replaced else each for each in ids]
-        doubtful_before = self._doubtful
-        # A face that hesitates may be missed in an image, as a tracked one may.
-        self._doubtful = [each for each in doubtful_before if stamp_s - each[1] < 2 * _HESITATE_S]
-        for row in new:
-            description = None if look is None else look(row)
-            ids[row] = self._begun(boxes[row], stamp_s, description, bool(entering[row]), doubtful_before)
+        descriptions = [None if look is None else look(row) for row in new]
+        for row, identity in zip(new, self._begin(boxes[new], stamp_s, descriptions, entering[new])):
+            ids[row] = identity
         return ids
 
     def _continued(
@@ -242,27 +239,36 @@ class FaceTracker:
             track.in_sight = False
         return ids
 
+    def _begin(
+        self, boxes: np.ndarray, stamp_s: float, descriptions: Sequence[Optional[np.ndarray]], entering: np.ndarray
+    ) -> List[str]:
+        """Return the ids of faces that are at no tracked one's place: of known or new ones, '' for a doubtful one."""
+        before, seen_s = self._doubtful[:, :4], self._doubtful[:, 4]
+        same = intersection_over_union(before, boxes) >= self._min_iou
+        same |= np.isfinite(_nearness(before, boxes, np.array(MAX_SHIFT)))
+        first_s = np.where(same, seen_s[:, None], stamp_s).min(axis=0, initial=stamp_s)
+        ids = [
+            self._begun(box, stamp_s, description, is_entering, stamp_s - since_s < _HESITATE_S)
+            for box, description, is_entering, since_s in zip(boxes, descriptions, entering, first_s)
+        ]
+        waits = np.array([not each for each in ids], bool)
+        # A face that hesitates may be missed in an image, as a tracked one may.
+        missed = (stamp_s - seen_s < 2 * _HESITATE_S) & ~same.any(axis=1)
+        self._doubtful = np.concatenate([self._doubtful[missed], np.column_stack([boxes, first_s])[waits]])
+        return ids
+
     def _begun(
         self,
         box: np.ndarray,
         stamp_s: float,
         description: Optional[np.ndarray],
         is_entering: bool,
-        doubtful_before: Sequence[Tuple[np.ndarray, float]],
+        may_wait: bool,
     ) -> str:
-        """Return the id of a face that is at no tracked one's place: a known or a new one, or '' for a doubtful one."""
+        """Return the id of one of them."""
         track, is_doubtful = (None, False) if description is None else self._recognised(description)
-        if is_doubtful or (is_entering and track is None):
-            same = [
-                each
-                for each in doubtful_before
-                if intersection_over_union(each[0][None], box[None]) >= self._min_iou
-                or np.isfinite(_nearness(each[0][None], box[None], np.array(MAX_SHIFT)))
-            ]
-            first_s = min([each[1] for each in same] + [stamp_s])
-            if stamp_s - first_s < _HESITATE_S:
-                self._doubtful.append((box, first_s))
-                return ''
+        if may_wait and (is_doubtful or (is_entering and track is None)):
+            return ''
         if track is None:
             track = _Track(face_id(self._faces), box, stamp_s)
             self._faces += 1
@@ -299,8 +305,12 @@ class FaceTracker:
         """
         if not most:
             return list(rows), []
-        known = [] if look is None else [row for row in rows if self._recognised(look(row))[0] in self._tracks]
-        rows = [row for row in rows if row not in known]
+        known: Dict[str, int] = {}  # each face is in one box alone
+        for row in rows if look is not None else ():
+            track = self._recognised(look(row))[0]
+            if track in self._tracks:
+                known.setdefault(track.identity, row)
+        rows = [row for row in rows if row not in known.values()]
         areas = _areas(boxes)
         room = max(most - len(self._tracks), 0)
         by_area = sorted(rows, key=lambda row: -areas[row])
@@ -311,11 +321,13 @@ class FaceTracker:
         for _, track in pairs:
             self._leave(track)
         admitted = set(by_area[:room] + [row for row, _ in pairs])
-        return known + [row for row in rows if row in admitted], [track.identity for _, track in pairs]
+        return list(known.values()) + [row for row in rows if row in admitted], [track.identity for _, track in pairs]
 
     def _learn(self, track: _Track, description: np.ndarray) -> None:
         """Remember another view of a face, unless it looks more like another face: they may have been mixed up."""
         likeness = track.likeness(description)
+        if likeness >= _NEW_VIEW:
+            return  # nothing new
         others = [each.likeness(description) for each in self._tracks + self._gone if each is not track]
         if track.views is None or likeness >= max(others + [LIKE]):
             track.learn(description)
@@ -377,7 +389,7 @@ class FaceTracker:
 
     def clear(self) -> None:
         """Forget all faces, also what they looked like; ids are not used again."""
-        self._tracks, self._gone, self._doubtful = [], [], []
+        self._tracks, self._gone, self._doubtful = [], [], np.zeros((0, 5))
         self._stamp_s, self._is_cut = -math.inf, False
 
     @staticmethod

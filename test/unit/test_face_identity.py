@@ -174,10 +174,23 @@ def test_a_doubtful_face_is_published_when_it_moves_and_is_missed_now_and_then()
     assert ids[0] == '' and ids[-1]
 
 
+def test_a_crowd_that_hesitates_is_kept_once_however_many_images_show_it():
+    tracker, crowd = FaceTracker(), np.array([[90 * (n % 20), 90 * (n // 20)] * 2 for n in range(100)]) + [0, 0, 60, 60]
+    tracker.update(np.zeros((0, 4)), np.zeros(0), 0.0)
+    enter = lambda stamp_s: tracker.update(crowd, np.ones(100), stamp_s, entering=np.ones(100, bool))  # noqa: E731
+    for _ in range(20):
+        assert enter(0.1) == [''] * 100 and len(tracker._doubtful) == 100
+    assert len(set(enter(0.8))) == 100 and not len(tracker._doubtful)
+
+
 def test_a_tracked_face_that_is_recognised_elsewhere_needs_no_further_room():
     tracker, (known,) = FaceTracker(), directions(1.0)
     look = lambda x: tracker.update(np.array([[x, 9, x + 90, 99]]), np.ones(1), x / 1000, 0.5, lambda _: known, most=1)  # noqa: E731
     assert look(10) == look(900) != ['']
+    # In two boxes, one of them a mirror, it is one face still.
+    tracker.update(np.zeros((0, 4)), np.zeros(0), 1.0)
+    twice = np.array([[9, 9, 99, 99], [1500, 9, 1590, 99]])
+    assert tracker.update(twice, np.array([0.9, 0.8]), 1.5, 0.5, lambda _: known, most=1) == tracker.live_ids + ['']
 
 
 def test_nobody_is_taken_for_one_of_two_who_look_alike():
