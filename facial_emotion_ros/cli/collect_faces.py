@@ -3,7 +3,6 @@
 import argparse
 import base64
 import contextlib
-import csv
 import os
 import re
 import sys
@@ -154,25 +153,20 @@ def _collect(options, consent):
 def write_contact_sheet(folder: str) -> str | None:
     """Write the page on which pictures can be struck out; None where nothing was taken, else its path."""
     from facial_emotion_ros.core.files import write_atomic
-    from facial_emotion_ros.pipeline.face_collection import LABELS_FILE
+    from facial_emotion_ros.pipeline.face_collection import LABELS_FILE, read_table
 
-    table = os.path.join(folder, LABELS_FILE)
-    if not os.path.exists(table):
+    if not os.path.exists(os.path.join(folder, LABELS_FILE)):
         return None
-    with open(table, encoding='utf-8', newline='') as file:
-        rows = list(csv.DictReader(file))
-    # A picture may have been deleted since, or its crop alone.
-    rows = [row for row in rows if all(os.path.exists(os.path.join(folder, row[name])) for name in ('file', 'crop'))]
-    parts = []
-    for person, emotion in dict.fromkeys((row['person'], row['emotion']) for row in rows):
+    rows, parts = read_table(folder), []
+    for person, emotion in dict.fromkeys((row.person, row.emotion) for row in rows):
         parts.append(f'<h2>{escape(uncell(person))}: {escape(emotion)}</h2>')
         for row in rows:
-            if (row['person'], row['emotion']) == (person, emotion):
-                with open(os.path.join(folder, row['crop']), 'rb') as crop:
+            if (row.person, row.emotion) == (person, emotion):
+                with open(os.path.join(folder, row.crop), 'rb') as crop:
                     content = base64.b64encode(crop.read()).decode()
                 parts.append(
-                    f'<label><input type="checkbox" value="{escape(row["file"])}"><img alt="" '
-                    f'src="data:image/jpeg;base64,{content}">{escape(os.path.basename(row["file"]))}</label>'
+                    f'<label><input type="checkbox" value="{escape(row.file)}"><img alt="" '
+                    f'src="data:image/jpeg;base64,{content}">{escape(os.path.basename(row.file))}</label>'
                 )
     path = os.path.join(folder, SHEET_FILE)
     write_atomic(path, printable(_SHEET.replace('<!--FACES-->', '\n'.join(parts)), keep='\n').encode('utf-8'))

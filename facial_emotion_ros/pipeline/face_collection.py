@@ -34,7 +34,6 @@ INSTRUCTIONS: Dict[str, str] = {
     'contempt': 'raise one corner of your mouth',
 }
 LABELS_FILE = 'labels.csv'
-COLUMNS = ('file', 'emotion', 'person', 'crop', 'date', 'consent')
 
 #: Time between two pictures, so that they differ.
 _PAUSE_S = 0.6
@@ -44,6 +43,17 @@ CROP = CropGeometry(
 )
 _JPEG_QUALITY = 95
 _NUMBER = re.compile(r'(\d+)_')
+
+
+class Row(NamedTuple):
+    """A line of the table; file and crop are paths in the folder."""
+
+    file: str
+    emotion: str
+    person: str
+    crop: str
+    date: str
+    consent: str
 
 
 class Prompt(NamedTuple):
@@ -83,7 +93,7 @@ class FaceCollection:
         :param patience_s: an expression is skipped if no picture could be taken for this time.
         :param detector: ModelBundle, path or name of a detector, or any object with `detect(image) -> Faces`.
         :param rotate_deg: images are rotated clockwise by this first: 0, 90, 180 or 270.
-        :raises BadParameter: for a value out of range, or a folder with another kind of labels.csv.
+        :raises BadParameter: for a value out of range, or a folder with another kind of labels.csv, or a damaged one.
         """
         if not person.strip() or not consent.strip():
             raise BadParameter(
@@ -164,8 +174,8 @@ class FaceCollection:
         for kind, picture in (('pictures', image), ('crops', _crop_of(image, faces))):
             write_atomic(self._path(kind, name), _as_jpeg(picture))
         date = datetime.datetime.now().replace(microsecond=0).isoformat()
-        row = ('pictures/' + name, emotion, self._person, 'crops/' + name, date, self._consent)
-        self._write_table(self._rows + [[cell(each, '\t\n\r') for each in row]])
+        row = Row('pictures/' + name, emotion, self._person, 'crops/' + name, date, self._consent)
+        self._write_table(self._rows + [Row(*(cell(each, '\t\n\r') for each in row))])
         self._taken += 1
         self.taken += 1
         self._set_state('%d of %d taken' % (self._taken, self._stills))
@@ -184,24 +194,14 @@ class FaceCollection:
     def _path(self, *names: str) -> str:
         return os.path.join(self.folder, *names)
 
-    def _open_folder(self) -> List[List[str]]:
+    def _open_folder(self) -> List[Row]:
         for path in (self.folder, self._path('pictures'), self._path('crops')):
             os.makedirs(path, mode=0o700, exist_ok=True)
-        if not os.path.exists(self._path(LABELS_FILE)):
-            return []
-        with open(self._path(LABELS_FILE), encoding='utf-8', newline='') as file:
-            rows = list(csv.reader(file))
-        if not rows or tuple(rows[0]) != COLUMNS:
-            raise BadParameter(
-                'expected a new folder, or one that collect_faces has begun, got %r with a %s of other '
-                'columns; name another folder' % (self.folder, LABELS_FILE)
-            )
-        # Not those whose picture or crop was deleted since.
-        return [row for row in rows[1:] if all(os.path.exists(self._path(row[column])) for column in (0, 3))]
+        return read_table(self.folder) if os.path.exists(self._path(LABELS_FILE)) else []
 
-    def _write_table(self, rows: List[List[str]]) -> None:
+    def _write_table(self, rows: List[Row]) -> None:
         text = io.StringIO()
-        csv.writer(text).writerows([list(COLUMNS)] + rows)
+        csv.writer(text).writerows([Row._fields, *rows])
         write_atomic(self._path(LABELS_FILE), text.getvalue().encode('utf-8'))
         self._rows = rows
 
@@ -212,20 +212,49 @@ def cut_crops(folder: str, detector: Any = 'centerface') -> List[str]:
     :param folder: of collect_faces.
     :param detector: see FaceCollection.
     :returns: the pictures in which not exactly one face is found; their crops stay as they are.
-    :raises OSError, BadImage: if table or a picture cannot be read; crops that were cut stay.
+    :raises OSError, BadParameter, BadImage: if table or a picture cannot be read; crops that were cut stay.
     """
     finder = detector if hasattr(detector, 'detect') else FaceDetector(opened_bundle(detector))
     missed = []
-    with open(os.path.join(folder, LABELS_FILE), encoding='utf-8', newline='') as file:
-        rows = list(csv.DictReader(file))
-    for row in rows:
-        image = read_picture(os.path.join(folder, row['file']))
+    for row in read_table(folder):
+        image = read_picture(os.path.join(folder, row.file))
         faces = finder.detect(image)
         if len(faces) == 1:
-            write_atomic(os.path.join(folder, row['crop']), _as_jpeg(_crop_of(image, faces)))
+            write_atomic(os.path.join(folder, row.crop), _as_jpeg(_crop_of(image, faces)))
         else:
-            missed.append(row['file'])
+            missed.append(row.file)
     return missed
+
+
+def read_table(folder: str) -> List[Row]:
+    """Return the lines of a folder's table, but for those whose picture or crop was deleted since.
+
+    A spreadsheet may have saved it, with a byte order mark and blank lines.
+
+    :raises OSError: if it cannot be read.
+    :raises BadParameter: for a table of another kind, or a damaged one.
+    """
+    try:
+        with open(os.path.join(folder, LABELS_FILE), encoding='utf-8-sig', newline='') as file:
+            lines = [line for line in csv.reader(file) if line]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise BadParameter(
+            'expected %s in %r as CSV in UTF-8, got: %s; save it so, or name another folder'
+            % (LABELS_FILE, folder, error)
+        ) from None
+    if not lines or tuple(lines[0]) != Row._fields:
+        raise BadParameter(
+            'expected a new folder, or one that collect_faces has begun, got %r with a %s of other '
+            'columns; name another folder' % (folder, LABELS_FILE)
+        )
+    for line in lines:
+        if len(line) != len(Row._fields):
+            raise BadParameter(
+                'expected %d fields in each line of %s in %r, got %r; correct that line'
+                % (len(Row._fields), LABELS_FILE, folder, line)
+            )
+    rows = [Row(*line) for line in lines[1:]]
+    return [row for row in rows if all(os.path.exists(os.path.join(folder, each)) for each in (row.file, row.crop))]
 
 
 def _crop_of(image: np.ndarray, faces: Faces) -> np.ndarray:

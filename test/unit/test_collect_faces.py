@@ -18,7 +18,7 @@ from facial_emotion_ros.inference.model_bundle import opened_bundle
 from facial_emotion_ros.perception.face_crops import CropGeometry
 from facial_emotion_ros.perception.face_detector import FaceDetector
 from facial_emotion_ros.perception.image_files import fit, read_picture
-from facial_emotion_ros.pipeline.face_collection import COLUMNS, CROP, FaceCollection, cut_crops
+from facial_emotion_ros.pipeline.face_collection import CROP, FaceCollection, Row, cut_crops
 from facial_emotion_ros.training.data.labelled_folder import STRUCK_FILE, read_labelled_folder
 
 CONSENT = 'Pictures of me, for this robot alone'
@@ -58,7 +58,7 @@ def test_every_expression_is_requested_and_saved_when_a_face_is_in_sight(tmp_pat
     assert collected.done and collected.taken == 4 and not collected.missed
     assert said[0].startswith('happy: smile') and said[0].endswith('in 1 s') and said[-1] == 'Done, thank you.'
     rows = rows_of(tmp_path / 'faces')
-    assert [row['emotion'] for row in rows] == ['happy', 'happy', 'fear', 'fear'] and tuple(rows[0]) == COLUMNS
+    assert [row['emotion'] for row in rows] == ['happy', 'happy', 'fear', 'fear'] and tuple(rows[0]) == Row._fields
     assert all(row['person'] == 'ann' and row['consent'] == CONSENT and row['date'] for row in rows)
     picture, crop = (cv2.imread(str(tmp_path / 'faces' / rows[0][name])) for name in ('file', 'crop'))
     assert picture.shape == FACE.shape and crop.shape == (160, 160, 3)
@@ -151,10 +151,27 @@ def test_a_picture_that_was_deleted_is_in_no_table_and_no_sheet_and_stops_nobody
     assert len(read_labelled_folder(str(tmp_path))) == 2
 
 
-def test_a_folder_of_others_is_refused_when_it_has_labels(tmp_path):
-    (tmp_path / 'labels.csv').write_text('file,emotion\na.jpg,happy\n')
-    with pytest.raises(BadParameter, match='of other columns'):
+@pytest.mark.parametrize(
+    'table, words',
+    [
+        (b'file,emotion\na.jpg,happy\n', 'of other columns'),
+        (b'', 'of other columns'),
+        (b'file,emotion,person,crop,date,consent\n\xe9.jpg,sad,ann,b.jpg,1,yes\n', 'as CSV in UTF-8'),
+        (b'file,emotion,person,crop,date,consent\na.jpg,sad\n', 'expected 6 fields in each line .*a.jpg'),
+    ],
+)
+def test_a_folder_is_refused_when_it_has_labels_of_others_or_damaged_ones(tmp_path, table, words):
+    (tmp_path / 'labels.csv').write_bytes(table)
+    with pytest.raises(BadParameter, match=words):
         collection(tmp_path)
+
+
+def test_a_folder_is_continued_when_a_spreadsheet_has_saved_its_table(tmp_path):
+    run(collection(tmp_path, emotions=('sad',), stills=1), FACE, 6.0)
+    table = tmp_path / 'labels.csv'
+    table.write_text('\ufeff' + table.read_text(encoding='utf-8') + '\n', encoding='utf-8')
+    run(collection(tmp_path, emotions=('anger',), stills=1), FACE, 6.0)
+    assert [row['emotion'] for row in rows_of(tmp_path)] == ['sad', 'anger']
 
 
 def test_saved_pictures_stay_complete_when_the_disk_is_full(tmp_path):
