@@ -48,11 +48,15 @@ def open_session(bundle: ModelBundle, plan: ProviderPlan) -> Tuple[onnxruntime.I
     :returns: the session, and the provider that runs it, such as 'CUDAExecutionProvider'.
     :raises BadModel: if the model does not load on any provider, the CPU included.
     """
+    fault = ''
     for name in plan.candidates():
         try:
             session = _open(bundle, plan, name)
         except Exception as error:  # ONNX Runtime's own exceptions have no common base but this
-            plan.failed(name, f'{name} failed: {error}')
+            if name == CPU:  # the model's fault: others of this plan may run there
+                fault = f'{name} failed: {error}'
+            else:
+                plan.failed(name, f'{name} failed: {error}')
             continue
         if name not in session.get_providers():  # it falls back by itself, without an exception
             plan.failed(name, f'{name} could not start')
@@ -60,7 +64,8 @@ def open_session(bundle: ModelBundle, plan: ProviderPlan) -> Tuple[onnxruntime.I
         plan.opened_on(name)
         return session, name
     raise BadModel(
-        f'Model bundle {bundle.folder!r} does not load in ONNX Runtime {onnxruntime.__version__}: ' + plan.failures()
+        f'Model bundle {bundle.folder!r} does not load in ONNX Runtime {onnxruntime.__version__}: '
+        + '; '.join(filter(None, (plan.failures(), fault)))
     )
 
 

@@ -81,8 +81,10 @@ def test_no_processor_is_kept_busy_when_nothing_is_read():
 
 def test_refused_when_the_model_does_not_load(centerface):
     nonsense = ModelBundle(centerface.folder, centerface.manifest, b'\x08\x07nonsense')
-    with pytest.raises(BadModel, match='does not load'):
-        open_session(nonsense, ProviderPlan())
+    plan = ProviderPlan()
+    with pytest.raises(BadModel, match='does not load .*: CPUExecutionProvider failed: '):
+        open_session(nonsense, plan)
+    assert open_session(centerface, plan)[1] == CPU, 'one model that is no good says nothing about another'
 
 
 def test_error_names_the_model_when_the_cpu_fails(centerface):
