@@ -27,7 +27,7 @@ class EmotionPrediction:
     agreement: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays have no truth value
 class FaceEstimate:
     """The published estimate of one face. Without smoothing, and for a single picture, it equals `raw`.
 

@@ -228,4 +228,5 @@ def _mean_of_numbers(values: np.ndarray) -> float:
 
 def _centred(values: Any) -> np.ndarray:
     centred = np.array(values, np.float64)
-    return centred - centred.mean() if len(centred) else centred
+    # The mean of equal numbers may differ from them by a rounding error.
+    return centred - centred.mean() if len(centred) and np.ptp(centred) else 0.0 * centred

@@ -124,5 +124,7 @@ def test_figures_are_not_a_number_when_there_is_nothing_to_measure():
     assert math.isnan(macro_recall(confusion([], [])))
     for figure in (rmse, pcc, ccc, sagr):
         assert math.isnan(figure([], []))
-    assert math.isnan(pcc([1, 1], [1, 2]))
+    # The mean of three times 0.1 is not 0.1.
+    assert all(math.isnan(pcc([constant] * 3, [1, 2, 3])) for constant in (1, 0.1))
+    assert all(math.isnan(ccc([constant] * 3, [constant] * 3)) for constant in (1, 0.1))
     assert math.isnan(negative_log_likelihood(np.zeros((0, 8)), []))
