@@ -102,10 +102,10 @@ def parse_prior(prior: Union[str, Sequence[float]]) -> Optional[np.ndarray]:
     :returns: (8,) float64 that sums to 1; None for ''.
     :raises BadParameter: if it is not eight finite numbers of 0 or more, not all of them 0.
     """
-    words: Sequence[Any] = list(filter(None, re.split(r'[,\s]+', prior))) if isinstance(prior, str) else list(prior)
-    if not words:
-        return None
     try:
+        words: Sequence[Any] = list(filter(None, re.split(r'[,\s]+', prior))) if isinstance(prior, str) else list(prior)
+        if not words:
+            return None
         numbers = [float(each) for each in words]
     except (TypeError, ValueError, OverflowError):
         numbers = []

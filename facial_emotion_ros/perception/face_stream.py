@@ -59,6 +59,10 @@ class FaceFinder:
         :param every_n, continue_score: see :meth:`adjust`.
         :raises BadParameter: for a value outside its range.
         """
+        if isinstance(max_faces, bool) or not isinstance(max_faces, int) or max_faces < 0:
+            raise BadParameter(
+                'expected to find a number of faces of 1 or more at most, or 0 for all, got %r' % (max_faces,)
+            )
         self._detector, self._tracker, self._max_faces = detector, tracker, max_faces
         self._scene = SceneChangeDetector()
         self.adjust(every_n, continue_score)

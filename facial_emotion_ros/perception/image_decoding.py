@@ -9,8 +9,8 @@ import numpy as np
 
 from facial_emotion_ros.core.errors import BadImage
 
-#: No camera has more pixels a side.
-MAX_SIDE_PX = 1 << 15
+#: No camera has more pixels a side, and OpenCV's warpAffine takes no more.
+MAX_SIDE_PX = (1 << 15) - 2
 
 #: More pixels than any robot's camera has: 192 MiB as BGR.
 MAX_PIXELS = 1 << 26
@@ -215,19 +215,22 @@ def _decode_nv24(content: np.ndarray, height: int, width: int, step: int) -> np.
 
 
 def check_image(image: np.ndarray) -> np.ndarray:
-    """Return an image that the pipeline takes, (H, W, 3) uint8 BGR, H and W at least 1; refuse others.
+    """Return an image that the pipeline takes, (H, W, 3) uint8 BGR, contiguous, of 1 to MAX_SIDE_PX a side.
 
+    :param image: any array; it is copied where it is not contiguous, since OpenCV would copy it in each call.
     :raises BadImage: naming what was expected and what came.
     """
-    expected = 'expected an array of shape (H, W, 3), uint8, BGR, of one pixel at least'
+    expected = f'expected an array of shape (H, W, 3), uint8, BGR, with sides of 1 to {MAX_SIDE_PX} pixels'
     if not isinstance(image, np.ndarray):
         hint = '; was the file read at all?' if image is None else ''
         raise BadImage(f'{expected}, got {type(image).__name__}{hint}')
     if image.dtype != np.uint8:
         raise BadImage(f'{expected}, got {image.dtype}; scale to 0..255 and convert it')
-    if image.ndim != 3 or image.shape[2] != 3 or not image.size:
-        raise BadImage(f'{expected}, got shape {image.shape}')
-    return image
+    if image.ndim != 3 or image.shape[2] != 3 or not image.size or max(image.shape) > MAX_SIDE_PX:
+        raise BadImage(
+            f'{expected}, got shape {image.shape}; convert gray or BGRA with cv2.cvtColor, shrink a larger one'
+        )
+    return np.ascontiguousarray(image)
 
 
 def _decode_with_fallback(

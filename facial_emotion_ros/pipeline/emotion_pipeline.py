@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, NamedTuple, Optiona
 import numpy as np
 
 from facial_emotion_ros.core.emotions import EMOTIONS, UNKNOWN
+from facial_emotion_ros.core.errors import BadParameter
 from facial_emotion_ros.core.estimates import EmotionPrediction, FaceEstimate
 from facial_emotion_ros.emotion.ensemble import EnsembleEstimates
 from facial_emotion_ros.emotion.esr import EsrEngine
@@ -111,6 +112,10 @@ class EmotionPipeline:
         :raises BadParameter: for a value outside its range.
         :raises BadModel: if a bundle is refused.
         """
+        if not reuse_below >= 0:
+            raise BadParameter(
+                'expected a difference of crops of 0 or more below which to reuse, got %r' % (reuse_below,)
+            )
         plan = ProviderPlan.of(providers, threads)
         self.engine = EsrEngine(
             bundle_for(esr, plan), plan, anytime=anytime, operating_point=operating_point, prior=prior

@@ -27,6 +27,7 @@ from sensor_msgs.msg import Image
 from std_srvs.srv import SetBool
 from vision_msgs.msg import Detection2DArray
 
+from facial_emotion_ros.perception.image_decoding import MAX_SIDE_PX
 from graph_peer import change_to, image_fields, quality, scene
 from test_hri_input import FaceFinder, face_crop
 
@@ -167,7 +168,7 @@ def test_the_next_image_is_answered_when_one_message_or_request_holds_too_much(l
 
     attacks.run('a long frame_id', 'bad', 1, lambda: None, each=shoot_named)
     attacks.run('a long encoding', 'bad', 1, lambda: None, each=lambda: camera.shoot(encoding=word))
-    strip = image_fields(np.zeros((1, 32768, 3), np.uint8))
+    strip = image_fields(np.zeros((1, MAX_SIDE_PX, 3), np.uint8))
     attacks.run('a strip', 'processed', 1, lambda: None, each=lambda: camera.shoot(**strip))
     if long_form:
         square = image_fields(np.zeros((9000, 9000), np.uint8), 'mono8')

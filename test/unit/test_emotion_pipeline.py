@@ -70,6 +70,7 @@ def test_the_astronaut_is_one_happy_face(pipeline):
     eyes = face.landmarks[:2]
     assert (eyes[:, 0] > x0).all() and (eyes[:, 0] < x1).all() and (eyes[:, 1] < (y0 + y1) / 2 + 10).all()
     assert face.face_id == ''
+    assert face in faces and face not in pipeline.estimate(image), 'estimates are compared by identity'
 
 
 def test_a_single_picture_is_not_smoothed(pipeline):
@@ -183,8 +184,16 @@ def test_scores_and_bounds_are_another_operating_point_s_from_the_next_image_on(
     assert again.raw.scores == balanced.raw.scores and pipeline.quality_gate.min_confidence == bound != 0.45
 
 
-@pytest.mark.parametrize('arguments, words', [({'operating_point': 'nobody'}, 'nobody'), ({'prior': '1 2'}, 'eight')])
-def test_a_pipeline_is_refused_when_its_bundle_has_no_such_point(arguments, words):
+@pytest.mark.parametrize(
+    'arguments, words',
+    [
+        ({'operating_point': 'nobody'}, 'nobody'),
+        ({'prior': '1 2'}, 'eight'),
+        ({'reuse_below': float('nan')}, 'got nan'),
+        ({'reuse_below': -1}, 'got -1'),
+    ],
+)
+def test_a_pipeline_is_refused_when_an_argument_is_out_of_range(arguments, words):
     with pytest.raises(BadParameter, match=words):
         EmotionPipeline(INT8, **arguments)
 

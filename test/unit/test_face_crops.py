@@ -8,6 +8,7 @@ import pytest
 
 from facial_emotion_ros.core.errors import BadModel, BadParameter
 from facial_emotion_ros.perception.face_crops import CropGeometry, crop_squares, cut_faces, eye_angles, to_input
+from facial_emotion_ros.perception.image_decoding import MAX_SIDE_PX, check_image
 
 GEOMETRY = CropGeometry()
 
@@ -161,6 +162,15 @@ def test_a_turned_face_is_cut_as_a_level_one_when_eyes_are_levelled(degrees, sid
     assert difference.mean() < 1.5 / 255 and difference.max() < 15 / 255
     if abs(degrees) > 20:
         assert np.abs(cut_faces(scene, box, GEOMETRY) - expected).mean() > 10 / 255
+
+
+def test_a_face_at_the_end_of_the_widest_image_is_cut():
+    scene, [box], landmarks = face_in_scene(10)
+    wide = np.zeros((480, MAX_SIDE_PX, 3), np.uint8)
+    wide[:, -640:] = scene
+    shift, level = np.array([MAX_SIDE_PX - 640, 0]), replace(GEOMETRY, level_eyes=True)
+    crop = cut_faces(check_image(wide), [box + np.tile(shift, 2)], level, landmarks + shift)
+    assert np.abs(crop - cut_faces(scene, [box], level, landmarks)).max() < 2 / 255
 
 
 def test_a_level_face_is_cut_alike_with_and_without_levelling():

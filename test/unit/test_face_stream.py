@@ -185,6 +185,8 @@ def test_it_goes_on_when_faces_may_not_be_lost_for_any_time():
         {'every_n': 0},
         {'every_n': 1.5},
         {'every_n': True},
+        {'max_faces': -1},
+        {'max_faces': 1.5},
         {'continue_score': 0.0},
         {'continue_score': 1.1},
         {'continue_score': float('nan')},

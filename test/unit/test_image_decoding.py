@@ -410,7 +410,8 @@ def test_refused_when_the_converter_gives_something_else(answer):
         (np.zeros((4, 0, 3), np.uint8), 'shape (4, 0, 3)'),
         (np.zeros((4, 4), np.uint8), 'shape (4, 4)'),
         (np.zeros((4, 4, 1), np.uint8), 'shape (4, 4, 1)'),
-        (np.zeros((4, 4, 4), np.uint8), 'shape (4, 4, 4)'),
+        (np.zeros((4, 4, 4), np.uint8), 'shape (4, 4, 4); convert gray or BGRA with cv2.cvtColor'),
+        (np.zeros((1, MAX_SIDE_PX + 1, 3), np.uint8), f'sides of 1 to {MAX_SIDE_PX} pixels, got shape'),
         (np.zeros((1, 4, 4, 3), np.uint8), 'shape (1, 4, 4, 3)'),
         (np.zeros((4, 4, 3), np.float32), 'got float32'),
         (np.zeros((4, 4, 3), np.int8), 'got int8'),
@@ -424,6 +425,14 @@ def test_array_is_refused_when_it_is_no_picture(image, words):
     assert words in str(refusal.value)
 
 
-def test_array_is_handed_back_when_it_is_a_picture():
-    image = np.zeros((4, 4, 3), np.uint8)[:, ::-1]
+def test_array_is_handed_back_when_it_is_a_picture_and_copied_once_when_opencv_would_copy_it_in_each_call():
+    image = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
     assert check_image(image) is image
+    for other in (
+        image[:, ::-1],
+        image[..., ::-1],
+        np.asfortranarray(image),
+        np.broadcast_to(image[..., :1], (4, 4, 3)),
+    ):
+        copy = check_image(other)
+        assert copy.flags.c_contiguous and (copy == other).all()

@@ -134,6 +134,7 @@ def test_a_prior_is_eight_numbers_in_any_unit(text, expected):
         '1 1 1 1 1 1 1 nan',
         '1 1 1 1 1 1 1 inf',
         '0.5',
+        0.5,
         [None] * 8,
         [10**400] * 8,
     ],
