@@ -151,6 +151,8 @@ def read_or_none(path: str) -> Optional[bytes]:
 
 def read_cached(path: str) -> Optional[Dict[str, Any]]:
     """Read a JSON object from a cache; None where there is no file or it is damaged: compute it again."""
+    if not os.path.isfile(path):  # a named pipe would never end
+        return None
     try:
         with open(path, encoding='utf-8') as stream:
             cached = json.load(stream)

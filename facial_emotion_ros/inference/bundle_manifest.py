@@ -114,6 +114,8 @@ def read_manifest(folder: str) -> Dict[str, Any]:
             'check the path, or name an embedded bundle such as centerface'
         )
     path = os.path.join(folder, MANIFEST_FILE)
+    if os.path.exists(path) and not os.path.isfile(path):  # a named pipe would never end
+        raise BadModel(f'expected a file {MANIFEST_FILE}, got a folder, pipe or device; reinstall the bundle')
     try:
         with open(path, 'rb') as stream:
             text = stream.read(_MAX_MANIFEST_BYTES + 1)

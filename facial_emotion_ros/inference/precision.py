@@ -1,15 +1,19 @@
 """Choose between a model's floating-point bundle and the int8 bundle beside it."""
 
+import logging
 import os
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING, Any, Union
 
 from facial_emotion_ros.core.errors import BadModel
+from facial_emotion_ros.core.files import read_cached
 from facial_emotion_ros.inference.execution_providers import CPU, ProviderPlan
 from facial_emotion_ros.inference.model_bundle import MANIFEST_FILE, ModelBundle, resolve_bundle
 from facial_emotion_ros.system.cpu_info import cpuinfo, flags
 
 if TYPE_CHECKING:
     from facial_emotion_ros.inference.model_bundle import Path
+
+_log = logging.getLogger(__name__)
 
 #: Suffix of an int8 bundle's name.
 INT8_SUFFIX = '_int8'
@@ -29,7 +33,7 @@ def bundle_for(name: 'Union[ModelBundle, Path]', plan: ProviderPlan) -> Union[st
 
     :param name: path of a bundle or name of an embedded one. A ModelBundle is returned as it is.
     :param plan: where the model runs.
-    :returns: `name`, or `name` with '_int8' appended where there is such a bundle.
+    :returns: `name`, or `name` with '_int8' appended where there is such a bundle, made of that model.
     """
     if isinstance(name, ModelBundle):
         return name
@@ -44,6 +48,24 @@ def bundle_for(name: 'Union[ModelBundle, Path]', plan: ProviderPlan) -> Union[st
         return text
     other = text.rstrip('/') + INT8_SUFFIX
     try:
-        return other if os.path.isfile(os.path.join(resolve_bundle(other), MANIFEST_FILE)) else text
+        manifest = os.path.join(resolve_bundle(other), MANIFEST_FILE)
     except BadModel:
         return text
+    if not os.path.isfile(manifest):
+        return text
+    if not _is_of(manifest, text):
+        _log.warning(
+            'Model bundle %r is left out: it was made of another %r; make it again with `quantize`', other, text
+        )
+        return text
+    return other
+
+
+def _is_of(manifest: str, name: str) -> bool:
+    """Return whether an int8 bundle, given by its manifest's path, was made of a bundle's model."""
+    try:
+        exact: Any = read_cached(os.path.join(resolve_bundle(name), MANIFEST_FILE))
+        quantized: Any = read_cached(manifest)
+        return bool(quantized['quantization']['of']['sha256'] == exact['model']['sha256'])
+    except (BadModel, KeyError, TypeError):
+        return True  # it does not say, or is damaged: opening it tells

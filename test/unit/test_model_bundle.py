@@ -422,11 +422,15 @@ def test_refused_when_another_architecture_is_wanted(bundle):
 
 
 @pytest.mark.parametrize('name', ['manifest.json', 'model.onnx'])
-def test_refused_when_a_file_is_missing_or_a_folder(bundle, name):
+def test_refused_when_a_file_is_missing_or_none(bundle, name):
     (bundle / name).unlink()
     with pytest.raises(BadModel, match=name):
         ModelBundle.open(bundle)
     (bundle / name).mkdir()
+    with pytest.raises(BadModel, match=name):
+        ModelBundle.open(bundle)
+    (bundle / name).rmdir()
+    os.mkfifo(str(bundle / name))  # a reader would wait for ever
     with pytest.raises(BadModel, match=name):
         ModelBundle.open(bundle)
 

@@ -1,5 +1,6 @@
 """Eight bits where they are asked for, or where they pay."""
 
+import json
 import os
 import shutil
 from functools import partial
@@ -52,6 +53,21 @@ def test_the_bundle_itself_is_taken_where_there_is_no_other(pair):
     assert bundle_for('no_such_bundle', plan) == 'no_such_bundle'
     os.mkdir(pair + '_int8')  # something else that has the name
     assert bundle_for(pair, plan) == pair
+
+
+def test_the_bundle_itself_is_taken_with_a_warning_where_the_other_was_made_of_an_earlier_one(pair, caplog):
+    def write(name, manifest):
+        with open(os.path.join(name, 'manifest.json'), 'w', encoding='utf-8') as file:
+            json.dump(manifest, file)
+
+    plan = ProviderPlan(precision='int8')
+    write(pair, {'model': {'sha256': 'a'}})
+    write(pair + '_int8', {'quantization': {'of': {'sha256': 'a'}}})
+    assert bundle_for(pair, plan) == pair + '_int8' and not caplog.records
+    write(pair, {'model': {'sha256': 'b'}})
+    assert bundle_for(pair, plan) == pair and 'make it again with `quantize`' in caplog.text
+    write(pair + '_int8', {'quantization': 1})
+    assert bundle_for(pair, plan) == pair + '_int8', 'opening it tells what is wrong'
 
 
 def test_a_gpu_has_the_precision_of_its_plan(pair, monkeypatch):
