@@ -1,7 +1,7 @@
 """Images of cameras that are mounted sideways or upside down: rotate them, and places in them back."""
 
 from dataclasses import replace
-from typing import Any, Optional, Tuple
+from typing import Any, Callable, List, Optional, Tuple
 
 import cv2
 import numpy as np
@@ -102,18 +102,20 @@ class Orientation:
         self._upright_s: Optional[float] = None
         self._searched_s, self._turn = 0.0, 0
 
-    def of_picture(self, image: np.ndarray, detector: Any) -> int:
-        """Return the angle of a single picture; with AUTO the first at which a face is upright, else 0.
+    def of_picture(self, image: np.ndarray, find: Callable[[np.ndarray], Any]) -> Tuple[int, np.ndarray, Any]:
+        """Find the faces of a single picture; with AUTO at the first angle at which one is upright, else at 0.
 
         :param image: (H, W, 3) uint8 BGR.
-        :param detector: object with `detect(image) -> Faces`.
+        :param find: returns the faces of an image, with `landmarks`.
+        :returns: the angle, the rotated image and its faces.
         """
-        if self.setting != AUTO:
-            return self.degrees
-        for degrees in (0,) + _SEARCHED:
-            if has_upright(detector.detect(rotated(image, degrees)).landmarks):
-                return degrees
-        return 0
+        tried: List[Tuple[int, np.ndarray, Any]] = []
+        for degrees in (0,) + _SEARCHED if self.setting == AUTO else (self.degrees,):
+            turned = rotated(image, degrees)
+            tried.append((degrees, turned, find(turned)))
+            if has_upright(tried[-1][2].landmarks):
+                return tried[-1]
+        return tried[0]
 
     def search(self, image: np.ndarray, landmarks: np.ndarray, stamp_s: float, detector: Any) -> bool:
         """With AUTO, try another angle if no upright face was found for a while.

@@ -203,6 +203,8 @@ class EmotionPipeline:
     def detect(self, image: np.ndarray) -> Faces:
         """Detect faces for a later :meth:`estimate` of the same image: another thread may do that ahead.
 
+        Not ahead with a `rotate_deg` of -1: images in between may change the angle.
+
         :param image: (H, W, 3) uint8 BGR.
         :returns: Faces, in pixels of the rotated image.
         :raises BadImage: if the image is no such array.
@@ -229,10 +231,8 @@ class EmotionPipeline:
         :raises BadModel: if a model's outputs are not finite or have another shape.
         """
         if stamp_s is None:
-            image = check_image(image)
-            degrees = self.orientation.of_picture(image, self.detector)
-            turned = rotated(image, degrees)
-            faces = self.estimate_found(turned, self.finder.find_alone(turned), until_s=until_s)
+            degrees, turned, found = self.orientation.of_picture(check_image(image), self.finder.find_alone)
+            faces = self.estimate_found(turned, found, until_s=until_s)
             return [rotated_back(face, degrees, turned) for face in faces]
         tracked = self.find(image, stamp_s, detected)
         try:

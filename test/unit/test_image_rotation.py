@@ -89,6 +89,15 @@ def test_the_angle_is_found_when_a_camera_is_mounted_in_another_way(pipeline, up
     assert pipeline.orientation.degrees == 0 and again.emotion == expected.emotion, 'a hand-held camera turns back'
 
 
+def test_faces_of_a_picture_are_detected_once_for_each_angle(pipeline, upright, monkeypatch):
+    find, angles = pipeline.finder.find_alone, []
+    monkeypatch.setattr(pipeline.finder, 'find_alone', lambda image: angles.append(image.shape) or find(image))
+    pipeline.rotate(-1)
+    assert pipeline.estimate(upright) and len(angles) == 1
+    assert pipeline.estimate(mounted(upright, 90)) and len(angles) == 4
+    assert not pipeline.estimate(np.zeros_like(upright)) and len(angles) == 8
+
+
 def test_faces_begin_anew_when_the_angle_has_changed(pipeline, upright, monkeypatch):
     ids = [face.face_id for face in pipeline.estimate(upright, 1.0)]
     pipeline.rotate(180)
