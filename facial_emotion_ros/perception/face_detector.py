@@ -83,7 +83,7 @@ class FaceDetector(ModelRunner):
         if isinstance(min_score, bool) or not isinstance(min_score, (int, float)) or not 0 < min_score <= 1:
             raise BadParameter(f'expected a least face score above 0 and up to 1, got {min_score!r}')
         if isinstance(long_side_px, bool) or not isinstance(long_side_px, int) or not 32 <= long_side_px <= 8192:
-            raise BadParameter(f'expected a long side of 32 to 8192 pixels, got {long_side_px!r}')
+            raise BadParameter(f'expected an integer of 32 to 8192 pixels as the long side, got {long_side_px!r}')
         self.min_score = min_score
         self.long_side_px = long_side_px
         self._model = open_model(bundle, ProviderPlan.of(providers, threads))
