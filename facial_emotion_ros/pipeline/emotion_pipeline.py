@@ -316,6 +316,8 @@ class EmotionPipeline:
         :raises BadModel: if the ESR's outputs are not finite or have another shape.
         """
         if not found.ids:
+            if use_cache:
+                self._cache.forget()  # the pixels of those who have gone
             return []
         self.on_stage('reading emotions')
         crops = cut_planes(image, found.boxes, self.engine.geometry, found.landmarks)

@@ -86,6 +86,7 @@ def test_a_pipeline_reads_a_still_face_once(monkeypatch):
     pipeline.reset()
     pipeline.estimate(image, 1.0)
     assert len(counted) == 3
+    assert pipeline.estimate(np.zeros_like(image), 1.1) == [] and not pipeline._cache._known, 'nobody is in sight'
     pipeline.reuse_below = 0.0
-    pipeline.estimate(image, 1.1)
+    pipeline.estimate(image, 1.2)
     assert len(counted) == 4
