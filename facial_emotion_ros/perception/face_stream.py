@@ -63,7 +63,9 @@ class FaceFinder:
             raise BadParameter(
                 'expected to find a number of faces of 1 or more at most, or 0 for all, got %r' % (max_faces,)
             )
-        self._detector, self._tracker, self._max_faces = detector, tracker, max_faces
+        self._detector, self._max_faces = detector, max_faces
+        #: Gives the ids; may be replaced between two images.
+        self.tracker = tracker
         self._scene = SceneChangeDetector()
         self.adjust(every_n, continue_score)
         self.reset()
@@ -82,16 +84,14 @@ class FaceFinder:
             raise BadParameter('expected a least score above 0 and up to 1 to continue a face, got %r' % continue_score)
         self._every_n, self._continue_score = every_n, continue_score
 
-    def for_another_stream(self, tracker: FaceTracker) -> 'FaceFinder':
-        """Return one with the same detector and settings, and no faces.
-
-        :param tracker: that of the other stream.
-        """
+    def for_another_stream(self) -> 'FaceFinder':
+        """Return one with the same detector and settings, no faces, and a tracker of its own."""
+        tracker = self.tracker.for_another_stream()
         return FaceFinder(self._detector, tracker, self._max_faces, self._every_n, self._continue_score)
 
     def reset(self) -> None:
         """Forget all images and faces; ids are not used again."""
-        self._tracker.clear()
+        self.tracker.clear()
         self._scene.forget()
         self._forget_templates()
         self._detected_s, self._since = -math.inf, 0
@@ -100,7 +100,7 @@ class FaceFinder:
 
     def forget_looks(self) -> None:
         """Forget what faces look like; they keep their ids by their places."""
-        self._tracker.forget_looks()
+        self.tracker.forget_looks()
         self._forget_templates()
 
     def _forget_templates(self) -> None:
@@ -137,7 +137,7 @@ class FaceFinder:
         :param detected: result of :meth:`detect` for this image; None to detect where that is due.
         """
         if self._scene.is_cut(image):
-            self._tracker.cut()
+            self.tracker.cut()
             self._detected = None
         tracked = self._track(image, stamp_s)
         if tracked is not None:
@@ -154,7 +154,7 @@ class FaceFinder:
         found = _by_area(faces)
         if self._max_faces:
             self.left_out = max(0, int((found.scores >= min_score).sum()) - self._max_faces)
-        ids = self._tracker.update(
+        ids = self.tracker.update(
             found.boxes,
             found.scores,
             stamp_s,
@@ -173,11 +173,11 @@ class FaceFinder:
             before is None
             or self._since >= self._every_n
             or not 0 <= stamp_s - self._detected_s < MAX_GAP_S
-            or not set(before.ids) <= set(self._tracker.live_ids)
+            or not set(before.ids) <= set(self.tracker.live_ids)
         ):
             return None
         boxes = np.zeros((len(before.ids), 4))
-        for row, (face_id, expected) in enumerate(zip(before.ids, self._tracker.predicted(before.ids, stamp_s))):
+        for row, (face_id, expected) in enumerate(zip(before.ids, self.tracker.predicted(before.ids, stamp_s))):
             located = self._templates.locate(image, face_id, expected)
             if located is None or located[1] < MIN_CORRELATION:
                 return None
@@ -189,7 +189,7 @@ class FaceFinder:
         clipped = boxes.clip(0, sides).astype(np.float32)
         if len(clipped) and (clipped[:, 2:] - clipped[:, :2]).min() < 1:
             return None
-        self._tracker.follow(before.ids, boxes, stamp_s)
+        self.tracker.follow(before.ids, boxes, stamp_s)
         return before._replace(boxes=clipped, landmarks=landmarks.astype(np.float32))
 
 

@@ -125,7 +125,6 @@ class EmotionPipeline:
             options: Dict[str, Any] = {} if min_score is None else {'min_score': min_score}
             detector = FaceDetector(bundle, long_side_px=long_side_px, providers=plan, **options)
         self.detector = detector
-        self.tracker = FaceTracker() if tracker is None else tracker
         self.smoothing = TemporalFilter() if smoothing is None else smoothing
         self._own_gate = quality_gate
         self.reuse_below = reuse_below
@@ -133,7 +132,8 @@ class EmotionPipeline:
         self.on_stage: Callable[[str], Any] = lambda _stage: None
         self._cache, self._interval = EstimateCache(), EstimateInterval(estimate_every_n)
         self._point = self.engine.point  # of the estimates in both
-        self.finder = FaceFinder(detector, self.tracker, max_faces, every_n, continue_score)
+        tracker = FaceTracker() if tracker is None else tracker
+        self.finder = FaceFinder(detector, tracker, max_faces, every_n, continue_score)
         #: By which angle images are rotated.
         self.orientation = Orientation(rotate_deg)
 
@@ -143,9 +143,9 @@ class EmotionPipeline:
         Only one of both may be used at a time. The operating point stays common to both.
         """
         other = copy.copy(self)
-        other.tracker, other.smoothing = self.tracker.for_another_stream(), self.smoothing.for_another_stream()
+        other.smoothing = self.smoothing.for_another_stream()
         other._cache, other._interval = EstimateCache(), EstimateInterval(self._interval.every_n)
-        other.finder = self.finder.for_another_stream(other.tracker)
+        other.finder = self.finder.for_another_stream()
         other.orientation = Orientation(self.orientation.setting)
         return other
 
@@ -164,6 +164,15 @@ class EmotionPipeline:
         :raises BadParameter: if there is no such operating point or prior; nothing has changed then.
         """
         self.engine.point = choose_point(self.engine.bundle.manifest, name, prior)
+
+    @property
+    def tracker(self) -> FaceTracker:
+        """The finder's tracker."""
+        return self.finder.tracker
+
+    @tracker.setter
+    def tracker(self, tracker: FaceTracker) -> None:
+        self.finder.tracker = tracker
 
     @property
     def quality_gate(self) -> QualityGate:
@@ -228,6 +237,7 @@ class EmotionPipeline:
         :param detected: result of :meth:`detect` for this image of a stream; None to detect where that is due.
         :returns: by falling area of the box; empty without faces.
         :raises BadImage: if the image is no such array.
+        :raises BadParameter: for a stamp that is not finite.
         :raises BadModel: if a model's outputs are not finite or have another shape.
         """
         if stamp_s is None:

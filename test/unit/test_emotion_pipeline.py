@@ -11,7 +11,8 @@ from places import PORTRAITS, SAMPLES
 from facial_emotion_ros.core.emotions import EMOTIONS
 from facial_emotion_ros.core.errors import BadImage, BadModel, BadParameter
 from facial_emotion_ros.emotion.quality_gate import QualityGate
-from facial_emotion_ros.perception.face_tracker import FaceTracker
+from facial_emotion_ros.perception.face_stream import FaceFinder
+from facial_emotion_ros.perception.face_tracker import FaceTracker, face_id
 from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline
 
 #: Opens in a fifth of the time.
@@ -196,6 +197,17 @@ def test_scores_and_bounds_are_another_operating_point_s_from_the_next_image_on(
 def test_a_pipeline_is_refused_when_an_argument_is_out_of_range(arguments, words):
     with pytest.raises(BadParameter, match=words):
         EmotionPipeline(INT8, **arguments)
+
+
+@pytest.mark.parametrize('part', ['tracker', 'finder'])
+def test_estimates_are_smoothed_when_a_part_was_replaced(part):
+    pipeline = EmotionPipeline(INT8)
+    new = {'tracker': FaceTracker(first_face=5), 'finder': FaceFinder(pipeline.detector, FaceTracker(first_face=5))}
+    setattr(pipeline, part, new[part])
+    astronaut, president = (cv2.resize(sample(name), (400, 400)) for name in ('astronaut.jpg', 'president.jpg'))
+    pipeline.estimate(astronaut, 0.0)
+    [face] = pipeline.estimate(cv2.addWeighted(astronaut, 0.75, president, 0.25, 0), 0.05)
+    assert face.valence != face.raw.valence and [face.face_id] == pipeline.tracker.live_ids == [face_id(5)]
 
 
 def settings(pipeline):
