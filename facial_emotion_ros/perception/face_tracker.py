@@ -306,10 +306,11 @@ class FaceTracker:
         if not most:
             return list(rows), []
         known: Dict[str, int] = {}  # each face is in one box alone
-        for row in rows if look is not None else ():
-            track = self._recognised(look(row))[0]
-            if track in self._tracks:
-                known.setdefault(track.identity, row)
+        if look is not None and not all(track.in_sight for track in self._tracks):
+            for row in rows:
+                track = self._recognised(look(row))[0]
+                if track in self._tracks:
+                    known.setdefault(track.identity, row)
         rows = [row for row in rows if row not in known.values()]
         areas = _areas(boxes)
         room = max(most - len(self._tracks), 0)
@@ -339,10 +340,10 @@ class FaceTracker:
             None although one is alike.
         """
         known = self._tracks + self._gone
-        likeness = np.array([track.likeness(description) for track in known])
         out_of_sight = np.array([not track.in_sight for track in known], bool)
         if not out_of_sight.any():
             return None, False
+        likeness = np.array([track.likeness(description) for track in known])
         best = int(np.where(out_of_sight, likeness, -np.inf).argmax())
         others = np.delete(likeness, best)
         if likeness[best] >= SAME and (not len(others) or likeness[best] - others.max() >= CLEARLY):

@@ -221,6 +221,9 @@ def test_ids_stay_and_the_largest_are_tracked_in_a_crowd():
         ids |= set(named) - {''}
     assert len(ids) == 8
     near = np.concatenate([boxes, [[600, 300, 900, 660]]])
+    asked = []
+    tracker.update(boxes, np.full(200, 0.9), 9.9, 0.5, lambda row: asked.append(row) or looks[row], most=8)
+    assert len(asked) == 8, 'those without a turn need no look while all who have one are in sight'
     named = tracker.update(near, np.full(201, 0.9), 10.0, 0.5, looks.__getitem__, most=8)
     assert named[-1] not in ids | {''} and len(tracker.live_ids) == 8 and len(set(named) & ids) == 7
 
