@@ -48,24 +48,24 @@ def open_session(bundle: ModelBundle, plan: ProviderPlan) -> Tuple[onnxruntime.I
     :returns: the session, and the provider that runs it, such as 'CUDAExecutionProvider'.
     :raises BadModel: if the model does not load on any provider, the CPU included.
     """
-    fault = ''
+    faults: Dict[str, str] = {}
     for name in plan.candidates():
         try:
             session = _open(bundle, plan, name)
         except Exception as error:  # ONNX Runtime's own exceptions have no common base but this
-            if name == CPU:  # the model's fault: others of this plan may run there
-                fault = f'{name} failed: {error}'
-            else:
-                plan.failed(name, f'{name} failed: {error}')
+            faults[name] = f'{name} failed: {error}'
             continue
         if name not in session.get_providers():  # it falls back by itself, without an exception
-            plan.failed(name, f'{name} could not start')
+            faults[name] = f'{name} could not start'
             continue
+        for each, fault in faults.items():
+            plan.failed(each, fault)
         plan.opened_on(name)
         return session, name
+    # The model's fault: others of this plan may run there.
     raise BadModel(
         f'Model bundle {bundle.folder!r} does not load in ONNX Runtime {onnxruntime.__version__}: '
-        + '; '.join(filter(None, (plan.failures(), fault)))
+        + '; '.join(filter(None, (plan.failures(), *faults.values())))
     )
 
 

@@ -93,7 +93,8 @@ class EmotionPipeline:
         :param threads: threads of one operator, at least 1.
         :param providers: ONNX Runtime execution providers in order of preference; or a ProviderPlan, which has its own
             threads. Both models leave a provider that fails one of them.
-        :param max_faces: estimate the largest faces only, up to this number; 0 for all.
+        :param max_faces: estimate up to this number of faces only: in a stream those that are tracked already, then
+            the largest; 0 for all.
         :param tracker: None for one with its defaults.
         :param smoothing: None for one with its defaults. Single pictures are not smoothed.
         :param quality_gate: None for the measured bounds and those of the operating point.

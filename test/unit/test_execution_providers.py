@@ -7,7 +7,7 @@ import onnxruntime
 import pytest
 import stand_in_provider
 
-from facial_emotion_ros.core.errors import BadParameter
+from facial_emotion_ros.core.errors import BadModel, BadParameter
 from facial_emotion_ros.core.resources import find_shared
 from facial_emotion_ros.emotion.esr import EsrEngine
 from facial_emotion_ros.inference.execution_providers import (
@@ -189,6 +189,14 @@ def test_one_warning_names_all_that_is_missing_when_a_pipeline_opens_without_a_g
     assert TENSORRT in warning and CUDA in warning and 'docs/jetson.md' in warning and 'Running on ' + CPU in warning
     assert engine.degraded == detector.degraded == warning
     assert engine.provider == detector.provider == CPU
+
+
+def test_a_model_that_loads_nowhere_says_nothing_about_the_providers(centerface, stand_in, caplog):
+    stand_in(CUDA)
+    plan = ProviderPlan([CUDA])
+    with pytest.raises(BadModel, match='does not load .*: %s failed: .*; %s failed: ' % (CUDA, CPU)):
+        OrtModel(ModelBundle('', centerface.manifest, b'nonsense'), plan)
+    assert OrtModel(centerface, plan).provider == CUDA and not warnings_of(caplog)
 
 
 @pytest.mark.parametrize('fault, words', [('start', 'could not start'), ('open', 'no device was found')])
