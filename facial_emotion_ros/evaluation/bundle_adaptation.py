@@ -17,15 +17,9 @@ from facial_emotion_ros.evaluation.calibration import bounds, pooled_scores
 from facial_emotion_ros.evaluation.model_card import card_files
 from facial_emotion_ros.evaluation.prediction_metrics import rounding_figures
 from facial_emotion_ros.inference.execution_providers import ProviderPlan
-from facial_emotion_ros.inference.model_bundle import (
-    MANIFEST_FILE,
-    ModelBundle,
-    check_replaceable,
-    resolve_bundle,
-    write_bundle,
-)
+from facial_emotion_ros.inference.model_bundle import ModelBundle, check_replaceable, resolve_bundle, write_bundle
 from facial_emotion_ros.inference.onnxruntime_backend import open_model
-from facial_emotion_ros.inference.precision import INT8_SUFFIX
+from facial_emotion_ros.inference.precision import INT8_SUFFIX, bundle_for
 from facial_emotion_ros.perception.face_crops import CropGeometry, cut_planes, normalize
 from facial_emotion_ros.perception.image_files import read_picture
 from facial_emotion_ros.pipeline.crop_estimation import with_border
@@ -99,9 +93,8 @@ def _places(options: argparse.Namespace, count: int) -> list[str]:
 
 def _with_int8(folder: str) -> list[str]:
     """Return the bundle's folder, and that of its int8 version if there is one."""
-    folder = folder.rstrip('/')
-    other = folder + INT8_SUFFIX
-    return [folder] + [other] * os.path.isfile(os.path.join(other, MANIFEST_FILE))
+    other = bundle_for(folder, ProviderPlan(precision='int8'))
+    return [folder] + [str(other)] * (other != folder)
 
 
 def _open(path: str, report: Callable[[str], object]) -> LabelledFolder:
