@@ -325,7 +325,8 @@ class EmotionNode(LifecycleNode):
         rclpy holds all its handles until then: a subscription is not gone when it is destroyed, and the middleware
         refuses one of another type on the same topic.
         """
-        self.executor.create_task(self._follow_subscribers)
+        executor: Any = self.executor
+        executor.create_task(self._follow_subscribers)
 
     def _follow_subscribers(self):
         if self._input is not None:
