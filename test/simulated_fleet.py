@@ -96,7 +96,7 @@ def make_recordings(folder, count):
         csv.writer(file).writerows([('path', 'participant', 'condition'), *rows])
     for number in range(3):
         found = os.path.join(folder, RESULTS, str(number + 1))
-        evaluate_bag(os.path.join(folder, rows[number][0]), found, Options(), plotly_src='../../plotly.min.js')
+        evaluate_bag(os.path.join(folder, rows[number][0]), found, Options(), of_many=True)
 
 
 def _write(path, number, pictures):

@@ -46,7 +46,7 @@ from facial_emotion_ros.recordings.study.results import Result, results_of
 from facial_emotion_ros.recordings.study.study import write_study
 
 #: The pages of the recordings are two folders deep, and share one script.
-_EVALUATE = functools.partial(evaluate_bag, plotly_src=f'../../{PLOTLY_FILE}', of_many=True)
+_EVALUATE = functools.partial(evaluate_bag, of_many=True)
 
 
 def evaluate_fleet(

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from facial_emotion_ros.core.errors import BadBag, BadDataset, FacialEmotionError
+from facial_emotion_ros.evaluation.page import PLOTLY_FILE
 from facial_emotion_ros.recordings.batch.recording_discovery import name_of
 from facial_emotion_ros.recordings.batch.result_store import LocalStore
 from facial_emotion_ros.recordings.evaluation.annotation_files import is_annotation_file, refuse_milliseconds
@@ -63,7 +64,6 @@ def evaluate_bag(
     command: str = '',
     measure_live: Callable[[str, str], dict[str, Any]] | None = None,
     force: bool = False,
-    plotly_src: str = '',
     of_many: bool = False,
     processes: int = 0,
 ) -> list[dict[str, Any]]:
@@ -82,10 +82,8 @@ def evaluate_bag(
     :param measure_live: function of recording and camera that plays the recording through the node, such as
         :func:`.real_time_replay.measure_live`; its figures go into the block `run`. None plays nothing.
     :param force: replace files of the folder that no evaluation wrote.
-    :param plotly_src: address, as seen from the output, of the script that the pages of many recordings share; ''
-        puts it into each page.
-    :param of_many: the options are for many recordings: topics of theirs that this one lacks are left out, and only
-        what faces look like is written, not who they are.
+    :param of_many: the options are for many recordings: topics of theirs that this one lacks are left out, only what
+        faces look like is written, not who they are, and the page takes plotly's script from two folders above.
     :param processes: number of further processes that find and estimate faces; the results are the same, but for the
         block `run`.
     :returns: what summary.json holds, for each bundle.
@@ -119,7 +117,7 @@ def evaluate_bag(
                 summary['run']['lacks'] = lacks
             if measure_live is not None:
                 _measure_live(measure_live, path, cameras[0], summaries[0]['run'])
-            plotly_src = f'../{plotly_src}' if plotly_src and len(evaluators) > 1 else plotly_src
+            plotly_src = ('../../../' if len(evaluators) > 1 else '../../') + PLOTLY_FILE if of_many else ''
             recording = f'{name_of(path)}-{identity[:12]}'
             for evaluator, summary, part, home, decisions in zip(evaluators, summaries, parts, homes, decided):
                 notes, rows, panel, people = summary['run']['notes'], _face_rows(evaluator, options), None, None
