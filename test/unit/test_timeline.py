@@ -50,7 +50,8 @@ def test_pictures_stay_few_when_many_come_and_go(monkeypatch):
             found.add('/camera', number * 8.0 + step / 10, IMAGE, [(face(face_id=f'{number:05d}'), None)])
     camera = found.cameras['/camera']
     shown = [each for each in camera.faces.values() if each.portrait]
-    assert len(shown) == camera.portraits == 10 and all(each.frames == 40 for each in shown)
+    assert len(shown) == 10 and all(each.frames == 40 for each in shown)
+    assert {each.face_id for each in shown} == set(camera.portrayed)
     assert '376 others had' in report_html(summary_of(found), found)
 
 

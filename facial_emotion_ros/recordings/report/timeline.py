@@ -137,13 +137,13 @@ class Film(NamedTuple):
 class CameraTimeline:
     """One camera.
 
-    times_s: of its images, 8 bytes each; faces: {id: FaceTimeline} in the order of their coming; portraits: how many
-    faces have one; stills: {place: (time in s, JPEG file)} of the first image in each still_s seconds.
+    times_s: of its images, 8 bytes each; faces: {id: FaceTimeline} in the order of their coming; portrayed: those of
+    them that have a portrait; stills: {place: (time in s, JPEG file)} of the first image in each still_s seconds.
     """
 
     times_s: array = field(default_factory=lambda: array('d'))
-    portraits: int = 0
     faces: dict[str, FaceTimeline] = field(default_factory=dict)
+    portrayed: dict[str, FaceTimeline] = field(default_factory=dict)
     still_s: float = FIRST_BIN_S
     stills: dict[int, tuple[float, bytes]] = field(default_factory=dict)
 
@@ -249,16 +249,16 @@ class Timeline:
         merit = (0.25 if estimate.emotion == UNKNOWN else 1.0) * min(size, 200.0) * estimate.box_score
         if merit <= 1.1 * face.portrait_merit:
             return
-        if not face.portrait and camera.portraits >= MAX_PORTRAITS:
+        if not face.portrait and len(camera.portrayed) >= MAX_PORTRAITS:
             # Whoever was there for less long gives way, once this one has stayed: so long that it is seldom looked for.
             if face.frames % _PORTRAIT_EVERY:
                 return
-            least = min((each for each in camera.faces.values() if each.portrait), key=lambda each: each.frames)
+            least = min(camera.portrayed.values(), key=lambda each: each.frames)
             if least.frames >= face.frames:
                 return
             least.portrait, least.portrait_merit = b'', -1.0
-            camera.portraits -= 1
-        camera.portraits += not face.portrait
+            del camera.portrayed[least.face_id]
+        camera.portrayed[face.face_id] = face
         face.portrait = self._picture(image, estimate, _PORTRAIT_PX, 0.35)
         face.portrait_merit = merit
 
