@@ -211,15 +211,19 @@ def test_it_is_not_resumed_when_the_recipe_is_another_one(tmp_path, change, text
         Fit(tiny_recipe(*phases, **change), LEARNED, str(tmp_path)).resume()
 
 
-@pytest.mark.parametrize('value', [0.0, 0.1])
-def test_a_training_of_an_earlier_version_goes_on_unless_it_had_an_option_that_is_gone(tmp_path, value):
-    Fit(tiny_recipe({'steps': 2}), LEARNED, str(tmp_path)).save()
+@pytest.mark.parametrize('place, value, is_refused', [(0, 0.0, False), (0, 0.1, True), (1, 0.1, False)])
+def test_a_training_of_an_earlier_version_goes_on_unless_it_began_with_an_option_that_is_gone(
+    tmp_path, place, value, is_refused
+):
+    recipe = tiny_recipe({'steps': 2}, {'steps': 2})
+    Fit(recipe, LEARNED, str(tmp_path)).save()
     state = load_state(str(tmp_path / 'state.pt'))
-    state['recipe']['phases'][0]['sharpness_radius'] = value
+    state['begun'] = 1
+    state['recipe']['phases'][place]['sharpness_radius'] = value
     torch.save(state, str(tmp_path / 'state.pt'))
     refused = pytest.raises(BadParameter, match=r'state\.pt: phases\.0\.sharpness_radius: there is no such field')
-    with refused if value else contextlib.nullcontext():
-        Fit(tiny_recipe({'steps': 2}), LEARNED, str(tmp_path)).resume()
+    with refused if is_refused else contextlib.nullcontext():
+        assert Fit(recipe, LEARNED, str(tmp_path)).resume()
 
 
 def test_it_is_not_resumed_when_the_faces_are_others(tmp_path):

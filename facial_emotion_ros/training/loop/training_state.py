@@ -86,10 +86,13 @@ def compare(fit: Any, state: dict[str, Any]) -> list[str]:
     :returns: permitted differences that change the last digits, as sentences.
     :raises BadParameter: naming the first other difference.
     """
-    ours, now, was = description(fit), plain_of(fit.recipe), plain_of(recipe_of(state['recipe'], fit.state_path))
+    ours, now, was = description(fit), plain_of(fit.recipe), state['recipe']
+    begun = was['phases'][: state['begun']]
+    if begun:  # an earlier version may have had other options
+        was = plain_of(recipe_of({**was, 'phases': begun}, fit.state_path))
     pairs = [(name, was.get(name), now.get(name)) for name in _BINDING]
     pairs.append(('faces.color', state['color'], ours['color']))
-    for place in range(state['begun']):
+    for place in range(len(begun)):
         phase = now['phases'][place] if place < len(now['phases']) else {}
         for name, value in was['phases'][place].items():
             pairs.append((f'phases.{place}.{name}', value, phase.get(name)))
