@@ -244,8 +244,9 @@ def read_table(folder: str) -> List[Row]:
         ) from None
     if not lines or tuple(lines[0]) != Row._fields:
         raise BadParameter(
-            'expected a new folder, or one that collect_faces has begun, got %r with a %s of other '
-            'columns; name another folder' % (folder, LABELS_FILE)
+            'expected a new folder, or one that collect_faces has begun, got %r whose %s begins with %r, not %r; name '
+            'another folder, or save the table with commas between its cells'
+            % (folder, LABELS_FILE, ','.join(lines[0] if lines else ()), ','.join(Row._fields))
         )
     for line in lines:
         if len(line) != len(Row._fields):

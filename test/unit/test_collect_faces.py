@@ -154,8 +154,9 @@ def test_a_picture_that_was_deleted_is_in_no_table_and_no_sheet_and_stops_nobody
 @pytest.mark.parametrize(
     'table, words',
     [
-        (b'file,emotion\na.jpg,happy\n', 'of other columns'),
-        (b'', 'of other columns'),
+        (b'file,emotion\na.jpg,happy\n', "begins with 'file,emotion', not 'file,emotion,person"),
+        (b'file;emotion;person;crop;date;consent\n', 'file;emotion;.*with commas between its cells'),
+        (b'', "begins with '', not"),
         (b'file,emotion,person,crop,date,consent\n\xe9.jpg,sad,ann,b.jpg,1,yes\n', 'as CSV in UTF-8'),
         (b'file,emotion,person,crop,date,consent\na.jpg,sad\n', 'expected 6 fields in each line .*a.jpg'),
     ],
