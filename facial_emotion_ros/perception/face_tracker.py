@@ -243,6 +243,8 @@ class FaceTracker:
         self, boxes: np.ndarray, stamp_s: float, descriptions: Sequence[Optional[np.ndarray]], entering: np.ndarray
     ) -> List[str]:
         """Return the ids of faces that are at no tracked one's place: of known or new ones, '' for a doubtful one."""
+        if not len(boxes) and not len(self._doubtful):  # of most images
+            return []
         before, seen_s = self._doubtful[:, :4], self._doubtful[:, 4]
         same = intersection_over_union(before, boxes) >= self._min_iou
         same |= np.isfinite(_nearness(before, boxes, np.array(MAX_SHIFT)))
@@ -315,7 +317,8 @@ class FaceTracker:
         areas = _areas(boxes)
         room = max(most - len(self._tracks), 0)
         by_area = sorted(rows, key=lambda row: -areas[row])
-        smallest_first = sorted(self._tracks, key=lambda track: track.area)
+        others = [track for track in self._tracks if track.identity not in known]
+        smallest_first = sorted(others, key=lambda track: track.area)
         pairs = [
             (row, track) for row, track in zip(by_area[room:], smallest_first) if areas[row] >= _LARGER * track.area
         ]

@@ -191,6 +191,10 @@ def test_a_tracked_face_that_is_recognised_elsewhere_needs_no_further_room():
     tracker.update(np.zeros((0, 4)), np.zeros(0), 1.0)
     twice = np.array([[9, 9, 99, 99], [1500, 9, 1590, 99]])
     assert tracker.update(twice, np.array([0.9, 0.8]), 1.5, 0.5, lambda _: known, most=1) == tracker.live_ids + ['']
+    # Nor does one that is much larger take its turn then: both would be tracked.
+    tracker.update(np.zeros((0, 4)), np.zeros(0), 2.0)
+    looks, boxes = [known, -known], np.array([[900, 9, 990, 99], [9, 9, 309, 309]])
+    assert tracker.update(boxes, np.ones(2), 2.5, 0.5, looks.__getitem__, most=1) == tracker.live_ids + ['']
 
 
 def test_nobody_is_taken_for_one_of_two_who_look_alike():
