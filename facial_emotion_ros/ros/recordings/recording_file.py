@@ -59,9 +59,15 @@ class RecordingFile:
         :param topic: its name.
         :param msgtype: such as 'sensor_msgs/msg/Image'.
         :param qos: rosbags' Qos of its publishers.
-        :raises BadBag: if no definition of the message is found; or as `write`, after which is_open is False.
+        :raises BadBag: if no definition of the message is found, or the topic was added with another type; or as
+            `write`, after which is_open is False.
         """
         if topic in self._connections:
+            former = self._connections[topic].msgtype
+            if former != msgtype:
+                raise BadBag(
+                    'its type was %s before, and is %s now; record that into another file' % (former, msgtype)
+                )
             return
         definitions = definitions_of(msgtype)
         if self._writer is None:
