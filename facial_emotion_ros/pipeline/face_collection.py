@@ -207,7 +207,7 @@ class FaceCollection:
 
 
 def cut_crops(folder: str, detector: Any = 'centerface') -> List[str]:
-    """Cut the crops of a folder anew, as new ones are cut: earlier versions cut them wider.
+    """Cut the crops of a folder anew, as new ones are cut: earlier versions cut them wider. Pictures or crops that were deleted are out.
 
     :param folder: of collect_faces.
     :param detector: see FaceCollection.
