@@ -207,11 +207,12 @@ class FaceCollection:
 
 
 def cut_crops(folder: str, detector: Any = 'centerface') -> List[str]:
-    """Cut the crops of a folder anew, as new ones are cut: earlier versions cut them wider. Pictures or crops that were deleted are out.
+    """Cut the crops of a folder anew, as new ones are cut: earlier versions cut them wider.
 
     :param folder: of collect_faces.
     :param detector: see FaceCollection.
-    :returns: the pictures in which not exactly one face is found; their crops stay as they are.
+    :returns: the pictures in which not exactly one face is found; their crops stay as they are. Lines of the table
+        whose picture or crop was deleted are passed over.
     :raises OSError, BadParameter, BadImage: if table or a picture cannot be read; crops that were cut stay.
     """
     finder = detector if hasattr(detector, 'detect') else FaceDetector(opened_bundle(detector))
