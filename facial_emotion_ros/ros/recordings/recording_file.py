@@ -65,9 +65,7 @@ class RecordingFile:
         if topic in self._connections:
             former = self._connections[topic].msgtype
             if former != msgtype:
-                raise BadBag(
-                    'its type was %s before, and is %s now; record that into another file' % (former, msgtype)
-                )
+                raise BadBag('its type was %s before, and is %s now; record that into another file' % (former, msgtype))
             return
         definitions = definitions_of(msgtype)
         if self._writer is None:
