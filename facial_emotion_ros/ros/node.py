@@ -320,7 +320,7 @@ class EmotionNode(LifecycleNode):
             self._publish_diagnostics()
 
     def _follow_soon(self):
-        """Follow the subscribers once the event that tells of them is over.
+        """Follow the subscribers after the event that reports them.
 
         rclpy holds all its handles until then: a subscription is not gone when it is destroyed, and the middleware
         refuses one of another type on the same topic.

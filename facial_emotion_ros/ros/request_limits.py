@@ -31,7 +31,7 @@ def limit_requests(node: Any, on_refused: Callable[[], Any], lock: Any) -> None:
 
     :param node: rclpy node with parameter services.
     :param on_refused: called for each refused request.
-    :param lock: held during any other request; whoever declares parameters in another thread has to hold it.
+    :param lock: held during any other request; hold it to declare parameters in another thread.
     """
     for service in node.services:
         name = service.srv_name.rpartition('/')[2]

@@ -160,7 +160,7 @@ class CameraTimeline:
         return (np.array(self.times_s) / bin_s).astype(np.int64) // wide
 
     def has_face(self) -> np.ndarray:
-        """Tell of each image whether a face is in it, (N,) bool."""
+        """Return whether each image has a face, (N,) bool."""
         found = np.zeros(len(self.times_s), bool)
         for first, last in (images for face in self.faces.values() for images in face.images):
             found[first : last + 1] = True
