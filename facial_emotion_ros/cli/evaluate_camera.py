@@ -36,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
         '--sweep',
         nargs='*',
         metavar='FIELD=VALUE,VALUE',
-        help='instead: try values of the crop geometry; without any, those of docs/camera.md',
+        help='instead: try values of the crop geometry; without any, a list of values for each field',
     )
     arguments.add_argument('--grid', action='store_true', help='sweep all combinations, not one field at a time')
     arguments.add_argument(
