@@ -9,7 +9,7 @@ import pathlib
 import cv2
 
 from facial_emotion_ros import EMOTIONS, EmotionPipeline, FacialEmotionError
-from facial_emotion_ros.training.data.datasets import read_labelled_folder
+from facial_emotion_ros.training.data.labelled_folder import read_labelled_folder
 
 
 def main():
