@@ -297,5 +297,5 @@ def _by_hand(wanted: Mode, result: str) -> str:
         f', unpack it, and put the folder at {result}' if wanted.file.endswith('.zip') else f', and put it at {result}'
     )
     if wanted.what == MODES['data'].what:
-        way += "; or make the same from your own AffectNet (docs/learner.md, 'Data')"
+        way += "; or make the same from your own AffectNet (docs/learner.md, 'Train')"
     return f'{way}; then call download() again, or use the path itself'
