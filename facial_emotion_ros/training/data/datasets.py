@@ -51,8 +51,9 @@ def open_faces(path: str, format: str | None = None, **options: Any) -> FaceSet:
 
     :param path: file or folder.
     :param format: 'ferplus', 'affectnet' or 'folder'; None to detect it.
-    :param options: of that format: split, new_votes (ferplus: :func:`read_ferplus`), split, kind, with_none, check
-        (affectnet: :class:`AffectNet`), labels, classes, check (folder: :func:`read_labelled_folder`).
+    :param options: of that format: split, new_votes, fer2013, fer2013_weight (ferplus: :func:`read_ferplus`), split,
+        kind, with_none, check (affectnet: :class:`AffectNet`), labels, classes, check, crops (folder:
+        :func:`read_labelled_folder`).
     :returns: FaceSet.
     :raises BadDataset: if there is no such set, labels cannot be read, or more than 1% of the images are damaged.
     :raises BadParameter: for an unknown format, or an option that does not belong to it.
