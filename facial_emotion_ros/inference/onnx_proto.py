@@ -11,7 +11,7 @@ _OPSET_DOMAIN, _OPSET_VERSION = 1, 2
 _GRAPH_NODE, _GRAPH_NAME, _GRAPH_INITIALIZER, _GRAPH_INPUT, _GRAPH_OUTPUT, _GRAPH_VALUE_INFO = 1, 2, 5, 11, 12, 13
 _NODE_INPUT, _NODE_OUTPUT = 1, 2
 _TENSOR_DATA_TYPE, _TENSOR_NAME, _TENSOR_RAW_DATA, _TENSOR_EXTERNAL_DATA, _TENSOR_DATA_LOCATION = 2, 8, 9, 13, 14
-_VALUE_NAME = 1
+_VALUE_NAME, _VALUE_TYPE, _TYPE_TENSOR, _TENSOR_TYPE_ELEMENT = 1, 2, 1, 1
 _UINT8, _INT8 = 2, 3
 
 #: Every path from a model to its tensors: message -> field -> the message in it. Source: onnx.proto.
@@ -84,7 +84,9 @@ def with_signed_activations(model_bytes: bytes) -> bytes:
         if number != _MODEL_GRAPH:
             continue
         for field, item in _fields(_message(value)):
-            if field == _GRAPH_INITIALIZER:
+            if field == _GRAPH_VALUE_INFO:
+                _declare_int8(_message(item))
+            elif field == _GRAPH_INITIALIZER:
                 tensor = _message(item)
                 parts = {each: (place, part) for each, place, part in _located_fields(tensor)}
                 tensors[_text(parts[_TENSOR_NAME][1])] = tensor, parts
@@ -104,6 +106,15 @@ def with_signed_activations(model_bytes: bytes) -> bytes:
         middle[0] = 0
         tensor[parts[_TENSOR_DATA_TYPE][0]] = _INT8
     return bytes(changed)
+
+
+def _declare_int8(declaration: memoryview) -> None:
+    """Change the type that a model declares for a uint8 tensor inside of it."""
+    for number, kind in _fields(declaration):
+        for field, tensor in _fields(_message(kind)) if number == _VALUE_TYPE else ():
+            for each, place, element in _located_fields(_message(tensor)) if field == _TYPE_TENSOR else ():
+                if each == _TENSOR_TYPE_ELEMENT and element == _UINT8:
+                    _message(tensor)[place] = _INT8
 
 
 def extract(model_bytes: bytes, inputs: Sequence[str], outputs: Sequence[str]) -> bytes:

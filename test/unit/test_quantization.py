@@ -9,6 +9,7 @@ from test_export import used
 from test_inference_network import open_onnx, pixels_of
 
 from facial_emotion_ros.core.errors import BadDataset, BadModel
+from facial_emotion_ros.inference.model_bundle import ModelBundle, embedded_bundle
 from facial_emotion_ros.inference.onnx_proto import with_signed_activations
 from facial_emotion_ros.perception.face_crops import CropGeometry
 from facial_emotion_ros.training.model.export import to_inference_onnx
@@ -68,6 +69,11 @@ def test_answers_hardly_differ_in_the_signed_form_that_tensorrt_takes(models, ex
     middles = [numpy_helper.to_array(each) for each in model.graph.initializer if each.name.endswith('.middle')]
     assert middles and all(each.dtype == np.int8 and not each.any() for each in middles)
     assert distance(logits_of(signed), expected) < 0.2 * models[2]
+
+
+@pytest.mark.parametrize('name', ['esr_9_ferplus_int8', 'centerface_int8'])
+def test_the_embedded_models_load_in_the_signed_form(name):
+    open_onnx(with_signed_activations(ModelBundle.open(embedded_bundle(name)).model_bytes))
 
 
 @pytest.mark.parametrize('models', [False], ids=['ESR'], indirect=True)
