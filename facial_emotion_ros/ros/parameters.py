@@ -56,8 +56,8 @@ TABLE = (
     Parameter(
         'bond.heartbeat_period_s',
         0.25,
-        "Period of the heartbeats to a lifecycle manager that keeps a bond, such as Nav2's (bond_timeout), while the "
-        'node is active. With autostart, or without the package bond, there are none. 0.0 disables this.',
+        "Period of the heartbeats to a lifecycle manager that uses bonds, such as Nav2's (bond_timeout), while the "
+        'node is active. None are sent with autostart, or without the package bond. 0.0 disables this.',
         limits=(0.01, 60.0),
         unit='s',
         off=0.0,
@@ -65,32 +65,31 @@ TABLE = (
     Parameter(
         'enable.persist',
         False,
-        'Store what ~/enable was set to below ROS_HOME (~/.ros): a node that was switched off stays off after a '
-        'respawn or restart, until ~/enable is called with true. If the file cannot be read and written, the node '
-        'starts switched off and logs why.',
+        'Store the state of ~/enable below ROS_HOME (~/.ros): a disabled node stays disabled after a respawn or '
+        'restart, until ~/enable is called with true. If the file cannot be read and written, the node starts '
+        'disabled and logs why.',
     ),
     Parameter(
         'input.mode',
         'image',
         'image: find the faces in a camera image. humans: read the face crops that another ROS4HRI node publishes '
-        'under output.humans_prefix, and publish only their expressions. Without effect then, and not to be changed '
-        'while it runs: input.transport, detector.every_n, tracker.*, inference.reuse_below, output.face_*, '
-        'output.head_frames and output.opendr.',
+        'under output.humans_prefix, and publish only their expressions. These parameters then have no effect, and '
+        'cannot be changed while the node runs: input.transport, detector.every_n, tracker.*, inference.reuse_below, '
+        'output.face_*, output.head_frames and output.opendr.',
         choices=('image', 'humans'),
     ),
     Parameter(
         'input.transport',
         'auto',
-        'Image type to subscribe to. raw: sensor_msgs/Image on image. compressed: sensor_msgs/CompressedImage (JPEG or '
-        'PNG) on image/compressed, as from image_transport, or on image itself. auto: raw if someone publishes it, '
-        'else compressed.',
+        'Image type to subscribe to. raw: sensor_msgs/Image on image. compressed: sensor_msgs/CompressedImage (JPEG '
+        'or PNG) on image/compressed, or on image itself. auto: raw if someone publishes it, else compressed.',
         choices=('auto', 'raw', 'compressed'),
     ),
     Parameter(
         'input.reliability',
         'auto',
-        'Reliability of the image subscription. auto follows what the publishers offer, because plain best effort '
-        'loses most images of VGA size in the default middleware.',
+        'Reliability of the image subscription. auto follows the publishers: with best effort, the default middleware '
+        'loses most images of VGA size.',
         choices=('auto', 'reliable', 'best_effort'),
         live=True,
     ),
@@ -98,7 +97,7 @@ TABLE = (
     Parameter(
         'input.idle_release_s',
         3.0,
-        'A lazy subscription ends this long after the last subscriber has gone.',
+        'With input.lazy, unsubscribe this long after the last subscriber has gone.',
         limits=(0.0, 3600.0),
         unit='s',
         live=True,
@@ -106,9 +105,8 @@ TABLE = (
     Parameter(
         'input.rate_hz',
         0.0,
-        'Process at most this many images a second, to save power: the newest one, as soon as 1/rate has passed since '
-        'the previous one was begun, whatever the stamps. Those in between count as replaced. With input.mode humans: '
-        'this many crops, of all faces together. 0.0 processes all.',
+        'Process at most this many images a second, to save power; with input.mode humans, this many crops of all '
+        'faces together. Each time the newest image is taken; the others count as replaced. 0.0 processes all.',
         limits=(0.0, 1000.0),
         unit='Hz',
         live=True,
@@ -116,8 +114,8 @@ TABLE = (
     Parameter(
         'input.max_age_s',
         0.0,
-        'Drop images that are older than this when their turn comes, and count them as expired; 0.0 drops none. Images '
-        'whose stamp is 0, repeated or in the future have no age.',
+        'Drop images that are older than this when they would be processed, and count them as expired; 0.0 drops '
+        'none. Images whose stamp is 0, repeated or in the future have no age.',
         limits=(0.0, 3600.0),
         unit='s',
         live=True,
@@ -125,18 +123,17 @@ TABLE = (
     Parameter(
         'input.used_bits',
         0,
-        'Significant bits of mono16, rgb16, bgr16 and bayer_*16 images; without this, a 10-bit sensor that fills the '
-        'low bits would give black images. 0 detects it from the brightest pixels of the stream (10, 12, 14 or 16); 1 '
-        'to 7 are treated as 8.',
+        'Significant bits of mono16, rgb16, bgr16 and bayer_*16 images, for sensors that fill only the low bits. 0 '
+        'detects them from the brightest pixels of the stream (10, 12, 14 or 16); 1 to 7 are treated as 8.',
         limits=(0, 16),
         live=True,
     ),
     Parameter(
         'input.rotate_deg',
         0,
-        'Rotate images clockwise by this angle before faces are searched, for a camera that is mounted sideways or '
-        'upside down; boxes and crops stay in pixels of the image as it comes. -1 finds the angle: while no upright '
-        'face was found for 2 s, it tries another one every 0.5 s.',
+        'Rotate images clockwise by this angle before detection, for a camera that is mounted sideways or upside '
+        'down. Boxes and crops stay in pixels of the original image. -1 finds the angle: while no upright face was '
+        'found for 2 s, it tries another one every 0.5 s.',
         choices=(0, 90, 180, 270, -1),
         unit='degrees',
         live=True,
@@ -144,7 +141,7 @@ TABLE = (
     Parameter(
         'input.timeout_s',
         2.0,
-        'Diagnostics report an error when no image has arrived for this long although an output has a subscriber.',
+        'Diagnostics report an error when no image has arrived for this long while an output has a subscriber.',
         limits=(0.1, 3600.0),
         unit='s',
         live=True,
@@ -179,14 +176,15 @@ TABLE = (
         'detector.every_n',
         2,
         'Run the detector on every n-th image, and at least 4 times a second; in between, faces are tracked by '
-        'template matching, which takes a twentieth of the time. 1 runs it on every image.',
+        'template matching, in a twentieth of the time. 1 runs it on every image.',
         limits=(1, 30),
         live=True,
     ),
     Parameter(
         'tracker.max_age_s',
         1.0,
-        'A face that reappears near its place within this time keeps its id, and is listed until then.',
+        'A face that reappears near its last place within this time keeps its id; until then, its id stays in '
+        'faces/tracked.',
         limits=(0.0, 60.0),
         unit='s',
         live=True,
@@ -194,10 +192,9 @@ TABLE = (
     Parameter(
         'tracker.remember_s',
         30.0,
-        'A face that was not seen for up to this time gets its id back, wherever it reappears, if it is recognised by '
-        'what it looks like. What it looked like is kept in memory only, and forgotten after this time, or '
-        'tracker.max_age_s where that is longer. 0.0 disables this: then a face that was not seen for '
-        'longer than tracker.max_age_s gets a new id.',
+        'A face that returns within this time gets its id back, wherever it reappears, if its appearance is '
+        'recognised. The appearance is kept in memory only, for this time or tracker.max_age_s, whichever is longer. '
+        '0.0 disables this: a face lost for longer than tracker.max_age_s gets a new id.',
         limits=(0.0, 3600.0),
         unit='s',
         live=True,
@@ -205,8 +202,8 @@ TABLE = (
     Parameter(
         'tracker.first_face',
         -1,
-        'Number of the first face id: the same number gives the same ids for the same images. -1 draws a new '
-        'one at each configuration, so ids are not reused across restarts.',
+        'Number of the first face id: the same number gives the same ids for the same images. -1 draws a random one '
+        'at each configuration, so ids are not reused across restarts.',
         limits=(-1, 3199999),
     ),
     Parameter(
@@ -257,7 +254,7 @@ TABLE = (
         'smoothing.personal_neutral_s',
         0.0,
         'Time constant, in seconds of calm predictions, of the correction for people whose neutral face resembles an '
-        'expression; 60.0 suits people who stay for minutes. A faint expression that lasts as long is removed too. 0.0 '
+        'expression; 60.0 suits people who stay for minutes. It also removes faint expressions that last as long. 0.0 '
         'disables this.',
         limits=(0.0, 3600.0),
         unit='s',
@@ -335,23 +332,24 @@ TABLE = (
         'inference.operating_point',
         '',
         'Operating point of the bundle, by name: the class frequencies that the scores assume. esr_9_ferplus has '
-        'balanced, the default, which finds rare expressions more often, and ferplus, those of its training set. Empty '
-        "takes the bundle's default.",
+        'balanced (its default), which finds rare expressions more often, and ferplus, the frequencies of its '
+        "training set. Empty takes the bundle's default.",
         live=True,
     ),
     Parameter(
         'inference.prior',
         '',
-        'Class frequencies where the robot works, in place of those of the operating point: eight numbers, for '
-        "neutral, happy, sad, surprise, fear, disgust, anger and contempt, such as '4 2 1 1 1 1 1 1'. Empty takes "
-        'those of the operating point.',
+        "Class frequencies at the robot's site, instead of those of the operating point: eight numbers, for neutral, "
+        "happy, sad, surprise, fear, disgust, anger and contempt, such as '4 2 1 1 1 1 1 1'. Empty takes those of the "
+        'operating point.',
         live=True,
     ),
     Parameter(
         'inference.engine',
         'onnxruntime',
-        'Inference engine. onnxruntime: on the providers below. openvino: faster on x86, where it is installed. auto: '
-        'measures those available, once per machine and model, and stores the choice beside inference.engine_cache.',
+        'Inference engine. onnxruntime: on inference.providers. openvino: for x86, if installed; similar in int8, and '
+        'it has bf16. auto: measures the installed ones, once per machine and model, and stores the choice next to '
+        'inference.engine_cache.',
         choices=('onnxruntime', 'openvino', 'auto'),
     ),
     Parameter(
@@ -363,21 +361,21 @@ TABLE = (
     Parameter(
         'inference.threads',
         2,
-        'Threads per inference. Four faces take a third less time with two threads than with one; a busy or '
-        'single-core CPU loses almost nothing.',
+        'Threads per inference. Four faces take a third less time with two threads than with one; on a busy or '
+        'single-core CPU, the second one costs almost nothing.',
         limits=(1, 64),
     ),
     Parameter(
         'inference.spin',
         False,
-        'Let waiting threads of ONNX Runtime spin: about a millisecond less for a single face on an idle processor, '
-        'but a delay for everything where camera or subscribers need the processor.',
+        'Let idle threads of ONNX Runtime spin: about a millisecond less for a single face on an idle CPU, but a '
+        'delay for everything else that needs the CPU.',
     ),
     Parameter(
         'inference.precision',
         'auto',
         'Numeric precision. auto: int8 on processors with VNNI or Arm dot-product instructions, if there are bundles '
-        'named like inference.bundle and detector.bundle with _int8 appended, else as the bundles are. int8: those '
+        'named like inference.bundle and detector.bundle with _int8 appended, else that of the bundles. int8: these '
         'bundles everywhere. fp16: for TensorRT. bf16: for OpenVINO. fp32: exact. Jetson TX2 has no int8.',
         choices=('auto', 'fp32', 'fp16', 'bf16', 'int8'),
     ),
@@ -385,28 +383,28 @@ TABLE = (
         'inference.face_batch',
         0,
         'Fixed number of faces per inference on a GPU, padded if there are fewer; the detector then uses one of three '
-        'image sizes. TensorRT rebuilds its engine, for minutes, for every new shape. 0 lets shapes follow the image. '
-        'The CPU never pads.',
+        'image sizes. Without it, TensorRT rebuilds its engine, for minutes, for every new shape. 0 lets shapes '
+        'follow the image. The CPU never pads.',
         limits=(0, 64),
     ),
     Parameter(
         'inference.engine_cache',
         '',
-        'Folder for the engines that TensorRT builds, with a subfolder per model, runtime and board. Empty takes '
+        'Folder for TensorRT engines, with a subfolder per model, runtime and board. Empty takes '
         "facial_emotion_ros/engines in the user's cache folder (XDG_CACHE_HOME or ~/.cache).",
     ),
     Parameter(
         'inference.max_faces',
         8,
-        'Process at most this many faces at a time: those that are tracked already, then the largest; a new face of '
-        'four times the area of the smallest takes its turn. Two cores answer eight faces at 30 Hz. 0 processes all.',
+        'Process at most this many faces at a time: tracked ones first, then the largest; a new face of four times '
+        'the area of the smallest replaces it. Two cores process eight faces at 30 Hz. 0 processes all.',
         limits=(0, 1000),
     ),
     Parameter(
         'inference.deadline_ms',
         0.0,
         'Latency budget per image, from its stamp to its answer: when time is short, only three or six of the nine '
-        'branches run, which costs at most a point of accuracy. On the CPU, with an int8 bundle. 0.0 runs all.',
+        'branches run, at a cost of up to a point of accuracy. On the CPU, with an int8 bundle. 0.0 runs all.',
         limits=(0.0, 10000.0),
         unit='ms',
     ),
@@ -414,8 +412,8 @@ TABLE = (
         'inference.reuse_below',
         0.0,
         'Reuse the last prediction of a face while its crop changes by less than this (mean absolute difference, of '
-        '255). At 4.0, half of the inferences on still faces are saved, and one or two raw categories in a hundred '
-        'differ. 0.0 disables this.',
+        '255). At 4.0, half of the inferences on still faces are saved, and one or two in a hundred unsmoothed '
+        'categories differ. 0.0 disables this.',
         limits=(0.0, 64.0),
         live=True,
     ),
@@ -428,8 +426,8 @@ TABLE = (
     Parameter(
         'output.face_width_px',
         128,
-        'Width of the face crops on faces/<id>/cropped, as /humans/faces/width of REP-155: a face is scaled to fit, '
-        'centred, and padded with black.',
+        'Width of the crops on faces/<id>/cropped (/humans/faces/width of REP-155). A face is scaled to fit, centred, '
+        'and padded with black.',
         limits=(16, 1024),
         unit='px',
         live=True,
@@ -437,7 +435,7 @@ TABLE = (
     Parameter(
         'output.face_height_px',
         128,
-        'Height of the face crops, as /humans/faces/height of REP-155.',
+        'Height of the crops (/humans/faces/height of REP-155).',
         limits=(16, 1024),
         unit='px',
         live=True,
@@ -453,9 +451,8 @@ TABLE = (
     Parameter(
         'output.head_frames',
         False,
-        'Broadcast the head pose of every face on /tf as face_<id> and gaze_<id>, as REP-155 says; it needs the '
-        "camera's camera_info. /tf does not count for input.lazy: another output needs a subscriber. The topic "
-        'head_pose needs no parameter.',
+        'Broadcast the head pose of every face on /tf as face_<id> and gaze_<id> (REP-155); needs camera_info. /tf '
+        'does not count for input.lazy: another output needs a subscriber. The topic head_pose does not need this.',
     ),
     Parameter('output.opendr', False, "Also publish the largest face on the topics of OpenDR's facial emotion node."),
     Parameter(
@@ -463,7 +460,7 @@ TABLE = (
         False,
         'Report the power consumption in the diagnostics: INA3221 on Jetsons, RAPL on other processors.',
     ),
-    Parameter('power.root', '/sys', 'Where sysfs is mounted, for containers that mount it elsewhere.'),
+    Parameter('power.root', '/sys', 'Where sysfs is mounted, for containers.'),
     Parameter('diagnostics.period_s', 1.0, 'Period of the diagnostics.', limits=(0.1, 60.0), unit='s'),
     Parameter(
         'diagnostics.hang_timeout_s',
@@ -476,9 +473,9 @@ TABLE = (
     Parameter(
         'diagnostics.freeze_timeout_s',
         30.0,
-        'A frozen process (native code has held the GIL for this long, for example in a deadlock of the middleware) '
-        'dumps its stack traces and exits, so that launch can respawn it, after a grace period of a third of this, at '
-        'least 1 s. Loading models does not count, nor does a process that was stopped, paused or suspended. 0.0 '
+        'A process that is frozen for this long (native code holds the GIL, for example in a deadlock of the '
+        'middleware) dumps its stack traces and exits, after a grace period of a third of this, at least 1 s, so that '
+        'launch can respawn it. Loading models does not count, nor does being stopped, paused or suspended. 0.0 '
         'disables this, for a debugger.',
         limits=(1.0, 3600.0),
         unit='s',
