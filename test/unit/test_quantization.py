@@ -13,7 +13,7 @@ from facial_emotion_ros.inference.model_bundle import ModelBundle, embedded_bund
 from facial_emotion_ros.inference.onnx_proto import with_signed_activations
 from facial_emotion_ros.perception.face_crops import CropGeometry
 from facial_emotion_ros.training.model.export import to_inference_onnx
-from facial_emotion_ros.training.model.quantization import quantize
+from facial_emotion_ros.training.model.quantization import name_parts, quantize
 
 GEOMETRY = CropGeometry(size_px=64)
 
@@ -32,7 +32,7 @@ def models(request):
     With random weights, an ESR*'s attention multiplies what rounding does.
     """
     model = to_inference_onnx(used(2, request.param, 64), GEOMETRY)
-    return model, quantize(model, [faces(16, 1), faces(16, 2)]), 3 if request.param else 1
+    return model, name_parts(quantize(model, [faces(16, 1), faces(16, 2)]))[0], 3 if request.param else 1
 
 
 @pytest.fixture(scope='module')
