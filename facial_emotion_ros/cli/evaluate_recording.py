@@ -473,7 +473,7 @@ def _many(arguments, options, command):
         measures=tuple(dict.fromkeys(arguments.measures)),
     )
     show(f'\n{fleet_text(fleet)}\n{os.path.join(arguments.output, "index.html")} shows them all.')
-    whole = not any(bag['status'] == 'failed' or bag.get('whole') is False for bag in fleet['bags'])
+    whole = all(result['whole'] for bag in fleet['bags'] for result in bag['results'])
     missed = [
         _of_bundle(text, pooled, fleet['overall'])
         for pooled in fleet['overall']
@@ -541,7 +541,7 @@ def _missed(arguments, found):
 
 
 def _not_whole(arguments, whole):
-    return ['--strict: not all could be read and written, see above'] if arguments.strict and not whole else []
+    return ['--strict: not all could be read and written, see the report'] if arguments.strict and not whole else []
 
 
 def _of_bundle(text, block, blocks):

@@ -51,8 +51,8 @@ def is_alive(pid):
 
 
 def evaluate(path, output, options, progress=None):
-    """Do what the file says: good N, bad, raise, die, die-once, truth N (the report says which), fail-first FILE N
-    (fail and make FILE, unless it is there), gate FILE N (begin, and end when FILE is there).
+    """Do what the file says: good N, lossy N, bad, raise, die, die-once, truth N (the report says which),
+    fail-first FILE N (fail and make FILE, unless it is there), gate FILE N (begin, and end when FILE is there).
     """
     with open(path) as file:
         word, *rest = file.read().split()
@@ -74,16 +74,16 @@ def evaluate(path, output, options, progress=None):
             pass
         wait_for(lambda: os.path.exists(rest[0]))
     os.remove(os.path.join(output, 'half'))
-    return _write(path, output, int(rest[-1]), options.truth if word == 'truth' else '<p>report</p>')
+    return _write(path, output, int(rest[-1]), options.truth if word == 'truth' else '<p>report</p>', word != 'lossy')
 
 
-def _write(path, output, frames, report):
+def _write(path, output, frames, report, whole):
     sums = SufficientStatistics()
     for name in ('frames', 'frames_with_faces'):
         sums.count(name, frames)
     summary = {
         'bag': {'sha256': hash_of(path), 'seconds': frames / 10.0, 'faults': []},
-        'whole': True,
+        'whole': whole,
         'files': ['report.html', 'summary.json'],
         'bundle': {'name': 'stand-in', 'version': '1', 'sha256': '0' * 64},
         'overall': figures(add([sums]).values),

@@ -1,5 +1,6 @@
 """Many recordings: each once, whatever happens to the others."""
 
+import functools
 import glob
 import json
 import os
@@ -737,6 +738,17 @@ def test_a_page_shows_those_to_look_at_first_when_there_are_too_many(monkeypatch
     assert [re.search(r'ride_(\d+)"', row)[1] for row in rows] == ['11', '10', '9']
     bars, marks = traces(batch_report.spread_chart([0.1, 0.2, 0.3, 0.4], list('abcd'), str))
     assert len(bars['x']) == 4 and not len(marks['x'])
+
+
+@pytest.mark.usefixtures('in_this_process')
+def test_strict_is_missed_when_something_of_one_of_many_recordings_was_lost(bags, tmp_path, monkeypatch):
+    stand_in = functools.partial(evaluate_fleet, evaluate=stand_in_evaluation.evaluate)
+    monkeypatch.setattr('facial_emotion_ros.recordings.batch.batch.evaluate_fleet', stand_in)
+    command = [str(bags), '--output', str(tmp_path / 'out'), '--workers', '1']
+    write_bag(bags, 'a', 'good 1')
+    assert command_line.main([*command, '--strict']) == 0
+    write_bag(bags, 'b', 'lossy 2')
+    assert command_line.main(command) == 0 and command_line.main([*command, '--strict']) == command_line.MISSED
 
 
 # All of it
