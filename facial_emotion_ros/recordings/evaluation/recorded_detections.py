@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from facial_emotion_ros.core.emotions import EMOTIONS, UNKNOWN
-from facial_emotion_ros.core.errors import BadBag
+from facial_emotion_ros.core.errors import BadBag, BadParameter
 from facial_emotion_ros.core.estimates import FaceEstimate
 from facial_emotion_ros.recordings.evaluation.annotated_bag import VISION_INFO
 from facial_emotion_ros.recordings.evaluation.face_log import (
@@ -38,11 +38,13 @@ def find_recorded(bag: BagFile, named: str, besides: Sequence[str] = ()) -> str:
     :param besides: topics that do not count: the annotations.
     :returns: its name, or '' where there is none.
     :raises BadBag: if the named one has no detections.
+    :raises BadParameter: if it cannot be a topic.
     """
     topics = [each.name for each in bag.topics.values() if each.msgtype == DETECTIONS]
     if named:
         if named not in topics:
-            raise BadBag(
+            kind = BadBag if named.startswith('/') else BadParameter
+            raise kind(
                 f'expected a topic of {DETECTIONS} to compare with, got {named}; the recording has '
                 f'{", ".join(topics) or "none"}'
             )
