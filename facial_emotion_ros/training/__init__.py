@@ -1,4 +1,4 @@
-"""Training: torch and nothing of ROS.
+"""Training: needs torch, imports nothing of ROS.
 
 `from facial_emotion_ros.training import FacialEmotionLearner` replaces OpenDR's import. Names are imported on first
 use, so that code without torch can import this package.
@@ -8,7 +8,7 @@ import importlib
 from typing import Any
 
 #: Location of each name that OpenDR's users import.
-_PLACES = {
+_LOCATIONS = {
     'FacialEmotionLearner': 'opendr.learner.FacialEmotionLearner',
     'ESR': 'opendr.network.OpenDrEsr',
     'Image': 'opendr.types.Image',
@@ -22,12 +22,12 @@ __all__ = ['Category', 'ESR', 'FacialEmotionLearner', 'Image', 'datasets', 'imag
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _PLACES:
+    if name not in _LOCATIONS:
         raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
-    room, module, *attribute = _PLACES[name].split('.')
-    found = importlib.import_module(f'{__name__}.{room}.{module}')
+    folder, module, *attribute = _LOCATIONS[name].split('.')
+    found = importlib.import_module(f'{__name__}.{folder}.{module}')
     return getattr(found, attribute[0]) if attribute else found
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_PLACES])
+    return sorted([*globals(), *_LOCATIONS])

@@ -266,7 +266,7 @@ def test_anything_but_plain_tensors_is_refused_and_not_run(tmp_path, content, mo
         (
             2,
             lambda part: part.update({'cbam1.x': torch.zeros(1)}),
-            'Net-Branch_2.pt: not of a plain ESR.*cbam1.x is unknown',
+            'Net-Branch_2.pt: expected a plain ESR like its base.*cbam1.x is unknown',
         ),
         (
             2,
@@ -288,7 +288,7 @@ def test_all_files_that_do_not_fit_are_named_when_a_branch_is_no_esr_star_s(tmp_
     checkpoint(tmp_path, 2)
     generator = torch.Generator().manual_seed(0)
     torch.save(random_part(part_names((3, 64, 128, 128, 128), (5, 3, 3, 3), True), generator), tmp_path / BASE)
-    with pytest.raises(BadModel, match=r'Net-Branch_1.pt: not of an ESR\*.*cbam1.*Net-Branch_2.pt: not of an ESR\*'):
+    with pytest.raises(BadModel, match=r'Net-Branch_1.pt: expected an ESR\*.*cbam1.*Net-Branch_2.pt: expected an ESR\*'):
         read_published(tmp_path)
 
 

@@ -29,7 +29,7 @@ def add_rows(curves, *steps):
 def test_rows_come_back_when_they_were_added(tmp_path):
     curves = Curves(str(tmp_path), 0)
     add_rows(curves, 10, 20)
-    curves.settle()
+    curves.flush()
     rows = read_rows(str(tmp_path / 'curves.csv'))
     assert [row['step'] for row in rows] == ['10', '20'] and set(rows[0]) == set(COLUMNS)
     assert rows[0]['loss'] == '0.2' and rows[0]['epoch'] == '1.42857' and rows[0]['held_out_loss'] == ''
@@ -67,7 +67,7 @@ def test_tensorboard_finds_the_curves_when_it_reads_the_events(tmp_path):
     for step in (0, 20):  # the second as after a kill: two files, one of which takes back what lies behind step 20
         curves = Curves(str(tmp_path), step)
         add_rows(curves, step + 10)
-        curves.settle()
+        curves.flush()
         curves.close()
     events = []
     for name in sorted(os.listdir(tmp_path / 'tensorboard'), key=lambda name: int(name.rsplit('.', 1)[1])):

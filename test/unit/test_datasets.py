@@ -25,7 +25,7 @@ def affectnet(tmp_path):
 
 
 def test_nothing_is_guessed_when_nothing_known_lies_there(tmp_path):
-    with pytest.raises(BadDataset, match='there is nothing'):
+    with pytest.raises(BadDataset, match='no such file or folder'):
         open_faces(str(tmp_path / 'absent'))
     with pytest.raises(BadDataset, match='found none of them; see docs/datasets.md'):
         open_faces(str(tmp_path))

@@ -164,7 +164,7 @@ def test_a_file_is_fetched_anew_when_the_connection_breaks(request, server, path
     fetch(f'{address}/file.bin', path, pause_s=0)
     assert path.read_bytes() == CONTENT and len(shelf.asked) == 3
     shelf.breaks_after = [1000, HALF, 0]
-    with pytest.raises(DownloadFailed, match='is this machine online'):
+    with pytest.raises(DownloadFailed, match='check the connection'):
         fetch(f'{address}/file.bin', path.parent / 'other.bin', pause_s=0)
     assert names(path.parent) == ['file.bin']
 
@@ -182,7 +182,7 @@ def test_transient_refusals_are_tried_again_and_others_are_not(web, path):
     shelf.refusals = [503, 429]
     fetch(f'{address}/file.bin', path, pause_s=0)
     asked = len(shelf.asked)
-    with pytest.raises(DownloadFailed, match='404.*is the address right'):
+    with pytest.raises(DownloadFailed, match='404.*check the address'):
         fetch(f'{address}/absent.bin', path.parent / 'absent.bin')
     assert asked == 3 and len(shelf.asked) == 4 and names(path.parent) == ['file.bin']
 
@@ -190,8 +190,8 @@ def test_transient_refusals_are_tried_again_and_others_are_not(web, path):
 @pytest.mark.parametrize(
     'url, words',
     [
-        ('http://127.0.0.1:9/file.bin', 'is this machine online'),
-        ('ftp://127.0.0.1:9/file.bin', 'is this machine online'),
+        ('http://127.0.0.1:9/file.bin', 'check the connection'),
+        ('ftp://127.0.0.1:9/file.bin', 'check the connection'),
         ('file:///etc/hostname', 'http, https or ftp'),
     ],
 )

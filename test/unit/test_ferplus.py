@@ -185,18 +185,18 @@ def test_a_damaged_npz_file_is_refused_by_a_sentence_or_read(tmp_path, long_form
         ({'votes': np.zeros((2, 8), np.uint8)}, r'\(2, 8\)'),
         ({'offsets': np.array([0, 1])}, r'\(2,\)'),
         ({'offsets': np.array([0, 5, 10])}, '2 of 2'),
-        ({'votes': np.full((2, 10), np.nan)}, 'votes from 0 on, got nan'),
-        ({'votes': np.array([[0, 9] + [0] * 8, [-3, 9] + [0] * 8])}, '1.png: expected whole numbers.*got -3, 9'),
+        ({'votes': np.full((2, 10), np.nan)}, 'votes, at least 0, got nan'),
+        ({'votes': np.array([[0, 9] + [0] * 8, [-3, 9] + [0] * 8])}, '1.png: expected integer votes.*got -3, 9'),
         ({'votes': np.full((2, 10), 0.5)}, 'got 0.5'),
         ({'votes': np.full((2, 10), np.inf)}, 'got inf'),
-        ({'votes': np.full((2, 10), 2**62)}, 'votes from 0 on'),
+        ({'votes': np.full((2, 10), 2**62)}, 'votes, at least 0'),
         ({'votes': np.full((2, 10), 'x')}, 'expected numbers as votes'),
         ({'votes': np.full((2, 10), 1j)}, 'expected numbers as votes'),
         ({'votes': np.array(3)}, r'got \(2,\), \(\) and'),
         ({'names': np.array('0.png')}, r'names \(N,\).*got \(\), '),
-        ({'offsets': np.array([0, 1e9, 2e9])}, 'expected whole numbers as offsets'),
-        ({'offsets': np.array([0, -7, 5])}, 'expected offsets that rise'),
-        ({'offsets': np.array([0, 5, 10**9])}, 'expected offsets that rise'),
+        ({'offsets': np.array([0, 1e9, 2e9])}, 'expected integers as offsets'),
+        ({'offsets': np.array([0, -7, 5])}, 'expected ascending offsets'),
+        ({'offsets': np.array([0, 5, 10**9])}, 'expected ascending offsets'),
         ({'png': np.zeros((10, 10), np.uint8)}, 'expected uint8 as png'),
         ({'png': np.zeros(10, np.float32)}, 'expected uint8 as png'),
         ({'names': np.zeros(2)}, 'expected text as names'),
@@ -210,7 +210,7 @@ def test_arrays_that_cannot_be_are_refused_by_a_sentence(tmp_path, others, text)
 
 @pytest.mark.parametrize('vote', [-1, np.nan, 0.5])
 def test_votes_that_count_nobody_are_refused_when_a_set_is_made_of_arrays(vote):
-    with pytest.raises(BadDataset, match='a.png: expected whole numbers of votes'):
+    with pytest.raises(BadDataset, match='a.png: expected integer votes'):
         FerPlus(np.zeros((1, 48, 48), np.uint8), np.full((1, 10), vote), ['a.png'])
 
 
@@ -372,7 +372,7 @@ def cut(path, text, by):
             r'line 1: expected the box \(0, 0, 48',
         ),
         (lambda root: cut(root / 'FER2013Train/label.csv', ',9,1,', ',9,'), 'line 1: expected name, box and ten votes'),
-        (lambda root: cut(root / 'FER2013Train/label.csv', ',9,1,', ',9,x,'), 'line 1: expected ten whole numbers'),
+        (lambda root: cut(root / 'FER2013Train/label.csv', ',9,1,', ',9,x,'), 'line 1: expected ten integer'),
         (lambda root: (root / 'FER2013Train/label.csv').write_bytes(b'\xff\xfe'), 'cannot be read'),
     ],
 )

@@ -102,7 +102,7 @@ def test_it_trains_the_same_when_workers_read_ahead(folder, tmp_path):
         (['small.yaml', '--data', 'absent.npz'], 'expected', 1),
         (
             ['small.yaml', '--data', 'faces.npz', '--set', 'phases.0.size=3'],
-            r'there is no such field; expected size_px?',
+            r'unknown field; expected size_px?',
             2,
         ),
         (['small.yaml', '--data', 'faces.npz', '--set', 'phases.0.batch_size=64'], 'at least 64 faces', 1),

@@ -13,24 +13,25 @@ from facial_emotion_ros.core.emotions import EMOTIONS
 from facial_emotion_ros.core.errors import BadDataset
 from facial_emotion_ros.emotion.ensemble import OperatingPoint, softmax
 
-#: With fewer persons or faces, a gain is not distinguishable from chance.
+#: Minimum of persons and faces: with fewer, a gain cannot be told from chance.
 LEAST_PERSONS, LEAST_FACES = 3, 15
 
 #: Ridge penalties to try, in units of one face; the strongest hardly changes a score.
 STRENGTHS = (3000.0, 1000.0, 300.0, 100.0, 30.0, 15.0)
-#: Penalties below this over (number of faces) ** 1.5 are skipped: cross-validation would mistake chance for gain.
+#: Penalties below this / (number of faces) ** 1.5 are skipped: cross-validation would mistake chance for a gain.
 _WEAKEST = 140000.0
 
+#: Folds of the cross-validation over persons.
 FOLDS = 5
 
-#: Added to each class count before it divides the class's weight, so that a class of one face counts less than one of
+#: Added to each class count when class weights are computed, so that a class with one face counts less than one with
 #: twenty.
 _PSEUDO_COUNT = 3.0
-#: Number of principal components of the features; more were not better on any tested set.
+#: Maximum number of principal components of the features; more were not better on any tested set.
 _COMPONENTS = 64
-#: Temperatures to try, and the prior against them in units of one face.
-_SOFTNESS = np.exp(np.linspace(-1.0, 2.0, 61))
-_SOFTNESS_PRIOR = 10.0
+#: Temperature factors to try, and the strength of the prior that keeps them near 1, in units of one face.
+_TEMPERATURES = np.exp(np.linspace(-1.0, 2.0, 61))
+_TEMPERATURE_PRIOR = 10.0
 #: Penalty of the bias relative to the weights.
 _BIAS_SHRINKAGE = 0.1
 _ITERATIONS = 60
@@ -53,12 +54,12 @@ class Adaptation(NamedTuple):
     """The result of cross-validation, and the correction if it helps.
 
     :param correction: Correction; None without a significant gain.
-    :param strength: of STRENGTHS; None without a correction.
+    :param strength: ridge penalty, of STRENGTHS; None without a correction.
     :param held_out: (N, B, 8) logits of each face by a fit without its person, for the best strength.
     :param temperature: divisor of `held_out`.
     :param gain: mean class-weighted improvement of the log score on held-out persons over the recalibrated network.
     :param gain_error: its standard error over persons.
-    :param gain_required: how many of these errors the gain has to exceed.
+    :param gain_required: number of standard errors that the gain must exceed.
     """
 
     correction: Correction | None
@@ -73,7 +74,7 @@ class Adaptation(NamedTuple):
 def adapt(
     features: np.ndarray, logits: np.ndarray, labels: np.ndarray, persons: np.ndarray, point: OperatingPoint
 ) -> Adaptation:
-    """Fit a correction, and keep it only if it helps held-out persons.
+    """Fit a correction, and keep it only if it improves held-out persons.
 
     It must improve the log score by more than two standard errors (more for few persons), and the accuracy.
 
@@ -101,10 +102,10 @@ def adapt(
     helps = (gains > bound * errors) & more
     best = 1 + int(np.argmax(np.where(helps if helps.any() else True, gains, -np.inf)))
 
-    # Calibrated on held-out persons.
-    first, further = _softness(scaled, labels), _softness(held_out[best], labels)
-    softness = first * further
-    unscale = point.temperature * softness
+    # The temperature is calibrated on held-out persons.
+    first, further = _fit_temperature(scaled, labels), _fit_temperature(held_out[best], labels)
+    factor = first * further
+    unscale = point.temperature * factor
 
     def as_logits(scores):
         """Invert the operating point."""
@@ -115,7 +116,7 @@ def adapt(
         *_, (slopes, bias) = _path(reduced, (scaled / first).astype(np.float32), labels, strengths[:best])
         weights = back @ slopes
         bias = bias[:, 0] - np.einsum('bf,bfc->bc', middle, weights)
-        moved = bias / further + offsets / softness - offsets
+        moved = bias / further + offsets / factor - offsets
         weights, moved = weights * unscale / further, unscale * moved
         correction = Correction(weights.astype(np.float32), moved.astype(np.float32), float(unscale))
     return Adaptation(
@@ -149,14 +150,14 @@ def _log_scores(scaled: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return np.log(np.maximum(softmax(scaled).mean(0)[np.arange(len(labels)), labels], 1e-9))
 
 
-def _softness(scaled: np.ndarray, labels: np.ndarray) -> float:
-    """Fit the divisor of scaled logits, offsets included, so that the best class stays the best."""
+def _fit_temperature(scaled: np.ndarray, labels: np.ndarray) -> float:
+    """Fit a divisor of scaled logits that include the offsets; the best class stays the best."""
     weights = _class_weights(labels)
     costs = [
-        _SOFTNESS_PRIOR / 2 * np.log(each) ** 2 - (weights * _log_scores(scaled / each, labels)).sum()
-        for each in _SOFTNESS
+        _TEMPERATURE_PRIOR / 2 * np.log(each) ** 2 - (weights * _log_scores(scaled / each, labels)).sum()
+        for each in _TEMPERATURES
     ]
-    return _SOFTNESS[int(np.argmin(costs))]
+    return _TEMPERATURES[int(np.argmin(costs))]
 
 
 def _reduce(features: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -181,7 +182,7 @@ def _cross_validate(
     found = np.empty((1 + len(strengths), *scaled.shape), np.float32)
     for fold in np.unique(folds):
         learned, other = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-        soft = (scaled / _softness(scaled[:, learned], labels[learned])).astype(np.float32)
+        soft = (scaled / _fit_temperature(scaled[:, learned], labels[learned])).astype(np.float32)
         found[0][:, other] = soft[:, other]
         fits = _path(reduced[:, learned], soft[:, learned], labels[learned], strengths)
         for place, (slopes, bias) in enumerate(fits, 1):

@@ -148,7 +148,7 @@ def _is_label(expression: int, valence: int, arousal: int) -> bool:
 
 
 def _list(folder: str) -> tuple[np.ndarray, np.ndarray, list[CorruptImage]]:
-    """List the images of a split, sorted by folder and name, with the labels in their names."""
+    """List the images of a split, sorted by folder and name, and parse the labels in their names."""
     if not os.path.isdir(folder):
         raise BadDataset(
             f'{folder}: expected a folder of AffectNet, there is none; ' + _nearest(os.path.dirname(folder))

@@ -21,13 +21,13 @@ from facial_emotion_ros.training.data.affectnet import RECORD, SPLITS, file_name
 from facial_emotion_ros.training.data.affectnet_annotations import Annotation, read_annotations
 from facial_emotion_ros.training.data.corrupt_images import MAX_SHARE, CorruptImage, decode_face, refuse_many
 
-#: Side of the crops.
+#: Side of the crops in pixels.
 SIDE_PX = 96
 
 #: Images per folder.
 FOLDER_SIZE = 500
 
-#: Least fraction of a face box inside its image.
+#: Minimum fraction of a face box inside its image.
 _MIN_INSIDE = 0.5
 
 _WRITTEN, _FOUND = object(), object()
@@ -66,7 +66,7 @@ def pre_process_affect_net(
     :param report: called with the numbers of faces done and in total, after each folder.
     :returns: Preparation.
     :raises BadParameter: for another set_index.
-    :raises BadDataset: if annotations are missing or have another layout, the destination belongs to others or is not
+    :raises BadDataset: if annotations are missing or have another layout, the destination holds other files or is not
         writable, or more than 1% of the images are damaged, with a list.
     """
     if set_index not in (0, 1, 2):
@@ -81,7 +81,7 @@ def pre_process_affect_net(
             if len(damaged) > MAX_SHARE * count:
                 break
             part = os.path.join(folder, str(first // FOLDER_SIZE))
-            _or_stop(part, os.makedirs, part, exist_ok=True)
+            _write_or_raise(part, os.makedirs, part, exist_ok=True)
             chunk = kept[first : first + FOLDER_SIZE]
             paths = [os.path.join(part, file_name(first + place, *row[2:])) for place, row in enumerate(chunk)]
             for row, outcome in zip(chunk, pool.map(_prepare, [annotations.root] * len(chunk), chunk, paths)):
@@ -98,7 +98,7 @@ def pre_process_affect_net(
 
 
 def _begin(folder: str, sha256: str) -> None:
-    """Reject a destination of other annotations; record its source."""
+    """Record the source of the destination; reject one that was made from other annotations."""
     try:
         with open(os.path.join(folder, RECORD), encoding='utf-8') as file:
             begun = json.load(file)['annotations_sha256']
@@ -125,7 +125,7 @@ def _write_record(folder: str, sha256: str, preparation: Preparation | None = No
         record['pictures'] = preparation.written + preparation.found
         record['left_out'] = preparation.left_out
         record['damaged'] = [list(each) for each in preparation.damaged]
-    _or_stop(folder, write_atomic, os.path.join(folder, RECORD), json.dumps(record, indent=1).encode())
+    _write_or_raise(folder, write_atomic, os.path.join(folder, RECORD), json.dumps(record, indent=1).encode())
 
 
 def _prepare(root: str, row: Annotation, path: str) -> object:
@@ -133,12 +133,12 @@ def _prepare(root: str, row: Annotation, path: str) -> object:
     if _is_whole(path):
         return _FOUND
     try:
-        face = cut_box(_read_anywhere(root, row.file), row.box)
+        face = cut_box(_read_image(root, row.file), row.box)
     except BadImage as error:
         return str(error)
     shrinks = min(face.shape[:2]) >= SIDE_PX
     face = cv2.resize(face, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-    _or_stop(path, _write_at_once, path, cv2.imencode('.jpg', face)[1].tobytes())
+    _write_or_raise(path, _write_at_once, path, cv2.imencode('.jpg', face)[1].tobytes())
     return _WRITTEN
 
 
@@ -166,8 +166,8 @@ def cut_box(picture: np.ndarray, box: tuple[int, ...] | None) -> np.ndarray:
     return cv2.copyMakeBorder(face, *beyond, cv2.BORDER_REPLICATE) if any(beyond) else face
 
 
-def _read_anywhere(root: str, file: str) -> np.ndarray:
-    """Read an image from its subfolder or, as OpenDR expects, from the folder itself."""
+def _read_image(root: str, file: str) -> np.ndarray:
+    """Read an image from its subfolder or, as in OpenDR's layout, from the folder itself."""
     path = os.path.join(root, file)
     if not os.path.exists(path):
         flat = os.path.join(root, os.path.basename(file))
@@ -197,8 +197,8 @@ def _write_at_once(path: str, content: bytes) -> None:
             os.remove(begun)
 
 
-def _or_stop(path: str, write: Callable[..., object], *arguments: Any, **options: Any) -> None:
-    """Write, and raise BadDataset where the system refuses."""
+def _write_or_raise(path: str, write: Callable[..., object], *arguments: Any, **options: Any) -> None:
+    """Call `write`; turn OSError into BadDataset."""
     try:
         write(*arguments, **options)
     except OSError as error:

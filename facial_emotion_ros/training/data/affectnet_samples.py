@@ -19,7 +19,7 @@ _STD = 60.435623, 61.907074, 69.18084
 
 
 class _Samples(AffectNet, ABC):
-    """A subset of AffectNet with a limited number of faces of each kind.
+    """A subset of AffectNet with a limited number of faces of each class or quadrant.
 
     mean, std: normalisation of each channel, BGR, in [0, 1]; zeros and ones without is_norm_by_mean_std. num_labels: 8
     classes, or 4 quadrants of valence and arousal.
@@ -145,5 +145,5 @@ class AffectNetDimensional(_Samples):
         return self.affect
 
     def _groups(self) -> np.ndarray:
-        """Give the quadrant of each face."""
+        """Return the quadrant of valence and arousal of each face, (N,) int."""
         return 2 * (self.affect[:, 0] < 0) + (self.affect[:, 1] < 0)

@@ -51,7 +51,7 @@ def augment(
 
 
 def plain(faces: Sequence[np.ndarray] | np.ndarray, geometry: CropGeometry) -> np.ndarray:
-    """Convert faces to network inputs without augmentation, as the robot does.
+    """Convert faces to network inputs without augmentation, as the node does.
 
     :param faces: N faces, (P, P) gray or (P, P, 3) BGR, uint8: an array, or a list of faces of any sizes.
     :param geometry: CropGeometry of the network.
@@ -81,7 +81,7 @@ def _warp(face: np.ndarray, size_px: int, generator: np.random.Generator, streng
     shift = strength * generator.uniform(-0.07, 0.07, 2) * side
     cos, sin = scale * np.cos(angle), scale * np.sin(angle)
     linear = np.array([[mirror * cos, -sin], [mirror * sin, cos]])
-    # The centres coincide; pixel centres are integers.
+    # Maps centre to centre; pixel centres have integer coordinates.
     offset = (side - 1) / 2 + shift - linear @ np.full(2, (size_px - 1) / 2)
     return cv2.warpAffine(
         face,

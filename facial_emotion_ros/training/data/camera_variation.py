@@ -1,4 +1,4 @@
-"""Random camera effects, which FER+ lacks."""
+"""Augmentation with camera effects that FER+ images do not have."""
 
 import cv2
 import numpy as np
@@ -59,7 +59,7 @@ def _blur_by_motion(patch: np.ndarray, generator: np.random.Generator, strength:
     angle = generator.uniform(0, np.pi)
     kernel = np.zeros((2 * int(length // 2) + 3,) * 2, np.float32)
     middle, reach = len(kernel) // 2, 0.5 * length * np.array([np.cos(angle), np.sin(angle)])
-    # In 1/16 of a pixel.
+    # In 1/16 of a pixel, for cv2.line.
     begin, end = ([int(round(16 * (middle + sign * part))) for part in reach] for sign in (-1, 1))
     cv2.line(kernel, begin, end, 1.0, 1, cv2.LINE_AA, 4)
     return cv2.filter2D(patch, -1, kernel / max(kernel.sum(), 1e-6), borderType=cv2.BORDER_REPLICATE)

@@ -42,7 +42,7 @@ FORMATS: dict[str, tuple[Callable[[str], bool], Callable[..., FaceSet]]] = {
 
 
 def format_of(path: str) -> str | None:
-    """Recognise the format of a set by what lies at a path; None where nothing is recognised."""
+    """Detect the format of the set at a path; None if it is unknown."""
     return next((name for name, (is_here, _) in FORMATS.items() if is_here(path)), None)
 
 
@@ -60,7 +60,7 @@ def open_faces(path: str, format: str | None = None, **options: Any) -> FaceSet:
     """
     if format is None:
         if not os.path.exists(path):
-            raise BadDataset(f'{path}: expected a data set, there is nothing')
+            raise BadDataset(f'{path}: expected a data set, there is no such file or folder')
         format = format_of(path)
         if format is None:
             raise BadDataset(

@@ -65,7 +65,7 @@ class FaceSet(abc.ABC):
         affect: ArrayLike,
         damaged: Iterable[CorruptImage] = (),
     ) -> None:
-        """Take and validate the labels.
+        """Store and validate the labels.
 
         :raises BadDataset: if shapes, distributions, labels or affect are invalid.
         """
@@ -136,7 +136,7 @@ class FaceSet(abc.ABC):
         rated = 'valence and arousal in [-1, 1] (scaled so, or NaN where they are unknown)'
         self._refuse(holes.any(1) & ~holes.all(1), 'eight shares, or eight NaN', shares)
         self._refuse((self.labels < -1) | (self.labels >= len(EMOTIONS)), classes, self.labels)
-        self._refuse(~holes.all(1) & ~is_sound, 'eight shares from 0 on that sum to 1', shares)
+        self._refuse(~holes.all(1) & ~is_sound, 'eight shares, at least 0, that sum to 1', shares)
         self._refuse((np.abs(self.affect) > 1).any(1), rated, self.affect)
 
     def _refuse(self, wrong: ArrayLike, expected: str, values: np.ndarray) -> None:

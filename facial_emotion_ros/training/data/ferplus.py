@@ -42,14 +42,14 @@ class FerPlus(FaceSet):
         name: str = 'FER+',
         damaged: Iterable[CorruptImage] = (),
     ) -> None:
-        """Take images and votes.
+        """Validate images and votes, and derive the labels.
 
         :param pictures: (N, 48, 48) uint8, gray.
-        :param votes: (N, 10) whole numbers from 0 on.
+        :param votes: (N, 10) integers, at least 0.
         :param names: (N,) str, file names.
         :param name: of the split.
         :param damaged: skipped images.
-        :raises BadDataset: if shapes do not fit, or a vote is no whole number.
+        :raises BadDataset: if shapes do not fit, or a vote is not such an integer.
         """
         self.pictures = np.asarray(pictures, np.uint8)
         self.votes = _whole_votes(votes, names, name)
@@ -91,7 +91,7 @@ class FerPlus(FaceSet):
 
 
 def _targets(votes):
-    """Return labels and distributions of a split's votes, as FerPlus has them."""
+    """Compute labels (N,) and distributions (N, 8) from votes, as FerPlus defines them."""
     votes = np.where(votes > 1, votes, 0)
     winner = votes.argmax(1)
     is_emotion = (winner < len(EMOTIONS)) & votes.any(1)
@@ -107,14 +107,14 @@ def _whole_votes(votes: ArrayLike, names: Sequence[str] | np.ndarray, where: str
     """Validate votes and convert them to int64."""
     votes = np.asarray(votes)
     if votes.dtype.kind not in 'iufb':
-        raise BadDataset(f'{where}: expected whole numbers of votes, got {votes.dtype}')
+        raise BadDataset(f'{where}: expected integer votes, got {votes.dtype}')
     with np.errstate(invalid='ignore'):
         wrong = np.argwhere(~((votes >= 0) & (votes < 2**31) & (votes % 1 == 0)))
     if len(wrong):
         row = wrong[0][0]
         name = names[row] if row < len(names) else f'row {row}'
         raise BadDataset(
-            f'{where}: {name}: expected whole numbers of votes from 0 on, got '
+            f'{where}: {name}: expected integer votes, at least 0, got '
             f'{", ".join(f"{vote:g}" for vote in np.atleast_1d(votes[row]))}'
         )
     return votes.astype(np.int64)

@@ -180,14 +180,14 @@ def _check_arrays(path: str, png: np.ndarray, offsets: np.ndarray, votes: np.nda
         )
     for name, array, kinds, words in (
         ('png', png, 'u', 'uint8'),
-        ('offsets', offsets, 'iu', 'whole numbers'),
+        ('offsets', offsets, 'iu', 'integers'),
         ('votes', votes, 'iuf', 'numbers'),
         ('names', names, 'SU', 'text'),
     ):
         if array.dtype.kind not in kinds or name == 'png' and (array.dtype.itemsize, array.ndim) != (1, 1):
             raise BadDataset(f'{path}: expected {words} as {name}, got {array.dtype} of shape {array.shape}')
     if (offsets > len(png)).any() or (offsets < 0).any() or (offsets[1:] < offsets[:-1]).any():
-        raise BadDataset(f'{path}: expected offsets that rise from 0 to the {len(png)} bytes of png')
+        raise BadDataset(f'{path}: expected ascending offsets from 0 to the {len(png)} bytes of png')
 
 
 def _kind_of(error: BaseException) -> str:
@@ -267,12 +267,12 @@ def _lines(path: str) -> Iterator[tuple[int, list[str]]]:
 
 def _votes(path: str, line: int, fields: list[str]) -> list[int]:
     if not all(field.isdecimal() and len(field) < 10 for field in fields):
-        raise BadDataset(f'{path}: line {line}: expected ten whole numbers of votes, got {", ".join(fields)}')
+        raise BadDataset(f'{path}: line {line}: expected ten integer votes, got {", ".join(fields)}')
     return [int(field) for field in fields]
 
 
 def _collect(where: str, contents: Iterable[Any], votes: np.ndarray, names: np.ndarray) -> FerPlus:
-    """Decode all images; skip and list those that are no 48x48 image."""
+    """Decode all images; skip and list those that are not valid 48x48 images."""
     faces = np.empty((len(names), SIDE_PX, SIDE_PX), np.uint8)
     damaged, whole = [], np.ones(len(names), bool)
     for row, content in enumerate(contents):

@@ -1,4 +1,4 @@
-"""Finds sets of whole photographs, where faces were expected that are cut out."""
+"""Detects labelled folders that hold whole photographs instead of face crops."""
 
 import math
 import os
@@ -12,37 +12,36 @@ from facial_emotion_ros.perception.image_files import read_picture
 from facial_emotion_ros.training.data.face_set import FaceSet
 from facial_emotion_ros.training.data.labelled_folder import LabelledFolder
 
-#: Side of a face's box over that of the picture below which the picture counts as a whole photograph. Cut faces have
-#: 0.7 to 1.
+#: Minimum ratio of the face box's side to the image's side, median over the sample; face crops have 0.7 to 1.
 _LEAST_SHARE = 0.5
 
-#: Pictures to look at.
+#: Number of images to check.
 _SAMPLE = 12
 
 
 def framing_warning(faces: FaceSet) -> str:
-    """Detect faces in a sample of a folder's pictures, and say so where they are much smaller than the pictures.
+    """Detect faces in a sample of a folder's images, and warn if they are much smaller than the images.
 
-    :param faces: a set; only a LabelledFolder is looked at, for other sets have their own framing.
-    :returns: a sentence with what to do; '' where nothing is wrong, or no face is found.
+    :param faces: a set; only a LabelledFolder is checked, since other sets have a known framing.
+    :returns: a sentence with what to do; '' if nothing is wrong, or no face is found.
     """
     if not isinstance(faces, LabelledFolder) or not len(faces):
         return ''
-    finder, shares = FaceDetector(opened_bundle('centerface')), []
+    detector, shares = FaceDetector(opened_bundle('centerface')), []
     for row in np.linspace(0, len(faces) - 1, min(_SAMPLE, len(faces))).astype(int):
         try:
             image = read_picture(os.path.join(faces.root, faces.files[row]))
         except BadImage:
-            continue  # the reader of the set counts damaged ones
-        boxes = finder.detect(image).boxes
+            continue  # already counted when the set was opened
+        boxes = detector.detect(image).boxes
         sides = [math.sqrt(max(0.0, float((x1 - x0) * (y1 - y0)))) for x0, y0, x1, y1 in boxes]
         if sides:
             shares.append(max(sides) / min(image.shape[:2]))
     if not shares or np.median(shares) >= _LEAST_SHARE:
         return ''
     return (
-        f'{faces.name}: whole photographs, it seems: in {len(shares)} of its pictures the largest face is '
-        f'{100 * np.median(shares):.0f}% as wide as the picture (median), where a face that is cut out has more than '
-        '70%. The middle square of each picture is read, not the face: cut the faces, and name them in a column `crop` '
-        'of labels.csv (docs/datasets.md)'
+        f'{faces.name}: expected face crops, these seem to be whole photographs: the largest face is '
+        f'{100 * np.median(shares):.0f}% as wide as its picture (median of {len(shares)}), face crops have more than '
+        '70%. The centre square of each picture is used, not the face: crop the faces, and name the crops in a column '
+        '`crop` of labels.csv (docs/datasets.md)'
     )

@@ -23,8 +23,8 @@ MAX_SIDE_PX = 256
 
 _CHUNK = 4096
 
-#: Version of the check, which invalidates cached results.
-_CHECKED_HOW = b'2 '
+#: Version of the check: a new one invalidates cached results.
+_CHECK_VERSION = b'2 '
 
 
 class ImageSet(FaceSet):
@@ -51,13 +51,13 @@ class ImageSet(FaceSet):
         report: Callable[[str], object] | None = None,
         files: ArrayLike | None = None,
     ) -> None:
-        """Take labels and names, and check the images.
+        """Store labels and names, and check the images.
 
         :param root: folder that the names are relative to.
         :param damaged: unusable images found before.
         :param check: read every image now; otherwise access to a damaged one raises.
         :param report: called with a message about each damaged image; None for stderr.
-        :param files: (N,) str; None: they are the names.
+        :param files: (N,) str; None if they are the names.
         :raises BadDataset: if labels are invalid, or more than 1% of the images are damaged.
         """
         super().__init__(name, names, distributions, labels, affect, damaged)
@@ -120,7 +120,7 @@ def check_pictures(root: str, names: Sequence[str]) -> dict[str, str]:
     try:
         write_atomic(kept, json.dumps(damaged).encode())
     except OSError:
-        pass  # without a cache, the next opening reads everything again
+        pass  # without a cache, all images are checked again next time
     return damaged
 
 
@@ -142,7 +142,7 @@ def _signature(root: str, names: Sequence[str], pool: ThreadPoolExecutor) -> str
             return f'{name} absent'
         return f'{name} {status.st_size} {status.st_mtime_ns}'
 
-    digest = hashlib.sha256(_CHECKED_HOW + os.fsencode(os.path.realpath(root)))
+    digest = hashlib.sha256(_CHECK_VERSION + os.fsencode(os.path.realpath(root)))
     for state in _in_chunks(pool, state_of, names):
         digest.update(b'\n' + os.fsencode(state))
     return digest.hexdigest()

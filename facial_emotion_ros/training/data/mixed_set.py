@@ -30,8 +30,8 @@ class MixedFaces(FaceSet):
         self.affect_source = first.affect_source
         self._sets = first, second
         self._places = np.concatenate([np.arange(len(first)), -1 - np.arange(len(second))])
-        often = second_share / (1 - second_share) * len(first) / len(second)
-        self.draw_factors = np.concatenate([np.ones(len(first)), np.full(len(second), often)])
+        factor = second_share / (1 - second_share) * len(first) / len(second)
+        self.draw_factors = np.concatenate([np.ones(len(first)), np.full(len(second), factor)])
 
     def faces(self, rows: Rows | None = None) -> list[np.ndarray]:
         """Read faces of both sets; see :meth:`FaceSet.faces`."""

@@ -1,7 +1,7 @@
 """Finds near-duplicate images, and draws held-out sets without them.
 
-FER2013 was collected by web search and holds many images twice, some cropped, mirrored or relit; held-out faces must
-not occur in the training set.
+FER2013 was collected by web search and has many duplicates, some cropped, mirrored or relit; held-out faces must not
+occur in the training set.
 """
 
 import hashlib
@@ -41,12 +41,12 @@ def thumbnails(face_set: FaceSet, mirrored: bool = False) -> np.ndarray:
 
 
 def have_copies(face_set: FaceSet, others: Iterable[FaceSet] = ()) -> np.ndarray:
-    """Return which images of a set recur in it, or in other sets, there also mirrored: (N,) bool."""
+    """Return which images of a set have a copy in it, or in other sets, there also mirrored: (N,) bool."""
     own = thumbnails(face_set)
-    found = _alike(own, own, among_themselves=True)
+    found = _have_match(own, own, among_themselves=True)
     for other in others:
         for mirrored in (False, True):
-            found |= _alike(own, thumbnails(other, mirrored=mirrored))
+            found |= _have_match(own, thumbnails(other, mirrored=mirrored))
     return found
 
 
@@ -73,7 +73,7 @@ def choose_held_out(
     candidates = candidates[~have_copies(face_set, others)[candidates]]
     if len(candidates) < count:
         raise BadDataset(
-            f'{face_set.name}: expected {count} images without a copy, there are {len(candidates)}; hold out fewer'
+            f'{face_set.name}: expected {count} images without a copy, got {len(candidates)}; hold out fewer'
         )
     return np.sort(np.random.default_rng(seed).permutation(candidates)[:count])
 
@@ -85,7 +85,7 @@ def _digests(face_set: FaceSet) -> Iterator[bytes]:
             yield hashlib.sha256(b'%d %d ' % face.shape[:2] + np.ascontiguousarray(face).tobytes()).digest()
 
 
-def _alike(own: np.ndarray, others: np.ndarray, among_themselves: bool = False) -> np.ndarray:
+def _have_match(own: np.ndarray, others: np.ndarray, among_themselves: bool = False) -> np.ndarray:
     found = np.zeros(len(own), bool)
     for first in range(0, len(own), _CHUNK):
         alike = own[first : first + _CHUNK] @ others.T

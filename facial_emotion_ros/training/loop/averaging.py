@@ -17,7 +17,7 @@ class Average:
         """Start from a network.
 
         :param network: ESR.
-        :param decay: weight of the former average in each step; less in the first steps.
+        :param decay: weight of the previous average in each step; smaller in the first steps.
         """
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
         self.decay = decay

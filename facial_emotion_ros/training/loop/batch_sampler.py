@@ -70,7 +70,7 @@ class BatchSampler(torch.utils.data.Dataset[Batch]):
         if len(rows) < phase.batch_size:
             raise BadDataset(
                 f'{faces.name}: expected at least {phase.batch_size} faces (batch_size) with {what} for {stage.title}, '
-                f'got {len(rows)}; give more faces or a smaller batch'
+                f'got {len(rows)}; add faces or reduce batch_size'
             )
         if phase.batch_size % processes or phase.batch_size // processes < 2:
             raise BadParameter(
@@ -162,7 +162,7 @@ class BatchSampler(torch.utils.data.Dataset[Batch]):
         return np.sort(self._generator(_BRANCHES, step).permutation(count)[:wanted])
 
     def _weights(self, drawn: np.ndarray, branches: np.ndarray) -> list[np.ndarray]:
-        """Weigh the faces of a step alike, so that each branch's weights sum to the number of processes."""
+        """Weight the faces of a step equally, so that each branch's weights sum to the number of processes."""
         takes_part = self._takes_part[drawn][:, branches].astype(np.float32)
         weights = []
         for is_known in (~np.isnan(self._distributions[drawn, 0]), ~np.isnan(self._faces.affect[drawn]).any(1)):
@@ -185,24 +185,24 @@ class BatchSampler(torch.utils.data.Dataset[Batch]):
             mixed.append(share * array + (1 - share) * array[partners])
         return mixed
 
-    def _generator(self, mark: int, *places: int) -> np.random.Generator:
-        return np.random.default_rng([mark, *self._key, *places])
+    def _generator(self, tag: int, *places: int) -> np.random.Generator:
+        return np.random.default_rng([tag, *self._key, *places])
 
 
-def batches(draws: BatchSampler, first: int, last: int, workers: int = 0, pinned: bool = False) -> Iterator[Batch]:
+def batches(sampler: BatchSampler, first: int, last: int, workers: int = 0, pinned: bool = False) -> Iterator[Batch]:
     """Iterate over the batches of some steps, prefetched by worker processes.
 
-    :param draws: BatchSampler.
+    :param sampler: BatchSampler.
     :param first: first step.
     :param last: end of the steps, exclusive.
     :param workers: number of processes; 0 makes batches in this one.
     :param pinned: use pinned memory, for GPUs.
     :returns: iterator of Batch, in the order of the steps.
     """
-    # Its own generator: the loader would advance torch's otherwise.
+    # With its own generator: else the loader would advance torch's global one.
     return iter(
         torch.utils.data.DataLoader(
-            draws,
+            sampler,
             batch_size=None,
             sampler=range(first, last),
             num_workers=workers,
@@ -215,7 +215,7 @@ def batches(draws: BatchSampler, first: int, last: int, workers: int = 0, pinned
 
 
 def _begin_worker(_: int) -> None:
-    cv2.setNumThreads(0)  # the workers are the threads
+    cv2.setNumThreads(0)  # parallelism comes from the worker processes
 
 
 def _factors(distributions: np.ndarray, rare: Mapping[str, float]) -> np.ndarray:

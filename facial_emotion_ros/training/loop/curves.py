@@ -28,7 +28,7 @@ FIGURES = (
 )
 
 #: Columns of curves.csv. `step` counts over all stages, `epoch` from the start of the stage; losses are means since the
-#: previous row; what was not measured is empty.
+#: previous row; unmeasured values are empty.
 COLUMNS = (
     'step',
     'stage',
@@ -44,7 +44,7 @@ COLUMNS = (
 
 
 class Curves:
-    """Writes rows as they come; on resume, rows after the saved state are dropped."""
+    """Appends rows to curves.csv and TensorBoard events; on resume, rows after the saved state are dropped."""
 
     def __init__(self, folder: str, step: int) -> None:
         """Open the curves of a training.
@@ -74,7 +74,7 @@ class Curves:
         self._writer.writerow(texts)
         self._events.add(row)
 
-    def settle(self) -> None:
+    def flush(self) -> None:
         """Flush all rows to disk."""
         self._file.flush()
         os.fsync(self._file.fileno())
@@ -85,7 +85,7 @@ class Curves:
         write_atomic(os.path.join(self._folder, 'curves.png'), picture_of(self.rows))
 
     def close(self) -> None:
-        """Close the files; what a full disk does not take is later than the last saved state anyway."""
+        """Close the files; ignore write errors, since a resume repeats the steps after the saved state."""
         for file in (self._file, self._events):
             with contextlib.suppress(OSError):
                 file.close()

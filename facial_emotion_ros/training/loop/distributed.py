@@ -66,20 +66,20 @@ class Processes:
         """Whether this process writes files and prints."""
         return self.rank == 0
 
-    def share_gradients(self, objective: torch.nn.Module, partly: bool = False) -> torch.nn.Module:
+    def share_gradients(self, loss: torch.nn.Module, partly: bool = False) -> torch.nn.Module:
         """Wrap a module so that its gradients are averaged over all processes.
 
-        :param objective: module with trainable parameters.
-        :param partly: some parameters get no gradient in a step, the same ones in all processes.
+        :param loss: module with trainable parameters.
+        :param partly: some parameters get no gradient in a step; they are the same in all processes.
         :returns: the module to call instead.
         """
         if self.count == 1:
-            return objective
+            return loss
         ids = [self.device.index] if self.device.type == 'cuda' else None
         kind = torch.nn.parallel.DistributedDataParallel
         newer = 'forward_sync_buffers' in inspect.signature(kind).parameters  # its name from torch 2.13 on
         syncs: dict[str, Any] = {'forward_sync_buffers' if newer else 'broadcast_buffers': False}
-        return kind(objective, device_ids=ids, gradient_as_bucket_view=True, find_unused_parameters=partly, **syncs)
+        return kind(loss, device_ids=ids, gradient_as_bucket_view=True, find_unused_parameters=partly, **syncs)
 
     def share_statistics(self, network: torch.nn.Module) -> None:
         """Average batch norm's running statistics over all processes."""
@@ -96,10 +96,10 @@ class Processes:
                 distributed.broadcast(tensor, 0)
 
     def state_of_first(self, read: Callable[[], Any]) -> Any:
-        """Broadcast what the first process reads, whose files other machines may lack.
+        """Read in the first process and broadcast the result: other machines may lack the files.
 
         :param read: called in the first process; returns plain values and tensors on the CPU, or None.
-        :returns: what it returned.
+        :returns: its result.
         """
         if self.count == 1:
             return read()

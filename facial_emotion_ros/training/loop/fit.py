@@ -23,14 +23,14 @@ from facial_emotion_ros.training.model.network import ESR, Weights, branches_of
 #: Steps between rows of the curves; each validation adds a row too.
 ROW_EVERY = 10
 
-#: Interval of checkpoints.
+#: Interval of checkpoints in seconds.
 SAVE_EVERY_S = 120.0
 
-#: Least interval of plots.
+#: Minimum interval of plots in seconds.
 DRAW_EVERY_S = 20.0
 
-#: Above this, a training has diverged. Affect from the unbounded logits of a barely trained network may start above 1e4
-#: and still converge.
+#: Loss above which a training counts as diverged. With the unbounded logits of a barely trained network, the affect
+#: loss may start above 1e4 and still converge.
 MAX_LOSS = 1e9
 
 
@@ -93,7 +93,7 @@ class Fit:
             if phase.keeps == 'best' and self.held_out is None:
                 raise BadParameter(f'phases.{place}.keeps: best needs held-out faces, got none')
             if phase.teacher and not teachers:
-                raise BadParameter(f'phases.{place}.teacher: expected teachers for a share of {phase.teacher}, got 0')
+                raise BadParameter(f'phases.{place}.teacher: expected teachers for {phase.teacher:g}, got none')
 
     @property
     def state_path(self) -> str:
@@ -212,9 +212,9 @@ class Fit:
             training.take_step(next(source))
             self.total += 1
             is_last = training.step == training.steps
-            looks = is_last or training.step % training.look_every == 0
-            figures = self._validate(training, progress) if looks else {}
-            if looks or self.total % ROW_EVERY == 0:
+            validates = is_last or training.step % training.validate_every == 0
+            figures = self._validate(training, progress) if validates else {}
+            if validates or self.total % ROW_EVERY == 0:
                 losses = self._write_row(training, curves, rate, figures)
             progress.step(training.step, losses)
             if is_last:
@@ -222,7 +222,7 @@ class Fit:
             if is_last or time.monotonic() - saved >= save_every_s:
                 self._save_all(curves)
                 saved = time.monotonic()
-            if looks and curves and time.monotonic() - drawn >= DRAW_EVERY_S:
+            if validates and curves and time.monotonic() - drawn >= DRAW_EVERY_S:
                 curves.draw()
                 drawn = time.monotonic()
         if self._stop:
@@ -231,7 +231,7 @@ class Fit:
 
     def _save_all(self, curves: Curves | None) -> None:
         if curves:
-            curves.settle()
+            curves.flush()
         self.save()
 
     def _validate(self, training: StageTraining, progress: Progress) -> dict[str, float]:

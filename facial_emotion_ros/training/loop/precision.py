@@ -59,9 +59,9 @@ def choose_precision(device: torch.device, wanted: str = 'auto') -> tuple[torch.
 def is_faster_in_bfloat16() -> bool:
     """Time a convolution and its gradient on the CPU.
 
-    Instructions alone do not tell: with avx512_bf16 but without amx_bf16, it takes 1.7 times as long on Intel.
+    CPU flags do not decide it: with avx512_bf16 but without amx_bf16, bfloat16 takes 1.7 times as long on Intel.
 
-    :returns: whether bfloat16 takes less than four fifths of float32's time.
+    :returns: whether bfloat16 takes less than 80% of float32's time.
     """
     layer = torch.nn.Conv2d(64, 128, 3).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     features = torch.zeros(4, 64, 30, 30).to(memory_format=torch.channels_last)

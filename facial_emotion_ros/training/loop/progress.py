@@ -6,7 +6,7 @@ from typing import TextIO
 
 from tqdm import tqdm
 
-#: Interval of plain lines.
+#: Interval of plain lines in seconds.
 _LINE_EVERY_S = 10.0
 
 

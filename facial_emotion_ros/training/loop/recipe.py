@@ -17,14 +17,14 @@ from facial_emotion_ros.core.errors import BadParameter
 
 
 def _number(value: Any) -> Any:
-    """Read 5e-4, which is a text in YAML 1.1."""
+    """Parse numbers such as 5e-4, which YAML 1.1 reads as text."""
     try:
         return float(value) if isinstance(value, str) else value
     except ValueError:
         return value
 
 
-# Strict: true is no number. What stands empty in YAML is an empty text or mapping.
+# Strict: true is not a number. An empty YAML value becomes an empty text or mapping.
 _Flag = Annotated[bool, Strict()]
 _Integer = Annotated[int, Strict()]
 _Number = Annotated[float, Strict(), BeforeValidator(_number)]
@@ -36,7 +36,7 @@ _Factors = Annotated[dict[Literal[EMOTIONS], _Factor], _EMPTY]  # type: ignore[v
 
 
 class _Checked(BaseModel):
-    """Immutable fields; values that do not fit raise pydantic.ValidationError, a ValueError."""
+    """Immutable fields; invalid values raise pydantic.ValidationError, a ValueError."""
 
     model_config = ConfigDict(frozen=True, extra='forbid', allow_inf_nan=False)
 
@@ -61,17 +61,17 @@ class Faces(_Checked):
     )
     held_out_options: _Options = Field(
         {},
-        description='Options of the format for a separate held-out set; without held_out it is read from path, such as '
-        '{split: valid} of AffectNet.',
+        description='Options for reading a separate held-out set, such as {split: valid} for AffectNet; without '
+        'held_out it is read from path.',
     )
     further: _Text = Field('', description='Second set of training faces to mix in, such as rendered ones.')
     further_share: _Number = Field(
-        0.15, ge=0.001, le=0.9, description='Fraction of the drawn faces that come from it, before `rare`.'
+        0.15, ge=0.001, le=0.9, description='Fraction of the drawn faces that come from `further`, before `rare`.'
     )
     color: Literal['gray_x3', 'bgr'] = Field('gray_x3', description='Colour of the network input.')
 
 
-#: Options of earlier versions, which wrote all fields into the folder of a training: 0 asks for nothing.
+#: Fields that earlier versions wrote into recipe.yaml; dropped where they are 0.
 _FORMER = ('sharpness_radius', 'recalibration_faces')
 
 
@@ -123,7 +123,7 @@ class Phase(_Checked):
     )
     mixup: _Number = Field(0.0, ge=0, le=10, description='Alpha of mixup: shares come from Beta(mixup, mixup); 0: off.')
     averaging: _Number = Field(
-        0.998, ge=0, le=0.99999, description='Decay of the exponential moving average of the weights, kept; 0: off.'
+        0.998, ge=0, le=0.99999, description='Decay of the average of the weights (EMA), which is saved; 0: off.'
     )
     bootstrap: _Number = Field(
         1.0, ge=0.01, le=1, description='Fraction of the faces that each branch learns from, drawn once per training.'
@@ -132,19 +132,19 @@ class Phase(_Checked):
         0,
         ge=0,
         le=100,
-        description='Random branches to train in each step, which is cheaper while the base learns as much; 0: all.',
+        description='Random branches to train in each step; faster, and the base still learns in each step; 0: all.',
     )
     rare: _Factors = Field(
         {},
-        description='Sampling factors by emotion: 4 for disgust draws a face with half its votes there 2.5 times an '
-        'epoch.',
+        description='Sampling factors by emotion: with 4 for disgust, a face with half its votes there is drawn 2.5 '
+        'times per epoch.',
     )
     prior_exponent: _Number = Field(
         0.0,
         ge=0,
         le=2,
-        description='Logit adjustment (balanced softmax): add this times the log class frequencies to the logits in '
-        'the loss; 0: off, 1: full.',
+        description='Logit adjustment (balanced softmax): the loss adds this times the log class frequencies to the '
+        'logits; 0: off, 1: full.',
     )
     affect_weight: _Number = Field(
         0.1, ge=0, le=100, description='Weight of the valence-arousal loss; its gradient never reaches the backbone.'
@@ -259,7 +259,7 @@ def plain_of(recipe: Recipe) -> dict[str, Any]:
 
 
 def markdown_rows() -> list[str]:
-    """List every field as the lines of the table in docs/training.md."""
+    """Return the Markdown lines of the table of all fields in docs/training.md."""
     rows = ['| Field | Default | Values | What it does |', '|---|---|---|---|']
     for prefix, kind in (('', Recipe), ('network.', Network), ('faces.', Faces), ('phases.N.', Phase)):
         for name, schema in kind.model_json_schema()['properties'].items():
@@ -272,7 +272,7 @@ def markdown_rows() -> list[str]:
 
 _TYPES = {'boolean': 'true or false', 'integer': 'integer', 'string': 'text', 'object': 'mapping', 'array': 'list'}
 
-#: A phase has one of these.
+#: Mutually exclusive fields of a phase.
 _EITHER = {'epochs': 'steps', 'steps': 'epochs'}
 
 
@@ -285,14 +285,14 @@ def _values(schema: dict[str, Any]) -> str:
 
 
 def _describe(fault: Any) -> str:
-    """Format one of pydantic's errors: the field's path, what is wrong, and a near name for an unknown one."""
+    """Format one of pydantic's errors: the field's path, what is wrong, and for an unknown field the closest name."""
     path, message = '.'.join(map(str, fault['loc'])), fault['msg']
-    if fault['type'] == 'value_error':  # fields that do not go together: the text names them
+    if fault['type'] == 'value_error':  # raised by _check_together: the text names the fields
         return '.'.join(filter(None, (path, message.removeprefix('Value error, '))))
     if fault['type'] == 'extra_forbidden':
         kind: Any = {'network': Network, 'faces': Faces, 'phases': Phase}.get(fault['loc'][0], Recipe)
         near = difflib.get_close_matches(str(fault['loc'][-1]), kind.model_fields, 1)
-        return f'{path}: there is no such field; expected {near[0] + "?" if near else ", ".join(kind.model_fields)}'
+        return f'{path}: unknown field; expected {near[0] + "?" if near else ", ".join(kind.model_fields)}'
     return f'{path}: {message}, got {fault["input"]!r}'
 
 

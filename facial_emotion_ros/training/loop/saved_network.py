@@ -46,7 +46,7 @@ class InputSpec(NamedTuple):
 
 
 def reading_for(recipe: Recipe) -> InputSpec:
-    """Return the input of a network trained by a recipe: gray faces framed as in FER+, colour faces as published."""
+    """Return the input spec of a network trained by a recipe: gray faces are framed as in FER+, others as published."""
     framed = PUBLISHED if recipe.faces.color == 'bgr' else CropGeometry()
     return InputSpec(replace(framed, color=recipe.faces.color, size_px=recipe.phases[-1].size_px))
 
@@ -54,7 +54,7 @@ def reading_for(recipe: Recipe) -> InputSpec:
 class SavedNetwork(NamedTuple):
     """A loaded network.
 
-    :param weights: state dict of an ESR or ESR*; None for an ONNX file that holds no trainable ones.
+    :param weights: state dict of an ESR or ESR*; None for an ONNX file without trainable ones.
     :param reading: InputSpec.
     :param model_bytes: ONNX file of an optimized network, or None.
     """
@@ -206,7 +206,7 @@ def _from_onnx(place: str, name: str, metadata: dict[str, Any], reading: InputSp
             model_bytes = file.read()
     except OSError as error:
         raise BadModel(
-            f'{path}: cannot be read ({error.strerror}), though {name}.json says that the network is optimized'
+            f'{path}: cannot be read ({error.strerror}), though {name}.json states that the network is optimized'
         ) from error
     params = metadata['inference_params']
     sha256 = _sha256(model_bytes)

@@ -25,7 +25,7 @@ class StageTraining:
     stage: Stage.
     step: number of steps taken.
     steps: number of steps in all.
-    look_every: steps between validations.
+    validate_every: steps between validations.
     network: ESR being trained.
     average: Average of it, which is validated and saved.
     """
@@ -56,11 +56,11 @@ class StageTraining:
         self.stage, self.step = stage, 0
         self.geometry = CropGeometry(size_px=phase.size_px, color=recipe.faces.color)
         self._seed, self._processes, self._precision = (recipe.seed, place), processes, precision
-        self._draws = BatchSampler(
+        self._sampler = BatchSampler(
             faces, stage, self.geometry, recipe.seed, place, labels, processes.rank, processes.count
         )
-        self.steps = stage.steps(self._draws.steps_per_epoch)
-        self.look_every = max(1, round(phase.check_epochs * self._draws.steps_per_epoch))
+        self.steps = stage.steps(self._sampler.steps_per_epoch)
+        self.validate_every = max(1, round(phase.check_epochs * self._sampler.steps_per_epoch))
         self.network = self._make_network(weights, recipe.network.diversified)
         self.optimizer = torch.optim.SGD(
             choose_parameters(self.network, stage),
@@ -68,9 +68,9 @@ class StageTraining:
             momentum=phase.momentum,
             nesterov=phase.momentum > 0,
         )
-        objective = TrainingLoss(self.network, phase, precision, self._draws.prior)
+        loss = TrainingLoss(self.network, phase, precision, self._sampler.prior)
         partly = 0 < phase.branches_a_step < stage.branches
-        self._forward = processes.share_gradients(objective, partly).train()
+        self._forward = processes.share_gradients(loss, partly).train()
         # The default initial scale, 65536, would overflow float16 and skip the first steps.
         self._scaler = torch.amp.GradScaler(processes.device.type, 1024.0, enabled=precision == torch.float16)
         self.average = Average(self.network, phase.averaging)
@@ -79,16 +79,16 @@ class StageTraining:
     @property
     def epoch(self) -> float:
         """Epochs done."""
-        return self.step / self._draws.steps_per_epoch
+        return self.step / self._sampler.steps_per_epoch
 
     @property
     def rate(self) -> float:
         """Learning rate of the next step."""
-        return learning_rate(self.stage.phase, self.step, self.steps, self._draws.steps_per_epoch)
+        return learning_rate(self.stage.phase, self.step, self.steps, self._sampler.steps_per_epoch)
 
     def batches(self, workers: int) -> Iterator[Batch]:
         """Iterate over the remaining batches, made by `workers` processes; 0 for this one."""
-        return batches(self._draws, self.step, self.steps, workers, self._processes.device.type == 'cuda')
+        return batches(self._sampler, self.step, self.steps, workers, self._processes.device.type == 'cuda')
 
     def take_step(self, batch: Batch) -> None:
         """Take one optimizer step."""

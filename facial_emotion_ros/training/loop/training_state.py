@@ -22,16 +22,16 @@ from facial_emotion_ros.training.loop.validation import outputs_of
 
 STATE_FILE = 'state.pt'
 
-#: What a training writes besides.
+#: Other files that a training writes.
 _WRITTEN = ('weights.safetensors', 'best.safetensors', 'recipe.yaml', 'curves.csv', 'curves.png')
 
-#: Fields of a recipe that the steps depend on, besides the phases.
-_BINDING = ('seed', 'network', 'teachers')
+#: Fields of a recipe that must stay the same on resume, besides the phases.
+_FIXED_FIELDS = ('seed', 'network', 'teachers')
 
 
 @contextlib.contextmanager
 def alone_in(folder: str | None) -> Iterator[None]:
-    """Lock a training folder; the operating system releases it when the process ends.
+    """Lock a training folder; the operating system releases the lock when the process ends.
 
     :param folder: created if missing; None to lock nothing.
     :raises BadParameter: if another training runs there, or it has such files without ever having been locked.
@@ -90,7 +90,7 @@ def compare(fit: Any, state: dict[str, Any]) -> list[str]:
     begun = was['phases'][: state['begun']]
     if begun:  # an earlier version may have had other options
         was = plain_of(recipe_of({**was, 'phases': begun}, fit.state_path))
-    pairs = [(name, was.get(name), now.get(name)) for name in _BINDING]
+    pairs = [(name, was.get(name), now.get(name)) for name in _FIXED_FIELDS]
     pairs.append(('faces.color', state['color'], ours['color']))
     for place in range(len(begun)):
         phase = now['phases'][place] if place < len(now['phases']) else {}

@@ -1,9 +1,9 @@
 """Checkpoints of the authors' code and of OpenDR: a folder with one file for the base and one per branch.
 
 Each file is a state dict that torch.save wrote: `conv1.weight` to `bn4.num_batches_tracked`, in the branches also `fc`
-and `fc_dimensional`, in an ESR* also `cbam1` to `cbam4`. OpenDR adds a JSON file that states
-whether the network was saved as torch weights or ONNX; the authors' folders have none. Parameter names are ours without
-the prefix `base.` or `convolutional_branches.<i>.`; files count branches from 1, we count from 0.
+and `fc_dimensional`, in an ESR* also `cbam1` to `cbam4`. OpenDR adds a JSON file that states whether the network was
+saved as torch weights or ONNX; the authors' folders have none. Parameter names are ours without the prefix `base.` or
+`convolutional_branches.<i>.`; files count branches from 1, we count from 0.
 
 Sources: the authors' `model/ml/esr_9.py`; `save` and `load` of OpenDR's `facial_emotion_learner.py`.
 """
@@ -26,7 +26,7 @@ _BASE = 'base.'
 _AFFECT_LAYER, _AFFECT_FROM = 'fc_dimensional.', 'esr_9_ferplus'
 #: Source of valence and arousal when a checkpoint has no layer for them.
 AFFECT_OF_LOGITS = f'derived from its category logits by the affect layers of {_AFFECT_FROM}; not trained for it'
-#: Maximum of faults listed per file.
+#: Maximum number of faults listed per file.
 _MAX_FAULTS = 6
 
 
@@ -103,7 +103,7 @@ def published_files(weights: Weights) -> dict[str, bytes]:
 
 
 def serialised(weights: Weights) -> bytes:
-    """Serialise weights as torch.save does, in memory: on a full disk it raises unrelated errors."""
+    """Serialise weights with torch.save in memory: writing to a full disk, it raises misleading errors."""
     stream = io.BytesIO()
     torch.save({key: tensor.detach().cpu().contiguous().clone() for key, tensor in weights.items()}, stream)
     return stream.getvalue()
@@ -138,12 +138,12 @@ def read_plain(path: str) -> Weights:
             f'{name}: expected a state dict of torch.save, it cannot be read as plain tensors ({cause[0][:200]})'
         ) from error
     if not isinstance(part, dict) or not part or not all(torch.is_tensor(tensor) for tensor in part.values()):
-        raise BadModel(f'{name}: expected a state dict of tensors, got a {type(part).__name__} of something else')
+        raise BadModel(f'{name}: expected a state dict of tensors, got a {type(part).__name__} of other values')
     return {key: tensor.float() if tensor.is_floating_point() else tensor for key, tensor in part.items()}
 
 
 def _add_affect_layers(folder: str, branches: list[Weights], report: Callable[[str], object]) -> None:
-    """Give branches without `fc_dimensional` the mean of the embedded network's, which takes the same logits."""
+    """Add a missing `fc_dimensional`: the mean of the embedded network's layers, which take the same logits."""
     bare = [branch for branch in branches if not any(name.startswith(_AFFECT_LAYER) for name in branch)]
     if not bare:
         return
@@ -162,7 +162,7 @@ def _add_affect_layers(folder: str, branches: list[Weights], report: Callable[[s
 
 
 def _fitted(path: str, part: Weights, like: Weights, diversified: bool) -> list[str]:
-    """Add the counters that torch before 0.4.1 did not save; list what does not fit."""
+    """Add the counters that torch before 0.4.1 did not save; list missing, unknown and invalid tensors."""
     faults = []
     for key, wanted in like.items():
         if key not in part and key.endswith('num_batches_tracked'):
@@ -176,5 +176,5 @@ def _fitted(path: str, part: Weights, like: Weights, diversified: bool) -> list[
     faults += [f'{key} is unknown' for key in part if key not in like]
     if len(faults) > _MAX_FAULTS:
         faults[_MAX_FAULTS:] = [f'and {len(faults) - _MAX_FAULTS} more']
-    kind = 'an ESR*, which its base is' if diversified else 'a plain ESR, which its base is'
-    return [f'{os.path.basename(path)}: not of {kind}: {", ".join(faults)}'] if faults else []
+    kind = 'an ESR*' if diversified else 'a plain ESR'
+    return [f'{os.path.basename(path)}: expected {kind} like its base: {", ".join(faults)}'] if faults else []

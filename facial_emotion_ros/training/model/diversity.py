@@ -23,13 +23,13 @@ from facial_emotion_ros.training.model.network import Attention
 #: Gamma of the kernel, as in OpenDR.
 SHARPNESS = 10.0
 
-#: Added to K's diagonal, which is then rescaled to 1, so that the factor of K exists for equal branches too; 1 - det K
+#: Added to K's diagonal, which is then rescaled to 1, so that K has a Cholesky factor for equal branches too; 1 - det K
 #: changes by at most 0.002.
 RIDGE = 1e-3
 
 
 def likeness(attention: torch.Tensor) -> torch.Tensor:
-    """Compare the branches' attention.
+    """Compute the kernel matrix K of the branches' attention.
 
     :param attention: (N, n, ...) float: channels (N, n, 512) or regions (N, n, F, F).
     :returns: K, (n, n) float64 in [0, 1], symmetric, K_ii = 1; the identity for N = 0.

@@ -15,7 +15,7 @@ from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline
 from facial_emotion_ros.training.model.export import network_of, weights_of
 from facial_emotion_ros.training.model.grad_cam import grad_cam, on_crop
 
-#: Side of the displayed crop; the network's own is small and often gray.
+#: Side of the displayed crop in pixels; the network's own is smaller and often gray.
 _FACE_PX = 384
 
 
@@ -35,7 +35,7 @@ class FaceReading(NamedTuple):
 
 
 class Explainer:
-    """The node's pipeline, and the same network in torch."""
+    """Runs the node's pipeline, and Grad-CAM on the same network in torch."""
 
     def __init__(self, bundle: ModelBundle | str = 'esr_9_ferplus', detector: ModelBundle | str = 'centerface') -> None:
         """Load the models.
@@ -63,8 +63,8 @@ class Explainer:
         boxes = np.array([estimate.box for estimate in estimates])
         landmarks = np.stack([estimate.landmarks for estimate in estimates])
         crops = cut_faces(image, boxes, engine.geometry, landmarks)
-        for_people = replace(engine.geometry, size_px=_FACE_PX, via_px=0, color='bgr', scale=1.0)
-        faces = cut_faces(image, boxes, for_people, landmarks).transpose(0, 2, 3, 1).astype(np.uint8)
+        display = replace(engine.geometry, size_px=_FACE_PX, via_px=0, color='bgr', scale=1.0)
+        faces = cut_faces(image, boxes, display, landmarks).transpose(0, 2, 3, 1).astype(np.uint8)
         maps, logits = grad_cam(self._network, torch.from_numpy(crops))
         heat = on_crop(maps, engine.geometry.size_px).numpy()
         each = reweighted(branch_scores(logits.numpy(), engine.point), engine.point)

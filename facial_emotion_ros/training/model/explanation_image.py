@@ -53,7 +53,7 @@ def draw_explanation(reading: FaceReading, title: str, emotion: str | None = Non
         y = top + (branch // columns) * (_TILE + _WORDS + _GAP)
         page.words(x, y + 0.12, f'{EMOTIONS[shown]} {100 * scores[shown]:.0f}%', 11, _color(EMOTIONS[shown]), 'bold')
         page.words(x + _TILE, y + 0.12, str(branch + 1), 10, _GRAY, align='right')
-        page.picture(x, y + _WORDS, _TILE, _warmed(reading.face, reading.heat[branch, shown]))
+        page.picture(x, y + _WORDS, _TILE, _overlaid(reading.face, reading.heat[branch, shown]))
     png = io.BytesIO()
     figure.savefig(png, format='png', facecolor=_GROUND)
     return png.getvalue()
@@ -104,12 +104,12 @@ def _draw_front(page: _Page, reading: FaceReading, emotion: str | None, top: flo
     """Draw the crop, the ensemble's heat map, its scores, and the colour scale."""
     shown = EMOTIONS.index(emotion) if emotion else int(reading.scores.argmax())
     second = _MARGIN + _FRONT + _GAP
-    page.words(_MARGIN, top + 0.12, 'the crop', 11, _GRAY)
+    page.words(_MARGIN, top + 0.12, 'face crop', 11, _GRAY)
     page.picture(_MARGIN, top + _WORDS, _FRONT, reading.face[:, :, ::-1])
     words = f'{EMOTIONS[shown]} {100 * reading.scores[shown]:.0f}%'
     page.words(second, top + 0.12, words, 14, _color(EMOTIONS[shown]), 'bold')
     page.words(second + _FRONT, top + 0.12, f'ensemble of {len(reading.branch_scores)}', 10, _GRAY, align='right')
-    page.picture(second, top + _WORDS, _FRONT, _warmed(reading.face, reading.heat[:, shown].mean(0)))
+    page.picture(second, top + _WORDS, _FRONT, _overlaid(reading.face, reading.heat[:, shown].mean(0)))
     below = top + _WORDS + _FRONT + 0.3
     _draw_scores(page, reading.scores, below)
     scale = page.axes(second, below + 0.1, _FRONT, 0.14)
@@ -138,7 +138,7 @@ def _draw_scores(page: _Page, scores: np.ndarray, top: float) -> None:
         page.words(_MARGIN + _FRONT, middle, f'{100 * score:.0f}%', 10, strong, align='right')
 
 
-def _warmed(face: np.ndarray, heat: np.ndarray) -> np.ndarray:
+def _overlaid(face: np.ndarray, heat: np.ndarray) -> np.ndarray:
     """Overlay heat on the gray face, transparent where there is none."""
     gray = cv2.cvtColor(cv2.cvtColor(face, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2RGB).astype(np.float32) / 255.0
     strength = cv2.resize(heat.astype(np.float32), face.shape[1::-1], interpolation=cv2.INTER_CUBIC)

@@ -58,7 +58,7 @@ def to_onnx(network: ESR, size_px: int = 96, fold: bool = False, half: bool = Tr
     _check_size(size_px)
     exported = copy.deepcopy(network).cpu().float() if fold else _of_distinct_values(network)
     side = used_side(size_px, network.diversified)
-    # A forward without further parameters, which the exporter would turn into inputs, and without unused pixels.
+    # forward() without its other parameters, which the exporter would turn into inputs, and without unused pixels.
     exported.__dict__['forward'] = lambda crops: ESR.forward(exported, crops[:, :, :side, :side])
     modes = torch.onnx.TrainingMode
     model = _traced(
@@ -69,7 +69,7 @@ def to_onnx(network: ESR, size_px: int = 96, fold: bool = False, half: bool = Tr
         do_constant_folding=fold,
     )
     if not fold:
-        _put_in(model.graph, network.state_dict())
+        _set_weights(model.graph, network.state_dict())
     if half:
         _store_in_half(model.graph)
     onnx.checker.check_model(model, full_check=True)
@@ -83,7 +83,7 @@ def pixels_input(geometry: CropGeometry) -> dict[str, Any]:
 
 
 def to_inference_onnx(network: ESR, geometry: CropGeometry) -> bytes:
-    """Export an ESR or ESR* in its fastest form, from which weights_of cannot read: see InferenceNetwork.
+    """Export an ESR or ESR* in its fastest form (InferenceNetwork), from which weights_of cannot recover the weights.
 
     :param network: ESR.
     :param geometry: CropGeometry of its input.
@@ -212,7 +212,7 @@ def _of_distinct_values(network: ESR) -> ESR:
     return network
 
 
-def _put_in(graph: onnx.GraphProto, weights: Weights) -> None:
+def _set_weights(graph: onnx.GraphProto, weights: Weights) -> None:
     for tensor in graph.initializer:
         tensor.CopyFrom(numpy_helper.from_array(weights[tensor.name].detach().cpu().numpy(), tensor.name))
 

@@ -58,7 +58,7 @@ class InferenceNetwork(nn.Module):
             self.register_buffer(name + '_weight', torch.stack([layer.weight.detach().t() for layer in layers]))
             self.register_buffer(name + '_bias', torch.stack([layer.bias.detach() for layer in layers])[:, None])
         branches = [_fused(branch) for branch in network.convolutional_branches]
-        self.first = _side_by_side([branch.conv1 for branch in branches])
+        self.first = _merged([branch.conv1 for branch in branches])
         for branch in branches:
             del branch.conv1, branch.fc, branch.fc_dimensional
         self.branches: Any = nn.ModuleList(branches)
@@ -92,7 +92,7 @@ class InferenceNetwork(nn.Module):
         return self._attend(blocks, block, features)
 
     def _attend(self, blocks: nn.Module, block: int, features: torch.Tensor) -> torch.Tensor:
-        """Apply CBAM with fewer operators, as pooling where possible, which a quantized model computes in int8."""
+        """Apply CBAM with fewer operators, and with pooling operators, which run in int8 after quantization."""
         if not self.diversified:
             return features
         cbam = getattr(blocks, f'cbam{block}')
@@ -119,7 +119,7 @@ def _fused(blocks: Any) -> Any:
     return blocks
 
 
-def _side_by_side(convolutions: list[Any]) -> nn.Conv2d:
+def _merged(convolutions: list[Any]) -> nn.Conv2d:
     """Merge convolutions of the same input into one."""
     one: Any = nn.Conv2d(
         convolutions[0].in_channels, sum(each.out_channels for each in convolutions), convolutions[0].kernel_size

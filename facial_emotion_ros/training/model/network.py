@@ -4,8 +4,8 @@ Layer and key names are those of the published code, so that its weights load by
 Source: Siqueira, Magg and Wermter, "Efficient Facial Feature Learning with Wide Ensemble-based Convolutional Neural
 Networks", AAAI 2020, section 3 and the authors' code: ESR-9 has 20,349,546 parameters, ESR-15 33,666,054. ESR*: Heidari
 and Iosifidis, "Learning Diversified Feature Representations for Facial Expression Recognition in the Wild", 2022, and
-OpenDR's `algorithm/model/diversified_esr.py`: ESR*-9 has 20,832,494, ESR*-15 34,465,946; CBAM stands behind each block,
-where the block pools behind its pooling.
+OpenDR's `algorithm/model/diversified_esr.py`: ESR*-9 has 20,832,494, ESR*-15 34,465,946; CBAM follows each block,
+after its pooling if there is one.
 """
 
 from collections.abc import Iterable, Sequence
@@ -22,15 +22,14 @@ from facial_emotion_ros.training.model.attention import CBAM
 #: A state dict: tensors by name.
 Weights = dict[str, torch.Tensor]
 
-#: Channels of a crop and behind each block of the base; the last are those of the shared features.
+#: Channels of a crop and after each block of the base; the last are those of the shared features.
 BASE_CHANNELS = (3, 64, 128, 128, 128)
 
-#: Channels of the shared features and behind each block of a branch.
+#: Channels of the shared features and after each block of a branch.
 BRANCH_CHANNELS = (128, 128, 256, 256, 512)
 
-#: Least side of a crop that leaves something to convolve.
+#: Minimum side of a crop in pixels: below it, the feature maps are too small for the convolutions.
 MIN_SIZE_PX = 54
-
 
 #: Prefix of the branches' names in a state dict, each followed by its number and a point.
 BRANCHES = 'convolutional_branches.'

@@ -3,8 +3,10 @@
 Non-negative tensors have zero point 0, others 128. inference.onnx_proto converts them to the signed symmetric form of
 TensorRT at load; biases stay floating point for its sake. onnxruntime.quantization.quantize_static (QDQ, per channel)
 gives the same accuracy, speed and size on ESR-9, but zero points that TensorRT rejects and no parts for anytime
-inference. Source: Jacob et al., "Quantization and Training of Neural Networks for
-Efficient Integer-Arithmetic-Only Inference", CVPR 2018; weights by output channel: Krishnamoorthi, arXiv:1806.08342.
+inference.
+
+Source: Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference",
+CVPR 2018; per-channel weights: Krishnamoorthi, arXiv:1806.08342.
 """
 
 import os
@@ -21,12 +23,12 @@ from facial_emotion_ros.inference.model_bundle import MAX_OPSET
 from facial_emotion_ros.inference.onnx_proto import MIDDLE, SCALE
 
 #: Operators computed in int8.
-_IN_EIGHT_BITS = ('Conv', 'MaxPool', 'GlobalAveragePool', 'Split', 'Add')
+_INT8_OPERATORS = ('Conv', 'MaxPool', 'GlobalAveragePool', 'Split', 'Add')
 
 #: Operators whose outputs keep the scale of their input.
-_HAND_ON = ('MaxPool', 'Split')
+_SAME_SCALE = ('MaxPool', 'Split')
 
-#: Largest magnitude of an int8 weight, and of an activation around 128.
+#: Largest magnitude of an int8 weight, and of an activation around zero point 128.
 _LARGEST = 127
 
 
@@ -34,7 +36,7 @@ def quantize(model_bytes: bytes, batches: Iterable[np.ndarray], in_float: Iterab
     """Quantize a model.
 
     :param model_bytes: floating-point ONNX model of opset 13, batch norm folded, with one input.
-    :param batches: calibration inputs; minimum and maximum of each tensor are its range.
+    :param batches: calibration inputs; the range of each tensor is its minimum and maximum over them.
     :param in_float: tensors whose producers stay floating point, such as outputs.
     :returns: the quantized model.
     :raises BadDataset: if there is no batch.
@@ -48,18 +50,18 @@ def quantize(model_bytes: bytes, batches: Iterable[np.ndarray], in_float: Iterab
             'newer one'
         )
     if not any(node.op_type == 'Conv' for node in model.graph.node):
-        raise BadModel('expected a model with convolutions: there is nothing to quantize')
+        raise BadModel('expected a model with convolutions, got none: nothing to quantize')
     _Quantizer(model.graph, _ranges(model, batches), set(in_float)).insert()
     onnx.checker.check_model(model, full_check=True)
     return model.SerializeToString()
 
 
 def name_parts(model_bytes: bytes) -> tuple[bytes, dict[str, list[str]] | None]:
-    """Find where a quantized ESR can be cut, and record the tensor types there.
+    """Find the tensors between base, branches and heads of a quantized ESR, and record their types.
 
     :param model_bytes: an InferenceNetwork from :func:`quantize`.
-    :returns: the model; and for the manifest `shared`, the inputs of the branches, and `means`, the inputs of the
-        heads, or None for a single branch.
+    :returns: the model; and the manifest's `parts`: `shared` (inputs of the branches), `means` (inputs of the heads),
+        or None for a single branch.
     """
     model = onnx.load_from_string(model_bytes)
     splits = [node for node in model.graph.node if node.op_type == 'Split']
@@ -83,7 +85,7 @@ def name_parts(model_bytes: bytes) -> tuple[bytes, dict[str, list[str]] | None]:
 
 
 class _Batches(CalibrationDataReader):
-    """Calibration data of ONNX Runtime."""
+    """Calibration data for ONNX Runtime."""
 
     def __init__(self, name: str, batches: Iterable[np.ndarray]) -> None:
         self._feeds = ({name: np.ascontiguousarray(batch)} for batch in batches)
@@ -135,15 +137,13 @@ class _Quantizer:
         self._scales: dict[str, tuple[float, int]] = {}
         self._pairs: dict[str, str] = {}
         self._nodes: list[onnx.NodeProto] = []
-        # Decided before inputs are renamed.
-        self._outputs_in_eight_bits = {
-            name for node in graph.node if self._can_be_in_eight_bits(node) for name in node.output
-        }
+        # Computed before inputs are renamed.
+        self._int8_outputs = {name for node in graph.node if self._can_be_int8(node) for name in node.output}
 
     def insert(self) -> None:
         """Rewrite the graph."""
         for node in list(self.graph.node):
-            if self._is_in_eight_bits(node):
+            if self._is_int8(node):
                 for place in range(2 if node.op_type == 'Add' else 1):
                     node.input[place] = self._pair(node.input[place])
                 if node.op_type == 'Conv' and node.input[1] in self._weights:
@@ -156,16 +156,16 @@ class _Quantizer:
         del self.graph.node[:]
         self.graph.node.extend(self._nodes)
 
-    def _is_in_eight_bits(self, node: onnx.NodeProto) -> bool:
-        return node.output[0] in self._outputs_in_eight_bits
+    def _is_int8(self, node: onnx.NodeProto) -> bool:
+        return node.output[0] in self._int8_outputs
 
-    def _can_be_in_eight_bits(self, node: onnx.NodeProto) -> bool:
-        if node.op_type not in _IN_EIGHT_BITS or self._in_float.intersection(node.output):
+    def _can_be_int8(self, node: onnx.NodeProto) -> bool:
+        if node.op_type not in _INT8_OPERATORS or self._in_float.intersection(node.output):
             return False
         if node.op_type == 'Conv' and node.input[1] in self._weights and self._weights[node.input[1]].dims[0] == 1:
-            return False  # a single map, such as spatial attention: sensitive, and nothing to gain
+            return False  # a single map, such as spatial attention: sensitive to rounding, and no speed to gain
         if node.op_type == 'GlobalAveragePool':
-            return len(self._readers[node.input[0]]) > 1  # attention's; the last one feeds the heads
+            return len(self._readers[node.input[0]]) > 1  # in attention; the last one feeds the heads
         # An Add of feature maps, not of a bias or of a linear layer's small output.
         return node.op_type != 'Add' or any(self._is_map(name) for name in node.input)
 
@@ -181,15 +181,11 @@ class _Quantizer:
         node = self._producer.get(name)
         if node is not None and node.op_type == 'Relu':
             node = self._producer.get(node.input[0])
-            return node is not None and self._is_in_eight_bits(node)
-        return (
-            node is not None
-            and self._is_in_eight_bits(node)
-            and any(each.op_type != 'Relu' for each in self._readers[name])
-        )
+            return node is not None and self._is_int8(node)
+        return node is not None and self._is_int8(node) and any(each.op_type != 'Relu' for each in self._readers[name])
 
     def _pair(self, name: str) -> str:
-        """Insert a pair for a tensor, once, and return its output."""
+        """Insert a quantize-dequantize pair for a tensor, once, and return its output."""
         if name not in self._pairs:
             scale, middle = self._scale(name)
             constants = {name + SCALE: np.float32(scale), name + MIDDLE: np.uint8(middle)}
@@ -206,11 +202,11 @@ class _Quantizer:
         """Return the scale and zero point of a tensor."""
         if name not in self._scales:
             node = self._producer.get(name)
-            source = node.input[0] if node is not None and node.op_type in _HAND_ON else ''
+            source = node.input[0] if node is not None and node.op_type in _SAME_SCALE else ''
             source = source[: -len('.rounded')] if source.endswith('.rounded') else source
             if source:
                 self._scales[name] = self._scale(source)
-            elif self._is_picture(name):
+            elif self._is_pixels(name):
                 self._scales[name] = 1.0, 0
             else:
                 least, largest = self._ranges[name]
@@ -219,7 +215,7 @@ class _Quantizer:
                 )
         return self._scales[name]
 
-    def _is_picture(self, name: str) -> bool:
+    def _is_pixels(self, name: str) -> bool:
         """Return whether a tensor holds the pixels, which are integers already."""
         node = self._producer.get(name)
         while node is not None and node.op_type == 'Slice':

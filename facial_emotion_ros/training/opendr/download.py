@@ -1,4 +1,4 @@
-"""Downloads of FacialEmotionLearner.download(): the known files, and how to get them by hand."""
+"""Downloads for FacialEmotionLearner.download(): known files and hashes, and how to get them by hand."""
 
 import hashlib
 import http.client
@@ -37,7 +37,7 @@ _AUTHORS_REPOSITORY = (
 _AUTHORS_URL = f'https://raw.githubusercontent.com/{_AUTHORS_REPOSITORY}/{_AUTHORS_COMMIT}/'
 _AUTHORS_PAGE = f'https://github.com/{_AUTHORS_REPOSITORY}/tree/{_AUTHORS_COMMIT}/'
 
-#: Least size of a file on disk.
+#: Minimum disk space of a file, for the size check of a zip.
 _LEAST_BYTES = 4096
 
 _WEIGHTS_LICENCE = 'The published weights may not be used commercially: their authors say so.'
@@ -186,7 +186,7 @@ def fetch(
     if os.path.exists(path):
         return path
     if urllib.parse.urlsplit(url).scheme not in ('http', 'https', 'ftp'):
-        raise DownloadFailed(f'expected an address that begins with http, https or ftp, got {url!r}')
+        raise DownloadFailed(f'expected an address with http, https or ftp, got {url!r}')
     folder, name = os.path.split(path)
     os.makedirs(folder, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix='.fetch.', dir=folder) as aside:
@@ -201,7 +201,7 @@ def fetch(
                 if isinstance(error, DownloadFailed):
                     raise
                 if is_final or attempt == _ATTEMPTS - 1:
-                    advice = 'is the address right?' if is_final else 'is this machine online, and the server?'
+                    advice = 'check the address' if is_final else 'check the connection and the server'
                     raise DownloadFailed(f'{url}: cannot be fetched ({error}); {advice}') from error
         if digest and (came := _digest_of(part, digest)) != digest:
             raise DownloadFailed(
@@ -250,7 +250,7 @@ def _address_and_digest(url: str) -> tuple[str, str | None]:
 
 
 def _fetch_pieces(wanted: Mode, result: str, address: str, pause_s: float) -> None:
-    """Fetch single files; a folder of them appears when all are complete, and keeps them from call to call."""
+    """Fetch single files; a folder of them appears when all are complete, and later calls resume."""
     is_file = len(wanted.pieces) == 1
     home = os.path.dirname(result) if is_file else result + '.part'
     for piece in wanted.pieces:
@@ -274,7 +274,7 @@ def _unpack(archive: str, result: str, most_bytes: int) -> None:
             held = sum(max(entry.file_size, _LEAST_BYTES) for entry in zipped.infolist())
             if held > most_bytes:
                 raise zipfile.BadZipFile(f'it holds {held / 1e6:.1f} MB, expected at most {most_bytes / 1e6:.1f}')
-            zipped.extractall(fresh)  # drops what leads out of the folder
+            zipped.extractall(fresh)  # ignores paths outside the folder
         os.chmod(fresh, 0o755)
         inner = os.path.join(fresh, name)
         os.replace(inner if os.path.isdir(inner) else fresh, result)

@@ -25,11 +25,11 @@ from facial_emotion_ros.training.loop.validation import outputs_of
 from facial_emotion_ros.training.model.export import network_of
 from facial_emotion_ros.training.model.network import Weights, branches_of
 
-#: Maximum of faces of a class per epoch, as in OpenDR and the authors' code; here they are resampled each epoch.
+#: Maximum number of faces of a class per epoch, as in OpenDR and the authors' code; here they are resampled each epoch.
 FACES_OF_A_CLASS = 5000
 
-#: Number of faces for estimating the learning rate of the dimensional layers.
-_MEASURED = 512
+#: Number of faces used to bound the learning rate of the dimensional layers.
+_RATE_FACES = 512
 
 
 def categorical_recipe(learner: Any, faces: FaceSet) -> Recipe:
@@ -105,7 +105,7 @@ def _dimensional_rate(learner: Any, faces: FaceSet, weights: Weights, reading: I
     The dimensional layers are a linear regression on ReLU(logits), whose mean square bounds the curvature.
     """
     rows = faces.where_affect()
-    rows = np.random.default_rng(learner.seed).permutation(rows)[:_MEASURED]
+    rows = np.random.default_rng(learner.seed).permutation(rows)[:_RATE_FACES]
     network = network_of(weights).to(learner._torch_device())
     logits, _ = outputs_of(network, faces.rows(np.sort(rows)), reading.geometry)
     squares = 1 + np.square(np.maximum(logits, 0)).sum(2).mean(0).max() if len(rows) else 1.0
@@ -141,7 +141,7 @@ def train(
     figures: dict[str, float] = {'steps': 0}
     try:
         choice = choose_precision(processes.device)
-        precision, sentence = processes.state_of_first(lambda: choice)  # others may have measured otherwise
+        precision, sentence = processes.state_of_first(lambda: choice)  # the timing may differ between processes
         for line in (f'Starting: {learner.name_experiment}', f'Running on {sentence}', faces.describe()):
             progress.note(line)
 
@@ -151,10 +151,10 @@ def train(
                 recipe, faces, place, validation_set, weights, processes=processes, precision=precision, workers=workers
             )
             states.append(fit.state_path)
-            weights = _same_everywhere(_run(fit, progress), processes)
+            weights = _broadcast(_run(fit, progress), processes)
             figures['steps'] += fit.total
             if processes.is_first:
-                figures.update(_last_look(place))
+                figures.update(_last_metrics(place))
             return weights
 
         if learner.categorical_train:
@@ -162,7 +162,7 @@ def train(
             weights, reading = run(recipe, folder, None), saved_network.reading_for(recipe)
         if learner.dimensional_finetune:
             recipe = dimensional_recipe(learner, faces, weights, reading)
-            weights = _of_same_backbone(weights, run(recipe, os.path.join(folder, 'dimensional'), weights), states[-1])
+            weights = _check_backbone(weights, run(recipe, os.path.join(folder, 'dimensional'), weights), states[-1])
         if processes.is_first:
             place = os.path.join(folder, 'trained_models')
             saved_network.save_weights(place, learner.name_experiment, weights, reading)
@@ -210,15 +210,15 @@ def _interruptible(fit: Fit) -> Iterator[None]:
         signal.signal(signal.SIGINT, former)
 
 
-def _same_everywhere(weights: Weights, processes: Processes) -> Weights:
+def _broadcast(weights: Weights, processes: Processes) -> Weights:
     """Broadcast the first process's weights, which alone has the best ones, in a common order and memory layout."""
     tensors = {name: tensor.to(processes.device).contiguous() for name, tensor in sorted(weights.items())}
     processes.same_everywhere(tensors.values())
     return {name: tensor.cpu() for name, tensor in tensors.items()}
 
 
-def _of_same_backbone(start: Weights, weights: Weights, state_path: str) -> Weights:
-    """Reject an interrupted training of other weights."""
+def _check_backbone(start: Weights, weights: Weights, state_path: str) -> Weights:
+    """Reject the result of an interrupted training that started from other weights."""
     for name, tensor in start.items():
         if '.fc_dimensional.' not in name and not torch.equal(tensor.cpu(), weights[name]):
             raise BadParameter(
@@ -227,7 +227,7 @@ def _of_same_backbone(start: Weights, weights: Weights, state_path: str) -> Weig
     return weights
 
 
-def _last_look(folder: str) -> dict[str, float]:
+def _last_metrics(folder: str) -> dict[str, float]:
     """Read the metrics of the last validation."""
     rows = [row for row in read_rows(os.path.join(folder, 'curves.csv')) if row['held_out_loss']]
     return {name: float(value) for name, value in rows[-1].items() if name.startswith('held_out_') and value}

@@ -13,7 +13,7 @@ from facial_emotion_ros.core.files import write_atomic
 from facial_emotion_ros.core.text import show
 from facial_emotion_ros.perception.image_files import read_picture
 
-#: Frame rate of sources that state none.
+#: Frame rate in Hz assumed for sources that report none.
 _USUAL_RATE_HZ = 30.0
 
 _capture = cv2.VideoCapture()

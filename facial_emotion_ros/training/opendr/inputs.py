@@ -9,7 +9,7 @@ from facial_emotion_ros.core.errors import BadImage
 from facial_emotion_ros.perception.face_crops import CropGeometry, to_input
 from facial_emotion_ros.training.opendr.types import Image
 
-#: Larger floats are certainly not in [0, 1].
+#: Floats beyond this are rejected as not in [0, 1]; smaller deviations only give a warning.
 _MAX_FLOAT = 16.0
 
 _EXPECTED = (
@@ -40,17 +40,17 @@ def _faces(batch: Any) -> list[np.ndarray]:
     if isinstance(batch, (list, tuple)):
         return [face for each in batch for face in _faces(each)]
     if isinstance(batch, Image):
-        return [_in_255(_last(batch.opencv(), False))]
+        return [_to_255(_channels_last(batch.opencv(), False))]
     is_tensor = hasattr(batch, 'detach')
     pixels = batch.detach().cpu().numpy() if is_tensor else batch
     if not isinstance(pixels, np.ndarray):
         raise BadImage(f'{_EXPECTED}, got {type(batch).__name__}')
     if pixels.ndim == 4:
-        return [_in_255(_last(each, is_tensor)) for each in pixels]
-    return [_in_255(_last(pixels, is_tensor))]
+        return [_to_255(_channels_last(each, is_tensor)) for each in pixels]
+    return [_to_255(_channels_last(pixels, is_tensor))]
 
 
-def _last(pixels: np.ndarray, is_tensor: bool) -> np.ndarray:
+def _channels_last(pixels: np.ndarray, is_tensor: bool) -> np.ndarray:
     """Move the channels to the last dimension; drop a single one."""
     shape = pixels.shape
     if not pixels.size or pixels.ndim not in (2, 3):
@@ -64,7 +64,7 @@ def _last(pixels: np.ndarray, is_tensor: bool) -> np.ndarray:
     return pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
 
 
-def _in_255(pixels: np.ndarray) -> np.ndarray:
+def _to_255(pixels: np.ndarray) -> np.ndarray:
     if pixels.dtype == np.uint8:
         return np.ascontiguousarray(pixels)
     if pixels.dtype.kind not in 'fiu':

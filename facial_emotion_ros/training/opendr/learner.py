@@ -66,7 +66,7 @@ class FacialEmotionLearner(LearnerSettings):
         max_tuning_epoch: int = 1,
         diversify: bool = False,
     ) -> None:
-        """Take the settings; nothing is loaded yet.
+        """Store the settings; nothing is loaded yet.
 
         :param lr: peak learning rate; a tenth of it for valence and arousal.
         :param batch_size: faces per step.
@@ -193,7 +193,7 @@ class FacialEmotionLearner(LearnerSettings):
         """Evaluate infer() on the validation set.
 
         :param eval_type: 'categorical' or 'dimensional'.
-        :param current_branch_on_training: last branch of OpenDR's figures.
+        :param current_branch_on_training: last branch of OpenDR's metrics.
         :param dataset: FaceSet to use instead of the validation set in `base_path_to_dataset`.
         :returns: see :func:`~facial_emotion_ros.training.opendr.metrics.figures_of`.
         :raises BadParameter: if there is no such type or branch.
@@ -370,7 +370,7 @@ class FacialEmotionLearner(LearnerSettings):
         return self._network().eval().outputs(crops)
 
     def _take(self, weights: Weights | None, reading: InputSpec) -> None:
-        """Take weights; None with an ONNX file alone."""
+        """Replace the network; weights are None for an ONNX file without them."""
         self.model, self._optimized, self.reading = None, None, reading
         self._is_trained = True
         if weights is None:

@@ -25,7 +25,7 @@ def figures_of(
     :param logits: (N, B, 8).
     :param affect: (N, B, 2).
     :param reading: InputSpec.
-    :param last_branch: OpenDR's figures cover the branches 0 to this one.
+    :param last_branch: OpenDR's metrics cover the branches 0 to this one.
     :returns: dict. OpenDR's keys: running_emotion_loss (cross entropy of each branch), running_emotion_corrects (of
         each branch and, last, of the ensemble) and valence_arousal_losses (RMSE of each branch and, last, of the
         ensemble: a list for valence and one for arousal, tensors without dimensions; both empty for the categorical

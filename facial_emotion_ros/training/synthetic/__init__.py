@@ -1,1 +1,1 @@
-"""Rendered faces of people who do not exist: head model, action units, light, rasteriser."""
+"""Synthetic faces: head model, action units, lighting, rasterizer."""

@@ -1,4 +1,4 @@
-"""Action units of each emotion, and the face shapes that realise them.
+"""Facial action units of each emotion, and the blend shapes that render them.
 
 Sources: Ekman and Friesen, "Facial Action Coding System", 1978 (table 11-1) and EMFACS; Du, Tao and Martinez, "Compound
 facial expressions of emotion", PNAS 111, 2014 (table 1: units and their frequency); contempt: Ekman and
@@ -14,7 +14,7 @@ from facial_emotion_ros.core.emotions import EMOTIONS
 from facial_emotion_ros.training.data.face_set import affect_of
 
 # fmt: off
-#: Shapes of each action unit and their shares; names without a side stand for both sides.
+#: Blend shapes of each action unit and their weights; names without a side stand for both sides.
 ACTION_UNITS = {
     1: {'browInnerUp': 1.2},
     2: {'browOuterUp': 1.2},
@@ -42,7 +42,7 @@ ACTION_UNITS = {
     64: {'eyeLookDown': 0.8},
 }
 
-#: How much of these shares the shapes of scanned_units need, which move faces further; 1 for the others.
+#: Factors of these weights for the shapes of scanned_units, which move the face further; 1 for the others.
 _SCANNED_SHARES = {
     'browInnerUp': 0.9, 'browOuterUp': 0.85, 'browDown': 0.9, 'cheekSquint': 0.55, 'eyeLookDown': 0.75, 'jawOpen': 0.9,
     'mouthShrugLower': 0.6, 'mouthShrugUpper': 0.7, 'mouthSmile': 0.85, 'mouthStretch': 0.8, 'mouthUpperUp': 0.75,
@@ -145,7 +145,7 @@ def draw_actions(
     :param emotion: of EMOTIONS.
     :param intensity: factor of all action units.
     :param action_units: ACTION_UNITS or SCANNED_ACTION_UNITS.
-    :returns: share by name of the face unit.
+    :returns: blend shape weights by face unit.
     """
     recipe = RECIPES[emotion][generator.integers(len(RECIPES[emotion]))]
     shares: dict[str, float] = {}
@@ -171,8 +171,8 @@ def draw_actions(
 class Expression(NamedTuple):
     """The expression of a rendered face.
 
-    :param actions: shares by face unit.
-    :param scores: (8,) shares of the emotions: a faint expression is partly neutral.
+    :param actions: blend shape weights by face unit.
+    :param scores: (8,) scores of the emotions, with sum 1: a faint expression is partly neutral.
     :param intensity: of the action units, about 1 for a full expression.
     """
 
@@ -181,7 +181,7 @@ class Expression(NamedTuple):
     intensity: float
 
     def labels(self) -> dict[str, str]:
-        """Return the columns of a labelled folder; valence and arousal derive from the shares."""
+        """Return the columns of a labelled folder; valence and arousal are derived from the scores."""
         valence, arousal = affect_of(self.scores)[0]
         return {
             'emotion': EMOTIONS[int(self.scores.argmax())],

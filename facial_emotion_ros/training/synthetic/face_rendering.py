@@ -38,8 +38,8 @@ class FaceRenderer:
     ) -> tuple[np.ndarray, tuple[float, ...], np.ndarray]:
         """Render a portrait.
 
-        :param actions: shares by face unit.
-        :param generator: of camera, light, gaze and background.
+        :param actions: blend shape weights by face unit.
+        :param generator: for camera, light, gaze and background.
         :param spread: standard deviations of yaw, pitch and roll in degrees.
         :returns: (SCENE_PX, SCENE_PX, 3) uint8 BGR; and yaw, pitch, roll of the head in degrees, positive to the
             image's right, upwards and clockwise; and the camera's (3, 3) intrinsic matrix in pixels.
@@ -71,7 +71,7 @@ class FaceRenderer:
     def _whole_mesh(
         self, person: Person, vertices: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Extrude the scalp to hair, and drop unused strands."""
+        """Extrude the scalp to hair, and drop the hair mesh that is not shown."""
         model = self.model
         skin = model.materials == MATERIALS.index('skin')
         normals = vertex_normals(vertices, model.triangles[skin])
@@ -145,10 +145,10 @@ class _Picture:
         lean += hair_share[..., None] * (strands[..., None] - 0.5) * self.turn[:, 0] * 0.8
         normal = normal + lean
         normal /= np.maximum(np.linalg.norm(normal, axis=2, keepdims=True), 1e-6)
-        colour = self._lit(albedo, normal, of, hair_share, clothes)
+        colour = self._shaded(albedo, normal, of, hair_share, clothes)
         colour = self._with_lashes(colour)
         colour = self._with_glasses(colour)
-        return self._taken(colour)
+        return self._with_camera(colour)
 
     # materials
 
@@ -204,7 +204,7 @@ class _Picture:
         )
 
     def _eyes(self, is_eye: np.ndarray) -> np.ndarray:
-        """Paint iris and pupil by the angle to the gaze."""
+        """Paint iris and pupil by the angle from the gaze direction."""
         iris_degrees, pupil_degrees = self.own.uniform(25, 29), self.own.uniform(8, 13)
         where = self._at_pixels(self.vertices)[is_eye]
         out = eye_directions(where, self.place[is_eye], self.vertices, self.renderer._eyes)
@@ -226,7 +226,7 @@ class _Picture:
 
     # light and camera
 
-    def _lit(
+    def _shaded(
         self,
         albedo: np.ndarray,
         normal: np.ndarray,
@@ -234,7 +234,7 @@ class _Picture:
         hair_share: np.ndarray,
         clothes: np.ndarray,
     ) -> np.ndarray:
-        """Shade: a lamp with shadow, ambient light with occlusion, and gloss."""
+        """Shade with a directional light and its shadow, ambient light with occlusion, and gloss."""
         generator = self.generator
         lamp = direction(generator.normal(0, 38), generator.uniform(-5, 60))
         warmth = generator.normal(0, 0.06)
@@ -308,7 +308,7 @@ class _Picture:
         """Project points of the head to (n, 1, 2) int32, eighths of pixels."""
         return np.rint(self.project(places)[1] * 8).astype(np.int32)[:, None]
 
-    def _taken(self, colour: np.ndarray) -> np.ndarray:
+    def _with_camera(self, colour: np.ndarray) -> np.ndarray:
         """Add background, exposure, blur and sensor noise."""
         generator = self.generator
         small = generator.uniform(0.02, 0.9, (generator.integers(1, 6), generator.integers(1, 6), 3))
@@ -337,7 +337,7 @@ class _Picture:
 
 
 def eyeballs(model: HeadModel) -> list[np.ndarray]:
-    """Return the vertices of the person's left and right eye."""
+    """Return the vertex indices of the person's left and right eyeball."""
     rows = np.unique(model.triangles[model.materials == MATERIALS.index('eye')])
     return [rows[sign * model.vertices[rows, 0] > 0] for sign in (1, -1)]
 
@@ -345,12 +345,12 @@ def eyeballs(model: HeadModel) -> list[np.ndarray]:
 def eye_directions(
     where: np.ndarray, place: np.ndarray, vertices: np.ndarray, eyes: Sequence[np.ndarray]
 ) -> np.ndarray:
-    """Return the directions of points of the eyes from the centre of their ball, (n, 3) of length 1.
+    """Return the directions of points on the eyes from the centre of their eyeball, (n, 3) unit vectors.
 
     :param where: (n, 3) points.
     :param place: (n, 3) the same points on the base mesh.
     :param vertices: (V, 3) of the head.
-    :param eyes: of :func:`eyeballs`.
+    :param eyes: from :func:`eyeballs`.
     """
     balls = [vertices[rows] for rows in eyes]
     left, right = ((ball.min(0) + ball.max(0)) / 2 for ball in balls)  # without the cornea
@@ -366,7 +366,7 @@ def _scalp(places: np.ndarray, hairline: float) -> np.ndarray:
 
 
 def _gaze_units(gaze: np.ndarray) -> dict[str, float]:
-    """Convert gaze (yaw, pitch) in degrees to face units of the lids."""
+    """Convert gaze (yaw, pitch) in degrees to face units of the eyelids."""
     yaw, pitch = np.clip(np.asarray(gaze) / 30, -1, 1)
     units = {}
     for side, sign in (('Left', 1), ('Right', -1)):

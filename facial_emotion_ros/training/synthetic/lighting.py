@@ -14,12 +14,12 @@ _MAP_PX, _MAP_SIDE, _TOLERANCE = 220, 3.4, 0.07
 def unshadowed(
     vertices: np.ndarray, triangles: np.ndarray, at_pixels: Callable[[np.ndarray], np.ndarray], lamp: np.ndarray
 ) -> np.ndarray:
-    """Return which pixels the lamp reaches, by a shadow map.
+    """Compute which pixels the light reaches, by a shadow map.
 
     :param vertices: (V, 3) in camera directions.
     :param triangles: (T, 3).
     :param at_pixels: interpolates (V, n) at the pixels, (S, S, n).
-    :param lamp: (3,) unit vector to the lamp.
+    :param lamp: (3,) unit vector towards the light.
     :returns: (S, S) float32, 0 or 1.
     """
     across = np.cross([0, 1, 0], lamp)
@@ -34,7 +34,7 @@ def unshadowed(
 
 
 def occluded(depth: np.ndarray) -> np.ndarray:
-    """Return the ambient light at each pixel: less where it lies behind its surroundings.
+    """Compute ambient occlusion: less light where a pixel lies behind its surroundings.
 
     :param depth: (S, S) float32, infinite for background.
     :returns: (S, S) float32 in (0, 1].

@@ -1,4 +1,4 @@
-"""Gives neutral faces of photographs the expressions of a head model.
+"""Transfers expressions of a head model to photographs of neutral faces.
 
 A head is fitted to the face by its landmarks. The photograph is warped as the head's surface moves in the image, and
 its light changes as the head's shading does: an expression ratio image (Liu, Shan and Zhang, "Expressive Expression
@@ -25,10 +25,10 @@ from facial_emotion_ros.training.synthetic.rasterizer import interpolated, raste
 from facial_emotion_ros.training.synthetic.skin_painting import crease_lean, paint_creases, plane_of
 from facial_emotion_ros.training.synthetic.synthetic_person import draw_person
 
-#: Side of the image that is warped.
+#: Side of the processed image in pixels.
 PHOTO_PX = 192
 
-#: Number of heads of which one is fitted.
+#: Number of random heads, of which the best is fitted.
 _HEADS = 60
 
 _SKIN, _EYE, _TEETH, _TONGUE, _LASHES, _HAIR = (
@@ -37,7 +37,7 @@ _SKIN, _EYE, _TEETH, _TONGUE, _LASHES, _HAIR = (
 _INSIDE = len(MATERIALS)  # skin inside the mouth
 _MOUTH = (_TEETH, _TONGUE, _INSIDE)
 
-#: Lower bound of what is seen of the head, and how far back its face reaches, in decimetres.
+#: Lowest y of the visible head, and rearmost z of its face, in decimetres.
 _NECK, _BACK = 5.2, 0.35
 
 #: Corners of the eyes (the image's left eye first), tip of the nose, and corners of the mouth on MakeHuman's base mesh.
@@ -49,26 +49,26 @@ _LANDMARKS = (
     MOUTH_CORNER * _OTHER_SIDE,
     MOUTH_CORNER,
 )
-#: The eyes bulge by this before their corners, in decimetres.
+#: Distance from the eye corners forward to the eye landmarks, in decimetres.
 _BULGE = 0.04
 
-#: Expected yaw, pitch and roll: standard deviations in degrees; and that of a landmark in distances between the eyes.
+#: Standard deviations: of yaw, pitch and roll in degrees, and of a landmark in distances between the eyes.
 _TURNS, _LANDMARK_ERROR = (25, 8, 20), 0.02
 
-#: The largest sum of squared landmark errors in their variance, the largest angles in degrees, and the least distance
-#: between the eyes in pixels.
+#: Limits of a fit: sum of squared landmark errors over their variance, yaw, pitch and roll in degrees, and minimum
+#: distance between the eyes in pixels.
 _WORST_FIT, _LARGEST_TURNS, _LEAST_APART_PX = 14.0, (45, 30, 45), 30
 
-#: Distance of the camera in decimetres.
+#: Distance of the camera, in decimetres.
 _CAMERA = 12.0
 
 #: Cosine of the angle from the gaze to the edge of the iris.
 _IRIS = float(np.cos(np.deg2rad(27)))
 
-#: Colours within the mouth: BGR from 0 to 1.
+#: Colours in the mouth, BGR from 0 to 1.
 _INSIDE_COLOUR, _TONGUE_COLOUR, _TEETH_COLOUR = (0.08, 0.08, 0.14), (0.27, 0.27, 0.42), (0.68, 0.76, 0.80)
 
-#: A picture whose channels differ by less, at most, is gray.
+#: An image whose channels differ by less than this everywhere counts as gray.
 _GRAY = 8
 
 
@@ -77,9 +77,9 @@ class HeadFit(NamedTuple):
 
     :param vertices: (V, 3) float32 of the head without expression.
     :param middle: (3,) mean of its landmarks in decimetres.
-    :param turn: (3,) yaw, pitch and roll in degrees, as :meth:`FaceRenderer.draw` gives them.
-    :param scale: pixels of the photograph, PHOTO_PX wide, by decimetre.
-    :param shift: (2,) pixels of the middle.
+    :param turn: (3,) yaw, pitch and roll in degrees, as :meth:`FaceRenderer.draw` returns them.
+    :param scale: pixels per decimetre in a photograph PHOTO_PX wide.
+    :param shift: (2,) image position of the middle, in pixels.
     """
 
     vertices: np.ndarray
@@ -89,17 +89,17 @@ class HeadFit(NamedTuple):
     shift: np.ndarray
 
     def seen(self, vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Project (V, 3) vertices: in camera directions, (V, 3); and to pixels, (V, 2)."""
+        """Project (V, 3) vertices: to camera coordinates (V, 3), and to pixels (V, 2)."""
         seen = (vertices - self.middle) @ rotation(*self.turn).T
         nearer = _CAMERA / (_CAMERA - seen[:, 2])
         return seen, seen[:, :2] * nearer[:, None] * [self.scale, -self.scale] + self.shift
 
 
 class PhotoExpressions:
-    """Gives faces of photographs expressions of one HeadModel."""
+    """Gives photographs of faces expressions of one HeadModel."""
 
     def __init__(self, model: HeadModel) -> None:
-        """Draw the heads among which :meth:`fit` chooses."""
+        """Sample the heads from which :meth:`fit` chooses."""
         self.model = model
         shown = ~np.isin(model.materials, [_LASHES, _HAIR])
         shown &= model.vertices[model.triangles].mean(1)[:, 1] > _NECK
@@ -113,16 +113,16 @@ class PhotoExpressions:
         self._places = np.array([self.landmarks(head) for head in self._heads])
 
     def landmarks(self, vertices: np.ndarray) -> np.ndarray:
-        """Return the (5, 3) places of a head's vertices that the face detector marks."""
+        """Return the (5, 3) positions on a head of the face detector's landmarks."""
         corners = vertices[self._rows]
         eyes = [corners[place : place + 2].mean(0) + [0, 0, _BULGE] for place in (0, 2)]
         return np.concatenate([eyes, corners[4:]])
 
     def fit(self, landmarks: np.ndarray) -> HeadFit | None:
-        """Fit a head: pose by least squares, identity by the least error among some.
+        """Fit a head: pose by least squares, identity as the best of the sampled heads.
 
         :param landmarks: (5, 2) float, pixels of the photograph at PHOTO_PX: eyes, nose, corners of the mouth.
-        :returns: None where no head fits, and for small faces and profiles.
+        :returns: HeadFit; None if no head fits, and for small faces and profiles.
         """
         apart = float(np.linalg.norm(landmarks[1] - landmarks[0]))
         if apart < _LEAST_APART_PX:
@@ -153,13 +153,13 @@ class PhotoExpressions:
     def draw(
         self, photograph: np.ndarray, fit: HeadFit, actions: dict[str, float], generator: np.random.Generator
     ) -> np.ndarray:
-        """Show an expression.
+        """Render an expression onto a photograph.
 
         :param photograph: (PHOTO_PX, PHOTO_PX) gray or (PHOTO_PX, PHOTO_PX, 3) BGR uint8, a neutral face.
-        :param fit: of :meth:`fit`.
-        :param actions: shares by face unit.
-        :param generator: of the light, the creases and the teeth.
-        :returns: like photograph; gray where that is gray.
+        :param fit: from :meth:`fit`.
+        :param actions: blend shape weights by face unit.
+        :param generator: for light, creases and teeth.
+        :returns: array of the same shape; gray if the photograph is gray.
         """
         colour = photograph if photograph.ndim == 3 else cv2.cvtColor(photograph, cv2.COLOR_GRAY2BGR)
         rest = fit.vertices
@@ -179,7 +179,7 @@ class PhotoExpressions:
         picture = _warped(colour.astype(np.float32), at_pixels(rest_points), face, parts == _EYE)
         normals = [at_pixels(vertex_normals(each, self._triangles)) for each in (seen, rest_seen)]
         ratio = _shading_ratio(actions, normals, plane_of(place), face, turn, generator)
-        # a photograph's bright skin cannot get brighter
+        # bright skin has little room to get brighter
         room = np.clip((235 - cv2.GaussianBlur(picture, (0, 0), 2).mean(2)) / 110, 0.05, 1)
         picture = picture * (1 + (ratio - 1) * np.where(ratio > 1, room, 1))[..., None]
         level = np.median(colour[face], 0) if face.any() else np.full(3, 128.0)  # of the skin
@@ -194,7 +194,7 @@ class PhotoExpressions:
         white = np.minimum(np.maximum(white, level) * generator.uniform(0.9, 1.15), 235)
         out = eye_directions(at_pixels(moved)[eyes], place[eyes], moved, self._eyes)
         paint[:] = white
-        paint[eyes] = np.where((out @ turn[2] > _IRIS)[:, None], iris, white)  # they look into the camera
+        paint[eyes] = np.where((out @ turn[2] > _IRIS)[:, None], iris, white)  # looking into the camera
         picture = np.clip(np.rint(_laid_over(picture, paint, eyes, 0.8)), 0, 255).astype(np.uint8)
         if np.ptp(colour, 2).max() < _GRAY:
             gray = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
@@ -211,7 +211,7 @@ class PhotoExpressions:
 
 
 def _warped(picture: np.ndarray, source: np.ndarray, face: np.ndarray, eyes: np.ndarray) -> np.ndarray:
-    """Warp a picture: the face comes from source (S, S, 2), eyes stay, and around the face the warp dies away."""
+    """Warp a picture: source positions (S, S, 2) in the face, no warp in the eyes, fading out around the face."""
     here = np.stack(np.meshgrid(*[np.arange(PHOTO_PX, dtype=np.float32)] * 2), -1)
     offset = np.where(face[..., None], source - here, 0).astype(np.float32)
     weight = cv2.GaussianBlur(face.astype(np.float32), (0, 0), 6)[..., None]
@@ -231,7 +231,7 @@ def _shading_ratio(
     turn: np.ndarray,
     generator: np.random.Generator,
 ) -> np.ndarray:
-    """Return by what the expression multiplies each pixel, (S, S) float32; normals with and without it."""
+    """Return the expression ratio image (S, S) float32; `normals` are those with and without the expression."""
     lamp = direction(generator.normal(0, 25), generator.uniform(5, 55))
     around, strength = generator.uniform(0.35, 0.7), generator.uniform(0.5, 1.0)
     age, seed = generator.uniform(15, 50), generator.integers(2**31)
@@ -243,7 +243,7 @@ def _shading_ratio(
         lit = around * (0.7 + 0.3 * normal[..., 1]) + np.clip(normal @ lamp + 0.15, 0, None) / 1.15
         crease = cv2.remap(crease, plane[..., 0], plane[..., 1], cv2.INTER_LINEAR)
         lights.append(np.maximum(lit, 0.15) * (1 - 0.75 * crease))
-    # the values of pictures are no linear light
+    # pixel values are not linear in light
     ratio = np.clip(lights[0] / lights[1], 0.2, 2.2) ** (strength / 1.6)
     return cv2.GaussianBlur(np.where(face, ratio, 1).astype(np.float32), (0, 0), 1.0)
 

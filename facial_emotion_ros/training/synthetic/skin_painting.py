@@ -11,7 +11,7 @@ from facial_emotion_ros.training.synthetic.synthetic_person import Person
 #: decimetre, and side in pixels.
 _LEFT, _BOTTOM, _SCALE, _SIDE = -1.2, 6.0, 200, 480
 
-#: Creases: points on the plane (the person's left side; mirrored for the right), and the shapes that deepen them.
+#: Creases: points on the plane (person's left side; mirrored for the right), and the blend shapes that deepen them.
 _CREASES = (
     ([(0.0, 7.63), (0.15, 7.64), (0.28, 7.62)], {'browInnerUp': 1}),
     ([(0.0, 7.73), (0.18, 7.74), (0.32, 7.72)], {'browInnerUp': 1}),
@@ -40,7 +40,7 @@ _CREASES = (
     ),
 )
 
-#: Depth of each crease at the age of 90 without expression.
+#: Crease depth at the age of 90 without expression.
 _AGED = 0.55
 
 #: Upper edge of a beard, from cheek to cheek: the right half, mirrored for the left one.
@@ -67,8 +67,8 @@ def paint_face(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Paint creases and hair.
 
-    :param actions: shares by face unit, which deepen creases.
-    :param generator: of the person.
+    :param actions: blend shape weights by face unit, which deepen creases.
+    :param generator: for the person.
     :returns: (P, P) float32 height map; and (P, P, 3) float32 from 0 to 1: creases, brows, beard.
     """
     height, shade, grain = paint_creases(person.age, actions, generator)
@@ -81,8 +81,8 @@ def paint_creases(
     """Paint creases.
 
     :param age: in years.
-    :param actions: shares by face unit, which deepen creases.
-    :param generator: of the person.
+    :param actions: blend shape weights by face unit, which deepen creases.
+    :param generator: for the person.
     :returns: (P, P) float32 height map; their shade from 0 to 1; and the grain of the skin.
     """
     crease: Any = np.zeros((_SIDE, _SIDE), np.float32)
@@ -106,10 +106,10 @@ def paint_creases(
 
 
 def crease_lean(height: np.ndarray, plane: np.ndarray, where: np.ndarray, turn: np.ndarray) -> np.ndarray:
-    """Return by what creases change the normals, by bump mapping.
+    """Compute the change of the normals by creases (bump mapping).
 
     :param height: (P, P) height map.
-    :param plane: (S, S, 2) float32 places on it, of :func:`plane_of`.
+    :param plane: (S, S, 2) float32 positions on it, from :func:`plane_of`.
     :param where: (S, S) share of the skin that has creases.
     :param turn: (3, 3) rotation of the head.
     :returns: (S, S, 3).

@@ -22,8 +22,8 @@ _EYES = np.array([
 ])
 # fmt: on
 
-#: Shapes of a neutral face that resemble an expression.
-_LOOKS_MOVED = (
+#: Identity shapes that resemble an expression, and are used more weakly.
+_EXPRESSION_LIKE = (
     'eyebrows-angle',
     'eyebrows-trans',
     'mouth-angles',
@@ -71,7 +71,7 @@ def draw_person(model: HeadModel, generator: np.random.Generator) -> Person:
     weights = macro_weights(age, male, generator.uniform(0.2, 0.8), np.clip(generator.normal(0.5, 0.2), 0, 1), origins)
     for pair in model.details:
         share = generator.normal(0, 0.25)
-        if any(name in pair[0] for name in _LOOKS_MOVED):
+        if any(name in pair[0] for name in _EXPRESSION_LIKE):
             share *= 0.3
         if generator.random() < 0.6:
             weights[pair[int(share > 0)]] = min(abs(share), 0.8)
