@@ -1,4 +1,4 @@
-"""The gain of an adaptation on persons that it was not fitted on, with intervals over persons."""
+"""Gain of an adaptation on held-out persons, with confidence intervals over persons."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,12 +14,11 @@ def compare(before: np.ndarray, after: np.ndarray, labels: np.ndarray, persons: 
     """Compare the scores of two networks.
 
     :param before: (N, 8) scores.
-    :param after: (N, 8) scores, of each face by a fit without its person.
+    :param after: (N, 8) scores of each face by a fit without its person.
     :param labels: (N,) int.
-    :param persons: (N,) int from 0 on.
-    :returns: dict that JSON can hold: of accuracy and macro_recall, and in per_class of the recall of each class that
-        occurs, `before`, `after`, and `gained` with its 95% `interval` over persons, None where it is not known; of
-        each class also its number of faces.
+    :param persons: (N,) int, at least 0.
+    :returns: JSON-compatible dict: faces, persons; for accuracy, macro_recall, and in per_class for the recall of each
+        class that occurs: `before`, `after`, and `gained` with its 95% `interval` over persons, None if unknown.
     """
     right = [each.argmax(1) == labels for each in (before, after)]
     counts = np.bincount(labels, minlength=len(EMOTIONS))
@@ -37,13 +36,13 @@ def compare(before: np.ndarray, after: np.ndarray, labels: np.ndarray, persons: 
 
 
 def _gain(right: Sequence[np.ndarray], groups: np.ndarray, persons: np.ndarray) -> dict[str, Any]:
-    """Compute the mean over groups of the share of right answers, before and after.
+    """Compute the mean over groups of the accuracy, before and after.
 
     :param right: (N,) bool, before and after.
-    :param groups: (N,) int from 0 on, each of which occurs.
+    :param groups: (N,) int, consecutive from 0.
 
     Source: variance of a mean of ratios from the influence of each cluster, here a person (Cochran, Sampling
-    Techniques, 1977, section 6.5), Student's t; persons count as so many of equal weight (Kish, Survey Sampling, 1965).
+    Techniques, 1977, section 6.5), Student's t with the effective number of persons (Kish, Survey Sampling, 1965).
     """
     counts = np.bincount(groups)
     weights = 1 / (len(counts) * counts[groups])
@@ -80,15 +79,15 @@ def comparison_table(found: Mapping[str, Any]) -> str:
 
 
 def criterion_text(gain: float, error: float, required: float) -> str:
-    """Say by which figure a correction is kept.
+    """Describe the criterion for keeping a correction, and its values.
 
-    :param gain: mean gain of the log score on held-out persons, in nats a face, each class weighted alike.
+    :param gain: mean gain of the log score on held-out persons, in nats per face, classes weighted equally.
     :param error: its standard error over persons.
-    :param required: standard errors that it has to exceed.
+    :param required: number of standard errors that it must exceed.
     """
     low, high = gain - required * error, gain + required * error
     return (
-        f'What decides is the log score of held-out faces, each expression weighted alike: {gain:+.3f} nats a face '
-        f'over the recalibrated network; {required:.1f} standard errors to each side: {low:+.3f} to {high:+.3f}. A '
-        'correction is kept where all of that is above 0 and accuracy gains.'
+        f'Criterion: gain in log score on held-out faces over the recalibrated network, expressions weighted equally: '
+        f'{gain:+.3f} nats per face ({low:+.3f} to {high:+.3f} for {required:.1f} standard errors). A correction is '
+        'kept if this whole range is above 0 and accuracy improves.'
     )

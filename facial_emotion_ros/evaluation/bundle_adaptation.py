@@ -1,4 +1,4 @@
-"""Adapt a network's bundle, and its int8 version, to labelled images of a few persons."""
+"""Adapts a network's bundle, and its int8 version, to labelled images of a few persons."""
 
 import argparse
 import os

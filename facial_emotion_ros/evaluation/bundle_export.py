@@ -1,4 +1,4 @@
-"""Export weights as a calibrated and evaluated bundle of a network."""
+"""Exports weights as a calibrated and evaluated bundle."""
 
 import argparse
 import json
@@ -58,7 +58,7 @@ def export_bundle(options: argparse.Namespace, report: Callable[[str], object]) 
     """
     _check(options)
     check_replaceable(options.output)
-    if options.valid:  # before anything is measured: the card's plots may lack a package
+    if options.valid:  # fail early: the card's plots need an optional package
         import facial_emotion_ros.evaluation.png_charts  # noqa: F401
     weights, geometry, description = _read_weights(options)
     description['name'] = os.path.basename(os.path.abspath(options.output))
@@ -147,12 +147,12 @@ def _calibrate(
     """Fit the operating points on the held-out faces, and add them to the manifest."""
     learned, dev = held_out(train, read_names(options.dev))
     prior = learned.distributions[learned.where_category()].astype(np.float64).mean(0)
-    prior = prior ** (1 - options.prior_exponent)  # what balanced softmax left of it
+    prior = prior ** (1 - options.prior_exponent)  # the part that balanced softmax did not remove
     prior = (prior / prior.sum()).tolist()
     exponents = _exponents(options.operating_point)
     found = calibrate(read_faces(engine, dev).labelled(), prior, exponents)
     logits = dict(manifest['outputs']['logits'], class_prior=prior)
-    # For releases without operating points.
+    # Read by releases without operating points.
     logits['temperature'] = found.points[min(exponents, key=exponents.__getitem__)].temperature
     if options.operating_point:
         logits['operating_point'] = next(iter(exponents))
@@ -184,18 +184,18 @@ def _calibrate(
 
 
 def _expect_others(faces: FaceSet, learned: FaceSet, copies: Sequence[str], report: Callable[[str], object]) -> None:
-    """Refuse to measure on the faces that were learned, and count a few copies that --copies does not list."""
+    """Reject an evaluation on training faces; report a few copies that --copies does not list."""
     found = exact_copies(faces, learned)
     if 2 * found.sum() > len(faces):
         raise BadParameter(
             f'--valid: expected faces that the network was not trained on, got {found.sum()} of {len(faces)} that are '
-            'in --train too: their figures would say nothing of other faces; give another set, or leave --valid out'
+            'in --train too: metrics on training faces do not apply to others; use another set, or omit --valid'
         )
     unlisted = int((found & ~np.isin(faces.names, list(copies))).sum())
     if unlisted:
         report(
             f'{unlisted} of the {len(faces)} faces of {faces.name} are in --train too, and not listed in --copies: '
-            'figures are a little too good.'
+            'the metrics are slightly too good.'
         )
 
 

@@ -1,4 +1,4 @@
-"""Quantize a network's or a detector's bundle to int8, and measure the loss."""
+"""Quantizes a network's or a detector's bundle to int8, and measures the loss of accuracy."""
 
 import argparse
 import os
@@ -59,7 +59,7 @@ def quantize_bundle(options: argparse.Namespace, report: Callable[[str], object]
     if os.path.realpath(options.output) == os.path.realpath(source.folder):
         raise BadModel(f'{options.output}: expected another folder than the fp32 bundle, whose weights would be lost')
     check_replaceable(options.output)
-    if options.valid and source.architecture == 'esr':  # before the work: the card's plots may lack a package
+    if options.valid and source.architecture == 'esr':  # fail early: the card's plots need an optional package
         import facial_emotion_ros.evaluation.png_charts  # noqa: F401
     manifest = {
         'name': os.path.basename(os.path.abspath(options.output)),
@@ -92,7 +92,7 @@ def _quantize_network(
     faces: Sequence[np.ndarray] | np.ndarray,
     report: Callable[[str], object],
 ) -> ModelBundle:
-    """Quantize an ESR on faces, of which the second half is augmented."""
+    """Quantize an ESR; the second half of the calibration faces is augmented."""
     geometry = CropGeometry.from_manifest(source.manifest['input'])
     half = (len(faces) + 1) // 2
     varied = augment(list(faces[half:]), geometry, np.random.default_rng(options.seed))
@@ -163,10 +163,10 @@ def _quantize_detector(
             pasted_scenes(others.faces(rows), others.names[rows], others.labels[rows], seed=1),
         )
         section.update(found, on=f'faces of {others.name} in drawn scenes')
-        overlap = 'nowhere' if found['overlap'] is None else f'by {found["overlap"]:.3f}'
+        overlap = 'unknown' if found['overlap'] is None else f'{found["overlap"]:.3f}'
         report(
             f'{found["scenes"]} scenes: {found["found"]} faces found, before {found["found_before"]}; '
-            f'{found["besides"]} boxes besides, before {found["besides_before"]}; boxes overlap {overlap}'
+            f'{found["besides"]} false detections, before {found["besides_before"]}; mean box overlap {overlap}'
         )
     with open(os.path.join(source.folder, 'LICENSE'), 'rb') as file:
         licence = file.read()

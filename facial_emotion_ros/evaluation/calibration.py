@@ -1,4 +1,4 @@
-"""Calibration: temperature and bounds of each operating point, from held-out faces."""
+"""Calibration: fits temperature and rejection bounds of operating points on held-out faces."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -10,19 +10,19 @@ from facial_emotion_ros.core.errors import BadDataset
 from facial_emotion_ros.emotion.ensemble import UNCALIBRATED, OperatingPoint, branch_scores, combine, reweighted
 from facial_emotion_ros.evaluation.predictions import DatasetPredictions
 
-#: A temperature outside this range means that something else is wrong.
+#: Range of the temperature; a value at its end points to another error, such as wrong labels.
 TEMPERATURES = (0.05, 20.0)
 
-#: Shares of clear faces that the bounds of an operating point may reject. Measured: docs/faces_over_time.md.
+#: Fraction of clear faces that each bound of an operating point may reject. Measurements: docs/faces_over_time.md.
 SHARES = {'min_confidence': 0.016, 'min_agreement': 0.029}
 
 _LEAST_FACES = 100
 
 
 class Calibration(NamedTuple):
-    """Operating points that were fitted, and their figures on the held-out faces.
+    """Fitted operating points, and their metrics on the held-out faces.
 
-    :param points: by name.
+    :param points: OperatingPoint by name.
     :param n: number of held-out faces with a label.
     :param before: accuracy, macro_recall, ece and nll of the uncalibrated scores.
     :param after: name -> the same at each point.
@@ -65,13 +65,13 @@ def calibrate(
 def fit_temperature(logits: np.ndarray, labels: np.ndarray, point: OperatingPoint = UNCALIBRATED) -> float:
     """Find the temperature that minimises the negative log-likelihood of the labels.
 
-    The calibration error would be no good objective: it jumps from bin to bin, and a constant score can make it 0. Each
-    face counts by its class weight: the scores of a point are made for the class frequencies that these give.
+    The expected calibration error is no objective: it is discontinuous, and a constant score can make it 0. Faces are
+    weighted by the class weights, since the scores of a point are meant for the class frequencies that these imply.
 
     :param logits: (N, B, 8) float, of faces that the network was not trained on.
     :param labels: (N,) int.
-    :param point: whose temperature does not matter.
-    :returns: within TEMPERATURES, to four places.
+    :param point: OperatingPoint; its temperature is ignored.
+    :returns: within TEMPERATURES, to four decimals.
     :raises BadDataset: if there are fewer than a hundred faces.
 
     Source: Guo et al., ICML 2017, section 4.2, which has one network; here each branch's logits are divided.
@@ -96,17 +96,17 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray, point: OperatingPoin
 
 
 def pooled_scores(logits: np.ndarray, point: OperatingPoint = UNCALIBRATED) -> np.ndarray:
-    """Mean of the branches' scores: (N, 8), as the robot computes it."""
+    """Return the mean of the branches' scores, (N, 8), as the node computes it."""
     return reweighted(branch_scores(logits, point).mean(axis=1), point)
 
 
 def bounds(logits: np.ndarray, affect: np.ndarray, point: OperatingPoint) -> dict[str, float]:
-    """Choose the bounds of confidence and agreement below which SHARES of the held-out faces lie.
+    """Return the bounds of confidence and agreement that reject SHARES of the held-out faces.
 
     :param logits: (N, B, 8) float.
     :param affect: (N, B, 2) float.
-    :param point: of the scores.
-    :returns: of POINT_BOUNDS, to two places.
+    :param point: OperatingPoint of the scores.
+    :returns: bounds by name, of POINT_BOUNDS, to two decimals.
     """
     found = combine(logits, affect, point)
     values = {'min_confidence': found.scores.max(1), 'min_agreement': found.agreement}

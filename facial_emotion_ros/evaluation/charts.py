@@ -1,4 +1,4 @@
-"""The interactive charts of an evaluation on labelled faces, by plotly; what they show is computed elsewhere."""
+"""Interactive plotly charts of an evaluation on labelled faces; metrics are computed elsewhere."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,7 +17,7 @@ _AFFECT = {'range': [-1.05, 1.05], 'dtick': 0.5, 'zeroline': True}
 #: Bins with fewer faces are drawn pale.
 _FEW = 20
 
-#: More points than these of a curve, and faces of a class, no screen shows.
+#: Maximum numbers of points of a curve, and of faces of a class, that are drawn.
 _CURVE_POINTS, _FACES = 400, 120
 
 
@@ -32,9 +32,7 @@ def recall_chart(matrix: Sequence[Sequence[int]]) -> go.Figure:
     shares = [float(right[place] / totals[place]) for place in known]
     ends = [wilson_interval(right[place], totals[place]) for place in known]
     texts = [
-        f'{100 * right[place] / totals[place]:.1f}%, {right[place]} of {totals[place]}'
-        if totals[place]
-        else 'no such face'
+        f'{100 * right[place] / totals[place]:.1f}%, {right[place]} of {totals[place]}' if totals[place] else 'no face'
         for place in range(len(EMOTIONS))
     ]
     figure = chart(360, margin={'l': 80, 'r': 150, 't': 8, 'b': 48})
@@ -56,12 +54,12 @@ def recall_chart(matrix: Sequence[Sequence[int]]) -> go.Figure:
         figure.add_annotation(
             x=1, xref='paper', y=emotion, xanchor='left', text=words, showarrow=False, xshift=8, font_size=12
         )
-    figure.update_xaxes(title='share that is recognised', **_SHARES)
+    figure.update_xaxes(title='recall', **_SHARES)
     return figure.update_yaxes(categoryorder='array', categoryarray=EMOTIONS[::-1], range=[-0.5, 7.5])
 
 
 def reliability_chart(before: dict[str, Any], after: dict[str, Any], eces: tuple[float, float]) -> go.Figure:
-    """Draw how often predictions of each confidence are right, without and with calibration, and how many there are.
+    """Draw reliability diagrams with histograms of the confidence, without and with calibration.
 
     :param before, after: dicts of bins, count, confidence and accuracy, None in empty bins.
     :param eces: their calibration errors.
@@ -77,7 +75,7 @@ def reliability_chart(before: dict[str, Any], after: dict[str, Any], eces: tuple
         opacity = [0.9 if count >= _FEW else 0.35 for _, count, _, _ in shown]
         gaps = [abs(confidence - accuracy) for _, _, confidence, accuracy in shown]
         hover = (
-            '%{customdata[0]} faces, mean confidence %{customdata[1]:.1%}, right %{customdata[2]:.1%}<extra></extra>'
+            '%{customdata[0]} faces, mean confidence %{customdata[1]:.1%}, accuracy %{customdata[2]:.1%}<extra></extra>'
         )
         more = {'customdata': [each[1:] for each in shown], 'hovertemplate': hover, **place_of}
         lower = [min(confidence, accuracy) for _, _, confidence, accuracy in shown]
@@ -119,41 +117,43 @@ def reliability_chart(before: dict[str, Any], after: dict[str, Any], eces: tuple
                 f'yaxis{2 * place + 2}': {'domain': [0, 0.2], 'anchor': x, 'nticks': 3},
             }
         )
-    figure.update_layout(margin_t=36, yaxis_title='share that is right', yaxis2_title='faces')
+    figure.update_layout(margin_t=36, yaxis_title='accuracy', yaxis2_title='faces')
     return figure
 
 
 def roc_chart(curves: Sequence[tuple[str, Any, Any, float | None]]) -> go.Figure:
-    """Draw how well numbers tell right predictions from wrong ones.
+    """Draw ROC curves for separating correct from wrong predictions.
 
     :param curves: (name, false positive rate (M,), true positive rate (M,), AUROC or None): one or two.
     """
-    figure = _curves_chart('share of wrong predictions kept', 'share of right predictions kept')
+    figure = _curves_chart(
+        'false positive rate: wrong predictions accepted', 'true positive rate: correct ones accepted'
+    )
     for name, false_rate, true_rate, area in curves:
-        label = f'AUROC {area:.3f}' if area is not None else 'nothing is wrong, or nothing right'
+        label = f'AUROC {area:.3f}' if area is not None else 'undefined: no correct or no wrong prediction'
         _add_curve(figure, f'{name}: {label}', false_rate, true_rate)
     return figure.add_shape(**_DIAGONAL).update_yaxes(**_SHARES)
 
 
 def risk_chart(curves: Sequence[tuple[str, Any, Any]]) -> go.Figure:
-    """Draw the error rate that is left when the least trusted predictions are refused.
+    """Draw risk-coverage curves: the error rate after rejecting the least trusted predictions.
 
     :param curves: (name, coverage (M,), risk (M,)): one or two.
     """
-    figure = _curves_chart('share of faces that are answered', 'errors among them')
+    figure = _curves_chart('coverage: share of accepted faces', 'risk: error rate among them')
     for name, coverage, risk in curves:
-        # The first few faces alone make a curve of noise.
+        # Below that, the curve is noise of a few faces.
         shown = np.asarray(coverage) > 0.02
-        _add_curve(figure, f'refused by {name}', np.asarray(coverage)[shown], np.asarray(risk)[shown])
+        _add_curve(figure, f'rejected by {name}', np.asarray(coverage)[shown], np.asarray(risk)[shown])
     return figure.update_yaxes(tickformat='.1~%', rangemode='tozero')
 
 
 def affect_chart(valence: Any, arousal: Any, labels: Any, is_derived: bool) -> go.Figure:
-    """Draw where faces of each class lie in the plane of valence and arousal.
+    """Draw the faces of each class in the valence-arousal plane.
 
     :param valence, arousal: (N,) estimates in [-1, 1].
-    :param labels: (N,) int, places in EMOTIONS.
-    :param is_derived: whether the truth is derived from votes: then rings show where each class is expected.
+    :param labels: (N,) int, indices in EMOTIONS.
+    :param is_derived: the truth is derived from votes: rings show the expected place of each class.
     """
     figure = affect_plane(480)
     generator = np.random.default_rng(0)  # the same faces at each run
@@ -162,7 +162,7 @@ def affect_chart(valence: Any, arousal: Any, labels: Any, is_derived: bool) -> g
         some = generator.permutation(rows)[:_FACES]
         look = {'color': EMOTION_COLORS[emotion], 'size': 4, 'opacity': 0.35}
         figure.add_scatter(
-            x=_short(valence[some]), y=_short(arousal[some]), mode='markers', marker=look, hoverinfo='skip'
+            x=_rounded(valence[some]), y=_rounded(arousal[some]), mode='markers', marker=look, hoverinfo='skip'
         )
         if len(rows):
             middle = [float(np.median(valence[rows]))], [float(np.median(arousal[rows]))]
@@ -181,14 +181,14 @@ def affect_chart(valence: Any, arousal: Any, labels: Any, is_derived: bool) -> g
 
 
 def affect_plane(height: int) -> go.Figure:
-    """Begin a chart of valence and arousal, with equal scales."""
+    """Create an empty valence-arousal chart with equal scales."""
     figure = chart(height, margin={'l': 56, 'r': 8, 't': 8, 'b': 48}, hovermode='closest')
     figure.update_xaxes(title='valence: negative to positive', constrain='domain', **_AFFECT)
     return figure.update_yaxes(title='arousal: calm to excited', scaleanchor='x', constrain='domain', **_AFFECT)
 
 
 def add_landmarks(figure: go.Figure, mode: str) -> None:
-    """Mark where people place each emotion's word; mode: 'markers', or 'markers+text' to write the words too."""
+    """Mark the published coordinates of each emotion; mode: 'markers', or 'markers+text' to label them."""
     valence, arousal = zip(*(AFFECT_COORDINATES[emotion] for emotion in EMOTIONS))
     figure.add_scatter(
         x=valence,
@@ -196,14 +196,14 @@ def add_landmarks(figure: go.Figure, mode: str) -> None:
         mode=mode,
         name='landmarks',
         text=EMOTIONS,
-        textposition=[_BESIDE.get(emotion, 'top center') for emotion in EMOTIONS],
+        textposition=[_TEXT_POSITIONS.get(emotion, 'top center') for emotion in EMOTIONS],
         marker={'symbol': 'circle-open', 'size': 10, 'color': list(EMOTION_COLORS.values()), 'line': {'width': 2}},
-        hovertemplate='where people place %{text}<extra></extra>',
+        hovertemplate='published coordinates of %{text}<extra></extra>',
     )
 
 
-#: Where the word of a landmark stands, so that neighbours do not meet.
-_BESIDE = {
+#: Position of the text of a landmark, so that neighbours do not overlap.
+_TEXT_POSITIONS = {
     'neutral': 'bottom right',
     'happy': 'bottom center',
     'sad': 'bottom center',
@@ -221,14 +221,14 @@ def _curves_chart(x: str, y: str) -> go.Figure:
 
 
 def _add_curve(figure: go.Figure, name: str, xs: Any, ys: Any) -> None:
-    """Draw a curve, thinned to what a screen shows."""
+    """Draw a curve, thinned to _CURVE_POINTS."""
     xs, ys = np.asarray(xs, float), np.asarray(ys, float)
     chosen = np.unique(np.linspace(0, max(len(xs) - 1, 0), min(len(xs), _CURVE_POINTS)).round().astype(int))
     figure.add_scatter(
-        x=_short(xs[chosen]), y=_short(ys[chosen]), mode='lines', name=name, hovertemplate='%{x:.1%}: %{y:.1%}'
+        x=_rounded(xs[chosen]), y=_rounded(ys[chosen]), mode='lines', name=name, hovertemplate='%{x:.1%}: %{y:.1%}'
     )
 
 
-def _short(values: Any) -> list[float]:
-    """Round for a page: a screen shows no more."""
+def _rounded(values: Any) -> list[float]:
+    """Round to four decimals, to keep the page small."""
     return np.round(np.asarray(values, float), 4).tolist()

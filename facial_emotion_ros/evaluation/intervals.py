@@ -1,28 +1,28 @@
-"""Confidence intervals: Wilson's for a share, Student's t, and the percentile bootstrap, of rows or within classes."""
+"""Confidence intervals and tests: Wilson score, Student's t, permutation, percentile bootstrap."""
 
 import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-#: Resamples of a bootstrap.
+#: Default number of bootstrap resamples.
 RESAMPLES = 1000
 
-#: Faces that each class must have for an interval of a mean over classes: fewer say too little of their variance.
+#: Minimum number of faces per class for an interval of a macro metric: fewer do not determine its variance.
 LEAST_OF_CLASS = 5
 
 _NAN = float('nan')
 
-#: Of the scale of a figure: a standard error, or a difference, of no more is what rounding leaves of none.
+#: Rounding error relative to the scale of a metric: smaller standard errors and differences count as 0.
 _ROUNDING = 1e-12
 
 
 def wilson_interval(hits: int, count: int) -> tuple[float, float]:
-    """Compute the 95% interval of a share, which stays sensible for few cases and for shares of 0 and 1.
+    """Compute the 95% Wilson score interval of a proportion, which is valid for few cases and for 0 and 1.
 
-    :param hits: number of cases that count.
+    :param hits: number of successes.
     :param count: number of cases.
-    :returns: (low, high) in [0, 1]; NaN for no cases.
+    :returns: (low, high) in [0, 1]; NaN without cases.
 
     Source: Wilson, JASA 1927, equation 6.
     """
@@ -42,9 +42,9 @@ def t_interval(
     :param values: (K,) estimates.
     :param squared_errors: (K,) squares of their standard errors.
     :param freedom: (K,) degrees of freedom.
-    :param scales: (K,) what the figures are of the order of, at most.
-    :returns: low and high, (K,) float64; NaN without a degree of freedom, and without an error but for rounding: cases
-        that are all alike do not say how others would differ.
+    :param scales: (K,) magnitude of the values, for the test whether an error is 0 but for rounding.
+    :returns: low and high, (K,) float64; NaN without degrees of freedom, and for an error of 0: identical cases do not
+        show how much others vary.
 
     Source: Student, Biometrika 1908.
     """
@@ -56,9 +56,9 @@ def t_interval(
 
 
 def t_quantile(freedom: float) -> float:
-    """Compute the 97.5% quantile of Student's t to four digits, without scipy, for `adapt` runs without it.
+    """Compute the 97.5% quantile of Student's t to four digits, without scipy, which `adapt` does not need.
 
-    :param freedom: degrees of freedom, above 0; more than 10,000 count as so many.
+    :param freedom: degrees of freedom, above 0; at most 10,000 are used.
     """
     freedom = min(freedom, 1e4)
     # t = sqrt(freedom) tan(angle), whose density is cos(angle) ** (freedom - 1).
@@ -75,11 +75,11 @@ def t_test(
     least: Sequence[float] | float,
     scales: np.ndarray | float = 1.0,
 ) -> np.ndarray:
-    """Compute two-sided p-values of estimates against 0 by Student's t: below 0.05 where :func:`t_interval` lacks 0.
+    """Compute two-sided p-values of estimates against 0 by Student's t: below 0.05 if :func:`t_interval` excludes 0.
 
-    :param values, squared_errors, freedom, scales: as of :func:`t_interval`.
-    :param least: (K,) of :func:`least_p`, which p is where there is no error, and so no interval.
-    :returns: (K,) float64; without an error, 1 for a value of 0; NaN where the error is.
+    :param values, squared_errors, freedom, scales: see :func:`t_interval`.
+    :param least: (K,) p-values for an error of 0, from :func:`least_p`.
+    :returns: (K,) float64; for an error of 0, `least`, or 1 if the value is 0 too; NaN if the error is NaN.
 
     Source: Student, Biometrika 1908.
     """
@@ -92,10 +92,10 @@ def t_test(
 
 
 def welch_freedom(squared_errors: np.ndarray, freedoms: np.ndarray) -> np.ndarray:
-    """Compute the degrees of freedom of the difference of two estimates, 1 where neither has an error.
+    """Compute the degrees of freedom of the difference of two estimates; 1 if both errors are 0.
 
-    :param squared_errors: (2, K) of both.
-    :param freedoms: (2, K) or (2, 1) of both.
+    :param squared_errors: (2, K) squared standard errors.
+    :param freedoms: (2, K) or (2, 1) degrees of freedom.
 
     Source: Satterthwaite, Biometrics Bulletin 1946; Welch, Biometrika 1947.
     """
@@ -104,10 +104,10 @@ def welch_freedom(squared_errors: np.ndarray, freedoms: np.ndarray) -> np.ndarra
 
 
 def least_p(count: int, other_count: int | None = None) -> float:
-    """Compute the p-value of the exact permutation test, two-sided, for cases that all differ alike: none is less.
+    """Compute the smallest possible p-value of the exact two-sided permutation test.
 
-    :param count: of pairs, each of which has one of two signs by chance; or of the cases of one group.
-    :param other_count: of the cases of another group, any of which might as well be in the first.
+    :param count: number of pairs (sign-flip test), or of cases in one of two groups.
+    :param other_count: number of cases in the other group; None for pairs.
 
     Source: Fisher, The Design of Experiments, 1935, chapter 3; Pitman, Supplement to JRSS 1937.
     """
@@ -118,9 +118,9 @@ def least_p(count: int, other_count: int | None = None) -> float:
 def bootstrap_interval(values: np.ndarray, resamples: int = RESAMPLES) -> tuple[float, float]:
     """Compute the 95% percentile interval of a mean by resampling with replacement.
 
-    :param values: (N,) float or bool; differences of two measures of the same face give a paired interval.
+    :param values: (N,) float or bool; for a paired interval, the differences of two measures of the same face.
     :param resamples: number of resamples.
-    :returns: (low, high), the same ones each time; NaN for N = 0.
+    :returns: (low, high), with a fixed seed; NaN for N = 0.
 
     Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
     """
@@ -128,22 +128,22 @@ def bootstrap_interval(values: np.ndarray, resamples: int = RESAMPLES) -> tuple[
 
 
 def resample(count: int, resamples: int = RESAMPLES) -> Iterator[np.ndarray]:
-    """Draw `count` of `count` rows with replacement, again and again.
+    """Draw bootstrap samples: `count` of `count` rows with replacement.
 
-    :returns: iterator of (count,) int64, the same ones each time; nothing for count = 0.
+    :returns: iterator of (count,) int64, with a fixed seed; empty for count = 0.
     """
     generator = np.random.default_rng(0)
     return (generator.integers(0, count, count) for _ in range(resamples if count else 0))
 
 
 def resample_confusion(matrix: np.ndarray, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
-    """Resample a confusion matrix within each class: means over the classes stay means over the same classes.
+    """Resample a confusion matrix within each class, so that macro metrics keep the same classes.
 
-    Of a class with n faces n - 1 are drawn, and count n / (n - 1) each: their variance is not too small. They are drawn
-    from its faces and one more, which is right as often as all faces are: five right answers of five do not mean that
+    Of a class with n faces, n - 1 are drawn and weighted by n / (n - 1), else the variance would be too small. They are
+    drawn from its faces and a pseudo-face with the overall accuracy: five correct predictions of five do not mean that
     the sixth cannot be wrong.
 
-    :param matrix: (K, K) counts, labels in rows; each row has none, or two at least.
+    :param matrix: (K, K) counts, labels in rows; each row has none or at least two.
     :returns: (resamples, K, K) float64.
 
     Source: McCarthy and Snowden, The Bootstrap and Finite Population Sampling, Vital and Health Statistics 2-95, 1985,
@@ -163,10 +163,10 @@ def resample_confusion(matrix: np.ndarray, resamples: int = RESAMPLES, seed: int
 
 
 def percentile_interval(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
-    """Compute the interval that holds the middle 95% of the finite values.
+    """Compute the 2.5% and 97.5% quantiles of the finite values.
 
-    :param values: of a statistic, one for each resample.
-    :returns: (low, high); NaN where fewer than half of the values are finite.
+    :param values: values of a statistic, one per resample.
+    :returns: (low, high); NaN if fewer than half of the values are finite.
     """
     finite = np.asarray(values)[np.isfinite(values)]
     if not len(finite) or 2 * len(finite) < len(values):

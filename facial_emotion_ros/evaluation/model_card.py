@@ -1,4 +1,4 @@
-"""The model card of a bundle, made from its manifest alone, so that the two agree.
+"""Writes the model card of a bundle from its manifest alone, so that the two agree.
 
 Source: Mitchell et al., "Model Cards for Model Reporting", FAT* 2019, for the sections of a card.
 """
@@ -16,19 +16,19 @@ CARD_FILE = 'MODEL_CARD.md'
 CALIBRATION_FILE = 'calibration.png'
 CONFUSION_FILE = 'confusion.png'
 
-_USES = """Reading which of eight expressions a face shows, for robots that react to people who know of it: greeting,
+_USES = """Estimating which expression of eight a face shows, for robots that react to people who know of it: greeting,
 tutoring, assistance, games, research. Not for decisions about a person (employment, credit, health, police, admission),
-and not for finding out what somebody feels: a face shows less than that, and what it shows depends on person, culture,
-light and angle. In the European Union, inferring emotions at the workplace and in education is prohibited save for
-medical or safety reasons (Regulation (EU) 2024/1689, Art. 5(1)(f)); elsewhere there it is high-risk, and people must be
+and not for inferring what somebody feels: a face shows less than that, and what it shows depends on person, culture,
+light and angle. In the European Union, inferring emotions at the workplace and in education is prohibited except for
+medical or safety reasons (Regulation (EU) 2024/1689, Art. 5(1)(f)); elsewhere it is high-risk, and people must be
 informed of it (Art. 50(3))."""
 
 _LIMITS = (
-    'Scores are the mean of the branches; the best of eight classes always comes first, even where none fits.',
-    'Figures were measured on pictures of the kind that it was trained on. On a camera, detector and light add errors; '
+    'Scores are the mean of the branches; one of the eight classes always has the highest score, even if none fits.',
+    'Figures were measured on pictures like those of the training. With a camera, detector and light add errors; '
     '`evaluate_camera` measures those.',
-    'How errors on photographs differ with age, sex or skin colour is unknown: the data has no such labels. Measure '
-    'with your users before you rely on it.',
+    'How errors on photographs differ by age, sex or skin colour is unknown: the data has no such labels. Measure with '
+    'your users before you rely on it.',
 )
 
 #: Classes with fewer faces than this are named in the limits.
@@ -40,16 +40,16 @@ _FIGURES = (
     ('macro_recall', 'mean recall of the classes', True),
     ('macro_f1', 'mean F1 of the classes', True),
     ('ece', 'expected calibration error, 15 bins', False),
-    ('confidence_auroc', 'AUROC of the confidence: right against wrong', False),
-    ('agreement_auroc', 'AUROC of the agreement: right against wrong', False),
+    ('confidence_auroc', 'AUROC of the confidence: correct against wrong', False),
+    ('agreement_auroc', 'AUROC of the agreement: correct against wrong', False),
 )
 
 
 def card_files(manifest: Mapping[str, Any]) -> dict[str, bytes]:
-    """Make the card and its pictures; these alone need matplotlib.
+    """Make the card and its charts; only the charts need matplotlib.
 
-    :param manifest: of a bundle of architecture 'esr', complete.
-    :returns: file name -> content: MODEL_CARD.md, and two pictures where the manifest holds figures.
+    :param manifest: complete manifest of a bundle of architecture 'esr'.
+    :returns: content by file name: MODEL_CARD.md, and two charts if the manifest has metrics.
     """
     files = {CARD_FILE: model_card(manifest).encode('utf-8')}
     valid = manifest.get('metrics', {}).get('valid')
@@ -76,7 +76,7 @@ def model_card(manifest: Mapping[str, Any]) -> str:
         parts += [_figures(metrics), _classes(metrics['valid']), _calibration(manifest)]
         parts += [_affect(manifest)] if metrics['valid']['affect']['n'] else []
     else:
-        parts += ['## Figures\n\nNobody has measured this bundle: `export --valid` does that.', _calibration(manifest)]
+        parts += ['## Figures\n\nThis bundle has not been evaluated; use `export --valid`.', _calibration(manifest)]
     if manifest.get('quantization'):
         parts.append(_quantization(manifest['quantization']))
     parts += [_limits(manifest), _licence(manifest)]
@@ -94,7 +94,7 @@ def _head(manifest):
         ('sha256', f'`{model["sha256"]}`'),
     )
     title = f'# {manifest["name"]} {manifest["version"]}'
-    return f'{title}\n\nThis page is made from `manifest.json`, which decides.\n\n' + table(('', ''), facts)
+    return f'{title}\n\nGenerated from `manifest.json`, which takes precedence.\n\n' + table(('', ''), facts)
 
 
 def _training(manifest):
@@ -115,15 +115,15 @@ def _adaptation(section):
     return (
         f'## Adaptation\n\nMade by `adapt` of {of["name"]} {of["version"]} (sha256 `{of["sha256"]}`): a linear '
         f"correction of each branch's logits (ridge strength {section['strength']:g}), temperature and bounds fitted "
-        f'to {section["faces"]} faces of {section["persons"]} persons; valence and arousal as before. Figures below '
-        'are of persons that the correction was not fitted on (cross-validation over persons, which also chose the '
-        'strength); intervals are from person to person. Nobody has measured it on other persons, cameras and '
-        f'light. {_criterion(section)}\n\n' + comparison_table(section)
+        f'to {section["faces"]} faces of {section["persons"]} persons; valence and arousal as before. The figures '
+        'below are for held-out persons (cross-validation over persons, which also chose the strength); intervals '
+        'are over persons. It has not been evaluated with other persons, cameras and light. '
+        f'{_criterion(section)}\n\n' + comparison_table(section)
     )
 
 
 def _criterion(section):
-    """Give the figure that decided; bundles until 0.2.0 do not have how much was required."""
+    """Describe the criterion; bundles up to version 0.2.0 lack gain_required."""
     required = section.get('gain_required')
     return criterion_text(section['gain'], section['gain_error'], required) if required else ''
 
@@ -154,12 +154,12 @@ def _classes(valid):
     return (
         '### Each class\n\n'
         + table(('class', 'faces', 'recall', 'precision', 'F1'), rows)
-        + f'\n\n![Which class is taken for which]({CONFUSION_FILE})'
+        + f'\n\n![Confusion matrix]({CONFUSION_FILE})'
     )
 
 
 def _points(manifest):
-    """Compare the operating points: their settings and figures."""
+    """Compare the operating points: settings and metrics."""
     points, metrics = operating_points(manifest), manifest.get('metrics', {})
     prior = manifest['outputs']['logits']['class_prior']
     words = ', '.join(f'{emotion} {share:.4f}' for emotion, share in zip(EMOTIONS, prior))
@@ -169,17 +169,17 @@ def _points(manifest):
         for key, words in (
             ('prior_exponent', 'prior_exponent'),
             ('temperature', 'temperature'),
-            ('min_confidence', 'a lower confidence is `unknown`'),
-            ('min_agreement', 'a lower agreement is `unknown`'),
+            ('min_confidence', 'lower confidence becomes `unknown`'),
+            ('min_agreement', 'lower agreement becomes `unknown`'),
         )
     ]
     if 'operating_points' in metrics:
         facts += operating_points_rows({name: metrics['operating_points'][name] for name in points})[1]
     return (
         f'## Operating points\n\nThe network expects these class frequencies: {words}. Scores are divided by '
-        f'them to the power `prior_exponent`, and made to sum to 1. `{default}` is the default; '
-        '`inference.operating_point` names another one, and `inference.prior` gives other frequencies.'
-        + (' Figures are of the faces of the next table.' if 'operating_points' in metrics else '')
+        f'them to the power `prior_exponent`, and normalised to sum 1. `{default}` is the default; '
+        '`inference.operating_point` selects another one, and `inference.prior` sets other frequencies.'
+        + (' The figures are for the faces of the next table.' if 'operating_points' in metrics else '')
         + '\n\n'
         + table(('', *(f'`{name}`' for name in points)), facts)
     )
@@ -194,8 +194,8 @@ def _calibration(manifest):
     else:
         after = fitted['after'].get(default, fitted['after'])
         lines.append(
-            f'Temperature {point.temperature:g}, {fitted["fitted_on"]} ({fitted["n"]} faces with a label), by the '
-            f'least {fitted["minimised"]}. There, the calibration error went from {fitted["before"]["ece"]:.3f} to '
+            f'Temperature {point.temperature:g}, {fitted["fitted_on"]} ({fitted["n"]} faces with a label). Minimised: '
+            f'{fitted["minimised"]}. On these, the calibration error went from {fitted["before"]["ece"]:.3f} to '
             f'{after["ece"]:.3f}.'
         )
     if point.offsets:
@@ -208,7 +208,7 @@ def _calibration(manifest):
             f'On the faces of the table above: {valid["uncalibrated"]["ece"]:.3f} without, {valid["ece"]:.3f} '
             f'with calibration.',
             '',
-            f'![How often predictions of each confidence are right]({CALIBRATION_FILE})',
+            f'![Reliability diagrams]({CALIBRATION_FILE})',
         ]
     return '\n'.join(lines)
 
@@ -219,7 +219,7 @@ def _affect(manifest):
     keys = ('rmse', 'ccc', 'pcc', 'sagr')
     rows = [(name, *(number(affect[name][key], '.3f') for key in keys)) for name in ('valence', 'arousal')]
     return (
-        f'## Valence and arousal\n\nLearned from: {derived_from}. Compared here with affect that is '
+        f'## Valence and arousal\n\nLearned from: {derived_from}. Compared here with ground truth that is '
         f'**{affect["source"]}** ({affect["n"]} faces).\n\n' + table(('', 'RMSE', 'CCC', 'PCC', 'SAGR'), rows)
     )
 
@@ -227,15 +227,14 @@ def _affect(manifest):
 def _quantization(section):
     of = section['of']
     text = (
-        f'## Eight bits\n\nMade of {of["name"]} {of["version"]} (sha256 `{of["sha256"]}`): {section["how"]}. The '
-        f'ranges are those of {section["looked_at"]}.'
+        f'## int8 quantization\n\nQuantized from {of["name"]} {of["version"]} (sha256 `{of["sha256"]}`): '
+        f'{section["how"]}. Calibration data: {section["looked_at"]}.'
     )
     if 'accuracy' in section:
         text += (
-            f' On {section["faces"]} faces of {section["on"]}, accuracy is {percent(section["accuracy"], 2)} where '
-            f'that of the other is {percent(section["accuracy_before"], 2)}; '
-            f'{percent(section["categories_changed"], 2)} of the categories are others; valence differs by '
-            f'{section["rmse_valence"]:.4f}, arousal by {section["rmse_arousal"]:.4f} (root of the mean square).'
+            f' On {section["faces"]} faces of {section["on"]}, accuracy is {percent(section["accuracy"], 2)}, before '
+            f'{percent(section["accuracy_before"], 2)}; {percent(section["categories_changed"], 2)} of the categories '
+            f'change; RMS difference: valence {section["rmse_valence"]:.4f}, arousal {section["rmse_arousal"]:.4f}.'
         )
     return text
 
@@ -246,7 +245,7 @@ def _limits(manifest):
     few = [f'{emotion} ({count})' for emotion, count in counts.items() if count < _FEW_FACES]
     if few:
         lines.insert(
-            1, f'Few faces were there to measure {", ".join(few)}: their recall is uncertain by ten points and more.'
+            1, f'Few faces to measure {", ".join(few)}: their recall is uncertain by ten percentage points or more.'
         )
     return '## Limits\n\n' + '\n'.join(f'- {line}' for line in lines)
 

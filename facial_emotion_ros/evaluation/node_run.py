@@ -1,4 +1,4 @@
-"""emotion_node and its partners in processes of their own, as on a robot, in a ROS domain of their own."""
+"""Runs emotion_node, a player and a logger in their own processes and ROS domain."""
 
 import csv
 import json
@@ -16,20 +16,20 @@ from facial_emotion_ros.demo.processes import node_environment
 from facial_emotion_ros.system.memory import processor_s, resident_mb
 from facial_emotion_ros.system.subprocesses import Child, ProcessGroup, describe_exit, take_free_domain
 
-#: Time for the node to get ready: it loads models, and builds engines.
+#: Maximum time in seconds for the node to load models and build engines.
 PATIENCE_S = 120.0
 
-#: How often the processes are checked, and how long one that should have ended is waited for.
+#: Interval of checks on the processes, and time to wait for one that should end, in seconds.
 _POLL_S, _GRACE_S = 0.02, 10.0
 
 
 class NodeRun:
-    """Processes that end with the block.
+    """Processes that are stopped at the end of a with block.
 
     >>> with NodeRun() as run:
     ...     run.start_node({'input.transport': 'raw'})
 
-    folder: of logs and temporary files; environ: of the processes; processes: ProcessGroup.
+    folder: logs and temporary files; environ: environment of the processes; processes: ProcessGroup.
     """
 
     def __enter__(self) -> 'NodeRun':
@@ -51,7 +51,7 @@ class NodeRun:
     def start_node(self, parameters: dict[str, Any]) -> None:
         """Start emotion_node.
 
-        :param parameters: those that differ from the defaults.
+        :param parameters: parameters that differ from the defaults.
         """
         overrides = self.folder / 'node.yaml'
         overrides.write_text(json.dumps({'/**': {'ros__parameters': parameters}}), encoding='utf-8')
@@ -63,31 +63,31 @@ class NodeRun:
     def start(self, name: str, module: str, *arguments: str) -> None:
         """Start a process.
 
-        :param name: of the process.
-        :param module: below facial_emotion_ros.ros.
-        :param arguments: of its command line.
+        :param name: name of the process.
+        :param module: module in facial_emotion_ros.ros.
+        :param arguments: command line.
         """
         command = [sys.executable, '-m', f'facial_emotion_ros.ros.{module}', *arguments]
         self.processes.add(Child(name, command, self.environ, str(self.folder / f'{name}.log')))
 
     def start_watch(self, answers: Path, camera: str, quiet_s: float) -> None:
-        """Start what notes the node's answers, as `watch`, until the camera has ended.
+        """Start the detection logger as process `watch`, which ends after the camera.
 
-        :param answers: file of them.
-        :param camera: topic of the images.
-        :param quiet_s: how long after the last image and answer it ends.
+        :param answers: CSV file to write.
+        :param camera: image topic.
+        :param quiet_s: seconds after the last image and result until it ends.
         """
         words = ['--output', str(answers), '--camera', camera, '--quiet', str(quiet_s)]
         self.start('watch', 'detection_logger', *words)
 
     def follow(self, sign: Path, quiet_s: float, warm_up_s: float = 0.0) -> tuple[float, float]:
-        """Wait until `player` has ended, and `watch` has the last answers.
+        """Wait until `player` has ended, and `watch` has the last results.
 
         :param sign: file that is not empty once the player publishes.
-        :param quiet_s: of :meth:`start_watch`.
-        :param warm_up_s: time from then on in which processor time does not count.
-        :returns: processor time of the node until the player's end in seconds, and its MiB at the very end.
-        :raises FacialEmotionError: if node or watch end before, or the player fails, with the last lines of their logs.
+        :param quiet_s: see :meth:`start_watch`.
+        :param warm_up_s: seconds after that in which CPU time is not counted.
+        :returns: CPU time of the node in seconds until the player's end, and its memory in MiB at the end.
+        :raises FacialEmotionError: if node or watch end early, or the player fails, with the last lines of their logs.
         """
         node, player, watch = (self.processes[name] for name in ('emotion_node', 'player', 'watch'))
         before_s = 0.0
@@ -124,12 +124,12 @@ class NodeRun:
                 )
 
     def last_lines(self, name: str) -> str:
-        """Give the last lines of a process's log, to follow a sentence."""
+        """Return the last lines of a process's log, to append to an error message."""
         return '\n'.join([f' The last lines of {name}:', *self.processes[name].last_lines()])
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Read a table of whole numbers, and of topics; [] where there is none."""
+    """Read the detection logger's CSV: integers, and the text column `topic`; [] without a file."""
     if not path.exists():
         return []
     with open(path, newline='', encoding='ascii') as file:

@@ -1,4 +1,4 @@
-"""HTML pages from jinja2 templates with interactive plotly charts; a page needs no network."""
+"""HTML pages from jinja2 templates with interactive plotly charts; pages work offline."""
 
 import base64
 import functools
@@ -16,7 +16,7 @@ from facial_emotion_ros.core.text import printable
 
 _PACKAGE = 'facial_emotion_ros.evaluation'
 
-#: The file that the pages of a folder share; a page that stands alone holds its text.
+#: Script that the pages of a folder share; a standalone page embeds it.
 PLOTLY_FILE = 'plotly.min.js'
 
 #: Colour of each emotion. No chart relies on the colour alone.
@@ -24,31 +24,31 @@ EMOTION_COLORS = dict(
     zip(EMOTIONS, ('#868e96', '#d99a00', '#3f74c4', '#0f9d98', '#7f58c9', '#5b9b34', '#d0432d', '#b9558d'))
 )
 
-#: Words on each of them: in black or white, whichever has the higher contrast.
+#: Text colour on each of them: the one with the higher contrast.
 INKS = {emotion: '#ffffff' if emotion in ('sad', 'fear', 'anger', 'contempt') else '#14181d' for emotion in EMOTIONS}
 
-#: The first series of a chart is blue, the second orange: the same two as --one and --two of the pages.
+#: Colours of the first and second series of a chart: blue and orange, as --one and --two of the pages.
 ONE, TWO = '#2a66b1', '#c65d12'
 
-_NAMES = ('ink', 'soft', 'grid', 'paper', 'one', 'two')
-_LIGHT = dict(zip(_NAMES, ('#1b2430', '#5d6975', '#e3e7eb', '#ffffff', ONE, TWO)))
-_DARK = dict(zip(_NAMES, ('#e8ecf0', '#9aa6b2', '#2f3944', '#171d24', '#6ea8ec', '#f0935a')))
+_COLOR_NAMES = ('ink', 'soft', 'grid', 'paper', 'one', 'two')
+_LIGHT = dict(zip(_COLOR_NAMES, ('#1b2430', '#5d6975', '#e3e7eb', '#ffffff', ONE, TWO)))
+_DARK = dict(zip(_COLOR_NAMES, ('#e8ecf0', '#9aa6b2', '#2f3944', '#171d24', '#6ea8ec', '#f0935a')))
 
-#: A legend that grows upwards, away from the chart, where a narrow page breaks it into several lines.
+#: A legend above the chart, which grows upwards where a narrow page wraps it.
 LEGEND_ABOVE = {'orientation': 'h', 'x': 0, 'y': 1.02, 'yanchor': 'bottom'}
 
-#: For guides and histograms: a gray that shows on light and on dark ground.
+#: Gray of guides and histograms, visible on light and dark background.
 GRAY = '#8a95a1'
 
 
 def render(package: str, template: str, plotly_src: str = '', **values: Any) -> str:
     """Render a page.
 
-    :param package: whose folder templates/ holds the template.
-    :param template: its file name; it extends base.html, which is in this package.
-    :param plotly_src: relative address of PLOTLY_FILE, which pages share; '' puts it into the page (4.8 MB).
-    :param values: for the template. Text is escaped, control characters are shown as their codes.
-    :returns: a whole HTML document.
+    :param package: package with the template in its folder templates/.
+    :param template: file name of a template that extends base.html of this package.
+    :param plotly_src: relative URL of PLOTLY_FILE, which pages share; '' to embed it (4.8 MB).
+    :param values: variables of the template. Text is escaped, control characters are shown as their codes.
+    :returns: a complete HTML document.
     """
     scripts = [_source(_PACKAGE, 'charts.js')] + ([] if plotly_src else [plotly_script()])
     digests = [base64.b64encode(hashlib.sha256(each.encode()).digest()).decode() for each in scripts]
@@ -68,27 +68,27 @@ def render(package: str, template: str, plotly_src: str = '', **values: Any) -> 
 
 
 def plotly_script() -> str:
-    """Give the text of PLOTLY_FILE, which comes with plotly's wheel."""
+    """Return the content of PLOTLY_FILE, from plotly's wheel."""
     return get_plotlyjs()
 
 
 def chart(height: int, **layout: Any) -> go.Figure:
-    """Begin a chart without title, whose colours the page chooses.
+    """Create an empty chart without title; the page sets its colours.
 
     :param height: in px; the width is that of the card.
-    :param layout: of plotly.
+    :param layout: plotly layout options.
     """
     usual = {'margin': {'l': 56, 'r': 16, 't': 12, 'b': 48}, 'showlegend': False}
     return go.Figure(layout={'height': height, **usual, **layout})
 
 
 def plain(text: Any) -> str:
-    """Make a text harmless where plotly shows it: it reads a few HTML elements."""
+    """Escape a text for plotly, which interprets some HTML elements."""
     return escape(printable(str(text)))
 
 
 def data_uri(content: bytes, kind: str = 'jpeg') -> str:
-    """Give the address of a picture that is in the page itself."""
+    """Encode an image as a data URI, for a page that embeds it."""
     return f'data:image/{kind};base64,' + base64.b64encode(content).decode()
 
 
@@ -119,7 +119,7 @@ def _source(package: str, name: str) -> str:
 
 
 def _figure(figure: go.Figure) -> dict[str, Any]:
-    """Turn a figure into what JSON holds, without plotly's own theme: the page sets a light or a dark one."""
+    """Convert a figure to JSON data without plotly's theme: the page sets a light or a dark one."""
     found = json.loads(figure.to_json())
     found['layout'].pop('template', None)
     return found

@@ -1,4 +1,4 @@
-"""The two charts of a model card as PNG files, drawn by matplotlib, for Markdown shows no interactive chart."""
+"""Charts of the model card as PNG files, since Markdown shows no interactive charts."""
 
 import io
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from facial_emotion_ros.core.emotions import EMOTIONS
 
 
 def confusion_picture(matrix: Sequence[Sequence[int]]) -> bytes:
-    """Draw which class is taken for which.
+    """Draw the confusion matrix.
 
     :param matrix: (8, 8) counts, row label, column prediction.
     :returns: a PNG file.
@@ -33,7 +33,7 @@ def confusion_picture(matrix: Sequence[Sequence[int]]) -> bytes:
 
 
 def reliability_picture(before: dict[str, Any], after: dict[str, Any], eces: tuple[float, float]) -> bytes:
-    """Draw how often predictions of each confidence are right, without and with calibration.
+    """Draw reliability diagrams, without and with calibration.
 
     :param before, after: dicts of bins, count, confidence and accuracy, None in empty bins.
     :param eces: their calibration errors.
@@ -49,9 +49,9 @@ def reliability_picture(before: dict[str, Any], after: dict[str, Any], eces: tup
         confidences = np.array([each or 0.0 for each in curve['confidence']])
         lower_ends = np.minimum(accuracies, confidences)
         gaps = np.abs(accuracies - confidences)
-        upper.bar(middles, lower_ends, 0.9 * width, color='C0', label='share that is right')
-        upper.bar(middles, gaps, 0.9 * width, lower_ends, color='C1', alpha=0.7, label='gap')
-        upper.plot(middles[accuracies > 0], accuracies[accuracies > 0], '_k', markersize=11)
+        upper.bar(middles, lower_ends, 0.9 * width, color='C0')
+        upper.bar(middles, gaps, 0.9 * width, lower_ends, color='C1', alpha=0.7, label='gap to confidence')
+        upper.plot(middles[accuracies > 0], accuracies[accuracies > 0], '_k', markersize=11, label='accuracy')
         upper.plot((0, 1), (0, 1), '--', color='0.5', linewidth=1)
         upper.set(title=f'{words}: ECE {eces[place]:.3f}', xlim=(0, 1), ylim=(0, 1))
         lower.bar(middles, curve['count'], 0.9 * width, color='0.6')
@@ -62,7 +62,7 @@ def reliability_picture(before: dict[str, Any], after: dict[str, Any], eces: tup
 
 
 def png(figure: Figure) -> bytes:
-    """Turn a figure into a PNG file, which holds no version of matplotlib."""
+    """Encode a figure as a PNG file, without the version of matplotlib."""
     buffer = io.BytesIO()
     FigureCanvasAgg(figure).print_png(buffer, metadata={'Software': None})
     return buffer.getvalue()

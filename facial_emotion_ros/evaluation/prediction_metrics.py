@@ -1,4 +1,4 @@
-"""Metrics of the predictions for labelled faces: accuracy, calibration, affect, with bootstrap intervals."""
+"""Metrics of predictions for labelled faces: accuracy, calibration, affect, with bootstrap intervals."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,13 +30,13 @@ from facial_emotion_ros.evaluation.predictions import DatasetPredictions
 #: Bins of the calibration error. Source: Guo et al., ICML 2017, section 5.
 BINS = 15
 
-#: Shares of most trusted faces for which the error rate is given.
+#: Coverages (fractions of most trusted faces) at which the error rate is computed.
 COVERAGES = (0.5, 0.7, 0.8, 0.9)
 
-#: Means over classes with an interval.
+#: Macro metrics that get an interval.
 _OF_CLASSES = {'macro_recall': metrics.macro_recall, 'macro_f1': metrics.macro_f1, 'macro_f1_all': metrics.macro_f1_all}
 
-#: Metrics that are given for each operating point, side by side.
+#: Metrics that are compared between operating points.
 _SIDE_BY_SIDE = (
     'n',
     'accuracy',
@@ -54,15 +54,15 @@ _SIDE_BY_SIDE = (
 def manifest_metrics(
     reading: DatasetPredictions, name: str, manifest: Mapping[str, Any], copies: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """Compute the figures that a bundle's manifest holds.
+    """Compute the metrics for a bundle's manifest.
 
     :param reading: predictions.
-    :param name: of the set of faces.
-    :param manifest: of the bundle, for its operating points.
-    :param copies: names of pictures that also occur in training; the figures are given without these too.
+    :param name: name of the set of faces.
+    :param manifest: manifest of the bundle, for its operating points.
+    :param copies: names of pictures that also occur in training; metrics are also computed without them.
     :returns: protocol; valid, and with copies valid_without_copies_of_train, at the default operating point; and
         operating_points of :func:`side_by_side` for valid.
-    :raises BadDataset: if none of the copies is in the reading.
+    :raises BadDataset: if none of the copies is among the predictions.
     """
     points = operating_points(manifest)
     default = next(iter(points.values()))
@@ -80,8 +80,8 @@ def side_by_side(reading: DatasetPredictions, points: Mapping[str, OperatingPoin
     """Compare operating points.
 
     :param reading: predictions.
-    :param points: by name.
-    :returns: operating_points: name -> figures; an empty dict where there is but one.
+    :param points: OperatingPoint by name.
+    :returns: operating_points: name -> metrics; an empty dict for fewer than two points.
     """
     if len(points) < 2:
         return {}
@@ -90,7 +90,7 @@ def side_by_side(reading: DatasetPredictions, points: Mapping[str, OperatingPoin
 
 
 def operating_points_rows(points: Mapping[str, Mapping[str, Any]]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """Lay out the operating_points of :func:`side_by_side` as a table: heads, and rows of text."""
+    """Format the operating_points of :func:`side_by_side` as a table: heads, and rows of text."""
     rows = [
         (words, *(percent(each[key], 1) for each in points.values()))
         for key, words in (('accuracy', 'accuracy'), ('macro_recall', 'mean recall of the classes'))
@@ -105,13 +105,13 @@ def operating_points_rows(points: Mapping[str, Mapping[str, Any]]) -> tuple[tupl
 
 
 def rounding_figures(labels: np.ndarray, exact: EnsembleEstimates, rounded: EnsembleEstimates) -> dict[str, Any]:
-    """Compare estimates in int8 with those in floating point.
+    """Compare int8 estimates with fp32 ones.
 
     :param labels: (N,) int.
-    :param exact: in floating point.
-    :param rounded: in int8.
-    :returns: dict that JSON can hold: faces, accuracy_before and accuracy, share of categories_changed, root mean
-        square of the differences of valence and arousal.
+    :param exact: fp32 estimates.
+    :param rounded: int8 estimates.
+    :returns: JSON-compatible dict: faces, accuracy_before (fp32) and accuracy (int8), fraction of categories_changed,
+        and the RMS differences rmse_valence and rmse_arousal.
     """
     before, after = exact.scores.argmax(1), rounded.scores.argmax(1)
     return {
@@ -129,10 +129,10 @@ def compute_metrics(
 ) -> dict[str, Any]:
     """Compare predictions with labels.
 
-    :param reading: predictions, of which the labelled rows count (for affect: all that have it).
-    :param point: of the scores.
-    :param resamples: of the bootstrap behind the intervals; 0 for no intervals.
-    :returns: dict that JSON can hold, None where a figure is not defined; docs/evaluation.md explains each.
+    :param reading: predictions; only rows with a label count, for affect rows with affect.
+    :param point: OperatingPoint of the scores.
+    :param resamples: number of bootstrap resamples for the intervals; 0 for no intervals.
+    :returns: JSON-compatible dict, None for undefined metrics; docs/evaluation.md explains each.
     """
     labelled = reading.labelled()
     labels, logits = labelled.labels, labelled.logits
@@ -174,9 +174,9 @@ def compute_metrics(
 def error_at_coverage(values: np.ndarray, is_right: np.ndarray) -> dict[str, float]:
     """Compute the error rate among the most trusted faces.
 
-    :param values: (N,) how far each face is trusted.
+    :param values: (N,) trust in each face, such as its confidence.
     :param is_right: (N,) bool.
-    :returns: error rate at each of COVERAGES, by its text; at a tie the least coverage that reaches the share.
+    :returns: error rate by coverage, of COVERAGES, as text; at ties the least coverage that reaches it.
     """
     coverage, risk = metrics.risk_coverage(values, is_right)
     places = np.searchsorted(coverage, np.array(COVERAGES) - 1e-9)
@@ -197,11 +197,11 @@ def _intervals(
     agreement: np.ndarray,
     resamples: int,
 ) -> dict[str, Any]:
-    """Compute the 95% intervals of metrics by a bootstrap over faces, of means over classes within each class.
+    """Compute 95% bootstrap intervals: over faces, for macro metrics within each class.
 
-    Not of the calibration error, which resampling alone makes larger.
+    Not for the calibration error, which resampling alone increases.
 
-    :returns: [low, high] of each; NaN for means over classes of which one has fewer than LEAST_OF_CLASS faces.
+    :returns: [low, high] by metric; NaN for macro metrics if a class has fewer than LEAST_OF_CLASS faces.
     """
     is_right, is_voted = predictions == labels, votes == labels
     of_faces = {
@@ -225,12 +225,12 @@ def _intervals(
 
 
 def by_emotion(values: Iterable[Any]) -> dict[str, Any]:
-    """Turn (8,) values into a dict in the order of EMOTIONS."""
+    """Return (8,) values as a dict by emotion."""
     return dict(zip(EMOTIONS, values))
 
 
 def plain_numbers(found: Any) -> Any:
-    """Convert figures to the types of JSON; None for those that are not finite."""
+    """Convert numbers to JSON types; NaN and infinity become None."""
     if isinstance(found, dict):
         return {key: plain_numbers(value) for key, value in found.items()}
     if isinstance(found, (list, tuple, np.ndarray)):
@@ -241,7 +241,7 @@ def plain_numbers(found: Any) -> Any:
 
 
 def _uncalibrated(reading):
-    """Compute the figures of the mean of the branches' softmax, without an operating point."""
+    """Compute metrics of the mean of the branches' softmax, without an operating point."""
     scores = combine(reading.logits, reading.affect).scores
     is_right = scores.argmax(1) == reading.labels
     return {

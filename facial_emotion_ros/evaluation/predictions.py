@@ -1,4 +1,4 @@
-"""The predictions of a bundle for a set of labelled faces."""
+"""Predictions of a bundle for a set of labelled faces."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
@@ -18,10 +18,10 @@ class DatasetPredictions:
     """Labels and predictions of M faces.
 
     :param names: (M,) str.
-    :param labels: (M,) int64, places in EMOTIONS by the protocol of the set, -1 where there is none.
+    :param labels: (M,) int64, indices in EMOTIONS by the set's protocol, -1 for none.
     :param affect_truth: (M, 2) float32 valence and arousal, NaN where unknown.
     :param affect_source: 'annotated' or 'derived from votes'.
-    :param logits: (M, B, 8) float32, as the network gives them.
+    :param logits: (M, B, 8) float32.
     :param affect: (M, B, 2) float32, not bounded.
     """
 
@@ -48,25 +48,25 @@ class DatasetPredictions:
         return self.rows(self.labels >= 0)
 
     def without(self, names: Collection[str]) -> 'DatasetPredictions':
-        """Leave faces out.
+        """Exclude faces.
 
-        :param names: of their pictures, such as copies of training pictures.
-        :raises BadDataset: if none of the names is among them: the list is for another set.
+        :param names: names to exclude, such as copies of training pictures.
+        :raises BadDataset: if none of the names is present: the list is for another set.
         """
         leaves = np.isin(self.names, list(names))
         if not leaves.any():
             raise BadDataset(
-                f'expected names of faces to leave out, but none of the {len(names)} is among the {len(self)} of the '
+                f'expected names of faces to exclude, none of these {len(names)} is among the {len(self)} of the '
                 f'set ({", ".join(list(names)[:3])}, ...); is the list for another set?'
             )
         return self.rows(~leaves)
 
 
 def rows_to_read(face_set: FaceSet) -> np.ndarray:
-    """Choose the faces of a set that have something to compare with.
+    """Select the faces with labels to compare predictions with.
 
-    :returns: (M,) int64: rows with a label, and where people rated affect all rows with that. (Affect that is derived
-        from votes is compared on labelled rows only: it adds nothing to them.)
+    :returns: (M,) int64: rows with a label, and if affect was annotated also rows with affect. (Affect derived from
+        votes is compared on labelled rows only.)
     """
     wanted = face_set.labels >= 0
     if face_set.affect_source == ANNOTATED:
@@ -79,9 +79,9 @@ def read_faces(
 ) -> DatasetPredictions:
     """Run an engine on a set of faces: single crop, no test-time augmentation.
 
-    :param engine: network.
-    :param face_set: of the faces.
-    :param report: called with the number of faces done, and that of all.
+    :param engine: EsrEngine.
+    :param face_set: FaceSet.
+    :param report: called with the numbers of faces done and in total.
     :returns: predictions of the rows of :func:`rows_to_read`.
     :raises BadDataset: if no face has a label.
     """

@@ -1,4 +1,4 @@
-"""When, and with which versions, a figure was made."""
+"""Provenance of results: time and package versions."""
 
 import platform
 import time
@@ -6,12 +6,12 @@ from importlib.metadata import PackageNotFoundError, version
 
 
 def made_at() -> str:
-    """Give the time, such as 2026-11-29T19:41:39Z."""
+    """Return the current UTC time, such as 2026-11-29T19:41:39Z."""
     return time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())
 
 
 def versions(*packages: str) -> dict[str, str]:
-    """Give the versions of Python, this package, numpy, OpenCV, ONNX Runtime, and of further packages by name."""
+    """Return the versions of Python, this package, numpy, OpenCV, ONNX Runtime, and of further packages by name."""
     import cv2
     import numpy
     import onnxruntime

@@ -1,4 +1,4 @@
-"""The page that shows how well a bundle reads a set of labelled faces."""
+"""HTML report of a bundle's accuracy and calibration on a set of labelled faces."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +15,7 @@ from facial_emotion_ros.evaluation.page import data_uri, render
 from facial_emotion_ros.evaluation.prediction_metrics import operating_points_rows
 from facial_emotion_ros.training.data.face_set import DERIVED_FROM_VOTES
 
-#: (key, words, whether it is a share that reads as a percentage) of the tiles.
+#: Tiles: (key, label, whether it is shown as a percentage).
 _TILES = (
     ('accuracy', 'accuracy', True),
     ('macro_recall', 'mean recall of the classes', True),
@@ -28,13 +28,13 @@ _TILES = (
 def report_html(
     figures: dict[str, Any], reading: Any, point: Any = UNCALIBRATED, pictures: Sequence[tuple[str, Any]] = ()
 ) -> str:
-    """Make the page.
+    """Render the page.
 
-    :param figures: what the evaluate command writes as metrics.json.
+    :param figures: metrics.json of the evaluate command.
     :param reading: the DatasetPredictions that they were computed from.
     :param point: OperatingPoint that they were computed at.
-    :param pictures: list of (caption, uint8 picture) to put in; none by default, as pictures of people may not be
-        passed on with a page.
+    :param pictures: list of (caption, uint8 picture) to embed; none by default, since pictures of people may not be
+        passed on with the page.
     """
     bundle = figures['bundle']
     return render(
@@ -53,12 +53,12 @@ def report_html(
 
 
 def most_confident_errors(face_set: Any, reading: Any, point: Any, count: int) -> list[tuple[str, Any]]:
-    """Pick the errors that the network was surest of, with their pictures.
+    """Return the most confident errors with their pictures.
 
-    :param face_set: FaceSet that the reading is of.
+    :param face_set: FaceSet of the predictions.
     :param reading: DatasetPredictions.
     :param point: OperatingPoint.
-    :param count: how many at most.
+    :param count: maximum number.
     :returns: list of (caption, uint8 picture).
     """
     labelled = reading.labelled()
@@ -69,7 +69,7 @@ def most_confident_errors(face_set: Any, reading: Any, point: Any, count: int) -
     places = {name: place for place, name in enumerate(face_set.names)}
     faces = face_set.faces(np.array([places[name] for name in labelled.names[chosen]], np.int64))
     captions = [
-        f'{EMOTIONS[predictions[row]]} {percent(scores[row].max())}, people said {EMOTIONS[labelled.labels[row]]}'
+        f'{EMOTIONS[predictions[row]]} {percent(scores[row].max())}, labelled {EMOTIONS[labelled.labels[row]]}'
         for row in chosen
     ]
     return list(zip(captions, faces))
@@ -104,5 +104,5 @@ def _tile(figures: dict[str, Any], key: str, words: str, is_share: bool) -> tupl
     if key == 'ece':
         small.append(f'{write(figures["uncalibrated"]["ece"])} before calibration')
     if 'without_left_out' in figures:
-        small.append(f'{write(figures["without_left_out"][key])} without those left out')
+        small.append(f'{write(figures["without_left_out"][key])} without the excluded faces')
     return words, write(figures[key]), '; '.join(small)

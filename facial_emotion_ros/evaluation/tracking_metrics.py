@@ -1,4 +1,4 @@
-"""How often faces get another id: simulated paths, and a detector that jitters, misses and loses hidden faces."""
+"""Counts identity switches of the tracker on simulated paths, with jitter, missed and occluded faces."""
 
 import math
 from collections.abc import Callable
@@ -9,14 +9,14 @@ import numpy as np
 from facial_emotion_ros.perception.face_tracker import FaceTracker, intersection_over_union
 
 _WIDTH_PX, _HEIGHT_PX = 640, 480
-#: Descriptions of drawn persons: so many numbers give the likeness of two persons a deviation of 0.15, as photographs
-#: have, and noise of this length gives one person's two descriptions a likeness of 0.73.
+#: Simulated appearance descriptors: with this length, similarities of two persons have a standard deviation of 0.15, as
+#: in photographs; with this noise, two descriptors of one person have a similarity of 0.73.
 _DESCRIPTION, _DESCRIPTION_NOISE = 44, 0.6
 _JITTER, _MISSED, _LEAST_SCORE, _BEGIN_SCORE, _MAX_OVERLAP = 0.02, 0.03, 0.25, 0.45, 0.3
 
 
 class Walk(NamedTuple):
-    """Faces that move: how many, images a second, how fast (radians a second of their path), and whether they cross."""
+    """Moving faces: number, images per second, speed (rad/s along their path), and whether they cross."""
 
     faces: int
     rate_hz: int
@@ -42,14 +42,14 @@ def count_switches(
     tracker_type: Callable[[], FaceTracker] = FaceTracker,
     described: bool = False,
 ) -> tuple[int, int]:
-    """Count how often a face has another id than in the image in which it was seen before.
+    """Count identity switches: a face gets another id than when it was last tracked.
 
-    :param walk: how the faces move.
+    :param walk: motion of the faces.
     :param seeds: number of runs.
-    :param length_s: of each run.
-    :param tracker_type: called for each run.
-    :param described: whether the tracker is told what faces look like.
-    :returns: switches, and boxes that got an id.
+    :param length_s: duration of each run.
+    :param tracker_type: makes the tracker of each run.
+    :param described: give the tracker appearance descriptors.
+    :returns: number of switches, and of boxes with an id.
     """
     switches, named = 0, 0
     for seed in range(seeds):
@@ -57,11 +57,11 @@ def count_switches(
         stamps, paths = _paths(random, walk, length_s)
         order, tracker = random.permutation(walk.faces), tracker_type()
         names: dict[int, str] = {}
-        looks = np.random.default_rng(seed)
-        persons = looks.normal(size=(walk.faces, _DESCRIPTION)) / math.sqrt(_DESCRIPTION)
+        appearance = np.random.default_rng(seed)
+        persons = appearance.normal(size=(walk.faces, _DESCRIPTION)) / math.sqrt(_DESCRIPTION)
         for stamp_s, places in zip(stamps, paths):
             boxes, faces, scores = _detect(random, places, order)
-            descriptions = _describe(looks, persons, faces, boxes).__getitem__ if described else None
+            descriptions = _describe(appearance, persons, faces, boxes).__getitem__ if described else None
             for face, name in zip(faces, tracker.update(boxes, scores, stamp_s, _BEGIN_SCORE, descriptions)):
                 if name:
                     named += 1
@@ -71,7 +71,7 @@ def count_switches(
 
 
 def _paths(random, walk, length_s):
-    """Draw irregular stamps, and centre and side of every face at each."""
+    """Sample irregular stamps, and centre and side of every face at each."""
     steps = random.uniform(0.6, 1.4, int(length_s * walk.rate_hz)) / walk.rate_hz
     steps[random.uniform(size=len(steps)) < 0.05] *= 2  # a frame is missing
     stamps, paths = np.cumsum(steps), []
@@ -89,16 +89,16 @@ def _paths(random, walk, length_s):
     return stamps, np.stack(paths, 1)
 
 
-def _describe(looks, persons, faces, boxes):
-    """Draw what faces look like: a hidden one looks like the one in front, too."""
-    noise = looks.normal(size=(len(faces), _DESCRIPTION)) * _DESCRIPTION_NOISE / math.sqrt(_DESCRIPTION)
+def _describe(appearance, persons, faces, boxes):
+    """Sample appearance descriptors; that of an occluded face is mixed with that of the face in front."""
+    noise = appearance.normal(size=(len(faces), _DESCRIPTION)) * _DESCRIPTION_NOISE / math.sqrt(_DESCRIPTION)
     hidden = np.tril(intersection_over_union(boxes, boxes), -1)  # from front to back
     mixed = (1 - hidden.sum(axis=1, keepdims=True)) * persons[faces] + hidden @ persons[faces] + noise
     return mixed / np.linalg.norm(mixed, axis=1, keepdims=True)
 
 
 def _detect(random, places, order):
-    """Detect the faces from front to back; hidden ones have lower scores, or are suppressed."""
+    """Detect the faces from front to back; occluded ones have lower scores, or are suppressed."""
     boxes, faces, scores = np.zeros((0, 4)), [], []
     for face in order:
         x, y, side = places[face]

@@ -25,7 +25,7 @@ def test_answers_ages_and_processor_time_are_measured(stream):
     assert 0 < record['age_p50_ms'] <= record['age_p99_ms'] <= record['age_max_ms']
     assert 0 < record['cpu_ms'] and 0 < record['cpu_share'] < 4
     assert 50 < record['memory_mb'] < 4000
-    assert 'answers a second' in describe_stream(record)
+    assert 'results/s' in describe_stream(record)
 
 
 def test_a_node_that_does_not_start_is_reported_with_its_log():

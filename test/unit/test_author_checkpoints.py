@@ -288,7 +288,9 @@ def test_all_files_that_do_not_fit_are_named_when_a_branch_is_no_esr_star_s(tmp_
     checkpoint(tmp_path, 2)
     generator = torch.Generator().manual_seed(0)
     torch.save(random_part(part_names((3, 64, 128, 128, 128), (5, 3, 3, 3), True), generator), tmp_path / BASE)
-    with pytest.raises(BadModel, match=r'Net-Branch_1.pt: expected an ESR\*.*cbam1.*Net-Branch_2.pt: expected an ESR\*'):
+    with pytest.raises(
+        BadModel, match=r'Net-Branch_1.pt: expected an ESR\*.*cbam1.*Net-Branch_2.pt: expected an ESR\*'
+    ):
         read_published(tmp_path)
 
 

@@ -164,7 +164,7 @@ def test_weights_of_unknown_origin_get_no_licence(weights, tmp_path):
     assert export.main(['--weights', weights, '--size-px', '54', '--output', str(tmp_path / 'unknown')]) == 0
     bundle = ModelBundle.open(tmp_path / 'unknown')
     assert bundle.manifest['licence']['spdx'] == 'NOASSERTION'
-    assert 'Nobody has measured' in (tmp_path / 'unknown' / 'MODEL_CARD.md').read_text()
+    assert 'has not been evaluated' in (tmp_path / 'unknown' / 'MODEL_CARD.md').read_text()
 
 
 def test_faces_are_cut_as_the_description_says_when_it_has_an_input(weights, tmp_path, capsys):

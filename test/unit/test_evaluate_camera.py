@@ -171,4 +171,4 @@ def test_the_next_run_goes_on_when_the_disk_was_full_before_the_last_file(tmp_pa
 def test_a_set_without_a_clear_label_is_refused(bundle, tmp_path, capsys):
     unclear = write_npz(tmp_path / 'split.npz', np.zeros((2, 48, 48), np.uint8))
     assert evaluate_camera.main(['--bundle', bundle, '--dataset', unclear]) == 1
-    assert 'clear label' in capsys.readouterr().err
+    assert 'expected faces with a label' in capsys.readouterr().err

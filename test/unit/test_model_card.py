@@ -127,7 +127,7 @@ def test_the_card_sets_the_operating_points_side_by_side_the_default_first():
     assert '`fair` is the default' in card and '|  | `fair` | `plain` |' in card
     rows = {row[0]: row[1:] for row in table_rows(card, '## Operating points')}
     assert rows['prior_exponent'] == ['0.5', '0'] and rows['temperature'] == ['1.9', '2']
-    assert rows['a lower confidence is `unknown`'] == ['0.41', '0.45']
+    assert rows['lower confidence becomes `unknown`'] == ['0.41', '0.45']
     assert found['fair']['accuracy'] != found['plain']['accuracy']
     assert rows['accuracy'] == [f'{100 * found[name]["accuracy"]:.1f}%' for name in ('fair', 'plain')]
     assert rows['recall, precision of disgust'] == [
@@ -211,7 +211,7 @@ def test_pictures_are_sound_and_each_picture_of_the_card_is_a_file_beside_it(fil
 @pytest.mark.parametrize(
     'lacking, words',
     [
-        ('metrics', 'Nobody has measured'),
+        ('metrics', 'has not been evaluated'),
         ('calibration', 'Not fitted'),
         ('training', 'does not describe the training'),
         ('limits', '## Limits'),

@@ -120,7 +120,7 @@ def test_the_likeness_of_persons_and_the_mean_face_are_measured():
     as_they_are, changed = identity_metrics.collect(detector, faces)
     assert as_they_are.shape == changed.shape == (2, MEAN.size)
     told = list(identity_metrics.lines(as_they_are, changed))
-    assert told[0] == '2 faces, area under the curve 1.0000' and '100.0%, another one 0.0000%' in told[2]
+    assert told[0] == '2 faces, AUROC 1.0000' and '100.0%, other person 0.0000%' in told[2]
     text = ''.join(line.strip(" '") for line in told[5:])
     mean = np.frombuffer(base64.b64decode(text), np.uint8) / 2048
     assert np.abs(mean - identity_metrics.mirrored_mean(as_they_are)).max() < 0.001
@@ -131,7 +131,7 @@ def test_the_likeness_of_persons_and_the_mean_face_are_measured():
 def test_it_is_said_when_the_detector_found_no_face():
     blank = LabelledFace('blank', np.zeros((64, 64, 3), np.uint8), 0, (32.0, 32.0), 20.0)
     found = rejection_metrics.observe(EmotionPipeline(), [blank], degraded=1)
-    assert 'found none of the faces' in rejection_metrics.text(found)
+    assert 'The detector found no face' in rejection_metrics.text(found)
 
 
 def test_boxes_between_detections_are_measured_when_faces_move(monkeypatch):

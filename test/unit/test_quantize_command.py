@@ -59,7 +59,7 @@ def test_the_bundle_says_what_it_is_and_where_it_comes_from(made, source):
     assert manifest['metrics']['valid']['accuracy'] == manifest['quantization']['accuracy']
     with open(made[0].folder + '/MODEL_CARD.md') as card:
         text = card.read()
-    assert '## Eight bits' in text and source.sha256 in text and 'int8' in text
+    assert '## int8 quantization' in text and source.sha256 in text and 'int8' in text
     assert '10 faces' in made[1][0] and 'of the categories changed' in made[1][1]
 
 

@@ -41,7 +41,7 @@ def test_the_page_shows_the_figures_and_all_plots(reading, found):
         f'{100 * found["accuracy"]:.1f}%',
         f'{found["ece"]:.3f}',
         f'{found["agreement_auroc"]:.3f}',
-        f'{100 * rest["accuracy"]:.1f}% without those left out',
+        f'{100 * rest["accuracy"]:.1f}% without the excluded faces',
         f'95%: {100 * low:.1f}% to {100 * high:.1f}%; {100 * rest["accuracy"]:.1f}% without',
         'copies.txt, 500 faces',
         'ab' * 32,
@@ -54,7 +54,7 @@ def test_the_page_shows_the_figures_and_all_plots(reading, found):
         right = found['confusion'][EMOTIONS.index(emotion)][EMOTIONS.index(emotion)]
         (recall,) = page.figures('Recall')
         said = {each['y']: each['text'] for each in recall['layout']['annotations']}
-        assert said[emotion] == (f'{100 * right / count:.1f}%, {right} of {count}' if count else 'no such face')
+        assert said[emotion] == (f'{100 * right / count:.1f}%, {right} of {count}' if count else 'no face')
 
 
 def test_the_page_loads_nothing(reading, found):
@@ -91,7 +91,7 @@ def test_a_page_is_made_when_hardly_anything_can_be_measured():
     unrated = type(only)(**dict(vars(only), affect_truth=np.full((1, 2), np.nan), affect_source='annotated'))
     page = Page(report_html(described(compute_metrics(unrated, resamples=5)), unrated))
     assert page.open == [] and len(page.charts) == 4 and 'nan' not in page.text  # none of affect
-    assert 'no such face' in str(page.figures('Recall'))
+    assert 'no face' in str(page.figures('Recall'))
 
 
 def test_the_confusion_matrix_holds_each_count_and_its_share(reading, found):
@@ -115,7 +115,7 @@ def test_bars_of_the_recall_chart_are_as_long_as_the_recall_with_its_interval():
     low, high = wilson_interval(3, 4)
     assert bars['customdata'][0] == [low, high]
     assert (bars['error_x']['array'][0], bars['error_x']['arrayminus'][0]) == (high - 0.75, 0.75 - low)
-    assert [each.text for each in figure.layout.annotations][::7] == ['75.0%, 3 of 4', 'no such face']
+    assert [each.text for each in figure.layout.annotations][::7] == ['75.0%, 3 of 4', 'no face']
 
 
 def test_bars_of_the_reliability_chart_are_as_high_as_the_accuracy():

@@ -1,1 +1,1 @@
-"""Speed of networks, engines and streams."""
+"""Benchmarks: throughput of networks and inference engines, latency of the node."""

@@ -1,4 +1,4 @@
-"""How many faces a second each engine estimates, measured in turn."""
+"""Measures the throughput of inference engines, in interleaved runs."""
 
 import multiprocessing
 import statistics
@@ -11,14 +11,14 @@ from typing import Any, NamedTuple
 from facial_emotion_ros.core.errors import FacialEmotionError
 from facial_emotion_ros.evaluation.benchmark.runner import milliseconds, open_here
 
-#: Runs of one turn; all engines have their turn before any has the next.
+#: Runs per turn; engines take turns, so that a change of the machine's load affects all of them.
 RUNS_A_TURN = 10
-#: Between turns: the threads of an engine spin for a while after a run, and would take time from the next one.
+#: Pause between turns in seconds: threads of an engine spin for a while after a run, and would slow down the next one.
 _PAUSE_S = 0.05
 
 
 class Subject(NamedTuple):
-    """One line of the table."""
+    """A network in an engine: one row of the table."""
 
     #: Such as 'ESR-9', and the side of its crops in pixels.
     network: str
@@ -33,7 +33,7 @@ class Subject(NamedTuple):
 
 
 class _Runner:
-    """The process of one subject."""
+    """Runs one subject in its own process."""
 
     def __init__(self, subject):
         self.subject, self.took_ms = subject, []
@@ -44,10 +44,10 @@ class _Runner:
             self.opened = {'error': str(error)}
 
     def run(self, count):
-        """Let it estimate so many crops."""
+        """Time `count` inferences."""
         try:
             self.took_ms += self._process.submit(milliseconds, count).result()
-        except Exception as error:  # of any engine
+        except Exception as error:  # each engine raises its own
             raise FacialEmotionError(f'{self.subject.engine} {self.subject.precision}: {error}') from error
 
     def close(self):
@@ -60,14 +60,14 @@ def measure(
     runs: int = 100,
     report: Callable[[str], object] = lambda line: None,
 ) -> list[dict[str, Any]]:
-    """Measure subjects in turn, each in a process of its own.
+    """Measure subjects in turns, each in its own process.
 
-    :param subjects: those of one network and number of threads run in turn, all in memory at once.
-    :param runs: of each, one face a run, transfer included.
+    :param subjects: those of one network and number of threads take turns, all in memory at once.
+    :param runs: inferences of each, with one face, data transfer included.
     :param report: called with a line about each.
     :returns: records: network, size_px, engine, precision, threads; per_s (1000 / the mean), median_ms, p10_ms, p90_ms,
-        memory_mb, provider, `ratio` to the torch baseline of that network and threads where it was measured; `error`
-        alone of an engine that is absent.
+        memory_mb, provider, `ratio` to the torch baseline of that network and threads where it was measured; for an
+        engine that is not available only `error`.
     """
     records = []
     groups: dict[tuple[str, int, int], list[Subject]] = {}
@@ -119,7 +119,7 @@ def _record(runner):
 
 
 def describe(record: dict[str, Any]) -> str:
-    """Describe a record in a line."""
+    """Format a record as one line."""
     name = (
         f'{record["network"]} {record["size_px"]} px, {record["threads"]} thread{"s" * (record["threads"] > 1)}, '
         f'{record["engine"]} {record["precision"]}'
@@ -127,16 +127,16 @@ def describe(record: dict[str, Any]) -> str:
     if 'error' in record:
         return f'{name}: not measured ({record["error"]})'
     text = (
-        f'{name}: {record["per_s"]:.1f} a second, {record["median_ms"]:.2f} ms ({record["p10_ms"]:.2f} to '
+        f'{name}: {record["per_s"]:.1f} faces/s, {record["median_ms"]:.2f} ms ({record["p10_ms"]:.2f} to '
         f'{record["p90_ms"]:.2f})'
     )
     return text + (f', {record["ratio"]:.2f} times torch' if 'ratio' in record else '')
 
 
 def busy_share() -> float | None:
-    """Measure how much of the processors other processes use in a second, while this one sleeps.
+    """Measure the CPU use of other processes over one second.
 
-    :returns: share of all processors in [0, 1]; None where the kernel does not say.
+    :returns: fraction of all cores in [0, 1]; None if the kernel does not report it.
     """
     try:
         before = _processor_times()

@@ -1,4 +1,4 @@
-"""A benchmark's figures as one page with charts."""
+"""Benchmark results as an HTML page with charts."""
 
 from typing import Any
 
@@ -10,9 +10,9 @@ from facial_emotion_ros.evaluation.page import GRAY, ONE, chart, plain, render
 
 
 def benchmark_html(found: dict[str, Any]) -> str:
-    """Make the page.
+    """Render the page.
 
-    :param found: dict as `benchmark` writes it.
+    :param found: dict that `benchmark --json` writes.
     """
     measured = [record for record in found['records'] if 'per_s' in record]
     networks = [
@@ -22,7 +22,7 @@ def benchmark_html(found: dict[str, Any]) -> str:
     return render(
         'facial_emotion_ros.evaluation',
         'benchmark.html',
-        title='How fast faces are read',
+        title='Benchmark',
         machine=machine_text(found['machine']).replace('**', ''),
         command=found['machine']['command'],
         networks=[(network, _engines_chart(found, records)) for network, records in networks if records],
@@ -32,7 +32,7 @@ def benchmark_html(found: dict[str, Any]) -> str:
 
 
 def _engines_chart(found: dict[str, Any], records: list[dict[str, Any]]) -> go.Figure:
-    """Draw a bar for each engine, and where the roofline of its precision lies."""
+    """Draw a bar for each engine, and a mark for the roofline of its precision."""
     names = [
         f'{record["engine"].replace("ExecutionProvider", "")} {record["precision"]}, {record["threads"]} '
         f'thread{"s" * (record["threads"] > 1)}'
@@ -64,12 +64,12 @@ def _engines_chart(found: dict[str, Any], records: list[dict[str, Any]]) -> go.F
 
 
 def _stream_chart(streams: list[dict[str, Any]]) -> go.Figure:
-    """Draw the age of the node's answers."""
+    """Draw the age of the node's results."""
     names = [
         plain(f'{each["width"]}x{each["height"]} {each["transport"]}, {each["faces"]} face{"s" * (each["faces"] > 1)}')
         for each in streams
     ]
-    figure = _bars_chart(len(streams), 'age of an answer in ms: half of them at most (blue), and 99% at most (gray)')
+    figure = _bars_chart(len(streams), 'age of the results in ms: median (blue), 99th percentile (gray)')
     for key, color, text in (('age_p99_ms', GRAY, True), ('age_p50_ms', ONE, False)):
         figure.add_bar(
             x=[each[key] for each in streams],

@@ -1,7 +1,7 @@
-"""The fastest matrix product of each precision on this machine: a ceiling for the speed of a network.
+"""Measures the peak rate of matrix products by precision on this machine: an upper bound of a network's speed.
 
-Source: Williams, Waterman and Patterson, "Roofline", CACM 52(4), 2009. Networks of convolutions are bound by arithmetic
-here, not by memory.
+Source: Williams, Waterman and Patterson, "Roofline", CACM 52(4), 2009. Convolutional networks are compute-bound here,
+not memory-bound.
 """
 
 import time
@@ -15,7 +15,7 @@ from facial_emotion_ros.inference.openvino_backend import kept_signal_stack
 #: Sides of the square matrices.
 SIDES = (256, 512, 1024, 2048, 4096)
 
-#: Each product is repeated for this long, and at least so often; the best counts.
+#: Each product is repeated for this many seconds and at least so many times; the fastest counts.
 _SECONDS, _LEAST_REPEATS = 0.4, 3
 
 _FLOAT = '<ir_version: 7, opset_import: ["": 13]> p (float[N, N] one) => (float[N, N] out) {out = MatMul(one, weights)}'
@@ -26,20 +26,20 @@ _INT8 = """<ir_version: 7, opset_import: ["": 13]> p (uint8[N, N] one) => (uint8
     out = QuantizeLinear(c, out_scale, zero)
 }"""
 
-#: A product of two matrices, ready to be computed.
+#: Computes one matrix product.
 _Product = Callable[[], object]
 
 
 def best_rates(
     threads: int, sides: Sequence[int] = SIDES, report: Callable[[str], object] = lambda line: None
 ) -> dict[str, tuple[float, str, int]]:
-    """Measure the best rate of each precision.
+    """Measure the peak rate of each precision.
 
-    :param threads: of each library.
-    :param sides: of the matrices.
+    :param threads: number of threads.
+    :param sides: sides of the matrices.
     :param report: called with a line about each library and precision.
-    :returns: precision -> (multiplications and additions a second, library, side), of the precisions that some library
-        computes here.
+    :returns: precision -> (multiplications and additions per second, library, side), for the precisions that a library
+        supports here.
     """
     best: dict[str, tuple[float, str, int]] = {}
     for library, precision, product_of in _products(threads):
@@ -47,7 +47,7 @@ def best_rates(
             try:
                 with kept_signal_stack():
                     rate = 2 * side**3 / _best_seconds(product_of(side))
-            except Exception as error:  # of any library, for what it cannot compute
+            except Exception as error:  # libraries raise different errors for an unsupported precision
                 report(f'{library} {precision}: {str(error).splitlines()[0] if str(error) else error!r}')
                 break
             if rate > best.get(precision, (0.0,))[0]:
@@ -101,7 +101,7 @@ def _openvino_product(side, precision, threads):
 
     core = openvino.Core()
     if precision == 'bf16' and 'BF16' not in core.get_property('CPU', 'OPTIMIZATION_CAPABILITIES'):
-        raise RuntimeError('this processor does not compute in bf16')
+        raise RuntimeError('this CPU does not support bf16')
     model, matrix = _model_and_input(side, precision)
     settings = {
         'INFERENCE_NUM_THREADS': threads,
@@ -115,7 +115,7 @@ def _openvino_product(side, precision, threads):
 
 
 def _model_and_input(side, precision):
-    """Make a model that multiplies a matrix by a constant one, and the matrix."""
+    """Make a model that multiplies its input by a constant matrix, and an input."""
     from onnx import numpy_helper, parser
 
     generator = np.random.default_rng(0)

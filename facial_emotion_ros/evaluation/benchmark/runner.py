@@ -1,4 +1,4 @@
-"""One network in one engine, in a process of its own, so that engines do not disturb each other."""
+"""Runs one network in one engine, in its own process, so that engines do not affect each other."""
 
 import os
 import time
@@ -9,7 +9,7 @@ import numpy as np
 
 from facial_emotion_ros.system.memory import resident_mb
 
-#: Runs before the measurement.
+#: Warm-up runs before the measurement.
 _WARM_UP = 10
 
 
@@ -18,7 +18,7 @@ def open_engine(spec: dict[str, Any]) -> tuple[Callable[[], object], str]:
 
     :param spec: engine ('torch', 'onnxruntime', 'openvino' or an execution provider of ONNX Runtime), precision,
         threads, bundle (path; of the fp32 bundle for torch).
-    :returns: function that estimates one crop, and the provider that runs the network.
+    :returns: function that runs one inference, and the provider that runs the network.
     """
     if spec['engine'] == 'torch':
         from facial_emotion_ros.evaluation.benchmark.torch_baseline import open_baseline
@@ -52,8 +52,8 @@ _run: Callable[[], object]
 def open_here(spec: dict[str, Any]) -> dict[str, Any]:
     """Open an engine in this process, for :func:`milliseconds`, and warm it up.
 
-    :param spec: of :func:`open_engine`.
-    :returns: provider and memory_mb; or error, since the absence of an engine is a line in the table.
+    :param spec: see :func:`open_engine`.
+    :returns: provider and memory_mb; or error, which the table shows.
     """
     global _run
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
@@ -63,13 +63,13 @@ def open_here(spec: dict[str, Any]) -> dict[str, Any]:
         _run, provider = open_engine(spec)
         for _ in range(_WARM_UP):
             _run()
-    except Exception as error:  # of any engine
+    except Exception as error:  # each engine raises its own
         return {'error': f'{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ""}'}
     return {'provider': provider, 'memory_mb': resident_mb() - before_mb}
 
 
 def milliseconds(count: int) -> list[float]:
-    """Estimate one crop so often; give the time of each."""
+    """Run `count` inferences; return the milliseconds of each."""
     took_ms = []
     for _ in range(count):
         started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""The whole node at work: camera, node and subscriber in processes of their own, as on a robot."""
+"""Benchmarks the whole node on image streams, with camera and subscriber in their own processes."""
 
 from typing import Any, NamedTuple
 
@@ -7,15 +7,15 @@ import numpy as np
 from facial_emotion_ros.core.errors import FacialEmotionError
 from facial_emotion_ros.evaluation.node_run import PATIENCE_S, NodeRun, read_rows
 
-#: Before figures count: models are warm by then, and the track of each face has begun.
+#: Warm-up in seconds, not measured: models get fast, and the faces' tracks begin.
 WARM_UP_S = 3.0
 
-#: How long after the last image and answer the measurement ends.
+#: The measurement ends this many seconds after the last image and result.
 _QUIET_S = 1.0
 
 
 class Stream(NamedTuple):
-    """What a camera shows, and for how long it is measured."""
+    """Stream of a simulated camera, and duration of the measurement."""
 
     width: int = 640
     height: int = 480
@@ -25,7 +25,7 @@ class Stream(NamedTuple):
     seconds: float = 20.0
 
 
-#: Those of the published table: how cost grows with size, transport and faces.
+#: Streams of the table in docs/performance.md: cost by image size, transport and number of faces.
 STREAMS = (
     *(Stream(*size, transport) for size in ((640, 480), (1920, 1080)) for transport in ('raw', 'compressed')),
     *(Stream(faces=faces) for faces in (2, 4, 8)),
@@ -37,13 +37,13 @@ def measure_stream(
 ) -> dict[str, Any]:
     """Run the node on a stream.
 
-    :param stream: what the camera shows.
-    :param parameters: of the node, where they differ from its defaults.
-    :param patience_s: how long the first detections may take.
-    :returns: record: the stream's fields; camera_fps; fps, answered images a second; dropped, images without
-        detections, and of how many; age_p50_ms, age_p99_ms, age_max_ms; faces_seen, the median; cpu_ms, processor time
-        of the node for each image, and cpu_share, of one core; memory_mb.
-    :raises FacialEmotionError: if a process ends before its time or no detections come, with the last lines of its log.
+    :param stream: Stream.
+    :param parameters: node parameters that differ from the defaults.
+    :param patience_s: maximum time until the first detections.
+    :returns: record: the stream's fields; camera_fps; fps (results per second); dropped (images without a result) of
+        `of` images; age_p50_ms, age_p99_ms, age_max_ms; faces_seen (median); cpu_ms (CPU time of the node per result);
+        cpu_share (of one core); memory_mb.
+    :raises FacialEmotionError: if a process ends early or no detections come, with the last lines of its log.
     """
     topic = '/image/compressed' if stream.transport == 'compressed' else '/image'
     with NodeRun() as run:
@@ -64,7 +64,7 @@ def measure_stream(
 def _record(stream, rows, cpu_s, memory_mb):
     ages_ms = np.array([row['arrived_ns'] - row['stamp_ns'] for row in rows]) / 1e6
     answers = len(ages_ms)
-    # What the camera took between the first and the last image that was answered.
+    # Number of camera images between the first and the last one with a result.
     taken = int(round((rows[-1]['stamp_ns'] - rows[0]['stamp_ns']) / 1e9 * stream.rate_hz)) + 1
     return dict(
         stream._asdict(),
@@ -83,11 +83,11 @@ def _record(stream, rows, cpu_s, memory_mb):
 
 
 def describe_stream(record: dict[str, Any]) -> str:
-    """Describe a record in a line."""
+    """Format a record as one line."""
     return (
         f'{record["width"]}x{record["height"]} {record["transport"]}, {record["faces"]} faces '
-        f'({record["faces_seen"]:g} seen): {record["fps"]:.1f} answers a second of {record["camera_fps"]:g}, '
+        f'({record["faces_seen"]:g} seen): {record["fps"]:.1f} results/s from {record["camera_fps"]:g} images/s, '
         f'{record["dropped"]} of {record["of"]} dropped, age p50 {record["age_p50_ms"]:.0f}, p99 '
-        f'{record["age_p99_ms"]:.0f} ms, {record["cpu_ms"]:.1f} ms of processor an answer, '
+        f'{record["age_p99_ms"]:.0f} ms, {record["cpu_ms"]:.1f} ms CPU per result, '
         f'{100 * record["cpu_share"]:.0f}% of a core, {record["memory_mb"]:.0f} MiB'
     )

@@ -10,13 +10,13 @@ from facial_emotion_ros.core.errors import BadParameter
 from facial_emotion_ros.evaluation.benchmark.engines import Subject
 from facial_emotion_ros.inference.model_bundle import ModelBundle, embedded_bundle
 
-#: The networks of the published tables: name -> (branches, diversified). Source: OpenDR's page of FacialEmotionLearner.
+#: Networks of OpenDR's tables: name -> (branches, diversified). Source: its page of FacialEmotionLearner.
 NETWORKS = {'ESR-9': (9, False), 'ESR-15': (15, False), 'ESR*-9': (9, True), 'ESR*-15': (15, True)}
 
-#: The embedded bundles, in floating point and in int8.
+#: The embedded bundles: fp32 and int8.
 SHIPPED = ('esr_9_ferplus', 'esr_9_ferplus_int8')
 
-#: Side of the crops of the published figures.
+#: Crop side in pixels in the published tables.
 PUBLISHED_SIZE_PX = 96
 
 #: Engines, and the precisions of each.
@@ -25,28 +25,28 @@ _GPU_PROVIDERS = (('CUDAExecutionProvider', ('fp32',)), ('TensorrtExecutionProvi
 
 
 class Network(NamedTuple):
-    """A network that is benchmarked."""
+    """A network to benchmark."""
 
     #: Such as 'ESR-9'.
     name: str
     size_px: int
-    #: Paths of the bundle in floating point and in int8.
+    #: Paths of the fp32 and int8 bundles.
     fp32: str
     int8: str
     #: 'shipped' or 'random'.
     weights: str
-    #: Number of parameters, and operations for one face; None where torch is missing.
+    #: Number of parameters, and operations per face; None without torch.
     parameters: int | None
     operations: float | None
-    #: Accuracy of fp32 and of int8 by their manifests; None where it was not measured.
+    #: Accuracy of fp32 and int8 from their manifests; None if not measured.
     accuracy: float | None
     int8_accuracy: float | None
 
 
 def shipped_network() -> Network:
-    """Give the embedded ESR-9.
+    """Return the embedded ESR-9.
 
-    :raises BadModel: if the bundle is refused.
+    :raises BadModel: if a bundle is invalid.
     """
     fp32, int8 = bundles = [ModelBundle.open(embedded_bundle(name), expect='esr') for name in SHIPPED]
     branches = fp32.manifest['outputs']['logits']['branches']
@@ -70,13 +70,13 @@ def shipped_network() -> Network:
 
 
 def random_network(name: str, size_px: int, folder: str) -> Network:
-    """Make a network of random weights, and its bundles.
+    """Make a network with random weights, and its bundles.
 
     :param name: a key of NETWORKS.
     :param size_px: side of the crops.
-    :param folder: of the bundles.
+    :param folder: parent folder of the bundles.
     :raises BadParameter: for another name.
-    :raises ImportError: where torch or onnx is missing.
+    :raises ImportError: without torch or onnx.
     """
     from facial_emotion_ros.evaluation.benchmark.torch_baseline import counts, random_esr
     from facial_emotion_ros.inference.model_bundle import write_bundle
@@ -110,12 +110,12 @@ def random_network(name: str, size_px: int, folder: str) -> Network:
 
 
 def subjects_of(network: Network, threads: int, engines: Sequence[str] | None = None) -> list[Subject]:
-    """List the lines of the table for one network.
+    """List the rows of the table for one network.
 
-    :param network: to measure.
-    :param threads: of one inference.
-    :param engines: by name; None for all that could be here.
-    :returns: engines that are not installed are among them: the table says so.
+    :param network: Network.
+    :param threads: threads per inference.
+    :param engines: names; None for all.
+    :returns: list of Subject; engines that are not installed are included, and reported in the table.
     """
     import onnxruntime
 

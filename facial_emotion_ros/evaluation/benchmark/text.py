@@ -1,4 +1,4 @@
-"""The figures of a benchmark as tables in Markdown, and their changes since another run."""
+"""Benchmark results as Markdown tables, and their comparison with another run."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from facial_emotion_ros.core.errors import BadDataset
 from facial_emotion_ros.evaluation.markdown import percent, table
 
-#: Fields that identify a line of the table.
+#: Fields that identify a row of the table.
 KEY = ('network', 'size_px', 'engine', 'precision', 'threads')
 
 
@@ -29,24 +29,24 @@ def summary(found: Mapping[str, Any]) -> str:
 
 
 def machine_text(machine: Mapping[str, Any]) -> str:
-    """Describe the machine, and warn where it was busy."""
+    """Describe the machine, with a warning if it was busy."""
     text = f'{machine["processor"]}, {machine["cores"]} cores, {machine["date"]}; {machine["versions"]}.'
     busy = machine.get('busy')
     if busy is not None and busy > 0.1:
         text += (
-            f' **The machine was busy: other processes took {percent(busy)} of it before the start; figures are '
-            'too low, and ratios uncertain.**'
+            f' **The machine was busy: other processes used {percent(busy)} of the CPU before the start; the results '
+            'are too low, and the ratios uncertain.**'
         )
     return text
 
 
 def compare(new: Sequence[Mapping[str, Any]], old: Sequence[Mapping[str, Any]], bound: float) -> tuple[str, bool]:
-    """Compare two runs, line by line.
+    """Compare two runs, row by row.
 
     :param new, old: records.
-    :param bound: a line may be slower by this share.
-    :returns: table, and whether no line is slower by more.
-    :raises BadDataset: if they have no line in common.
+    :param bound: tolerated slowdown, as a fraction.
+    :returns: table, and whether no row is slower by more.
+    :raises BadDataset: if they have no row in common.
     """
     before = {tuple(record[key] for key in KEY): record for record in old if 'per_s' in record}
     rows, kept = [], True
@@ -61,7 +61,7 @@ def compare(new: Sequence[Mapping[str, Any]], old: Sequence[Mapping[str, Any]], 
             [*key, f'{before[key]["per_s"]:.1f}', f'{record["per_s"]:.1f}', f'{ratio:.2f}', 'slower' if slower else '']
         )
     if not rows:
-        raise BadDataset('expected records of the same networks, engines and threads in both runs, there are none')
+        raise BadDataset('expected records of the same networks, engines and threads in both runs, got none')
     return table([*KEY, 'before, 1/s', 'now, 1/s', 'ratio', ''], rows), kept
 
 
@@ -86,20 +86,20 @@ def _row(found, record):
 
 
 def ceiling(found: Mapping[str, Any], record: Mapping[str, Any]) -> float | None:
-    """Compute the faces a second at the roofline of a record's precision and threads; None where it is not known."""
+    """Return faces per second at the roofline of a record's precision and threads; None if unknown."""
     best = found.get('roofline', {}).get(str(record['threads']), {}).get(record['precision'])
     operations = network_of(found, record)['operations']
     return best['per_s'] / operations if best and operations else None
 
 
 def share_of_roofline(found: Mapping[str, Any], record: Mapping[str, Any]) -> float | None:
-    """Compute the share of its roofline that a record reaches; None where that is not known."""
+    """Return the fraction of its roofline that a record reaches; None if unknown."""
     most = ceiling(found, record)
     return record['per_s'] / most if most and 'per_s' in record else None
 
 
 def network_of(found: Mapping[str, Any], record: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Find the network of a record."""
+    """Return the network of a record."""
     return next(
         each for each in found['networks'] if (each['name'], each['size_px']) == (record['network'], record['size_px'])
     )
@@ -111,13 +111,13 @@ def _roofline_text(roofline):
         for threads, found in sorted(roofline.items())
         for precision, best in found.items()
     ]
-    return 'The best product of two matrices here, which is the roofline:\n\n' + table(
-        ('threads', 'precision', 'GFLOP/s', 'library', 'rows and columns'), rows
+    return 'Fastest matrix product on this machine (the roofline):\n\n' + table(
+        ('threads', 'precision', 'GFLOP/s', 'library', 'matrix side'), rows
     )
 
 
 def stream_text(streams: Sequence[Mapping[str, Any]]) -> str:
-    """Write the table of the records of the whole node."""
+    """Write the table of :func:`measure_stream` records."""
     rows = [
         (
             f'{each["width"]}x{each["height"]}',
@@ -131,6 +131,6 @@ def stream_text(streams: Sequence[Mapping[str, Any]]) -> str:
         )
         for each in streams
     ]
-    heads = ['image', 'transport', 'faces', 'answers a second', 'age p50, ms', 'age p99, ms']
-    heads += ['processor, ms an answer', 'of one core']
-    return 'The node in its own process, camera and subscriber in theirs:\n\n' + table(heads, rows)
+    heads = ['image', 'transport', 'faces', 'results/s', 'age p50, ms', 'age p99, ms']
+    heads += ['CPU time per result, ms', 'of one core']
+    return 'Node, camera and subscriber in separate processes:\n\n' + table(heads, rows)

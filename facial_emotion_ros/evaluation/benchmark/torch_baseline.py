@@ -12,7 +12,7 @@ from facial_emotion_ros.training.model.network import ESR
 
 
 def open_baseline(bundle: str, threads: int) -> Callable[[], tuple[int, np.ndarray]]:
-    """Reproduce OpenDR's infer, but in evaluation mode and without gradients: plurality vote.
+    """Reproduce OpenDR's infer with its plurality vote, but in evaluation mode and without gradients.
 
     :param bundle: path or name of an fp32 bundle.
     :param threads: torch threads.

@@ -1,1 +1,1 @@
-"""Accuracy through the whole pipeline, on scenes with known faces."""
+"""End-to-end evaluation of the pipeline on images with labelled faces."""

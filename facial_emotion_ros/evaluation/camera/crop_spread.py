@@ -1,4 +1,4 @@
-"""How far crops of one face differ, since a detector finds it at a slightly different place in every image."""
+"""Measures how much crops of one face vary, since the detector places its box slightly differently in each image."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -12,12 +12,12 @@ from facial_emotion_ros.evaluation.camera.scenes import HEIGHT_PX, WIDTH_PX, Lab
 from facial_emotion_ros.perception.face_crops import CropGeometry, crop_squares, eye_angles
 from facial_emotion_ros.perception.face_detector import FaceDetector
 
-#: Sides of a face's box, px.
+#: Sides of a face's box in pixels.
 SIZES_PX = (24, 32, 48, 64, 96, 150, 300)
-#: Images of each size, each moved by another fraction of a pixel.
+#: Images per size, each shifted by another fraction of a pixel.
 MOVES = 4
-#: What is measured of each crop: natural logarithm of its side, shift of its middle in sides of the crop along the eyes
-#: and across them, and roll in degrees; all against the crop of the same face in its own image.
+#: Differences of a crop from that of the same face in its original image: natural logarithm of the side, shift of the
+#: centre along and across the eye line in sides of the crop, and roll in degrees.
 FIGURES = ('log_scale', 'shift_x', 'shift_y', 'roll')
 
 
@@ -28,16 +28,16 @@ def crop_spread(
     sizes: Sequence[int] = SIZES_PX,
     report: Callable[[int], object] | None = None,
 ) -> list[dict[str, Any]]:
-    """Cut the same faces out at many sizes and places.
+    """Crop the same faces at many sizes and positions.
 
-    :param detector: of faces.
-    :param faces: those that are not found as they are do not count.
-    :param geometry: of the crops.
-    :param sizes: sides of a face's box, px.
+    :param detector: FaceDetector.
+    :param faces: faces; those not detected in their original image are skipped.
+    :param geometry: CropGeometry.
+    :param sizes: sides of a face's box in pixels.
     :param report: called with the number of faces done.
-    :returns: a row for each size: `size_px`, `n` images, `found`, and of each of FIGURES `NAME_middle`, the
-        median, and `NAME_spread`, half of the distance from the 16th to the 84th percentile (one standard deviation, if
-        it were normal), and `NAME_low` and `NAME_high`, the 5th and 95th percentile; NaN where none is found.
+    :returns: one row per size: `size_px`, `n` images, `found`, and for each of FIGURES `NAME_middle` (median),
+        `NAME_spread` (half the distance from the 16th to the 84th percentile, one standard deviation if normal),
+        `NAME_low` and `NAME_high` (5th and 95th percentile); NaN if none is found.
     """
     counts = dict.fromkeys(sizes, 0)
     differences: dict[int, list[tuple[float, ...]]] = {size: [] for size in sizes}
@@ -57,7 +57,7 @@ def crop_spread(
 
 
 def _crop(detector, image, middle, box_px, geometry):
-    """Return middle x and y, side and angle of the crop of the face that lies there; None where it is not found."""
+    """Return centre (x, y), side and angle of the crop of a face at a known position; None if not found."""
     if middle is None:
         return None
     seen = detector.detect(image)
@@ -75,11 +75,11 @@ def _turn(angle):
 
 
 def _moved(face, factor, generator):
-    """Shrink or enlarge a face's image, begun at another pixel, and lay it somewhere into a gray one of 640x480.
+    """Resize a face's image with a random pixel offset, and paste it near the middle of a gray 640x480 image.
 
-    :returns: (480, 640, 3) uint8, and the (x, y) factors and shifts from places in the face's image to places in it.
+    :returns: (480, 640, 3) uint8, and the (x, y) factors and shifts from the face's image to it.
     """
-    step = max(1, int(math.ceil(1 / factor)))  # so many pixels become one
+    step = max(1, int(math.ceil(1 / factor)))  # source pixels per target pixel
     begin = generator.integers(0, step, 2)
     padded = cv2.copyMakeBorder(face.image, begin[1], step - begin[1], begin[0], step - begin[0], cv2.BORDER_REPLICATE)
     size = np.array(padded.shape[1::-1])
@@ -88,14 +88,14 @@ def _moved(face, factor, generator):
         padded, (int(to[0]), int(to[1])), interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
     )
     factors = to / size
-    # Its middle comes somewhere near the image's own.
+    # The face's middle is placed near that of the image.
     place = np.array([WIDTH_PX, HEIGHT_PX]) * generator.uniform(0.4, 0.6, 2) - (face.middle + begin) * factors
     place = np.round(place).astype(int)
     return laid_on_gray(small, *place), factors, begin * factors + place
 
 
 def _difference(seen, own, factors, shift):
-    """Return FIGURES of a crop against that of the face's own image."""
+    """Return FIGURES of a crop against that in the face's original image."""
     side = own[1] * math.sqrt(factors.prod())
     apart = _turn(-own[2]).dot(seen[0] - (own[0] * factors + shift)) / side
     return math.log(seen[1] / side), apart[0], apart[1], math.degrees(seen[2] - own[2])

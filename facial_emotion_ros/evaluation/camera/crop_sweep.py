@@ -1,4 +1,4 @@
-"""Try values of the crop geometry end to end, to choose those of a bundle's manifest."""
+"""Sweeps the crop geometry end to end, to choose the values in a bundle's manifest."""
 
 import csv
 import io
@@ -18,7 +18,7 @@ from facial_emotion_ros.evaluation.intervals import bootstrap_interval
 from facial_emotion_ros.perception.face_crops import CropGeometry
 from facial_emotion_ros.perception.face_detector import FaceDetector
 
-#: Values that are tried by default, one field at a time, the others as in the bundle.
+#: Default values to try, one field at a time, with the other fields as in the bundle.
 VALUES = {
     'landmark_weight': (0.0, 0.5, 1.0),
     'margin': (1.0, 1.05, 1.1, 1.17, 1.25, 1.35),
@@ -30,23 +30,23 @@ VALUES = {
     'level_eyes': (False, True),
 }
 
-#: Middles of box and landmarks in FER+'s pictures: the crop's center follows the weight of the landmarks, unless a
-#: sweep sets it. Source: 1,144 held-out faces of train in scenes, found by CenterFace (medians); docs/camera.md.
+#: Centres of box and landmarks in FER+ images, from which the crop's centre follows by landmark_weight, unless a sweep
+#: sets it. Source: medians of 1,144 held-out faces of train in scenes, detected by CenterFace; docs/camera.md.
 _BOX_CENTER, _LANDMARKS_CENTER = (0.51, 0.513), (0.5, 0.58)
 
-#: Few photographs are shown in so many slightly different views each.
+#: Number of varied views of each photograph, which are used for at most _FEW photographs.
 _VIEWS, _FEW = 8, 100
 
-#: Sets of faces for each cut, and figures of each set.
+#: Sets of faces, and metrics of each set.
 SETS = ('scenes', 'turned', 'portraits', 'views')
 FIGURES = ('log_score', 'gain', 'gain_low', 'gain_high', 'accuracy', 'macro_recall')
 
 
 def parse_values(words: Sequence[str]) -> dict[str, tuple[Any, ...]]:
-    """Read words such as margin=1.1,1.17 or level_eyes=false,true.
+    """Parse arguments such as margin=1.1,1.17 or level_eyes=false,true.
 
-    :param words: of the command line; none for VALUES.
-    :returns: field -> values.
+    :param words: arguments; none for VALUES.
+    :returns: values by field.
     :raises BadParameter: for another field or a value of another type.
     """
     chosen = {}
@@ -69,13 +69,13 @@ def _parse(name, text):
 
 
 def cuts_to_try(geometry: CropGeometry, values: Mapping[str, Sequence[Any]], grid: bool = False) -> dict[str, Cut]:
-    """List the ways to cut, the bundle's own first.
+    """List the crop settings to try, the bundle's own first.
 
-    :param geometry: of the bundle.
-    :param values: of :func:`parse_values`.
+    :param geometry: CropGeometry of the bundle.
+    :param values: from :func:`parse_values`.
     :param grid: try all combinations; else one field at a time.
-    :returns: name -> Cut, in the order to try them.
-    :raises BadParameter: if no crop can have a value.
+    :returns: Cut by name, in the order to try them.
+    :raises BadParameter: if a value is invalid for a crop.
     """
     own = Cut(geometry)
     if grid:
@@ -91,7 +91,7 @@ def cuts_to_try(geometry: CropGeometry, values: Mapping[str, Sequence[Any]], gri
         try:
             cut.geometry.check()
         except BadModel as error:
-            raise BadParameter(f'the sweep wants what no crop can have: {error}') from None
+            raise BadParameter(f'invalid crop in the sweep: {error}') from None
         if cut.blur_px < 0:
             raise BadParameter(f'blur_px: expected 0 or more pixels, got {cut.blur_px}')
         if cut not in cuts.values():
@@ -116,19 +116,19 @@ def sweep(
     most_degrees: float = 15.0,
     report: Callable[[int], object] | None = None,
 ) -> dict[str, dict[str, dict[str, Any]]]:
-    """Estimate the same faces, each found once, with every way to cut.
+    """Estimate the same faces, each detected once, with all crop settings.
 
-    :param engine: network; the cuts have its size_px.
-    :param detector: of faces.
-    :param cuts: by name; the others are compared with the first.
-    :param scenes: faces as they are.
-    :param to_turn: faces, each turned by up to `most_degrees` either way.
-    :param portraits: faces in photographs, as they are and, where they are at most 100, in a few views.
+    :param engine: EsrEngine; the cuts have its size_px.
+    :param detector: FaceDetector.
+    :param cuts: Cut by name; all are compared with the first.
+    :param scenes: unchanged faces.
+    :param to_turn: faces, each rotated by up to `most_degrees` in either direction.
+    :param portraits: faces in photographs; up to _FEW of them are also used in varied views.
     :param most_degrees: see `to_turn`.
     :param report: called with the number of faces done in a set.
-    :returns: name -> set -> FIGURES and n. log_score is the mean natural logarithm of the label's score, which is more
-        sensitive than the category; gain is the difference of log_score to the first cut's, with its 95% interval;
-        macro_recall is the mean recall of the classes that have faces.
+    :returns: by cut and set: FIGURES and n. log_score is the mean natural logarithm of the label's score, which is more
+        sensitive than accuracy; gain is its difference from the first cut's, with a 95% interval; macro_recall is over
+        the classes that occur.
     """
 
     def turn(face, generator):
@@ -150,7 +150,7 @@ def sweep(
 
 
 def _views(portraits):
-    """Vary turn, size and light of each face a little, and mirror every second view."""
+    """Vary rotation, size and light of each face slightly, and mirror every second view."""
     for place, face in enumerate(portraits):
         for view in range(_VIEWS if face.middle is not None else 0):
             generator = np.random.default_rng([place, view])
@@ -184,7 +184,7 @@ def _figures(reading, place, logarithms):
 
 
 def as_csv(table: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
-    """Write a sweep as CSV, one row for each cut."""
+    """Format a sweep as CSV, one row per cut."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator='\n')
     writer.writerow(['cut', *(f'{which}_{figure}' for which in SETS for figure in FIGURES)])

@@ -1,4 +1,4 @@
-"""Detection in every n-th image only: time, and overlap with detection in every image."""
+"""Measures detection in every n-th image: CPU time, and overlap with detection in every image."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ from facial_emotion_ros.perception.face_stream import FaceFinder
 from facial_emotion_ros.perception.face_tracker import FaceTracker, intersection_over_union
 from facial_emotion_ros.perception.image_files import read_picture
 
-#: name -> (images a second, seconds, how fast faces move in radians a second of their path; 0 for the sample video).
+#: Streams by name: (images per second, seconds, speed of the faces along their path in rad/s; 0: the sample video).
 STREAMS = {
     'sample video, 15 Hz': (15, 24, 0.0),
     'slow, 15 Hz': (15, 10, 1.0),
@@ -25,7 +25,7 @@ STREAMS = {
 
 
 class _Replayed:
-    """A detector that replays detections, so that each image is searched only once."""
+    """A detector that returns known detections, so that each image is processed only once."""
 
     def __init__(self):
         self.faces, self.calls = None, 0
@@ -36,7 +36,7 @@ class _Replayed:
 
 
 def images(name: str) -> Iterator[tuple[float, np.ndarray]]:
-    """Draw a stream of STREAMS: (stamp in s, (480, 640, 3) uint8 BGR), with a camera's noise."""
+    """Yield the images of a stream of STREAMS: (stamp in s, (480, 640, 3) uint8 BGR), with camera noise."""
     rate_hz, length_s, speed = STREAMS[name]
     random = np.random.default_rng(0)
     video, ground = SampleVideo(), draw_background(np.random.default_rng(0))
@@ -50,11 +50,11 @@ def images(name: str) -> Iterator[tuple[float, np.ndarray]]:
 def measure(name: str, detector: FaceDetector, steps: Sequence[int] = (2, 3, 4)) -> tuple[float, list[dict[str, Any]]]:
     """Measure one stream.
 
-    :param name: of STREAMS.
-    :param detector: of faces.
+    :param name: key of STREAMS.
+    :param detector: FaceDetector.
     :param steps: values of n.
-    :returns: milliseconds of a detection, and for each n: n, detections, ids, mean and 5th percentile of the
-        overlap in the images between, the share under 0.5, and milliseconds of such an image.
+    :returns: milliseconds per detection, and for each n: n, detections, ids; for the images in between: mean and 5th
+        percentile (p5) of the overlap, fraction below 0.5, and ms per image.
     """
     frames = list(images(name))
     started = time.process_time()
@@ -86,7 +86,7 @@ def _measure_step(frames, faces, step):
 
 
 def _moving(image, stamp_s, speed):
-    """Move the sample's three faces over a drawn ground."""
+    """Draw the sample's three faces, moving over a background."""
     for place, portrait in enumerate(CAST):
         picture = read_picture(find_shared('samples') + '/' + portrait.file)
         scale = (90 + 25 * np.sin(1.1 * stamp_s + place)) / portrait.face_px

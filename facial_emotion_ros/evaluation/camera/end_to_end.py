@@ -1,4 +1,4 @@
-"""Accuracy of a network when faces have to be found and cut out of images first."""
+"""End-to-end accuracy: faces are detected and cropped before the network estimates them."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ from facial_emotion_ros.evaluation.intervals import bootstrap_interval, wilson_i
 from facial_emotion_ros.perception.face_crops import CropGeometry, cut_faces, to_input
 from facial_emotion_ros.perception.face_detector import FaceDetector, Faces
 
-#: Targets: loss of accuracy through the camera, and share of right faces in labelled photographs.
+#: Targets: maximum loss of accuracy by detection and crop, and minimum accuracy on labelled photographs.
 MAX_LOSS, MIN_PORTRAITS_RIGHT = 0.02, 0.9
 
-#: A box this many times larger or smaller than the face is not of that face.
+#: A box this many times larger or smaller than a face does not match it.
 _OTHER_SIZE = 2.0
 _BATCH = 32
 RESAMPLES = 2000
@@ -26,10 +26,10 @@ RESAMPLES = 2000
 
 @dataclass(frozen=True)
 class Cut:
-    """One way to cut faces out.
+    """Crop settings.
 
-    :param geometry: CropGeometry; its size_px is the network's.
-    :param blur_px: deviation of a Gaussian that the crop is blurred with, in its own pixels; 0 for none.
+    :param geometry: CropGeometry with the network's size_px.
+    :param blur_px: standard deviation of a Gaussian blur of the crop, in its pixels; 0 for none.
     """
 
     geometry: CropGeometry
@@ -38,14 +38,14 @@ class Cut:
 
 @dataclass(frozen=True, eq=False)
 class CameraReading:
-    """Detections and scores of N faces with K ways to cut them out.
+    """Detections and scores of N faces with K crop settings.
 
     :param names: (N,) str.
-    :param labels: (N,) int64, places in EMOTIONS.
-    :param is_found: (N,) bool, by the detector.
-    :param scores: (K, N, 8) float32; NaN where not found.
-    :param direct: (N, 8) float32, of the data set's own picture as it is; NaN where there is none.
-    :param besides: number of boxes of no labelled face.
+    :param labels: (N,) int64, indices in EMOTIONS.
+    :param is_found: (N,) bool, whether the detector found the face.
+    :param scores: (K, N, 8) float32; NaN if not found.
+    :param direct: (N, 8) float32 scores of the data set's own crop; NaN if not computed.
+    :param besides: number of false detections.
     """
 
     names: np.ndarray
@@ -56,11 +56,11 @@ class CameraReading:
     besides: int
 
     def is_right(self, cut: int = 0) -> np.ndarray:
-        """Give (N,) bool: found, and the highest score is the label's."""
-        return self.is_found & (_first(self.scores[cut]) == self.labels)
+        """Return (N,) bool: found, and the label has the highest score."""
+        return self.is_found & (_best_class(self.scores[cut]) == self.labels)
 
 
-def _first(scores):
+def _best_class(scores):
     return np.where(np.isnan(scores[:, 0]), -1, np.nan_to_num(scores).argmax(1))
 
 
@@ -84,13 +84,13 @@ def read_through_camera(
     direct: bool = False,
     report: Callable[[int], object] | None = None,
 ) -> CameraReading:
-    """Find each face as the robot would, cut it out and estimate it. Each image is searched once, whatever the cuts.
+    """Detect, crop and estimate each face as the node does; detection runs once per image for all cuts.
 
-    :param engine: network.
-    :param detector: of faces.
-    :param faces: in their images; a few at a time are in memory.
-    :param cuts: ways to cut faces out; None for the engine's own geometry.
-    :param direct: also estimate each face's own picture, without detector.
+    :param engine: EsrEngine.
+    :param detector: FaceDetector.
+    :param faces: faces in their images; few are in memory at a time.
+    :param cuts: crop settings; None for the engine's geometry.
+    :param direct: also estimate the data set's own crop of each face.
     :param report: called with the number of faces done.
     """
     cuts = [Cut(engine.geometry)] if cuts is None else list(cuts)
@@ -140,15 +140,15 @@ def _read_some(engine, detector, faces, cuts, direct):
 
 
 def which_face(seen: Faces, middle: Sequence[float], box_px: float) -> int | None:
-    """Find the box of a face whose place is known.
+    """Match detections to a face at a known position.
 
-    :param seen: boxes.
-    :param middle: x, y of the face's middle in pixels.
-    :param box_px: about the side of its box in pixels.
-    :returns: row of the box with the highest score; None if there is none.
+    :param seen: detections.
+    :param middle: x, y of the face's centre in pixels.
+    :param box_px: approximate side of its box in pixels.
+    :returns: row of the matching box with the highest score; None without a match.
     """
     x, y = middle
-    for row, (x0, y0, x1, y1) in enumerate(np.asarray(seen.boxes, np.float64)):  # by falling score
+    for row, (x0, y0, x1, y1) in enumerate(np.asarray(seen.boxes, np.float64)):  # by descending score
         size = np.sqrt(max((x1 - x0) * (y1 - y0), 1e-6)) / box_px
         if x0 <= x <= x1 and y0 <= y <= y1 and 1 / _OTHER_SIZE <= size <= _OTHER_SIZE:
             return row
@@ -167,14 +167,14 @@ def mean(values: Sequence[Any] | np.ndarray) -> float:
 
 
 def scene_figures(reading: CameraReading) -> dict[str, Any]:
-    """Compute the loss of accuracy through detector and crop on FER+ faces in scenes.
+    """Compute the loss of accuracy by detection and crop on FER+ faces in scenes.
 
-    :param reading: of pasted scenes, with `direct`.
-    :returns: dict that JSON can hold; the accuracies are of the same faces: those that were found.
+    :param reading: CameraReading of pasted scenes, with `direct`.
+    :returns: JSON-compatible dict; both accuracies are over the faces that were found.
     """
     found = reading.is_found
     through = reading.is_right()[found]
-    direct = (_first(reading.direct) == reading.labels)[found]
+    direct = (_best_class(reading.direct) == reading.labels)[found]
     lost = direct.astype(np.float64) - through
     per_class = {}
     for label, emotion in enumerate(EMOTIONS):
@@ -184,7 +184,7 @@ def scene_figures(reading: CameraReading) -> dict[str, Any]:
             'found': int((of_class & found).sum()),
             'right': int((of_class & reading.is_right()).sum()),
         }
-    same = (_first(reading.scores[0]) == _first(reading.direct))[found]
+    same = (_best_class(reading.scores[0]) == _best_class(reading.direct))[found]
     return {
         'n': len(found),
         'found': int(found.sum()),
@@ -204,7 +204,7 @@ def scene_figures(reading: CameraReading) -> dict[str, Any]:
 
 
 def portrait_figures(reading: CameraReading, portraits: Portraits) -> dict[str, Any]:
-    """Compute which faces of the labelled photographs are right: dict that JSON can hold."""
+    """Compute the results for labelled photographs, as a JSON-compatible dict."""
     is_right = reading.is_right()
     faces = []
     for row, (name, label) in enumerate(zip(reading.names, reading.labels)):

@@ -1,4 +1,4 @@
-"""How well faces are told apart by what they look like, and the mean that is subtracted from their descriptions."""
+"""Evaluates appearance descriptors for re-identification, and computes the mean that is subtracted from them."""
 
 import base64
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,18 +13,18 @@ from facial_emotion_ros.perception.face_appearance import GEOMETRY, MEAN, gradie
 from facial_emotion_ros.perception.face_detector import FaceDetector
 from facial_emotion_ros.perception.face_tracker import DIFFERENT, LIKE, SAME
 
-#: A face is moved by up to this share of its side, and its landmarks by this deviation.
+#: Maximum displacement of a box, and standard deviation of that of landmarks, relative to the box's side.
 _SHIFT, _LANDMARKS = 0.1, 0.02
 _TURN_DEG = 10.0
 
 
 def collect(detector: FaceDetector, faces: Iterable[LabelledFace], seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Compute the histograms of faces as they are, and again smaller or larger, turned, moved and in other light.
+    """Compute gradient histograms of faces, unchanged and with other size, rotation, position and light.
 
-    :param detector: of faces.
-    :param faces: in scenes, one of each person.
-    :param seed: of the changes.
-    :returns: (M, SIZE) and (M, SIZE) float32, of the faces that were found.
+    :param detector: FaceDetector.
+    :param faces: faces in scenes, one per person.
+    :param seed: seed of the changes.
+    :returns: (M, SIZE) and (M, SIZE) float32 for the faces that were found: unchanged, and changed.
     """
     as_they_are, others = [], []
     for number, face in enumerate(faces):
@@ -41,11 +41,11 @@ def collect(detector: FaceDetector, faces: Iterable[LabelledFace], seed: int = 0
 def changed(
     image: np.ndarray, box: np.ndarray, landmarks: np.ndarray, generator: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Turn, scale, light and blur an image, and displace box and landmarks as a detector does.
+    """Rotate, scale, relight and blur an image, and displace box and landmarks as a detector does.
 
-    :param image, box, landmarks: as of :func:`.face_appearance.describe`.
-    :param generator: of the changes.
-    :returns: the same for the changed image.
+    :param image, box, landmarks: see :func:`.face_appearance.describe`.
+    :param generator: generator of the changes.
+    :returns: image, box and landmarks after the changes.
     """
     side = float(np.sqrt(np.prod(box[2:] - box[:2])))
     scale = generator.uniform(40, 120) / side
@@ -53,7 +53,7 @@ def changed(
     matrix: np.ndarray = cv2.getRotationMatrix2D(
         tuple(map(float, center)), generator.uniform(-_TURN_DEG, _TURN_DEG), scale
     )
-    matrix[:, 2] += scale * side - center  # the face's centre goes to one side from the corner
+    matrix[:, 2] += scale * side - center  # the face's centre moves to one side length from the corner
     width = int(2 * scale * side)
     image = cv2.warpAffine(image, matrix, (width, width), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE)
     if generator.random() < 0.3:
@@ -68,25 +68,25 @@ def changed(
 
 
 def lines(as_they_are: np.ndarray, others: np.ndarray) -> Iterator[str]:
-    """Yield a table of the likeness of the same and of other persons, and the mean of all as a text.
+    """Yield the lines of a table of similarities within and between persons, and the mean as text.
 
-    :param as_they_are, others: of :func:`collect`.
+    :param as_they_are, others: from :func:`collect`.
     """
     first, second = ([unit(row - MEAN) for row in rows] for rows in (as_they_are, others))
     likeness = np.array(first) @ np.array(second).T
     is_same = np.eye(len(likeness), dtype=bool)
     strangers = likeness[~is_same]
-    yield f'{len(first)} faces, area under the curve {auroc(likeness.ravel(), is_same.ravel()):.4f}'
+    yield f'{len(first)} faces, AUROC {auroc(likeness.ravel(), is_same.ravel()):.4f}'
     for name, bound in (('DIFFERENT', DIFFERENT), ('LIKE', LIKE), ('SAME', SAME)):
         same = 100 * np.mean(likeness[is_same] >= bound)
         wrong = 100 * np.mean(strangers >= bound)
-        yield f'{name:9} {bound:.2f}: the same person {same:5.1f}%, another one {wrong:.4f}%'
-    yield 'The mean of these faces:'
+        yield f'{name:9} {bound:.2f}: same person {same:5.1f}%, other person {wrong:.4f}%'
+    yield 'Mean of these faces:'
     yield from as_text(mirrored_mean(as_they_are))
 
 
 def mirrored_mean(histograms: np.ndarray) -> np.ndarray:
-    """Return the mean of histograms and of those of the mirrored faces, (SIZE,)."""
+    """Return the mean histogram of the faces and their mirror images, (SIZE,)."""
     cells = int(GEOMETRY.size_px // 8)
     mean = histograms.mean(axis=0).reshape(cells, cells, -1)
     directions = np.arange(mean.shape[2])
@@ -95,6 +95,6 @@ def mirrored_mean(histograms: np.ndarray) -> np.ndarray:
 
 
 def as_text(mean: np.ndarray) -> Sequence[str]:
-    """Write a mean as :mod:`facial_emotion_ros.perception.face_appearance` holds it."""
+    """Format a mean as in the source of :mod:`facial_emotion_ros.perception.face_appearance`."""
     text = base64.b64encode(np.rint(2048 * mean).astype(np.uint8).tobytes()).decode('ascii')
     return ["            '%s'" % text[first : first + 96] for first in range(0, len(text), 96)]

@@ -1,9 +1,9 @@
-"""Draw masks, scarves, cups and hands over mouths: there is no labelled set of occluded faces."""
+"""Draws masks, scarves, cups and hands over mouths, for lack of a labelled set of occluded faces."""
 
 import cv2
 import numpy as np
 
-#: Shapes to fit a rule on, and other ones to measure it on.
+#: Shapes for fitting the occlusion rule, and held-out shapes for measuring it.
 FIT_SHAPES, HELD_OUT_SHAPES = ('mask', 'rectangle', 'ellipse', 'below'), ('cup', 'fingers')
 TEXTURES = ('flat', 'pleats', 'stripes', 'cloth', 'scene', 'skin')
 
@@ -11,7 +11,7 @@ _MASK_COLORS_BGR = ((205, 190, 150), (235, 235, 235), (40, 40, 45), (150, 150, 1
 
 
 class _FaceFrame:
-    """Coordinates of a face: the origin between the eyes, one unit down is the mouth, and as far to the right."""
+    """Face coordinates: origin between the eyes, x to the right, y down; the mouth is at (0, 1)."""
 
     def __init__(self, landmarks):
         points = np.asarray(landmarks, np.float64)
@@ -22,7 +22,7 @@ class _FaceFrame:
         self.unit_px = max(float(np.hypot(*self.down)), 1.0)
 
     def pixels(self, points):
-        """Turn (N, 2) points of the face into pixels."""
+        """Convert (N, 2) points in face coordinates to pixels."""
         points = np.asarray(points, np.float64)
         return self.eyes + points[:, :1] * self.right + points[:, 1:] * self.down
 
@@ -34,11 +34,11 @@ def cover_mouth(
     shape: str | None = None,
     texture: str | None = None,
 ) -> np.ndarray:
-    """Draw something over a mouth.
+    """Draw an occluder over a mouth.
 
     :param image: (H, W, 3) uint8 BGR.
     :param landmarks: (5, 2) pixels of the face, as Faces has them.
-    :param generator: of places, sizes and colours.
+    :param generator: generator of positions, sizes and colours.
     :param shape: one of FIT_SHAPES or HELD_OUT_SHAPES; None draws one of FIT_SHAPES.
     :param texture: one of TEXTURES; None draws one.
     :returns: (H, W, 3) uint8 BGR.
@@ -55,7 +55,7 @@ def cover_mouth(
 
 
 def _polygons(shape, generator):
-    """Return polygons in the coordinates of the face."""
+    """Return polygons in face coordinates."""
     draw = generator.uniform
     turn = np.linspace(0, 2 * np.pi, 24)[:-1]
     if shape == 'mask':
@@ -82,7 +82,7 @@ def _polygons(shape, generator):
 
 
 def _layer(texture, image, landmarks, frame, generator):
-    """Return what the cover looks like everywhere, (H, W, 3) float."""
+    """Return the occluder's texture for the whole image, (H, W, 3) float."""
     draw, (height, width) = generator.uniform, image.shape[:2]
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     if texture == 'scene':
@@ -100,7 +100,7 @@ def _layer(texture, image, landmarks, frame, generator):
     if texture == 'flat':
         color = draw(10, 245, 3) if generator.random() < 0.5 else np.full(3, draw(10, 245))
         return np.ones((height, width, 1), np.float32) * color
-    # Lines as of pleats, or of fingers that lie side by side.
+    # Dark lines: pleats, or gaps between fingers.
     if texture == 'pleats':
         color = np.array(_MASK_COLORS_BGR[generator.integers(4)]) * draw(0.7, 1.05)
         angle, depth, thickness = 0.0, draw(0.05, 0.25), 0.03
@@ -118,7 +118,7 @@ def _layer(texture, image, landmarks, frame, generator):
 
 
 def _shaded(layer, frame, generator):
-    """Darken a layer towards the sides and along the face, as light does on what is round."""
+    """Shade a layer towards the sides and along the face, as on a round surface."""
     y, x = np.mgrid[0 : layer.shape[0], 0 : layer.shape[1]]
     aside = np.clip((x - frame.eyes[0]) / (1.2 * frame.unit_px), -1, 1)
     along = np.clip((y - frame.eyes[1]) / (2 * frame.unit_px), -1, 1)

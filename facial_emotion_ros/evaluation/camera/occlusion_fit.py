@@ -1,4 +1,4 @@
-"""Fit the mouth-occlusion rule of :mod:`facial_emotion_ros.perception.occlusion` on faces with drawn occluders."""
+"""Fits the mouth-occlusion rule of :mod:`facial_emotion_ros.perception.occlusion` on faces with drawn occluders."""
 
 import base64
 from collections.abc import Iterable
@@ -13,27 +13,27 @@ from facial_emotion_ros.evaluation.camera.scenes import LabelledFace
 from facial_emotion_ros.perception.face_detector import FaceDetector
 from facial_emotion_ros.perception.occlusion import lower_face_features
 
-#: Covers of each face to fit on, and changes of its light.
+#: Numbers of occluded and of relit versions of each face.
 _COVERS, _VARIED = 5, 3
-#: How far CenterFace's boxes and landmarks lie from those of the same face uncovered: deviations, of the box's side.
-#: Source: 1,092 FER+ faces in scenes and 1,986 in photographs, under masks, scarves and hands.
+#: Standard deviations of CenterFace's boxes and landmarks from those of the same face without occluder, relative to the
+#: box's side. Source: 1,092 FER+ faces in scenes and 1,986 in photographs, under masks, scarves and hands.
 _BOX_SPREAD = np.array([0.036, 0.044, 0.036, 0.055])
 _SPREAD = np.array([[0.03, 0.03], [0.03, 0.03], [0.041, 0.03], [0.047, 0.036], [0.05, 0.034]])
-#: Decay of the squared weights, chosen on other faces than those of the fit.
+#: L2 penalty of the weights, chosen on other faces than those of the fit.
 _DECAY = 1.0
-#: Share of clear faces that may count as covered.
+#: Accepted false positive rate on clear faces.
 FALSE_ALARMS = 0.003
 
 
 def collect(detector: FaceDetector, faces: Iterable[LabelledFace], seed: int = 0) -> dict[str, np.ndarray]:
-    """Compute the features of faces as they are, in other light, and covered.
+    """Compute the features of faces: unchanged, in other light, and occluded.
 
-    Each is found once, as it is. Boxes and landmarks of covered faces are moved at random, as the detector moves them.
+    Each face is detected once, unchanged. Boxes and landmarks of occluded faces get the detector's random errors.
 
-    :param detector: of faces.
-    :param faces: in scenes.
-    :param seed: of covers and light.
-    :returns: name -> (M, FEATURES) float32: 'clear', 'varied', 'covered', and HELD_OUT_SHAPES.
+    :param detector: FaceDetector.
+    :param faces: faces in scenes.
+    :param seed: seed of occluders and light.
+    :returns: (M, FEATURES) float32 by name: 'clear', 'varied', 'covered', and HELD_OUT_SHAPES.
     """
     found: dict[str, list[np.ndarray]] = {name: [] for name in ('clear', 'varied', 'covered') + HELD_OUT_SHAPES}
     for number, face in enumerate(map(_close, faces)):
@@ -59,7 +59,7 @@ def _describe(image, place, generator, found):
 
 
 def _moved(place, generator, factor):
-    """Move a box and its landmarks as a detector does when something changes."""
+    """Displace a box and its landmarks by random detector errors."""
     box, landmarks = place
     side = factor * float(np.sqrt((box[2] - box[0]) * (box[3] - box[1])))
     return (
@@ -69,10 +69,10 @@ def _moved(place, generator, factor):
 
 
 def fit(found: dict[str, np.ndarray]) -> np.ndarray:
-    """Fit a logistic regression, and shift it so that FALSE_ALARMS of unseen clear faces exceed 0.5.
+    """Fit a logistic regression, with a bias such that FALSE_ALARMS of held-out clear faces exceed 0.5.
 
-    :param found: of :func:`collect`.
-    :returns: (FEATURES + 1,) float32, the last one the bias.
+    :param found: from :func:`collect`.
+    :returns: (FEATURES + 1,) float32, the bias last.
     """
     parts = halves(found)
     unseen = [_scores(other['clear'], _regression(part)) for part, other in zip(parts, parts[::-1])]
@@ -86,7 +86,7 @@ def _scores(rows, weights):
 
 
 def _regression(found):
-    """Fit by Newton's method; covered faces weigh as much as the others together."""
+    """Fit by Newton's method; occluded faces weigh as much as all others together."""
     clear, covered = np.concatenate([found['clear'], found['varied']]), found['covered']
     rows = np.column_stack([np.concatenate([clear, covered]), np.ones(len(clear) + len(covered))]).astype(np.float64)
     target = np.repeat([0.0, 1.0], [len(clear), len(covered)])
@@ -103,7 +103,7 @@ def _regression(found):
 
 
 def halves(found: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Split the features of :func:`collect`: the first half of the scenes, and the others."""
+    """Split the features of :func:`collect` into the first half of the scenes and the others."""
     return (
         {name: rows[: len(rows) // 2] for name, rows in found.items()},
         {name: rows[len(rows) // 2 + _COVERS :] for name, rows in found.items()},
@@ -111,16 +111,16 @@ def halves(found: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dict[st
 
 
 def covered_shares(found: dict[str, np.ndarray], weights: np.ndarray) -> dict[str, float]:
-    """Compute the share of faces that count as covered.
+    """Compute the fraction of faces classified as occluded, by name.
 
-    :param found: of :func:`collect`.
-    :param weights: of :func:`fit`.
+    :param found: from :func:`collect`.
+    :param weights: from :func:`fit`.
     """
     return {name: float((_scores(rows, weights) > 0).mean()) for name, rows in found.items() if len(rows)}
 
 
 def as_text(weights: np.ndarray) -> str:
-    """Write weights as :mod:`facial_emotion_ros.perception.occlusion` holds them.
+    """Format weights as in the source of :mod:`facial_emotion_ros.perception.occlusion`.
 
     :param weights: (FEATURES + 1,) float.
     :returns: lines of base64 of little-endian half-precision numbers.
@@ -130,7 +130,7 @@ def as_text(weights: np.ndarray) -> str:
 
 
 def _close(face):
-    """Cut the surroundings of a face out of a scene, to save time."""
+    """Crop a scene to the surroundings of its face, to save time."""
     x, y = face.center
     left, top = (max(int(each - 1.2 * face.box_px), 0) for each in (x, y))
     right, bottom = (int(each + 1.2 * face.box_px) for each in (x, y))
@@ -139,14 +139,14 @@ def _close(face):
 
 
 def _find(detector, face):
-    """Return box and landmarks of a face, or None."""
+    """Detect a face: box and landmarks, or None."""
     seen = detector.detect(face.image)
     row = which_face(seen, face.center, face.box_px)
     return None if row is None else (np.float64(seen.boxes[row]), np.float64(seen.landmarks[row]))
 
 
 def _varied(image, generator):
-    """Change light, noise and sharpness of most images."""
+    """Vary light, noise and sharpness, of 60% of the images."""
     if generator.random() < 0.4:
         return image
     varied = image.astype(np.float32)

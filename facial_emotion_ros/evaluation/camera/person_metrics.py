@@ -1,4 +1,4 @@
-"""How often persons are confused, and missed, by what their faces look like: photographs, or rendered faces."""
+"""Re-identification error rates of appearance descriptors, on photographs or rendered faces."""
 
 import os
 import re
@@ -12,20 +12,20 @@ from facial_emotion_ros.perception.face_appearance import MEAN, gradient_histogr
 from facial_emotion_ros.perception.face_detector import FaceDetector
 from facial_emotion_ros.perception.image_files import read_picture
 
-#: Names of pictures as in Labeled Faces in the Wild: George_W_Bush_0001.jpg.
+#: File names as in Labeled Faces in the Wild: George_W_Bush_0001.jpg.
 _NAME = re.compile(r'(.+)_\d+\.(?:jpg|jpeg|png)\Z', re.IGNORECASE)
 
-#: Each face is changed so often: half of the views are one recording's, half another one's.
+#: Changed versions of each face; of these and the original, two each stand for one of two recordings.
 _CHANGES = 3
 
 
 def collect(detector: FaceDetector, folder: str, seed: int = 0) -> tuple[list[str], np.ndarray]:
-    """Describe the largest face of each picture as it is, and in other size, light, turn and place.
+    """Compute descriptors of the largest face of each picture, unchanged and with changes.
 
-    :param detector: of faces.
-    :param folder: with pictures called PERSON_NUMBER.jpg, at any depth.
-    :param seed: of the changes.
-    :returns: names of the persons, and (M, 4, SIZE) float32 descriptions, the unchanged one first; of the faces found.
+    :param detector: FaceDetector.
+    :param folder: folder with pictures named PERSON_NUMBER.jpg, at any depth.
+    :param seed: seed of the changes: size, light, rotation and position.
+    :returns: person of each of M faces found, and (M, 4, SIZE) float32 descriptors, the unchanged one first.
     :raises BadDataset: if there are fewer than two.
     """
     names, views = [], []
@@ -41,17 +41,17 @@ def collect(detector: FaceDetector, folder: str, seed: int = 0) -> tuple[list[st
             assert name is not None
             names.append(name[1])
     if len(names) < 2:
-        raise BadDataset(f'{folder}: expected pictures of faces called PERSON_NUMBER.jpg, got {len(paths)} such files')
+        raise BadDataset(f'{folder}: expected pictures of faces named PERSON_NUMBER.jpg, got {len(paths)} such files')
     return names, np.array(views, np.float32)
 
 
 def collect_rendered(detector: FaceDetector, count: int, seed: int = 0) -> tuple[list[str], np.ndarray]:
-    """Describe rendered faces, four views of each person: other poses, expressions, light and background.
+    """Compute descriptors of rendered faces: four views per person, with other pose, expression, light, background.
 
-    :param detector: of faces.
-    :param count: of persons; those of whom fewer than four faces are found are left out.
-    :param seed: of the persons.
-    :returns: as :func:`collect`.
+    :param detector: FaceDetector.
+    :param count: number of persons; those with fewer than four detected faces are skipped.
+    :param seed: seed of the persons.
+    :returns: see :func:`collect`.
     """
     from facial_emotion_ros.training.synthetic.action_units import draw_expression
     from facial_emotion_ros.training.synthetic.face_rendering import FaceRenderer
@@ -74,7 +74,7 @@ def collect_rendered(detector: FaceDetector, count: int, seed: int = 0) -> tuple
 
 
 def _largest(detector, image):
-    """Find the largest face: image, box, landmarks; None without any."""
+    """Detect the largest face: image, box, landmarks; None without a face."""
     found = detector.detect(image)
     if not len(found.boxes):
         return None
@@ -87,16 +87,16 @@ def _described(face):
 
 
 def lines(names: Sequence[str], views: np.ndarray, bounds: Sequence[tuple[str, float]]) -> Iterator[str]:
-    """Yield a table: from each bound on, how many pairs of faces are taken for one person.
+    """Yield the lines of a table: pairs of faces accepted as one person, at each threshold.
 
-    :param names, views: of :func:`collect`.
-    :param bounds: (name, least likeness).
+    :param names, views: from :func:`collect`.
+    :param bounds: (name, minimum similarity).
     """
     who = np.array(names)
     same = who[:, None] == who[None]
     upper = np.triu(np.ones(same.shape, bool), 1)
     pictures = views[:, 0] @ views[:, 0].T
-    # Two views of each face in one recording against two other ones in another: the most similar ones count.
+    # Two recordings with two views of each face: the most similar pair of views counts.
     films = np.max([views[:, one] @ views[:, other].T for one in (0, 1) for other in (2, 3)], axis=0)
     yield f'{len(names)} faces of {len(set(names))} persons; {(~same & upper).sum()} pairs of two persons'
     yield 'likeness at least        two persons: pictures, two views each   one person: another day, two views each'

@@ -1,4 +1,4 @@
-"""Pictures of what :mod:`facial_emotion_ros.evaluation.camera.robustness` and `crop_sweep` measured."""
+"""Plots of the results of :mod:`facial_emotion_ros.evaluation.camera.robustness` and `crop_sweep`."""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -10,9 +10,9 @@ _SETS = ('scenes', 'turned', 'views')
 
 
 def plot_robustness(tables):
-    """Draw how often faces keep their category.
+    """Plot how often faces keep their category under variations.
 
-    :param tables: dict of what was read ('scenes', 'portraits') -> rows of measure_robustness.
+    :param tables: rows of measure_robustness by set ('scenes', 'portraits').
     :returns: bytes of a PNG file.
     """
     rows = next(iter(tables.values()))
@@ -41,9 +41,9 @@ def plot_robustness(tables):
 
 
 def plot_sweep(table):
-    """Draw what each way to cut gains over the first.
+    """Plot the gain of each cut over the first.
 
-    :param table: as crop_sweep.sweep gives it.
+    :param table: from crop_sweep.sweep.
     :returns: bytes of a PNG file.
     """
     names = list(table)

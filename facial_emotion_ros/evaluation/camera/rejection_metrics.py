@@ -1,4 +1,4 @@
-"""Share of clear and of degraded faces that the limits of `unknown` reject."""
+"""Measures how many clear and degraded faces the quality gate rejects as `unknown`."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -13,13 +13,13 @@ from facial_emotion_ros.evaluation.camera.scenes import LabelledFace
 from facial_emotion_ros.perception.occlusion import mouth_occlusion
 from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline
 
-#: Shares of clear faces to reject, for which the bounds are printed.
+#: Fractions of clear faces to reject, for which the bounds are printed.
 SHARES = (0.005, 0.01, 0.02, 0.03, 0.05)
 
-#: Standard deviation of a camera's noise in little light, of 255.
+#: Standard deviation of camera noise in low light, of 255.
 _NOISE = 2.0
 
-#: Ways to degrade an image: name -> function of (image, box, landmarks, generator) that gives a new image.
+#: Degradations by name: functions of (image, box, landmarks, generator) that return a new image.
 DEGRADATIONS = {
     'blurred by 2% of the face': lambda image, box, *_: _blurred(image, box, 0.02),
     'blurred by 4%': lambda image, box, *_: _blurred(image, box, 0.04),
@@ -46,7 +46,7 @@ DEGRADATIONS = {
 
 
 class Observation(NamedTuple):
-    """One face: whether the best class is right, the measures of the quality gate, and its rejection reasons."""
+    """One face: whether the best class is correct, the measures of the quality gate, and its rejection reasons."""
 
     right: bool
     confidence: float
@@ -62,12 +62,12 @@ class Observation(NamedTuple):
 def observe(
     pipeline: EmotionPipeline, faces: Iterable[LabelledFace], degraded: int = 100
 ) -> dict[str, list[Observation]]:
-    """Estimate all faces, and the first ones degraded in every way, too.
+    """Estimate all faces, and the first ones also with each degradation.
 
-    :param pipeline: with the quality gate.
-    :param faces: in their images.
+    :param pipeline: EmotionPipeline with the quality gate.
+    :param faces: faces in their images.
     :param degraded: number of faces to degrade.
-    :returns: by name, 'clear' first; faces that are not found any more are left out.
+    :returns: Observations by name, 'clear' first; faces that are not detected are missing.
     """
     found: dict[str, list[Observation]] = {'clear': [], **{name: [] for name in DEGRADATIONS}}
     for number, face in enumerate(faces):
@@ -81,7 +81,7 @@ def observe(
 
 
 def text(found: Mapping[str, Sequence[Observation]]) -> str:
-    """Write the table of :func:`observe`, and the bounds that would reject SHARES of the clear faces."""
+    """Format the table of :func:`observe`, and the bounds that would reject SHARES of the clear faces."""
     lines = [
         '%-26s %5s %8s %8s %8s %8s  %s'
         % ('', 'faces', 'right', 'unknown', 'right of', 'their', '   '.join(REJECTION_REASONS)),
@@ -108,7 +108,7 @@ def text(found: Mapping[str, Sequence[Observation]]) -> str:
         )
     clear = found['clear']
     if not clear:
-        return '\n'.join([*lines, 'The detector found none of the faces: no bounds can be given.'])
+        return '\n'.join([*lines, 'The detector found no face, so there are no bounds.'])
     for field, words in (
         ('confidence', 'unknown.min_confidence'),
         ('agreement', 'unknown.min_agreement'),
@@ -122,7 +122,7 @@ def text(found: Mapping[str, Sequence[Observation]]) -> str:
         values = sign * np.array([getattr(row, field) for row in clear])
         bounds = np.quantile(values, SHARES)
         lines.append(
-            '%-23s to cover %s'
+            '%-23s to reject %s'
             % (
                 words,
                 ', '.join(
@@ -137,7 +137,7 @@ def text(found: Mapping[str, Sequence[Observation]]) -> str:
 
 
 def _observe_one(pipeline, face, image, into, anywhere=False):
-    """Estimate one face; give its FaceEstimate, or None if it is not found."""
+    """Estimate one face; return its FaceEstimate, or None if it is not found."""
     if min(image.shape[:2]) < 8:
         return None
     for estimate in pipeline.estimate(image):

@@ -1,7 +1,7 @@
-"""The correction of a face's resting bias, on simulated persons with the scores of real faces.
+"""Evaluates the correction of a face's resting bias on simulated persons with scores of real faces.
 
-A person is one neutral picture, shown most of the time, and pictures of expressions in between; to the logarithms of
-all scores the same bias is added, and noise.
+A simulated person shows one neutral picture most of the time and pictures of expressions in between. The person's bias
+and noise are added to the logarithms of the scores.
 """
 
 from collections.abc import Iterator
@@ -17,22 +17,22 @@ from facial_emotion_ros.evaluation.calibration import pooled_scores
 from facial_emotion_ros.evaluation.predictions import read_faces
 from facial_emotion_ros.training.data.face_set import FaceSet
 
-#: Images a second; of a person's time, seconds at rest and with an expression, in turns.
+#: Images per second; alternating periods at rest and with an expression, in seconds.
 RATE_HZ, REST_S, EXPRESSION_S = 2.0, 14.0, 6.0
-#: A person is in sight for so long; the second half counts.
+#: Duration in seconds; only the second half is evaluated.
 LENGTH_S = 300.0
-#: Standard deviation of the logarithms of the scores from frame to frame.
+#: Standard deviation of the noise of each frame, of the logarithms of the scores.
 NOISE = 0.25
-#: Added to a random class of each person.
+#: Bias of the log score of a random class of each person.
 BIASES = (0.0, 1.0, 2.0, 3.0)
-#: Time constants that are compared.
+#: Time constants to compare, in seconds; 0 is no correction.
 CONSTANTS_S = (0.0, 60.0)
-#: Faces of each class that are shown for ten minutes.
+#: Maximum number of faces per class that are shown for ten minutes.
 HELD = 100
 
 
 class Shares(NamedTuple):
-    """Shares of images with the right emotion: at rest, and with expressions (mean over the classes)."""
+    """Accuracy at rest, and with expressions (mean over the classes)."""
 
     rest: float
     expressions: float
@@ -41,7 +41,7 @@ class Shares(NamedTuple):
 def read(engine: EsrEngine, face_set: FaceSet) -> tuple[np.ndarray, np.ndarray]:
     """Estimate a set of faces.
 
-    :returns: (N, 8) scores at the engine's operating point, and (N,) labels of the faces that have one.
+    :returns: (N, 8) scores at the engine's operating point, and (N,) labels, of the labelled faces.
     :raises BadDataset: if no face has a label.
     """
     labelled = read_faces(engine, face_set).labelled()
@@ -49,11 +49,11 @@ def read(engine: EsrEngine, face_set: FaceSet) -> tuple[np.ndarray, np.ndarray]:
 
 
 def lines(scores: np.ndarray, labels: np.ndarray, persons: int = 150, seed: int = 0) -> Iterator[str]:
-    """Measure the correction, line by line.
+    """Yield the lines of a table of the correction's effect.
 
-    :param scores, labels: of :func:`read`.
-    :param persons: to simulate for each line.
-    :param seed: of the simulation.
+    :param scores, labels: from :func:`read`.
+    :param persons: number of simulated persons per line.
+    :param seed: seed of the simulation.
     """
     yield 'constant   bias   right at rest   right with an expression (mean of the classes)'
     for constant_s in CONSTANTS_S:
@@ -78,14 +78,14 @@ def lines(scores: np.ndarray, labels: np.ndarray, persons: int = 150, seed: int 
 def simulate(
     scores: np.ndarray, labels: np.ndarray, bias: float, personal_neutral_s: float, persons: int = 150, seed: int = 0
 ) -> Shares:
-    """Simulate persons who show the scores of pictures.
+    """Simulate persons.
 
     :param scores: (N, 8) scores of pictures.
     :param labels: (N,) their classes.
-    :param bias: added to the logarithm of one class's score, another class for each person.
-    :param personal_neutral_s: of TemporalFilter.
-    :param persons: how many.
-    :param seed: of the simulation.
+    :param bias: added to the log score of a random class of each person.
+    :param personal_neutral_s: see TemporalFilter.
+    :param persons: number of persons.
+    :param seed: seed of the simulation.
     """
     generator, neutral = np.random.default_rng(seed), EMOTIONS.index('neutral')
     classes = [each for each in np.unique(labels) if each != neutral]
@@ -111,10 +111,10 @@ def simulate(
 def hold(scores: np.ndarray, personal_neutral_s: float, seed: int = 0) -> tuple[str, str]:
     """Show one face for ten minutes.
 
-    :param scores: (8,) of the picture.
-    :param personal_neutral_s: of TemporalFilter.
-    :param seed: of the noise.
-    :returns: emotion after a second, and at the end.
+    :param scores: (8,) scores of the picture.
+    :param personal_neutral_s: see TemporalFilter.
+    :param seed: seed of the noise.
+    :returns: emotion after one second, and at the end.
     """
     generator, smoothing = np.random.default_rng(seed), TemporalFilter(personal_neutral_s=personal_neutral_s)
     words = [
@@ -125,7 +125,7 @@ def hold(scores: np.ndarray, personal_neutral_s: float, seed: int = 0) -> tuple[
 
 
 def prediction(scores: np.ndarray, added: np.ndarray) -> EmotionPrediction:
-    """Make a prediction from scores, with something added to their logarithms."""
+    """Make a prediction from (8,) scores, with `added` (8,) added to their logarithms."""
     shifted = np.maximum(scores, 1e-6) * np.exp(added)
     shifted = shifted / shifted.sum()
     best = int(shifted.argmax())

@@ -1,4 +1,4 @@
-"""How often a face keeps its category when its image is mirrored, turned, darker, smaller, noisier or blurred."""
+"""Measures how often a face keeps its category when its image is mirrored, rotated, relit, shrunk or degraded."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -14,18 +14,18 @@ from facial_emotion_ros.evaluation.camera.scenes import HEIGHT_PX, WIDTH_PX, Lab
 from facial_emotion_ros.evaluation.intervals import wilson_interval
 from facial_emotion_ros.perception.face_detector import FaceDetector
 
-#: Makes of a face that in the varied image.
+#: Returns the face in a varied image.
 Vary = Callable[[LabelledFace, np.random.Generator], LabelledFace]
 
 
 def mirrored(face: LabelledFace, generator: np.random.Generator) -> LabelledFace:
-    """Mirror the image, left for right."""
+    """Mirror the image horizontally."""
     x, y = face.center
     return replace(face, image=np.ascontiguousarray(face.image[:, ::-1]), middle=(face.image.shape[1] - x, y))
 
 
 def turned(face: LabelledFace, generator: np.random.Generator, degrees: float) -> LabelledFace:
-    """Turn the image about the face's middle, one way or the other, the border repeated."""
+    """Rotate the image about the face's centre in a random direction, with replicated border."""
     angle = degrees if generator.random() < 0.5 else -degrees
     height, width = face.image.shape[:2]
     x, y = face.center
@@ -50,35 +50,35 @@ def shrunk(face: LabelledFace, factor: float) -> LabelledFace:
 
 
 def smaller(face: LabelledFace, generator: np.random.Generator, box_px: float) -> LabelledFace:
-    """Shrink the image until the face's box has this side, and put it before gray in a 640x480 image."""
+    """Shrink the image until the face's box has this side, and paste it into a gray 640x480 image."""
     face = shrunk(face, min(1.0, box_px / face.box_px))
     small, (x, y) = face.image, face.center
-    # Where the shrunk image is still the larger one, the part around the face is shown.
+    # An image that is still larger is cropped around the face.
     left, top = (_shift(*each) for each in ((small.shape[1], WIDTH_PX, x), (small.shape[0], HEIGHT_PX, y)))
     return replace(face, image=laid_on_gray(small, left, top), middle=(x + left, y + top))
 
 
 def _shift(length, room, middle):
-    """Return where a strip of this length begins in the room: in its middle, or so that `middle` is near it."""
+    """Return the offset that centres a strip in the room; a longer one is centred on `middle`, within its ends."""
     if length <= room:
         return (room - length) // 2
     return int(np.clip(room // 2 - int(middle), room - length, 0))
 
 
 def _noisy(face, generator, deviation):
-    """Add Gaussian noise to every pixel and colour."""
+    """Add Gaussian noise, independent in each channel."""
     noise = generator.standard_normal(face.image.shape, np.float32) * np.float32(deviation)
     return replace(face, image=np.clip(np.round(face.image + noise), 0, 255).astype(np.uint8))
 
 
 def _compressed(face, generator, quality):
-    """Write the image as JPEG and read it again."""
+    """Compress the image as JPEG."""
     coded = cv2.imencode('.jpg', face.image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
     return replace(face, image=cv2.imdecode(coded, cv2.IMREAD_COLOR))
 
 
 def _blurred(face, generator, share):
-    """Blur by a Gaussian whose deviation is this share of the face's box."""
+    """Apply a Gaussian blur; share: standard deviation relative to the box's side."""
     return replace(face, image=cv2.GaussianBlur(face.image, (0, 0), share * face.box_px))
 
 
@@ -106,7 +106,7 @@ VARIATIONS: dict[str, Vary] = {
 
 
 def varied(faces: Iterable[LabelledFace], vary: Vary) -> Iterator[LabelledFace]:
-    """Vary the image of each face, the same way each time; faces without a middle stay as they are."""
+    """Vary the image of each face, with fixed seeds; faces without a middle stay unchanged."""
     for place, face in enumerate(faces):
         yield face if face.middle is None else vary(face, np.random.default_rng([0, place]))
 
@@ -120,14 +120,14 @@ def measure_robustness(
 ) -> list[dict[str, Any]]:
     """Compare each varied face's category with that of the unvaried one.
 
-    :param engine: network.
-    :param detector: of faces.
-    :param faces: in their images.
-    :param variations: of the images, by name.
-    :param report: called with the number of variations done, and that of all.
-    :returns: a row for each, the unvaried images first. `keeps` is the share, of the faces found in the unvaried image,
-        that are found in the varied one with the same category; `same` that among those found in both; `accuracy` that
-        of the faces found in the varied image.
+    :param engine: EsrEngine.
+    :param detector: FaceDetector.
+    :param faces: faces in their images.
+    :param variations: variations by name.
+    :param report: called with the numbers of variations done and in total.
+    :returns: one row per variation, the unvaried images first. `keeps`: fraction of the faces found in the unvaried
+        image that are found in the varied one with the same category; `same`: the same among faces found in both;
+        `accuracy`: of the faces found in the varied image.
     """
     unvaried = read_through_camera(engine, detector, faces)
     rows = [_row('as it is', unvaried, unvaried)]

@@ -1,4 +1,4 @@
-"""Faces in images whose place and expression are known: FER+ faces pasted into drawn scenes, and photographs."""
+"""Images with faces of known position and expression: FER+ faces pasted into drawn scenes, and photographs."""
 
 import csv
 import math
@@ -23,14 +23,14 @@ from facial_emotion_ros.training.data.labelled_folder import LABELS_FILE, SYNONY
 
 WIDTH_PX, HEIGHT_PX = 640, 480
 
-#: How much larger than FER+'s 48 px a picture is pasted: faces of 120 to 210 px, a person at about arm's length.
+#: Range of the enlargement of FER+'s 48 px images: faces of 120 to 210 px, as of a person at about arm's length.
 SCALES = (3.0, 5.0)
 
-#: Side of a FER+ picture over the side of its face's box (square root of width times height).
-#: Source: 303 faces of FER+ valid found by CenterFace; the geometry that the first bundle crops with.
+#: Ratio of a FER+ image's side to that of its face's box (square root of width times height).
+#: Source: 303 faces of FER+ valid detected by CenterFace; the crop geometry of the first bundle.
 PICTURE_OVER_BOX = 1.17
 
-#: Difference of skin from gray in blue, green and red; its luminance is 0.
+#: Chroma of skin: difference from gray in BGR, with luminance 0.
 _SKIN = np.array([-0.45, (0.114 * 0.45 - 0.299 * 0.30) / 0.587, 0.30], np.float32)
 
 _EXPRESSIONS = 'expressions_left_to_right'
@@ -40,12 +40,12 @@ _EXPRESSIONS = 'expressions_left_to_right'
 class LabelledFace:
     """One face in an image.
 
-    :param name: of the picture that the face comes from.
+    :param name: name of the face's picture.
     :param image: (H, W, 3) uint8 BGR.
-    :param label: place in EMOTIONS.
-    :param middle: x, y of the face's middle in pixels; None where a photograph's face was not found.
-    :param box_px: about the side of its box, the square root of width times height, in pixels.
-    :param picture: (P, P[, 3]) uint8, the face as the data set has it; None for photographs.
+    :param label: index in EMOTIONS.
+    :param middle: x, y of the face's centre in pixels; None if the face of a photograph was not found.
+    :param box_px: approximate side of its box (square root of width times height) in pixels.
+    :param picture: (P, P[, 3]) uint8, the data set's own crop; None for photographs.
     """
 
     name: str
@@ -57,7 +57,7 @@ class LabelledFace:
 
     @property
     def center(self) -> tuple[float, float]:
-        """The middle of a face that was found."""
+        """Centre of a face that was found."""
         assert self.middle is not None
         return self.middle
 
@@ -65,15 +65,15 @@ class LabelledFace:
 def pasted_scenes(
     faces: Iterable[np.ndarray], names: Iterable[str], labels: Iterable[int], seed: int = 0
 ) -> Iterator[LabelledFace]:
-    """Paste each face, enlarged and in a colour of skin where it is gray, somewhere into a drawn scene of its own.
+    """Paste each face, enlarged, and tinted if it is gray, at a random position into a drawn scene of its own.
 
-    A scene depends on the seed and the face's place only: the first 100 of 300 are the 100 of 100.
+    A scene depends only on the seed and the face's index: the first 100 of 300 scenes equal those of 100 faces.
 
-    :param faces: N uint8 arrays, (P, P) gray or (P, P, 3) BGR, framed as FER+ is.
+    :param faces: N uint8 arrays, (P, P) gray or (P, P, 3) BGR, framed as in FER+.
     :param names: (N,) str.
-    :param labels: (N,) int, places in EMOTIONS.
-    :param seed: of sizes, places and backgrounds.
-    :returns: iterator of N LabelledFace in 640x480 images; nothing is kept.
+    :param labels: (N,) int, indices in EMOTIONS.
+    :param seed: seed of sizes, positions and backgrounds.
+    :returns: iterator of N LabelledFace in 640x480 images, each drawn when needed.
     """
     for place, (face, name, label) in enumerate(zip(faces, names, labels)):
         generator = np.random.default_rng([seed, place])
@@ -87,19 +87,19 @@ def pasted_scenes(
 
 
 def tinted(face: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Give a gray face a random colour of skin at its own brightness.
+    """Tint a gray face with a random skin colour, keeping its luminance.
 
     :param face: (P, P) uint8.
-    :returns: (P, P, 3) uint8 BGR; its luminance is the face's to within rounding.
+    :returns: (P, P, 3) uint8 BGR, with the same luminance up to rounding.
     """
     values = face.astype(np.float32)[:, :, None]
-    # Black and white have no colour; in between, nothing leaves the range. The weighted sum of _SKIN is 0.
+    # Chroma vanishes at black and white, so values stay within 0 to 255.
     chroma = values * (1 - values / 255) * (np.float32(generator.uniform(0.3, 1.3)) * _SKIN)
     return np.round(values + chroma).astype(np.uint8)
 
 
 def draw_background(generator: np.random.Generator) -> np.ndarray:
-    """Draw what a camera might see behind a face, without any picture: a coloured gradient, soft clutter, and edges.
+    """Draw a random background: a coloured gradient, soft clutter, and edges.
 
     :returns: (480, 640, 3) uint8 BGR.
     """
@@ -117,7 +117,7 @@ def draw_background(generator: np.random.Generator) -> np.ndarray:
 
 
 def _color(generator):
-    """Draw a colour as rooms have them: any brightness, little saturation."""
+    """Sample a colour typical of rooms: any brightness, low saturation."""
     return generator.uniform(30, 225) + generator.normal(0, 18, 3)
 
 
@@ -135,7 +135,7 @@ def _draw_shape(image, generator):
 
 
 def laid_on_gray(image: np.ndarray, left: int, top: int) -> np.ndarray:
-    """Lay an image (H, W, 3) uint8 on gray of 640x480 px; left and top, px, may be negative: edges are cut off."""
+    """Paste an image (H, W, 3) uint8 at (left, top) into a gray 640x480 image; parts outside are cut off."""
     ground = np.full((HEIGHT_PX, WIDTH_PX, 3), BACKGROUND, np.uint8)
     rows = slice(max(0, top), min(HEIGHT_PX, top + image.shape[0]))
     columns = slice(max(0, left), min(WIDTH_PX, left + image.shape[1]))
@@ -145,12 +145,12 @@ def laid_on_gray(image: np.ndarray, left: int, top: int) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Scenes:
-    """Faces of a set, drawn into scenes as they are needed.
+    """Faces of a set, drawn into scenes when needed.
 
-    :param faces: the set.
-    :param rows: (N,) int64: which of its faces, in random order.
+    :param faces: FaceSet.
+    :param rows: (N,) int64, the chosen faces, in random order.
     :param labelled: number of labelled faces that they were chosen from.
-    :param seed: of sizes, places and backgrounds.
+    :param seed: seed of sizes, positions and backgrounds.
     """
 
     faces: FaceSet
@@ -170,9 +170,9 @@ class Scenes:
 def open_selected(dataset: str, only: str | None) -> FaceSet:
     """Open a set of faces.
 
-    :param dataset: path.
-    :param only: path of a list of picture names, the only ones that count; None for all.
-    :raises BadDataset: if set or list cannot be used.
+    :param dataset: path of the set.
+    :param only: path of a list of the image names to use; None for all.
+    :raises BadDataset: if set or list is invalid.
     """
     from facial_emotion_ros.training.data.datasets import open_faces
 
@@ -181,37 +181,37 @@ def open_selected(dataset: str, only: str | None) -> FaceSet:
 
 
 def open_scenes(dataset: str, only: str | None, count: int, seed: int) -> Scenes:
-    """Choose labelled faces to draw scenes of.
+    """Choose labelled faces for scenes.
 
     :param dataset, only: see :func:`open_selected`.
-    :param count: of faces; 0 for all.
-    :param seed: of the choice and the scenes.
-    :raises BadDataset: if the set cannot be used, or no face has a label.
+    :param count: number of faces; 0 for all.
+    :param seed: seed of choice and scenes.
+    :raises BadDataset: if the set is invalid, or no face has a label.
     """
     faces = open_selected(dataset, only)
     labelled = np.flatnonzero(faces.labels >= 0)
     if not len(labelled):
-        raise BadDataset(f'{dataset}: expected faces with a clear label, there are none; take another split')
+        raise BadDataset(f'{dataset}: expected faces with a label, got none; use another split')
     rows = np.random.default_rng(seed).permutation(labelled)[: count or None]
     return Scenes(faces, rows, len(labelled), seed)
 
 
 def open_pipeline(bundle: str, detector: str, threads: int, operating_point: str) -> EmotionPipeline:
-    """Open the pipeline with exactly these bundles: where int8 is faster, a node would run those beside them.
+    """Open the pipeline with exactly these bundles; the node would use their int8 versions where these are faster.
 
-    :raises FacialEmotionError: if a bundle or the operating point is refused.
+    :raises FacialEmotionError: if a bundle or the operating point is invalid.
     """
     plan = ProviderPlan(threads=threads, precision='fp32')
     return EmotionPipeline(bundle, detector, providers=plan, operating_point=operating_point)
 
 
 class Portraits(NamedTuple):
-    """Photographs with their faces.
+    """Labelled faces in photographs.
 
-    :param faces: list of LabelledFace, from left to right picture by picture; a picture with fewer boxes than labels
-        gives all its faces without a middle, since it is not known which one was missed.
+    :param faces: list of LabelledFace, from left to right in each picture. If fewer boxes than labels are found, all
+        faces of the picture have no middle, since it is unknown which one was missed.
     :param pictures: number of photographs.
-    :param invented: boxes beyond the labelled number, over all photographs, those without any face included.
+    :param invented: number of false detections over all photographs, including those without faces.
     """
 
     faces: list[LabelledFace]
@@ -220,12 +220,12 @@ class Portraits(NamedTuple):
 
 
 def read_portraits(folder: str, detector: FaceDetector) -> Portraits:
-    """Read labelled photographs, and find where their faces are.
+    """Read labelled photographs, and detect their faces.
 
-    :param folder: holds the pictures and labels.csv with at least the columns file and expressions_left_to_right
-        (emotions joined by semicolons, empty where there is no face); else it is read as a labelled folder, whose
-        pictures show one face each: those without a label, or struck out, are left out.
-    :param detector: of faces.
+    :param folder: folder with the pictures and labels.csv with at least the columns file and expressions_left_to_right
+        (emotions joined by semicolons, empty without a face); otherwise a labelled folder with one face per picture, of
+        which pictures that are unlabelled or struck out are skipped.
+    :param detector: FaceDetector.
     :returns: Portraits.
     :raises BadDataset: if the table or a picture is missing or damaged, or an expression is no emotion.
     """

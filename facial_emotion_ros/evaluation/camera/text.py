@@ -1,4 +1,4 @@
-"""The figures of evaluate_camera as text."""
+"""Formats the results of evaluate_camera as text."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,11 +9,11 @@ from facial_emotion_ros.evaluation.markdown import percent
 
 
 def scenes_text(figures: Mapping[str, Any]) -> str:
-    """Write the figures of :func:`scene_figures`."""
+    """Format the results of :func:`scene_figures`."""
     lines = [
         'FER+ faces in drawn 640x480 scenes',
         f'  found by the detector      {figures["found"]} of {figures["n"]} = {_share(figures["detection_rate"])} '
-        f'{_range(figures["detection_rate_interval"])}, and {figures["boxes_besides"]} boxes beside them',
+        f'{_range(figures["detection_rate_interval"])}, and {figures["boxes_besides"]} false detections',
         f'  accuracy through camera    {_share(figures["accuracy_through_camera"])} '
         f'{_range(figures["accuracy_through_camera_interval"])} of those found',
         f'  accuracy of direct crops   {_share(figures["accuracy_direct"])} of the same faces',
@@ -31,10 +31,10 @@ def scenes_text(figures: Mapping[str, Any]) -> str:
 
 
 def portraits_text(figures: Mapping[str, Any]) -> str:
-    """Write the figures of :func:`portrait_figures`."""
+    """Format the results of :func:`portrait_figures`."""
     lines = [
         f'Faces in {figures["pictures"]} labelled photographs: {figures["right"]} of {figures["n"]} right, '
-        f'{figures["found"]} found, {figures["invented"]} invented; wanted: '
+        f'{figures["found"]} found, {figures["invented"]} false detections; wanted: '
         f'{_share(figures["share_at_least"])}: {_verdict(figures["holds"])}'
     ]
     for face in figures['faces']:
@@ -45,7 +45,7 @@ def portraits_text(figures: Mapping[str, Any]) -> str:
 
 
 def robustness_text(which: str, table: Sequence[Mapping[str, Any]]) -> str:
-    """Write the table of :func:`measure_robustness`."""
+    """Format the table of :func:`measure_robustness`."""
     lines = [f'Varied {which}: found; found and same category as unvaried; same among those found; accuracy of found']
     for row in table:
         lines.append(
@@ -56,12 +56,12 @@ def robustness_text(which: str, table: Sequence[Mapping[str, Any]]) -> str:
 
 
 def sweep_text(table: Mapping[str, Mapping[str, Any]]) -> str:
-    """Write the table of :func:`sweep`: for each set the gain over the first cut, accuracy and recall."""
+    """Format the table of :func:`sweep`: for each set the gain over the first cut, accuracy and recall."""
     sets = [which for which in SETS if next(iter(table.values()))[which]['n']]
     width = max(len(name) for name in table)
     sizes = next(iter(table.values()))
     lines = [
-        "Gain of the label's log score over the first cut [95% interval], accuracy, macro recall, by way to cut",
+        "Gain of the label's log score over the first cut [95% interval], accuracy, macro recall",
         ' ' * (width + 2) + '   '.join(f'{which + " (" + str(sizes[which]["n"]) + ")":40}' for which in sets),
     ]
     for name, of_sets in table.items():
@@ -75,10 +75,10 @@ def sweep_text(table: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def spread_text(which: str, table: Sequence[Mapping[str, Any]]) -> str:
-    """Write the table of :func:`crop_spread`."""
+    """Format the table of :func:`crop_spread`."""
     heads = ('log of the side', 'shift along the eyes', 'shift across them', 'roll, degrees')
     lines = [
-        f'Crops of {which}, shrunk or enlarged, against those of their own images: median +- spread [5%, 95%]',
+        f'Crops of {which}, resized, against those of the original images: median +- spread [5%, 95%]',
         f'  {"box":>6}   {"found":14}' + ''.join(f'{head:33}' for head in heads).rstrip(),
     ]
     for row in table:
