@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, List
 
 __version__ = '0.2.0'
 
-#: Variables that turn off telemetry. Libraries read them on import, so they are set before any other import of this
-#: package; the values of the user stay.
+#: Variables that turn off telemetry. Libraries read them on import, so they are set before any other import here; a
+#: user's own values stay.
 TELEMETRY_OFF = {
     'ORT_DISABLE_TELEMETRY': '1',  # ONNX Runtime from 1.29 on; disable_telemetry_events() comes too late
     'RAY_USAGE_STATS_ENABLED': '0',
@@ -46,8 +46,8 @@ __all__ = (
     'FacialEmotionError',
 )
 
-#: Modules of the public names that are no errors. They are imported on first use: launch files and small nodes import
-#: this package too, without numpy, OpenCV and ONNX Runtime.
+#: Modules of the public names except errors. They are imported on first use, so that launch files and small nodes can
+#: import this package without numpy, OpenCV and ONNX Runtime.
 _MODULES = {
     'EMOTIONS': 'core.emotions',
     'EmotionPipeline': 'pipeline.emotion_pipeline',

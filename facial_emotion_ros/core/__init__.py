@@ -1,1 +1,1 @@
-"""What every other room builds on: emotions, errors, estimates, files, metrics, drawing."""
+"""Basics for all other folders: emotions, errors, estimates, files, metrics, drawing."""

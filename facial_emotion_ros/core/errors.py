@@ -1,4 +1,4 @@
-"""The package's exceptions: each message has what was expected, what came, and what to do."""
+"""The package's exceptions: each message says what was expected, what came, and what to do."""
 
 from facial_emotion_ros.core.text import printable, public_text, without_secrets
 
@@ -11,7 +11,7 @@ class FacialEmotionError(Exception):
 
 
 class BadImage(FacialEmotionError, ValueError):
-    """An image, or a message that should hold one, cannot be read as a picture."""
+    """An image file or message cannot be decoded."""
 
 
 class BadModel(FacialEmotionError, ValueError):
@@ -31,9 +31,9 @@ class BadBag(FacialEmotionError, ValueError):
 
 
 def one_line(error: BaseException, *urls: str) -> str:
-    """Write an error in one line without secrets of URLs, with its type where it is not one of ours.
+    """Format an error in one line, with URLs redacted, and with its type unless it is a FacialEmotionError.
 
-    :param error: also a store's, which may tell user, password or query without the rest of the URL.
+    :param error: any; a store's error may contain a user, password or query without the rest of the URL.
     :param urls: paths or URLs that it may be about.
     """
     words = ' '.join(without_secrets(str(error), *urls).split())

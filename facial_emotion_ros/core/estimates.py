@@ -15,8 +15,8 @@ class EmotionPrediction:
     :param valence: in [-1, 1], from negative to positive.
     :param arousal: in [-1, 1], from calm to excited.
     :param confidence: the highest score, calibrated as the model bundle says.
-    :param agreement: of the branches, in [0, 1]: the overlap of two branches' distributions, mean of all pairs; 1 where
-        all branches have the same distribution, confident or not.
+    :param agreement: of the branches, in [0, 1]: mean overlap of the distributions of all pairs of branches; 1 where
+        all are the same, confident or not.
     """
 
     emotion: str

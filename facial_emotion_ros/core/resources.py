@@ -36,7 +36,6 @@ def find_shared(*parts: str) -> str:
 def expect_file(path: str, argument: str) -> None:
     """Refuse a parameter file that does not exist: launch_ros would ignore it and start with the defaults.
 
-    :param path: of the file.
     :param argument: name of the launch argument.
     :raises BadParameter: if there is no such file.
     """
@@ -54,7 +53,7 @@ def find_executable(name: str) -> str:
 
 
 def cache_folder(name: str) -> str:
-    """Return a folder of ours below the user's cache folder (XDG_CACHE_HOME, else ~/.cache); it may not exist."""
+    """Return this package's folder `name` in the user's cache (XDG_CACHE_HOME, else ~/.cache); it may not exist."""
     caches = os.environ.get('XDG_CACHE_HOME', '')
     if not os.path.isabs(caches):  # the specification ignores a relative one
         home = os.path.expanduser('~')

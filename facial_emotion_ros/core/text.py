@@ -1,4 +1,4 @@
-"""Escape foreign text (names of files, topics, people) for terminals, logs, pages and tables."""
+"""Escape untrusted text (names of files, topics, people) for terminals, logs, pages and tables; redact URLs."""
 
 import os
 import re
@@ -10,37 +10,37 @@ from urllib.parse import unquote
 #: UTF-8).
 _UNPRINTABLE = re.compile('[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]')
 
-#: A URL in a text, without what ends the sentence or the quotation. User, password and query may hold quotation marks;
-#: one before a further URL ends the quotation.
+#: A URL in a text, without the punctuation or quotation mark that follows it. User, password and query may contain
+#: quotation marks; one before another URL ends the quotation.
 _URL = re.compile(
     r"""(?<![A-Za-z0-9+._-])[A-Za-z0-9+._-]+://"""
     r"""(?:(?:(?!['"<>,;|)\]}]{1,9}[\['"<({]{0,9}[A-Za-z0-9+._-]{1,30}://)\S)*@)?[^\s'"<>?]*"""
     r"""(?:\?\S*?(?=['"<>.,:;)\]]{0,9}(?:\s|\Z))|(?<![.,:;)\]]))"""
 )
 
-#: The beginning of a URL, or of one of fsspec's chains, and of a further link of such a chain, which :: divides. A link
-#: may be a scheme alone: simplecache::zip://a.mcap::s3://bucket/b.zip.
+#: Start of a URL or of an fsspec URL chain, and the '::' before its next link. A link may be a scheme alone:
+#: simplecache::zip://a.mcap::s3://bucket/b.zip.
 _SCHEME = re.compile(r'(?<![A-Za-z0-9+._-])([A-Za-z0-9+._-]+)(://|::)')
 _NEXT = re.compile(r'::(?=(?:[A-Za-z0-9_]+::)*[A-Za-z0-9+._-]+://)')
-#: Schemes with a path and nothing else behind them, which all of a link is.
+#: Schemes followed by a path only: no host, user or query.
 _PATHS = ('file', 'local', 'dir', 'zip', 'tar', 'libarchive')
 _HOST_AND_PORT = re.compile(r'[^:/]*(:[0-9]*)?(/|\Z)')
 
-#: No chain has as many links.
+#: A longer chain is hidden as a whole.
 _MOST_LINKS = 50
 
-#: What ends the path of a camera's address.
+#: Characters that end the path of a camera's address.
 CAMERA_ENDS = '?#;&='
 
-#: fsspec's names of Azure Blob Storage. What stands before the @ is the container: abfs://container@account/path.
+#: fsspec's schemes of Azure Blob Storage, where a container precedes the @: abfs://container@account/path.
 _AZURE = ('abfs', 'abfss', 'az')
 _CONTAINER = re.compile(r'[a-z0-9$-]+@')
 
-#: A piece of a secret with fewer characters is left where it stands alone: it would be found in many a word.
+#: Shorter parts of a secret are not redacted on their own: they would match ordinary words.
 _LEAST_SECRET = 4
 
-#: Spreadsheets take a cell with this beginning for a formula, but not behind an apostrophe; more than one apostrophe
-#: stand before what began with some. Source: OWASP, CSV Injection.
+#: Spreadsheets evaluate a cell that starts like this as a formula, unless an apostrophe precedes it. Text that already
+#: starts with apostrophes gets one more, so that it can be read back. Source: OWASP, CSV Injection.
 _FORMULA = re.compile("'*[=+@\t\r\n-]")
 _NUMBER = re.compile(r'[+-]?[0-9.]+(e[+-]?[0-9]+)?\Z')
 
@@ -55,10 +55,10 @@ def printable(text: str, keep: str = '') -> str:
 
 
 def cell(value: Any, keep: str = '') -> Any:
-    r"""Escape a table's cell: text becomes printable, with an apostrophe before a formula; numbers stay.
+    r"""Escape a table cell: text becomes printable, with an apostrophe before a formula; numbers stay.
 
-    :param value: of the cell.
-    :param keep: characters that stay; '\t\n\r' for names that are read again.
+    :param value: the cell's value.
+    :param keep: characters that stay; '\t\n\r' for names that are read back.
     """
     if not isinstance(value, str):
         return value
@@ -67,19 +67,19 @@ def cell(value: Any, keep: str = '') -> Any:
 
 
 def uncell(text: str) -> str:
-    """Give what a table's cell says: without the apostrophe that :func:`cell` puts before a formula."""
+    """Remove the apostrophe that :func:`cell` puts before a formula."""
     return text[1:] if text[:1] == "'" and _FORMULA.match(text) else text
 
 
 def split_url(url: str, ends: str = '?') -> Tuple[List[str], List[str]]:
-    """Divide a URL into what may be printed or stored and its secrets: user, password and query.
+    """Split a URL into its public part and its secrets: user, password and query.
 
-    A password may hold any character, so where two readings are possible, the one that shows less is taken.
+    A password may contain any character: an ambiguous URL is parsed so that less is shown.
 
-    :param url: also a chain of fsspec: zip://a.mcap::s3://bucket/b.zip. Any other text is public.
+    :param url: a URL or fsspec chain such as zip://a.mcap::s3://bucket/b.zip; any other text is public.
     :param ends: characters that end the path.
-    :returns: its links without secrets, to be joined by '::', one where it is no chain; and its secrets as texts about
-        it may hold them, the longest first: '?token=hush', 'me:hush@', 'me:hush', 'hush', 'me'...
+    :returns: its links without secrets, to be joined by '::' (one if it is not a chain); and the forms in which a text
+        may contain its secrets, longest first: '?token=hush', 'me:hush@', 'me:hush', 'hush', 'me'...
     """
     begin = _SCHEME.search(url)
     if not begin:
@@ -92,9 +92,9 @@ def split_url(url: str, ends: str = '?') -> Tuple[List[str], List[str]]:
         return [url[: begin.end(1)], *links], secrets
     following = re.search('::', rest) if scheme in _PATHS else _NEXT.search(rest)
     own = rest[: following.start()] if following else rest
-    shown, secrets = (own, []) if scheme in _PATHS else _split_place(scheme, own, ends)
+    shown, secrets = (own, []) if scheme in _PATHS else _split_link(scheme, own, ends)
     if following and scheme not in _PATHS and shown == own and not _HOST_AND_PORT.match(own):
-        shown, secrets = '...', _ways_to_write([own], '')  # a part of a password that holds ::
+        shown, secrets = '...', _secret_forms([own], '')  # part of a password that contains ::
     links = [url[: begin.end()] + shown]
     if following:
         further, more = split_url(rest[following.end() :], ends)
@@ -102,27 +102,27 @@ def split_url(url: str, ends: str = '?') -> Tuple[List[str], List[str]]:
     return links, sorted(set(secrets), key=lambda secret: (-len(secret), secret))
 
 
-def _split_place(scheme: str, rest: str, ends: str) -> Tuple[str, List[str]]:
-    """Divide what stands behind the :// of one URL."""
+def _split_link(scheme: str, rest: str, ends: str) -> Tuple[str, List[str]]:
+    """Split what follows the :// of one link."""
     found = _CONTAINER.match(rest) if scheme in _AZURE else None
     container = found.group() if found else ''
     rest = rest[len(container) :]
     place = re.split('[%s]' % ends, rest)[0]
     query = rest[len(place) :]
     user, _, host = place.rpartition('@')
-    # An @ in the path alone is a name's; behind :: or :// stands a further URL.
+    # An @ in the path only is part of a name; :: or :// starts another URL.
     may_have_user = re.match('[^/]*[:@]|.*:[:/]', place, re.DOTALL)
-    if '@' in query and (may_have_user or '/' not in place):  # this may be a piece of a password, not the host
-        return container + '...', _ways_to_write([rest.rpartition('@')[0], user], query)
+    if '@' in query and (may_have_user or '/' not in place):  # this may be part of a password, not the host
+        return container + '...', _secret_forms([rest.rpartition('@')[0], user], query)
     if may_have_user:
-        return container + host, _ways_to_write([user], query)
-    return container + place, _ways_to_write([], query)
+        return container + host, _secret_forms([user], query)
+    return container + place, _secret_forms([], query)
 
 
-def _ways_to_write(users: Sequence[str], query: str) -> List[str]:
-    """List what a text may hold of secrets: each user:password and the query, their pieces, and these unquoted.
+def _secret_forms(users: Sequence[str], query: str) -> List[str]:
+    """List the forms of secrets in a text: each user:password, the query, their parts, and all of these unquoted.
 
-    A user and a query's value that are ordinary words are no such pieces: errors say file, true and container, too.
+    Users and query values that are ordinary words are left out: errors contain words such as file and true, too.
     """
     found, pieces, words = [query, query[1:]], [], re.findall('=([^?#;&]*)', query)
     for user in users:
@@ -136,15 +136,15 @@ def _ways_to_write(users: Sequence[str], query: str) -> List[str]:
 
 
 def public_address(address: str) -> str:
-    """Return what may be printed of a camera's address: scheme, host and path. Any other text stays."""
+    """Return the public part of a camera's address: scheme, host and path. Any other text stays."""
     begin = re.search('[A-Za-z0-9+.-]+://', address)
     return public_file(address[begin.start() :], CAMERA_ENDS) if begin else address
 
 
 def public_file(place: str, ends: str = '?') -> str:
-    """Return what may be printed or stored of a file's path or URL: all but user, password and query.
+    """Return a file's path or URL without user, password and query.
 
-    :param ends: as of :func:`split_url`.
+    :param ends: see :func:`split_url`.
     """
     return '::'.join(split_url(place, ends)[0])
 
@@ -155,10 +155,10 @@ def public_text(text: str) -> str:
 
 
 def without_secrets(text: str, *urls: str) -> str:
-    """Leave the secrets of known URLs, wherever they stand, and those of any URL in it out of a text.
+    """Redact a text: the secrets of every URL in it, and those of known URLs wherever they occur.
 
-    :param text: such as an error of a store, which may tell a path, a user or a password without the rest of the URL.
-    :param urls: paths or URLs that it may be about.
+    :param text: such as a store's error, which may contain a user or a password without the rest of the URL.
+    :param urls: paths or URLs that the text may be about.
     """
     for url in urls:
         links, secrets = split_url(url)
@@ -169,7 +169,7 @@ def without_secrets(text: str, *urls: str) -> str:
         for secret in secrets:
             if secret.endswith('@') or secret.startswith('?'):
                 text = text.replace(secret, '')
-            elif not re.search(_as_word(secret), shown):  # it would be left out of the public part, too
+            elif not re.search(_as_word(secret), shown):  # else the public part would be redacted, too
                 text = re.sub(_as_word(secret), '...', text)
     return public_text(text)
 
@@ -179,15 +179,15 @@ def _as_word(text: str) -> str:
 
 
 def show(text: str, **options: Any) -> None:
-    """Print text with foreign names and URLs in it; line ends and carriage returns stay. Options as of print.
+    """Print untrusted text: redact URLs; escape all that is not printable, except line ends, or not encodable.
 
-    Characters that the stream's encoding lacks are escaped, and secrets in URLs left out.
+    :param options: as for print.
     """
     print(_encodable(printable(public_text(text), keep='\n\r'), options.get('file') or sys.stdout), **options)
 
 
 def print_while_read(text: str) -> bool:
-    """Print text; return False where nobody reads it any more, as after `head`, and drop it and all that follows.
+    """Print text; return False once the reader has closed the pipe, as `head` does: this and all later text is dropped.
 
     Characters that the stream's encoding lacks are escaped, colours are not.
     """
@@ -195,7 +195,7 @@ def print_while_read(text: str) -> bool:
         print(_encodable(text, sys.stdout), flush=True)
         return True
     except BrokenPipeError:
-        # Nor may what is left fail when Python flushes at its end.
+        # Otherwise Python's flush at exit fails.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return False
 
@@ -209,5 +209,5 @@ def _encodable(text: str, stream: Any) -> str:
 def _escape(character: str) -> str:
     code = ord(character)
     if 0xDC80 <= code <= 0xDCFF:
-        code -= 0xDC00  # a byte of a file's name
+        code -= 0xDC00  # a byte of a file name
     return '\\x%02x' % code if code < 0x100 else '\\u%04x' % code

@@ -23,7 +23,7 @@ COLORS: Dict[str, Tuple[int, int, int]] = {
 _WHITE, _GRAY, _DARK = (255, 255, 255), (185, 185, 185), (40, 36, 34)
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
-#: Side of a face after anonymisation.
+#: Side in px to which a face is reduced for anonymisation.
 _BLURRED_PX = 6
 
 
@@ -46,7 +46,7 @@ _Color = Tuple[int, int, int]
 
 
 class _Canvas:
-    """An image to draw on, with lengths in pixels of an image of 640 x 480."""
+    """An image to draw on; lengths are in pixels of a 640 x 480 image and scaled to this one."""
 
     def __init__(self, image: np.ndarray):
         self.image = image.copy()
@@ -185,7 +185,7 @@ def _draw_label(
 def _place_plate(
     canvas: _Canvas, frame: _Box, width: int, height: int, frames: List[_Box], plates: Sequence[_Box]
 ) -> Optional[_Box]:
-    """Find the place for a plate that hides least: above, below or inside the box, or further off."""
+    """Find the position of a plate that hides least: above, below or inside the box, or further away."""
     above, below, inside = frame.y0 - height - canvas.px(3), frame.y1 + canvas.px(3), frame.y0
     far = height + canvas.px(2)
     tops = [above, below, inside]
@@ -202,7 +202,7 @@ def _place_plate(
     )
 
 
-_ROW, _BAR, _WORDS = 13, 62, 60  # of a panel: height of a row, length of a bar, width of its word
+_ROW, _BAR, _WORDS = 13, 62, 60  # of a panel: height of a row, length of a bar, width of its label
 
 
 def _place_panel(canvas: _Canvas, frame: _Box, taken: List[_Box]) -> Optional[_Box]:

@@ -1,1 +1,1 @@
-"""Frame sources, sample video and video files for the demo and for recordings."""
+"""Frame sources, sample video and video output for the demo and for recordings."""

@@ -1,10 +1,10 @@
-"""The lines of the console view. No ROS."""
+"""Format the console view's lines of text. No ROS."""
 
 from typing import Any, Dict, List, Optional
 
 from facial_emotion_ros.demo.stream_summary import SeenFace
 
-#: ANSI colours of the classes; a class without one stays plain.
+#: ANSI colours of the classes; others are printed plain.
 _COLORS = {'happy': '32', 'sad': '34', 'surprise': '33', 'fear': '35', 'disgust': '36', 'anger': '31', 'contempt': '95'}
 
 #: A face seen in fewer frames is counted, but has no line in the summary (summary.json has every one).
@@ -16,12 +16,12 @@ HEADING = '  time  face   emotion   confidence  valence  arousal     age  box (x
 def face_line(time_s: float, face: SeenFace, age_s: float, picture: str, color: bool) -> str:
     """Format the line of one face.
 
-    :param time_s: time since the first answer.
+    :param time_s: time since the first detection message.
     :param face: the face.
     :param age_s: age of its image.
     :param picture: file name of the picture in the image, or ''.
     :param color: whether to use terminal colours.
-    :returns: a line without its end.
+    :returns: a line without line end.
     """
     x0, y0, x1, y1 = face.box
     box = '%4.0f, %4.0f, %4.0f x %-4.0f' % (x0, y0, x1 - x0, y1 - y0)
@@ -44,9 +44,9 @@ def face_line(time_s: float, face: SeenFace, age_s: float, picture: str, color: 
 def no_face_line(time_s: float, picture: str) -> str:
     """Format the line of an image without a face.
 
-    :param time_s: time since the first answer.
+    :param time_s: time since the first detection message.
     :param picture: file name of the picture in the image, or ''.
-    :returns: a line without its end.
+    :returns: a line without line end.
     """
     return '%5.1fs  no face%s' % (time_s, '  %s' % picture if picture else '')
 
@@ -55,7 +55,7 @@ def summary_lines(summary: Dict[str, Any]) -> List[str]:
     """Format the summary.
 
     :param summary: of StreamSummary, with model and files added.
-    :returns: lines without their ends.
+    :returns: lines without line ends.
     """
     if not summary['frames']:
         return ['Summary: no image was answered.']

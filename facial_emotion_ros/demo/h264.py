@@ -1,4 +1,4 @@
-"""H.264, which every browser plays, encoded by an ffmpeg process that is fed through a pipe."""
+"""Encode H.264 video, which every browser plays, through a pipe to an ffmpeg process."""
 
 import errno
 import functools
@@ -10,12 +10,12 @@ from typing import Tuple
 
 import numpy as np
 
-#: How long ffmpeg may take to list its encoders, or to end.
+#: Maximum time for ffmpeg to list its encoders, or to end.
 _TIMEOUT_S = 60.0
 
-#: The same bytes whenever the same is encoded: by one thread, without x264's macroblock tree, which reads memory that
-#: nobody has written where the width is no multiple of 128 px. The filter adds a black row or column: H.264 needs even
-#: sizes. Measured with the sample video at 640 x 480: PSNR 37.5 dB as with the tree at crf 23, 19% more bytes.
+#: Bit-exact encoding: one thread, and without x264's macroblock tree, which reads uninitialised memory if the width is
+#: not a multiple of 128 px. The filter adds a black row or column, since H.264 needs even sizes. Measured with the
+#: sample video at 640 x 480: PSNR 37.5 dB as with the tree at crf 23, 19% more bytes.
 _ENCODING = (
     '-i pipe:0 -vf pad=ceil(iw/2)*2:ceil(ih/2)*2 -pix_fmt yuv420p -c:v libx264 -preset veryfast -crf 24 -threads 1 '
     '-x264-params mbtree=0 -movflags +faststart -fflags +bitexact'
@@ -26,7 +26,7 @@ _ENCODING = (
 def h264_program() -> str:
     """Find an ffmpeg with libx264: that of the package imageio-ffmpeg, else the system's.
 
-    :returns: its path, '' where there is none.
+    :returns: its path; '' if there is none.
     """
     for program in (_packaged(), shutil.which('ffmpeg')):
         try:
@@ -44,14 +44,14 @@ def h264_program() -> str:
 
 
 class H264Writer:
-    """Encodes images into an mp4 file that can be streamed."""
+    """Encode images into an mp4 file that can be streamed."""
 
     def __init__(self, program: str, path: str, rate_hz: float, size: Tuple[int, int]):
         """Start the encoder.
 
         :param program: path of an ffmpeg.
-        :param path: of the file, which ends in .mp4.
-        :param rate_hz: images a second.
+        :param path: of the output file, with suffix .mp4.
+        :param rate_hz: images per second.
         :param size: width and height of all images, px.
         :raises OSError: if the program cannot be started.
         """
@@ -63,7 +63,7 @@ class H264Writer:
             stdout=subprocess.DEVNULL,
             stderr=self._messages,
             env=_environment(),
-            start_new_session=True,  # Ctrl-C must not end it
+            start_new_session=True,  # so that Ctrl-C does not end it
         )
         assert self._process.stdin is not None
         self._input = self._process.stdin
@@ -126,5 +126,5 @@ def _packaged():
 
 
 def _environment():
-    """Return the environment without LD_LIBRARY_PATH, which is meant for this process alone."""
+    """Return the environment without LD_LIBRARY_PATH, which is only meant for this process."""
     return {name: value for name, value in os.environ.items() if name != 'LD_LIBRARY_PATH'}

@@ -1,4 +1,4 @@
-"""The processes of the demo, which demo.launch.py and `scripts/demo` both start."""
+"""Describe the demo's processes, which both demo.launch.py and `scripts/demo` start."""
 
 import os
 from typing import Any, Dict, Mapping, NamedTuple, Optional, Tuple
@@ -56,7 +56,7 @@ def demo_processes(
 
 
 def node_environment(domain: int, log_folder: Any) -> Dict[str, str]:
-    """Return the environment of nodes that see each other and no other machine, and run the code of this process.
+    """Return the environment of nodes limited to this machine and domain, with the same code as this process.
 
     :param domain: ROS domain id.
     :param log_folder: for the logs of ROS.

@@ -1,4 +1,4 @@
-"""The embedded sample: three public-domain portraits, panned, zoomed and slid past each other like a video call."""
+"""Draw the embedded sample video: three public-domain portraits, panned and zoomed in panels as in a video call."""
 
 import math
 import os
@@ -14,22 +14,22 @@ from facial_emotion_ros.perception.image_files import read_picture
 #: Length of the video, which loops without a cut.
 LENGTH_S = 24.0
 
-#: Time in which a panel slides in or out.
+#: Duration of a panel's slide in or out.
 SLIDE_S = 1.6
 
 #: Width of a face over its height.
 FACE_WIDTH = 0.75
 
-#: Brightness of the blurred picture that fills a panel beyond the portrait.
+#: Brightness of the blurred picture that fills the rest of a panel.
 BACKDROP_GAIN = 0.45
 
 
 class Portrait(NamedTuple):
     """One picture of the video.
 
-    file: name in the samples folder; center_px: the face's centre in the picture, x and y; face_px: the face's height
-    there (hairline to chin); enlargement: of this face relative to the others (a close-up would leave its panel half
-    empty otherwise); visible_s: (start, end) pairs between which the panel has its full width.
+    file: name in the samples folder; center_px: x and y of the face's centre in the picture; face_px: the face's height
+    there (hairline to chin); enlargement: of this face relative to the others, so that a close-up fills its panel;
+    visible_s: (start, end) pairs between which the panel has its full width.
     """
 
     file: str
@@ -48,15 +48,15 @@ CAST = (
 
 
 class SampleVideo:
-    """Draws the frames: the same time gives the same frame, on every machine with the same OpenCV."""
+    """Draw frames: deterministic for the same time and version of OpenCV."""
 
     def __init__(self, width: int = 640, height: int = 480, folder: str = ''):
         """Load the portraits.
 
         :param width: width of the frames in px.
         :param height: height of the frames in px.
-        :param folder: folder of the portraits; '' takes the embedded samples.
-        :raises BadImage: a portrait is missing or cannot be decoded.
+        :param folder: folder of the portraits; '' for the embedded samples.
+        :raises BadImage: if a portrait is missing or cannot be decoded.
         """
         self.width, self.height = width, height
         self._pictures: Dict[str, Tuple[np.ndarray, np.ndarray]] = {}
@@ -89,9 +89,9 @@ class SampleVideo:
         return frame
 
     def boxes(self, time_s: float) -> List[Tuple[str, Tuple[float, float, float, float]]]:
-        """Return where the faces are in a frame.
+        """Return the ground-truth face boxes of a frame.
 
-        :param time_s: as of `frame`.
+        :param time_s: see `frame`.
         :returns: (portrait's file, box x0 y0 x1 y1 in px) of each face with most of its width visible.
         """
         time_s = time_s % LENGTH_S
@@ -117,7 +117,7 @@ class SampleVideo:
     def _placement(
         self, portrait: Portrait, number: int, time_s: float, panel_width: float
     ) -> Tuple[float, float, float]:
-        """Return the scale of a portrait, and the x and y of its corner in its panel."""
+        """Return the scale of a portrait, and x and y of its corner in its panel."""
         picture = self._pictures[portrait.file][0]
         turn = 2 * math.pi * time_s / LENGTH_S
         zoom = 1.0 + 0.11 * math.sin(3 * turn + 2.1 * number)
@@ -137,7 +137,7 @@ class SampleVideo:
         scale, x, y = self._placement(portrait, number, time_s, panel_width)
         panel = cv2.resize(backdrop, (columns, self.height), interpolation=cv2.INTER_LINEAR)
         placement = np.array([[scale, 0, x], [0, scale, y]], np.float32)
-        # INTER_AREA does not exist for warps: shrink first where the portrait is shown smaller than it is.
+        # Warps do not support INTER_AREA: shrink first if the portrait is shown at less than half its size.
         if scale < 0.5:
             picture = cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
             placement[:, :2] *= 2

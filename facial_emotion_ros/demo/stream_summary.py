@@ -1,4 +1,4 @@
-"""Running sums over the answers to a stream of images, and their summary. No ROS."""
+"""Accumulate the detections of a stream of images, and summarise them per face and picture. No ROS."""
 
 import array
 from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
@@ -25,7 +25,7 @@ class SeenFace(NamedTuple):
 
     @property
     def confidence(self) -> float:
-        """The score of that class."""
+        """The highest score."""
         return max(self.scores)
 
 
@@ -68,7 +68,7 @@ class _Sums:
 
 
 def _sums_at_position(entries: List[Tuple[str, _Sums]], face: SeenFace, at_s: float) -> _Sums:
-    """Find a face of a still picture by its position: on a slow machine, the tracker gives it new ids."""
+    """Find a still picture's face by its position: on a slow machine, its id changes."""
     x0, y0, x1, y1 = face.box
     for _, sums in entries:
         center_x, center_y = (sums.box[:2] + sums.box[2:]) / (2 * sums.frames)
@@ -79,7 +79,7 @@ def _sums_at_position(entries: List[Tuple[str, _Sums]], face: SeenFace, at_s: fl
 
 
 class StreamSummary:
-    """Counts answers and sums up every face, over the whole stream and for every picture by its name."""
+    """Count images and accumulate every face, over the whole stream and for every picture by name."""
 
     def __init__(self) -> None:
         """Start empty."""
@@ -87,15 +87,15 @@ class StreamSummary:
         self.frames_with_faces = 0
         self.first_arrival_s: Optional[float] = None
         self.last_arrival_s = 0.0
-        self._ages_s = array.array('d')  # of a day: 20 MB
+        self._ages_s = array.array('d')  # 20 MB per day
         self._faces: Dict[str, _Sums] = {}
         self._pictures: Dict[str, Dict[str, Any]] = {}
 
     def add(self, arrival_s: float, age_s: float, faces: Iterable[SeenFace], picture: str = '') -> None:
-        """Add the answer to one image.
+        """Add the detections of one image.
 
-        :param arrival_s: when the answer arrived, by a monotonic clock.
-        :param age_s: age of the image then.
+        :param arrival_s: when they arrived, by a monotonic clock.
+        :param age_s: age of the image at that time.
         :param faces: the faces in it.
         :param picture: file name of the picture in the image; '' for none.
         """
@@ -117,11 +117,11 @@ class StreamSummary:
 
     @property
     def seconds(self) -> float:
-        """Time from the first answer to the last; 0 without one."""
+        """Time from the first detections to the last; 0 without any."""
         return 0.0 if self.first_arrival_s is None else self.last_arrival_s - self.first_arrival_s
 
     def summary(self) -> Dict[str, Any]:
-        """Sum up, ready for JSON.
+        """Return the summary as a JSON object.
 
         :returns: frames, frames_with_faces, seconds, frames_per_second, age_ms (p50, p99, max), faces (in the order of
             their appearance) and pictures (name -> frames and faces from left to right); undefined numbers are None.
@@ -149,11 +149,11 @@ class StreamSummary:
 
 
 def image_score(faces: Sequence[SeenFace], width: float) -> Tuple[int, int, float]:
-    """Score a picture as an example: most faces, all with space around them, the highest of the lowest confidences.
+    """Score how well a picture serves as an example: number of faces, then space between them, then confidence.
 
     :param faces: in the picture.
     :param width: of the picture in px.
-    :returns: to be compared; larger is better.
+    :returns: sort key, larger is better; the confidence is the lowest of the faces'.
     """
     boxes = sorted(face.box for face in faces)
     gaps_px = zip([0.0] + [box[2] for box in boxes], [box[0] for box in boxes] + [float(width)])

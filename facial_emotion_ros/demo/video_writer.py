@@ -1,4 +1,4 @@
-"""Writes annotated images as a video file, or as pictures without a video encoder; complete or not at all."""
+"""Write annotated images atomically as a video file, or as pictures if there is no video encoder."""
 
 import errno
 import os
@@ -14,11 +14,10 @@ from facial_emotion_ros.demo.frame_sources import OpenCvPath
 from facial_emotion_ros.demo.h264 import H264Writer, h264_program
 from facial_emotion_ros.perception.image_files import fit
 
-#: (suffix, encoder), tried in order: H.264 by ffmpeg, then OpenCV's by their FourCC, of which a robot's OpenCV may have
-#: only the second.
+#: (suffix, encoder), tried in order: H.264 by ffmpeg, then OpenCV's by their FourCC; some robots' OpenCV has only MJPG.
 ENCODERS = (('.mp4', 'h264'), ('.mp4', 'mp4v'), ('.avi', 'MJPG'))
 
-#: The log line for a video of another encoder than the first.
+#: Log line for a video that is not H.264.
 NO_H264 = (
     'the video is not H.264, so browsers do not play it: no ffmpeg with libx264 was found (pip install '
     'imageio-ffmpeg, or install the package ffmpeg)'
@@ -29,26 +28,26 @@ _PICTURE = re.compile(r'\d{6}\.jpg$')
 #: The video's rate is measured on this many frames before the first is written.
 MEASURED_FRAMES = 10
 
-#: Longest time for which a frame is repeated where the stream paused.
+#: Maximum time for which a frame is repeated when the stream pauses.
 MAX_STILL_S = 2.0
 
 _DEFAULT_RATE_HZ = 10.0
 
 
 class AnnotatedVideo:
-    """Writes stamped frames into one file that plays at the stream's own speed.
+    """Write stamped frames into one file that plays at the stream's own speed.
 
     note: a remark about the file for the log, or ''; size: its width and height in px, (0, 0) before the first frame;
-    pieces: (acquisition time, time in the file), both in s, of the frames from which on both pass alike: the first
-    one, and those after a pause that was cut short.
+    pieces: (acquisition time, time in the file), both in s, of the first frame of each continuous piece: a new one
+    starts after a pause that was shortened.
     """
 
     def __init__(self, folder: str, name: str = 'annotated', encoders: Sequence[Tuple[str, str]] = ENCODERS):
-        """Prepare; nothing is written yet.
+        """Set the output; nothing is written yet.
 
-        :param folder: that exists.
+        :param folder: an existing folder.
         :param name: of the video without suffix.
-        :param encoders: to try in this order; without one, pictures are written.
+        :param encoders: to try in this order; if none works, pictures are written.
         """
         self._opened = OpenCvPath(folder)
         self._folder, self._name, self._encoders = self._opened.name, name, encoders
@@ -64,7 +63,7 @@ class AnnotatedVideo:
         """Add a frame.
 
         :param image: (H, W, 3) uint8 BGR; later ones are fitted into the size of the first.
-        :param stamp_s: acquisition time.
+        :param stamp_s: acquisition time in seconds.
         """
         if self._part:
             self._write(image, stamp_s)
@@ -77,7 +76,7 @@ class AnnotatedVideo:
         """Finish the video.
 
         :returns: name of the file or folder that was written; '' without a frame.
-        :raises OSError: if it could not be written, or its name is that of a folder from elsewhere.
+        :raises OSError: if it could not be written, or its name is that of a folder with other files.
         """
         if not self._part and self._first:
             self._open()
@@ -92,7 +91,7 @@ class AnnotatedVideo:
         path = os.path.join(self._folder, self._name + self._suffix)
         if os.path.isdir(path):
             if not all(_PICTURE.match(name) for name in os.listdir(path)):
-                raise OSError(errno.EEXIST, 'a folder of that name holds other files', path)
+                raise OSError(errno.EEXIST, 'a folder of this name contains other files', path)
             shutil.rmtree(path)
         move_into_place(self._part, path)
         self._opened.close()
@@ -146,13 +145,13 @@ class AnnotatedVideo:
         return writer if writer.isOpened() else None
 
     def _write(self, image: np.ndarray, stamp_s: float) -> None:
-        """Write a frame as often as its duration requires: the file has one rate, the stream may stutter."""
+        """Write a frame as often as its duration requires: the file has a constant rate, the stream may not."""
         if (image.shape[1], image.shape[0]) != self.size:
             image = fit(image, *self.size)
         due = int((stamp_s - self._start_s) * self._rate_hz + 0.5) + 1
         times = due - self._written
         if not 0 <= times <= MAX_STILL_S * self._rate_hz:
-            # The stream paused for long, or its clock jumped: continue from here.
+            # The stream paused for too long, or its clock jumped: continue from here.
             self._start_s = stamp_s - self._written / self._rate_hz
             self.pieces.append((stamp_s, self._written / self._rate_hz))
             times = 1
@@ -165,7 +164,7 @@ class AnnotatedVideo:
 
 
 def _is_complete(path: str, frames: int) -> bool:
-    """Return whether a video has its index, without which players find no frame, and all its frames."""
+    """Return whether a video has all its frames, and its index, without which players find none."""
     video = cv2.VideoCapture(path)
     good = video.isOpened() and video.read()[0] and video.get(cv2.CAP_PROP_FRAME_COUNT) >= frames
     video.release()

@@ -1,1 +1,1 @@
-"""From face crops to emotions: the ESR network, the ensemble, quality gate, temporal filter."""
+"""From face crops to emotions: ESR network, ensemble, quality gate, temporal filter."""

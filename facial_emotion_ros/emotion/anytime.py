@@ -1,4 +1,4 @@
-"""An ensemble with a deadline: base, groups of branches and heads are separate models, run until the deadline."""
+"""Anytime inference: base, groups of branches and heads run as separate models, until a deadline."""
 
 import time
 from typing import TYPE_CHECKING, Callable, List, Optional, Sequence, Tuple, Union
@@ -14,25 +14,24 @@ from facial_emotion_ros.inference.onnxruntime_backend import OrtModel, open_mode
 if TYPE_CHECKING:
     from facial_emotion_ros.inference.openvino_backend import OpenVinoModel
 
-#: Branches of a group: fewer make finer steps, and each group costs a call.
+#: Branches per group: a smaller group gives finer steps, but each group costs a call.
 GROUP = 3
 
 
 class AnytimeNetwork:
-    """A bundle's ESR, whose groups of branches run one after the other until a deadline; the first always runs.
+    """An ESR whose groups of branches run one after the other until a deadline; the first always runs.
 
-    Each part has its own weights, so they are in memory once. Branches were trained side by side: fewer of them are a
-    smaller ensemble, not a worse network.
+    Each part has only its own weights, so they are in memory once. The first k branches are a smaller ensemble.
     """
 
     def __init__(self, bundle: ModelBundle, plan: ProviderPlan, group: int = GROUP) -> None:
-        """Cut the model and open its parts.
+        """Split the model and open its parts.
 
         :param bundle: an ESR made by `quantize`: its manifest names the tensors between the parts.
         :param plan: where the parts run: on the CPU, in either engine.
-        :param group: branches of a group, at least 1.
-        :raises BadParameter: if the plan's first provider is no CPU.
-        :raises BadModel: if the bundle cannot be cut.
+        :param group: branches per group, at least 1.
+        :raises BadParameter: if the plan's first provider is not the CPU.
+        :raises BadModel: if the bundle cannot be split.
         """
         if plan.engine == 'onnxruntime' and plan.names[0] != CPU:
             raise BadParameter(
@@ -42,7 +41,7 @@ class AnytimeNetwork:
         parts = bundle.manifest.get('parts')
         if not parts:
             raise BadModel(
-                'Model bundle %r: expected one that can be cut into parts, as inference.deadline_ms needs, '
+                'Model bundle %r: expected one that can be split into parts, since inference.deadline_ms is set, '
                 'got one without `parts` in its manifest; make it with `quantize`' % bundle.folder
             )
         self._input = bundle.manifest['input']['name']
@@ -63,18 +62,18 @@ class AnytimeNetwork:
 
     @property
     def degraded(self) -> str:
-        """'', since the CPU is what was requested."""
+        """Always '': the CPU is what was requested."""
         return self._base.degraded
 
     def run(
         self, crops: np.ndarray, until_s: Optional[float] = None, clock: Callable[[], float] = time.monotonic
     ) -> Tuple[np.ndarray, np.ndarray]:
-        """Run base and heads, and in between as many groups of branches as the deadline allows.
+        """Run the base, as many groups of branches as the deadline allows, and the heads.
 
         :param crops: (N, C, S, S) uint8, N at least 1.
         :param until_s: deadline, by the clock; None for all branches.
         :param clock: returns seconds.
-        :returns: logits (N, k, 8) and affect (N, k, 2), float32, of the first k branches; one group's at least.
+        :returns: logits (N, k, 8) and affect (N, k, 2), float32, of the first k branches, at least one group.
         :raises BadModel: if a part fails.
         """
         shared = dict(zip(self._shared, self._base.run(self._shared, {self._input: crops})))
@@ -82,7 +81,7 @@ class AnytimeNetwork:
         took_s = 0.0
         for takes, gives, model in self._groups:
             started_s = clock()
-            # The next group will take as long as the last one.
+            # Assumes that the next group takes as long as the last one.
             if means and until_s is not None and started_s + took_s > until_s:
                 break
             means += model.run(gives, {name: shared[name] for name in takes})

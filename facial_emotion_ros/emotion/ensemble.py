@@ -1,4 +1,4 @@
-"""Combine the branches: scores, valence, arousal and agreement."""
+"""Combine an ensemble's branches into scores, valence, arousal and agreement."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Optional, Sequence
@@ -10,17 +10,17 @@ from facial_emotion_ros.core.errors import BadModel
 
 
 class OperatingPoint(NamedTuple):
-    """Calibration of the scores, and limits of the quality gate.
+    """Calibration of the scores, and bounds of the quality gate.
 
-    :param name: in the model bundle; '' where the bundle names none.
+    :param name: in the model bundle; '' for a bundle without named points.
     :param temperature: divides the logits, above 0; below 1 sharpens the scores.
     :param offsets: (8,) added to the divided logits; None for none.
-    :param prior_exponent: the scores are divided by the training prior to this power: 0 leaves them as trained, 1
-        assumes equally frequent classes.
-    :param class_weights: (8,) that multiply the scores for that, or for the user's prior; None for none.
+    :param prior_exponent: the scores are divided by (training prior ** this): 0 leaves them as trained, 1 assumes
+        equally frequent classes.
+    :param class_weights: (8,) factors of the scores, from `prior_exponent` or the user's prior; None for none.
     :param prior: (8,) the user's prior; None for none.
-    :param min_confidence: least score of the best class.
-    :param min_agreement: least agreement of the branches.
+    :param min_confidence: minimum score of the best class.
+    :param min_agreement: minimum agreement of the branches.
     """
 
     name: str = ''
@@ -33,7 +33,7 @@ class OperatingPoint(NamedTuple):
     min_agreement: float = 0.73
 
 
-#: Least score before class weights.
+#: Lower bound of scores before they are multiplied by class weights.
 _LEAST = 1e-30
 
 #: The plain softmax.
@@ -68,10 +68,10 @@ def softmax(logits: Any) -> np.ndarray:
 
 
 def mean_overlap(probabilities: Any) -> np.ndarray:
-    """Agreement of the branches: overlap coefficient of two branches' distributions, mean of all pairs.
+    """Agreement of the branches: overlap coefficient of two branches' distributions, averaged over all pairs.
 
-    1 where all branches have the same distribution, confident or not; 0 where no two share a class. It does not depend
-    on the number of branches.
+    1 if all branches have the same distribution, confident or not; 0 if no two share a class. Comparable between
+    ensembles of different size.
 
     :param probabilities: (N, B, K) float, rows sum to 1.
     :returns: (N,) float32 in [0, 1]; 1 for a single branch.
@@ -83,7 +83,7 @@ def mean_overlap(probabilities: Any) -> np.ndarray:
     branches = probabilities.shape[1]
     if branches < 2:
         return np.ones(len(probabilities), np.float32)
-    # In falling order, the value of rank r is the smaller one in its pairs with the r values before it.
+    # In descending order, the value of rank r is the smaller one in its pairs with the r values before it.
     falling = -np.sort(-probabilities, axis=1)
     overlap = (falling * np.arange(branches)[:, None]).sum(axis=(1, 2)) / (0.5 * branches * (branches - 1))
     return np.clip(overlap, 0.0, 1.0).astype(np.float32)
@@ -108,7 +108,7 @@ def reweighted(scores: np.ndarray, point: OperatingPoint) -> np.ndarray:
     """Multiply scores by an operating point's class weights, and normalise them.
 
     :param scores: (..., 8) float that sum to 1 along the last axis.
-    :param point: the operating point; without class weights the scores are returned as they are.
+    :param point: the operating point; without class weights the scores are returned unchanged.
     :returns: (..., 8) float32.
 
     Source: Saerens, Latinne and Decaestecker, "Adjusting the outputs of a classifier to new a priori probabilities",
@@ -116,7 +116,7 @@ def reweighted(scores: np.ndarray, point: OperatingPoint) -> np.ndarray:
     """
     if point.class_weights is None:
         return scores
-    # All scores but one may be 0 in single precision; a prior that excludes that class must still find a best one.
+    # All scores but one may be 0 in single precision; if the prior excludes that class, one must still be the best.
     weighted = np.maximum(np.asarray(scores, np.float64), _LEAST) * np.asarray(point.class_weights, np.float64)
     return (weighted / weighted.sum(axis=-1, keepdims=True)).astype(np.float32)
 
@@ -127,9 +127,9 @@ def combine(logits: Any, affect: Any, point: OperatingPoint = UNCALIBRATED) -> E
     :param logits: (N, B, 8) float.
     :param affect: (N, B, 2) float: valence and arousal of each branch, unbounded; their mean is clipped to [-1, 1].
     :param point: its class weights act on the mean of the branches, and on each branch for the agreement.
-    :raises BadModel: if shapes do not fit, or a value is not finite (argmax of NaN would be neutral).
+    :raises BadModel: if shapes do not match, or a value is not finite (argmax of NaN would be neutral).
 
-    Source: Siqueira et al., AAAI 2020, section 3; with the mean of probabilities in place of a vote, which keeps the
+    Source: Siqueira et al., AAAI 2020, section 3; but with the mean of probabilities instead of a vote, to keep the
     branches' uncertainty.
     """
     logits, affect = np.asarray(logits), np.asarray(affect)

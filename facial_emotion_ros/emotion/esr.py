@@ -1,4 +1,4 @@
-"""Run an ESR bundle and combine its branches."""
+"""Run an ESR (ensemble with shared representations) model bundle and combine its branches."""
 
 from typing import TYPE_CHECKING, List, Optional, Sequence, Tuple, Union
 
@@ -20,10 +20,7 @@ if TYPE_CHECKING:
 
 
 class EsrEngine(ModelRunner):
-    """An ESR bundle, loaded and ready to run.
-
-    :mod:`facial_emotion_ros.inference.onnxruntime_backend` handles providers that fail.
-    """
+    """A loaded ESR bundle. Failing providers: :mod:`facial_emotion_ros.inference.onnxruntime_backend`."""
 
     def __init__(
         self,
@@ -40,7 +37,7 @@ class EsrEngine(ModelRunner):
         :param providers: ONNX Runtime execution providers in order of preference, names or (name, options); or a
             ProviderPlan.
         :param threads: threads of one operator, at least 1; a plan has its own.
-        :param anytime: allow fewer branches where time is short; for bundles made by `quantize`.
+        :param anytime: allow fewer branches to meet a deadline; for bundles made by `quantize`.
         :param operating_point: name of one of the bundle's operating points; '' for its default.
         :param prior: expected class frequencies, see :func:`.operating_points.choose_point`; '' for the point's.
         :raises BadParameter: for providers or threads of another type or range, int8 for another bundle, or an unknown
@@ -50,7 +47,7 @@ class EsrEngine(ModelRunner):
         bundle = opened_bundle(bundle, expect='esr')
         self.geometry = CropGeometry.from_manifest(bundle.manifest['input'])
         self.branches = bundle.manifest['outputs']['logits']['branches']
-        #: May be replaced by another operating point of the bundle at any time.
+        #: May be set to another operating point of the bundle at any time.
         self.point = choose_point(bundle.manifest, operating_point, prior)
         self._outputs = [bundle.manifest['outputs'][key]['name'] for key in ('logits', 'affect')]
         self._input = bundle.manifest['input']['name']
@@ -68,9 +65,9 @@ class EsrEngine(ModelRunner):
     def run(self, crops: np.ndarray, until_s: Optional[float] = None) -> Tuple[np.ndarray, np.ndarray]:
         """Run the network.
 
-        :param crops: (N, C, S, S) uint8 of :func:`face_crops.cut_planes`, or (N, 3, S, S) float32 of
+        :param crops: (N, C, S, S) uint8 from :func:`face_crops.cut_planes`, or (N, 3, S, S) float32 from
             :func:`face_crops.cut_faces`, which are rounded for a network with uint8 input.
-        :param until_s: deadline by time.monotonic(), for which an anytime engine runs fewer branches; None for all.
+        :param until_s: deadline by time.monotonic() that an anytime engine meets by running fewer branches; None: all.
         :returns: logits (N, B, 8) and affect (N, B, 2), float32.
         :raises BadImage: if crops have another shape or are not finite.
         :raises BadModel: if the outputs have another shape or are not finite.
@@ -112,11 +109,11 @@ class EsrEngine(ModelRunner):
             return np.ascontiguousarray(crops if self._takes_uint8 else normalize(crops, geometry))
         crops = np.ascontiguousarray(crops, np.float32)
         if not np.isfinite(crops).all():
-            raise BadImage('expected finite crops, got NaN or infinity; the network would read them as neutral')
+            raise BadImage('expected finite crops, got NaN or infinity')
         return to_uint8(crops, geometry) if self._takes_uint8 else crops
 
     def _run_in_batches(self, crops: np.ndarray, model: 'Union[OrtModel, OpenVinoModel]') -> List[np.ndarray]:
-        """Run all crops at once, or in padded batches where the provider has a fixed one."""
+        """Run all crops at once, or in padded batches if the provider has a fixed batch size."""
         batch = model.face_batch
         if not batch:
             return model.run(self._outputs, {self._input: crops})

@@ -11,18 +11,18 @@ from facial_emotion_ros.emotion.esr import EsrEngine
 class EstimateCache:
     """The last estimated crop of each face, and its estimate.
 
-    A crop is compared with the last estimated one, not with the previous one: slow changes add up.
+    A crop is compared with the last estimated one, not with the previous one, so that slow changes add up.
     """
 
     def __init__(self) -> None:
         self._known: Dict[str, Tuple[np.ndarray, Tuple[np.ndarray, ...]]] = {}
-        #: How many faces were estimated, and for how many the last estimate was reused.
+        #: Number of estimated faces, and of reused estimates.
         self.read, self.reused = 0, 0
 
     def estimate(
         self, engine: EsrEngine, ids: Sequence[str], crops: np.ndarray, below: float, until_s: Optional[float] = None
     ) -> EnsembleEstimates:
-        """Estimate the faces that changed, and reuse the others' estimates.
+        """Estimate the faces that have changed, and reuse the last estimates of the others.
 
         :param engine: the network.
         :param ids: N ids of faces.

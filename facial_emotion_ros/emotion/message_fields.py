@@ -1,4 +1,4 @@
-"""Fields of messages about faces, shared by the node and the recordings."""
+"""Convert estimates to the fields of messages; shared by the node and the recordings."""
 
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
@@ -18,7 +18,7 @@ _NUMBERS = ('valence', 'arousal', 'confidence', 'agreement')
 def check_finite(estimates: Sequence[FaceEstimate]) -> None:
     """Reject estimates that contain NaN or infinity.
 
-    :raises ValueError: naming the face and the field, without what else is known of the face: logs are kept for long.
+    :raises ValueError: naming the face and the field only: logs are stored for long, so values stay out of them.
     """
     for estimate in estimates:
         numbers = {'box': estimate.box, 'box_score': estimate.box_score}  # type: Dict[str, Any]
@@ -34,8 +34,8 @@ def check_finite(estimates: Sequence[FaceEstimate]) -> None:
 
 
 def emotion_hypotheses(estimate: Union[FaceEstimate, EmotionPrediction]) -> List[Tuple[str, float]]:
-    """List (class, score), the published class first, then by falling score; 'unknown' comes before all classes."""
-    # With hysteresis, the published class may have a lower score than another for a moment.
+    """List (class, score): the published class first, or 'unknown' before all classes; then by descending score."""
+    # With hysteresis, the published class may temporarily have a lower score than another.
     falling = sorted(estimate.scores.items(), key=lambda pair: (pair[0] != estimate.emotion, -pair[1]))
     return [(UNKNOWN, 0.0)] + falling if estimate.emotion == UNKNOWN else falling
 
@@ -50,7 +50,7 @@ def affect_hypotheses(estimate: FaceEstimate) -> List[Tuple[str, float]]:
 
 
 def affect_scores(estimate: FaceEstimate) -> List[Tuple[str, float]]:
-    """List the same in [0, 1], as vision_msgs has it for scores: valence and arousal of 0 are 0.5."""
+    """List the same values scaled to [0, 1], as vision_msgs requires of scores: valence and arousal of 0 become 0.5."""
     values = affect_hypotheses(estimate)
     return [(name, value if name == 'agreement' else (value + 1.0) / 2.0) for name, value in values]
 
@@ -60,7 +60,7 @@ def expression_word(scores: Mapping[str, float], contempt_as: str, emotion: str 
 
     :param scores: class -> score, in the order of EMOTIONS.
     :param contempt_as: a word of hri_msgs/Expression, or 'drop'.
-    :param emotion: the published class, which may not have the best score; '' for the best one.
+    :param emotion: the published class, which may not have the best score; '' for the class of the best score.
     :returns: (word, confidence in [0, 1]); ('', 0.0) if only a dropped class has a score.
     """
     words: Dict[str, float] = OrderedDict()
@@ -78,11 +78,11 @@ def expression_word(scores: Mapping[str, float], contempt_as: str, emotion: str 
 
 
 def expression_parts(estimate: Optional[FaceEstimate], contempt_as: str) -> Dict[str, Any]:
-    """Express what a face shows by hri_msgs/Expression.
+    """Return the fields of hri_msgs/Expression.
 
-    :param estimate: None where there is no face.
-    :param contempt_as: the word for contempt, or 'drop': then its score is shared out to the other words.
-    :returns: expression, confidence, valence and arousal; an empty word where it is unknown; {} without a face.
+    :param estimate: None without a face.
+    :param contempt_as: the word for contempt, or 'drop', which distributes its score over the other words.
+    :returns: expression, confidence, valence and arousal; the expression is empty if unknown; {} without a face.
     """
     if estimate is None:
         return {}
@@ -94,7 +94,7 @@ def expression_parts(estimate: Optional[FaceEstimate], contempt_as: str) -> Dict
 
 
 def box_parts(estimate: FaceEstimate, height: int, width: int) -> Dict[str, float]:
-    """Express a face box as shares of the image's height and width in px.
+    """Return the fields of a normalized region of interest, as shares of the image's height and width in px.
 
     :returns: xmin, ymin, xmax, ymax and c, the score of the box, in [0, 1].
     """
@@ -119,5 +119,5 @@ def network_words(engine: 'EsrEngine') -> Dict[str, Any]:
 
 
 def within(value: float, low: float, high: float) -> float:
-    """Clip a number to the bounds that a message defines."""
+    """Clip a number to [low, high]."""
     return min(max(float(value), low), high)

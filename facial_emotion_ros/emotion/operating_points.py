@@ -1,8 +1,8 @@
-"""Operating points of an emotion network: the class frequencies that its scores assume.
+"""Operating points of an emotion network: the class frequencies (prior) that its scores assume.
 
-A network that was trained on web pictures assumes their class frequencies: a third of all faces neutral, one in a
-hundred disgusted. Each operating point of a bundle's manifest corrects that: scores are divided by prior **
-prior_exponent and normalised.
+A network trained on web pictures assumes their class frequencies: a third of all faces neutral, one in a hundred
+disgusted. An operating point of a bundle's manifest corrects this: scores are divided by prior ** prior_exponent and
+normalised.
 
 Source: Saerens, Latinne and Decaestecker, Neural Computation 14(1), 2002; Menon et al., ICLR 2021, section 4.
 """
@@ -20,7 +20,7 @@ from facial_emotion_ros.inference.bundle_manifest import POINT_BOUNDS
 
 
 def operating_points(manifest: Mapping[str, Any]) -> Dict[str, OperatingPoint]:
-    """Return the operating points of a bundle by name, the default first; '' for the only one of a bundle without any.
+    """Return the operating points of a bundle by name, the default first; a bundle without any has one named ''.
 
     :param manifest: of an ESR, checked.
     """
@@ -37,20 +37,20 @@ def choose_point(
 ) -> OperatingPoint:
     """Return an operating point, with the user's prior.
 
-    With a prior, scores are multiplied by prior / training prior (Bayes' rule) in place of the point's prior_exponent.
+    With a prior, scores are multiplied by prior / training prior (Bayes' rule) instead of the point's prior_exponent.
     Temperature and bounds stay the point's.
 
     :param manifest: of an ESR, checked.
     :param name: '' for the bundle's default.
     :param prior: class frequencies where the robot works: eight numbers in the order of EMOTIONS, or a text of them;
         they need not sum to 1. '' for the point's.
-    :raises BadParameter: for an unknown point, a prior that is none, or a prior where the bundle has no class_prior.
+    :raises BadParameter: for an unknown point, an invalid prior, or a prior for a bundle without class_prior.
     """
     points = operating_points(manifest)
     if name and name not in points:
         raise BadParameter(
             'expected one of the operating points of %s (%s), got %r; %s'
-            % (manifest['name'], ', '.join(filter(None, points)) or 'it has none', name, "'' takes its default")
+            % (manifest['name'], ', '.join(filter(None, points)) or 'it has none', name, "'' is its default")
         )
     point = points[name or next(iter(points))]
     expected = parse_prior(prior)
@@ -59,7 +59,7 @@ def choose_point(
     trained = manifest['outputs']['logits'].get('class_prior')
     if trained is None:
         raise BadParameter(
-            'expected no prior, since the manifest of %s has no class_prior that it could replace, got %r; export the '
+            'expected no prior, since the manifest of %s has no class_prior to replace, got %r; export the '
             'bundle again, or leave the prior empty' % (manifest['name'], prior)
         )
     return point._replace(
@@ -79,7 +79,7 @@ def scores_as_trained(manifest: Mapping[str, Any]) -> OperatingPoint:
 
 
 def calibration_of(point: OperatingPoint) -> Dict[str, Any]:
-    """Return an operating point for the JSON of an evaluation."""
+    """Return an operating point as a JSON object for evaluation results."""
     return {
         'operating_point': point.name,
         'prior_exponent': point.prior_exponent,
@@ -90,7 +90,7 @@ def calibration_of(point: OperatingPoint) -> Dict[str, Any]:
 
 
 def point_words(point: OperatingPoint) -> str:
-    """Describe an operating point: 'balanced', or 'balanced, prior 0.3 0.2 0.1 ...'; '' without name and prior."""
+    """Describe an operating point, like 'balanced' or 'balanced, prior 0.3 0.2 0.1 ...'; '' without name and prior."""
     prior = 'prior ' + ' '.join('%.3g' % each for each in point.prior) if point.prior else ''
     return ', '.join(filter(None, (point.name, prior)))
 
@@ -114,12 +114,12 @@ def parse_prior(prior: Union[str, Sequence[float]]) -> Optional[np.ndarray]:
             'expected a prior of eight numbers of 0 or more, not all of them 0, one for each of %s, or '
             "'', got %.200r" % (', '.join(EMOTIONS), prior)
         )
-    shares = np.array(numbers) / max(numbers)  # the sum of the numbers may be infinite
+    shares = np.array(numbers) / max(numbers)  # their sum may overflow
     return shares / shares.sum()
 
 
 def _unnamed(logits: Mapping[str, Any]) -> OperatingPoint:
-    """Return the point of the manifest's fields outside its operating points."""
+    """Return the operating point given by the manifest's fields outside its named points."""
     return OperatingPoint('', float(logits.get('temperature', 1.0)), logits.get('offsets'))
 
 

@@ -1,4 +1,4 @@
-"""The quality gate: rejects faces, whose emotion is then published as unknown, and gives the reasons."""
+"""Quality gate: reject faces that are too poor or uncertain to estimate; their emotion is published as unknown."""
 
 import math
 from dataclasses import dataclass
@@ -10,41 +10,41 @@ import numpy as np
 from facial_emotion_ros.core.errors import BadParameter
 from facial_emotion_ros.perception.occlusion import Box, mouth_occlusion, shrunk_face
 
-#: All rejection reasons, in the order of publication; the last two are the network's, the others the image's.
+#: All rejection reasons, in the order of publication; the last two are of the prediction, the others of the image.
 REJECTION_REASONS = tuple('small blurred cut dark low_contrast overexposed occluded disagreement unsure'.split())
 IMAGE_REASONS = REJECTION_REASONS[:-2]
 
-#: Faces are shrunk to this side before sharpness and exposure are measured, against resolution and noise of the camera.
+#: Faces are shrunk to this side before sharpness and exposure are measured, to be independent of resolution and noise.
 _SIDE_PX = 32
-#: A face without contrast whose brightest parts are below this, of 255, is dark.
+#: A face without contrast is dark if its 95th percentile of gray is below this, of 255.
 _DARK = 64
-#: Pixels from the first value up, and up to the second, are clipped.
+#: Pixels of at least the first value are clipped white, those up to the second clipped black.
 _WHITE, _BLACK = 250, 5
-#: The face's box relative to its landmarks: distance of its centre above the centre of eyes and mouth, width, height,
-#: in units of the distance between the eyes or 0.9 of that from eyes to mouth, whichever is larger. Source: medians of
-#: 382 held-out faces of FER+ train in scenes, detected by CenterFace.
+#: Face box relative to the landmarks: distance of its centre above the centre of eyes and mouth, width, height, in
+#: units of the distance between the eyes or 0.9 x that from eyes to mouth, whichever is larger. Source: medians of 382
+#: held-out faces of FER+ train in scenes, detected by CenterFace.
 _UP, _WIDE, _HIGH = 0.17, 2.18, 2.68
 
 
-#: Largest values of the bounds that may be above 1.
+#: Maxima of the bounds that may be above 1.
 _LARGEST = {'min_face_px': math.inf, 'min_sharpness': math.inf, 'min_contrast': 255.0}
 
 
 @dataclass(frozen=True)
 class QualityGate:
-    """Bounds for the image of a face and for its prediction. Measured defaults: docs/faces_over_time.md.
+    """Bounds for the image of a face and for its prediction. How the defaults were measured: docs/faces_over_time.md.
 
-    A minimum of 0 and a maximum of 1 turn a check off.
+    A minimum of 0 or a maximum of 1 turns a check off.
 
     :param enabled: False rejects nothing.
-    :param min_face_px: least side of the box (root of width times height); else 'small'.
-    :param min_sharpness: least :func:`sharpness`; else 'blurred'.
-    :param max_cut: largest share of the face beyond the image's edge; else 'cut'.
-    :param min_confidence: least score of the best class, in [0, 1]; else 'unsure'.
-    :param min_agreement: least agreement of the branches, in [0, 1]; else 'disagreement'.
-    :param min_contrast: least contrast (see :func:`exposure`), of 255; else 'dark' or 'low_contrast'.
-    :param max_clipped: largest share of white pixels; else 'overexposed'; and of black ones; else 'dark'.
-    :param max_occlusion: largest :func:`.occlusion.mouth_occlusion`, in [0, 1]; else 'occluded'.
+    :param min_face_px: minimum side of the box (square root of its area); else 'small'.
+    :param min_sharpness: minimum :func:`sharpness`; else 'blurred'.
+    :param max_cut: maximum share of the face beyond the image's edge; else 'cut'.
+    :param min_confidence: minimum score of the best class, in [0, 1]; else 'unsure'.
+    :param min_agreement: minimum agreement of the branches, in [0, 1]; else 'disagreement'.
+    :param min_contrast: minimum contrast (see :func:`exposure`), of 255; else 'dark' or 'low_contrast'.
+    :param max_clipped: maximum share of white pixels, else 'overexposed', and of black ones, else 'dark'.
+    :param max_occlusion: maximum :func:`.occlusion.mouth_occlusion`, in [0, 1]; else 'occluded'.
     :raises BadParameter: for a value outside its range.
     """
 
@@ -77,10 +77,10 @@ class QualityGate:
 
         :param image: (H, W, 3) uint8 BGR.
         :param box: x0, y0, x1, y1 of the face in pixels.
-        :param landmarks: (5, 2) pixels, as of Faces.
+        :param landmarks: (5, 2) pixels, see Faces.
         :param confidence: score of the best class.
         :param agreement: of the branches.
-        :param is_detected: whether a detector placed the landmarks; without, 'occluded' is not checked.
+        :param is_detected: whether a detector placed the landmarks; if not, 'occluded' is not checked.
         """
         if not self.enabled:
             return ()
@@ -99,7 +99,7 @@ class QualityGate:
             'disagreement': agreement < self.min_agreement,
             'unsure': confidence < self.min_confidence,
         }
-        # Occlusion cannot be recognised on a face with another fault.
+        # The occlusion classifier is unreliable on faces with another fault.
         is_bad = any(holds.get(reason) for reason in IMAGE_REASONS)
         holds['occluded'] = (
             is_detected
@@ -113,7 +113,7 @@ class QualityGate:
 class Exposure(NamedTuple):
     """Exposure of a face's gray values.
 
-    :param contrast: from the 5th to the 95th percentile.
+    :param contrast: difference of the 95th and the 5th percentile.
     :param brightest: the 95th percentile.
     :param white: share of pixels clipped at the upper end.
     :param black: share of pixels clipped at the lower end.
@@ -128,7 +128,7 @@ class Exposure(NamedTuple):
 def exposure(gray: np.ndarray) -> Exposure:
     """Measure contrast and clipping of a face.
 
-    :param gray: of :func:`shrunk_gray`; without pixels, full contrast and no clipping.
+    :param gray: from :func:`shrunk_gray`; an empty one has full contrast and no clipping.
     """
     if not gray.size:
         return Exposure(255.0, 255.0, 0.0, 0.0)
@@ -144,11 +144,11 @@ def exposure(gray: np.ndarray) -> Exposure:
 
 
 def shrunk_gray(image: np.ndarray, box: Box) -> np.ndarray:
-    """Shrink a face to a side of 32 px, against noise.
+    """Shrink a face to a side of 32 px, which reduces noise.
 
     :param image: (H, W, 3) uint8 BGR.
     :param box: x0, y0, x1, y1 in pixels.
-    :returns: (h, w) uint8; without pixels for a box of less than 4 pixels a side.
+    :returns: (h, w) uint8; (0, 0) for a box with a side below 4 pixels.
     """
     found = shrunk_face(image, box, _SIDE_PX)
     return np.empty((0, 0), np.uint8) if found is None else found[0]
@@ -157,7 +157,7 @@ def shrunk_gray(image: np.ndarray, box: Box) -> np.ndarray:
 def sharpness(gray: np.ndarray) -> float:
     """Measure the fine detail of a face, independent of size, brightness and contrast.
 
-    :param gray: of :func:`shrunk_gray`.
+    :param gray: from :func:`shrunk_gray`.
     :returns: energy of the Laplacian over the variance of the gray values; 0 for a face without contrast or pixels.
 
     Source: Pech-Pacheco et al., "Diatom autofocusing in brightfield microscopy", ICPR 2000 (variance of the Laplacian).
@@ -171,9 +171,9 @@ def sharpness(gray: np.ndarray) -> float:
 
 
 def cut_share(landmarks: np.ndarray, width: int, height: int) -> float:
-    """Estimate the share of a face beyond the image's edge, in [0, 1], from the landmarks, which are not clipped to it.
+    """Estimate the share of a face beyond the image's edge, in [0, 1], from its landmarks, which are not clipped.
 
-    :param landmarks: (5, 2) pixels, as of Faces.
+    :param landmarks: (5, 2) pixels, see Faces.
     :param width, height: of the image, px.
     """
     points = np.asarray(landmarks, np.float64)

@@ -1,4 +1,4 @@
-"""Smooth each face's predictions over time, by time constants in seconds, with hysteresis of the category."""
+"""Smooth each face's predictions over time (time constants in seconds), with hysteresis of the category."""
 
 import math
 from typing import Any, Dict, Optional, Sequence, Tuple
@@ -13,15 +13,15 @@ from facial_emotion_ros.perception.image_times import not_before
 
 #: Weight of a prediction from a rejected image.
 _REJECTED_WEIGHT = 0.2
-#: A face is rejected from this share of rejected images on, and accepted again at the lower share.
+#: Hysteresis of rejection: a face is rejected from the first share of rejected images on, and accepted from the second.
 _REJECT_FROM, _ACCEPT_FROM = 0.6, 0.4
-#: A reason is given if it held in at least this share of the recent images.
+#: A reason is given if it applied to at least this share of the recent images.
 _REASON_SHARE = 0.25
 _NEUTRAL = EMOTIONS.index('neutral')
-#: Correction of a face's resting bias, in logarithms of scores: a face is at rest where no class has more than 4 times
-#: neutral's score; neutral should then have 3 times the score of each class; a class loses half of its score at most.
+#: Correction of a face's resting bias, in log scores: a face is at rest if no class has more than 4 times neutral's
+#: score; neutral should then have 3 times the score of each class; a class loses at most half of its score.
 _CALM, _LEAD, _MOST_BIAS = math.log(4.0), math.log(3.0), math.log(2.0)
-#: An image counts as rest for this time at most.
+#: Maximum time at rest that one image counts for.
 _LONGEST_S = 1.0
 
 
@@ -33,7 +33,7 @@ class _Mean:
         self._weight = 0.0
 
     def add(self, values: Any, weight: float, elapsed_s: float, time_s: float) -> np.ndarray:
-        """Add values after some time, and return the mean."""
+        """Add values, `elapsed_s` after the last ones, and return the mean."""
         # A value's weight depends on its age, not on the frame rate.
         decay = math.exp(-elapsed_s / time_s) if time_s > 0 else 0.0
         self._sum = self._sum * decay + weight * np.asarray(values, np.float64)
@@ -53,10 +53,10 @@ class _FilteredFace:
 
 
 class TemporalFilter:
-    """Smooths the predictions of every face.
+    """Smooth the predictions of every face.
 
     Source: exponential weights for irregular stamps: Eckner, "Algorithms for Unevenly Spaced Time Series: Moving
-    Averages and Other Rolling Operators", 2017 (here by each value's own age).
+    Averages and Other Rolling Operators", 2017 (here by each value's age).
     """
 
     def __init__(
@@ -69,9 +69,9 @@ class TemporalFilter:
     ) -> None:
         """Start without faces.
 
-        :param enabled: False returns every prediction as it is.
+        :param enabled: False returns every prediction unchanged.
         :param scores_s: time constant of the scores and of the rejection reasons, in seconds; 0 for none.
-        :param affect_s: the same of valence, arousal and agreement; about their delay.
+        :param affect_s: time constant of valence, arousal and agreement, about their delay; 0 for none.
         :param margin: the category changes when another one's smoothed score leads by this much, in [0, 1].
         :param personal_neutral_s: time constant of the correction of a face's resting bias, in seconds at rest; 0 for
             none. See :meth:`_without_bias`.
@@ -98,7 +98,7 @@ class TemporalFilter:
         self._personal_neutral_s = personal_neutral_s
 
     def for_another_stream(self) -> 'TemporalFilter':
-        """Return one with the same settings, and no faces."""
+        """Return a TemporalFilter with the same settings, and no faces."""
         return TemporalFilter(self.enabled, self._scores_s, self._affect_s, self._margin, self._personal_neutral_s)
 
     def smooth(
@@ -109,8 +109,8 @@ class TemporalFilter:
         :param face_id: its id.
         :param raw: the prediction.
         :param rejection_reasons: of this image; () for none.
-        :param stamp_s: when the image was taken, in seconds; more than BACK_S before the latest, it is new.
-        :returns: the smoothed prediction and its rejection reasons; the arguments if smoothing is off.
+        :param stamp_s: acquisition time in seconds; if more than BACK_S before the latest, the face starts again.
+        :returns: the smoothed prediction and rejection reasons; the arguments if smoothing is off.
         :raises BadParameter: for a prediction that is not finite; the face keeps its state.
         """
         if not self.enabled:
@@ -154,9 +154,9 @@ class TemporalFilter:
     def _without_bias(self, face: _FilteredFace, scores: np.ndarray, is_rejected: bool, elapsed_s: float) -> np.ndarray:
         """Remove a face's resting bias from the scores.
 
-        The bias of a class is how much closer than _LEAD it comes to neutral's score, as a mean over the time at rest.
-        It starts at 0, so a face seen briefly is hardly corrected. A faint expression that lasts counts as rest too: it
-        becomes neutral in the end if its score is less than twice neutral's.
+        The bias of a class is by how much less than _LEAD its log score is below neutral's, averaged over the time at
+        rest. It starts at 0, so a face seen briefly is hardly corrected. A faint lasting expression counts as rest,
+        too: it finally becomes neutral if its score is less than twice neutral's.
         """
         lead = np.log(np.maximum(scores, 1e-6))
         lead -= lead[_NEUTRAL]

@@ -1,1 +1,1 @@
-"""Model bundles and the engines that run them: ONNX Runtime, OpenVINO, TensorRT."""
+"""Model bundles and the inference engines that run them: ONNX Runtime, OpenVINO, TensorRT."""

@@ -1,4 +1,4 @@
-"""Read, check and digest the manifest of a model bundle."""
+"""Read, validate and hash the manifest of a model bundle."""
 
 import hashlib
 import json
@@ -11,11 +11,11 @@ from typing import Any, Dict, Mapping, NamedTuple, NoReturn, Optional, Tuple, Un
 from facial_emotion_ros.core.emotions import EMOTIONS
 from facial_emotion_ros.core.errors import BadModel
 
-#: The manifest's own format that this code reads and writes.
+#: Version of the manifest format.
 FORMAT = 1
 
 MANIFEST_FILE = 'manifest.json'
-#: The field of `model` that holds the SHA-256 of all the rest of the manifest; see :func:`manifest_digest`.
+#: Field of `model` with the SHA-256 of the rest of the manifest; see :func:`manifest_digest`.
 DIGEST = 'manifest_sha256'
 _MAX_MANIFEST_BYTES = 1 << 20
 
@@ -23,21 +23,21 @@ _log = logging.getLogger(__name__)
 
 
 class Range(NamedTuple):
-    """Least and greatest value of a field; or_zero: whether 0 is allowed besides."""
+    """Minimum and maximum of a field; or_zero: 0 is allowed as well."""
 
     low: float
     high: float
     or_zero: bool = False
 
     def holds(self, value: float) -> bool:
-        """Whether a value lies within it; NaN does not."""
+        """Return whether a value is inside; NaN is not."""
         return self.low <= value <= self.high or (self.or_zero and value == 0)
 
     def __str__(self) -> str:
         return '%sfrom %g to %g' % ('0 or ' if self.or_zero else '', self.low, self.high)
 
 
-#: Ranges of the fields of an ESR's `input`; no network was trained outside them.
+#: Ranges of an ESR bundle's `input` fields: no network was trained outside them.
 INPUT_RANGES: Dict[str, Range] = {
     'size_px': Range(8, 1024),
     'scale': Range(1e-3, 1.0),
@@ -48,7 +48,7 @@ INPUT_RANGES: Dict[str, Range] = {
     'landmark_weight': Range(0.0, 1.0),
 }
 
-#: Colours of an ESR's `input`.
+#: Colour formats of an ESR bundle's `input`.
 COLORS = ('gray_x3', 'bgr')
 
 #: Optional bounds of an operating point; see facial_emotion_ros.emotion.ensemble.
@@ -57,11 +57,11 @@ _POINT_NAME = re.compile(r'[a-z][a-z0-9_]{0,63}\Z')
 
 NUMBER = (int, float)
 _TEMPERATURE = Range(1e-3, 1e6)
-#: The detector halves the image five times: sides that are no multiple of 32 shift its boxes.
+#: The detector halves the image five times: with sides that are not a multiple of 32 its boxes are shifted.
 _MULTIPLES = (32, 64, 128)
 _Limit = Union[None, int, Range, Tuple[Any, ...]]
 _Field = Tuple[str, Union[type, Tuple[type, ...]], _Limit]
-#: (dotted field, type or types, least value, Range or allowed values): required of every manifest.
+#: Required in every manifest: (dotted field, type or types, minimum, Range or allowed values).
 _COMMON_FIELDS: Tuple[_Field, ...] = (
     ('name', str, None),
     ('version', str, None),
@@ -132,17 +132,17 @@ def read_manifest(folder: str) -> Dict[str, Any]:
     if type(manifest.get('format')) is not int or manifest['format'] != FORMAT:
         raise BadModel(
             f'expected manifest format {FORMAT}, got {manifest.get("format")!r}; '
-            'take a bundle and a facial_emotion_ros that were released together'
+            'use a bundle and a facial_emotion_ros that were released together'
         )
     return manifest
 
 
 def _refuse_constant(text: str) -> NoReturn:
-    raise ValueError(f'{text} is no JSON number')
+    raise ValueError(f'{text} is not a JSON number')
 
 
 def check_manifest(manifest: Mapping[str, Any], expect: Optional[str]) -> None:
-    """Refuse a manifest that lacks a field, or has one of another type or outside its range.
+    """Refuse a manifest with a field that is missing, of another type or out of range.
 
     :param expect: the required architecture; None for any.
     :raises BadModel: naming the field, what was expected and what came.
@@ -162,7 +162,7 @@ def check_manifest(manifest: Mapping[str, Any], expect: Optional[str]) -> None:
 
 
 def _check_calibration(manifest: Mapping[str, Any]) -> None:
-    """Check the optional fields of an ESR's logits."""
+    """Check the optional fields of an ESR bundle's logits."""
     logits = manifest['outputs']['logits']
     if 'temperature' in logits:
         check_field(manifest, 'outputs.logits.temperature', NUMBER, _TEMPERATURE)
@@ -177,7 +177,7 @@ def _check_calibration(manifest: Mapping[str, Any]) -> None:
 
 
 def _check_per_class(manifest: Mapping[str, Any], key: str, limit: Range) -> None:
-    """Check that a field of the logits is one number for each class."""
+    """Check that a field of the logits has one number for each class."""
     check_field(manifest, f'outputs.logits.{key}', list, None)
     numbers = manifest['outputs']['logits'][key]
     sound = [isinstance(each, NUMBER) and not isinstance(each, bool) and limit.holds(each) for each in numbers]
@@ -211,7 +211,7 @@ def _check_points(manifest: Mapping[str, Any]) -> None:
 
 
 def _check_parts(manifest: Mapping[str, Any]) -> None:
-    """Check that the tensors between the parts of an ESR are one for each branch."""
+    """Check that there is one tensor for each branch between the parts of an ESR."""
     if 'parts' not in manifest:
         return
     branches = manifest['outputs']['logits']['branches']
@@ -223,7 +223,7 @@ def _check_parts(manifest: Mapping[str, Any]) -> None:
 
 
 def manifest_digest(manifest: Mapping[str, Any]) -> str:
-    """Compute the SHA-256 of a manifest's contents, independent of its layout and without its own digest.
+    """Compute the SHA-256 of a manifest's contents, without layout and without this digest.
 
     :param manifest: as parsed from JSON, with `model`.
     :returns: 64 lower-case hexadecimal digits.
@@ -234,15 +234,15 @@ def manifest_digest(manifest: Mapping[str, Any]) -> str:
 
 
 def check_digest(folder: str, manifest: Mapping[str, Any]) -> None:
-    """Refuse a manifest that was changed after it was written; warn of one without a digest.
+    """Refuse a manifest that was changed after it was written.
 
-    Bundles of earlier releases have none: a robot must not stop at an update, and their numbers are still in range.
+    One without a digest, of an earlier release, only causes a warning: a robot must not stop after an update.
     """
     command = f'python3 -m facial_emotion_ros.cli.seal_bundle {shlex.quote(folder)}'
     expected = manifest['model'].get(DIGEST)
     if expected is None:
         _log.warning(
-            'Model bundle %r has no %s in its %s, so changes to that file go unnoticed; add it: %s',
+            'Model bundle %r has no %s in its %s, so changes to that file are not detected; add it: %s',
             folder,
             DIGEST,
             MANIFEST_FILE,
@@ -263,8 +263,8 @@ def check_field(manifest: Mapping[str, Any], dotted: str, kind: Union[type, Tupl
 
     :param manifest: as parsed from JSON.
     :param dotted: the field's path, like 'input.margin'.
-    :param kind: its type, or a tuple of types; a bool is no number here.
-    :param limit: least value, Range, tuple of allowed values, or None.
+    :param kind: its type, or a tuple of types; a bool does not count as a number.
+    :param limit: minimum, Range, tuple of allowed values, or None.
     :raises BadModel: naming the field, what was expected and what came.
     """
     value: Any = manifest

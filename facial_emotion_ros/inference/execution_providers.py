@@ -1,6 +1,6 @@
-"""Where models run: ONNX Runtime's execution providers in order of preference, their options, and failures.
+"""Select ONNX Runtime's execution providers: order of preference, options, and fallback after failures.
 
-All models of one pipeline share one plan: they all leave a provider that fails one of them, with one warning.
+All models of a pipeline share one plan: when a provider fails for one, none uses it any more, with one warning.
 """
 
 import logging
@@ -28,7 +28,7 @@ PRECISIONS = ('auto', 'fp32', 'fp16', 'bf16', 'int8')
 #: Name of an execution provider, or (name, options).
 Provider = Union[str, Tuple[str, Dict[str, Any]]]
 
-#: First version of ONNX Runtime that knows each option of TensorRT; an unknown one makes it refuse the provider.
+#: First version of ONNX Runtime with each TensorRT option; with an unknown option it refuses the provider.
 #: Source: pull requests 15546 and 15825 (profile shapes, 1.15) and 19362 (cache prefix, 1.17) of microsoft/onnxruntime;
 #: the rest is the list of 1.11, the runtime for Jetson TX2.
 _TENSORRT_SINCE: Dict[str, Tuple[int, int]] = {
@@ -65,7 +65,7 @@ def provider_name(provider: Provider) -> str:
 def runtime_version(text: Optional[str] = None) -> Tuple[int, int]:
     """Parse ONNX Runtime's version.
 
-    :param text: like '1.11.0'; None for the one that runs.
+    :param text: like '1.11.0'; None for the installed one.
     :returns: (major, minor); (0, 0) for a text without them.
     """
     found = re.match(r'(\d+)\.(\d+)', onnxruntime.__version__ if text is None else text)
@@ -79,7 +79,7 @@ def known_options(name: str, options: Dict[str, Any], version: Tuple[int, int]) 
     :param options: option -> value.
     :param version: (major, minor) of ONNX Runtime.
     """
-    # An option that is not listed is newer than the list, and set by the user: kept where all listed ones are known.
+    # An unlisted option is a user's and newer than the list: kept where all listed ones are known.
     since, newest = _TENSORRT_SINCE, max(_TENSORRT_SINCE.values())
     kept = [option for option in options if name != TENSORRT or version >= since.get(option, newest)]
     return {option: options[option] for option in kept}
@@ -103,8 +103,8 @@ class ProviderPlan:
         :param providers: names or (name, options) in order of preference. The CPU is appended where it is missing.
         :param threads: threads of one operator, at least 1; operators run one after the other.
         :param precision: of TensorRT or OpenVINO, one of PRECISIONS.
-        :param face_batch: fixed batch of faces on other providers than the CPU, padded where there are fewer; the
-            detector's input then has a fixed size too. 0 for shapes that follow the image.
+        :param face_batch: fixed batch size, padded, on other providers than the CPU; the detector's input then has a
+            fixed size too. 0 for dynamic shapes.
         :param cache: where TensorRT caches its engines; None for no cache.
         :param engine: one of ENGINES. OpenVINO runs on the CPU and ignores the providers.
         :param spin: whether ONNX Runtime's threads spin while they wait for the next operator: faster on an idle
@@ -121,7 +121,7 @@ class ProviderPlan:
             raise BadParameter(f'expected an engine among {", ".join(ENGINES)}, got {engine!r}')
         if precision == 'bf16' and engine != 'openvino':
             raise BadParameter(
-                'expected the engine openvino, since inference.precision is bf16, got onnxruntime; take '
+                'expected the engine openvino, since inference.precision is bf16, got onnxruntime; use '
                 'that engine or another precision'
             )
         if isinstance(face_batch, bool) or not isinstance(face_batch, int) or not 0 <= face_batch <= 64:
@@ -148,11 +148,11 @@ class ProviderPlan:
 
     @classmethod
     def of(cls, providers: Union['ProviderPlan', Sequence[Provider]], threads: int = 1) -> 'ProviderPlan':
-        """Return a plan as it is, or make one of a list of providers; see :class:`ProviderPlan`."""
+        """Return a plan unchanged, or make one from a list of providers; see :class:`ProviderPlan`."""
         return providers if isinstance(providers, ProviderPlan) else cls(providers, threads)
 
     def candidates(self) -> List[str]:
-        """Return the names of the providers to try, in order; those that this ONNX Runtime lacks count as failed."""
+        """Return the providers to try, in order; those that this ONNX Runtime lacks count as failed."""
         available = onnxruntime.get_available_providers()
         for name in self.names:
             if name not in available:
@@ -166,7 +166,7 @@ class ProviderPlan:
         return [name for name in self.names if name not in self._failures]
 
     def entries(self, name: str, bundle: 'ModelBundle') -> List[Provider]:
-        """Return the `providers` of a session: a candidate with its options, then those for operators that it lacks."""
+        """Return a session's `providers`: a candidate with its options, then fallbacks for operators that it lacks."""
         chain = [name]
         if name == TENSORRT and CUDA in self.candidates():
             chain.append(CUDA)
@@ -185,7 +185,7 @@ class ProviderPlan:
         return '' if isinstance(entry, str) else str(entry[1].get('trt_engine_cache_path', ''))
 
     def computes_in(self, bundle: 'ModelBundle') -> str:
-        """Return TensorRT's precision for a bundle: int8 only for an int8 model."""
+        """Return TensorRT's precision for a bundle: int8 only for an int8 model, else fp16 in its place."""
         if self.precision == 'auto':
             return 'int8' if is_int8(bundle) else 'fp32'
         if self.precision == 'int8' and not is_int8(bundle):
@@ -197,7 +197,7 @@ class ProviderPlan:
         return {'faces': self.face_batch, 'batch': 1} if self.pads(name) else {}
 
     def pads(self, name: str) -> bool:
-        """Return whether inputs are padded to fixed shapes on a provider; the CPU gains nothing by it."""
+        """Return whether inputs are padded to fixed shapes on a provider; not on the CPU, which gains nothing by it."""
         return self.face_batch > 0 and name != CPU
 
     def failed(self, name: str, reason: str) -> None:
@@ -207,7 +207,7 @@ class ProviderPlan:
     def broke(self, name: str, cause: str) -> None:
         """Record that a provider failed while running: all models run on the CPU from now on."""
         if not self._broken:
-            self._broken = f'Running on {CPU} from now on: {name} failed at work: {cause}'
+            self._broken = f'Running on {CPU} from now on: {name} failed while running: {cause}'
         self._warn(self._broken)
 
     @property
@@ -216,7 +216,7 @@ class ProviderPlan:
         return bool(self._broken)
 
     def degraded(self, name: str) -> str:
-        """Return why a model runs on this provider and not on the first one, in a sentence; '' if it is the first."""
+        """Return a sentence saying why a model runs on this provider, not on the first; '' if it is the first."""
         if self._broken:
             return self._broken
         ahead = self.names[: self.names.index(name)] if name in self.names else []
@@ -251,7 +251,7 @@ class ProviderPlan:
                 options['trt_engine_cache_path'] = folder
                 options['trt_timing_cache_enable'] = 'True'
         elif name == CUDA:
-            # The default, an exhaustive search, tries every algorithm anew for every new shape of image.
+            # The default, an exhaustive search, tries every algorithm for every new image shape.
             options['cudnn_conv_algo_search'] = 'HEURISTIC'
         options.update(self._user_options.get(name, {}))
         return options
@@ -270,6 +270,5 @@ def check_precision(plan: ProviderPlan, bundle: 'ModelBundle') -> None:
     if plan.precision == 'int8' and not is_int8(bundle):
         raise BadParameter(
             f'expected a model bundle of precision int8, since inference.precision is int8, got '
-            f'{bundle.name} of {bundle.manifest["model"]["precision"]!r}: name an int8 bundle, or take '
-            'fp16'
+            f'{bundle.name} of {bundle.manifest["model"]["precision"]!r}: use an int8 bundle, or fp16'
         )

@@ -1,4 +1,4 @@
-"""Model bundles: folders with manifest.json and one ONNX file, checked before use."""
+"""Read, check and write model bundles: folders with manifest.json and one ONNX file."""
 
 import hashlib
 import json
@@ -32,7 +32,7 @@ MAX_IR_VERSION = 7
 
 MODEL_FILE = 'model.onnx'
 
-#: What bundles of this package hold besides the model.
+#: Files of a bundle besides the model.
 _FILES = (MANIFEST_FILE, 'LICENSE', 'MODEL_CARD.md', 'calibration.png', 'confusion.png')
 _PLAIN_NAME = re.compile(r'[A-Za-z0-9_][A-Za-z0-9_.-]*\Z')
 
@@ -113,7 +113,7 @@ def seal_bundle(folder: 'Path', accept_changes: bool = False) -> ModelBundle:
     manifest = read_manifest(folder)
     check_field(manifest, 'model', dict, None)
     manifest['model'][DIGEST] = manifest_digest(manifest)
-    # `colcon build --symlink-install` makes links: they stay links.
+    # Keeps the links that `colcon build --symlink-install` makes.
     write_atomic(os.path.realpath(os.path.join(folder, MANIFEST_FILE)), manifest_text(manifest))
     return ModelBundle.open(folder)
 
@@ -141,14 +141,14 @@ def _read_model(folder: str, model: Mapping[str, Any]) -> bytes:
         raise BadModel(f'expected a readable model file {name}, got: {error.strerror}') from None
     if len(model_bytes) != model['bytes']:
         raise BadModel(
-            f'expected {name} to have {model["bytes"]} bytes, got {size}; it was cut off or exchanged: '
+            f'expected {name} to have {model["bytes"]} bytes, got {size}; it is truncated or another file: '
             'reinstall the bundle'
         )
     digest = hashlib.sha256(model_bytes).hexdigest()
     if digest != model['sha256']:
         raise BadModel(
             f'expected {name} to have sha256 {model["sha256"]}, got {digest}; it is damaged or '
-            'exchanged: reinstall the bundle'
+            'another file: reinstall the bundle'
         )
     return model_bytes
 
@@ -162,7 +162,7 @@ def _check_versions(model: Mapping[str, Any], found: OnnxVersions) -> None:
         if max(declared, actual) > limit:
             raise BadModel(
                 f'expected {words} {limit} at most, got {declared} in {MANIFEST_FILE} and {actual} in the file; '
-                'export it again for the runtimes that robots have'
+                'export it again for the runtimes on robots'
             )
         if declared != actual:
             raise BadModel(f'expected {words} {declared} as {MANIFEST_FILE} says, got {actual} in the file')
@@ -191,10 +191,10 @@ def embedded_bundle(name: str) -> str:
 
 
 def resolve_bundle(name_or_path: 'Path') -> str:
-    """Return a bundle's folder, which need not be a valid bundle.
+    """Return the folder of a bundle, without checking it.
 
-    :param name_or_path: a path with a separator is returned as it is; a plain name is that of an embedded bundle, or
-        else of a folder in the working directory.
+    :param name_or_path: a path with a separator is returned unchanged; a plain name is an embedded bundle, else a
+        folder in the working directory.
     :raises BadModel: if there is neither.
     """
     text = os.fspath(name_or_path)
@@ -209,10 +209,10 @@ def resolve_bundle(name_or_path: 'Path') -> str:
 
 
 def opened_bundle(bundle: 'Union[ModelBundle, Path]', expect: Optional[str] = None) -> ModelBundle:
-    """Open a bundle that is given as a name or path, see :func:`resolve_bundle`; return an opened one as it is.
+    """Open a bundle given as a name or path, see :func:`resolve_bundle`; return an opened one unchanged.
 
-    :param expect: the required architecture of one that is opened; None for any.
-    :raises BadModel: as :func:`resolve_bundle` and :meth:`ModelBundle.open` do.
+    :param expect: the required architecture where it is opened here; None for any.
+    :raises BadModel: see :func:`resolve_bundle` and :meth:`ModelBundle.open`.
     """
     return bundle if isinstance(bundle, ModelBundle) else ModelBundle.open(resolve_bundle(bundle), expect)
 
@@ -223,14 +223,14 @@ def write_bundle(
     model_bytes: bytes,
     extra_files: 'Union[Files, Callable[[Dict[str, Any]], Files], None]' = None,
 ) -> ModelBundle:
-    """Write a bundle beside its place, check it by opening it, and move it there.
+    """Write a bundle atomically: to a temporary folder, checked there by opening it, then moved into place.
 
-    :param folder: the bundle's path; its parent is made if missing, an older bundle is replaced as a whole.
+    :param folder: the bundle's path; its parent is created if missing, an older bundle is replaced as a whole.
     :param manifest: the manifest without `format` and, in `model`, file, sha256, bytes, opset, ir_version and
         manifest_sha256.
     :param model_bytes: the serialised ONNX model.
-    :param extra_files: plain file name -> content, such as LICENSE; or a function that makes them of the final
-        manifest.
+    :param extra_files: plain file name -> content, such as LICENSE; or a function of the final manifest that returns
+        them.
     :returns: the bundle, read again.
     :raises BadModel: if opening refuses it; `folder` is unchanged then.
     :raises BadParameter: see :func:`check_replaceable`.
@@ -268,11 +268,10 @@ def write_bundle(
 
 
 def check_replaceable(folder: 'Path') -> None:
-    """Refuse to replace anything but a bundle; commands call it before their work.
+    """Refuse to replace anything but a bundle; commands call this before they start work.
 
     :param folder: where a bundle is to be written.
-    :raises BadParameter: if it is a file, or a folder that is not empty and no bundle, or holds what no bundle of this
-        package does.
+    :raises BadParameter: if it is a file, or a folder with anything but a bundle's files in it.
     """
     folder = os.fspath(folder)
     if not os.path.lexists(folder):
@@ -286,7 +285,7 @@ def check_replaceable(folder: 'Path') -> None:
 
 
 def _swap(fresh: str, folder: str) -> None:
-    """Replace `folder` by `fresh`; a crash in between leaves both complete, one of them under another name."""
+    """Replace `folder` by `fresh`; after a crash in between both are complete, one under another name."""
     former = fresh + '.former'
     if os.path.lexists(folder):
         os.rename(folder, former)

@@ -1,4 +1,4 @@
-"""Read, cut and modify serialised ONNX models without the onnx package."""
+"""Parse, split and modify serialised ONNX models without the onnx package."""
 
 import struct
 from typing import Dict, Iterator, List, NamedTuple, Sequence, Set, Tuple, Union
@@ -39,11 +39,10 @@ class OnnxVersions(NamedTuple):
 
 
 def read_versions(model_bytes: bytes) -> OnnxVersions:
-    """Read IR version and version of ONNX's operator set, and refuse an incomplete model.
+    """Read a model's IR version and opset, and refuse an incomplete model.
 
     :param model_bytes: the serialised model.
-    :raises BadModel: if it is no ONNX model, uses other operator sets, or has weights in other files (no hash would
-        cover them).
+    :raises BadModel: if it is not an ONNX model, uses other operator sets, or has external data, which no hash covers.
     """
     if not model_bytes:
         raise BadModel('expected an ONNX model, got an empty file')
@@ -60,7 +59,7 @@ def read_versions(model_bytes: bytes) -> OnnxVersions:
     except ValueError as error:
         if isinstance(error, BadModel):
             raise
-        raise BadModel(f'expected an ONNX model, got bytes that do not read as one: {error}') from None
+        raise BadModel(f'expected an ONNX model, got bytes that cannot be parsed: {error}') from None
     if ir_version is None or opset is None or graphs != 1:
         raise BadModel(
             'expected an ONNX model with IR version, operator set and one graph, '
@@ -70,9 +69,9 @@ def read_versions(model_bytes: bytes) -> OnnxVersions:
 
 
 def with_signed_activations(model_bytes: bytes) -> bytes:
-    """Turn activations in [0, 255] into [-127, 127] with zero point 0, which is all that TensorRT takes.
+    """Change uint8 activations to symmetric int8 with zero point 0, the only kind that TensorRT supports.
 
-    Tensors that are never negative lose half of their steps; those around 128 lose nothing.
+    Tensors with zero point 0 lose half of their quantization steps, those with 128 none.
 
     :param model_bytes: a model made by facial_emotion_ros.training.model.quantization.
     :returns: the same model with other scales and zero points; of the same length.
@@ -94,7 +93,7 @@ def with_signed_activations(model_bytes: bytes) -> bytes:
         name for name, (_, parts) in tensors.items() if name.endswith(MIDDLE) and parts[_TENSOR_DATA_TYPE][1] == _UINT8
     ]
     if not middles:
-        raise BadModel('expected a model in int8 that `quantize` made, got one without uint8 activations')
+        raise BadModel('expected an int8 model made by `quantize`, got one without uint8 activations')
     for name in middles:
         tensor, parts = tensors[name]
         middle = _message(parts[_TENSOR_RAW_DATA][1])
@@ -109,7 +108,7 @@ def with_signed_activations(model_bytes: bytes) -> bytes:
 
 
 def _declare_int8(declaration: memoryview) -> None:
-    """Change the type that a model declares for a uint8 tensor inside of it."""
+    """Change the declared type of a uint8 tensor to int8."""
     for number, kind in _fields(declaration):
         for field, tensor in _fields(_message(kind)) if number == _VALUE_TYPE else ():
             for each, place, element in _located_fields(_message(tensor)) if field == _TYPE_TENSOR else ():
@@ -118,12 +117,12 @@ def _declare_int8(declaration: memoryview) -> None:
 
 
 def extract(model_bytes: bytes, inputs: Sequence[str], outputs: Sequence[str]) -> bytes:
-    """Return the part of a model that computes some tensors from others.
+    """Extract the subgraph that computes some tensors from others.
 
     :param model_bytes: the serialised model, without control flow.
-    :param inputs: names of the part's inputs; their types are among the model's inputs or in its value_info.
-    :param outputs: the same of its outputs.
-    :returns: a model with the nodes and weights in between.
+    :param inputs: names of the subgraph's inputs; the model declares their types (inputs, outputs or value_info).
+    :param outputs: names of its outputs, likewise.
+    :returns: a serialised model with the nodes and weights in between.
     :raises BadModel: if a name or its type is missing, or the outputs need another input.
     """
     model = memoryview(model_bytes)
@@ -142,7 +141,7 @@ def extract(model_bytes: bytes, inputs: Sequence[str], outputs: Sequence[str]) -
     unknown = [name for name in list(inputs) + list(outputs) if name not in types]
     if unknown:
         raise BadModel(
-            'expected a model with the types of %s, got one without; make the bundle again with `quantize`'
+            'expected a model that declares the types of %s, got one without; make the bundle again with `quantize`'
             % ', '.join(unknown)
         )
     kept, needed = [], set(outputs) - set(inputs)
@@ -153,7 +152,7 @@ def extract(model_bytes: bytes, inputs: Sequence[str], outputs: Sequence[str]) -
     missing = needed - set(weights)
     if missing:
         raise BadModel(
-            'expected %s to follow from %s, but that needs %s too'
+            'expected to compute %s from %s, but that needs %s too'
             % (', '.join(outputs), ', '.join(inputs), ', '.join(sorted(missing)))
         )
     parts = [(_GRAPH_NODE, bytes(node)) for node in reversed(kept)] + [(_GRAPH_NAME, b'part')]
@@ -172,12 +171,12 @@ def _read_opset(message: memoryview) -> int:
         elif number == _OPSET_VERSION:
             version = _integer(value)
     if domain not in ('', 'ai.onnx'):
-        raise BadModel(f'expected ONNX operators alone, got a model that imports those of {domain!r}')
+        raise BadModel(f'expected only ONNX operators, got a model that imports those of {domain!r}')
     return version
 
 
 def _refuse_external_data(model: memoryview) -> None:
-    """Refuse a model with a tensor in another file: a weight, an attribute, or one of a graph in a node."""
+    """Refuse a model with external data in any weight or attribute, subgraphs included."""
     left: List[Tuple[str, memoryview]] = [('model', model)]
     while left:
         kind, message = left.pop()
@@ -199,7 +198,7 @@ def _fields(message: memoryview) -> Iterator[Tuple[int, _Value]]:
 
 
 def _located_fields(message: memoryview) -> Iterator[Tuple[int, int, _Value]]:
-    """Yield the same as :func:`_fields`, with the position of each value in between."""
+    """Yield (field number, position of the value, value) of a protobuf message."""
     position = 0
     while position < len(message):
         key, position = _read_varint(message, position)

@@ -1,4 +1,4 @@
-"""Open and run a model bundle in ONNX Runtime, and report which execution provider runs it."""
+"""Run a model bundle in ONNX Runtime, and report which execution provider runs it."""
 
 import logging
 import time
@@ -18,9 +18,9 @@ from facial_emotion_ros.system.watchdog import long_silence
 if TYPE_CHECKING:
     from facial_emotion_ros.inference.openvino_backend import OpenVinoModel
 
-#: How idle threads wait. By default, ONNX Runtime spins for tens of milliseconds, which takes processor time from the
-#: camera and the subscribers. One millisecond bridges the gaps within a run; the option exists from 1.26 on, and older
-#: versions ignore it. Measured: docs/performance.md.
+#: How idle threads wait. By default, ONNX Runtime spins for tens of milliseconds, which takes CPU time from the camera
+#: and the subscribers. One millisecond covers the gaps within a run; the option exists from 1.26 on, and older versions
+#: ignore it. Measured: docs/performance.md.
 _SPINNING = {False: {'allow_spinning': '0'}, True: {'allow_spinning': '1', 'spin_duration_us': '1000'}}
 
 _log = logging.getLogger(__name__)
@@ -43,8 +43,6 @@ def open_model(bundle: ModelBundle, plan: ProviderPlan) -> Union['OrtModel', 'Op
 def open_session(bundle: ModelBundle, plan: ProviderPlan) -> Tuple[onnxruntime.InferenceSession, str]:
     """Open a bundle's model on the first execution provider that works, and warn if that is not the first one.
 
-    Models that share a plan all leave a provider that failed one of them, with one warning.
-
     :returns: the session, and the provider that runs it, such as 'CUDAExecutionProvider'.
     :raises BadModel: if the model does not load on any provider, the CPU included.
     """
@@ -55,14 +53,14 @@ def open_session(bundle: ModelBundle, plan: ProviderPlan) -> Tuple[onnxruntime.I
         except Exception as error:  # ONNX Runtime's own exceptions have no common base but this
             faults[name] = f'{name} failed: {error}'
             continue
-        if name not in session.get_providers():  # it falls back by itself, without an exception
+        if name not in session.get_providers():  # ONNX Runtime falls back without an exception
             faults[name] = f'{name} could not start'
             continue
         for each, fault in faults.items():
             plan.failed(each, fault)
         plan.opened_on(name)
         return session, name
-    # The model's fault: others of this plan may run there.
+    # The model is at fault: the plan's other models may still use these providers.
     raise BadModel(
         f'Model bundle {bundle.folder!r} does not load in ONNX Runtime {onnxruntime.__version__}: '
         + '; '.join(filter(None, (plan.failures(), *faults.values())))
@@ -70,7 +68,7 @@ def open_session(bundle: ModelBundle, plan: ProviderPlan) -> Tuple[onnxruntime.I
 
 
 class ModelRunner:
-    """Base of a network and a detector: what they say of the model that they run, `_model`."""
+    """Base of a network and a detector: properties of the model that they run, `_model`."""
 
     _model: Any
 
@@ -93,8 +91,8 @@ class ModelRunner:
 class OrtModel:
     """A bundle's model, ready to run.
 
-    A provider that throws while running, or returns NaN or infinity, is replaced by the CPU for good. On the CPU,
-    `bundle` drops the model's bytes, so that the weights are in memory once.
+    A provider that raises while running, or returns NaN or infinity, is replaced by the CPU for good. On the CPU,
+    `bundle` drops the model's bytes, so that the weights are in memory only once.
     """
 
     def __init__(self, bundle: ModelBundle, plan: ProviderPlan):
@@ -135,7 +133,7 @@ class OrtModel:
             if self.provider == CPU or all(np.isfinite(array).all() for array in arrays):
                 self._log_first_run()
                 return arrays
-            cause = 'NaN or infinity came out'
+            cause = 'it returned NaN or infinity'
         except Exception as error:  # ONNX Runtime's own exceptions have no common base but this
             cause = str(error).splitlines()[0] if str(error) else type(error).__name__
             if self.provider == CPU:
@@ -145,7 +143,7 @@ class OrtModel:
         return self.run(outputs, feed)
 
     def _log_first_run(self) -> None:
-        """Log the end of a build: an engine for free shapes is built at the first run."""
+        """Log when TensorRT is ready: with dynamic shapes it builds the engine during the first run."""
         if self._opened_s is not None and self.provider == TENSORRT:
             _log.info('%s is ready on TensorRT after %.1f s', self.bundle.name, time.monotonic() - self._opened_s)
         self._opened_s = None
@@ -162,12 +160,12 @@ def _open(bundle: ModelBundle, plan: ProviderPlan, name: str) -> onnxruntime.Inf
     options.inter_op_num_threads = 1
     for key, value in _SPINNING[plan.spin].items():
         options.add_session_config_entry('session.intra_op.' + key, value)
-    # x86 without VNNI adds products of int8 in 16 bits, which overflow; this takes an exact way there, at fp32's speed.
-    # VNNI is exact by itself, and some processors with it (Sapphire Rapids) would take three times as long.
+    # x86 without VNNI adds int8 products in 16 bits, which overflow; this option selects exact kernels, as slow as fp32.
+    # VNNI is exact anyway, and some processors with it (Sapphire Rapids) would take three times as long.
     if not int8_is_fast():
         options.add_session_config_entry('session.x64quantprecision', '1')
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    options.log_severity_level = 3  # errors: `degraded` has what its warnings say about providers
+    options.log_severity_level = 3  # errors only: `degraded` says what its warnings say about providers
     for dimension, size in plan.fixed_dimensions(name).items():
         options.add_free_dimension_override_by_name(dimension, size)
     entries = plan.entries(name, bundle)
@@ -186,7 +184,7 @@ def _open(bundle: ModelBundle, plan: ProviderPlan, name: str) -> onnxruntime.Inf
             )
     with long_silence():
         session = onnxruntime.InferenceSession(model_bytes, options, providers=entries)
-    session.disable_fallback()  # else a failing provider is replaced by another one in the middle of `run`
+    session.disable_fallback()  # else `run` replaces a failing provider without notice
     if hasattr(session, '_model_bytes'):
-        session._model_bytes = None  # kept for that fallback alone
+        session._model_bytes = None  # only needed for that fallback
     return session

@@ -1,4 +1,4 @@
-"""Run a model bundle in OpenVINO, Intel's inference library for x86 processors (AMD's too)."""
+"""Run a model bundle in OpenVINO, Intel's inference library for x86 processors, AMD's included."""
 
 import contextlib
 import ctypes
@@ -15,11 +15,11 @@ from facial_emotion_ros.system.watchdog import long_silence
 #: Published as the provider.
 OPENVINO = 'OpenVINO CPU'
 
-#: Our name of a precision -> OpenVINO's. An int8 model has its own conversions.
+#: Precision of the parameters -> OpenVINO's hint. An int8 model has its own conversions.
 _HINTS = {'auto': 'f32', 'fp32': 'f32', 'bf16': 'bf16', 'int8': 'f32'}
 
 _SIGALTSTACK = ctypes.CDLL(None).sigaltstack
-_SS_ONSTACK = 1  # of sigaltstack(2): a handler runs on this stack, which cannot be changed now
+_SS_ONSTACK = 1  # sigaltstack(2): a handler runs on this stack, so it cannot be changed now
 
 
 class _SignalStack(ctypes.Structure):
@@ -30,10 +30,10 @@ class _SignalStack(ctypes.Structure):
 
 @contextlib.contextmanager
 def kept_signal_stack() -> Iterator[None]:
-    """Restore this thread's signal stack at the end.
+    """Restore this thread's alternate signal stack at the end.
 
-    OpenVINO installs its own, and may leave it when it has freed it (2026.4.1: several models, closed in another order
-    than opened). The next signal then kills the process.
+    OpenVINO installs its own, and may leave it installed after freeing it (2026.4.1: several models, closed in another
+    order than opened). The next signal then kills the process.
     """
     before = _SignalStack()
     known = _SIGALTSTACK(None, ctypes.byref(before)) == 0 and not before.flags & _SS_ONSTACK
@@ -73,7 +73,7 @@ class OpenVinoModel:
         except ImportError as error:
             raise BadParameter(
                 'expected the package openvino, since inference.engine is openvino, got: %s; install it '
-                '(pip install openvino), or take onnxruntime' % error
+                '(pip install openvino), or use onnxruntime' % error
             ) from None
         if plan.precision not in _HINTS:
             raise BadParameter(
@@ -93,7 +93,7 @@ class OpenVinoModel:
         if plan.precision == 'bf16' and 'BF16' not in core.get_property('CPU', 'OPTIMIZATION_CAPABILITIES'):
             raise BadParameter(
                 'expected a processor with bf16 instructions, since inference.precision is bf16, but this one has '
-                'none; take fp32 or int8'
+                'none; use fp32 or int8'
             )
         options = {
             'INFERENCE_NUM_THREADS': plan.threads,
@@ -123,7 +123,7 @@ class OpenVinoModel:
         try:
             with kept_signal_stack(), self._one_at_a_time:
                 self._request.infer(feed, share_inputs=True)
-                # Copies: the next run writes into the same memory.
+                # Copies, because the next run overwrites this memory.
                 return [np.array(self._request.get_tensor(name).data) for name in outputs]
         except Exception as error:
             raise BadModel('%s failed on %s: %s' % (self.bundle.name, OPENVINO, str(error).strip())) from error

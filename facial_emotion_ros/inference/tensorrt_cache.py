@@ -1,4 +1,4 @@
-"""The cache of TensorRT's engines, which take minutes to build: one folder for each model and runtime."""
+"""Cache of TensorRT engines, which take minutes to build: one folder for each model, runtime and board."""
 
 import ctypes
 import logging
@@ -15,9 +15,9 @@ from facial_emotion_ros.core.resources import cache_folder
 if TYPE_CHECKING:
     from facial_emotion_ros.inference.model_bundle import ModelBundle
 
-#: TensorRT's library, by the versions that Jetsons and today's desktops have.
+#: TensorRT's library, in the versions of Jetsons and current desktops.
 _LIBRARIES = ('libnvinfer.so.10', 'libnvinfer.so.8', 'libnvinfer.so.7', 'libnvinfer.so')
-#: The board's name, in containers too. An engine fits one kind of GPU only.
+#: The board's name, also readable in containers. An engine runs on one kind of GPU only.
 _BOARD_FILE = '/proc/device-tree/model'
 
 _log = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ class EngineCache:
         :param bundle: the model; its hash is part of the folder's name.
         :param precision: TensorRT's precision.
         :param face_batch: the fixed batch, 0 for none.
-        :returns: its path; '' if it cannot be written to: engines are then built at each start, with one warning.
+        :returns: its path; '' if it is not writable: engines are then built at each start, with one warning.
         """
         path = os.path.join(self.root, self.key(bundle, precision, face_batch))
         try:
@@ -71,7 +71,7 @@ class EngineCache:
             if not self._has_warned:
                 self._has_warned = True
                 _log.warning(
-                    'Folder %s cannot be written to (%s): TensorRT builds its engines at every start, which takes '
+                    'Folder %s is not writable (%s): TensorRT builds its engines at every start, which takes '
                     'minutes; correct inference.engine_cache',
                     path,
                     error.strerror,

@@ -1,1 +1,1 @@
-"""From encoded images to aligned face crops: decoding, detection, tracking, alignment."""
+"""From encoded images to aligned face crops: image decoding, face detection, tracking and alignment."""

@@ -1,11 +1,11 @@
 """Capture the warnings of image and video decoders: libjpeg, libpng and FFmpeg only print them to stderr.
 
-OpenCV reports bit errors in a JPEG in no other way. The decoders print through the C library's variable `stderr`, which
-glibc lets programs set: while they decode, it points to a pipe, from which their lines are read. Other lines are passed
-on to file descriptor 2 after this picture or the next. The descriptor itself is unchanged: Python, ROS, faulthandler,
-C++ streams and child processes write to it directly.
+OpenCV does not report bit errors in a JPEG otherwise. The decoders print to the C library's variable `stderr`, which
+glibc lets programs set: during decoding it points to a pipe, from which their lines are read. Other lines are passed on
+to file descriptor 2 after this picture or the next. The descriptor itself is unchanged: Python, ROS, faulthandler, C++
+streams and child processes write to it directly.
 
-Without glibc, or without a free file descriptor, decoders print as usual, and damage goes unnoticed.
+Without glibc, or without a free file descriptor, decoders print as usual, and damage is not detected.
 """
 
 import atexit
@@ -28,14 +28,14 @@ _LINE = re.compile(
     re.MULTILINE,
 )
 
-#: Lines that do not concern the pixels. Cameras pad the data with a few bytes; DB, E0 to EF and FE are the markers of
+#: Warnings that do not affect the pixels. Cameras pad the data with a few bytes; DB, E0 to EF and FE are markers of
 #: segments before the pixels.
 _HARMLESS = re.compile(
     r'Corrupt JPEG data: (?:(?:\d|1[0-6]) extraneous bytes before marker 0xd9|\d+ extraneous bytes before marker 0x'
     r'(?:db|e.|fe)|bad ICC marker)|Invalid SOS|Unknown Adobe|Warning: unknown JFIF'
 )
 
-#: The first damaged pictures are all logged, then the hundredth, thousandth and so on.
+#: So many damaged pictures are all logged, then the 100th, 1000th and so on.
 _LOGGED = 10
 
 _log = logging.getLogger(__name__)
@@ -52,9 +52,9 @@ def decode(content: bytes, flags: int) -> Tuple[Any, str]:
 
 
 def capture(function: Callable[..., Any], *arguments: Any) -> Tuple[Any, str]:
-    """Call a decoder. Of two at the same time, one may get the other's warnings.
+    """Call a decoder and capture its warnings. Of two concurrent calls, one may get the other's warnings.
 
-    :param function: decodes; it should return soon, since other native code's lines wait.
+    :param function: the decoder; it should return soon, since stderr output of other native code waits.
     :param arguments: of the function.
     :returns: its result, and the decoder's first warning of damage or ''.
     """
@@ -70,15 +70,15 @@ def capture(function: Callable[..., Any], *arguments: Any) -> Tuple[Any, str]:
 
 
 class DamageLog:
-    """Counts pictures with decoder warnings, and logs some of them."""
+    """Count pictures with decoder warnings, and log some of them."""
 
     def __init__(self) -> None:
         self.count = 0
 
     def add(self, name: str, warning: str) -> None:
-        """Count one more.
+        """Count and perhaps log a picture.
 
-        :param name: of the picture, in words.
+        :param name: of the picture, for the log.
         :param warning: the decoder's line.
         """
         self.count += 1
@@ -103,7 +103,7 @@ class _WarningPipe:
         try:
             fcntl.fcntl(entrance, _F_SETPIPE_SZ, _PIPE_BYTES)
         except OSError:
-            pass  # this user has too many pipes: it holds 64 KiB
+            pass  # this user has too many pipes: the capacity stays 64 KiB
         assert _C is not None
         _C.fdopen.restype, _C.fdopen.argtypes = ctypes.c_void_p, [ctypes.c_int, ctypes.c_char_p]
         _C.setvbuf.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t]
@@ -139,12 +139,12 @@ class _WarningPipe:
             while rest:
                 rest = rest[os.write(2, rest) :]
         except OSError:
-            pass  # nobody reads stderr
+            pass  # stderr is closed
         return written
 
 
 def _glibc() -> Optional[ctypes.CDLL]:
-    """Return glibc; None for other C libraries, which do not let `stderr` be set."""
+    """Return glibc; None for other C libraries, where `stderr` cannot be set."""
     try:
         return ctypes.CDLL(None) if os.confstr('CS_GNU_LIBC_VERSION') else None
     except (AttributeError, OSError, ValueError):
@@ -159,7 +159,7 @@ _making = threading.Lock()
 
 
 def _warning_pipe() -> Optional[_WarningPipe]:
-    """Return this process's pipe, after a fork a new one; None where there is none."""
+    """Return this process's pipe, a new one after a fork; None where it is not available."""
     global _shared
     if _C is None:
         return None

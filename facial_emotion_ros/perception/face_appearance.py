@@ -1,4 +1,4 @@
-"""Describe what a face looks like, to recognise it a moment later in the same stream: no network, no stored data."""
+"""Appearance descriptors (gradient histograms) that re-identify faces within a stream; nothing is stored."""
 
 import base64
 
@@ -9,19 +9,19 @@ from facial_emotion_ros.perception.face_crops import CropGeometry, cut_planes
 
 _CELLS, _CELL_PX, _DIRECTIONS = 6, 8, 8
 _SIDE_PX = _CELLS * _CELL_PX
-#: Length of a description.
+#: Length of a descriptor.
 SIZE = _CELLS * _CELLS * _DIRECTIONS
 
-#: Level eyes, gray, a little more than the face.
+#: Crop: gray, eyes level, slightly larger than the face.
 GEOMETRY = CropGeometry(size_px=_SIDE_PX, margin=1.25, center_x=0.5, center_y=0.5, level_eyes=True, landmark_weight=0.7)
 
-#: Number of the cell of each pixel, times the number of directions.
+#: Index of each pixel's first histogram bin.
 _BINS = _DIRECTIONS * (
     _CELLS * (np.arange(_SIDE_PX)[:, None] // _CELL_PX) + np.arange(_SIDE_PX)[None] // _CELL_PX
 ).astype(np.int64)
 
-# What all faces have in common, which says nothing about the person: the mean of `gradient_histogram` over faces of
-# FER+ train, as `evaluate_over_time identity` prints it; one byte a number, in steps of 1/2048.
+# Mean of `gradient_histogram` over faces of FER+ train, which all faces have in common and which is subtracted. Printed
+# by `evaluate_over_time identity`; one byte a value, in steps of 1/2048.
 MEAN = (
     np.frombuffer(
         base64.b64decode(
@@ -37,19 +37,19 @@ MEAN = (
 
 
 def describe(image: np.ndarray, box: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-    """Describe a face: two descriptions of one person have a larger product than those of two persons.
+    """Compute a face's appearance descriptor; the dot product of two is larger for the same person.
 
     :param image: (H, W, 3) uint8 BGR.
     :param box: (4,) x0 y0 x1 y1 in pixels.
-    :param landmarks: (5, 2) in pixels, as of Faces.
-    :returns: (SIZE,) float32 of length 1; zeros for a face without contrast, which is like no other.
+    :param landmarks: (5, 2) in pixels, see Faces.
+    :returns: (SIZE,) float32 of length 1; zeros for a face without contrast, which matches no other.
     """
     histogram = gradient_histogram(image, box, landmarks)
     return unit(histogram - MEAN) if histogram.any() else histogram
 
 
 def gradient_histogram(image: np.ndarray, box: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-    """Compute histograms of the gradient's direction in 6 x 6 cells of the face, before the mean is subtracted.
+    """Compute histograms of gradient directions in 6 x 6 cells of the face, before the mean is subtracted.
 
     Source: Dalal and Triggs, "Histograms of Oriented Gradients for Human Detection", CVPR 2005; each cell is
     normalised by itself, so that light from one side changes little.
@@ -64,13 +64,13 @@ def gradient_histogram(image: np.ndarray, box: np.ndarray, landmarks: np.ndarray
     lower = angle.astype(np.int64)
     share = angle - lower
     histogram = np.zeros(SIZE)
-    # A gradient counts for both neighbouring directions, by its angle.
+    # Linear interpolation between the two nearest directions.
     for direction, weight in ((lower, 1 - share), (lower + 1, share)):
         bins = _BINS + direction % _DIRECTIONS
         histogram += np.bincount(bins.ravel(), (strength * weight).ravel(), SIZE)
     cells = histogram.reshape(-1, _DIRECTIONS)
     lengths = np.sqrt((cells**2).sum(axis=1))
-    # A cell with a fiftieth of the strongest one's contrast is noise.
+    # Suppresses cells with less than about 2% of the strongest cell's contrast: noise.
     cells = cells / np.maximum(lengths + 0.02 * lengths.max(), 1e-6)[:, None]
     return unit(np.sqrt(np.minimum(cells, 0.6)).ravel().astype(np.float32))
 

@@ -1,4 +1,4 @@
-"""Crop faces into the network's input, in training and on the robot."""
+"""Crop and align faces to the network's input: the same code in training and on the robot."""
 
 import math
 from dataclasses import dataclass
@@ -10,32 +10,32 @@ import numpy as np
 from facial_emotion_ros.core.errors import BadParameter
 from facial_emotion_ros.inference.bundle_manifest import COLORS, INPUT_RANGES, NUMBER, check_field
 
-#: Fields that old manifests lack; the defaults hold there.
+#: Fields that old manifests lack; their defaults are used.
 _LATER_FIELDS = ('level_eyes', 'landmark_weight')
 
-#: Largest distance from the box's centre to the centre of eyes and mouth, in sqrt(box width x box height) along each
-#: axis; beyond it the landmarks are wrong. Source: 99.5% of the faces of wild_dev and FER+, profiles among them, are
+#: Maximum distance between the box's centre and the centre of eyes and mouth along each axis, in sqrt(box width x box
+#: height); landmarks further away are wrong. Source: 99.5% of the faces of wild_dev and FER+, profiles included, are
 #: within 0.22; docs/camera.md.
 _MOST_SHIFTED = 0.25
 
-#: Eyes turned further than this are more likely wrong landmarks than a head on its side.
+#: Eyes rotated further than this are more likely wrong landmarks than a head on its side.
 _MOST_LEVELLED = math.radians(60)
 
 
 @dataclass(frozen=True)
 class CropGeometry:
-    """How a face box becomes a network input; the `input` of a model bundle's manifest.
+    """Crop parameters: how a face box becomes a network input. They are the `input` of a bundle's manifest.
 
     :param size_px: side of the square input S.
     :param color: 'gray_x3' (one luminance plane three times) or 'bgr'.
     :param scale: factor from uint8 to the network's range.
-    :param via_px: side to which the crop is shrunk before it gets its final size, which removes sharpness that the
-        training pictures did not have; 0 for none.
+    :param via_px: side to which a crop is shrunk before it is resized to its final size, which removes sharpness that
+        the training pictures did not have; 0 for none.
     :param margin: side of the square crop over sqrt(box width x box height).
     :param center_x, center_y: position of the anchor in the crop, as a share of its side.
-    :param level_eyes: rotate the crop about the anchor so that the eyes are level; False without this field.
+    :param level_eyes: rotate the crop about the anchor so that the eyes are level; False if missing in a manifest.
     :param landmark_weight: position of the anchor between the centre of the box (0) and the centre of eyes and mouth
-        (1); 0 without this field.
+        (1); 0 if missing in a manifest.
     """
 
     size_px: int = 96
@@ -80,8 +80,8 @@ def crop_squares(boxes: np.ndarray, geometry: CropGeometry, landmarks: Optional[
 
     :param boxes: (N, 4) float, x0 y0 x1 y1 in pixels.
     :param geometry: of the crop.
-    :param landmarks: (N, 5, 2) float pixels, as of Faces; required where the geometry uses them.
-    :returns: (N, 3) float64: left, top and side in pixels; squares may reach beyond the image.
+    :param landmarks: (N, 5, 2) float pixels, see Faces; required where the geometry uses them.
+    :returns: (N, 3) float64: left, top and side in pixels; squares may extend beyond the image.
     :raises BadParameter: if the geometry needs landmarks, and they are missing.
     """
     boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
@@ -104,20 +104,20 @@ def _check_landmarks(landmarks: Optional[np.ndarray], count: int, geometry: Crop
     found = None if landmarks is None else np.shape(landmarks)
     if (geometry.level_eyes or geometry.landmark_weight) and found != (count, 5, 2):
         raise BadParameter(
-            'expected landmarks (%d, 5, 2), which this crop geometry uses, got %s; take a detector that finds eyes '
+            'expected landmarks (%d, 5, 2), which this crop geometry uses, got %s; use a detector that finds eyes '
             'and mouth' % (count, found)
         )
 
 
 def cut_square(image: np.ndarray, left: float, top: float, side: float, target_px: int) -> np.ndarray:
-    """Crop one square and resize it, with replicated borders beyond the image.
+    """Crop one square and resize it; the border is replicated beyond the image.
 
     :param image: (H, W, 3) or (H, W) uint8.
     :param left, top, side: the square in pixels, fractions allowed.
     :param target_px: side of the resized crop.
     :returns: (target_px, target_px[, 3]) uint8. Shrinking averages over area, enlarging interpolates linearly.
     """
-    # The pixels that the square touches, rounding errors aside.
+    # The pixels that the square touches; 1e-6 absorbs rounding errors.
     x0, y0 = int(math.floor(left + 1e-6)), int(math.floor(top + 1e-6))
     x1, y1 = int(math.ceil(left + side - 1e-6)), int(math.ceil(top + side - 1e-6))
     rows = np.clip(np.arange(y0, max(y1, y0 + 1)), 0, image.shape[0] - 1)
@@ -190,13 +190,13 @@ def to_input(patch: np.ndarray, geometry: CropGeometry) -> np.ndarray:
 def _cut_level(
     image: np.ndarray, left: float, top: float, side: float, angle: float, geometry: CropGeometry, target_px: int
 ) -> np.ndarray:
-    """Crop a square rotated about its anchor; else as :func:`cut_square`."""
-    # At the image's resolution first, so that shrinking averages over area here too.
+    """Crop a square rotated about its anchor; otherwise like :func:`cut_square`."""
+    # First at the image's resolution, so that shrinking averages over area here too.
     steps = max(target_px, int(math.ceil(side - 1e-6)))
     middle = np.array([geometry.center_x, geometry.center_y])
     ratio = side / float(steps)
     turn = ratio * np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
-    # Centres of pixels are half a pixel off the coordinates of boxes, in the patch as in the image.
+    # Pixel centres are at half-integer box coordinates, in the patch as in the image.
     offset = np.array([left, top]) + side * middle - 0.5 - turn.dot(steps * middle - 0.5)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     patch = cv2.warpAffine(
@@ -225,7 +225,7 @@ def cut_planes(
     :param image: (H, W, 3) uint8 BGR, H and W at least 1.
     :param boxes: (N, 4) float, x0 y0 x1 y1 in pixels.
     :param geometry: of the crops.
-    :param landmarks: (N, 5, 2) float pixels, as of Faces; required where the geometry uses them.
+    :param landmarks: (N, 5, 2) float pixels, see Faces; required where the geometry uses them.
     :returns: (N, C, S, S) uint8, contiguous: one plane for gray, else blue, green and red.
     :raises BadParameter: if the geometry needs landmarks, and they are missing.
     """
@@ -244,5 +244,5 @@ def cut_planes(
 def cut_faces(
     image: np.ndarray, boxes: np.ndarray, geometry: CropGeometry, landmarks: Optional[np.ndarray] = None
 ) -> np.ndarray:
-    """Crop each face of an image, in the network's range: (N, 3, S, S) float32, contiguous; see :func:`cut_planes`."""
+    """Crop each face as :func:`cut_planes` does, in the network's range: (N, 3, S, S) float32, contiguous."""
     return np.ascontiguousarray(normalize(cut_planes(image, boxes, geometry, landmarks), geometry))

@@ -1,4 +1,4 @@
-"""Detect faces in an image: boxes, scores and five landmarks, by CenterFace."""
+"""Detect faces in an image with CenterFace: boxes, scores and five landmarks."""
 
 from dataclasses import dataclass
 from typing import Dict, List, Optional, Sequence, Tuple, Union
@@ -13,33 +13,33 @@ from facial_emotion_ros.inference.onnxruntime_backend import ModelRunner, open_m
 from facial_emotion_ros.perception.image_decoding import check_image
 from facial_emotion_ros.system.memory import give_memory_back
 
-#: Boxes with a larger intersection over union are one face.
+#: Non-maximum suppression: of boxes with a larger intersection over union, the best is kept.
 MAX_OVERLAP = 0.3
 
-#: More candidates than this are noise; the best stay.
+#: Maximum number of boxes for non-maximum suppression; those with the highest scores are kept.
 MAX_CANDIDATES = 1000
 
-#: Measured at a long side of 480. On 31 pictures, each as it is, mirrored, dark, blurred, noisy, as poor JPEG, small
-#: and turned (110 faces in 310): missed 0, false 1 (0.35: 0 and 7). Of 400 FER+ faces of 160 px: missed 12 (0.35: 7).
-#: Shrunk faces are all found down to 20 px.
+#: Default score threshold. Measured at a long side of 480 px: on 31 pictures, each original, mirrored, dark, blurred,
+#: noisy, as poor JPEG, small and rotated (110 faces in 310): missed 0, false 1 (at 0.35: 0 and 7). Of 400 FER+ faces of
+#: 160 px: missed 12 (at 0.35: 7). Shrunk faces are all found down to 20 px.
 MIN_SCORE = 0.45
 
 #: Smaller images are enlarged up to this, by a factor of 2 at most. Measured: of 300 FER+ pictures (48 px, all face),
-#: 86% are found as they are and 97% at twice the size; further enlargement finds no more.
+#: 86% are found at original and 97% at double size; further enlargement finds no more.
 _SMALL_SIDE_PX = 128
 
-#: Pixels of the network's input for each cell of its outputs.
+#: Output stride: input pixels for each cell of the output maps.
 _STRIDE_PX = 4
 
 
 @dataclass(frozen=True, eq=False)
 class Faces:
-    """The faces of one image, by falling score.
+    """The faces of one image, in order of descending score.
 
     :param boxes: (N, 4) float32, x0 y0 x1 y1 in pixels of the image, inside it.
     :param scores: (N,) float32 in [0, 1].
     :param landmarks: (N, 5, 2) float32, x y in pixels: the eye on the viewer's left, the other eye, nose, the corner of
-        the mouth on the viewer's left, the other corner. They may lie outside an image that cuts the face.
+        the mouth on the viewer's left, the other corner. They may lie outside the image if its edge cuts the face.
     """
 
     boxes: np.ndarray
@@ -51,7 +51,7 @@ class Faces:
 
 
 class FaceDetector(ModelRunner):
-    """CenterFace: a face is a peak of a heat map; the other maps hold its size, exact centre and landmarks there.
+    """CenterFace: faces are peaks of a heat map; further maps give size, subpixel centre and landmarks.
 
     Source: Xu et al., "CenterFace: Joint Face Detection and Alignment Using Face as Point", sections 3.1 and 3.2.
     """
@@ -67,29 +67,29 @@ class FaceDetector(ModelRunner):
         """Open the bundle's model.
 
         :param bundle: an opened bundle of architecture 'centerface'.
-        :param min_score: least score of a face, in (0, 1].
+        :param min_score: minimum score of a face, in (0, 1].
         :param long_side_px: the image is scaled to this long side before detection; at least 32. A larger one finds
             smaller faces; the time grows with its square.
         :param threads: threads of one operator, at least 1.
         :param providers: execution providers in order of preference; or a ProviderPlan, which has its own threads.
         :raises BadParameter: for a value of another type or range.
-        :raises BadModel: if the bundle is no detector's, its model does not load, or lacks an input or output.
+        :raises BadModel: if the bundle is not a detector, or its model does not load or lacks an input or output.
         """
         if bundle.architecture != 'centerface':
             raise BadModel(
                 f'Model bundle {bundle.folder!r}: expected a face detector (centerface), got {bundle.architecture!r}; '
-                'name another bundle'
+                'use another bundle'
             )
         if isinstance(min_score, bool) or not isinstance(min_score, (int, float)) or not 0 < min_score <= 1:
-            raise BadParameter(f'expected a least face score above 0 and up to 1, got {min_score!r}')
+            raise BadParameter(f'expected a minimum face score above 0 and up to 1, got {min_score!r}')
         if isinstance(long_side_px, bool) or not isinstance(long_side_px, int) or not 32 <= long_side_px <= 8192:
             raise BadParameter(f'expected an integer of 32 to 8192 pixels as the long side, got {long_side_px!r}')
         self.min_score = min_score
         self.long_side_px = long_side_px
         self._model = open_model(bundle, ProviderPlan.of(providers, threads))
-        give_memory_back()  # what loading leaves
+        give_memory_back()  # that loading needed
         self._input = bundle.manifest['input']
-        #: Our name -> the model's name of each output.
+        #: Manifest key -> the model's name of each output.
         self._outputs: Dict[str, str] = {
             name: bundle.manifest['outputs'][name] for name in ('heatmap', 'scale', 'offset', 'landmarks')
         }
@@ -97,16 +97,16 @@ class FaceDetector(ModelRunner):
         if missing:
             raise BadModel(
                 f'Model bundle {bundle.folder!r}: expected inputs and outputs {missing}, the model has '
-                f'{sorted(self._model.names)}; its manifest belongs to another model'
+                f'{sorted(self._model.names)}; use the manifest of this model'
             )
 
     def detect(self, image: np.ndarray, min_score: Optional[float] = None) -> Faces:
-        """Find the faces.
+        """Detect the faces in an image.
 
         :param image: (H, W, 3) uint8 BGR, H and W at least 1.
         :param min_score: in (0, 1]; None for the detector's own.
-        :returns: Faces, by falling score; without faces, arrays of shape (0, 4), (0,), (0, 5, 2).
-        :raises BadImage: if it is no such image.
+        :returns: Faces, by descending score; without faces, arrays of shape (0, 4), (0,), (0, 5, 2).
+        :raises BadImage: for any other image.
         :raises BadModel: if the model's outputs are not finite or have another shape.
         """
         image = check_image(image)
@@ -125,11 +125,11 @@ class FaceDetector(ModelRunner):
         return _into_image(nms(found), factors, image.shape)
 
     def prepare(self, image: np.ndarray) -> np.ndarray:
-        """Make the network's input of an image, as :meth:`detect` does.
+        """Convert an image to the network's input, as :meth:`detect` does.
 
         :param image: (H, W, 3) uint8 BGR, H and W at least 1.
         :returns: (1, 3, h, w) float32, h and w multiples of the manifest's `input.multiple`.
-        :raises BadImage: if it is no such image.
+        :raises BadImage: for any other image.
         """
         return self._fit(check_image(image))[0]
 
@@ -149,7 +149,8 @@ class FaceDetector(ModelRunner):
         factor = min(self.long_side_px / long_side, max(1.0, min(2.0, _SMALL_SIDE_PX / long_side)))
         fitted_width, fitted_height = max(1, int(round(width * factor))), max(1, int(round(height * factor)))
         if (fitted_height, fitted_width) != (height, width):
-            # Down to half, linear interpolation skips no pixel and takes a tenth of the time (0.2 ms from 640 to 480).
+            # Down to half size, linear interpolation skips no pixel and takes a tenth of the time (0.2 ms from 640 to
+            # 480).
             interpolation = cv2.INTER_AREA if factor < 0.5 else cv2.INTER_LINEAR
             image = cv2.resize(image, (fitted_width, fitted_height), interpolation=interpolation)
         multiple = self._input['multiple']
@@ -162,9 +163,9 @@ class FaceDetector(ModelRunner):
         return tensor, (width / float(fitted_width), height / float(fitted_height))
 
     def _canvas(self, height: int, width: int) -> Tuple[int, int]:
-        """Return the height and width that an image is padded to where shapes are fixed: one of three, for all images.
+        """Return the height and width that an image is padded to where shapes are fixed: one of only three.
 
-        TensorRT builds an engine anew for a new shape. Landscape images of 4:3 and wider share one, portrait images
+        TensorRT builds another engine for each shape. Landscape images of 4:3 and wider share one, portrait images
         another.
         """
         short_side = -(-3 * self.long_side_px // 4)
@@ -173,7 +174,7 @@ class FaceDetector(ModelRunner):
         return self.long_side_px, short_side if width <= short_side else self.long_side_px
 
     def _decode(self, maps: Dict[str, np.ndarray], size: Sequence[int], min_score: float) -> Faces:
-        """Return each box of `min_score` or more, in any order, in pixels of the network's input of `size` (h, w)."""
+        """Decode the output maps to unordered boxes of at least `min_score`, in pixels of the input, `size` (h, w)."""
         rows, columns = size[0] // _STRIDE_PX, size[1] // _STRIDE_PX
         for name, planes in (('heatmap', 1), ('scale', 2), ('offset', 2), ('landmarks', 10)):
             if maps[name].shape != (1, planes, rows, columns):
@@ -183,7 +184,7 @@ class FaceDetector(ModelRunner):
                 )
         heat = maps['heatmap'][0, 0]
         row, column = np.nonzero(heat >= min_score)
-        # All maps have y before x; we have x before y.
+        # The maps have y before x; boxes and landmarks here x before y.
         cells = np.stack([column, row], 1).astype(np.float32)
         centers = (cells + 0.5 + maps['offset'][0, ::-1, row, column]) * _STRIDE_PX
         sizes = np.exp(maps['scale'][0, ::-1, row, column]) * _STRIDE_PX
@@ -194,12 +195,12 @@ class FaceDetector(ModelRunner):
 
 
 def nms(found: Faces) -> Faces:
-    """Keep the best of boxes that overlap (greedy non-maximum suppression).
+    """Greedy non-maximum suppression: keep the best of overlapping boxes.
 
     :param found: N boxes in any order.
-    :returns: those kept, by falling score; of equal scores the earlier comes first.
+    :returns: those kept, by descending score; of equal scores the earlier comes first.
     """
-    # cv2.dnn.NMSBoxes rounds boxes to whole pixels before OpenCV 4.4, which Ubuntu 20.04 and JetPack 4 are.
+    # cv2.dnn.NMSBoxes rounds boxes to whole pixels before OpenCV 4.4; Ubuntu 20.04 and JetPack 4 have such versions.
     order = np.argsort(-found.scores, kind='stable')[:MAX_CANDIDATES]
     boxes = found.boxes[order]
     sizes = boxes[:, 2:] - boxes[:, :2]
@@ -218,7 +219,7 @@ def nms(found: Faces) -> Faces:
 
 
 def _into_image(found: Faces, factors: Tuple[float, float], shape: Sequence[int]) -> Faces:
-    """Scale to the image's pixels, clip the boxes to it, and drop those of which nothing is left."""
+    """Scale to the image's pixels, clip the boxes to it, and drop empty ones."""
     scale = np.array(factors, np.float32)
     corners = (found.boxes.reshape(-1, 2, 2) * scale).clip(0, np.array([shape[1], shape[0]], np.float32))
     inside = (corners[:, 1] > corners[:, 0]).all(axis=1)

@@ -1,4 +1,4 @@
-"""Find the faces of a stream: detect them in every n-th image, track them by their pixels in between."""
+"""Find faces in a stream of images: detection in every n-th image, template tracking in between."""
 
 import math
 from typing import Any, List, NamedTuple, Optional, Sequence, Union
@@ -12,15 +12,15 @@ from facial_emotion_ros.perception.face_tracker import FaceTracker
 from facial_emotion_ros.perception.scene_change import SceneChangeDetector
 from facial_emotion_ros.perception.template_tracker import MIN_CORRELATION, TemplateTracker
 
-#: Faces are detected at least this often at low frame rates, so that new ones are found soon.
+#: Maximum time between two detections, so that new faces are found soon at low frame rates, too.
 MAX_GAP_S = 0.25
 
-#: A face nearer to the image's edge than this share of its sides may be cut by it.
+#: A face closer to the image's edge than this share of its sides may be cut by it.
 _EDGE = 0.1
 
 
 class FoundFaces(NamedTuple):
-    """Faces of one image, by falling area.
+    """Faces of one image, by descending area.
 
     :param ids: N ids.
     :param boxes: (N, 4) float32 inside the image.
@@ -39,32 +39,31 @@ class FoundFaces(NamedTuple):
         return FoundFaces([self.ids[row] for row in rows], self.boxes[rows], self.scores[rows], self.landmarks[rows])
 
     def largest(self, count: int = 0) -> 'FoundFaces':
-        """Return the largest faces, by falling area; 0 for all."""
+        """Return the `count` largest faces, by descending area; 0 for all."""
         areas = (self.boxes[:, 2] - self.boxes[:, 0]) * (self.boxes[:, 3] - self.boxes[:, 1])
         return self.rows(np.argsort(-areas, kind='stable')[: count or None])
 
 
 class FaceFinder:
-    """Combines detector, trackers and scene change detection."""
+    """Combine detector, trackers and scene change detection."""
 
     def __init__(
         self, detector: Any, tracker: FaceTracker, max_faces: int = 0, every_n: int = 1, continue_score: float = 0.25
     ) -> None:
         """Start without faces.
 
-        :param detector: object with `detect(image) -> Faces`; only a FaceDetector returns boxes of low score too.
-        :param tracker: gives the ids.
-        :param max_faces: find up to this number of faces only, those that are tracked already and the largest; 0 for
-            all.
+        :param detector: object with `detect(image) -> Faces`; only a FaceDetector is asked for boxes of low score too.
+        :param tracker: assigns the ids.
+        :param max_faces: maximum number of faces: those already tracked come first, then the largest; 0 for all.
         :param every_n, continue_score: see :meth:`adjust`.
         :raises BadParameter: for a value outside its range.
         """
         if isinstance(max_faces, bool) or not isinstance(max_faces, int) or max_faces < 0:
             raise BadParameter(
-                'expected to find a number of faces of 1 or more at most, or 0 for all, got %r' % (max_faces,)
+                'expected a maximum number of faces of 1 or more, or 0 for all, got %r' % (max_faces,)
             )
         self._detector, self._max_faces = detector, max_faces
-        #: Gives the ids; may be replaced between two images.
+        #: Assigns the ids; may be replaced between two images.
         self.tracker = tracker
         self._scene = SceneChangeDetector()
         self.adjust(every_n, continue_score)
@@ -81,25 +80,25 @@ class FaceFinder:
         if isinstance(every_n, bool) or not isinstance(every_n, int) or every_n < 1:
             raise BadParameter('expected to detect in every n-th image with n of 1 or more, got %r' % (every_n,))
         if not 0 < continue_score <= 1:
-            raise BadParameter('expected a least score above 0 and up to 1 to continue a face, got %r' % continue_score)
+            raise BadParameter('expected a score above 0 and up to 1 to continue a face, got %r' % continue_score)
         self._every_n, self._continue_score = every_n, continue_score
 
     def for_another_stream(self) -> 'FaceFinder':
-        """Return one with the same detector and settings, no faces, and a tracker of its own."""
+        """Return a FaceFinder with the same detector and settings, no faces, and its own tracker."""
         tracker = self.tracker.for_another_stream()
         return FaceFinder(self._detector, tracker, self._max_faces, self._every_n, self._continue_score)
 
     def reset(self) -> None:
-        """Forget all images and faces; ids are not used again."""
+        """Forget all images and faces; ids are not reused."""
         self.tracker.clear()
         self._scene.forget()
         self._forget_templates()
         self._detected_s, self._since = -math.inf, 0
-        #: How many faces beyond `max_faces` the latest detection found.
+        #: Number of faces beyond `max_faces` in the latest detection.
         self.left_out = 0
 
     def forget_looks(self) -> None:
-        """Forget what faces look like; they keep their ids by their places."""
+        """Forget the appearance of all faces; visible ones keep their ids by position."""
         self.tracker.forget_looks()
         self._forget_templates()
 
@@ -109,31 +108,31 @@ class FaceFinder:
 
     @property
     def has_detected(self) -> bool:
-        """Whether the faces of the last image were detected, and not tracked."""
+        """Whether the faces of the last image were detected, not tracked."""
         return self._since == 1
 
     def find_alone(self, image: np.ndarray) -> FoundFaces:
-        """Find the faces of a single picture, without ids and without tracking.
+        """Detect the faces in a single picture, without ids and tracking.
 
         :param image: (H, W, 3) uint8 BGR.
         """
         return _by_area(self._detector.detect(image)).largest(self._max_faces)
 
     def detect(self, image: np.ndarray) -> Faces:
-        """Detect the faces of a stream's image for :meth:`find`, without tracking: another thread may do that ahead.
+        """Detect the faces in a stream's image for :meth:`find`, without tracking; another thread may call this ahead.
 
         :param image: (H, W, 3) uint8 BGR.
-        :returns: Faces, with those of a low score that can only continue a face.
+        :returns: Faces, including those of low score, which can only continue a face.
         """
         if isinstance(self._detector, FaceDetector):
             return self._detector.detect(image, min(self._detector.min_score, self._continue_score))
         return self._detector.detect(image)
 
     def find(self, image: np.ndarray, stamp_s: float, detected: Optional[Faces] = None) -> FoundFaces:
-        """Find the faces of the stream's next image.
+        """Find the faces in the stream's next image.
 
         :param image: (H, W, 3) uint8 BGR.
-        :param stamp_s: when it was taken, in seconds; if before the latest, all faces are forgotten.
+        :param stamp_s: acquisition time in seconds; if before the latest, all faces are forgotten.
         :param detected: result of :meth:`detect` for this image; None to detect where that is due.
         """
         if self._scene.is_cut(image):
@@ -149,7 +148,7 @@ class FaceFinder:
         return found
 
     def _identify(self, image: np.ndarray, faces: Faces, stamp_s: float) -> FoundFaces:
-        """Give detected faces their ids."""
+        """Assign ids to detected faces."""
         min_score = getattr(self._detector, 'min_score', 0.0)
         found = _by_area(faces)
         if self._max_faces:
@@ -163,11 +162,11 @@ class FaceFinder:
             self._max_faces,
             _at_edge(found.boxes, image),
         )
-        # A face that is not published has no id.
+        # A face without an id is not published.
         return found._replace(ids=ids).rows([row for row, each in enumerate(ids) if each]).largest()
 
     def _track(self, image: np.ndarray, stamp_s: float) -> Optional[FoundFaces]:
-        """Locate the faces of the last detection; None where detection is due or one of them is not found."""
+        """Locate the faces of the last detection; None if detection is due or one of them is not found."""
         before = self._detected
         if (
             before is None
@@ -194,13 +193,13 @@ class FaceFinder:
 
 
 def _by_area(faces: Faces) -> FoundFaces:
-    """Return a detector's faces without ids, by falling area."""
+    """Return a detector's faces without ids, by descending area."""
     boxes = np.asarray(faces.boxes, np.float32).reshape(-1, 4)
     landmarks = np.asarray(faces.landmarks, np.float32).reshape(-1, 5, 2)
     return FoundFaces([''] * len(boxes), boxes, np.asarray(faces.scores), landmarks).largest()
 
 
 def _at_edge(boxes: np.ndarray, image: np.ndarray) -> np.ndarray:
-    """Return which boxes (N, 4) are so near to the image's edge that it may cut the face, (N,) bool."""
+    """Return which boxes (N, 4) are so close to the image's edge that it may cut the face, (N,) bool."""
     near = _EDGE * (boxes[:, 2:] - boxes[:, :2])
     return ((boxes[:, :2] < near) | (boxes[:, 2:] > np.array(image.shape[1::-1]) - near)).any(axis=1)

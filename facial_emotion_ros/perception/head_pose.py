@@ -1,11 +1,11 @@
-"""Head poses: the five landmarks of a face, a mean face and the camera's calibration."""
+"""Estimate head poses (PnP) from five face landmarks, a mean face and the camera's calibration."""
 
 from typing import List, NamedTuple, Optional
 
 import cv2
 import numpy as np
 
-#: Mean distance of the pupils of adults, in m. It sets the scale, and so the distance of a face.
+#: Mean interpupillary distance of adults, in m. It sets the scale, and so the distance of a face.
 PUPIL_DISTANCE_M = 0.063
 
 
@@ -14,7 +14,7 @@ class Camera(NamedTuple):
 
     :param matrix: (3, 3) float64 intrinsic matrix in pixels.
     :param distortion: (n,) float64 coefficients of OpenCV's model for perspective or fisheye lenses; (0,) for none.
-    :param is_fisheye: which of the two.
+    :param is_fisheye: whether `distortion` is of the fisheye model.
     """
 
     matrix: np.ndarray
@@ -34,23 +34,22 @@ class HeadPose(NamedTuple):
     rotation: np.ndarray
 
 
-#: The landmarks of a mean face in the axes of HeadPose, in distances between the pupils: where CenterFace places them
-#: on rendered heads of known pose (docs/head_pose.md). Order: the eye on the viewer's left, the other eye, nose, the
-#: mouth's corners.
+#: Landmarks of a mean face in the axes of HeadPose, in interpupillary distances, as CenterFace places them on rendered
+#: heads of known pose (docs/head_pose.md). Order: the eye on the viewer's left, the other eye, nose, mouth corners.
 _MEAN_FACE = np.array(
     [[0.0, -0.537, 0.0], [0.0, 0.537, 0.0], [0.54, 0.0, -0.614], [-0.058, -0.452, -1.071], [-0.058, 0.452, -1.071]]
 )
 
-#: The axes of a head that faces the camera.
+#: Rotation of a head that faces the camera.
 _FACING = np.array([[0.0, 1.0, 0.0], [0.0, 0.0, -1.0], [-1.0, 0.0, 0.0]])
 
 
 def head_poses(landmarks: np.ndarray, camera: Camera) -> List[Optional[HeadPose]]:
     """Estimate the poses of heads.
 
-    :param landmarks: (N, 5, 2) in pixels, of FaceEstimate.
+    :param landmarks: (N, 5, 2) in pixels, see FaceEstimate.
     :param camera: of the image.
-    :returns: N poses; None where the landmarks are not those of a face before the camera.
+    :returns: N poses; None where the landmarks do not fit a face in front of the camera.
     """
     if not len(landmarks):
         return []
@@ -61,13 +60,13 @@ def head_poses(landmarks: np.ndarray, camera: Camera) -> List[Optional[HeadPose]
 
 
 def _head_pose(rays: np.ndarray) -> Optional[HeadPose]:
-    """Return the pose of a head; None if there is none.
+    """Return the pose of a head, or None.
 
-    :param rays: (5, 2) places of the landmarks at a distance of 1.
+    :param rays: (5, 2) normalized image coordinates of the landmarks (at depth 1).
     """
     if not np.isfinite(rays).all():
         return None
-    # An upright head that faces the camera is a start from which the iteration finds every pose that a detector finds.
+    # Starting from an upright head that faces the camera, the iteration converges for every pose that is detected.
     across, down = rays[1] - rays[0], rays[3:].mean(axis=0) - rays[:2].mean(axis=0)
     size = max(np.hypot(*across), np.hypot(*down))
     if size < 1e-6:

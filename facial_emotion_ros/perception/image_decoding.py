@@ -9,22 +9,22 @@ import numpy as np
 
 from facial_emotion_ros.core.errors import BadImage
 
-#: No camera has more pixels a side, and OpenCV's warpAffine takes no more.
+#: Maximum side: limit of OpenCV's warpAffine, and more than any camera has.
 MAX_SIDE_PX = (1 << 15) - 2
 
-#: More pixels than any robot's camera has: 192 MiB as BGR.
+#: Maximum number of pixels: 192 MiB as BGR, more than any robot's camera has.
 MAX_PIXELS = 1 << 26
 
 
 class _Layout(NamedTuple):
     """The pixel layout of an encoding.
 
-    :param channels: of one pixel in the rows of the image itself.
+    :param channels: interleaved channels of one pixel, without chroma rows.
     :param depth: bytes of one channel.
     :param conversion: OpenCV's conversion to BGR; None for none.
-    :param more: bytes of chroma in rows of their own, as a share of the image's rows.
-    :param shared: width and height are multiples of these, since neighbours share their chroma.
-    :param least_px: least width and height.
+    :param more: bytes of separate chroma rows, as a share of the other rows' bytes.
+    :param shared: (x, y) chroma subsampling: width and height are multiples of these.
+    :param least_px: minimum width and height.
     """
 
     channels: int
@@ -35,14 +35,14 @@ class _Layout(NamedTuple):
     least_px: int = 1
 
 
-#: Encodings as sensor_msgs/image_encodings.hpp names them. YUV is BT.601 of limited range, as cameras and video drivers
-#: use it. OpenCV names a Bayer pattern by the second row and column, ROS by the first.
+#: Encodings of sensor_msgs/image_encodings.hpp. YUV is BT.601 with limited range, as cameras and video drivers use it.
+#: OpenCV names a Bayer pattern by the second row and column, ROS by the first.
 _LAYOUTS: Dict[str, _Layout] = {
     'bgr8': _Layout(3, 1, None),
     'rgb8': _Layout(3, 1, cv2.COLOR_RGB2BGR),
     'bgra8': _Layout(4, 1, cv2.COLOR_BGRA2BGR),
     'rgba8': _Layout(4, 1, cv2.COLOR_RGBA2BGR),
-    '8UC3': _Layout(3, 1, None),  # cv_bridge takes it for BGR too
+    '8UC3': _Layout(3, 1, None),  # cv_bridge treats it as BGR, too
     'mono8': _Layout(1, 1, cv2.COLOR_GRAY2BGR),
     '8UC1': _Layout(1, 1, cv2.COLOR_GRAY2BGR),  # infrared and monochrome cameras; depth has more bits
     'mono16': _Layout(1, 2, cv2.COLOR_GRAY2BGR),
@@ -66,11 +66,11 @@ for _pattern, _conversion in _BAYER:
     _LAYOUTS['bayer_%s8' % _pattern] = _Layout(1, 1, _conversion, least_px=3)
     _LAYOUTS['bayer_%s16' % _pattern] = _Layout(1, 2, _conversion, least_px=3)
 
-#: Encodings that `decode_image` decodes without the fallback.
+#: Encodings that `decode_image` decodes without its fallback.
 ENCODINGS = tuple(_LAYOUTS)
 _ENCODINGS_TEXT = ', '.join([each for each in ENCODINGS if 'bayer' not in each] + ['bayer_*8', 'bayer_*16'])
 
-#: Bits of 16 that cameras use: those of the sensor's converter.
+#: Significant bits of 16-bit images: the resolution of the sensor's converter.
 _SENSOR_BITS = (10, 12, 14, 16)
 #: The number of bits is lowered after this many images that need fewer: 10 s to a minute.
 _FALL_AFTER = 300
@@ -85,18 +85,18 @@ _BT_601 = np.array(
 )
 _BT_601 = np.column_stack([_BT_601, -_BT_601.dot([16.0, 128.0, 128.0])])
 
-#: Encodings with chroma rows behind the `height` rows of luma.
+#: Encodings with chroma rows after the `height` rows of luma.
 _MORE_ROWS = re.compile(r'(nv[0-9]{2}|i420|iyuv|yv12|yu12|yuv420)', re.IGNORECASE)
 
-#: Encodings such as 32FC1 do not name their channels; mostly depth.
+#: Encodings without channel names, such as 32FC1: mostly depth.
 _UNNAMED = re.compile(r'(8|16|32|64)[USF]C[0-9]*\Z')
 
 
 class UsedBits:
-    """Number of bits of 16 that the images of one stream use, from their largest values.
+    """Estimate the number of significant bits in a stream's 16-bit images, from their largest values.
 
-    A 10-bit sensor may give values up to 1023: scaled as 16 bits, its images are black. Brighter images raise the
-    number at once, darker ones lower it after a while, since the light may go out.
+    A 10-bit sensor may give values up to 1023: scaled as 16 bits, its images would be black. Brighter images raise the
+    number at once; darker ones lower it only after a while, since the scene may just be dark.
     """
 
     def __init__(self) -> None:
@@ -122,7 +122,7 @@ class UsedBits:
 
 
 def light_range(image: np.ndarray) -> Tuple[int, int]:
-    """Return the least and the largest value of a sample of about a thousand pixels.
+    """Return the smallest and the largest value in a sample of about a thousand pixels.
 
     :param image: (H, W, 3) uint8 BGR.
     """
@@ -142,17 +142,17 @@ def decode_image(
 ) -> np.ndarray:
     """Check and decode the fields of a sensor_msgs/Image.
 
-    :param pixels: the rows as bytes, array.array('B') or (M,) uint8: height x step bytes; nv12 and nv21 have half as
-        many again, nv24 twice as many; encodings for the fallback any number.
+    :param pixels: bytes, array.array('B') or (M,) uint8: height x step bytes, followed by half as many for nv12 and
+        nv21, twice as many for nv24, and any number for encodings of the fallback.
     :param height: rows, at least 1 (3 for bayer); even for nv12 and nv21.
-    :param width: pixels a row, at least 1 (3 for bayer); even where neighbours share their chroma.
+    :param width: pixels per row, at least 1 (3 for bayer); even with chroma subsampling.
     :param step: bytes from one row to the next, padding included.
     :param encoding: one of ENCODINGS.
     :param is_bigendian: byte order of 16-bit channels; checked for those only.
     :param fallback: called for another colour encoding (the node passes cv_bridge); returns (H, W, 3) uint8 BGR or
         raises BadImage. None refuses the encoding.
-    :param used_bits: called for a 16-bit image with its encoding and its largest value; returns the number of bits, 8
-        to 16, that are scaled to 8: `of` of the stream's UsedBits. None for 16.
+    :param used_bits: called for a 16-bit image with its encoding and its largest value; returns the number of
+        significant bits, 8 to 16: method `of` of the stream's UsedBits. None for 16.
     :returns: (H, W, 3) uint8 BGR, contiguous; a copy, since a frame outlives its message.
     :raises BadImage: naming what was expected and what came.
     """
@@ -207,7 +207,7 @@ def _check_size(layout: _Layout, encoding: str, height: int, width: int) -> None
 
 
 def _decode_nv24(content: np.ndarray, height: int, width: int, step: int) -> np.ndarray:
-    """Convert luma in rows of `step`, then U and V of every pixel in rows of twice that; OpenCV has no such code."""
+    """Convert nv24, which OpenCV does not know: luma in rows of `step`, then U and V of each pixel in rows of twice."""
     planes = np.empty((height, width, 3), np.uint8)
     planes[:, :, 0] = np.maximum(content[: height * step].reshape(height, step)[:, :width], 16)
     planes[:, :, 1:] = content[height * step :].reshape(height, 2 * step)[:, : 2 * width].reshape(height, width, 2)
@@ -215,9 +215,10 @@ def _decode_nv24(content: np.ndarray, height: int, width: int, step: int) -> np.
 
 
 def check_image(image: np.ndarray) -> np.ndarray:
-    """Return an image that the pipeline takes, (H, W, 3) uint8 BGR, contiguous, of 1 to MAX_SIDE_PX a side.
+    """Check an image for the pipeline: (H, W, 3) uint8 BGR, with sides of 1 to MAX_SIDE_PX.
 
-    :param image: any array; it is copied where it is not contiguous, since OpenCV would copy it in each call.
+    :param image: any object.
+    :returns: the image; a contiguous copy if it is not contiguous, since OpenCV would copy it in each call.
     :raises BadImage: naming what was expected and what came.
     """
     expected = f'expected an array of shape (H, W, 3), uint8, BGR, with sides of 1 to {MAX_SIDE_PX} pixels'
@@ -238,7 +239,7 @@ def _decode_with_fallback(
 ) -> np.ndarray:
     """Decode an encoding that is not in the table with the caller's converter.
 
-    Step and length are checked as far as possible: no colour encoding has less than one byte a pixel in its rows.
+    Step and length are checked as far as possible: every colour encoding has at least one byte per pixel in its rows.
     """
     if _UNNAMED.match(encoding):
         raise BadImage(
@@ -247,7 +248,8 @@ def _decode_with_fallback(
         )
     if fallback is None:
         raise BadImage(
-            f'expected one of {_ENCODINGS_TEXT}, got {encoding[:40]!r}; let the driver convert, or install cv_bridge'
+            f'expected one of {_ENCODINGS_TEXT}, got {encoding[:40]!r}; set the driver to one of them, or install '
+            'cv_bridge'
         )
     if step < width:
         raise BadImage(
@@ -264,7 +266,7 @@ def _decode_with_fallback(
 
 
 def _integer(value: Any, name: str) -> int:
-    """Return a Python integer, whose products never overflow."""
+    """Convert to a Python int, whose products cannot overflow."""
     try:
         return operator.index(value)
     except TypeError:
@@ -279,14 +281,14 @@ def _side(value: Any, name: str) -> int:
 
 
 def _rows(pixels: Any, height: int, step: int, more: Optional[int]) -> np.ndarray:
-    """View a buffer of `height` rows of `step` bytes and `more` bytes; None allows any number of those."""
+    """View a buffer of `height` rows of `step` bytes, and `more` bytes after them (None: any number)."""
     content = byte_view(pixels)
     wanted = height * step + (more or 0)
     if len(content) < wanted or (len(content) > wanted and more is not None):
         besides = f', and {more} of colour' if more else ''
         raise BadImage(
             f'expected {wanted} bytes{" or more" if more is None else ""} ({height} rows of {step}'
-            f'{besides}), got {len(content)}; correct the driver, or look for a transport that cuts messages'
+            f'{besides}), got {len(content)}; check the driver, and the transport for truncated messages'
         )
     return content
 
@@ -294,7 +296,7 @@ def _rows(pixels: Any, height: int, step: int, more: Optional[int]) -> np.ndarra
 def byte_view(pixels: Any) -> np.ndarray:
     """View a buffer of bytes as (M,) uint8, without a copy.
 
-    :raises BadImage: if it is no contiguous buffer of bytes.
+    :raises BadImage: if it is not a contiguous buffer of bytes.
     """
     try:
         view = memoryview(pixels)

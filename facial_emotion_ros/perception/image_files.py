@@ -1,4 +1,4 @@
-"""Picture files: list, read, refuse damaged or huge ones, and fit them into frames."""
+"""List, read and check picture files, and fit pictures into frames."""
 
 import functools
 import os
@@ -17,12 +17,12 @@ from facial_emotion_ros.perception.truncated_jpeg import lacks_pixels
 #: Larger files are refused.
 MAX_FILE_BYTES = 1 << 28
 
-#: Gray level around a picture of another aspect ratio than the frame, and of blank frames.
+#: Gray level of blank frames, and around a picture whose aspect ratio differs from the frame's.
 BACKGROUND = 64
 
 
 class Listing(NamedTuple):
-    """Paths of pictures, and (name, reason) of pictures that are not read."""
+    """Paths of pictures, and (name, reason) of pictures that are skipped."""
 
     paths: List[str]
     left_out: List[Tuple[str, str]]
@@ -31,7 +31,7 @@ class Listing(NamedTuple):
 def list_pictures(path: str) -> Listing:
     """List the pictures of a folder by their suffixes, sorted, without hidden files and subfolders.
 
-    :param path: of the folder; or of one picture file with any name.
+    :param path: of the folder, or of one picture file of any name.
     :raises OSError: if the folder cannot be read.
     """
     if os.path.isfile(path):
@@ -45,7 +45,7 @@ def list_pictures(path: str) -> Listing:
 
 
 def why_unread(name: str) -> str:
-    """Return why a picture file of this name is not read; '' if it is, or is no picture."""
+    """Return why a picture file of this name cannot be read; '' if it can, or is not a picture."""
     suffix = os.path.splitext(name)[1].lower()
     return 'OpenCV does not read %s files; %s' % (suffix, CONVERT) if suffix in UNREAD_SUFFIXES else ''
 
@@ -55,8 +55,8 @@ def read_picture(path: str, on_damage: Optional[Callable[[str], Any]] = None) ->
 
     :param path: of the file.
     :param on_damage: see `decode_picture`; None logs the warning with the file's name.
-    :returns: (H, W, 3) uint8 BGR, with EXIF rotation.
-    :raises BadImage: as `read_file` and `decode_picture` do.
+    :returns: (H, W, 3) uint8 BGR, with EXIF rotation applied.
+    :raises BadImage: see `read_file` and `decode_picture`.
     """
     return decode_picture(
         read_file(path), on_damage=on_damage or functools.partial(DAMAGE.add, printable(os.path.basename(path)))
@@ -64,7 +64,7 @@ def read_picture(path: str, on_damage: Optional[Callable[[str], Any]] = None) ->
 
 
 def read_file(path: str) -> bytes:
-    """Read a file; a pipe or a device is refused, since it may never end.
+    """Read a regular file; pipes and devices are refused, since they may never end.
 
     :raises BadImage: if it cannot be read or is too large.
     """
@@ -83,11 +83,11 @@ def read_file(path: str) -> bytes:
 def decode_picture(
     content: bytes, flags: int = cv2.IMREAD_COLOR, on_damage: Optional[Callable[[str], Any]] = None
 ) -> np.ndarray:
-    """Decode the bytes of a picture file; refuse a truncated one, which OpenCV would fill up with gray, or a huge one.
+    """Decode a picture file; refuse huge ones, and truncated ones, which OpenCV would fill up with gray.
 
     :param content: of the file.
     :param flags: of cv2.imdecode.
-    :param on_damage: called with the decoder's warning on a picture that it decodes; None logs it.
+    :param on_damage: called with the decoder's warning about a picture that it still decodes; None logs it.
     :returns: (H, W, 3) uint8 BGR, or as the flags say.
     :raises BadImage: with the reason.
     """
@@ -100,15 +100,15 @@ def decode_picture(
             'expected a complete picture of %d x %d, got one that OpenCV cannot read (%s)'
             % (width, height, str(error).strip().splitlines()[-1][:120])
         ) from None
-    if picture is None or sorted(picture.shape[:2]) != sorted((height, width)):  # EXIF may turn it
+    if picture is None or sorted(picture.shape[:2]) != sorted((height, width)):  # EXIF may rotate it
         raise BadImage(
-            'expected a complete picture of %d x %d, got a damaged one, or one that this OpenCV does not read; %s'
+            'expected a complete picture of %d x %d, got a damaged one, or one that this OpenCV cannot read; %s'
             % (width, height, CONVERT)
         )
     is_turned = header.may_turn and not flags & cv2.IMREAD_IGNORE_ORIENTATION
     if header.scan is not None and not is_turned and lacks_pixels(header.scan, picture):
         raise BadImage(
-            'expected a complete picture of %d x %d, got a JPEG file without the data of its last pixels'
+            'expected a complete picture of %d x %d, got a truncated JPEG file'
             % (width, height)
         )
     if damage:
@@ -119,7 +119,7 @@ def decode_picture(
 def fit(
     picture: np.ndarray, width: int, height: int, around: int = BACKGROUND, enlarging: int = cv2.INTER_CUBIC
 ) -> np.ndarray:
-    """Scale a picture into the middle of a frame with the same aspect ratio.
+    """Scale a picture to fit into the centre of a frame; its aspect ratio is kept.
 
     :param picture: (H, W, 3) uint8.
     :param width, height: of the frame in px.
@@ -137,7 +137,7 @@ def fit(
 
 
 def shrink(image: np.ndarray, max_side_px: int) -> np.ndarray:
-    """Scale an image down to a longest side.
+    """Scale an image down to a maximum side.
 
     :param image: (H, W, 3) uint8.
     :param max_side_px: limit of the longer side; 0 for none.

@@ -1,4 +1,4 @@
-"""Type and size of picture files, by their first bytes; suffixes of those that OpenCV reads."""
+"""Detect type and size of picture files from their headers; list the suffixes that OpenCV reads."""
 
 import re
 import struct
@@ -15,16 +15,16 @@ PICTURE_SUFFIXES = tuple(
 #: Suffixes of picture files that OpenCV does not read.
 UNREAD_SUFFIXES = tuple('.heic .heif .hif .jxl .apng .svg .psd .xcf .dng .cr2 .cr3 .nef .arw .raf .orf .rw2'.split())
 
-#: Advice for a file that is not read.
+#: Advice for a file that cannot be read.
 CONVERT = 'convert it to JPEG or PNG'
 
-_VIDEO = 'expected a picture file that OpenCV reads, got a video; give it as one, such as by --video'
+_VIDEO = 'expected a picture file that OpenCV reads, got a video; pass it as one, for example with --video'
 
-#: Brands of the container of HEIC, AVIF and videos. Source: ISO/IEC 23008-12, the AVIF specification.
+#: ISO base media file brands of AVIF and HEIC. Source: ISO/IEC 23008-12, the AVIF specification.
 _AVIF_BRANDS = (b'avif', b'avis')
 _HEIF_BRANDS = (b'heic', b'heix', b'hevc', b'hevx', b'heim', b'heis', b'mif1', b'msf1')
 
-#: First bytes of a JPEG 2000 codestream: start, and size segment.
+#: First bytes of a JPEG 2000 codestream: SOC and SIZ markers.
 _CODESTREAM = b'\xff\x4f\xff\x51'
 
 #: One white-space character at a time: `\s+` in a repeated group would backtrack exponentially.
@@ -32,14 +32,14 @@ _PNM = re.compile(rb'P[1-6](?:\s|#[^\n]*\n)+(\d{1,9})(?:\s|#[^\n]*\n)+(\d{1,9})\
 
 
 class _Kind(NamedTuple):
-    """A file type: its name, and a function that reads height and width."""
+    """A file type: its name, and a function that returns height and width."""
 
     name: str
     size_of: Callable[[bytes], Tuple[int, int]]
 
 
 def check_picture(content: bytes) -> Header:
-    """Read a picture file's header; refuse one that is damaged, too large, or of a type that OpenCV does not read.
+    """Parse a picture file's header; refuse a file that is damaged, too large, or of a type that OpenCV does not read.
 
     :raises BadImage: with the reason.
     """
@@ -86,7 +86,7 @@ def _bmp_size(content: bytes) -> Tuple[int, int]:
         width, height = struct.unpack_from('<HH', content, 18)
     else:
         width, height = struct.unpack_from('<ii', content, 18)
-    return abs(height), width  # a negative one counts from the top
+    return abs(height), width  # negative: rows are stored from the top
 
 
 def _gif_size(content: bytes) -> Tuple[int, int]:
@@ -127,7 +127,7 @@ def _pnm_size(content: bytes) -> Tuple[int, int]:
 
 
 def _jp2_size(content: bytes) -> Tuple[int, int]:
-    """Read the codestream's first segment (SIZ), behind the boxes. Source: ITU-T T.800, A.5.1 and I.4."""
+    """Read the SIZ segment of the codestream, after the boxes. Source: ITU-T T.800, A.5.1 and I.4."""
     place = 0
     while content[place : place + 4] != _CODESTREAM:
         length, kind = struct.unpack_from('>I4s', content, place)
@@ -147,7 +147,7 @@ def _jp2_size(content: bytes) -> Tuple[int, int]:
 
 
 def _avif_size(content: bytes) -> Tuple[int, int]:
-    """Return the largest of the sizes of its items: tiles, previews, and the whole image."""
+    """Return the largest size among the items: tiles, previews, and the whole image."""
     sizes: List[Tuple[int, int]] = []
     for found in re.finditer(b'ispe\0\0\0\0', content[: 1 << 20]):
         width, height = struct.unpack_from('>II', content, found.end())

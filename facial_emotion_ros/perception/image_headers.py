@@ -1,7 +1,7 @@
-"""Check JPEG and PNG files before they are decoded: size, completeness, and work for the decoder.
+"""Check JPEG and PNG files before decoding: size, completeness, and decoding effort.
 
-A few kilobytes may expand to gigabytes, or take minutes to decode. So each file is parsed the way its decoder parses
-it, for its size, scans and end.
+A few kilobytes may expand to gigabytes, or take minutes to decode. So each file's size, scans and end are parsed as its
+decoder does it.
 """
 
 import re
@@ -13,22 +13,22 @@ from facial_emotion_ros.core.errors import BadImage
 from facial_emotion_ros.perception.image_decoding import MAX_PIXELS, MAX_SIDE_PX
 from facial_emotion_ros.perception.truncated_jpeg import ScanData
 
-#: Scans of a progressive JPEG. Encoders write 6 to 20.
+#: Maximum number of scans of a progressive JPEG. Encoders write 6 to 20.
 MAX_SCANS = 100
 
-#: Pixels times scans: about a second of a decoder's time. 67 megapixels may have 16 scans, 20 megapixels 53.
+#: Maximum of pixels times scans, about 1 s of decoding: 16 scans at 67 megapixels, 53 at 20.
 MAX_SCAN_PIXELS = 1 << 30
 
-#: Bytes of a decoded PNG: 67 megapixels of 4 bytes.
+#: Maximum size of a decoded PNG in bytes: 67 megapixels of 4 bytes.
 MAX_PNG_BYTES = 1 << 28
 
-#: Segments of a JPEG, chunks of a PNG: far more than any encoder writes.
+#: Maximum number of JPEG segments or PNG chunks, far more than any encoder writes.
 MAX_PARTS = 1 << 16
 
 JPEG_HEAD = b'\xff\xd8\xff'
 PNG_HEAD = b'\x89PNG\r\n\x1a\n'
 
-#: What libjpeg takes for a marker: no fill byte (FF) and no stuffed one (00). Restarts belong to the data.
+#: A marker as libjpeg parses it: neither fill bytes (FF) nor stuffed ones (00). Restart markers are part of the data.
 _MARKER = re.compile(b'\xff[\x01-\xcf\xd8-\xfe]')
 _RESTART = re.compile(b'\xff([\xd0-\xd7])')
 _RESTARTS = bytes(range(0xD0, 0xD8))
@@ -38,12 +38,12 @@ _ALONE, _SECOND_HEAD, _END, _SCAN, _RESTART_INTERVAL = 0x01, 0xD8, 0xD9, 0xDA, 0
 _TABLES, _EXIF = 0xC4, 0xE1
 _NO_SEGMENTS = frozenset(range(0x02, 0xC0)) | frozenset(range(0xF0, 0xFE)) | {0xDE, 0xDF}
 
-#: Frame headers, and those that OpenCV reads: sequential (C0, C1, C9) and progressive (C2, CA).
+#: Frame headers (SOF), and those that OpenCV reads: sequential (C0, C1, C9) and progressive (C2, CA).
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _READ_FRAMES = (0xC0, 0xC1, 0xC2, 0xC9, 0xCA)
 _HUFFMAN_SEQUENTIAL = (0xC0, 0xC1)
 
-#: Channels by the colour type of a PNG.
+#: Colour type of a PNG -> number of channels.
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 
 
@@ -51,8 +51,8 @@ class Header(NamedTuple):
     """The header of a picture file.
 
     :param height, width: in pixels.
-    :param content: the bytes for the decoder, without unneeded parts.
-    :param scan: of a sequential JPEG with one scan and no restarts.
+    :param content: the bytes that the decoder needs.
+    :param scan: of a sequential JPEG with one scan and no restart markers; else None.
     :param may_turn: whether it has EXIF, which may rotate the picture.
     """
 
@@ -64,7 +64,7 @@ class Header(NamedTuple):
 
 
 class _Frame(NamedTuple):
-    """A JPEG's frame header; components: identifier -> (blocks across, blocks down) of one MCU."""
+    """A JPEG's frame header; components: identifier -> horizontal and vertical blocks of one MCU."""
 
     kind: int
     height: int
@@ -72,7 +72,7 @@ class _Frame(NamedTuple):
     components: Dict[int, Tuple[int, int]]
 
     def blocks(self, identifiers: Sequence[int]) -> Tuple[int, int]:
-        """Return the numbers of MCUs and of blocks of a scan over these components. Source: ITU-T T.81, A.2."""
+        """Return the number of MCUs and of blocks in a scan of these components. Source: ITU-T T.81, A.2."""
         most_across = max(across for across, _ in self.components.values())
         most_down = max(down for _, down in self.components.values())
         if len(identifiers) == 1:
@@ -86,10 +86,10 @@ class _Frame(NamedTuple):
 def check_jpeg(content: bytes) -> Header:
     """Parse a JPEG as libjpeg does, up to the end of its first picture.
 
-    What follows (line ends of an HTTP stream, fill bytes, the video of a motion photo) is ignored. Bit errors in the
-    pixels are noticed only where they make or break a marker.
+    Data after that (line ends of an HTTP stream, fill bytes, the video of a motion photo) is ignored. Bit errors in the
+    pixels are detected only where they create or destroy a marker.
 
-    :raises BadImage: if it is truncated, damaged, or takes more work than any camera's picture.
+    :raises BadImage: if it is truncated, damaged, or takes more effort to decode than any camera's picture.
     """
     parser = _JpegParser(content)
     for _ in range(MAX_PARTS):
@@ -103,7 +103,7 @@ def check_jpeg(content: bytes) -> Header:
 
 
 class _JpegParser:
-    """A position in a JPEG file, and what was read so far."""
+    """Parser state: the position in a JPEG file, and what was read so far."""
 
     def __init__(self, content: bytes) -> None:
         self.content, self.place = content, 2
@@ -114,7 +114,7 @@ class _JpegParser:
         self.may_turn = False
 
     def step(self) -> bool:
-        """Read the next marker and its segment; return whether it is the picture's end."""
+        """Parse the next marker and its segment; return True at the picture's end."""
         found = _MARKER.search(self.content, self.place)
         if found is None:
             raise self.cut()
@@ -124,7 +124,7 @@ class _JpegParser:
                 raise _damaged('a frame header')
             return True
         if marker == _SECOND_HEAD:
-            raise BadImage('expected a JPEG file with its end, got a second picture before the end of the first one')
+            raise BadImage('expected a complete JPEG file, got a second picture before the end of the first one')
         if marker in _NO_SEGMENTS:
             raise BadImage('expected a JPEG file of known segments, got one with the marker %02X: damaged' % marker)
         if marker != _ALONE:
@@ -132,19 +132,19 @@ class _JpegParser:
         return False
 
     def segment(self, marker: int) -> None:
-        """Read a segment."""
+        """Parse the segment of a marker."""
         if self.place + 2 > len(self.content):
             raise self.cut()
         (length,) = struct.unpack_from('>H', self.content, self.place)
         body = self.content[self.place + 2 : self.place + length]
         if length < 2:
-            raise _damaged('segments of two bytes at least')
+            raise _damaged('segments of at least two bytes')
         if len(body) != length - 2:
             raise self.cut()
         self.place += length
         if marker in _FRAMES:
             if self.frame is not None:
-                raise _damaged('one frame header alone')
+                raise _damaged('a single frame header')
             self.frame = _read_frame(marker, body)
         elif marker == _RESTART_INTERVAL:
             if len(body) != 2:
@@ -181,10 +181,10 @@ class _JpegParser:
             raise self.cut()
         units, blocks = self.frame.blocks(identifiers)
         self.check_restarts(end.start(), units)
-        # Each block has two codes, for its mean and its end, of one bit at least.
+        # Each block has at least two codes (DC and end of block) of at least one bit.
         if self.frame.kind in _HUFFMAN_SEQUENTIAL and 4 * (end.start() - self.place) < blocks:
             raise BadImage(
-                'expected a JPEG file with the data of %d x %d pixels, got one that lacks most of it: '
+                'expected a JPEG file with the data of %d x %d pixels, got one without most of it: '
                 'damaged' % (self.frame.width, self.frame.height)
             )
         is_whole = self.scans == 1 and count == len(self.frame.components) in (1, 3)
@@ -198,20 +198,20 @@ class _JpegParser:
             )
 
     def check_restarts(self, end: int, units: int) -> None:
-        """Check the restart markers up to `end`: damaged data lacks or misplaces some."""
+        """Check that the restart markers up to `end` are complete and in order, else the data is damaged."""
         expected = (units - 1) // self.restart_interval if self.restart_interval else 0
         found = b''.join(_RESTART.findall(self.content, self.place, end))
         in_turn = (_RESTARTS * (len(found) // 8 + 1))[: len(found)]
         if found != in_turn or not expected <= len(found) <= expected + 1:  # some encoders add one at the end
             raise BadImage(
-                'expected a JPEG file with %d restarts in turn, got %d%s: damaged'
-                % (expected, len(found), '' if found == in_turn else ', some out of turn')
+                'expected a JPEG file with %d restart markers in order, got %d%s: damaged'
+                % (expected, len(found), '' if found == in_turn else ', some out of order')
             )
 
     def cut(self) -> BadImage:
         """Return the error for a truncated file."""
         return BadImage(
-            'expected a JPEG file with its end, got one that was cut off after %d bytes' % len(self.content)
+            'expected a complete JPEG file, got one that was cut off after %d bytes' % len(self.content)
         )
 
 
@@ -219,21 +219,21 @@ def _read_frame(marker: int, body: bytes) -> _Frame:
     if len(body) < 6 or len(body) != 6 + 3 * body[5]:
         raise _damaged('a complete frame header')
     if marker not in _READ_FRAMES:
-        raise BadImage('expected a sequential or progressive JPEG file, got one of another kind (marker %02X)' % marker)
+        raise BadImage('expected a sequential or progressive JPEG file, got another kind (marker %02X)' % marker)
     height, width = struct.unpack_from('>HH', body, 1)
     check_size(height, width)
     if body[0] != 8 or body[5] not in (1, 3, 4):
         raise BadImage('expected a JPEG file of 1, 3 or 4 components of 8 bits, got %d of %d bits' % (body[5], body[0]))
     components = {body[at]: (body[at + 1] >> 4, body[at + 1] & 15) for at in range(6, len(body), 3)}
     if len(components) != body[5] or not all(1 <= side <= 4 for sides in components.values() for side in sides):
-        raise _damaged('components of their own names and sampling factors of 1 to 4')
+        raise _damaged('different component identifiers and sampling factors of 1 to 4')
     return _Frame(marker, height, width, components)
 
 
 def check_png(content: bytes) -> Header:
-    """Check the checksum of every chunk up to the file's end, and keep the chunks that the pixels need.
+    """Check the CRC of every chunk of a PNG, and keep the chunks that the pixels need.
 
-    Texts and colour profiles, which a decoder would decompress too, and further frames of an animation are dropped.
+    Texts and colour profiles, which a decoder would decompress, and further frames of an animation are dropped.
 
     :raises BadImage: if it is truncated, damaged, or larger than any camera's picture.
     """
@@ -253,13 +253,13 @@ def check_png(content: bytes) -> Header:
         place = end
     if kinds[:1] != [b'IHDR'] or kinds[-1:] != [b'IEND'] or content[8:12] != b'\0\0\0\r':
         raise BadImage(
-            'expected a PNG file from header to end, got one of %d bytes that is damaged or was cut off' % len(content)
+            'expected a complete PNG file, got one of %d bytes that is damaged or was cut off' % len(content)
         )
     width, height, depth, colours = struct.unpack_from('>IIBB', content, 16)
     check_size(height, width)
     if height * width * _PNG_CHANNELS.get(colours, 4) * depth > 8 * MAX_PNG_BYTES:
         raise BadImage(
-            'expected a PNG file of %d bytes at most when decoded, got %d x %d of %d bits a channel'
+            'expected a PNG file of at most %d bytes when decoded, got %d x %d with %d bits per channel'
             % (MAX_PNG_BYTES, width, height, depth)
         )
     return Header(height, width, b''.join(kept))
@@ -268,7 +268,7 @@ def check_png(content: bytes) -> Header:
 def check_size(height: int, width: int) -> None:
     """Refuse a picture without pixels, or larger than any camera's.
 
-    :raises BadImage: with both sizes.
+    :raises BadImage: with the limits and the size.
     """
     if not (1 <= height <= MAX_SIDE_PX and 1 <= width <= MAX_SIDE_PX and height * width <= MAX_PIXELS):
         raise BadImage(

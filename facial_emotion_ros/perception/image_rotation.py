@@ -1,4 +1,4 @@
-"""Images of cameras that are mounted sideways or upside down: rotate them, and places in them back."""
+"""Rotate the images of cameras mounted sideways or upside down, and boxes and landmarks back."""
 
 from dataclasses import replace
 from typing import Any, Callable, List, Optional, Tuple
@@ -9,17 +9,17 @@ import numpy as np
 from facial_emotion_ros.core.errors import BadParameter
 from facial_emotion_ros.core.estimates import FaceEstimate
 
-#: In place of an angle: the one at which faces are upright.
+#: Special angle: find the one at which faces are upright.
 AUTO = -1
 ANGLES = (0, 90, 180, 270)
 
-#: Other angles are tried when no upright face was found for this long, one each this often.
+#: Without an upright face for the first time (s), another angle is tried in each interval of the second (s).
 _SEARCH_AFTER_S, _SEARCH_EVERY_S = 2.0, 0.5
-#: The order of the search: cameras hang upside down more often than sideways.
+#: Order of the search: cameras are mounted upside down more often than sideways.
 _SEARCHED = (180, 90, 270)
 
-#: A face is upright up to 45 degrees of roll. Turned by 90 or 180 degrees the detector still finds large faces, with
-#: landmarks that follow in part: of six such views, none seemed upright to within 70 degrees.
+#: Cosine of 45 degrees, the maximum roll of an upright face. The detector also finds large faces rotated by 90 or 180
+#: degrees, with partly rotated landmarks: in six such views, the least roll by the landmarks was 70 degrees.
 _UPRIGHT = 0.7
 
 _CODES = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
@@ -39,7 +39,7 @@ def rotated_points(points: np.ndarray, degrees: int, size: Tuple[int, int]) -> n
 
     :param points: (..., 2) x, y in pixels; 0 is the image's edge.
     :param degrees: one of ANGLES.
-    :param size: height and width of the image before.
+    :param size: height and width of the image before rotation.
     """
     height, width = size
     x, y = points[..., 0], points[..., 1]
@@ -52,14 +52,14 @@ def rotated_boxes(boxes: np.ndarray, degrees: int, size: Tuple[int, int]) -> np.
 
     :param boxes: (N, 4) x0, y0, x1, y1 in pixels.
     :param degrees: one of ANGLES.
-    :param size: height and width of the image before.
+    :param size: height and width of the image before rotation.
     """
     corners = rotated_points(np.reshape(boxes, (-1, 2, 2)), degrees, size)
     return np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
 
 
 def rotated_back(face: FaceEstimate, degrees: int, image: np.ndarray) -> FaceEstimate:
-    """Return the estimate of a face in a rotated image with its places in the image before.
+    """Transform the box and landmarks of an estimate back to the image before rotation.
 
     :param face: found in the rotated image.
     :param degrees: by which that was rotated, one of ANGLES.
@@ -73,9 +73,9 @@ def rotated_back(face: FaceEstimate, degrees: int, image: np.ndarray) -> FaceEst
 
 
 def has_upright(landmarks: np.ndarray) -> bool:
-    """Return whether one of the faces is upright: its mouth lies below its eyes.
+    """Return whether any face is upright: its mouth is below its eyes.
 
-    :param landmarks: (N, 5, 2) as of Faces.
+    :param landmarks: (N, 5, 2), see Faces.
     """
     down = landmarks[:, 3:].mean(axis=1) - landmarks[:, :2].mean(axis=1)
     return bool((down[:, 1] > _UPRIGHT * np.hypot(down[:, 0], down[:, 1])).any())
@@ -85,25 +85,25 @@ class Orientation:
     """The angle by which the images of one stream are rotated."""
 
     def __init__(self, degrees: int = 0) -> None:
-        """Start; see :meth:`adjust`."""
+        """Set the angle; see :meth:`adjust`."""
         self.adjust(degrees)
 
     def adjust(self, degrees: int) -> None:
         """Change the angle.
 
-        :param degrees: clockwise, one of ANGLES; or AUTO, which begins with 0.
-        :raises BadParameter: for another one.
+        :param degrees: clockwise, one of ANGLES; or AUTO, which starts with 0.
+        :raises BadParameter: for any other value.
         """
         if isinstance(degrees, bool) or degrees not in ANGLES + (AUTO,):
             raise BadParameter(f'expected to rotate images by 0, 90, 180 or 270 degrees, or -1 (auto), got {degrees!r}')
         self.setting = degrees
-        #: The present angle, one of ANGLES.
+        #: The current angle, one of ANGLES.
         self.degrees = max(degrees, 0)
         self._upright_s: Optional[float] = None
         self._searched_s, self._turn = 0.0, 0
 
     def of_picture(self, image: np.ndarray, find: Callable[[np.ndarray], Any]) -> Tuple[int, np.ndarray, Any]:
-        """Find the faces of a single picture; with AUTO at the first angle at which one is upright, else at 0.
+        """Find the faces in a single picture; with AUTO at the first angle at which one is upright, else at 0.
 
         :param image: (H, W, 3) uint8 BGR.
         :param find: returns the faces of an image, with `landmarks`.
@@ -121,10 +121,10 @@ class Orientation:
         """With AUTO, try another angle if no upright face was found for a while.
 
         :param image: (H, W, 3) uint8 BGR, the stream's next one, not rotated.
-        :param landmarks: (N, 5, 2) of the faces that were found at the present angle.
-        :param stamp_s: when the image was taken, in seconds.
+        :param landmarks: (N, 5, 2) of the faces found at the current angle.
+        :param stamp_s: acquisition time in seconds.
         :param detector: object with `detect(image) -> Faces`.
-        :returns: whether the angle has changed, since an upright face was found at the new one.
+        :returns: whether the angle has changed, because an upright face was found at the new one.
         """
         if self.setting != AUTO:
             return False

@@ -1,22 +1,21 @@
-"""Times of a stream's images from their stamps, odd stamps, and steps of the system clock. No clock is read here."""
+"""Monotonic times of a stream's images from their stamps; invalid stamps; clock steps. Reads no clock itself."""
 
 from typing import NamedTuple, Optional, Tuple
 
-#: Oddities of a stamp: 0; that of the previous image; before the latest; ahead of our clock; long past.
+#: Kinds of odd stamps: 0; equal to the previous image's; before the latest; ahead of our clock; long past.
 ODD_STAMPS = ('unstamped', 'frozen', 'backwards', 'future', 'past')
 
-#: Stamps go back by up to this much where images are out of order (two at 4 Hz), where a driver estimates the time of
-#: exposure, or where its clock is slewed: the scene is the same. A recording that restarts and a clock that is set go
-#: back further.
+#: Tolerance for stamps that go back: images out of order (two at 4 Hz), a driver that estimates the exposure time, or a
+#: slewed clock; the scene is the same. With a restarted recording or a clock that is set, stamps go back further.
 BACK_S = 0.5
-#: Stamps may lie this far ahead of our clock: clocks of two machines differ, and a simulated one goes in steps.
+#: Tolerance for stamps ahead of our clock: clocks of two machines differ, and a simulated one goes in steps.
 AHEAD_S = 0.5
-#: No camera is later. Older stamps are from another clock, such as the uptime, or from a recording.
+#: Maximum age of a stamp. Older ones are from another clock, such as the uptime, or from a recording.
 PAST_S = 60.0
 
 
 def not_before(stamp_s: float, latest_s: float) -> float:
-    """Return an image's stamp in seconds; the latest one before it, where the stamp goes back by BACK_S at most."""
+    """Return an image's stamp in seconds; the latest stamp where it goes back by BACK_S at most."""
     return latest_s if latest_s - BACK_S <= stamp_s < latest_s else stamp_s
 
 
@@ -24,8 +23,8 @@ class ImageTime(NamedTuple):
     """The time of an image, in nanoseconds since the first of its stream, never going back.
 
     :param oddity: of the stamp: '', 'unstamped', 'frozen' or 'backwards'.
-    :param back_s: by how much the stamp went back.
-    :param begins_anew: whether that is so much that the images before must be forgotten.
+    :param back_s: by how much the stamp went back, in seconds.
+    :param begins_anew: whether it went back so far that the earlier images must be forgotten.
     """
 
     time_ns: int
@@ -35,15 +34,12 @@ class ImageTime(NamedTuple):
 
     @property
     def time_s(self) -> float:
-        """The same in seconds."""
+        """`time_ns` in seconds."""
         return self.time_ns / 1e9
 
 
 class StreamTime:
-    """The time of one stream: from the stamps, or from arrival where a stamp is odd.
-
-    Whole nanoseconds add up exactly.
-    """
+    """The time of one stream: from the stamps, or from arrival where a stamp is odd; in exact integer nanoseconds."""
 
     def __init__(self) -> None:
         #: The latest good stamp and its time; time and arrival of the previous image.
@@ -81,19 +77,19 @@ class StreamTime:
         if step_ns < 0:
             begins_anew = step_ns < -back_ns
             return ImageTime(by_arrival_ns if begins_anew else time_ns, 'backwards', -step_ns / 1e9, begins_anew)
-        # A stamp that was frozen for long lags behind: the time is that of arrival.
+        # After a long frozen stamp, stamps lag behind: use the time of arrival.
         by_stamp_ns = anchor_ns + step_ns
         return ImageTime(max(by_stamp_ns, time_ns) if by_stamp_ns >= time_ns - back_ns else by_arrival_ns)
 
 
 class ClockStepDetector:
-    """Compares a clock that may be set with a monotonic one."""
+    """Detect steps of a clock that may be set, by comparison with a monotonic one."""
 
     def __init__(self) -> None:
         self._ahead_s: Optional[float] = None
 
     def step_s(self, set_s: float, steady_s: float) -> float:
-        """Take a reading of both clocks.
+        """Compare readings of both clocks.
 
         :param set_s: time on the clock that may be set, in seconds.
         :param steady_s: monotonic time, in seconds.

@@ -1,4 +1,4 @@
-"""Detect covered mouths (mask, scarf, hand) by a linear classifier on the gradients of the lower face."""
+"""Detect covered mouths (mask, scarf, hand) with a linear classifier on gradient histograms of the lower face."""
 
 import base64
 import math
@@ -7,18 +7,18 @@ from typing import Optional, Sequence, Tuple, Union
 import cv2
 import numpy as np
 
-#: Side of an aligned face, and the places of eyes, nose and mouth corners in it.
+#: Side of an aligned face, and the positions of eyes, nose and mouth corners in it.
 _SIDE_PX = 32
 _PLACES = np.array([[0.30, 0.32], [0.70, 0.32], [0.50, 0.54], [0.34, 0.74], [0.66, 0.74]]) * _SIDE_PX - 0.5
-#: Faces are first shrunk to this side by averaging, against noise.
+#: Faces are first shrunk to this side by averaging, which reduces noise.
 _BEFORE_PX = 56
-#: Cells and directions of the histograms; the rows above the first used one are eyes and forehead.
+#: Cell size and directions of the histograms, and the first row of cells used: eyes and forehead are above.
 _CELL_PX, _DIRECTIONS, _FIRST_ROW = 4, 8, 3
 
 _CELLS = _SIDE_PX // _CELL_PX
 #: Index of the first direction of each pixel's cell in the histograms.
 _CELL_INDEX = _DIRECTIONS * np.arange(_CELLS**2).reshape(_CELLS, _CELLS).repeat(_CELL_PX, 0).repeat(_CELL_PX, 1)
-#: Number of features: gradients in each direction and brightness of each cell of the lower face.
+#: Number of features: gradients in each direction and brightness, for each cell of the lower face.
 FEATURES = (_CELLS - _FIRST_ROW) * _CELLS * (_DIRECTIONS + 1)
 #: Added to the norm of the gradients and to the spread of the gray values, so that noise is not amplified.
 _FLOOR, _LEAST_SPREAD = 10.0, 5.0
@@ -31,9 +31,9 @@ def shrunk_face(image: np.ndarray, box: Box, side_px: int) -> Optional[Tuple[np.
 
     :param image: (H, W, 3) uint8 BGR.
     :param box: x0, y0, x1, y1 of the face in pixels.
-    :param side_px: square root of the area that it is shrunk to.
-    :returns: (h, w) uint8; its corner in the image, x and y; and the factors of the two sides. None for a box of less
-        than 4 pixels a side.
+    :param side_px: square root of the target area.
+    :returns: (h, w) uint8; x, y of its top left corner in the image; and the x and y scale factors. None for a box with
+        a side below 4 pixels.
     """
     x0, y0 = max(int(round(box[0])), 0), max(int(round(box[1])), 0)
     part = image[y0 : max(int(round(box[3])), y0), x0 : max(int(round(box[2])), x0)]
@@ -50,12 +50,12 @@ def shrunk_face(image: np.ndarray, box: Box, side_px: int) -> Optional[Tuple[np.
 
 
 def lower_face_features(image: np.ndarray, box: Box, landmarks: np.ndarray) -> Optional[np.ndarray]:
-    """Compute gradients and brightness of the lower face's cells, normalised by those of the whole face.
+    """Compute gradient histograms and brightness of the lower face's cells, normalised by those of the whole face.
 
     :param image: (H, W, 3) uint8 BGR.
     :param box: x0, y0, x1, y1 of the face in pixels.
-    :param landmarks: (5, 2) pixels, as of Faces.
-    :returns: (FEATURES,) float32; None for a box of less than 4 pixels a side.
+    :param landmarks: (5, 2) pixels, see Faces.
+    :returns: (FEATURES,) float32; None for a box with a side below 4 pixels.
 
     Source: Dalal and Triggs, "Histograms of Oriented Gradients for Human Detection", CVPR 2005; square roots as in
     RootSIFT (Arandjelovic and Zisserman, CVPR 2012).
@@ -85,12 +85,12 @@ def lower_face_features(image: np.ndarray, box: Box, landmarks: np.ndarray) -> O
 
 
 def mouth_occlusion(image: np.ndarray, box: Box, landmarks: np.ndarray) -> float:
-    """Estimate the probability that a mouth is covered; docs/faces_over_time.md has the error rates at 0.5.
+    """Estimate the probability that the mouth is covered; error rates at 0.5: docs/faces_over_time.md.
 
     :param image: (H, W, 3) uint8 BGR.
     :param box: x0, y0, x1, y1 of the face in pixels.
-    :param landmarks: (5, 2) pixels, as of Faces; detectors place them on covered mouths too.
-    :returns: in [0, 1]; 0 for a box of less than 4 pixels a side.
+    :param landmarks: (5, 2) pixels, see Faces; detectors place them on covered mouths too.
+    :returns: in [0, 1]; 0 for a box with a side below 4 pixels.
     """
     features = lower_face_features(image, box, landmarks)
     if features is None:
@@ -99,7 +99,7 @@ def mouth_occlusion(image: np.ndarray, box: Box, landmarks: np.ndarray) -> float
 
 
 def _similarity(points: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Return the (2, 3) similarity transform from points to places with the least squared error."""
+    """Return the (2, 3) least-squares similarity transform from points to places."""
     middle, target = points.mean(axis=0), places.mean(axis=0)
     apart, wanted = points - middle, places - target
     size = max(float((apart * apart).sum()), 1e-6)

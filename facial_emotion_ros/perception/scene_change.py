@@ -1,23 +1,24 @@
-"""Detect scene changes in a stream, after which no face may inherit another one's id."""
+"""Detect scene changes (cuts) in a stream, after which no face may inherit another one's id."""
 
 from typing import Optional, Tuple
 
 import cv2
 import numpy as np
 
-#: Least correlation of two images of one scene. Measured (docs/faces_over_time.md): 0.73 and more within a scene, 0.91
-#: while the camera pans by a fifth of its view; of 600 pairs of drawn scenes 98%, of 84 of photographs all are below.
+#: Images with a lower correlation are of different scenes. Measured (docs/faces_over_time.md): within a scene 0.73 or
+#: more, 0.91 while the camera pans by a fifth of its view; of different scenes, 98% of 600 drawn pairs and all of 84
+#: pairs of photographs are below.
 MIN_CORRELATION = 0.8
 
 _WIDTH_PX, _HEIGHT_PX = 48, 36
-#: The middle of the new image is searched in the old one: a camera may pan by this share of the image's sides.
+#: Margin around the new image's middle, which is searched in the old one: a camera may pan by this share of each side.
 _MARGIN = 0.2
 #: Images with a lower standard deviation of gray levels cannot be compared.
 _FLAT = 3.0
 
 
 class SceneChangeDetector:
-    """Compares gray thumbnails by correlation, shifted by up to a fifth."""
+    """Compare gray thumbnails by correlation, with shifts of up to a fifth."""
 
     def __init__(self) -> None:
         self._thumbnail: Optional[np.ndarray] = None
@@ -27,8 +28,8 @@ class SceneChangeDetector:
         """Compare the next image with the last one that had contrast.
 
         :param image: (H, W, 3) uint8 BGR.
-        :returns: whether the scene or the size differs; also for a hand before the camera or a flash. Images without
-            contrast (covered, dark, overexposed) are skipped.
+        :returns: whether the scene or the size differs; also True for a hand in front of the camera or a flash. Images
+            without contrast (covered, dark, overexposed) are skipped.
         """
         thumbnail, shape, before = _thumbnail(image), image.shape[:2], self._thumbnail
         resized, self._shape = self._shape not in (None, shape), shape

@@ -1,4 +1,4 @@
-"""Track faces by template matching with the image in which they were detected: cheap, without drift."""
+"""Track faces by template matching against the image in which they were detected: fast, and without drift."""
 
 from typing import Dict, Optional, Sequence, Tuple
 
@@ -10,18 +10,18 @@ MIN_CORRELATION = 0.6
 
 #: Size of a template: a third of a pixel is about a hundredth of the face.
 _WIDTH_PX, _HEIGHT_PX = 28, 36
-#: Search range around the expected place, in shares of the face's sides.
+#: Search range around the expected position, as a share of the face's sides.
 _REACH = 0.4
 
 
 class TemplateTracker:
-    """Keeps a template of each detected face, and locates it near an expected place."""
+    """Keep a template of each detected face, and locate it near an expected position."""
 
     def __init__(self) -> None:
         self._templates: Dict[str, np.ndarray] = {}
 
     def remember(self, image: np.ndarray, ids: Sequence[str], boxes: np.ndarray) -> None:
-        """Take templates of detected faces, and forget all others.
+        """Store templates of detected faces, and drop all others.
 
         :param image: (H, W, 3) uint8 BGR.
         :param ids: N ids.
@@ -35,8 +35,8 @@ class TemplateTracker:
         :param image: (H, W, 3) uint8 BGR.
         :param face_id: of a remembered face.
         :param expected: (4,) expected box, x0 y0 x1 y1 in pixels.
-        :returns: (4,) float64 box of the same size, and the correlation, up to 1; None for a face that is not known,
-            has no contrast or has left the image.
+        :returns: (4,) float64 box of the same size, and the correlation, up to 1; None for a face that is unknown, has
+            no contrast or has left the image.
         """
         template = self._templates.get(face_id)
         expected = np.asarray(expected, np.float64)
@@ -60,7 +60,7 @@ def _shrunk(image: np.ndarray, box: np.ndarray, reach: float) -> np.ndarray:
     columns, rows = _WIDTH_PX + 2 * int(reach * _WIDTH_PX), _HEIGHT_PX + 2 * int(reach * _HEIGHT_PX)
     scale_x, scale_y = width / _WIDTH_PX, height / _HEIGHT_PX
     left, top = 0.5 * (x0 + x1 - columns * scale_x), 0.5 * (y0 + y1 - rows * scale_y)
-    # Large faces are first averaged over pixels, so that none is skipped.
+    # Large faces are first averaged, so that no pixel is skipped.
     step_x, step_y = max(1, int(scale_x)), max(1, int(scale_y))
     x_range = int(np.floor(left)), int(np.ceil(left + columns * scale_x)) + step_x
     y_range = int(np.floor(top)), int(np.ceil(top + rows * scale_y)) + step_y

@@ -1,7 +1,7 @@
-"""Detect JPEGs whose data ends early: libjpeg fills the missing pixels with gray.
+"""Detect truncated JPEGs, whose missing pixels libjpeg fills with gray.
 
-Without restart markers, only a decoder knows where a picture's data ends. But the gray can be seen, and if the picture
-were really gray there, its data would end with the codes for gray.
+Without restart markers, only a decoder knows where a picture's data ends. So the end of the image is checked for that
+gray: if it were part of the picture, the data would end with the codes of gray blocks.
 """
 
 import struct
@@ -9,10 +9,10 @@ from typing import Dict, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-#: Missing pixels, as libjpeg fills them.
+#: Gray level of missing pixels, as libjpeg fills them.
 _MISSING = 128
 
-#: This many matching bits are no coincidence.
+#: Number of matching bits that rules out coincidence.
 _SURE_BITS = 64
 
 #: Some cameras append a few bytes to the data.
@@ -20,9 +20,9 @@ _MORE_BYTES = 64
 
 
 class ScanData(NamedTuple):
-    """The scan of a sequential JPEG with one scan and no restarts.
+    """The scan of a sequential JPEG with one scan and no restart markers.
 
-    :param components: (blocks across, blocks down of one MCU, DC table, AC table) in the scan's order.
+    :param components: (horizontal and vertical blocks of one MCU, DC table, AC table) in the scan's order.
     :param tables: bodies of the Huffman tables' segments.
     :param data: end of the coded data, with stuffed bytes.
     """
@@ -33,7 +33,7 @@ class ScanData(NamedTuple):
 
 
 def lacks_pixels(scan: ScanData, image: np.ndarray) -> bool:
-    """Return whether the decoder filled up the end of a picture; False where that cannot be known.
+    """Return whether the decoder filled up the end of a picture; False where this cannot be determined.
 
     :param scan: of its file.
     :param image: (H, W, 3) or (H, W) uint8, without EXIF rotation.
@@ -50,7 +50,7 @@ def lacks_pixels(scan: ScanData, image: np.ndarray) -> bool:
     left, top = (columns - count - 1) * across, (rows - 1) * down
     if left < 0:
         return False
-    # Subsampled colours are blended with the neighbours'.
+    # 2 pixels of margin: upsampled chroma is blended with the neighbours'.
     if not (image[min(top + 2, image.shape[0] - 1) :, left + 2 :] == _MISSING).all():
         return False
     end = scan.data.rstrip(b'\xff')[-(len(unit) * count // 4 + _MORE_BYTES) :].replace(b'\xff\x00', b'\xff')
@@ -59,7 +59,7 @@ def lacks_pixels(scan: ScanData, image: np.ndarray) -> bool:
 
 
 def _unit_without_difference(scan: ScanData) -> str:
-    """Return the bits of an empty MCU with the mean of the one before it; '' where there are no such codes."""
+    """Return the bits of an MCU with DC differences of 0 and no AC coefficients; '' where there are no such codes."""
     codes: Dict[int, Optional[str]] = {}
     for body in scan.tables:
         codes.update(_codes_of_zero(body))
@@ -75,8 +75,8 @@ def _unit_without_difference(scan: ScanData) -> str:
 def _codes_of_zero(body: bytes) -> Dict[int, Optional[str]]:
     """Read the code of symbol 0 (no difference, end of block) in each Huffman table. Source: ITU-T T.81, annex C.
 
-    :param body: of a segment of Huffman tables.
-    :returns: class and number of the table -> code as text of 0 and 1, None where it has none.
+    :param body: of a Huffman table segment (DHT).
+    :returns: class and number of the table -> code as text of 0 and 1; None if it has none.
     """
     found: Dict[int, Optional[str]] = {}
     place = 0

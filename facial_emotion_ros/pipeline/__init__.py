@@ -1,1 +1,1 @@
-"""The whole way from an image to face estimates, and the choice of the engine that it runs on."""
+"""The pipeline from an image to face estimates, and the choice of its inference engine."""

@@ -1,4 +1,4 @@
-"""Measure which inference engine is the fastest, once for each machine and model."""
+"""Choose the fastest inference engine by measurement, once for each machine and model."""
 
 import json
 import logging
@@ -19,10 +19,10 @@ from facial_emotion_ros.inference.openvino_backend import OPENVINO, openvino_ver
 from facial_emotion_ros.inference.tensorrt_cache import EngineCache, board, kept_engines
 from facial_emotion_ros.system.cpu_info import cpuinfo, model_name
 
-#: The file of choices, in the engine cache's folder.
+#: File of cached choices, in the engine cache's folder.
 CHOICES_FILE = 'engine_choices.json'
 
-#: Runs of each candidate, in turn, so that other load affects all of them.
+#: Timed runs of each candidate; candidates alternate, so that other load affects all of them.
 _ROUNDS = 15
 _WARM_UP = 3
 
@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 
 class Choice(NamedTuple):
-    """Arguments of ProviderPlan that change, and the reason in words."""
+    """Arguments of ProviderPlan that change, and the reason as text."""
 
     changes: Dict[str, Any]
     reason: str
@@ -44,9 +44,9 @@ def choose(
     TensorRT is a candidate if its engines are cached, OpenVINO if it is installed. Later starts with the same machine,
     versions, model, threads and precision use the cached choice.
 
-    :param bundle: the emotion network's.
+    :param bundle: of the emotion network.
     :param plan: arguments of ProviderPlan without cache and engine.
-    :param cache: its folder also has the file of choices.
+    :param cache: its folder also contains the file of choices.
     :param clock: returns seconds.
     :returns: Choice; ONNX Runtime on the requested providers if nothing can be measured.
     """
@@ -59,7 +59,7 @@ def choose(
         name, date, ms = found['choice'], found['date'], found['ms']
         return Choice(candidates[name], '%s, as measured on %s: %s' % (name, date, _times_text(ms, name)))
     except (AttributeError, KeyError, TypeError):
-        pass  # nothing is cached, it is damaged, or no candidate any more
+        pass  # not cached, damaged, or no longer a candidate
     took_ms = _measure(bundle, plan, cache, candidates, clock)
     if not took_ms:
         return Choice({'engine': 'onnxruntime'}, 'onnxruntime: nothing could be measured')
@@ -69,7 +69,7 @@ def choose(
         write_atomic(path, (json.dumps(known, indent=2, sort_keys=True) + '\n').encode('utf-8'))
     except OSError as error:
         _log.warning(
-            'The choice of the engine cannot be cached in %s (%s): it is measured at each start', path, error.strerror
+            'The choice of the engine cannot be cached in %s (%s): it is measured at every start', path, error.strerror
         )
     return Choice(candidates[best], '%s, the fastest for one face: %s' % (best, _times_text(took_ms, best)))
 
@@ -108,7 +108,7 @@ def _measure(
             for _ in range(_WARM_UP):
                 engine.run(crop)
         except FacialEmotionError as error:
-            _log.info('%s takes no part in the choice of the engine: %s', name, error)
+            _log.info('%s is left out of the choice of the engine: %s', name, error)
             continue
         if not engine.degraded:
             engines[name] = engine
@@ -121,7 +121,7 @@ def _measure(
 
 
 def _key(bundle: ModelBundle, plan: Dict[str, Any]) -> str:
-    """Return everything that the choice depends on, in one line."""
+    """Return the cache key: all that the choice depends on, in one line."""
     return ' | '.join(
         [
             model_name(cpuinfo()) or board(),
@@ -135,6 +135,6 @@ def _key(bundle: ModelBundle, plan: Dict[str, Any]) -> str:
 
 
 def _times_text(took_ms: Mapping[str, float], best: str) -> str:
-    """Write the times, the best one first."""
+    """Format the times, the best one first."""
     others = sorted((pair for pair in took_ms.items() if pair[0] != best), key=lambda pair: pair[1])
     return ', '.join('%s %.1f ms' % pair for pair in [(best, took_ms[best])] + others)

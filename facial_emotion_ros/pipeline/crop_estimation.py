@@ -1,4 +1,4 @@
-"""Estimate the emotion of a face that another node has found and cropped."""
+"""Estimate the emotion of a face that another node has detected and cropped."""
 
 from dataclasses import replace
 from typing import Optional, Tuple
@@ -16,30 +16,30 @@ from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline
 #: Border around the crop, as a share of its longer side: detectors need some context.
 BORDER = 0.25
 
-#: Limits of a crop's longer side, in pixels, and of its aspect ratio: the border of a narrow strip would take a hundred
-#: thousand times its memory.
+#: Maximum of a crop's longer side, in pixels, and of its aspect ratio: the border of a narrow strip would take 100,000
+#: times its memory.
 MAX_SIDE_PX, MAX_ASPECT = 4096, 8
 
-#: Landmarks in an upright crop that ends at the face's box, as shares of its sides. Source: the detector's own in its
-#: boxes of FER+'s faces (docs/camera.md), rounded.
+#: Landmarks in an upright crop equal to the face's box, as shares of its sides. Source: rounded means of the detector's
+#: landmarks in its boxes of FER+ faces (docs/camera.md).
 _LANDMARKS = np.array([[0.3, 0.38], [0.7, 0.38], [0.5, 0.6], [0.35, 0.76], [0.65, 0.76]], np.float32)
 
 
 def estimate_crop(
     pipeline: EmotionPipeline, crop: np.ndarray, face_id: str, stamp_s: float, until_s: Optional[float] = None
 ) -> FaceEstimate:
-    """Detect the face in its crop, since another detector's boxes differ from ours, and estimate it.
+    """Detect the face in its crop again, since another detector's boxes differ from ours, and estimate it.
 
-    Where none is found, which is common in crops that end at the chin, the whole crop is the face, without the black
-    bars by which ROS4HRI pads crops.
+    If none is found, which is common in crops that end at the chin, the whole crop is the face, without the black bars
+    with which ROS4HRI pads crops.
 
     :param pipeline: its tracker is not used.
     :param crop: (H, W, 3) uint8 BGR: one face, and little else.
-    :param face_id: under which it is smoothed.
-    :param stamp_s: when the image was taken, in seconds.
+    :param face_id: the id for smoothing.
+    :param stamp_s: acquisition time in seconds.
     :param until_s: deadline of an anytime pipeline, by time.monotonic().
     :returns: FaceEstimate with the box in pixels of the crop; of several faces the one closest to its centre.
-    :raises BadImage: if the crop is no such array, larger than MAX_SIDE_PX or narrower than MAX_ASPECT allows.
+    :raises BadImage: for another array, or one larger than MAX_SIDE_PX or narrower than MAX_ASPECT allows.
     :raises BadModel: if a model's outputs are not finite or have another shape.
     """
     crop = check_image(crop)
@@ -49,20 +49,20 @@ def estimate_crop(
 
 
 def check_size(height: int, width: int) -> None:
-    """Refuse a crop of a size that no face has.
+    """Refuse a crop that is too large or too narrow for a face.
 
     :param height, width: px.
     :raises BadImage: naming what was expected and what came.
     """
     if max(height, width) > min(MAX_SIDE_PX, MAX_ASPECT * min(height, width)):
         raise BadImage(
-            f'expected the crop of a face, of at most {MAX_SIDE_PX} pixels a side and sides in a ratio of '
-            f'{MAX_ASPECT} at most, got {width} x {height}; correct the node that crops faces'
+            f'expected the crop of a face, with sides of at most {MAX_SIDE_PX} pixels and an aspect ratio of '
+            f'at most {MAX_ASPECT}, got {width} x {height}; correct the node that crops faces'
         )
 
 
 def with_border(crop: np.ndarray) -> Tuple[np.ndarray, int]:
-    """Add the border without which a detector finds no face that fills the crop.
+    """Add a border: without one, a detector misses faces that fill the crop.
 
     :param crop: (H, W, 3) uint8.
     :returns: the larger picture, and the width of the border in pixels.
@@ -92,6 +92,6 @@ def _whole_crop(pipeline: EmotionPipeline, crop: np.ndarray, until_s: Optional[f
 
 
 def _unpadded(crop: np.ndarray) -> Tuple[int, int, int, int]:
-    """Return the box of what is not padded with zeros; the whole crop if nothing is in it."""
+    """Return the box without zero padding; the whole crop if all is zero."""
     left, top, width, height = cv2.boundingRect(crop.max(axis=2))
     return (left, top, left + width, top + height) if width else (0, 0, crop.shape[1], crop.shape[0])

@@ -1,4 +1,4 @@
-"""From an image to an estimate for each face: the whole product without ROS."""
+"""EmotionPipeline: from an image to an estimate for each face, without ROS."""
 
 import copy
 from dataclasses import replace
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 
 
 class TrackedImage(NamedTuple):
-    """An image of a stream whose faces are found; result of :meth:`EmotionPipeline.find`.
+    """An image of a stream with its detected or tracked faces; result of :meth:`EmotionPipeline.find`.
 
     :param image: (H, W, 3) uint8 BGR, rotated.
-    :param stamp_s: when it was taken, in seconds.
+    :param stamp_s: acquisition time in seconds.
     :param degrees: by which it is rotated, clockwise.
     :param found: the faces, in pixels of the rotated image.
-    :param live_ids: as of the tracker.
+    :param live_ids: the tracker's live_ids.
     :param is_due: whether the faces are to be estimated; else their last estimates are repeated.
     """
 
@@ -50,7 +50,7 @@ class TrackedImage(NamedTuple):
 
 
 class EmotionPipeline:
-    """Detector, tracker, crops, ESR, quality gate and temporal filter in a row.
+    """Detector, tracker, crops, ESR, quality gate and temporal filter in sequence.
 
     >>> import cv2
     >>> from facial_emotion_ros import EmotionPipeline
@@ -58,8 +58,8 @@ class EmotionPipeline:
     >>> for face in pipeline.estimate(cv2.imread('picture.jpg')):
     ...     print(face.emotion, face.confidence, face.valence, face.arousal, face.box)
 
-    One object serves one stream in one thread: tracker and temporal filter keep state between frames. Its parts
-    `finder`, `tracker`, `quality_gate` and `smoothing` may be adjusted or replaced between two images.
+    One object serves one stream in one thread: tracker and temporal filter keep state between frames. `finder`,
+    `tracker`, `quality_gate` and `smoothing` may be adjusted or replaced between two images.
     """
 
     def __init__(
@@ -88,26 +88,26 @@ class EmotionPipeline:
         :param esr: ModelBundle, path of one, or name of an embedded one. For a path or name, the int8 bundle beside it
             may be used, see :func:`precision.bundle_for`.
         :param detector: the same for the detector, or any object with `detect(image) -> Faces`.
-        :param min_score: least detector score of a face in [0, 1]; None for the detector's default.
+        :param min_score: minimum detector score of a face in [0, 1]; None for the detector's default.
         :param long_side_px: the image is scaled to this long side for detection, in pixels.
         :param threads: threads of one operator, at least 1.
         :param providers: ONNX Runtime execution providers in order of preference; or a ProviderPlan, which has its own
-            threads. Both models leave a provider that fails one of them.
-        :param max_faces: estimate up to this number of faces only: in a stream those that are tracked already, then
-            the largest; 0 for all.
-        :param tracker: None for one with its defaults.
-        :param smoothing: None for one with its defaults. Single pictures are not smoothed.
-        :param quality_gate: None for the measured bounds and those of the operating point.
+            threads. A provider that fails for one model is not used for the other, either.
+        :param max_faces: maximum number of faces: in a stream those already tracked come first, then the largest; 0 for
+            all.
+        :param tracker: None for the default.
+        :param smoothing: None for the default. Single pictures are not smoothed.
+        :param quality_gate: None for the default bounds and those of the operating point.
         :param every_n: detect faces in every n-th image of a stream and track them in between; see FaceFinder.
         :param continue_score: boxes with a score from this up to `min_score` may continue a face; see FaceFinder.
         :param reuse_below: a face's last estimate is reused while its crop differs from the last estimated one by less
             than this (mean absolute difference, in levels of 255); 0 estimates every face.
-        :param anytime: let `estimate` use fewer branches where time is short; see AnytimeNetwork.
+        :param anytime: let `estimate` use fewer branches to meet a deadline; see AnytimeNetwork.
         :param operating_point: name of one of the ESR bundle's operating points; '' for its default.
         :param prior: expected class frequencies, see :func:`.operating_points.choose_point`; '' for the point's.
-        :param rotate_deg: rotate images clockwise before anything else, by 0, 90, 180 or 270 degrees, for a camera that
-            is mounted sideways or upside down; -1: by the one at which a face is upright, which is searched when none
-            was for two seconds. Boxes and landmarks are in pixels of the image as it came.
+        :param rotate_deg: rotate images clockwise first, by 0, 90, 180 or 270 degrees, for a camera mounted sideways or
+            upside down; -1: find the angle at which faces are upright, again whenever none was for two seconds. Boxes
+            and landmarks are in pixels of the image before rotation.
         :param estimate_every_n: estimate the faces in every n-th image of a stream and repeat the estimates in between;
             see EstimateInterval.
         :raises BadParameter: for a value outside its range.
@@ -115,7 +115,7 @@ class EmotionPipeline:
         """
         if not reuse_below >= 0:
             raise BadParameter(
-                'expected a difference of crops of 0 or more below which to reuse, got %r' % (reuse_below,)
+                'expected a reuse_below (difference of crops) of 0 or more, got %r' % (reuse_below,)
             )
         plan = ProviderPlan.of(providers, threads)
         self.engine = EsrEngine(
@@ -132,16 +132,16 @@ class EmotionPipeline:
         #: Called with 'reading emotions' when `estimate` has found the faces.
         self.on_stage: Callable[[str], Any] = lambda _stage: None
         self._cache, self._interval = EstimateCache(), EstimateInterval(estimate_every_n)
-        self._point = self.engine.point  # of the estimates in both
+        self._point = self.engine.point  # of the estimates in cache and interval
         tracker = FaceTracker() if tracker is None else tracker
         self.finder = FaceFinder(detector, tracker, max_faces, every_n, continue_score)
-        #: By which angle images are rotated.
+        #: The angle by which images are rotated.
         self.orientation = Orientation(rotate_deg)
 
     def for_another_stream(self) -> 'EmotionPipeline':
         """Return a pipeline for another camera: the same models and settings, no faces, and ids from the first again.
 
-        Only one of both may be used at a time. The operating point stays common to both.
+        Do not use both at the same time. They share the operating point.
         """
         other = copy.copy(self)
         other.smoothing = self.smoothing.for_another_stream()
@@ -151,9 +151,9 @@ class EmotionPipeline:
         return other
 
     def rotate(self, degrees: int) -> None:
-        """Change the angle by which images are rotated, see __init__; all faces are forgotten if it is another one.
+        """Change the angle by which images are rotated, see __init__; a different angle forgets all faces.
 
-        :raises BadParameter: for another angle.
+        :raises BadParameter: for an angle that is not allowed.
         """
         if degrees != self.orientation.setting:
             self.orientation.adjust(degrees)
@@ -162,7 +162,7 @@ class EmotionPipeline:
     def use_operating_point(self, name: str = '', prior: Union[str, Sequence[float]] = '') -> None:
         """Change the operating point from the next image on; see __init__.
 
-        :raises BadParameter: if there is no such operating point or prior; nothing has changed then.
+        :raises BadParameter: for an unknown operating point or invalid prior; nothing is changed then.
         """
         self.engine.point = choose_point(self.engine.bundle.manifest, name, prior)
 
@@ -177,7 +177,7 @@ class EmotionPipeline:
 
     @property
     def quality_gate(self) -> QualityGate:
-        """What rejects faces: the gate that was set; by None or from the start, one by the operating point's bounds."""
+        """The quality gate; if not set, or set to None, one with the operating point's bounds."""
         point = self.engine.point
         return self._own_gate or QualityGate(min_confidence=point.min_confidence, min_agreement=point.min_agreement)
 
@@ -202,7 +202,7 @@ class EmotionPipeline:
 
     @property
     def reused(self) -> Tuple[int, int]:
-        """How many faces were estimated, and for how many the last estimate was reused."""
+        """Number of estimated faces, and of reused estimates."""
         return self._cache.read, self._cache.reused
 
     @property
@@ -211,13 +211,13 @@ class EmotionPipeline:
         return self.engine.degraded or getattr(self.detector, 'degraded', '')
 
     def detect(self, image: np.ndarray) -> Faces:
-        """Detect faces for a later :meth:`estimate` of the same image: another thread may do that ahead.
+        """Detect faces for a later :meth:`estimate` of the same image; another thread may call this ahead.
 
-        Not ahead with a `rotate_deg` of -1: images in between may change the angle.
+        Do not call it ahead with a `rotate_deg` of -1: images in between may change the angle.
 
         :param image: (H, W, 3) uint8 BGR.
         :returns: Faces, in pixels of the rotated image.
-        :raises BadImage: if the image is no such array.
+        :raises BadImage: for any other image.
         :raises BadModel: if the detector's outputs are not finite or have another shape.
         """
         return self.finder.detect(rotated(check_image(image), self.orientation.degrees))
@@ -232,12 +232,12 @@ class EmotionPipeline:
         """Find and estimate all faces.
 
         :param image: (H, W, 3) uint8 BGR.
-        :param stamp_s: when the image was taken, in seconds of any clock; faces then keep their ids from call to call.
-            None for a single picture.
+        :param stamp_s: acquisition time in seconds of any clock; faces then keep their ids from call to call. None for
+            a single picture.
         :param until_s: deadline of an anytime pipeline, by time.monotonic().
         :param detected: result of :meth:`detect` for this image of a stream; None to detect where that is due.
-        :returns: by falling area of the box; empty without faces.
-        :raises BadImage: if the image is no such array.
+        :returns: by descending area of the box; empty without faces.
+        :raises BadImage: for any other image.
         :raises BadParameter: for a stamp that is not finite.
         :raises BadModel: if a model's outputs are not finite or have another shape.
         """
@@ -256,9 +256,10 @@ class EmotionPipeline:
             raise
 
     def find(self, image: np.ndarray, stamp_s: float, detected: Optional[Faces] = None) -> TrackedImage:
-        """Find the faces of the stream's next image: the first part of :meth:`estimate`, which has the parameters.
+        """Find the faces of the stream's next image: the first part of :meth:`estimate`, see there for the parameters.
 
-        Each image is to be finished, in the same order; more may be found meanwhile, and estimated in any order.
+        :meth:`finish` is to be called for every image, in the same order; :meth:`find` may be ahead by some images, and
+        these may be estimated in any order.
         """
         image = check_image(image)
         if self.engine.point != self._point:
@@ -277,9 +278,9 @@ class EmotionPipeline:
         return TrackedImage(turned, stamp_s, degrees, found, self.tracker.live_ids, is_due)
 
     def estimate_tracked(self, tracked: Sequence[TrackedImage]) -> List[List[FaceEstimate]]:
-        """Estimate the faces of several images at once, for :meth:`finish`: another process may do that.
+        """Estimate the faces of several images at once, for :meth:`finish`; another process may call this.
 
-        The processor loads the network's weights once for all of them.
+        It is faster than one by one: the processor loads the network's weights once for all.
 
         :param tracked: results of :meth:`find`.
         :returns: estimates of each image's faces.
@@ -298,7 +299,7 @@ class EmotionPipeline:
         """Smooth the estimates of an image: the last part of :meth:`estimate`.
 
         :param tracked: result of :meth:`find`.
-        :param faces: its part of the result of :meth:`estimate_tracked`; None where that is not due.
+        :param faces: the image's part of the result of :meth:`estimate_tracked`; None where that is not due.
         """
         found, stamp_s = tracked.found, tracked.stamp_s
         self.smoothing.keep(tracked.live_ids)
@@ -317,7 +318,7 @@ class EmotionPipeline:
         until_s: Optional[float] = None,
         use_cache: bool = False,
     ) -> List[FaceEstimate]:
-        """Estimate faces whose places are known, without ids and smoothing.
+        """Estimate faces whose boxes are known, without ids and smoothing.
 
         :param image: (H, W, 3) uint8 BGR.
         :param found: the faces.
@@ -328,7 +329,7 @@ class EmotionPipeline:
         """
         if not found.ids:
             if use_cache:
-                self._cache.forget()  # the pixels of those who have gone
+                self._cache.forget()  # crops of faces that have left
             return []
         self.on_stage('reading emotions')
         crops = cut_planes(image, found.boxes, self.engine.geometry, found.landmarks)
@@ -341,7 +342,7 @@ class EmotionPipeline:
     def _checked(
         self, image: np.ndarray, found: FoundFaces, ensemble: EnsembleEstimates, first: int, is_detected: bool = True
     ) -> List[FaceEstimate]:
-        """Return the estimates of an image's faces, whose first row is given, with what the quality gate says."""
+        """Return the estimates of an image's faces, with rejection reasons; `first`: their first row in `ensemble`."""
         faces, gate = [], self.quality_gate
         for row, landmarks in enumerate(found.landmarks):
             raw = _prediction(ensemble, first + row)
@@ -359,7 +360,7 @@ class EmotionPipeline:
 
         :param face: not yet smoothed.
         :param face_id: its id.
-        :param stamp_s: when its image was taken, in seconds.
+        :param stamp_s: acquisition time in seconds.
         """
         smooth, reasons = self.smoothing.smooth(face_id, face.raw, face.rejection_reasons, stamp_s)
         return replace(face, face_id=face_id, rejection_reasons=reasons, **vars(smooth))
@@ -371,18 +372,18 @@ class EmotionPipeline:
         self.engine.run(np.zeros((1, 3, size, size), np.float32))
 
     def forget_looks(self) -> None:
-        """Forget what faces look like, and their pixels; in the next image, they keep their ids by their places."""
+        """Forget the appearance and pixels of all faces; visible ones keep their ids by position."""
         self.finder.forget_looks()
         self._cache.forget()
 
     def reset(self) -> None:
-        """Forget all faces; ids are not used again."""
+        """Forget all faces; ids are not reused."""
         self.begin_anew()
         self._interval.forget()
         self.smoothing.keep(())
 
     def begin_anew(self) -> None:
-        """Forget all faces, but for finishing images that were found before."""
+        """Forget all faces, except what :meth:`finish` needs for images found before."""
         self.finder.reset()
         self._cache.forget()
         self._interval.begin_anew()

@@ -10,16 +10,16 @@ from facial_emotion_ros.perception.face_stream import MAX_GAP_S, FoundFaces
 
 
 class EstimateInterval:
-    """Keeps the last estimates of a stream's faces for images in which they are not estimated.
+    """Keep the last estimates of a stream's faces for images in which they are not estimated.
 
-    :meth:`is_due` may be ahead of the other two by some images.
+    :meth:`is_due` may be ahead of :meth:`repeated` and :meth:`remember` by some images.
     """
 
     def __init__(self, every_n: int = 1) -> None:
-        """Begin without estimates.
+        """Start without estimates.
 
         :param every_n: estimate in every n-th image, at least 1, and at least every 0.25 s. An image with a new face is
-            estimated, and counts as the first.
+            estimated, too, and restarts the count.
         :raises BadParameter: for a value outside its range.
         """
         if isinstance(every_n, bool) or not isinstance(every_n, int) or every_n < 1:
@@ -33,7 +33,7 @@ class EstimateInterval:
         self._known: Dict[str, FaceEstimate] = {}
 
     def begin_anew(self) -> None:
-        """Have estimates due in the next image; those of images before it are still repeated."""
+        """Make estimates due in the next image; earlier images can still be repeated."""
         self._ids: Set[str] = set()
         self._estimated_s, self._since = -math.inf, 0
 
@@ -41,7 +41,7 @@ class EstimateInterval:
         """Return whether the next image's faces are to be estimated; else the last estimates are repeated.
 
         :param ids: of its faces.
-        :param stamp_s: when it was taken, in seconds.
+        :param stamp_s: acquisition time in seconds.
         """
         is_due = (
             self._since >= self.every_n or not 0 <= stamp_s - self._estimated_s < MAX_GAP_S or not set(ids) <= self._ids
@@ -52,7 +52,7 @@ class EstimateInterval:
         return is_due
 
     def repeated(self, found: FoundFaces) -> List[FaceEstimate]:
-        """Return the last estimates of an image's faces, at their new places."""
+        """Return the last estimates of an image's faces, with their new boxes."""
         faces = []
         for row, face_id in enumerate(found.ids):
             x0, y0, x1, y1 = (float(edge) for edge in found.boxes[row])
@@ -61,5 +61,5 @@ class EstimateInterval:
         return faces
 
     def remember(self, ids: Sequence[str], faces: Sequence[FaceEstimate]) -> None:
-        """Take the estimates of an image, not yet smoothed, for the next ones."""
+        """Store the estimates of an image, not yet smoothed, for the next ones."""
         self._known = dict(zip(ids, faces))

@@ -1,4 +1,4 @@
-"""Guided capture of labelled faces: prompts for each expression and saves pictures of a consenting person."""
+"""Guided capture of labelled faces: prompt a consenting person for each expression and save pictures."""
 
 import csv
 import datetime
@@ -22,7 +22,7 @@ from facial_emotion_ros.perception.face_detector import FaceDetector, Faces
 from facial_emotion_ros.perception.image_files import read_picture
 from facial_emotion_ros.perception.image_rotation import ANGLES, rotated
 
-#: Instruction for each expression. Source: Ekman and Friesen, Unmasking the Face, 1975, in plain words.
+#: Instruction for each expression. Source: Ekman and Friesen, Unmasking the Face, 1975, in our words.
 INSTRUCTIONS: Dict[str, str] = {
     'neutral': 'relax your face',
     'happy': 'smile, with your eyes too',
@@ -37,7 +37,8 @@ LABELS_FILE = 'labels.csv'
 
 #: Time between two pictures, so that they differ.
 _PAUSE_S = 0.6
-#: Of the crops, which people look at, and `train` and `evaluate` read: framed as the embedded network's, in colour.
+#: Geometry of the saved crops, for people to review and for `train` and `evaluate`: framed as the embedded network's
+#: input, but in colour.
 CROP = CropGeometry(
     size_px=160, color='bgr', margin=1.08, center_x=0.505, center_y=0.547, level_eyes=True, landmark_weight=0.5
 )
@@ -46,7 +47,7 @@ _NUMBER = re.compile(r'(\d+)_')
 
 
 class Row(NamedTuple):
-    """A line of the table; file and crop are paths in the folder."""
+    """A row of labels.csv; file and crop are paths in the folder."""
 
     file: str
     emotion: str
@@ -57,7 +58,7 @@ class Row(NamedTuple):
 
 
 class Prompt(NamedTuple):
-    """What the person reads: requested emotion, instruction, and progress or why no picture is taken."""
+    """Text shown to the person: requested emotion, instruction, and progress or why no picture is taken."""
 
     emotion: str
     instruction: str
@@ -68,7 +69,7 @@ class Prompt(NamedTuple):
 
 
 class FaceCollection:
-    """Goes through the expressions as images arrive, and writes a folder for `adapt` and `train`."""
+    """Capture session: step through the expressions as images arrive, and write a folder for `adapt` and `train`."""
 
     def __init__(
         self,
@@ -82,23 +83,23 @@ class FaceCollection:
         detector: Any = 'centerface',
         rotate_deg: int = 0,
     ) -> None:
-        """Prepare the folder, whose files only their owner can read; existing pictures stay.
+        """Prepare the folder, readable by its owner only; existing pictures stay.
 
-        :param folder: made if missing; a folder of another collection is continued.
+        :param folder: created if missing; a folder of an earlier collection is continued.
         :param person: name or pseudonym.
         :param consent: what the person agreed to, saved with every picture.
         :param emotions: the requested expressions, in this order.
         :param stills: pictures of each expression.
-        :param countdown_s: time before the first picture of an expression.
-        :param patience_s: an expression is skipped if no picture could be taken for this time.
+        :param countdown_s: seconds before the first picture of an expression.
+        :param patience_s: an expression is skipped if no picture could be taken for so many seconds.
         :param detector: ModelBundle, path or name of a detector, or any object with `detect(image) -> Faces`.
-        :param rotate_deg: images are rotated clockwise by this first: 0, 90, 180 or 270.
-        :raises BadParameter: for a value out of range, or a folder with another kind of labels.csv, or a damaged one.
+        :param rotate_deg: rotate images clockwise first, by 0, 90, 180 or 270 degrees.
+        :raises BadParameter: for a value out of range, or a folder with a damaged or different labels.csv.
         """
         if not person.strip() or not consent.strip():
             raise BadParameter(
                 'expected the name or a pseudonym of the person and the text of the consent, got %r and %r; '
-                'no picture is kept without' % (person, consent)
+                'pictures are saved only with both' % (person, consent)
             )
         wrong = [emotion for emotion in emotions if emotion not in EMOTIONS]
         if wrong or not emotions or stills < 1:
@@ -131,10 +132,10 @@ class FaceCollection:
         return not self._left
 
     def add(self, image: np.ndarray, now_s: float) -> np.ndarray:
-        """Save an image if it is due and its face is good.
+        """Save an image if one is due and its face passes the quality gate.
 
         :param image: (H, W, 3) uint8 BGR.
-        :param now_s: when it was taken, in seconds of any clock.
+        :param now_s: acquisition time in seconds of any clock.
         :returns: a copy, rotated, with the prompt.
         :raises OSError: if a picture cannot be written; the earlier ones stay.
         """
@@ -207,13 +208,13 @@ class FaceCollection:
 
 
 def cut_crops(folder: str, detector: Any = 'centerface') -> List[str]:
-    """Cut the crops of a folder anew, as new ones are cut: earlier versions cut them wider.
+    """Cut all crops of a folder again with the current geometry: earlier versions cut them wider.
 
-    :param folder: of collect_faces.
+    :param folder: written by collect_faces.
     :param detector: see FaceCollection.
-    :returns: the pictures in which not exactly one face is found; their crops stay as they are. Lines of the table
-        whose picture or crop was deleted are passed over.
-    :raises OSError, BadParameter, BadImage: if table or a picture cannot be read; crops that were cut stay.
+    :returns: pictures without exactly one detected face, whose crops are unchanged. Rows whose picture or crop was
+        deleted are skipped.
+    :raises OSError, BadParameter, BadImage: if the table or a picture cannot be read; crops already cut stay.
     """
     finder = detector if hasattr(detector, 'detect') else FaceDetector(opened_bundle(detector))
     missed = []
@@ -228,24 +229,24 @@ def cut_crops(folder: str, detector: Any = 'centerface') -> List[str]:
 
 
 def read_table(folder: str) -> List[Row]:
-    """Return the lines of a folder's table, but for those whose picture or crop was deleted since.
+    """Return the rows of a folder's labels.csv, without those whose picture or crop was deleted.
 
     A spreadsheet may have saved it, with a byte order mark and blank lines.
 
     :raises OSError: if it cannot be read.
-    :raises BadParameter: for a table of another kind, or a damaged one.
+    :raises BadParameter: for a damaged or different table.
     """
     try:
         with open(os.path.join(folder, LABELS_FILE), encoding='utf-8-sig', newline='') as file:
             lines = [line for line in csv.reader(file) if line]
     except (UnicodeDecodeError, csv.Error) as error:
         raise BadParameter(
-            'expected %s in %r as CSV in UTF-8, got: %s; save it so, or name another folder'
+            'expected %s in %r as CSV in UTF-8, got: %s; save it like this, or choose another folder'
             % (LABELS_FILE, folder, error)
         ) from None
     if not lines or tuple(lines[0]) != Row._fields:
         raise BadParameter(
-            'expected a new folder, or one that collect_faces has begun, got %r whose %s begins with %r, not %r; name '
+            'expected a new folder, or one written by collect_faces, got %r whose %s begins with %r, not %r; choose '
             'another folder, or save the table with commas between its cells'
             % (folder, LABELS_FILE, ','.join(lines[0] if lines else ()), ','.join(Row._fields))
         )

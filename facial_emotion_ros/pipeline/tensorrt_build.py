@@ -1,6 +1,6 @@
-"""Build TensorRT's engines in a child process, which leaves them in the engine cache.
+"""Build TensorRT engines in a child process, which writes them to the engine cache.
 
-Building takes minutes on a small board, and most versions of ONNX Runtime block all other threads of their process
+Building takes minutes on a small board, and most versions of ONNX Runtime block all other threads of the process
 meanwhile: the node would not respond, not even to signals.
 """
 
@@ -21,8 +21,8 @@ from facial_emotion_ros.inference.tensorrt_cache import EngineCache, kept_engine
 from facial_emotion_ros.pipeline.backend_autotune import choose
 from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline
 
-#: The child's program. First it asks to be killed with its parent (prctl's option 1, PR_SET_PDEATHSIG in Linux'
-#: prctl.h), and checks that the parent is still there.
+#: Program of the child. It first asks to be killed with its parent (prctl option 1, PR_SET_PDEATHSIG), and checks that
+#: the parent is still there.
 _BUILDER = """
 import ctypes, os, signal, sys
 ctypes.CDLL(None).prctl(1, signal.SIGKILL)
@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 
 
 class EngineBuild:
-    """Builds missing engines before a start; another thread may cancel it."""
+    """Build missing engines before a start; another thread may cancel it."""
 
     def __init__(self, models: Dict[str, Any], plan: Dict[str, Any]) -> None:
         """Set the arguments; nothing is built yet.
@@ -52,7 +52,7 @@ class EngineBuild:
         self._cancelled = False
 
     def plan(self) -> ProviderPlan:
-        """Return a new plan for the pipeline; engine 'auto' is measured or taken from the cache, and logged.
+        """Return a new plan for the pipeline; for engine 'auto', the choice is measured or read from the cache.
 
         :raises BadParameter: see ProviderPlan.
         :raises BadModel: if the engine has to be measured and the bundle is refused.
@@ -61,7 +61,7 @@ class EngineBuild:
         cache = EngineCache(given.pop('engine_cache'))
         if given.get('engine') == 'auto':
             del given['engine']
-            # OpenVINO stands for the CPU here; a GPU's precision follows from its plan.
+            # OpenVINO stands for the CPU here; the precision on a GPU follows from its plan.
             name = bundle_for(self._models['esr'], ProviderPlan(**dict(given, engine='openvino')))
             choice = choose(opened_bundle(name, expect='esr'), given, cache)
             _log.info('Engine %s', choice.reason)
@@ -71,8 +71,8 @@ class EngineBuild:
     def run(self, plan: ProviderPlan) -> None:
         """Build the missing engines, and wait for them.
 
-        :param plan: where the models run. It leaves TensorRT if the build crashes, as the node would crash too. If the
-            build fails otherwise, so will the pipeline, with the reason.
+        :param plan: where the models run. If the build crashes, TensorRT is removed from it, since the node would crash
+            too. If the build fails otherwise, the pipeline will fail with the reason.
         :raises BadModel: if a bundle is refused.
         :raises FacialEmotionError: if it was cancelled.
         """
@@ -81,7 +81,7 @@ class EngineBuild:
         with self._lock:
             if self._cancelled:
                 raise FacialEmotionError(_CANCELLED)
-            # In a new session, since Ctrl-C in a terminal is for the node, which then cancels the build.
+            # In a new session, so that Ctrl-C reaches only the node, which then cancels the build.
             process = self._process = subprocess.Popen(
                 [sys.executable, '-c', _BUILDER, str(os.getpid()), json.dumps([self._models, self._plan])],
                 stdin=subprocess.DEVNULL,
@@ -103,7 +103,7 @@ class EngineBuild:
             )
 
     def cancel(self) -> None:
-        """Kill a running build, and start none any more."""
+        """Kill a running build, and prevent later ones."""
         with self._lock:
             self._cancelled = True
             if self._process is not None and self._process.poll() is None:

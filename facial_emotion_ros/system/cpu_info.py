@@ -14,11 +14,11 @@ def cpuinfo(path: str = '/proc/cpuinfo') -> str:
 
 
 def model_name(text: str) -> str:
-    """Return the first processor's name from :func:`cpuinfo`; '' where there is none, as on Arm."""
+    """Return the first processor's name from :func:`cpuinfo`'s text; '' where there is none, as on Arm."""
     found = re.search(r'^model name\s*:(.*)$', text, re.MULTILINE)
     return found.group(1).strip() if found else ''
 
 
 def flags(text: str) -> List[Set[str]]:
-    """Return the kernel's names of each processor's instruction sets, from :func:`cpuinfo`."""
+    """Return each processor's instruction set flags from :func:`cpuinfo`'s text."""
     return [set(line.split()) for line in re.findall(r'^(?:flags|Features)\s*:(.*)$', text, re.MULTILINE)]

@@ -6,8 +6,8 @@ from typing import Dict, Mapping, Sequence
 
 from facial_emotion_ros.core.resources import find_shared
 
-#: Variables that name a profile of Fast DDS: version 2 (Humble, Jazzy) reads the first; version 3 the second, and warns
-#: of the first.
+#: Variables with the path of a Fast DDS profile: version 2 (Humble, Jazzy) reads the first; version 3 reads the second
+#: and warns of the first.
 PROFILE_VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
 
 #: Distributions with ROS_LOCALHOST_ONLY, not ROS_AUTOMATIC_DISCOVERY_RANGE. Their rmw_fastrtps adds a transport to
@@ -16,7 +16,7 @@ OLD_DISTRIBUTIONS = ('foxy', 'galactic', 'humble')
 LOCALHOST_VARIABLES = ('ROS_LOCALHOST_ONLY', 'ROS_AUTOMATIC_DISCOVERY_RANGE')
 
 _SHARED_MEMORY = '/dev/shm'
-#: The profile's segment, which Fast DDS reserves at once, for two processes.
+#: Twice the segment size of config/fastdds_shared_memory.xml: each process allocates one segment at start.
 _LEAST_FREE_BYTES = 2 * 2**26
 
 
@@ -24,8 +24,8 @@ def transport_environment(environ: Mapping[str, str] = os.environ) -> Dict[str, 
     """Return the variables for a shared-memory segment that large images fit into.
 
     :param environ: the environment so far; a profile in it stays.
-    :returns: variables to add; none on a distribution where a profile undoes `localhost_environment`, and where shared
-        memory is too small, as in a container without --ipc or --shm-size: Fast DDS would do without any.
+    :returns: variables to add; none on a distribution where a profile undoes `localhost_environment`, and none where
+        /dev/shm is too small, as in a container without --ipc or --shm-size: Fast DDS would then not use it at all.
     """
     distribution = environ.get('ROS_DISTRO', '')
     if distribution in OLD_DISTRIBUTIONS or any(environ.get(name) for name in PROFILE_VARIABLES):
@@ -33,7 +33,7 @@ def transport_environment(environ: Mapping[str, str] = os.environ) -> Dict[str, 
     try:
         if shutil.disk_usage(_SHARED_MEMORY).free < _LEAST_FREE_BYTES:
             return {}
-    except OSError:  # no Linux
+    except OSError:  # not Linux
         return {}
     names: Sequence[str] = PROFILE_VARIABLES
     if distribution:

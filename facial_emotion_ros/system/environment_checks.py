@@ -7,7 +7,7 @@ from typing import Mapping, Sequence, Tuple
 
 from facial_emotion_ros.core.errors import FacialEmotionError
 
-#: Least limit of open files. emotion_node has about 25 open, and more while it starts.
+#: Minimum for the limit of open files. emotion_node has about 25 open, and more while it starts.
 LEAST_OPEN_FILES = 64
 
 #: With this argument ROS writes no log file.
@@ -15,7 +15,7 @@ _WITHOUT_LOG_FILE = '--disable-external-lib-logs'
 
 
 def check_startup(arguments: Sequence[str] = ()) -> None:
-    """Check everything.
+    """Run all checks.
 
     :param arguments: the command line for ROS.
     :raises FacialEmotionError: with the cause and what to do.
@@ -33,7 +33,7 @@ def check_open_files() -> None:
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if limit != resource.RLIM_INFINITY and limit < LEAST_OPEN_FILES:
         raise FacialEmotionError(
-            'expected a limit of %d open files at least, got %d; raise it, for example by '
+            'expected a limit of at least %d open files, got %d; raise it, for example by '
             '`ulimit -n 1024`' % (LEAST_OPEN_FILES, limit)
         )
 
@@ -53,7 +53,7 @@ def _check_log_folder(path: str, variable: str) -> None:
     if not path:
         raise FacialEmotionError(
             'expected a folder for the log of ROS, but HOME is not set; set HOME, or set '
-            'ROS_LOG_DIR to a folder that can be written'
+            'ROS_LOG_DIR to a writable folder'
         )
     try:
         os.makedirs(path, exist_ok=True)
@@ -61,6 +61,6 @@ def _check_log_folder(path: str, variable: str) -> None:
             pass
     except OSError as error:
         raise FacialEmotionError(
-            'expected a folder for the log of ROS that can be written, but %s (from %s) cannot: '
+            'expected a writable folder for the log of ROS, but %s (from %s) is not: '
             '%s; make it writable, or set ROS_LOG_DIR to another folder' % (path, variable, error.strerror)
         ) from None

@@ -1,4 +1,4 @@
-"""Tuning of glibc's malloc, and memory and processor time of a process."""
+"""Tune glibc's malloc, and read the memory and CPU time of a process."""
 
 import ctypes
 import os
@@ -13,11 +13,11 @@ _M_ARENA_MAX = -8
 def keep_big_buffers() -> bool:
     """Let malloc reuse buffers of image size instead of fetching new pages from the kernel for each image.
 
-    Their page faults are more than half of a Python node's processor time for receiving images. All threads share one
-    arena, since glibc only gives back the end of the main arena, and models are loaded in a thread. Call this before
-    there is a second thread.
+    The page faults would take more than half of the CPU time that a Python node needs to receive images. All threads
+    share one arena, since glibc only gives back the end of the main arena, and models are loaded in a thread. Call this
+    before a second thread starts.
 
-    :returns: whether the C library took the setting; False without glibc.
+    :returns: whether the C library accepted the settings; False without glibc.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
@@ -28,7 +28,7 @@ def keep_big_buffers() -> bool:
 
 
 def give_memory_back() -> bool:
-    """Return freed memory to the kernel: a hundred megabytes after models were unloaded.
+    """Return freed memory to the kernel: about 100 MB after models were unloaded.
 
     :returns: whether the C library can; False without glibc.
     """
@@ -49,7 +49,7 @@ def resident_mb(pid: Union[int, str] = 'self') -> float:
 
 
 def processor_s(pid: Union[int, str] = 'self') -> float:
-    """Return the processor time of a process, this one by default, with all its threads, in seconds.
+    """Return the CPU time of all threads of a process, this one by default, in seconds.
 
     :raises OSError: if there is no such process.
     """

@@ -1,6 +1,6 @@
-"""Power consumption in watts from sysfs: INA3221 on Jetsons, RAPL on Intel's and AMD's processors.
+"""Read power consumption in watts from sysfs: INA3221 on Jetsons, RAPL on Intel and AMD processors.
 
-Nothing here raises: with missing sensors or invalid files, a reading has fewer rails, and a note.
+Nothing here raises: where sensors are missing or files invalid, a reading has fewer rails and a note.
 
 Source: NVIDIA's Jetson Linux Developer Guide, power monitors of TX2, Xavier and Orin; the kernel's
 Documentation/hwmon/ina3221.rst and Documentation/power/powercap/powercap.rst.
@@ -25,7 +25,7 @@ SUMMED_RAILS = {
 
 #: Larger values are invalid.
 _MAX_W = 1000.0
-#: A sysfs file holds one short line.
+#: Read limit; a sysfs file has one short line.
 _MAX_BYTES = 256
 
 _NOT_CONNECTED = ('', 'NC')
@@ -37,7 +37,7 @@ class PowerReading(NamedTuple):
     :param source: 'INA3221', 'RAPL', or '' without a sensor.
     :param rails: name of each rail -> watts.
     :param total_w: watts of the board (INA3221), or of processor and memory (RAPL); None where it is unknown.
-    :param note: how the total was computed, or why there is none, for the middle of a sentence.
+    :param note: how the total was computed, or why there is none; no full sentence.
     """
 
     source: str
@@ -47,7 +47,7 @@ class PowerReading(NamedTuple):
 
 
 class PowerMeter:
-    """Finds and reads all sensors; RAPL counts energy, so its first reading has no watts.
+    """Find and read all sensors. RAPL counts energy: its first reading has no watts.
 
     :param root: where sysfs is mounted.
     """
@@ -99,7 +99,7 @@ class PowerMeter:
             name = _text(os.path.join(folder, 'name'))
             if not name:
                 continue
-            if os.path.basename(folder).count(':') > 1:  # a part of a package: core, uncore, dram
+            if os.path.basename(folder).count(':') > 1:  # a domain of a package: core, uncore, dram
                 name = '%s/%s' % (_text(os.path.join(os.path.dirname(folder), 'name')) or 'package', name)
             found += 1
             energy_uj = _number(os.path.join(folder, 'energy_uj'))
@@ -114,10 +114,10 @@ class PowerMeter:
         if not found:
             return PowerReading('', {}, None, 'no power sensor below %s' % self.root)
         if refused == found:
-            note = 'energy_uj below %s/class/powercap cannot be read: it is kept for root unless a udev rule allows it'
+            note = 'energy_uj below %s/class/powercap cannot be read: only root may, unless a udev rule allows it'
             return PowerReading('RAPL', {}, None, note % self.root)
         if not rails:
-            return PowerReading('RAPL', {}, None, 'watts come with the next reading')
+            return PowerReading('RAPL', {}, None, 'watts are known from the second reading on')
         return _rapl_total(rails)
 
     def _watts(self, folder: str, now_s: float, energy_uj: float) -> Optional[float]:
@@ -137,7 +137,7 @@ class PowerMeter:
         return watts if watts <= _MAX_W else None
 
     def _folders(self, *patterns: str) -> List[str]:
-        """Return the folders that match, each once, without links to the same."""
+        """Return the folders that match, without duplicates by links."""
         folders: List[str] = []
         seen: Set[str] = set()
         for pattern in patterns:
@@ -179,7 +179,7 @@ def _summed(rails: Dict[str, float], silent: List[str]) -> PowerReading:
 
 
 def _rapl_total(rails: Dict[str, float]) -> PowerReading:
-    """Return the platform's power if it is known, else the sum of packages and their memory."""
+    """Return psys, the whole platform's power, if it is known, else the sum of packages and their memory."""
     if 'psys' in rails:
         return PowerReading('RAPL', rails, rails['psys'], 'psys')
     names = [name for name in sorted(rails) if '/' not in name or name.endswith('/dram')]

@@ -1,4 +1,4 @@
-"""Child processes that start and stop together, in a private ROS domain. Does not import ROS."""
+"""Start and stop a group of child processes, in a private ROS domain. Does not import ROS."""
 
 import ctypes
 import os
@@ -38,9 +38,9 @@ class Child:
 
         :param name: for messages.
         :param command: program and arguments.
-        :param environ: its whole environment.
+        :param environ: its complete environment.
         :param log_path: file for its stderr and stdout.
-        :param shows_lines: its stdout is ours instead.
+        :param shows_lines: let it write to this process's stdout instead.
         """
         self.name, self._log_path = name, log_path
         with open(log_path, 'wb') as log:
@@ -111,9 +111,9 @@ class ProcessGroup:
     def wait_for_any(self, names: Sequence[str], timeout_s: Optional[float] = None) -> Optional[Child]:
         """Wait until a child has ended.
 
-        :param names: of the children to wait for.
-        :param timeout_s: at most this long; None for ever.
-        :returns: the first of the names that has ended, or None after the timeout.
+        :param names: the children to wait for.
+        :param timeout_s: at most this long; None: no limit.
+        :returns: the first of them that has ended; None after the timeout.
         """
         until_s = None if timeout_s is None else time.monotonic() + timeout_s
         while True:
@@ -152,8 +152,8 @@ def take_free_domain() -> Tuple[int, socket.socket]:
     for domain in list(DOMAINS[start:]) + list(DOMAINS[:start]):
         claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         try:
-            # An abstract socket, not a file: nobody can plant a link there, all users of the network namespace share it
-            # as they share the domain, and the kernel removes it with the process.
+            # An abstract socket, not a file: safe from symlink attacks, shared within the network namespace as the
+            # domain is, and removed by the kernel with the process.
             claim.bind('\0facial_emotion_ros_domain_%d' % domain)
             if _is_silent(domain):
                 return domain, claim

@@ -1,7 +1,7 @@
-"""End a process that is frozen for good, so that it can be respawned.
+"""Watchdog: end a process that is frozen for good, so that it can be respawned.
 
-Native code may block for ever while it holds the GIL, as a deadlocked middleware does. Then no Python code runs, signal
-handlers included. So the kernel watches, in two steps:
+Native code may block for ever while it holds the GIL, as a deadlocked middleware does. Then no Python code runs, not
+even signal handlers. So a kernel timer watches, in two steps:
 
 1. A Python thread postpones a kernel timer every half second. When the timer expires, a native thread of the C library,
    which needs no GIL, calls alarm(2) with a grace period.
@@ -12,7 +12,7 @@ The timer uses CLOCK_MONOTONIC, which stops while a machine is suspended, but go
 (SIGSTOP) or starved, its container is paused, or its virtual machine is frozen. Step 1 is then due as soon as the
 process runs again; since step 2 begins only there, such a process survives.
 
-A main loop that hangs while other threads of Python run is ended too, much later: see `_PATIENCE`.
+A process whose main loop hangs while other Python threads run is ended too, much later: see `_PATIENCE`.
 """
 
 import contextlib
@@ -38,8 +38,9 @@ _PATIENCE = 4
 #: Guards the timers and the following state.
 _lock = threading.Lock()
 _guard: 'Optional[Watchdog]' = None
+#: Number of open `long_silence` blocks.
 _silences = 0
-#: That of `end_within`.
+#: The timer of `end_within`.
 _ending: 'Optional[_Timer]' = None
 
 
@@ -65,7 +66,7 @@ class Watchdog:
             self._timer = _Timer(max(1, math.ceil(timeout_s * _GRACE)))
 
     def beat(self) -> None:
-        """Report that the main loop runs; cheap enough for every iteration."""
+        """Report that the main loop runs: cheap, call it in every iteration."""
         global _guard
         self._hung_s = 0.0
         if self._thread is None and self._timer is not None and not self._closed.is_set():
@@ -102,7 +103,7 @@ class Watchdog:
             if frozen_s > self._timeout_s:
                 _log.warning(
                     'The process was frozen for %.0f s and goes on: it was stopped, paused or starved of '
-                    'processor time, or native code held the GIL.',
+                    'CPU time, or native code held the GIL.',
                     frozen_s,
                 )
             # While the process was frozen, the main loop could not run.
@@ -177,7 +178,7 @@ def _library_with(function: str) -> Optional[ctypes.CDLL]:
 
 
 def end_within(timeout_s: float) -> None:
-    """End the process after this time and 1 s of grace; only another call postpones that, no beat and no silence."""
+    """End the process after this time and 1 s of grace. Only another call postpones it, no beat or `long_silence`."""
     global _ending
     with _lock:
         _pause()
@@ -197,7 +198,7 @@ def long_silence() -> Iterator[None]:
     finally:
         with _lock:
             _silences -= 1
-            # Not at the next tick: the process may freeze before.
+            # At once, not at the next tick: the process may freeze before.
             _resume()
 
 

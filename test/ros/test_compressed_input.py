@@ -38,7 +38,7 @@ def test_compressed_pictures_are_answered_and_damaged_ones_counted_when_they_alt
     assert [face.results[0].hypothesis.class_id for face in heard[-1].detections] == ['happy']
     after = peer.wait(lambda: health.settled(before['received'] + len(wrong) + 1), 'the counters')
     assert (after['bad'], after['failed']) == (len(wrong), 0)
-    assert 'expected a JPEG file with its end' in node.output() and 'Traceback' not in node.output()
+    assert 'expected a complete JPEG file' in node.output() and 'Traceback' not in node.output()
     assert health.values('input')['topic'] == '/front/image_raw/compressed'
 
 

@@ -72,7 +72,7 @@ def test_pictures_arrive_in_order_when_a_folder_is_played(start, peer, images, f
         ('bgr8', 320, 240, 960)
     }
     assert images[0].data[120 * 960 + 480] == 40
-    assert 'cut.jpg is skipped: expected a JPEG file with its end, got one that was cut off' in process.output()
+    assert 'cut.jpg is skipped: expected a complete JPEG file, got one that was cut off' in process.output()
     assert '1 damaged files skipped' in process.output()
 
 

@@ -122,8 +122,8 @@ def test_nothing_is_replaced_when_a_folder_is_continued(tmp_path):
 @pytest.mark.parametrize(
     'make, words',
     [
-        (lambda folder: FaceCollection(folder, 'ann', ' ', detector=DETECTOR), 'no picture is kept without'),
-        (lambda folder: FaceCollection(folder, '', CONSENT, detector=DETECTOR), 'no picture is kept without'),
+        (lambda folder: FaceCollection(folder, 'ann', ' ', detector=DETECTOR), 'saved only with both'),
+        (lambda folder: FaceCollection(folder, '', CONSENT, detector=DETECTOR), 'saved only with both'),
         (lambda folder: FaceCollection(folder, 'ann', CONSENT, ('joy',), detector=DETECTOR), 'got joy'),
         (lambda folder: FaceCollection(folder, 'ann', CONSENT, stills=0, detector=DETECTOR), 'at least 1 still'),
         (lambda folder: collection(folder, countdown_s=float('inf')), 'countdown and patience of 0 s or more'),

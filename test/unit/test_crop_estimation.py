@@ -88,7 +88,7 @@ def test_refused_when_the_crop_is_no_picture(pipeline):
 @pytest.mark.parametrize('height, width', [(1, 20000), (20000, 1), (1, 9), (4097, 4000)])
 def test_refused_before_anything_is_worked_on_when_a_crop_can_be_no_face(height, width):
     with pytest.raises(
-        BadImage, match='4096 pixels a side and sides in a ratio of 8 at most, got %d x %d' % (width, height)
+        BadImage, match='sides of at most 4096 pixels and an aspect ratio of at most 8, got %d x %d' % (width, height)
     ):
         estimate_crop(None, np.zeros((height, width, 3), np.uint8), 'abcde', 1.0)
 

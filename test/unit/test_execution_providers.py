@@ -140,7 +140,7 @@ def test_int8_is_for_models_that_were_made_for_it(exact, stand_in, precision, sa
 
 
 def test_int8_is_refused_when_the_emotion_network_has_none(exact, stand_in):
-    with pytest.raises(BadParameter, match='name an int8 bundle, or take fp16'):
+    with pytest.raises(BadParameter, match='use an int8 bundle, or fp16'):
         EsrEngine(exact, ProviderPlan(JETSON, precision='int8'))
     check_precision(ProviderPlan(JETSON, precision='fp16'), exact)
 
@@ -239,7 +239,7 @@ def test_everything_moves_to_the_cpu_when_a_gpu_gives_nan(centerface, stand_in, 
     detector = FaceDetector(centerface, providers=[provider])
     for _ in range(2):
         np.testing.assert_allclose(detector.detect(image).boxes, wanted.boxes, atol=1e-3)
-    assert 'NaN or infinity came out' in detector.degraded and len(warnings_of(caplog)) == 1 and len(seen.runs) == 1
+    assert 'it returned NaN or infinity' in detector.degraded and len(warnings_of(caplog)) == 1 and len(seen.runs) == 1
 
 
 def test_faces_are_padded_to_one_batch_when_the_provider_wants_fixed_shapes(esr, plain, stand_in):

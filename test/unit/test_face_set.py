@@ -137,7 +137,7 @@ def test_the_list_is_whole_on_the_way_when_the_error_shows_its_beginning(capsys)
         (b'', 'empty'),
         (b'\xff\xd8\xff\xe0 half a picture', 'JPEG file with its end'),
         (b'words', "begins with b'words'"),
-        (b'\x89PNG\r\n\x1a\n half', 'PNG file from header to end'),
+        (b'\x89PNG\r\n\x1a\n half', 'expected a complete PNG file'),
     ],
 )
 def test_a_picture_is_refused_when_it_is_not_whole(content, text):

@@ -303,9 +303,9 @@ def test_bad_input_is_refused_when_opened(tmp_path, kind, make, expected, words)
         (b'BM' + bytes(12) + b'\x28\0\0\0\x09\0\0\0\x09\0\0\0' + bytes(30), 'a damaged one'),
         (b'BM', 'damaged header'),
         (b'\0\0\0\x18ftypheic\0\0\0\0mif1heic', 'HEIC'),
-        (b'\0\0\0\x18ftypmp42\0\0\0\0isommp42', 'a video; give it as one'),
-        (b'RIFF\x24\0\0\0AVI LIST', 'a video; give it as one'),
-        (b'\x1aE\xdf\xa3\x9fB\x86\x81\x01B\xf7\x81\x01', 'a video; give it as one'),
+        (b'\0\0\0\x18ftypmp42\0\0\0\0isommp42', 'a video; pass it as one'),
+        (b'RIFF\x24\0\0\0AVI LIST', 'a video; pass it as one'),
+        (b'\x1aE\xdf\xa3\x9fB\x86\x81\x01B\xf7\x81\x01', 'a video; pass it as one'),
     ],
 )
 def test_damaged_picture_is_refused_when_read(tmp_path, content, words):

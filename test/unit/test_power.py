@@ -206,7 +206,7 @@ def test_watts_are_the_energy_between_two_readings(tmp_path):
         rapl(tmp_path, 'dram', energy_uj // 10, 'intel-rapl:0:1')
         reading = meter.read(10.0 + 2 * second)
         if not second:
-            assert reading.total_w is None and reading.note == 'watts come with the next reading'
+            assert reading.total_w is None and reading.note == 'watts are known from the second reading on'
     assert reading.source == 'RAPL' and reading.rails['package-0'] == pytest.approx(15.0)
     assert reading.total_w == pytest.approx(15.0 + 1.5), 'memory is no part of a package; cores are'
 
