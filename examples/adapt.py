@@ -1,6 +1,6 @@
-# Compares the shipped network with one that `adapt` fitted to your people: how many pictures each reads rightly.
+# Compares the accuracy of the shipped network with one that `adapt` fine-tuned for your people.
 #     ros2 run facial_emotion_ros adapt --faces FACES --output MINE       and then        python3 adapt.py OTHERS MINE
-# FACES and OTHERS hold pictures and labels.csv (docs/adapt.md). Take people for OTHERS who are not among FACES.
+# FACES and OTHERS contain pictures and labels.csv (docs/adapt.md). OTHERS must be of other people than FACES.
 """Compare an adapted model bundle with the shipped one."""
 
 import argparse
@@ -13,14 +13,14 @@ from facial_emotion_ros.training.data.labelled_folder import read_labelled_folde
 
 
 def main():
-    """Read every picture with both networks."""
+    """Evaluate both networks on every picture."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('pictures', type=pathlib.Path, help='folder with labels.csv, or one folder for each class')
     parser.add_argument('bundle', help='folder that adapt wrote')
     options = parser.parse_args()
 
     try:
-        known = read_labelled_folder(str(options.pictures), crops=False)  # whole pictures, as adapt takes them
+        known = read_labelled_folder(str(options.pictures), crops=False)  # whole pictures, like adapt
     except FacialEmotionError as error:
         parser.error(str(error))
     labels = {name: EMOTIONS[label] for name, label in zip(known.names, known.labels) if label >= 0}

@@ -1,4 +1,4 @@
-# Loads what `evaluate_recording` found into pandas: how long each face showed which emotion, mean affect.
+# Loads the results of `evaluate_recording` into pandas: seconds of each emotion and mean affect per face.
 #     ros2 run facial_emotion_ros evaluate_recording BAG --output out     and then     python3 bag_to_pandas.py out
 # Needs pandas (`pip install pandas`). The columns of frames.csv: docs/columns.md.
 """Summarise the faces of a recording with pandas."""
@@ -32,7 +32,7 @@ def main():
 
 
 def seconds_of(images):
-    """Give the time until the next image of the camera; before a gap and at the end, that of the image before."""
+    """Return the time until the camera's next image; before a gap and at the end, that of the previous image."""
     times = images.groupby('camera')['time_s']
     steps = times.shift(-1) - images['time_s']
     usual = steps.groupby(images['camera']).transform('median')

@@ -1,6 +1,6 @@
-# Starts emotion_node under a lifecycle manager of Nav2, which activates it, and again after a crash.
+# Starts emotion_node under a lifecycle manager of Nav2, which activates it, also after a crash.
 #     ros2 launch nav2_manager.launch.py image_topic:=/camera/image_raw
-# It needs nav2_lifecycle_manager. Where the node's machine lacks the package bond, add bond_timeout:=0.0.
+# It needs nav2_lifecycle_manager. If the package bond is not installed, add bond_timeout:=0.0.
 """Start emotion_node and a lifecycle manager for it."""
 
 from launch import LaunchDescription
@@ -21,7 +21,7 @@ def generate_launch_description():
             DeclareLaunchArgument(
                 'bond_timeout',
                 default_value='4.0',
-                description='Seconds without a heartbeat after which the node counts as dead; 0.0 for no bond.',
+                description='Seconds without a heartbeat after which the node is considered dead; 0.0: no bond.',
             ),
             IncludeLaunchDescription(
                 PythonLaunchDescriptionSource(node),

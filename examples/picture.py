@@ -1,6 +1,6 @@
-# Finds every face in a picture file, prints its emotion, and saves a copy of the picture with the boxes drawn in.
+# Detects every face in a picture file, prints its emotion, and saves an annotated copy of the picture.
 #     python3 picture.py PICTURE [ANNOTATED.jpg]
-# Needs no ROS: the package by `pip install .`, by colcon or by scripts/setup.
+# Needs no ROS: install the package with `pip install .`, colcon or scripts/setup.
 """Estimate the emotions in one picture."""
 
 import argparse
@@ -11,7 +11,7 @@ from facial_emotion_ros import EmotionPipeline
 
 
 def main():
-    """Read one picture."""
+    """Estimate and draw the faces."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('picture', help='image file')
     parser.add_argument('annotated', nargs='?', help='where to save the annotated picture')

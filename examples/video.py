@@ -1,6 +1,6 @@
-# Follows faces in a video file or a webcam and prints a line whenever the emotion of a face changes. Ctrl-C stops it.
+# Tracks faces in a video file or webcam and prints a line whenever the emotion of a face changes. Stop with Ctrl-C.
 #     python3 video.py FILE        or, for the first webcam,        python3 video.py 0
-# Needs no ROS: the package by `pip install .`, by colcon or by scripts/setup.
+# Needs no ROS: install the package with `pip install .`, colcon or scripts/setup.
 """Print how the emotions of faces change over time."""
 
 import argparse
@@ -25,12 +25,12 @@ def frames(source):
 
 
 def main():
-    """Follow the faces until the video ends."""
+    """Track the faces until the video ends."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('source', help='video file, or the number of a camera')
     options = parser.parse_args()
 
-    # One pipeline for one stream: given the time of each image, it keeps ids and smooths over time.
+    # One pipeline per stream: with the time of each image, it keeps ids and smooths over time.
     pipeline = EmotionPipeline()
     shown = {}
     first = None

@@ -3,7 +3,7 @@ Start one emotion_node for each of several cameras:
 
     ros2 launch facial_emotion_ros cameras.launch.py cameras:='front=/front/image_raw rear=/rear/image_raw'
 
-Each has the camera's name as its namespace, and /<name>/humans as its ROS4HRI prefix: two nodes must not share one.
+Each node has the camera's name as its namespace, and /<name>/humans as its ROS4HRI prefix, which must be unique.
 """
 
 from launch import LaunchDescription
@@ -20,14 +20,14 @@ from facial_emotion_ros.ros.launch_arguments import read_cameras
 
 
 def generate_launch_description():
-    """Declare the arguments; the nodes follow when their values are known."""
+    """Declare the arguments; the nodes are created when their values are known."""
     return LaunchDescription(
         [
             DeclareLaunchArgument(
                 'cameras',
                 default_value='camera',
                 description='Cameras as name=topic, separated by spaces: front=/front/image_raw '
-                'rear=/rear/image_raw. A name alone means its topic image_raw.',
+                'rear=/rear/image_raw. The topic is image_raw if omitted.',
             ),
             params_file_argument(),
             *shared_arguments('esr', 'transport', 'use_sim_time', 'autostart', 'respawn', 'log_level'),

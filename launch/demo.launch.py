@@ -1,8 +1,7 @@
 """
 Play a source as a camera and print what emotion_node publishes: `ros2 launch facial_emotion_ros demo.launch.py`.
 
-All topics stay on this machine, unless the environment sets another ROS_AUTOMATIC_DISCOVERY_RANGE (on Humble and older:
-another ROS_LOCALHOST_ONLY).
+All topics stay on this machine, unless ROS_AUTOMATIC_DISCOVERY_RANGE (Humble and older: ROS_LOCALHOST_ONLY) is set.
 """
 
 from launch import LaunchDescription
@@ -21,7 +20,7 @@ from facial_emotion_ros.system.dds_environment import localhost_environment
 
 
 def generate_launch_description():
-    """Declare the arguments; the processes follow when their values are known."""
+    """Declare the arguments; the processes are created when their values are known."""
     return LaunchDescription(_arguments() + [OpaqueFunction(function=_start)])
 
 
@@ -45,7 +44,7 @@ def _start(context):
     )
     nodes = {process.name: _node(process) for process in processes}
     return list(nodes.values()) + [
-        # The console view ends after the stream, last of all.
+        # The console view ends last, after the stream.
         _shut_down_after(nodes['console_view'], 'the stream has ended'),
         _shut_down_after(nodes['emotion_node'], 'emotion_node has ended'),
         _shut_down_after(nodes['media_source'], 'media_source could not play', only_after_failure=True),

@@ -1,4 +1,4 @@
-"""Start emotion_node alone: `ros2 launch facial_emotion_ros node.launch.py image_topic:=/camera/image_raw`."""
+"""Start emotion_node: `ros2 launch facial_emotion_ros node.launch.py image_topic:=/camera/image_raw`."""
 
 from launch import LaunchDescription
 from launch.actions import OpaqueFunction
@@ -9,7 +9,7 @@ _OVERRIDES = 'esr', 'mode', 'transport', 'humans_prefix'
 
 
 def generate_launch_description():
-    """Declare the arguments and the one node."""
+    """Declare the arguments; the node is created when their values are known."""
     return LaunchDescription(
         [
             *shared_arguments('namespace', 'image_topic'),
@@ -21,5 +21,4 @@ def generate_launch_description():
 
 
 def _node(context):
-    """Create the node, now that the arguments are known."""
     return [emotion_node(context, overrides(context, *_OVERRIDES))]

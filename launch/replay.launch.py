@@ -1,8 +1,8 @@
 """
 Play a recording into emotion_node: `ros2 launch facial_emotion_ros replay.launch.py bag:=my_bag output:=answers`.
 
-`ros2 bag` plays and records where it is installed, else our play_bag and record_bag. The node starts first; the launch
-ends when the recording has been played and answered.
+`ros2 bag` plays and records if installed, else our play_bag and record_bag. The node starts first; the launch ends when
+the recording has been played and processed.
 """
 
 from launch import LaunchDescription
@@ -29,12 +29,12 @@ from facial_emotion_ros.ros.recordings.replay_graph import (
 )
 from facial_emotion_ros.system.dds_environment import transport_environment
 
-#: Time for the last answer after the recording has ended.
+#: Time for the last results after the recording has ended.
 LAST_ANSWER_S = 3.0
 
 
 def generate_launch_description():
-    """Declare the arguments; the processes follow when their values are known."""
+    """Declare the arguments; the processes are created when their values are known."""
     return LaunchDescription(
         [
             DeclareLaunchArgument(
@@ -45,7 +45,7 @@ def generate_launch_description():
             DeclareLaunchArgument(
                 'image_topic',
                 default_value='',
-                description='Image topic in the recording, raw or compressed; empty takes the first.',
+                description='Image topic in the recording, raw or compressed. Empty: the first.',
             ),
             DeclareLaunchArgument('topics', default_value='', description='Other topics to play, separated by spaces.'),
             DeclareLaunchArgument('rate', default_value='1.0', description='Playback speed factor.'),
@@ -56,20 +56,20 @@ def generate_launch_description():
             DeclareLaunchArgument(
                 'clock',
                 default_value='40.0',
-                description='Rate in Hz of /clock with the time of the recording, which the node then uses; 0 for '
-                'none: by the present time, recorded images are old.',
+                description='Rate in Hz of /clock with the time of the recording, which the node then uses; 0: no '
+                '/clock, and the node uses the current time, by which recorded images are old.',
             ),
             DeclareLaunchArgument(
                 'output',
                 default_value='',
-                description="Folder to create for a recording of the node's answers; empty records nothing.",
+                description="Folder to create for a recording of the node's outputs; empty records nothing.",
             ),
             DeclareLaunchArgument(
                 'player',
                 default_value='auto',
                 choices=['auto', 'ros2_bag', 'own'],
-                description='What plays and records: ros2_bag, own (play_bag and record_bag), or auto: ros2 bag if '
-                'it is installed.',
+                description='Player and recorder: ros2_bag, own (play_bag and record_bag), or auto (ros2_bag if '
+                'installed).',
             ),
             *shared_arguments('namespace'),
             params_file_argument(),
@@ -79,8 +79,6 @@ def generate_launch_description():
 
 
 def _start(context):
-    """Create the processes, now that the arguments are known."""
-
     def text(name):
         return value_of(name, context)
 
@@ -109,7 +107,7 @@ def _start(context):
     if replay.output:
         recorder = _recorder(replay, ros2_bag)
         actions += [recorder, _shut_down_after(recorder, 'the recorder has ended', 0.0)]
-    # Our player waits for the node by itself.
+    # Our own player waits for the node.
     return actions + [_when_active(node, player) if ros2_bag else player]
 
 
@@ -119,14 +117,14 @@ def _node(replay, params_file):
         executable='emotion_node',
         name='emotion_node',
         namespace=replay.namespace,
-        # Where no clock shows it, the end of the recording is no fault of the camera; the file may say otherwise.
+        # Without /clock, the end of the recording must not be reported as silence; the file may override this.
         parameters=[{'input.timeout_s': 2 * LAST_ANSWER_S}] * (not replay.clock_hz)
         + [
             params_file,
             {
                 'use_sim_time': bool(replay.clock_hz),
                 'autostart': True,
-                # From the first image on, even if nobody has subscribed by then.
+                # From the first image on, even if there is no subscriber yet.
                 'input.lazy': False,
                 'input.transport': 'compressed' if replay.is_compressed else 'raw',
             },
@@ -163,7 +161,7 @@ def _recorder(replay, ros2_bag):
 
 
 def _when_active(node, action):
-    """Do something, once, when the node logs that it is active."""
+    """Start an action once, when the node logs that it is active."""
     started = []
 
     def on_line(event):
@@ -176,7 +174,7 @@ def _when_active(node, action):
 
 
 def _shut_down_after(process, reason, after_s):
-    """End the whole launch when a process has ended; after a delay if it succeeded."""
+    """End the whole launch when a process has ended, after a delay if it succeeded."""
 
     def on_exit(event, _context):
         shutdown = EmitEvent(event=Shutdown(reason=reason))

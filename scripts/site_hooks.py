@@ -1,4 +1,4 @@
-"""MkDocs hooks: repository files that the pages link to become part of the site, which loads nothing from others."""
+"""MkDocs hooks: add repository files that pages link to, and refuse content loaded from other sites."""
 
 import os
 import posixpath
@@ -9,7 +9,7 @@ from mkdocs.structure.files import File
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-#: Where files from outside docs/ go: SECURITY.md to project/SECURITY.md.
+#: Folder in the site for files from outside docs/: SECURITY.md becomes project/SECURITY.md.
 PLACE = 'project/'
 
 _LINK = re.compile(r'(\[[^][]*\])\((?![a-z]+:|#|/)([^)#\s]+)((?:#[^)\s]*)?)\)')
@@ -22,12 +22,12 @@ def _in_repository(src_uri):
 
 
 def _in_site(path):
-    """Return the place in the site of a file of the repository."""
+    """Return the path in the site of a file of the repository."""
     return path[len('docs/') :] if path.startswith('docs/') else PLACE + path
 
 
 def _is_shown(path):
-    """Tell whether the site can show a path of the repository: it has no listings of folders, and no hidden files."""
+    """Return whether the site can show a path of the repository: a file that is not hidden."""
     return os.path.isfile(os.path.join(ROOT, path)) and not path.startswith('.')
 
 
@@ -56,7 +56,7 @@ def on_files(files, config):
 
 
 def on_page_markdown(markdown, page, **_):
-    """Lead links to the places in the site; of what exists but is not shown there, the text alone stays."""
+    """Rewrite links to paths in the site; a link to something that the site does not show becomes plain text."""
     own = page.file.src_uri
 
     def led(match):

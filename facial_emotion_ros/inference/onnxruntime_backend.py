@@ -160,7 +160,7 @@ def _open(bundle: ModelBundle, plan: ProviderPlan, name: str) -> onnxruntime.Inf
     options.inter_op_num_threads = 1
     for key, value in _SPINNING[plan.spin].items():
         options.add_session_config_entry('session.intra_op.' + key, value)
-    # x86 without VNNI adds int8 products in 16 bits, which overflow; this option selects exact kernels, as slow as fp32.
+    # x86 without VNNI adds int8 products in 16 bits, which overflow: this selects exact kernels, at the speed of fp32.
     # VNNI is exact anyway, and some processors with it (Sapphire Rapids) would take three times as long.
     if not int8_is_fast():
         options.add_session_config_entry('session.x64quantprecision', '1')

@@ -59,9 +59,7 @@ class FaceFinder:
         :raises BadParameter: for a value outside its range.
         """
         if isinstance(max_faces, bool) or not isinstance(max_faces, int) or max_faces < 0:
-            raise BadParameter(
-                'expected a maximum number of faces of 1 or more, or 0 for all, got %r' % (max_faces,)
-            )
+            raise BadParameter('expected a maximum number of faces of 1 or more, or 0 for all, got %r' % (max_faces,))
         self._detector, self._max_faces = detector, max_faces
         #: Assigns the ids; may be replaced between two images.
         self.tracker = tracker

@@ -107,10 +107,7 @@ def decode_picture(
         )
     is_turned = header.may_turn and not flags & cv2.IMREAD_IGNORE_ORIENTATION
     if header.scan is not None and not is_turned and lacks_pixels(header.scan, picture):
-        raise BadImage(
-            'expected a complete picture of %d x %d, got a truncated JPEG file'
-            % (width, height)
-        )
+        raise BadImage('expected a complete picture of %d x %d, got a truncated JPEG file' % (width, height))
     if damage:
         (on_damage or functools.partial(DAMAGE.add, 'A picture'))(damage)
     return picture

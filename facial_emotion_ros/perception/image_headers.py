@@ -210,9 +210,7 @@ class _JpegParser:
 
     def cut(self) -> BadImage:
         """Return the error for a truncated file."""
-        return BadImage(
-            'expected a complete JPEG file, got one that was cut off after %d bytes' % len(self.content)
-        )
+        return BadImage('expected a complete JPEG file, got one that was cut off after %d bytes' % len(self.content))
 
 
 def _read_frame(marker: int, body: bytes) -> _Frame:

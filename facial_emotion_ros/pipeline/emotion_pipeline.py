@@ -114,9 +114,7 @@ class EmotionPipeline:
         :raises BadModel: if a bundle is refused.
         """
         if not reuse_below >= 0:
-            raise BadParameter(
-                'expected a reuse_below (difference of crops) of 0 or more, got %r' % (reuse_below,)
-            )
+            raise BadParameter('expected a reuse_below (difference of crops) of 0 or more, got %r' % (reuse_below,))
         plan = ProviderPlan.of(providers, threads)
         self.engine = EsrEngine(
             bundle_for(esr, plan), plan, anytime=anytime, operating_point=operating_point, prior=prior

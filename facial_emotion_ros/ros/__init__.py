@@ -1,1 +1,1 @@
-"""The robot's executables: the only place that imports rclpy."""
+"""ROS nodes and executables: the only folder that imports rclpy."""

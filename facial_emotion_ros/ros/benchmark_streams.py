@@ -1,4 +1,4 @@
-"""Camera of the benchmark's streams, in a process of its own, so that the node does nothing but its work.
+"""Simulated camera for the benchmark of streams, in its own process so that it does not load the node's.
 
 `python -m facial_emotion_ros.ros.benchmark_streams ...`; the benchmark command starts it.
 """
@@ -27,21 +27,21 @@ from facial_emotion_ros.ros.messages import image_message
 from facial_emotion_ros.ros.qos import output_qos
 from facial_emotion_ros.system.dds_environment import transport_environment
 
-#: Frames that are drawn before the start and played in a loop: the motion of the faces is periodic.
+#: Frames drawn before the start and played in a loop: the motion of the faces is periodic.
 _FRAMES = 30
 
 _JPEG_QUALITY = 90
 
-#: Side of the crop of a portrait, in heights of its face.
+#: Side of a portrait's crop, in face heights.
 _CROP = 1.7
 
 
 def draw_frames(width: int, height: int, faces: int, count: int = _FRAMES) -> List[np.ndarray]:
-    """Draw faces side by side that move a little.
+    """Draw a grid of slightly moving faces.
 
     :param width, height: of the images, in pixels.
-    :param faces: how many.
-    :param count: of frames, one period of the motion.
+    :param faces: number of faces.
+    :param count: number of frames, one period of the motion.
     :returns: (height, width, 3) uint8 BGR each.
     """
     columns = max(1, int(math.ceil(math.sqrt(faces * width / float(height)))))
@@ -72,7 +72,7 @@ def _cut(portrait, side):
 
 
 def play(node: Node, options: argparse.Namespace) -> int:
-    """Wait for a subscriber, then publish at a steady rate until the time is over.
+    """Wait for a subscriber, then publish at a constant rate until the time is over.
 
     :returns: exit status.
     """
@@ -88,7 +88,7 @@ def play(node: Node, options: argparse.Namespace) -> int:
     until_s = time.monotonic() + options.patience
     while not publisher.get_subscription_count():
         if time.monotonic() > until_s:
-            print('no detections came in %g s: nobody subscribed to the images' % options.patience, flush=True)
+            print('no subscriber to the images within %g s' % options.patience, flush=True)
             return 1
         time.sleep(0.02)
     with open(options.begun, 'w') as file:
@@ -111,9 +111,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     """
     arguments = argparse.ArgumentParser(prog='benchmark_streams', description=__doc__.partition('\n')[0])
     arguments.add_argument('--seconds', type=float, required=True)
-    arguments.add_argument(
-        '--begun', required=True, metavar='FILE', help='where the time of the first image is written'
-    )
+    arguments.add_argument('--begun', required=True, metavar='FILE', help='output file for the time of the first image')
     arguments.add_argument('--patience', type=float, default=60.0)
     arguments.add_argument('--width', type=int, default=640)
     arguments.add_argument('--height', type=int, default=480)

@@ -1,8 +1,8 @@
-"""The node's side of a bond: a lifecycle manager such as Nav2's takes a node whose heartbeats cease for dead.
+"""The node's side of a bond: heartbeats for a lifecycle manager such as Nav2's, which treats a silent node as dead.
 
-The heartbeats are published here rather than by bondpy, whose thread would continue while the executor is blocked, and
-which starts a thread for each heartbeat of the manager. Like Nav2's nodes, this one does not end when the manager does:
-the manager's heartbeats are not needed.
+They are published by the executor, not by bondpy, whose thread would continue while the executor is blocked, and which
+starts a thread for each heartbeat of the manager. Like Nav2's nodes, this one survives the manager, so it ignores the
+manager's heartbeats.
 
 Source: bond_core (bond/msg/Status, bondcpp), navigation2 (nav2_util::LifecycleNode, nav2_lifecycle_manager).
 """
@@ -14,19 +14,19 @@ from rclpy.clock import Clock, ClockType
 
 from facial_emotion_ros.ros import qos
 
-#: What Nav2's nodes announce. It is for debugging only: the manager's bond_timeout decides.
+#: Announced timeout, as in Nav2's nodes; informative only: the manager's bond_timeout decides.
 _TIMEOUT_S = 4.0
 
 
 class Bond:
-    """Heartbeats from the creation until `close`, which tells the manager that the node is no longer active."""
+    """Heartbeats from creation until `close`, which tells the manager that the node is no longer active."""
 
     def __init__(self, node: Any, status_type: Any, period_s: float):
         """Publish the first heartbeat.
 
         :param node: rclpy node; its name without the namespace is the id of the bond.
         :param status_type: bond.msg.Status.
-        :param period_s: between two heartbeats.
+        :param period_s: time between two heartbeats.
         """
         self._node = node
         self._status = status_type(
@@ -56,8 +56,8 @@ def open_bond(node: Any) -> Optional[Bond]:
     """Open a bond, if a lifecycle manager may expect one.
 
     :param node: EmotionNode.
-    :returns: None with autostart, since nobody manages the node then, with bond.heartbeat_period_s 0, and without the
-        package bond, which is logged.
+    :returns: None with autostart (no manager), with bond.heartbeat_period_s 0, and without the package bond, which is
+        logged.
     """
     period_s = node.value('bond.heartbeat_period_s')
     if period_s == 0.0 or node.value('autostart'):
@@ -66,8 +66,8 @@ def open_bond(node: Any) -> Optional[Bond]:
         from bond.msg import Status
     except ImportError:
         node.get_logger().info(
-            'No bond with a lifecycle manager, since the package bond is not installed. For that of Nav2, install it '
-            'or set the bond_timeout of the manager to 0.0.'
+            'No bond with a lifecycle manager, since the package bond is not installed. With Nav2, install it, or set '
+            'bond_timeout of the lifecycle manager to 0.0.'
         )
         return None
     return Bond(node, Status, period_s)

@@ -1,4 +1,4 @@
-"""The node of collect_faces: guides a person who sits before the robot's camera."""
+"""Node of collect_faces: guided capture of labelled faces from a ROS image topic."""
 
 import time
 from typing import Any, Callable, Optional
@@ -16,16 +16,16 @@ from facial_emotion_ros.ros.logs import EVERY_5_S
 from facial_emotion_ros.ros.messages import image_message, image_of
 from facial_emotion_ros.ros.qos import latched_qos, wait_for_arrival
 
-#: The parameters of emotion_node that its image input reads: the two take the same images.
+#: Values of the emotion_node parameters that ImageInput reads.
 _INPUT = {'input.transport': 'auto', 'input.reliability': 'auto', 'input.lazy': False}
-#: How often the subscription is adapted to the publishers.
+#: Period at which the subscription is adapted to the publishers.
 _FOLLOW_S = 0.2
-#: After so many seconds without an image, the reason is logged.
+#: Without an image for so long, the reason is logged.
 _SILENCE_S = 5.0
 
 
 class CollectionNode(Node):
-    """Passes each image to a FaceCollection; publishes `~/prompt` when it changes, and `~/image` with it drawn in."""
+    """Pass each image to a FaceCollection; publish the prompt on `~/prompt`, and images with it on `~/image`."""
 
     def __init__(self, collection: Any, topic: str, report: Callable[[str], Any]):
         """Subscribe.
@@ -42,11 +42,11 @@ class CollectionNode(Node):
         self._used_bits = UsedBits()
         self._latest_s = time.monotonic()
         self._input = ImageInput(self, lambda: 1, self._take)
-        # Steady: the prompts count seconds of the person.
+        # Steady: countdowns are in real time.
         self.create_timer(_FOLLOW_S, self._follow, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def value(self, name: str) -> Any:
-        """Return what emotion_node has as a parameter."""
+        """Return the value of an emotion_node parameter, for ImageInput."""
         return _INPUT[name]
 
     @property
@@ -75,7 +75,7 @@ class CollectionNode(Node):
             found = [name for name, types in topics if {RAW, COMPRESSED} & set(types) and self.count_publishers(name)]
             others = sorted(set(found) - {self.resolve_topic_name('~/image'), self._input.topic})
             self.get_logger().warning(
-                'No image has come from %s for %d s: %s. Other image topics: %s.'
+                'No image on %s for %d s: %s. Other image topics: %s.'
                 % (
                     self._input.topic,
                     now_s - self._latest_s,

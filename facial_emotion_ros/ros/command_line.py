@@ -1,4 +1,4 @@
-"""The command lines of the executables: their own options, the words for ROS, and --help. Imports nothing of ROS."""
+"""Command lines of the executables: own options, ROS arguments, and --help. Does not import ROS."""
 
 import argparse
 import importlib
@@ -9,12 +9,12 @@ from typing import Callable, List, Optional, Sequence, Tuple
 
 from facial_emotion_ros.core.text import print_while_read, show
 
-#: Above any sensible number of seconds, hertz or MiB; as nanoseconds it still fits into 64 bits.
+#: Upper limit of numbers (seconds, hertz, MiB); in nanoseconds it still fits into 64 bits.
 _MOST = 1e9
 
 _INDENT = 6 * ' '
 
-#: Executable without options of its own -> what it does, and the module and name of its parameter table.
+#: Executable without own options -> description, and module and name of its parameter table.
 _NODES = {
     'emotion_node': (
         'Estimates the emotions, valence and arousal of the faces in a camera image.',
@@ -27,13 +27,13 @@ _NODES = {
         'MEDIA_SOURCE',
     ),
     'console_view': (
-        'Prints the faces that emotion_node publishes; saves a video, a picture and summary.json if wanted.',
+        'Prints the faces that emotion_node publishes; optionally saves a video, a picture and summary.json.',
         'facial_emotion_ros.ros.demo.parameters',
         'CONSOLE_VIEW',
     ),
 }
 
-#: Options of OpenDR's node, and the names of their topics here. Source: its facial_emotion_estimation_node, ROS 2.
+#: Options of OpenDR's node, and the corresponding topics here. Source: its facial_emotion_estimation_node, ROS 2.
 _OPENDR_TOPICS = (
     ('-i', '--input_rgb_image_topic', 'image'),
     ('-o', '--output_rgb_image_topic', '/opendr/image_emotion_estimation_annotated'),
@@ -45,8 +45,8 @@ _OPENDR_TOPICS = (
 def opendr_advice(arguments: Optional[Sequence[str]] = None) -> str:
     """Translate a command line of OpenDR's facial emotion node, whose options ROS would ignore.
 
-    :param arguments: command line without the program; None takes the process's own.
-    :returns: what to type instead; '' without such an option.
+    :param arguments: command line without the program; None for sys.argv.
+    :returns: the equivalent command; '' without such an option.
     """
     words, for_ros = split_arguments(sys.argv[1:] if arguments is None else arguments)
     parser = argparse.ArgumentParser('emotion_node', add_help=False, allow_abbrev=False)
@@ -67,10 +67,10 @@ def opendr_advice(arguments: Optional[Sequence[str]] = None) -> str:
 
 
 def printed_help(name: str, arguments: Optional[Sequence[str]] = None) -> bool:
-    """Print the help of a node without options of its own, if the command line asks for it.
+    """Print the help of a node without own options, if the command line asks for it.
 
     :param name: a key of _NODES.
-    :param arguments: command line without the program; None takes the process's own.
+    :param arguments: command line without the program; None for sys.argv.
     :returns: whether it was printed.
     """
     words = split_arguments(sys.argv[1:] if arguments is None else arguments)[0]
@@ -98,22 +98,22 @@ def printed_help(name: str, arguments: Optional[Sequence[str]] = None) -> bool:
 
 
 def warn_of_ignored_words(name: str, arguments: Optional[Sequence[str]] = None) -> None:
-    """Print a warning to stderr about words that have no effect, as parameters without --ros-args before them.
+    """Print a warning to stderr about arguments without effect, such as parameters without --ros-args before them.
 
-    :param name: of an executable without options of its own.
-    :param arguments: command line without the program; None takes the process's own.
+    :param name: of an executable without own options.
+    :param arguments: command line without the program; None for sys.argv.
     """
     words = split_arguments(sys.argv[1:] if arguments is None else arguments)[0]
-    ignored = [word for word in words if ':=' not in word]  # ROS takes a:=b as a remapping wherever it is
+    ignored = [word for word in words if ':=' not in word]  # ROS accepts a:=b as a remapping anywhere
     if ignored:
-        show('%s: ignored %s; arguments of ROS have to follow --ros-args' % (name, ' '.join(ignored)), file=sys.stderr)
+        show('%s: ignored %s; ROS arguments must follow --ros-args' % (name, ' '.join(ignored)), file=sys.stderr)
 
 
 def split_arguments(arguments: Sequence[str]) -> Tuple[List[str], List[str]]:
-    """Split a command line without rclpy, which takes words like a:=b as its own wherever they are.
+    """Split a command line into own and ROS arguments; rclpy would also remove words like a:=b outside --ros-args.
 
     :param arguments: command line without the program.
-    :returns: (the words outside --ros-args ... [--], the words for ROS with --ros-args before them).
+    :returns: (words outside --ros-args ... [--], ROS arguments with one leading --ros-args).
     """
     ours: List[str] = []
     for_ros: List[str] = []
@@ -129,18 +129,18 @@ def split_arguments(arguments: Sequence[str]) -> Tuple[List[str], List[str]]:
 
 
 def positive(text: str) -> float:
-    """Read a number above 0, as argparse's `type`."""
+    """Parse a number above 0, as argparse's `type`."""
     return _number(text, lambda value: 0 < value < _MOST, 'a positive number')
 
 
 def not_negative(text: str) -> float:
-    """Read a number of 0 or more, as argparse's `type`."""
+    """Parse a number of 0 or more, as argparse's `type`."""
     return _number(text, lambda value: 0 <= value < _MOST, 'a number of 0 or more')
 
 
 def count(text: str) -> int:
-    """Read a whole number of 0 or more, as argparse's `type`."""
-    return int(_number(text, lambda value: 0 <= value < _MOST and value == int(value), 'a whole number of 0 or more'))
+    """Parse an integer of 0 or more, as argparse's `type`."""
+    return int(_number(text, lambda value: 0 <= value < _MOST and value == int(value), 'an integer of 0 or more'))
 
 
 def _number(text: str, accepts: Callable[[float], bool], expected: str) -> float:

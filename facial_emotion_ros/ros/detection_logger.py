@@ -1,4 +1,4 @@
-"""Logs when `detections` arrive while a recording is played: which image, when, how many faces.
+"""Log the arrival of `detections` during replay of a recording: image stamp, arrival time, number of faces.
 
 `python -m facial_emotion_ros.ros.detection_logger --output FILE ...`; evaluation.node_run starts it.
 """
@@ -13,17 +13,17 @@ from facial_emotion_ros.ros.command_line import not_negative, split_arguments
 from facial_emotion_ros.ros.stop_signals import end_at_once
 from facial_emotion_ros.system.memory import keep_big_buffers
 
-#: Columns: the stamp of the image, the system time at which its answer arrived, the number of faces in it.
+#: Columns: stamp of the image, system time at which its detections arrived, number of faces.
 COLUMNS = ('stamp_ns', 'arrived_ns', 'faces')
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """Read the command line without the words for ROS."""
+    """Parse the command line without ROS arguments."""
     parser = argparse.ArgumentParser(prog='detection_logger', description=__doc__.partition('\n')[0])
-    parser.add_argument('--output', required=True, metavar='FILE', help='CSV file of the answers')
+    parser.add_argument('--output', required=True, metavar='FILE', help='CSV file for the arrivals')
     parser.add_argument('--camera', default='image', metavar='TOPIC', help='image topic; ends when its publisher ends')
     parser.add_argument(
-        '--quiet', type=not_negative, default=2.0, metavar='S', help='end this long after the last image and answer'
+        '--quiet', type=not_negative, default=2.0, metavar='S', help='end this long after the last image and detections'
     )
     return parser.parse_args(arguments)
 
@@ -31,7 +31,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 def make_node(options: argparse.Namespace) -> Any:
     """Create the node; rclpy is imported here, after the signal handlers are installed.
 
-    :param options: of parse().
+    :param options: from parse().
     """
     from rclpy.clock import Clock, ClockType
     from rclpy.node import Node
@@ -40,7 +40,7 @@ def make_node(options: argparse.Namespace) -> Any:
     from facial_emotion_ros.ros.qos import output_qos
 
     class DetectionLogger(Node):
-        """Logs answers, and is done after the last one."""
+        """Log detections; `done` after the last ones."""
 
         def __init__(self):
             super().__init__('detection_logger', start_parameter_services=False, enable_rosout=False)
@@ -70,9 +70,9 @@ def make_node(options: argparse.Namespace) -> Any:
 
 
 def main(args: Optional[List[str]] = None) -> int:
-    """Log until the images have ended and the last answer has arrived.
+    """Log until the images have ended and the last detections have arrived.
 
-    :param args: command line; None takes the process's own.
+    :param args: command line; None for sys.argv.
     :returns: exit status.
     """
     end_at_once()

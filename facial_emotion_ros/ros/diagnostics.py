@@ -1,4 +1,4 @@
-"""Publishes the node's health on /diagnostics, and logs when the camera falls silent and when it returns."""
+"""Publish the node's health on /diagnostics, and log when images stop and when they arrive again."""
 
 import math
 import platform
@@ -14,17 +14,17 @@ from facial_emotion_ros.ros.image_source import UNKNOWN_NAME, publisher_names, t
 from facial_emotion_ros.ros.logs import EVERY_60_S, BurstLog
 from facial_emotion_ros.system.power import PowerMeter, power_health
 
-#: Simulated time stands still if no other one has come on /clock for this long, and for so many of its steps.
+#: Simulated time is paused if /clock has not changed for this long, and for so many of its steps.
 _STANDS_S, _STANDS_STEPS = 1.0, 3
-#: Fast DDS lists the publishers of a killed process for 20 s: two of one name are two cameras only after longer.
+#: Fast DDS lists the publishers of a killed process for 20 s: two of the same name count as two cameras only later.
 _LEASE_S = 30.0
 
 
 class Diagnostics:
-    """Publishes one status each for the input, the inference and, if wanted, the power."""
+    """Publish one status each for input, inference and, with power.report, power."""
 
     def __init__(self, node: Any):
-        """Open the topic.
+        """Create the publisher.
 
         :param node: EmotionNode.
         """
@@ -34,20 +34,20 @@ class Diagnostics:
         self._log = BurstLog(node.get_logger())
         self._several_since_s: Optional[float] = None
         self._clock = _ClockWatch()
-        #: Where images or lists of faces come from: as given to rclpy, and in full.
+        #: Topic of the images or lists of faces: as passed to rclpy, and its full name.
         self._given = tracked_topic(node.value('output.humans_prefix')) if self._is_humans else TOPIC
         self._camera = node.resolve_topic_name(self._given)
         self._power = PowerMeter(node.value('power.root')) if node.value('power.report') else None
         self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
 
     def publish(self, state: str, counts: Mapping[str, Any], image_input: Any, pipeline: Any, fault: str) -> None:
-        """Publish the present health.
+        """Publish the current health.
 
         :param state: see :func:`facial_emotion_ros.ros.health.input_health`.
         :param counts: snapshot of LatestSlot.
         :param image_input: ImageInput or HriInput; None while the node is not active.
-        :param pipeline: EmotionPipeline; None while there is none.
-        :param fault: what failed; '' where nothing did.
+        :param pipeline: EmotionPipeline, or None.
+        :param fault: what failed; '' if nothing did.
         """
         node, now_s = self._node, time.monotonic()
         topic, publishers = self._watched(image_input)
@@ -84,11 +84,11 @@ class Diagnostics:
         self._publisher.publish(array)
 
     def watch_clock(self) -> None:
-        """Look at the node's clock; to be called several times a second."""
+        """Check the node's clock; to be called several times per second."""
         self._clock.look(self._node.get_clock(), time.monotonic())
 
     def _watched(self, image_input: Any) -> Tuple[str, List[str]]:
-        """Return the topic of the input, and the nodes that publish on it, also while the node is not active."""
+        """Return the input's topic and publishing nodes, also while the node is not active."""
         if image_input:
             return image_input.topic, image_input.publishers()
         if self._is_humans:
@@ -114,9 +114,9 @@ class Diagnostics:
         return (health.ERROR, fault, values) if fault else (level, message, values)
 
     def _several_cameras(self, names: List[str], now_s: float) -> List[str]:
-        """Return the publishers of the image where they are several cameras.
+        """Return the publishers of the image if they are several cameras, else [].
 
-        A camera that was killed stays in the graph for a while, beside its successor of the same name.
+        A killed camera stays in the graph for a while, beside its successor of the same name.
         """
         if len(names) < 2:
             self._several_since_s = None
@@ -137,13 +137,13 @@ class Diagnostics:
 
 
 class _ClockWatch:
-    """Notices that simulated time stands still after it has run: a pause, or the end of a recording."""
+    """Detect that simulated time has stopped: a pause, or the end of a recording."""
 
     def __init__(self) -> None:
         self._time_ns, self._since_s, self._step_s, self._has_run = 0, math.inf, 0.0, False
 
     def look(self, clock: Any, now_s: float) -> None:
-        """Note what the node's clock says at a monotonic time."""
+        """Read the node's clock at a monotonic time."""
         time_ns = clock.now().nanoseconds if clock.ros_time_is_active else 0
         if time_ns != self._time_ns:
             self._has_run = 0 not in (time_ns, self._time_ns)
@@ -151,7 +151,7 @@ class _ClockWatch:
             self._time_ns, self._since_s = time_ns, now_s
 
     def stands(self, now_s: float) -> bool:
-        """Return whether it has stood still for a while."""
+        """Return whether simulated time has run, and then stopped for a while."""
         return self._has_run and now_s - self._since_s > max(_STANDS_S, _STANDS_STEPS * self._step_s)
 
 

@@ -1,4 +1,4 @@
-"""The executable emotion_node: installs its signal handlers before node.py is imported, which takes half a second."""
+"""Executable emotion_node: installs signal handlers before importing node.py, which takes half a second."""
 
 import sys
 from typing import List, Optional
@@ -10,7 +10,7 @@ from facial_emotion_ros.system.memory import keep_big_buffers
 def main(args: Optional[List[str]] = None) -> int:
     """Run the node until SIGINT or SIGTERM.
 
-    :param args: command line, sys.argv if None.
+    :param args: command line; None for sys.argv.
     :returns: exit status.
     """
     signals = StopSignals()
@@ -25,7 +25,7 @@ def main(args: Optional[List[str]] = None) -> int:
     advice = opendr_advice(args)
     if advice:
         show(
-            "emotion_node: expected arguments of ROS, got options of OpenDR's node; type this instead:\n    " + advice,
+            "emotion_node: expected ROS arguments, got options of OpenDR's node; use this instead:\n    " + advice,
             file=sys.stderr,
         )
         return 2

@@ -1,4 +1,4 @@
-"""Keeps what ~/enable was last set to in a file, so that a node that was switched off starts switched off. No ROS."""
+"""Store the state of ~/enable in a file, so that a disabled node is still disabled after a restart. No ROS."""
 
 import os
 from typing import Mapping
@@ -13,10 +13,10 @@ class EnableState:
     """The state file of one node."""
 
     def __init__(self, node_name: str, environ: Mapping[str, str] = os.environ):
-        """Name the file: <ROS_HOME>/facial_emotion_ros/enable/<node name with dots for slashes>.
+        """Set the path: <ROS_HOME>/facial_emotion_ros/enable/<node name with dots for slashes>.
 
         :param node_name: fully qualified.
-        :param environ: ROS_HOME is read from it; without one, it is ~/.ros.
+        :param environ: has ROS_HOME, else ~/.ros is used.
         """
         home = os.path.expanduser(environ.get('ROS_HOME') or os.path.join('~', '.ros'))
         self.path = os.path.join(home, PACKAGE, 'enable', node_name.strip('/').replace('/', '.'))
@@ -24,9 +24,9 @@ class EnableState:
     def restore(self) -> bool:
         """Return whether the node was enabled when it ended; True at its first start.
 
-        The file is written anew, so that a place that cannot be written shows now.
+        The file is written again, to detect now whether it can be.
 
-        :raises OSError: if it cannot be read or written; what was set last is unknown then.
+        :raises OSError: if it cannot be read or written; the last state is unknown then.
         :raises ValueError: if it is damaged.
         """
         try:
@@ -42,14 +42,14 @@ class EnableState:
     def store(self, enabled: bool) -> None:
         """Write the file.
 
-        :raises OSError: if that fails. On a full disk, the node then starts switched off all the same.
+        :raises OSError: if that fails. If the disk is full, a disabled node still starts disabled.
         """
-        # Without a home folder, '~' stays as it is, and the file would be below the working directory.
+        # Without a home folder, '~' is not expanded, and the file would be in the working directory.
         if not os.path.isabs(self.path):
             raise OSError('neither ROS_HOME nor the home folder is an absolute path: %s' % self.path)
         try:
             write_atomic(self.path, b'on\n' if enabled else b'off\n')
         except OSError:
             if not enabled and os.path.exists(self.path):
-                os.truncate(self.path, 0)  # needs no room, and an empty file is a damaged one
+                os.truncate(self.path, 0)  # needs no space; an empty file counts as damaged
             raise

@@ -1,4 +1,4 @@
-"""The node's health as (level, message, values), computed from the present time, so that silence shows. No ROS."""
+"""Compute the node's health as (level, message, values) for the diagnostics. No ROS."""
 
 import math
 from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
@@ -6,7 +6,7 @@ from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 from facial_emotion_ros.perception.image_times import ODD_STAMPS
 from facial_emotion_ros.ros.latest_slot import EVENTS, OUTCOMES
 
-# The levels of diagnostic_msgs/DiagnosticStatus.
+# Levels of diagnostic_msgs/DiagnosticStatus.
 OK, WARN, ERROR = 0, 1, 2
 
 #: A fault is reported for this long after it happened.
@@ -15,12 +15,12 @@ RECENT_S = 10.0
 #: Window of the rates.
 RATE_S = 5.0
 
-#: States in which images are not processed, and what the diagnostics say then.
+#: States in which images are not processed, and their messages.
 _NOT_READING = {
     'inactive': 'Inactive: no image is processed until the node is activated.',
     'unconfigured': 'Unconfigured: no image is processed until the node is configured and activated.',
     'configuring': 'Configuring: models are being loaded; building TensorRT engines takes minutes.',
-    'finalized': 'Finalized: this node was shut down for good; start it again.',
+    'finalized': 'Finalized: this node was shut down; start it again.',
     'disabled': 'Disabled: no image is processed until ~/enable is called with true.',
 }
 
@@ -28,25 +28,25 @@ _NOT_READING = {
 _INPUT_WARNINGS = {
     'bad': 'A malformed image was dropped %.1f s ago: %s',
     'expired': 'An image was dropped for its age %.1f s ago: %s',
-    'unstamped': 'An image without a stamp came %.1f s ago: %s',
-    'frozen': 'An image with the stamp of the previous one came %.1f s ago: %s',
+    'unstamped': 'An image without a stamp arrived %.1f s ago: %s',
+    'frozen': 'An image with the stamp of the previous one arrived %.1f s ago: %s',
     'backwards': 'The image stamps went back %.1f s ago: %s',
-    'future': 'An image with a stamp in the future came %.1f s ago: %s',
-    'past': 'An image with a stamp far in the past came %.1f s ago: %s',
-    'flat': 'An image without contrast came %.1f s ago: %s',
-    'corrupt': 'An image with damaged pixels came %.1f s ago: %s',
+    'future': 'An image with a stamp in the future arrived %.1f s ago: %s',
+    'past': 'An image with a stamp far in the past arrived %.1f s ago: %s',
+    'flat': 'An image without contrast arrived %.1f s ago: %s',
+    'corrupt': 'An image with damaged pixels arrived %.1f s ago: %s',
     'refused_ids': 'Listed faces were ignored %.1f s ago: %s',
 }
 
-#: The counters that diagnostics show of the input; see LatestSlot.
+#: Counters of the input in the diagnostics; see LatestSlot.
 _COUNTS = ('received',) + OUTCOMES + ('waiting', 'in_work') + ODD_STAMPS + EVENTS
 
-#: The usual cause of an image that stays in a stage, and the next step.
+#: Usual cause of an image that stays in a stage for too long, and what to do.
 _SLOW_STAGES = {
-    'decoding': 'it is very large, or made to be slow; check who publishes it',
+    'decoding': 'it is very large, or malicious; check its publisher',
     'detecting faces': 'the detector is slow or hangs; if this persists, restart the node',
     'reading emotions': 'the model is slow or hangs; if this persists, restart the node',
-    'publishing': 'the middleware does not accept the answer; if this persists, restart the node',
+    'publishing': 'the middleware blocks; if this persists, restart the node',
 }
 
 #: Level, message, and values by name.
@@ -54,11 +54,10 @@ Condition = Tuple[int, str, Dict[str, Any]]
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """Return a percentile by the nearest rank.
+    """Return a percentile by the nearest-rank method.
 
-    :param values: in any order; none gives NaN.
-    :param share: in [0, 1]: 0.5 the median, 0.99, 1 the largest.
-    :returns: the smallest of the values that at least that share of them does not exceed.
+    :param values: in any order; NaN if empty.
+    :param share: in [0, 1]: 0.5 for the median, 1 for the maximum.
     """
     if not values:
         return float('nan')
@@ -70,14 +69,14 @@ def percentile(values: Sequence[float], share: float) -> float:
 def rate(times_s: Sequence[float], now_s: float) -> float:
     """Return the recent rate of events.
 
-    :param times_s: of the events, rising; they must reach back RATE_S, or to the first event.
+    :param times_s: of the events, ascending, covering at least the last RATE_S.
     :param now_s: on the same clock.
     :returns: events per second; 0 for a single one.
     """
     recent = [time_s for time_s in times_s if now_s - time_s <= RATE_S]
     if len(recent) < 2 or recent[0] == recent[-1]:
         return 0.0
-    # The time since the last event counts once it exceeds the usual gap: the rate then falls.
+    # Once the time since the last event exceeds the usual gap, the rate falls.
     gaps = len(recent) - 1
     usual_s = (recent[-1] - recent[0]) / gaps
     return gaps / (recent[-1] - recent[0] + max(0.0, now_s - recent[-1] - usual_s))
@@ -110,12 +109,11 @@ def input_health(
     :param publishers: names of the nodes that publish on the topic now.
     :param max_silence_s: no image for longer than this is an error.
     :param state: 'active', or a key of _NOT_READING.
-    :param unread: cause and cure where other images are published than those that are subscribed to; ''.
-    :param cameras: names of the publishing nodes where several cameras share the topic.
-    :param clock_stands: whether simulated time stands still: no image is due then.
+    :param unread: why published images cannot be received, and what to do; '' otherwise.
+    :param cameras: names of the publishing nodes if several cameras share the topic.
+    :param clock_stands: whether simulated time is paused: no image is due then.
     :returns: OK (not active, idle, paused, waiting for the first image, or receiving), WARN (several cameras, or images
-        that are malformed, too old, damaged, without contrast or with an odd stamp), ERROR (silence although
-        subscribed).
+        that are malformed, too old, damaged, without contrast or with an odd stamp), ERROR (subscribed, but no images).
     """
     arrivals_s = counts['arrivals_s']
     values = {name: counts[name] for name in _COUNTS}
@@ -131,7 +129,7 @@ def input_health(
     silence_s = now_s - latest_s
     if silence_s > max_silence_s:
         if clock_stands:
-            message = f'No image for {silence_s:.1f} s, and /clock stands still: a pause, or the end of a recording.'
+            message = f'No image for {silence_s:.1f} s, and /clock has stopped: a pause, or the end of a recording.'
             return OK, message, values
         count = len(publishers)
         cause = unread or (
@@ -168,7 +166,7 @@ def inference_health(
     :param now_s: monotonic time in seconds, as all times here.
     :param counts: snapshot of LatestSlot.
     :param provider: execution provider in use; '' while no model is loaded.
-    :param degraded: why that is not the requested one, or ''.
+    :param degraded: why it is not the requested one, or ''.
     :param max_work_s: an image in work for longer than this is an error.
     :param active: whether images are processed at all.
     :returns: OK (idle or working), WARN (on another provider than requested), ERROR (failed recently, or hangs).

@@ -1,4 +1,4 @@
-"""The subscriptions of input.mode humans: the faces that another ROS4HRI node tracks, and their crops."""
+"""Subscriptions of input.mode humans: faces tracked by another ROS4HRI node, and their crops."""
 
 import functools
 import re
@@ -18,9 +18,9 @@ from facial_emotion_ros.ros.logs import EVERY_5_S
 if TYPE_CHECKING:
     from facial_emotion_ros.ros.worker import CropWorker
 
-#: Ids that fit into a topic name; a longer one would exceed the middleware's limit for the whole name.
+#: Ids that are valid in a topic name; longer ones could exceed the middleware's limit for the whole name.
 _ID = re.compile(r'[A-Za-z_][A-Za-z0-9_]{0,31}\Z')
-#: A log line quotes this many ids.
+#: Maximum number of ids in a log line.
 _QUOTED = 3
 
 
@@ -35,15 +35,15 @@ class _Face:
 
 
 class HriInput:
-    """Follows <prefix>/faces/tracked, and <prefix>/faces/<id>/cropped while that face's expression has subscribers."""
+    """Subscribe to <prefix>/faces/tracked, and to a face's crop while its expression has subscribers."""
 
     def __init__(self, node: Any, outputs: CropOutputs, worker: 'CropWorker', slot: LatestSlot):
         """Subscribe to the list of faces.
 
         :param node: EmotionNode.
-        :param outputs: whose subscribers decide which crops are needed.
-        :param worker: takes the crops.
-        :param slot: counts the ids that are ignored.
+        :param outputs: their subscribers determine which crops are needed.
+        :param worker: receives the crops.
+        :param slot: counts ignored ids.
         """
         self._node, self._outputs, self._worker, self._slot = node, outputs, worker, slot
         self._faces: Dict[str, _Face] = {}
@@ -52,20 +52,20 @@ class HriInput:
         self._listed = tracked_topic(self._prefix)
         #: Full name of the topic that lists the faces.
         self.topic = node.resolve_topic_name(self._listed)
-        # Best effort connects to publishers of either reliability; the next list replaces one that was lost.
+        # Best effort connects to publishers of either reliability; the next list replaces a lost one.
         self._tracked = node.create_subscription(IdsList, self._listed, self._take_list, qos.input_qos('best_effort'))
 
     @property
     def since_s(self) -> Optional[float]:
-        """Monotonic time of the oldest subscription to a crop; None while there is none."""
+        """Monotonic time of the oldest subscription to a crop; None without one."""
         times_s = [face.since_s for face in self._faces.values() if face.since_s is not None]
         return min(times_s) if times_s else None
 
     def follow(self, now_s: float, enabled: bool = True) -> None:
-        """Adapt the subscriptions to crops to subscribers and parameters.
+        """Adapt the subscriptions to subscribers and parameters.
 
         :param now_s: monotonic time.
-        :param enabled: whether crops are wanted at all.
+        :param enabled: False: unsubscribe from all crops.
         """
         self._enabled = enabled
         if not enabled:
@@ -81,7 +81,7 @@ class HriInput:
         return publisher_names(self._node.get_publishers_info_by_topic(self._listed))
 
     def why_unread(self) -> str:
-        """Return '': there is one topic of one type, unlike for images."""
+        """Return '': unlike for images, there is only one type of topic."""
         return ''
 
     def close(self) -> None:
@@ -90,7 +90,7 @@ class HriInput:
         self._node.destroy_subscription(self._tracked)
 
     def _take_list(self, message):
-        """Follow the faces that are listed now, and no others."""
+        """Follow exactly the faces that are listed now."""
         if not self._enabled:
             return
         ids = self._accepted(message.ids)
@@ -102,7 +102,7 @@ class HriInput:
         self.follow(time.monotonic(), self._enabled)
 
     def _accepted(self, listed: Iterable[str]) -> Set[str]:
-        """Choose the faces to follow: those with ids that fit into a topic name, up to input.max_faces."""
+        """Choose the faces to follow: valid ids, at most input.max_faces."""
         valid: List[str] = []
         invalid: List[str] = []
         for face_id in dict.fromkeys(listed):
@@ -127,7 +127,7 @@ class HriInput:
             self._worker.drop(face_id)
 
     def _subscribe(self, face_id, face, now_s):
-        """Subscribe to the crop of a face, anew where another reliability suits its publishers or the parameter."""
+        """Subscribe to a face's crop; again if its publishers or the parameter require another reliability."""
         topic = '%s/faces/%s/cropped' % (self._prefix, face_id)
         offers = [each.qos_profile.reliability for each in self._node.get_publishers_info_by_topic(topic)]
         reliability = qos.choose_reliability(self._node.value('input.reliability'), offers, face.reliability)

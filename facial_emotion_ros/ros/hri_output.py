@@ -1,4 +1,4 @@
-"""The ROS4HRI topics of single faces, which come and go with the faces. Source: REP-155."""
+"""Publish the ROS4HRI topics of each face, created and destroyed with the faces. Source: REP-155."""
 
 import threading
 from collections import namedtuple
@@ -14,31 +14,31 @@ from facial_emotion_ros.emotion.message_fields import check_finite
 from facial_emotion_ros.ros import messages, qos
 from facial_emotion_ros.ros.image_source import tracked_topic
 
-#: Publishers of one face.
+#: The publishers of one face.
 _FaceTopics = namedtuple('_FaceTopics', 'roi cropped expression')
 
 
 class HriOutput:
-    """Publishes <prefix>/faces/tracked, and roi, cropped and expression of every face under its id.
+    """Publish <prefix>/faces/tracked, and roi, cropped and expression of every face under its id.
 
-    An unknown expression is not published: hri_msgs/Expression expects one of its words.
+    An unknown expression is not published: hri_msgs/Expression has no word for it.
 
-    Used by the worker thread, and by the executor's for `count_subscribers` and `close`.
+    Used by the worker thread; `count_subscribers` and `close` by the executor's.
     """
 
     def __init__(self, node: Any, prefix: str, events: Callable[[str, str], Any]):
-        """Open `tracked`.
+        """Create the publisher of `tracked`.
 
         :param node: EmotionNode.
         :param prefix: topic prefix, for example '/humans'.
-        :param events: returns a publisher's event callbacks for a topic and the cure for an incompatible subscriber.
+        :param events: returns a publisher's event callbacks for a topic and the advice for an incompatible subscriber.
         """
         self._node = node
         self._faces = '%s/faces' % prefix.rstrip('/')
         self._lock = threading.Lock()
         self._by_id: Dict[str, _FaceTopics] = {}
         self._warned = False
-        #: frame_id of the latest list while it has faces, else None.
+        #: frame_id of the latest list if it has faces, else None.
         self._listed_in: Optional[str] = None
         topic = tracked_topic(prefix)
         full_name = node.resolve_topic_name(topic)
@@ -59,7 +59,7 @@ class HriOutput:
         :param header: of the image.
         :param image: (H, W, 3) uint8 BGR.
         :param estimates: of the faces in it.
-        :param live_ids: ids of all tracks, those of the estimates among them.
+        :param live_ids: ids of all tracks, including those of the estimates.
         :param contempt_as: parameter output.contempt_as.
         """
         height, width = image.shape[:2]
@@ -72,7 +72,7 @@ class HriOutput:
             for estimate in estimates:
                 if estimate.face_id not in self._by_id:
                     self._by_id[estimate.face_id] = self._open(estimate.face_id)
-            # The list goes first: others subscribe to a face's topics when they see its id.
+            # The list is first: others subscribe to a face's topics when they see its id.
             self._tracked.publish(messages.ids_message(header, live_ids))
             self._listed_in = header.frame_id if live_ids else None
             for estimate in estimates:
@@ -92,7 +92,7 @@ class HriOutput:
             return sum(publisher.get_subscription_count() for publisher in publishers)
 
     def warn_duplicate_publishers(self) -> None:
-        """Warn, once, if another node lists faces under this prefix: subscribers would mix up both lists."""
+        """Warn once if another node lists faces under this prefix: subscribers would mix up both lists."""
         with self._lock:
             if self._tracked is None or self._warned:
                 return
@@ -100,14 +100,14 @@ class HriOutput:
             self._warned = self._node.count_publishers(topic) > 1
         if self._warned:
             self._node.get_logger().warning(
-                'Another node publishes on %s too, and subscribers mix up the faces of both: give each node its own '
+                'Another node also publishes on %s, and subscribers mix up the faces of both: give each node its own '
                 'output.humans_prefix.' % topic
             )
 
     def forget_faces(self) -> None:
-        """Publish an empty list, and destroy the publishers of all faces: no more images will follow for now."""
+        """Publish an empty list, and destroy the publishers of all faces, when images stop for now."""
         with self._lock:
-            # Nothing can be published once ROS has been shut down under the node.
+            # Nothing can be published after ROS was shut down.
             if self._listed_in is not None and self._node.context.ok():
                 header = Header(stamp=self._node.get_clock().now().to_msg(), frame_id=self._listed_in)
                 self._tracked.publish(messages.ids_message(header, []))
@@ -139,13 +139,13 @@ class HriOutput:
 
 
 class CropOutputs:
-    """The outputs of input.mode humans: <prefix>/faces/<id>/expression of faces that another node has found.
+    """Outputs of input.mode humans: <prefix>/faces/<id>/expression of faces detected by another node.
 
     `publish` is called by the worker thread, everything else by the executor's.
     """
 
     def __init__(self, node: Any, prefix: str):
-        """Create them without a face.
+        """Start without faces.
 
         :param node: rclpy node that owns the publishers.
         :param prefix: topic prefix, for example '/humans'.
@@ -156,7 +156,7 @@ class CropOutputs:
         self._by_id: Dict[str, Any] = {}
 
     def follow_faces(self, ids: Iterable[str]) -> None:
-        """Have a publisher for each of these faces, and for no other."""
+        """Create and destroy publishers, so that exactly these faces have one."""
         with self._lock:
             for lost in set(self._by_id) - set(ids):
                 self._node.destroy_publisher(self._by_id.pop(lost))
@@ -179,7 +179,7 @@ class CropOutputs:
         """Publish the expression of one face, unless it is unknown.
 
         :param header: of its crop.
-        :param face_id: id under which it is listed.
+        :param face_id: its id in the list of faces.
         :param estimate: of the face.
         :param contempt_as: parameter output.contempt_as.
         :raises ValueError: if the estimate is not finite; nothing is published then.
@@ -199,7 +199,7 @@ class CropOutputs:
 
 
 def _face_publisher(node, message_type, topic):
-    # Without event handlers, the worker may create and destroy publishers: the executor does not wait on them.
+    # No event handlers: the executor does not wait on them, so the worker may create and destroy publishers.
     return node.create_publisher(
         message_type, topic, qos.output_qos(depth=1), event_callbacks=qos.no_publisher_events()
     )

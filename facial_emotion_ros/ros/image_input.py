@@ -1,4 +1,4 @@
-"""The image subscription: exists only while an output has subscribers; follows the publishers' transport and QoS."""
+"""Lazy image subscription: exists while an output has subscribers; follows the publishers' transport and QoS."""
 
 import functools
 from typing import TYPE_CHECKING, Any, Callable, List, Optional, Tuple
@@ -24,10 +24,10 @@ TOPIC = 'image'
 
 
 def present_source(node: Any, before: Optional[ImageSource] = None) -> Tuple[ImageSource, List[Any]]:
-    """Return where images come from now, and what the graph knows of their publishers.
+    """Return the topic to take images from now, and the endpoint information of its publishers.
 
     :param node: EmotionNode.
-    :param before: the source so far, which stays where nobody publishes any; None for the preferred one.
+    :param before: the current source, which stays if there is no publisher; None for the preferred one.
     """
     candidates = sources(node.resolve_topic_name(TOPIC), node.value('input.transport'))
     publishers_of = functools.partial(_publishers_of, node)
@@ -40,12 +40,12 @@ def _publishers_of(node, topic):
 
 
 def _given_name(node, topic):
-    """Return the name by which rclpy, which applies the remappings to every name, comes to this topic."""
+    """Return the name that rclpy remaps to this topic: it applies remappings to every name."""
     return TOPIC if topic == node.resolve_topic_name(TOPIC) else topic
 
 
 def override_names(node: Any) -> List[str]:
-    """Return the names of the QoS overrides that the image subscription declares, on whichever topic it will be.
+    """Return the names of the QoS overrides of the image subscription on all topics that it may use.
 
     :param node: EmotionNode.
     """
@@ -54,7 +54,7 @@ def override_names(node: Any) -> List[str]:
 
 
 def camera_info_topic(node: Any) -> str:
-    """Return the full name of the calibration's topic: beside the image, unless camera_info is remapped.
+    """Return the full name of the calibration's topic: in the image's namespace, unless camera_info is remapped.
 
     :param node: rclpy node.
     """
@@ -67,7 +67,7 @@ def camera_info_topic(node: Any) -> str:
 
 
 class SubscriberDemand:
-    """Decides whether images are needed: while our outputs have subscribers, and input.idle_release_s longer."""
+    """Decide whether images are needed: while our outputs have subscribers, and input.idle_release_s longer."""
 
     def __init__(self, node: Any, count_subscribers: Callable[[], int]):
         """Start without a subscriber.
@@ -77,15 +77,15 @@ class SubscriberDemand:
         """
         self._node, self._count_subscribers = node, count_subscribers
         self._unsubscribed_since_s: Optional[float] = None
-        #: Why images are not needed.
+        #: Why images are not needed, for the log.
         self.reason = ''
 
     def wanted(self, now_s: float, enabled: bool, subscribed: bool) -> bool:
-        """Decide.
+        """Return whether images are needed.
 
         :param now_s: monotonic time.
-        :param enabled: False after ~/enable has switched everything off.
-        :param subscribed: whether images are subscribed to now.
+        :param enabled: False if the node is disabled by ~/enable.
+        :param subscribed: whether there is a subscription now.
         """
         if not enabled:
             self._unsubscribed_since_s, self.reason = None, 'this node was disabled'
@@ -93,7 +93,7 @@ class SubscriberDemand:
         if not self._node.value('input.lazy') or self._count_subscribers() > 0:
             self._unsubscribed_since_s = None
             return True
-        self.reason = 'nobody subscribes to an output of this node'
+        self.reason = 'no output of this node has a subscriber'
         if not subscribed:
             return False
         if self._unsubscribed_since_s is None:
@@ -105,7 +105,7 @@ class SubscriberDemand:
 
 
 class ImageInput:
-    """Subscribes and unsubscribes. Used by the executor's thread, which calls `follow` several times a second."""
+    """Subscribe and unsubscribe. Used by the executor's thread, which calls `follow` several times per second."""
 
     def __init__(
         self,
@@ -114,12 +114,12 @@ class ImageInput:
         on_image: Callable[[Any], Any],
         head_pose: Optional['HeadPoseOutput'] = None,
     ):
-        """Create it without a subscription.
+        """Start without a subscription.
 
         :param node: EmotionNode, or another with `value` for the parameters input.*.
         :param count_subscribers: counts the subscriptions to our outputs.
         :param on_image: called with each sensor_msgs/Image or CompressedImage.
-        :param head_pose: decides whether camera_info is needed, and takes it; None: it is not.
+        :param head_pose: decides whether camera_info is needed, and receives it; None: not needed.
         """
         self._node, self._on_image = node, on_image
         self._demand = SubscriberDemand(node, count_subscribers)
@@ -129,19 +129,19 @@ class ImageInput:
         self._changes, self._mismatches = BurstLog(node.get_logger()), BurstLog(node.get_logger())
         self._image_topic = node.resolve_topic_name(TOPIC)
         self._source = sources(self._image_topic, node.value('input.transport'))[0]
-        #: Monotonic time of the subscription, None while there is none.
+        #: Monotonic time of the subscription; None without one.
         self.since_s: Optional[float] = None
 
     @property
     def topic(self) -> str:
-        """Full name of the topic that images are taken from."""
+        """Full name of the image topic in use."""
         return self._source.topic
 
     def follow(self, now_s: float, enabled: bool = True) -> None:
         """Adapt the subscription to subscribers, publishers and parameters.
 
         :param now_s: monotonic time.
-        :param enabled: whether images are wanted at all.
+        :param enabled: False: unsubscribe.
         """
         if not self._demand.wanted(now_s, enabled, self._subscription is not None):
             if self._subscription is not None:
@@ -159,11 +159,11 @@ class ImageInput:
         self._follow_infos(self._head_pose is not None and self._head_pose.is_wanted())
 
     def publishers(self) -> List[str]:
-        """Return the names of the nodes that publish the image now."""
+        """Return the names of the nodes that publish images now."""
         return publisher_names(self._publishers())
 
     def why_unread(self) -> str:
-        """Say what is published instead of the images that are subscribed to; '' where nothing is."""
+        """Return why published images cannot be received, and what to do; '' otherwise."""
         if self._publishers():
             return ''
         publishers_of = functools.partial(_publishers_of, self._node)
@@ -179,7 +179,7 @@ class ImageInput:
 
     def _follow_infos(self, wanted):
         if wanted and self._infos is None and self._head_pose is not None:
-            # Best effort connects to publishers of either reliability; the next calibration replaces one that was lost.
+            # Best effort connects to publishers of either reliability; the next calibration replaces a lost one.
             self._infos = self._node.create_subscription(
                 CameraInfo, camera_info_topic(self._node), self._head_pose.take_info, qos.input_qos('best_effort')
             )
@@ -188,7 +188,7 @@ class ImageInput:
             self._infos = None
 
     def _publishers(self):
-        """Return what the graph knows of the publishers of this type on the topic."""
+        """Return the endpoint information of the topic's publishers of this type."""
         found = _publishers_of(self._node, self.topic)
         return [each for each in found if each.topic_type == self._source.type_name]
 
@@ -216,6 +216,6 @@ class ImageInput:
         else:
             return  # the next `follow` corrects that
         self._mismatches.warning(
-            'A publisher of %s offers less than this node requests (policy %s), so no image arrives from it: %s.'
+            'A publisher of %s offers less than this node requests (policy %s), so its images are not received: %s.'
             % (self.topic, policy, cure)
         )

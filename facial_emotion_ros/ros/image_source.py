@@ -1,17 +1,17 @@
-"""Which topic images are taken from, as the graph names its publishers. Imports nothing of ROS."""
+"""Choose the image topic and type, raw or compressed, by their publishers in the ROS graph. Does not import ROS."""
 
 from typing import Any, Callable, Iterable, List, NamedTuple, Sequence
 
-#: Types as the graph names them.
+#: Type names in the ROS graph.
 RAW, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
-#: image_transport appends this to the topic of compressed images.
+#: Suffix of the topic of compressed images, see image_transport.
 SUFFIX = '/compressed'
-#: In place of the name of a node that the graph does not know: a plain DDS participant, or a node that just started.
+#: Shown for a publisher without node name in the graph: a plain DDS participant, or a node that has just started.
 UNKNOWN_NAME = 'a node without a name'
 
 _WORDS = {RAW: 'raw', COMPRESSED: 'compressed'}
 
-#: Returns objects with `topic_type` for the publishers of a topic, as Node.get_publishers_info_by_topic.
+#: Like Node.get_publishers_info_by_topic: topic -> objects with `topic_type`.
 PublishersOf = Callable[[str], Sequence[Any]]
 
 
@@ -23,9 +23,9 @@ class ImageSource(NamedTuple):
 
 
 def sources(topic: str, transport: str) -> List[ImageSource]:
-    """List where images may come from.
+    """List the possible sources of images.
 
-    :param topic: the image topic, or its compressed sibling.
+    :param topic: the image topic, with or without '/compressed'.
     :param transport: parameter input.transport: 'auto', 'raw' or 'compressed'.
     :returns: the preferred one first.
     """
@@ -37,7 +37,7 @@ def sources(topic: str, transport: str) -> List[ImageSource]:
 
 
 def tracked_topic(humans_prefix: str) -> str:
-    """Return the topic that lists the faces of ROS4HRI, as it is given to rclpy: not resolved.
+    """Return the unresolved name of the ROS4HRI topic that lists the tracked faces.
 
     :param humans_prefix: parameter output.humans_prefix.
     """
@@ -45,11 +45,11 @@ def tracked_topic(humans_prefix: str) -> str:
 
 
 def choose_source(candidates: Iterable[ImageSource], publishers: PublishersOf, present: ImageSource) -> ImageSource:
-    """Choose the first source that someone publishes.
+    """Choose the first source that has a publisher.
 
-    :param candidates: of `sources`.
-    :param publishers: of a topic.
-    :param present: the source so far, which stays where nobody publishes any.
+    :param candidates: from `sources`.
+    :param publishers: returns those of a topic.
+    :param present: the current source, which stays if no source has a publisher.
     """
     for source in candidates:
         if any(each.topic_type == source.type_name for each in publishers(source.topic)):
@@ -58,12 +58,12 @@ def choose_source(candidates: Iterable[ImageSource], publishers: PublishersOf, p
 
 
 def why_unread(topic: str, transport: str, publishers: PublishersOf) -> str:
-    """Say why no image arrives although somebody may publish: only other types, or nothing, on several topics.
+    """Explain missing images: only other types are published, or nothing on any of several topics.
 
     :param topic: the image topic.
     :param transport: parameter input.transport.
-    :param publishers: of a topic.
-    :returns: cause and cure without a final dot; '' where there is nothing to say.
+    :param publishers: returns those of a topic.
+    :returns: cause and what to do, without a final dot; '' if none of this is the case.
     """
     wanted = sources(topic, transport)
     for name in (topic, topic + SUFFIX):
@@ -82,7 +82,7 @@ def why_unread(topic: str, transport: str, publishers: PublishersOf) -> str:
 
 
 def publisher_names(publishers: Iterable[Any]) -> List[str]:
-    """Return the full names of publishers' nodes, sorted; UNKNOWN_NAME for one that the graph does not name (yet).
+    """Return the sorted full names of the publishers' nodes; UNKNOWN_NAME where the graph has no name (yet).
 
     :param publishers: objects with `node_name` and `node_namespace`.
     """

@@ -1,6 +1,6 @@
-"""A slot for one frame between two threads, and the counters of all frames: how many arrived, what became of each.
+"""Mailbox for the latest frame between two threads, with counters of received frames and their outcomes.
 
-A new frame replaces the one that waits, so the newest is always next, and a slow worker costs frames but no latency.
+A new frame replaces a waiting one: a slow worker loses frames, but adds no latency.
 """
 
 import threading
@@ -10,20 +10,20 @@ from typing import Any, Callable, Deque, Dict, Optional, Tuple
 
 from facial_emotion_ros.perception.image_times import ODD_STAMPS
 
-#: What becomes of a frame that was received.
+#: Outcomes of a received frame.
 OUTCOMES = ('processed', 'replaced', 'bad', 'expired', 'failed')
 
-#: Other events: images without contrast or with damaged pixels, ids of a list that were ignored, requests that were too
+#: Other events: images without contrast or with damaged pixels, ignored ids of a list of faces, requests that are too
 #: large, steps of the clock.
 EVENTS = ('flat', 'corrupt', 'refused_ids', 'refused_requests', 'clock_jumps')
 
-#: The steps of the work on a frame, in this order.
+#: Stages of processing a frame, in this order.
 STAGES = ('decoding', 'detecting faces', 'reading emotions', 'publishing')
 
-#: Reasons may quote a message: they are cut to this length.
+#: Reasons may quote a message: maximum length.
 _REASON_LENGTH = 300
 
-#: Ages and durations of this many answers are kept for the percentiles.
+#: Number of ages and durations kept for the percentiles.
 _KEPT = 300
 
 
@@ -32,9 +32,9 @@ class SlotClosed(RuntimeError):
 
 
 class LatestSlot:
-    """Holds at most one frame, or one for each key where keys are given. Thread-safe.
+    """Hold at most one frame, or one for each key. Thread-safe.
 
-    The counters always balance: received = processed + replaced + bad + expired + failed + waiting + in work.
+    Always: received = processed + replaced + bad + expired + failed + waiting + in_work.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic):
@@ -56,11 +56,11 @@ class LatestSlot:
         self._faults: Dict[str, Tuple[float, str]] = {}
 
     def put(self, frame: Any, key: str = '') -> None:
-        """Leave a frame for the next `take`, in place of the one that waits. Never waits.
+        """Store a frame for the next `take`, in place of a waiting one. Never blocks.
 
         :param frame: any object but None.
-        :param key: distinguishes frames that take turns; a newer frame keeps the place of the one it replaces.
-        :raises SlotClosed: after `close`; the frame is not kept.
+        :param key: of frames that do not replace each other; a newer frame keeps the position of the one it replaces.
+        :raises SlotClosed: after `close`; the frame is dropped.
         """
         with self._changed:
             if self._closed:
@@ -75,10 +75,10 @@ class LatestSlot:
             self._changed.notify()
 
     def take(self, timeout_s: float) -> Any:
-        """Take the oldest frame out, or wait for one. It is in work until `finish`.
+        """Remove and return the frame of the key that waits longest, or wait for one. It is in work until `finish`.
 
-        :param timeout_s: how long to wait, in seconds; 0 does not wait.
-        :returns: the frame; None after the timeout or once the slot is closed.
+        :param timeout_s: maximum time to wait, in seconds.
+        :returns: the frame; None after the timeout or if the slot is closed.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._frames or self._closed, timeout_s)
@@ -89,16 +89,16 @@ class LatestSlot:
             return self._frames.popitem(last=False)[1]
 
     def enter(self, stage: str) -> None:
-        """Note the step that the work on the frame has reached, one of STAGES."""
+        """Record the stage that processing the frame has reached, one of STAGES."""
         with self._changed:
             self._stage = (stage, self._clock())
 
     def finish(self, outcome: str, age_s: Optional[float] = None, reason: str = '') -> None:
-        """Count what became of the frame in work.
+        """Count the outcome of the frame in work.
 
         :param outcome: one of OUTCOMES.
-        :param age_s: from the stamp of the image to its answer; None without answer or stamp.
-        :param reason: why there was no answer; '' where that is no fault.
+        :param age_s: from the image's stamp to its published result; None without result or stamp.
+        :param reason: why there is no result; '' if that is not a fault.
         """
         with self._changed:
             self._event_s = self._clock()
@@ -115,9 +115,9 @@ class LatestSlot:
 
         :param event: one of EVENTS, or of ODD_STAMPS for an implausible stamp of the frame in work.
         :param number: how often.
-        :param reason: what diagnostics report for a while; '' for nothing.
+        :param reason: reported by diagnostics for a while; '' for none.
         """
-        with self._changed:  # the lock may be taken again by its own thread
+        with self._changed:  # reentrant
             self._counts[event] += number
             if reason:
                 self._faults[event] = (self._clock(), reason[:_REASON_LENGTH])
@@ -134,17 +134,16 @@ class LatestSlot:
             self._frames.clear()
 
     def close(self) -> None:
-        """Drop all frames, wake every `take`, and refuse later frames. Closing twice is fine."""
+        """Drop all frames, wake every `take`, and refuse later frames. May be called twice."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
             self.clear()
 
     def silence_s(self) -> float:
-        """Return how long there has been nothing to do.
+        """Return the seconds since the latest frame arrived or was finished.
 
-        :returns: seconds since the latest frame arrived or was finished; 0 while one waits or is in work, and before
-            the first one.
+        :returns: 0 while a frame waits or is in work, and before the first one.
         """
         with self._changed:
             if self._event_s is None or self._taken_s is not None or self._frames:
@@ -152,11 +151,11 @@ class LatestSlot:
             return self._clock() - self._event_s
 
     def snapshot(self) -> Dict[str, Any]:
-        """Return all counters as they are at one moment.
+        """Return a consistent copy of all counters.
 
         :returns: the counts (`received`, outcomes, odd stamps, events, `waiting`, `in_work`); `ages_s`, `works_s` and
             `arrivals_s` (lists, the latest last); `taken_s` (since when a frame is in work, or None); `stage` and
-            `stage_since_s`; `faults` (outcome, odd stamp or event -> when it happened last, and why).
+            `stage_since_s`; `faults` (outcome, odd stamp or event -> time and reason of the latest one).
         """
         with self._changed:
             view: Dict[str, Any] = dict(self._counts)

@@ -1,4 +1,4 @@
-"""What the launch files share: arguments, and emotion_node as a process. The one module that imports launch."""
+"""Arguments and actions shared by the launch files. The only module that imports launch."""
 
 from typing import Any, Dict, List, Optional
 
@@ -13,28 +13,28 @@ from launch_ros.substitutions import FindPackageShare
 from facial_emotion_ros.core.resources import expect_file
 from facial_emotion_ros.ros.launch_arguments import BOOLEANS, OPTIONAL_BOOLEANS, given_booleans, is_true, logger_name
 
-#: Name -> what DeclareLaunchArgument takes, for the arguments that several launch files have.
+#: Shared argument -> keyword arguments of DeclareLaunchArgument.
 _SHARED: Dict[str, Dict[str, Any]] = {
     'namespace': {'default_value': '', 'description': 'Namespace of the node and of its relative topics.'},
     'image_topic': {
         'default_value': 'image',
-        'description': 'Image topic (sensor_msgs/Image); relative to the namespace unless it begins with a slash.',
+        'description': 'Image topic (sensor_msgs/Image); relative to the namespace unless it starts with a slash.',
     },
     'use_sim_time': {
         'default_value': '',
         'choices': OPTIONAL_BOOLEANS,
-        'description': 'Whether to use the time of /clock; empty leaves it to the parameter file and to SetParameter.',
+        'description': 'Whether to use the time of /clock. Empty: as in the parameter file or SetParameter.',
     },
     'autostart': {
         'default_value': '',
         'choices': OPTIONAL_BOOLEANS,
-        'description': 'Whether the node configures and activates itself; false for a lifecycle manager. Empty leaves '
-        'it to the parameter file, where it is true by default.',
+        'description': 'Whether the node configures and activates itself; false for a lifecycle manager. Empty: as in '
+        'the parameter file, by default true.',
     },
     'respawn': {
         'default_value': 'true',
         'choices': BOOLEANS,
-        'description': 'Whether to respawn a process that crashed or froze after 2 s; not after a signal or refused '
+        'description': 'Whether to respawn the process 2 s after a crash or freeze; not after a signal or refused '
         'parameters.',
     },
     'log_level': {
@@ -43,8 +43,8 @@ _SHARED: Dict[str, Dict[str, Any]] = {
     },
     'esr': {
         'default_value': '',
-        'description': 'Emotion network, overrides inference.bundle: the name of an embedded bundle, or the path of '
-        'one from adapt or export.',
+        'description': 'Overrides inference.bundle, the emotion network: name of an embedded bundle, or path of one '
+        'from adapt or export.',
     },
     'mode': {
         'default_value': '',
@@ -55,7 +55,7 @@ _SHARED: Dict[str, Dict[str, Any]] = {
         'default_value': '',
         'choices': ['', 'auto', 'raw', 'compressed'],
         'description': 'Overrides input.transport: raw, compressed (the image topic with /compressed appended), or '
-        'auto (raw if someone publishes it, else compressed).',
+        'auto (raw if it has a publisher, else compressed).',
     },
     'humans_prefix': {
         'default_value': '',
@@ -64,7 +64,7 @@ _SHARED: Dict[str, Dict[str, Any]] = {
     },
 }
 
-#: Argument -> the parameter that it overrides, unless it is empty.
+#: Argument -> parameter that it overrides if not empty.
 _OVERRIDES = {
     'esr': 'inference.bundle',
     'mode': 'input.mode',
@@ -74,7 +74,7 @@ _OVERRIDES = {
 
 
 def shared_file(folder: str, name: str) -> Any:
-    """Return the substitution of a file in the package's share folder."""
+    """Return a substitution for the path of a file in the package's share folder."""
     return PathJoinSubstitution([FindPackageShare('facial_emotion_ros'), folder, name])
 
 
@@ -96,14 +96,15 @@ def params_file_argument(file: str = 'emotion_node.yaml') -> Any:
 
 
 def value_of(name: str, context: Any) -> str:
-    """Return an argument."""
+    """Return the value of a launch argument."""
     return LaunchConfiguration(name).perform(context)
 
 
 def overrides(context: Any, *names: str) -> Dict[str, str]:
-    """Return the parameters that some of the shared arguments override: esr, mode, transport, humans_prefix.
+    """Return the parameters that launch arguments override.
 
     :param context: of the launch.
+    :param names: of the arguments, among esr, mode, transport and humans_prefix.
     """
     given = {_OVERRIDES[name]: value_of(name, context) for name in names}
     return {name: '' if text == 'none' else text for name, text in given.items() if text}
@@ -112,13 +113,13 @@ def overrides(context: Any, *names: str) -> Dict[str, str]:
 def emotion_node(
     context: Any, parameters: Dict[str, Any], namespace: Optional[str] = None, image_topic: Optional[str] = None
 ) -> Any:
-    """Create emotion_node from the shared arguments.
+    """Create the action for emotion_node from the shared arguments.
 
     :param context: of the launch.
-    :param parameters: override the file's; none leaves all to it and to SetParameter.
-    :param namespace: None for the argument.
-    :param image_topic: None for the argument.
-    :raises BadParameter: if params_file is no file.
+    :param parameters: override the file's and those of SetParameter.
+    :param namespace: None for the argument's value.
+    :param image_topic: None for the argument's value.
+    :raises BadParameter: if params_file is not a file.
     """
     expect_file(value_of('params_file', context), 'params_file')
     booleans = given_booleans({name: value_of(name, context) for name in ('use_sim_time', 'autostart')})
@@ -141,7 +142,7 @@ def emotion_node(
 
 
 def board(name: str) -> List[Any]:
-    """Include node.launch.py, whose arguments apply too, with the parameter file of a board.
+    """Include node.launch.py, with all its arguments, with the parameter file of a board.
 
     :param name: of config/<name>.yaml.
     """
@@ -155,7 +156,7 @@ def board(name: str) -> List[Any]:
 
 
 def _stay_down(event, _context):
-    """Cancel the respawn after exit status 0 (a signal) or 2 (refused parameters): the process would only end again."""
+    """Cancel the respawn after exit status 0 (signal) or 2 (refused parameters): the process would only end again."""
     if event.returncode in (0, 2):
         return [EmitEvent(event=ShutdownProcess(process_matcher=matches_action(event.action)))]
     return []

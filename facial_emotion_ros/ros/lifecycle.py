@@ -1,4 +1,4 @@
-"""What rclpy's lifecycle lacks: errors of transitions are logged, and configuring does not block the executor."""
+"""Extend rclpy's lifecycle: log errors of transitions, and configure without blocking the executor."""
 
 import functools
 import threading
@@ -16,9 +16,9 @@ from facial_emotion_ros.ros.logs import EVERY_5_S
 
 
 def lifecycle_callback(transition: Callable[[Any], None]) -> Callable[[Any, Any], TransitionCallbackReturn]:
-    """Make a transition callback of a method, and log what it raises: rclpy turns exceptions into ERROR silently.
+    """Decorate a method as a transition callback that logs exceptions: rclpy silently turns them into ERROR.
 
-    An error of our own family refuses the transition and leaves the state as it is.
+    A FacialEmotionError refuses the transition (FAILURE) and leaves the state unchanged.
 
     :param transition: method without arguments of a node that has `report_fault(sentence)` and `log_error(sentence)`.
     """
@@ -41,10 +41,10 @@ def lifecycle_callback(transition: Callable[[Any], None]) -> Callable[[Any, Any]
 
 
 class BackgroundConfigure:
-    """Configures in a thread, while the executor serves other callbacks."""
+    """Configure in a thread, while the executor serves other callbacks."""
 
     def __init__(self, node: Any):
-        """Prepare.
+        """Start no thread yet.
 
         :param node: rclpy LifecycleNode.
         """
@@ -52,18 +52,17 @@ class BackgroundConfigure:
         self._thread: Optional[threading.Thread] = None
         #: Whether the thread is configuring.
         self.running = False
-        #: For callbacks that wait for it, while those of the node's default group continue.
+        #: Group for callbacks that wait for the thread, so that those of the default group continue.
         self.callbacks = ReentrantCallbackGroup()
 
     async def run(self, configure: Callable[[], Any]) -> Any:
-        """Configure; to be awaited in a callback of the group `callbacks`.
+        """Call `configure` in the thread; to be awaited in a callback of the group `callbacks`.
 
-        :param configure: does the work.
-        :returns: what `configure` returns; exceptions are passed on.
-        :raises FacialEmotionError: if it is running already.
+        :returns: what `configure` returns; its exceptions are passed on.
+        :raises FacialEmotionError: if the thread is already running.
         """
         if self.running:
-            raise FacialEmotionError('the node is being configured already')
+            raise FacialEmotionError('the node is already being configured')
         executor = self._node.executor
         done = Future(executor=executor)
 
@@ -74,7 +73,7 @@ class BackgroundConfigure:
                 self.running = False
                 done.set_exception(error)
             else:
-                self.running = False  # before anybody learns of the result and requests the next transition
+                self.running = False  # before the result is known and the next transition requested
                 done.set_result(result)
             executor.wake()
 
@@ -82,7 +81,7 @@ class BackgroundConfigure:
         self.running = True
         try:
             self._thread.start()
-        except Exception:  # the system may refuse
+        except Exception:  # the system may have no more threads
             self.running, self._thread = False, None
             raise
         return await done
@@ -95,9 +94,9 @@ class BackgroundConfigure:
     def take_over_service(self) -> None:
         """Replace the callback of ~/change_state: configure in the background, and refuse invalid transitions.
 
-        rclpy would block the executor for the first. For the second, it would end the spin and log a line of rcl per
-        request; and during a transition, it would change the state under its callback, since the state machine has
-        transitions such as `transition_success` for internal use.
+        rclpy would block the executor while configuring. After an invalid request it would end spinning and log an rcl
+        error; during a transition it would change the state, since the state machine has internal transitions such as
+        `transition_success`.
         """
         service = self._service_of(ChangeState)
         change_state = service.callback
@@ -110,7 +109,7 @@ class BackgroundConfigure:
                 return change()
             except Exception as error:
                 reason = str(error).split(', at ')[0]
-                self._node.get_logger().warning('Refused a change of state: %s' % reason, **EVERY_5_S)
+                self._node.get_logger().warning('Refused a lifecycle transition: %s' % reason, **EVERY_5_S)
                 response.success = False
                 return response
 
@@ -137,12 +136,12 @@ class BackgroundConfigure:
         return number
 
     def _ask(self, service_type):
-        """Call rclpy's own service without a request over the graph: a node has no other public way to its state."""
+        """Call rclpy's own service directly: a node has no other public access to its state."""
         return self._service_of(service_type).callback(service_type.Request(), service_type.Response())
 
     def _service_of(self, service_type):
-        """Return the node's first service of a type. Of GetAvailableTransitions, the second gives those of all states.
+        """Return the node's first service of a type; names may be remapped.
 
-        Found by type, since a name may be remapped.
+        The second service of type GetAvailableTransitions lists the transitions of all states.
         """
         return next(service for service in self._node.services if service.srv_type is service_type)

@@ -1,4 +1,4 @@
-"""Applies the live parameters of detection, tracking, smoothing, quality gate and scores to a pipeline."""
+"""Apply live parameters of detection, tracking, smoothing, quality gate and scores to a pipeline."""
 
 from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Sequence, Tuple
 
@@ -7,29 +7,29 @@ from facial_emotion_ros.emotion.operating_points import choose_point
 from facial_emotion_ros.emotion.quality_gate import QualityGate
 from facial_emotion_ros.ros.parameters import TABLE, without_effect
 
-if TYPE_CHECKING:  # the node has to start without what inference needs, to report what is missing
+if TYPE_CHECKING:  # the node must start without the inference libraries, to report which are missing
     from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline
 
-#: Those that choose the operating point; which values fit depends on the bundle.
+#: Parameters of the operating point; their valid values depend on the bundle.
 POINT = ('inference.operating_point', 'inference.prior')
 
-#: Smoothing and quality gate have arguments of the same names.
+#: All live parameters of the pipeline. Those of smoothing and quality gate are named like the arguments.
 NAMES: Tuple[str, ...] = POINT + ('input.rotate_deg', 'detector.every_n', 'inference.reuse_below')
 NAMES += tuple(row.name for row in TABLE if row.live and row.name.startswith(('tracker.', 'smoothing.', 'unknown.')))
 
 
 def why_refused(settings: Sequence[Any], value: Callable[[str], Any], pipeline: Optional['EmotionPipeline']) -> str:
-    """Check a new operating point or prior against the bundle in use, and what input.mode humans does not need.
+    """Check new values: operating point or prior against the bundle, and parameters unused in input.mode humans.
 
     :param settings: list of rclpy Parameter, about to be set.
-    :param value: returns the present value of a parameter by its name.
-    :param pipeline: None before the node is configured, which checks them then.
-    :returns: the reason; '' where the settings fit.
+    :param value: returns the current value of a parameter by its name.
+    :param pipeline: None before the node is configured, which then checks them.
+    :returns: why they are refused; '' if they are valid.
     """
     given = {setting.name: setting.value for setting in settings}
     unused = [name for name in without_effect(given) if given[name] != value(name)]
     if unused and value('input.mode') == 'humans':
-        return '%s has no effect with input.mode humans; leave it as it is' % ', '.join(unused)
+        return '%s has no effect with input.mode humans; leave it unchanged' % ', '.join(unused)
     wanted = {name: given[name] for name in given if name in POINT}
     try:
         if wanted and pipeline is not None:
@@ -40,10 +40,10 @@ def why_refused(settings: Sequence[Any], value: Callable[[str], Any], pipeline: 
 
 
 class LiveParameters:
-    """Brings a pipeline up to date before each image, in the thread that works on it."""
+    """Update a pipeline before each image, in the thread that runs it."""
 
     def __init__(self, value: Callable[[str], Any]):
-        """Create one that has applied nothing.
+        """Apply nothing yet.
 
         :param value: returns the value of a parameter by its name.
         """
@@ -51,9 +51,9 @@ class LiveParameters:
         self._applied: Dict[str, Any] = {}
 
     def apply(self, pipeline: 'EmotionPipeline') -> None:
-        """Apply the parameters, if one has changed since the last call.
+        """Apply the parameters if any has changed since the last call.
 
-        :param pipeline: always the same one.
+        :param pipeline: the same one in every call.
         """
         values = {name: self._value(name) for name in NAMES}
         if values == self._applied:

@@ -1,4 +1,4 @@
-"""The node's log: limits for lines that messages, requests or peers cause, and the records of modules without ROS."""
+"""Logging of the nodes: rate limits for lines that messages or requests cause, and Python's logging sent to rclpy."""
 
 import logging
 import time
@@ -7,29 +7,29 @@ from typing import Any, Deque, Dict
 
 from rclpy.clock import Clock, ClockType
 
-#: One clock for all: rclpy refuses a line of code whose throttling, its clock included, changes between two calls.
+#: A single clock: rclpy refuses different throttle arguments, clock included, in the same line of code.
 _STEADY = Clock(clock_type=ClockType.STEADY_TIME)
 
-#: Keyword arguments of a logger's methods, for a line that every message may cause.
+#: Keyword arguments for rclpy's logger, for a line that every message may cause.
 EVERY_5_S: Dict[str, Any] = {'throttle_duration_sec': 5.0, 'throttle_time_source_type': _STEADY}
 
-#: The same, for a line that repeats while a misconfiguration lasts.
+#: The same, for a line that is repeated while a misconfiguration lasts.
 EVERY_60_S: Dict[str, Any] = {'throttle_duration_sec': 60.0, 'throttle_time_source_type': _STEADY}
 
 _PACKAGE_LOGGER = 'facial_emotion_ros'
 
 
 class BurstLog:
-    """Logs at most so many lines a period, for changes of state: each of them matters, unless they flood the log.
+    """Log at most a number of lines per period: for changes of state, each of which matters unless there are too many.
 
     Two threads at the same moment may log one line more.
     """
 
     def __init__(self, logger: Any, lines: int = 50, period_s: float = 60.0):
-        """Create one without lines.
+        """Set the limit.
 
         :param logger: rclpy logger.
-        :param lines: allowed within the period.
+        :param lines: maximum number within the period.
         """
         self._logger, self._period_s = logger, period_s
         self._times_s: Deque[float] = deque(maxlen=lines)
@@ -58,10 +58,10 @@ class BurstLog:
 
 
 class NodeLog(logging.Handler):
-    """Forwards the package's log records from INFO up to an rclpy logger, and so to /rosout, until it is closed."""
+    """Forward the package's Python log records from INFO on to an rclpy logger, and so to /rosout, until closed."""
 
     def __init__(self, logger: Any):
-        """Forward from now on; the records are printed nowhere else.
+        """Start to forward; the records are printed nowhere else.
 
         :param logger: rclpy logger.
         """
@@ -73,10 +73,10 @@ class NodeLog(logging.Handler):
         self._source.propagate = False
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Forward a record; one that cannot be formatted does not stop the node."""
+        """Forward a record; errors in formatting do not stop the node."""
         try:
             text = self.format(record)
-            # rclpy remembers the severity of each line of code: one line for each.
+            # rclpy binds a severity to each calling line of code: one line for each.
             if record.levelno >= logging.ERROR:
                 self._logger.error(text)
             elif record.levelno >= logging.WARNING:
@@ -87,7 +87,7 @@ class NodeLog(logging.Handler):
             self.handleError(record)
 
     def close(self) -> None:
-        """Stop forwarding; the records take their usual way again."""
+        """Stop forwarding; records are handled as usual again."""
         self._source.removeHandler(self)
         if not self._source.handlers:
             self._source.propagate = True

@@ -1,6 +1,6 @@
-"""ROS messages from and to what the package works with: face estimates into messages, images both ways.
+"""Convert face estimates to ROS messages, and images from and to messages.
 
-Every message carries the header of the image that it answers.
+Every message has the header of its image.
 """
 
 import array
@@ -24,7 +24,7 @@ from facial_emotion_ros.perception.head_pose import HeadPose
 from facial_emotion_ros.perception.image_decoding import decode_image
 from facial_emotion_ros.perception.image_files import fit
 
-#: The axes of an optical frame (x to the right, y down, z forward) in a frame with x forward, y to the left, z up.
+#: Rotation to an optical frame (x right, y down, z forward) from a body frame (x forward, y left, z up).
 _GAZE = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
 
 
@@ -33,7 +33,7 @@ def image_of(
     used_bits: Optional[Callable[[str, int], int]] = None,
     on_damage: Optional[Callable[[str], Any]] = None,
 ) -> np.ndarray:
-    """Decode a camera image; encodings that we do not decode ourselves go to cv_bridge, if that is installed.
+    """Decode a camera image; unsupported encodings are passed to cv_bridge, if that is installed.
 
     :param message: from the camera.
     :param used_bits: see :func:`facial_emotion_ros.perception.image_decoding.decode_image`.
@@ -60,7 +60,7 @@ def _decode_by_cv_bridge(message):
         return _cv_bridge().imgmsg_to_cv2(message, desired_encoding='bgr8')
     except Exception as error:  # besides CvBridgeError: TypeError and cv2.error
         raise BadImage(
-            'cv_bridge cannot decode the encoding %r (%s); let the camera publish bgr8 or rgb8'
+            'expected an encoding that cv_bridge can decode, got %r (%s); set the camera to bgr8 or rgb8'
             % (message.encoding, error)
         ) from None
 
@@ -69,7 +69,7 @@ def _decode_by_cv_bridge(message):
 def _cv_bridge():
     try:
         from cv_bridge import CvBridge
-    except Exception:  # one that was built for another numpy or OpenCV fails in many ways
+    except Exception:  # built for another numpy or OpenCV, it fails in many ways
         return None
     return CvBridge()
 
@@ -77,24 +77,24 @@ def _cv_bridge():
 def faces_message(
     header: Header, estimates: Sequence[FaceEstimate], hypotheses: Callable[[FaceEstimate], Iterable[Tuple[str, float]]]
 ) -> Detection2DArray:
-    """Give every face with its id, its box and some of what is estimated.
+    """Convert faces to a Detection2DArray with id, box and results.
 
     :param header: of the image.
-    :param estimates: none gives an empty array.
-    :param hypotheses: returns what of a face, such as `message_fields.emotion_hypotheses`: names and values.
+    :param estimates: of the faces, may be empty.
+    :param hypotheses: returns a face's results as (name, value), such as `message_fields.emotion_hypotheses`.
     """
     return Detection2DArray(header=header, detections=[_face(header, face, hypotheses(face)) for face in estimates])
 
 
 def head_pose_message(header: Header, poses: Sequence[Optional[HeadPose]]) -> PoseArray:
-    """Give the poses of heads; one that is not known is at the camera's place, where no head can be."""
+    """Convert head poses to a PoseArray; an unknown one is at the origin, where no head can be."""
     return PoseArray(header=header, poses=[_pose(pose) if pose is not None else Pose() for pose in poses])
 
 
 def head_frames(header: Header, ids: Sequence[str], poses: Sequence[Optional[HeadPose]]) -> List[TransformStamped]:
-    """Give the frames face_<id> and gaze_<id> of every head whose pose is known.
+    """Return the TF frames face_<id> and gaze_<id> of every head with a known pose.
 
-    Source: REP-155, Face and Gaze Frames. The gaze is that of the head: z forward, x to the right, y down.
+    Source: REP-155, Face and Gaze Frames. The gaze is the head's direction: z forward, x to the right, y down.
 
     :param header: of the image; its frame is the parent.
     :param ids: of the faces.
@@ -113,23 +113,23 @@ def head_frames(header: Header, ids: Sequence[str], poses: Sequence[Optional[Hea
 
 
 def expression_message(header: Header, estimate: Optional[FaceEstimate], contempt_as: str) -> Expression:
-    """Give one face in the words of ROS4HRI, which have none for contempt.
+    """Convert a face to ROS4HRI's Expression, which has no word for contempt.
 
     :param header: of the image.
-    :param estimate: None where there is no face.
-    :param contempt_as: the word for contempt, or 'drop': then its score is shared out to the other words.
-    :returns: with an empty word and zeros where nothing is known.
+    :param estimate: None without a face.
+    :param contempt_as: the word for contempt, or 'drop', which distributes its score over the other words.
+    :returns: with an empty word and confidence 0 if the expression is unknown.
     """
     return Expression(header=header, **expression_parts(estimate, contempt_as))
 
 
 def ids_message(header: Header, ids: Iterable[str]) -> IdsList:
-    """List the ids of the tracked faces."""
+    """Return the list of tracked faces."""
     return IdsList(header=header, ids=list(ids))
 
 
 def roi_message(header: Header, estimate: FaceEstimate, height: int, width: int) -> NormalizedRegionOfInterest2D:
-    """Give a face box as fractions of the image size, in [0, 1], with the score of the box as c.
+    """Convert a face box to fractions of the image size, in [0, 1], with the score of the box as c.
 
     :param header: of the image.
     :param estimate: the face.
@@ -140,13 +140,13 @@ def roi_message(header: Header, estimate: FaceEstimate, height: int, width: int)
 
 
 def cropped_message(header: Header, image: np.ndarray, box: Sequence[float], size: Tuple[int, int]) -> Image:
-    """Crop a face, and scale it to fit into the size, in its own proportions, centred and padded with zeros.
+    """Crop a face and scale it to fit into the size: aspect ratio kept, centred, padded with zeros.
 
     Source: REP-155, faces/<id>/cropped.
 
     :param header: of the image.
     :param image: (H, W, 3) uint8 BGR.
-    :param box: x0, y0, x1, y1 in px; what lies outside the image is cut off, at least one pixel stays.
+    :param box: x0, y0, x1, y1 in px; clipped to the image, at least one pixel remains.
     :param size: width and height of the message, px.
     :returns: bgr8.
     """
@@ -159,7 +159,7 @@ def cropped_message(header: Header, image: np.ndarray, box: Sequence[float], siz
 
 
 def image_message(header: Header, image: np.ndarray) -> Image:
-    """Convert an image.
+    """Convert an image to a message.
 
     :param header: std_msgs/Header.
     :param image: (H, W, 3) uint8 BGR.
@@ -167,7 +167,7 @@ def image_message(header: Header, image: np.ndarray) -> Image:
     """
     height, width = image.shape[:2]
     message = Image(header=header, height=height, width=width, encoding='bgr8', is_bigendian=0, step=width * 3)
-    # rclpy takes an array.array as it is; an ndarray or bytes would be checked byte by byte (764 ms for 1080p).
+    # rclpy assigns an array.array directly; an ndarray or bytes would be checked byte by byte (764 ms for 1080p).
     pixels = array.array('B')
     pixels.frombytes(np.ascontiguousarray(image).data.cast('B'))
     message.data = pixels
@@ -175,11 +175,11 @@ def image_message(header: Header, image: np.ndarray) -> Image:
 
 
 def vision_info_message(stamp: Any, engine: Any) -> VisionInfo:
-    """Name the network in use.
+    """Describe the network in use.
 
-    :param stamp: builtin_interfaces/Time of now.
+    :param stamp: the current time, builtin_interfaces/Time.
     :param engine: EsrEngine.
-    :returns: name, version, architecture and operating point; folder and hash; the first number of the version.
+    :returns: name, version, architecture and operating point; folder and hash; major version.
     """
     words = network_words(engine)
     message = VisionInfo(**dict(words, database_location='%s %s' % (engine.bundle.folder, words['database_location'])))

@@ -1,4 +1,4 @@
-"""Everything that the node publishes about faces: opened at configure, closed at cleanup."""
+"""The node's publishers: created at configure, destroyed at cleanup."""
 
 import functools
 from typing import Any, Callable, List, Optional, Sequence
@@ -28,7 +28,7 @@ class Outputs:
         :param node: EmotionNode.
         :param humans_prefix: parameter output.humans_prefix; empty for no ROS4HRI topics.
         :param opendr: parameter output.opendr.
-        :param on_matched: called when a subscriber appears or disappears, where rclpy reports that.
+        :param on_matched: called when a subscriber appears or disappears, if rclpy reports this.
         """
         self._node, self._on_matched = node, on_matched
         self._publishers: List[Any] = []
@@ -38,7 +38,7 @@ class Outputs:
         self._head_pose: Optional[HeadPoseOutput] = None
         try:
             self._detections = self._publisher(Detection2DArray, 'detections', overrides=qos.WATCHED_OVERRIDES)
-            # Fast DDS logs an error for each assertion that the offer does not need.
+            # Fast DDS logs an error for each assertion if liveliness is not manual.
             self._asserts_liveliness = qos.is_liveliness_manual(self._detections.qos_profile)
             self._raw = self._publisher(Detection2DArray, 'detections/raw')
             self._affect = self._publisher(Detection2DArray, 'affect')
@@ -51,7 +51,7 @@ class Outputs:
                 self._pictures.append(self._opendr.picture)
             if humans_prefix:
                 self._humans = HriOutput(node, humans_prefix, self._events)
-        except Exception:  # a QoS override that is no policy, for example
+        except Exception:  # for example, an invalid QoS override
             self.close()
             raise
 
@@ -63,9 +63,9 @@ class Outputs:
         live_ids: Sequence[str],
         contempt_as: str,
     ) -> None:
-        """Publish the result of one image, also when it has no faces.
+        """Publish the result of one image, with or without faces.
 
-        :param header: of the image; every message carries it.
+        :param header: of the image, for every message.
         :param image: (H, W, 3) uint8 BGR.
         :param estimates: the largest face first.
         :param live_ids: ids of all tracks.
@@ -76,7 +76,7 @@ class Outputs:
         largest = estimates[0] if estimates else None
         self._detections.publish(messages.faces_message(header, estimates, emotion_hypotheses))
         if self._raw.get_subscription_count() > 0:
-            # Ids and boxes as there, the scores of this image alone.
+            # Ids and boxes as in detections, with the scores of this image only.
             self._raw.publish(messages.faces_message(header, estimates, lambda face: emotion_hypotheses(face.raw)))
         self._affect.publish(messages.faces_message(header, estimates, affect_hypotheses))
         if self._affect_scores.get_subscription_count() > 0:
@@ -95,7 +95,7 @@ class Outputs:
 
     @property
     def head_pose(self) -> HeadPoseOutput:
-        """The output that needs the camera's calibration."""
+        """The output of head poses."""
         assert self._head_pose is not None
         return self._head_pose
 
@@ -105,17 +105,17 @@ class Outputs:
         return subscribers + (self._humans.count_subscribers() if self._humans is not None else 0)
 
     def assert_liveliness(self) -> None:
-        """Tell subscribers of detections that the node lives, where liveliness is manual; images do not matter."""
+        """Assert the liveliness of detections if its QoS is manual, whether or not images arrive."""
         if self._asserts_liveliness:
             self._detections.assert_liveliness()
 
     def warn_duplicate_publishers(self) -> None:
-        """Warn, once, if another node publishes under the same ROS4HRI prefix."""
+        """Warn once if another node publishes under the same ROS4HRI prefix."""
         if self._humans is not None:
             self._humans.warn_duplicate_publishers()
 
     def forget_faces(self) -> None:
-        """Close the topics of single faces, since no more images will be processed for now."""
+        """Close the topics of single faces, when images stop for now."""
         if self._humans is not None:
             self._humans.forget_faces()
 
@@ -146,13 +146,13 @@ class Outputs:
 
     def _warn_incompatible(self, topic, cure, policy):
         self._mismatches.warning(
-            'A subscriber of %s requests more than is offered (policy %s), so nothing reaches it: %s.'
+            'A subscriber of %s requests more than is offered (policy %s), so it receives nothing: %s.'
             % (topic, policy, cure)
         )
 
 
 class VisionInfoOutput:
-    """The topic vision_info, kept for later subscribers: which network is in use, at which operating point."""
+    """The latched topic vision_info: network and operating point in use."""
 
     def __init__(self, node: Any):
         """Create the publisher.
@@ -163,7 +163,7 @@ class VisionInfoOutput:
         self._publisher = node.create_publisher(VisionInfo, 'vision_info', qos.latched_qos())
 
     def announce(self, engine: Any) -> None:
-        """Publish it, if the operating point has changed since the last call.
+        """Publish if the operating point has changed since the last call.
 
         :param engine: EsrEngine.
         """
@@ -177,9 +177,9 @@ class VisionInfoOutput:
 
 
 class _OpenDrOutput:
-    """The topics of OpenDR's facial emotion node, for its users: the largest face, no header.
+    """Topics compatible with OpenDR's facial emotion node: the largest face, no header.
 
-    Source: OpenDR's documentation of opendr_perception, facial_emotion_estimation_node: names, types and contents.
+    Source: OpenDR's documentation of opendr_perception, facial_emotion_estimation_node.
     """
 
     def __init__(self, create_publisher):
@@ -188,7 +188,7 @@ class _OpenDrOutput:
         self.picture = create_publisher(Image, '/opendr/image_emotion_estimation_annotated', 1)
 
     def publish(self, estimate):
-        """Publish class number and score, and the class name; nothing for an unknown emotion, which OpenDR lacks."""
+        """Publish class index and score, and the class name; nothing for an unknown emotion, which OpenDR lacks."""
         if estimate.emotion == UNKNOWN:
             return
         self._emotion.publish(

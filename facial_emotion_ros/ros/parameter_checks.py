@@ -1,4 +1,4 @@
-"""Parameters and parameter files from the command line that ROS would ignore, or refuse without naming them."""
+"""Find parameters and parameter files that ROS would ignore, or refuse without naming them."""
 
 import difflib
 import re
@@ -8,28 +8,28 @@ from facial_emotion_ros.core.errors import BadParameter
 
 _QOS_PREFIX = 'qos_overrides.'
 
-#: Values of a QoS override by its policy.
+#: QoS policy -> valid values of its override.
 _QOS_VALUES = {
     'reliability': ('reliable', 'best_effort', 'best_available', 'system_default'),
     'durability': ('volatile', 'transient_local', 'best_available', 'system_default'),
     'history': ('keep_last', 'keep_all', 'system_default'),
     'liveliness': ('automatic', 'manual_by_topic', 'best_available', 'system_default'),
 }
-#: Policies whose override is an integer, and the largest that rclpy takes: a queue's length, or nanoseconds.
+#: QoS policy with an integer override (queue length, or nanoseconds) -> the maximum that rclpy accepts.
 _QOS_NUMBERS = {'depth': 2**31 - 1, 'deadline': 2**63 - 1, 'liveliness_lease_duration': 2**63 - 1}
 
-#: Parameters of rclpy's own.
+#: Parameters that rclpy itself declares.
 _OF_RCLPY = ('use_sim_time', 'start_type_description_service')
 
-#: A warning lists this many sections of a file.
+#: Maximum number of sections of a file in a warning.
 _LISTED = 5
 
 
 def qos_faults(given: Mapping[str, Any]) -> List[BadParameter]:
-    """Find QoS overrides with a value that the policy does not have; rclpy's own error does not name the parameter.
+    """Find QoS overrides with invalid values; rclpy's own error does not name the parameter.
 
     :param given: name -> value of the parameters from files and the command line.
-    :returns: one error for each, in the order of the names.
+    :returns: one error for each, sorted by name.
     """
     faults = []
     for name in sorted(given):
@@ -48,11 +48,11 @@ def qos_faults(given: Mapping[str, Any]) -> List[BadParameter]:
 
 
 def unknown_names(names: Iterable[str], known: Collection[str]) -> List[Tuple[str, str]]:
-    """Find parameters that have no effect.
+    """Find parameters that the node does not have.
 
     :param names: of the parameters from files and the command line.
-    :param known: names in our table.
-    :returns: (name, the most similar known name or ''), in the order of the names.
+    :param known: names in the node's table.
+    :returns: (name, the most similar known name or ''), sorted by name.
     """
     unknown = []
     for name in sorted(names):
@@ -67,8 +67,8 @@ def unknown_overrides(names: Iterable[str], known: Collection[str]) -> List[Tupl
     """Find QoS overrides that no topic has.
 
     :param names: of the parameters from files and the command line.
-    :param known: names of the overrides that there are.
-    :returns: as `unknown_names`, which finds those of the input's reliability.
+    :param known: names of the existing overrides.
+    :returns: as `unknown_names`, without those that it finds.
     """
     unknown = [name for name in sorted(names) if name.startswith(_QOS_PREFIX) and name not in known]
     return [
@@ -83,7 +83,7 @@ def unused_files(arguments: Sequence[str], node_name: str) -> List[Tuple[str, Li
 
     :param arguments: command line of the process.
     :param node_name: full name of the node.
-    :returns: (path, its sections). Files without a section do not count, nor do unreadable ones: ROS refuses those.
+    :returns: (path, its sections); without empty files, and without unreadable ones, which ROS refuses.
     """
     unused = []
     for word, path in zip(arguments, arguments[1:]):
@@ -105,7 +105,7 @@ def warn_unused_files(node: Any, arguments: Sequence[str]) -> None:
         more = ' and %d more' % (len(sections) - _LISTED) if len(sections) > _LISTED else ''
         node.get_logger().warning(
             'Parameter file %s sets nothing for this node: expected a section /**, %s or /**/%s, got %s. Correct the '
-            'section, or give this node its own params_file: an earlier include in the same launch, such as that of '
+            'section, or set params_file for this node: an earlier include in the same launch, such as that of '
             'Nav2, passes its params_file on to all that follow.'
             % (path, name, name.rpartition('/')[2], ', '.join(sections[:_LISTED]) + more)
         )
@@ -132,7 +132,7 @@ def _sections(tree, prefix):
 
 
 def _matches(section, node_name):
-    """Match as rcl does: ** is any number of name parts, * is one."""
+    """Match a section like rcl: ** is any number of name parts, * is one."""
     parts = {'**': '(/[^/]+)*', '*': '/[^/]+'}
     pattern = ''.join(parts.get(part, '/' + re.escape(part)) for part in section.strip('/').split('/'))
     return re.match(pattern + r'\Z', node_name) is not None

@@ -1,4 +1,4 @@
-"""The table of parameters as a parameter file and as documentation; a test compares them.
+"""Generate the parameter file and its documentation from the table of parameters; a test compares them.
 
 `python -m facial_emotion_ros.ros.parameter_files yaml` (or `markdown`) prints the content of config/emotion_node.yaml
 (or of docs/parameters.md).
@@ -12,14 +12,14 @@ from facial_emotion_ros.ros.parameters import TABLE, expected
 
 
 def as_yaml() -> str:
-    """Return config/emotion_node.yaml: every parameter, commented out.
+    """Return the content of config/emotion_node.yaml: every parameter, commented out.
 
-    A launch loads the file after what SetParameter sets, so a default in it would override that.
+    A launch applies the file after SetParameter, so a default in it would override SetParameter.
     """
     lines = _comment(
         '#',
-        'Every parameter of emotion_node with its default, to copy from. Nothing is set here, so that SetParameter in '
-        'a launch file takes effect: uncomment what you change, and the two lines that begin it. Generated from '
+        'Every parameter of emotion_node with its default. All are commented out, so that SetParameter in a launch '
+        'file takes effect: uncomment what you change, and the first two lines. Generated from '
         'facial_emotion_ros/ros/parameters.py by: python3 -m facial_emotion_ros.ros.parameter_files yaml',
     )
     lines += ['#/**:', '#  ros__parameters:']
@@ -44,7 +44,7 @@ def _comment(mark, text):
 
 
 def _literal(value: Any) -> str:
-    """Write a default as YAML does."""
+    """Format a default as YAML."""
     if isinstance(value, bool):
         return 'true' if value else 'false'
     if isinstance(value, list):

@@ -1,6 +1,6 @@
-"""The table of the node's parameters: source of their declaration, config/emotion_node.yaml and docs/parameters.md.
+"""Table of the node's parameters: source of their declaration, config/emotion_node.yaml and docs/parameters.md.
 
-Only `declare` needs ROS. :mod:`facial_emotion_ros.ros.parameter_files` writes the two files.
+Only `declare` needs ROS. :mod:`facial_emotion_ros.ros.parameter_files` generates the two files.
 """
 
 import math
@@ -10,7 +10,7 @@ from typing import Any, Callable, List, Mapping, NamedTuple, Optional, Sequence,
 from facial_emotion_ros.core.errors import BadParameter
 from facial_emotion_ros.ros.parameter_checks import qos_faults, unknown_names, unknown_overrides
 
-#: The words of hri_msgs/Expression; it has none for contempt. Source: hri_msgs, REP-155.
+#: Words of hri_msgs/Expression; none for contempt. Source: hri_msgs, REP-155.
 HRI_WORDS = tuple(
     'neutral angry sad happy surprised disgusted scared pleading vulnerable despaired guilty disappointed embarrassed '
     'horrified skeptical annoyed furious suspicious rejected bored tired asleep confused amazed excited'.split()
@@ -18,10 +18,10 @@ HRI_WORDS = tuple(
 
 
 class Parameter(NamedTuple):
-    """One row of the table. A live parameter takes effect as soon as it is set; the others are read-only.
+    """One row of the table. A live parameter takes effect when it is set; the others are read-only.
 
-    `form` of a string: a regular expression that it has to match, and the same in words. `off`: the value outside the
-    limits that disables it.
+    `form` of a string: a regular expression that it must match, and its description. `off`: a value outside the limits
+    that disables it.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Parameter(NamedTuple):
     off: Optional[float] = None
 
 
-#: What has no effect with input.mode humans: how the names begin.
+#: Prefixes of the parameters without effect in input.mode humans.
 _IMAGE_ONLY = (
     'input.transport',
     'detector.every_n',
@@ -72,7 +72,7 @@ TABLE = (
     Parameter(
         'input.mode',
         'image',
-        'image: find the faces in a camera image. humans: read the face crops that another ROS4HRI node publishes '
+        'image: detect faces in a camera image. humans: process the face crops that another ROS4HRI node publishes '
         'under output.humans_prefix, and publish only their expressions. These parameters then have no effect, and '
         'cannot be changed while the node runs: input.transport, detector.every_n, tracker.*, inference.reuse_below, '
         'output.face_*, output.head_frames and output.opendr.',
@@ -82,7 +82,7 @@ TABLE = (
         'input.transport',
         'auto',
         'Image type to subscribe to. raw: sensor_msgs/Image on image. compressed: sensor_msgs/CompressedImage (JPEG '
-        'or PNG) on image/compressed, or on image itself. auto: raw if someone publishes it, else compressed.',
+        'or PNG) on image/compressed, or on image itself. auto: raw if it has a publisher, else compressed.',
         choices=('auto', 'raw', 'compressed'),
     ),
     Parameter(
@@ -105,8 +105,8 @@ TABLE = (
     Parameter(
         'input.rate_hz',
         0.0,
-        'Process at most this many images a second, to save power; with input.mode humans, this many crops of all '
-        'faces together. Each time the newest image is taken; the others count as replaced. 0.0 processes all.',
+        'Process at most this many images per second, to save power; with input.mode humans, this many crops of all '
+        'faces together. The newest image is processed; the others count as replaced. 0.0 processes all.',
         limits=(0.0, 1000.0),
         unit='Hz',
         live=True,
@@ -175,7 +175,7 @@ TABLE = (
     Parameter(
         'detector.every_n',
         2,
-        'Run the detector on every n-th image, and at least 4 times a second; in between, faces are tracked by '
+        'Run the detector on every n-th image, and at least 4 times per second; in between, faces are tracked by '
         'template matching, in a twentieth of the time. 1 runs it on every image.',
         limits=(1, 30),
         live=True,
@@ -403,8 +403,9 @@ TABLE = (
     Parameter(
         'inference.deadline_ms',
         0.0,
-        'Latency budget per image, from its stamp to its answer: when time is short, only three or six of the nine '
-        'branches run, at a cost of up to a point of accuracy. On the CPU, with an int8 bundle. 0.0 runs all.',
+        'Latency budget per image, from its stamp to its result: when time is short, only three or six of the nine '
+        'branches run, at a cost of up to one percentage point of accuracy. On the CPU, with an int8 bundle. 0.0 runs '
+        'all.',
         limits=(0.0, 10000.0),
         unit='ms',
     ),
@@ -485,15 +486,15 @@ TABLE = (
 
 
 def without_effect(values: Mapping[str, Any]) -> List[str]:
-    """List the parameters that were set and have no effect with input.mode humans, whose crops come one by one.
+    """List the parameters that differ from their defaults and have no effect with input.mode humans.
 
-    :param values: of all parameters, or some.
+    :param values: of all or some parameters.
     """
     rows = [row for row in TABLE if row.name.startswith(_IMAGE_ONLY)]
     return [row.name for row in rows if values.get(row.name, row.default) != row.default]
 
 
-#: Error messages quote a value up to this length.
+#: Maximum length of a value in an error message.
 _QUOTED_LENGTH = 200
 
 
@@ -502,8 +503,8 @@ def check_value(parameter: Parameter, value: Any) -> Any:
 
     :param parameter: the row.
     :param value: bool, int, float, str or a list of str; an int is accepted for a float.
-    :returns: the value in the type of the default.
-    :raises BadParameter: with what was expected, what came, and the next step.
+    :returns: the value, with the type of the default.
+    :raises BadParameter: with what was expected and what came.
     """
     kind = type(parameter.default)
     if kind is float and type(value) is int:
@@ -522,14 +523,14 @@ def check_value(parameter: Parameter, value: Any) -> Any:
         fits = value == parameter.off or math.isfinite(value) and low <= value <= high
     if not fits:
         text = repr(value)
-        if len(text) > _QUOTED_LENGTH:  # it may have come over the graph
+        if len(text) > _QUOTED_LENGTH:  # any node may have set it
             text = text[:_QUOTED_LENGTH] + '... (%d characters)' % len(text)
         raise BadParameter('Parameter %s must be %s, but is %s.' % (parameter.name, expected(parameter), text))
     return value
 
 
 def expected(parameter: Parameter) -> str:
-    """Describe the values of a parameter, for example 'a float from 0.0 to 60.0 (s)'."""
+    """Describe the valid values of a parameter, for example 'a float from 0.0 to 60.0 (s)'."""
     words = {bool: 'true or false', int: 'an integer', float: 'a float', str: 'a string', list: 'a list of strings'}
     text = parameter.form[1] or words[type(parameter.default)]
     if parameter.choices:
@@ -546,19 +547,19 @@ def declare(
     table: Sequence[Parameter] = TABLE,
     why_refused: Callable[[Sequence[Any]], str] = lambda settings: '',
 ) -> List[BadParameter]:
-    """Declare a table on a node, with descriptors; later settings are checked against it too.
+    """Declare a table of parameters on a node, with descriptors, and check later settings against it.
 
-    A value that does not fit leaves the default in place, so that the node stays reachable, and is returned.
+    For an invalid value, the default is declared and the error returned, so that the node stays reachable.
 
     :param node: rclpy node that has declared none of these names.
     :param table: of its parameters.
-    :param why_refused: returns the reason against later settings (rclpy Parameters) that fit the table, or ''.
-    :returns: an error for every given value that does not fit.
+    :param why_refused: returns why later settings (rclpy Parameters) that match the table are refused, or ''.
+    :returns: an error for every invalid value.
     """
     from rcl_interfaces.msg import SetParametersResult
 
     by_name = {parameter.name: parameter for parameter in table}
-    # Private: docs/architecture.md says why. An rclpy without it fails here, rather than drop what the user has set.
+    # Private, see docs/architecture.md. An rclpy without it fails here instead of dropping what the user has set.
     given = node._parameter_overrides
     faults = qos_faults({name: override.value for name, override in given.items()})
     for parameter in table:
@@ -586,7 +587,7 @@ def declare(
 
 
 def warn_unknown_overrides(node: Any, later: Sequence[str]) -> None:
-    """Log a warning for each given QoS override that no topic has; the node's outputs have to be open.
+    """Log a warning for each given QoS override that no topic has; the node's outputs must exist.
 
     :param node: rclpy node, after `declare`.
     :param later: names that the input's subscription will declare.
@@ -612,7 +613,7 @@ def _descriptor(parameter):
     )
     if parameter.limits:
         low, high = parameter.limits
-        low = low if parameter.off is None else min(low, parameter.off)  # `check` refuses what is between
+        low = low if parameter.off is None else min(low, parameter.off)  # `check` refuses values in between
         if type(parameter.default) is float:
             descriptor.floating_point_range = [FloatingPointRange(from_value=low, to_value=high)]
         else:

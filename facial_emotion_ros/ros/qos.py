@@ -1,4 +1,4 @@
-"""Quality of service of every topic, the events that report a mismatch, and the reliability of the image input."""
+"""Quality of service (QoS) of every topic, events for incompatible QoS, and the reliability of the image input."""
 
 import inspect
 import time
@@ -27,38 +27,38 @@ _OUTPUT_POLICIES = (
     QoSPolicyKind.RELIABILITY,
     QoSPolicyKind.DURABILITY,
 )
-#: Parameters `qos_overrides.<topic>.publisher.<policy>` exist for these policies of our outputs.
+#: Policies of our outputs with parameters `qos_overrides.<topic>.publisher.<policy>`.
 OUTPUT_OVERRIDES = QoSOverridingOptions(_OUTPUT_POLICIES)
 
-#: The same for the topic by which others watch that the node lives; durations are in nanoseconds.
+#: The same for the topic whose liveliness others may monitor; durations are in nanoseconds.
 WATCHED_OVERRIDES = QoSOverridingOptions(
     _OUTPUT_POLICIES + (QoSPolicyKind.LIVELINESS, QoSPolicyKind.LIVELINESS_LEASE_DURATION, QoSPolicyKind.DEADLINE)
 )
 
-#: Of the image subscription, only the durability: an override is read-only once declared and would apply to every later
-#: subscription, but the reliability has to follow the live parameter input.reliability.
+#: Of the image subscription, only the durability: a declared override is read-only and would apply to every later
+#: subscription, but the reliability must follow the live parameter input.reliability.
 INPUT_OVERRIDES = QoSOverridingOptions((QoSPolicyKind.DURABILITY,))
 
 #: Iron and later notify a publisher when a subscription appears or disappears; Humble has to be polled.
 HAS_MATCHED_EVENTS = 'matched' in inspect.signature(PublisherEventCallbacks.__init__).parameters
 
-#: What is lost under way, as where images fill the shared memory, is sent again within 3 s (Fast DDS's heartbeat).
+#: Longer than the 3 s (Fast DDS's heartbeat) in which a lost message is sent again, as when the shared memory was full.
 _ARRIVAL_S = 4.0
 
 
 def output_qos(depth: int = 10) -> QoSProfile:
-    """Return the profile of our publishers: reliable, which serves subscribers of either reliability.
+    """Return the profile of our publishers: reliable, which is compatible with subscribers of either reliability.
 
-    :param depth: messages kept for a slow subscriber; 1 where only the newest one is useful.
+    :param depth: messages kept for a slow subscriber; 1 if only the newest one is useful.
     :returns: a new QoSProfile, since overrides modify it in place.
     """
     return _profile(depth, ReliabilityPolicy.RELIABLE)
 
 
 def latched_qos(depth: int = 1) -> QoSProfile:
-    """Return the profile of what is published when it changes and kept for later subscribers.
+    """Return the profile of topics that are published on change and kept for later subscribers (transient local).
 
-    :param depth: newest messages kept, for later subscribers and to be sent again where one was lost.
+    :param depth: newest messages kept, for later subscribers and to be sent again when lost.
     """
     return _profile(depth, ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL)
 
@@ -72,7 +72,7 @@ def input_qos(reliability: str) -> QoSProfile:
 
 
 def wait_for_arrival(publishers: Iterable[Any]) -> None:
-    """Wait until reliable subscribers have what was published, at most 4 s: what a process leaves behind is lost."""
+    """Wait, at most 4 s, until reliable subscribers have received all: at process exit, unsent messages are lost."""
     until_s = time.monotonic() + _ARRIVAL_S
     for publisher in publishers:
         publisher.wait_for_all_acked(Duration(seconds=max(0.0, until_s - time.monotonic())))
@@ -81,12 +81,12 @@ def wait_for_arrival(publishers: Iterable[Any]) -> None:
 def choose_reliability(setting: str, offers: Iterable[ReliabilityPolicy], present: str = '') -> str:
     """Choose the reliability of the image subscription.
 
-    Reliable only if every publisher offers it, because a best-effort publisher would not connect at all. Without a
-    publisher, best effort, which connects to whichever comes first.
+    Reliable only if every publisher offers it, since a best-effort publisher would not connect. Without a publisher,
+    best effort, which connects to any.
 
     :param setting: parameter input.reliability: 'auto', 'reliable' or 'best_effort'.
     :param offers: policy of every publisher of the topic.
-    :param present: reliability of the present subscription, '' for none; kept while there is no publisher.
+    :param present: reliability of the current subscription, '' for none; kept while there is no publisher.
     :returns: 'reliable' or 'best_effort'.
     """
     if setting != 'auto':
@@ -100,7 +100,7 @@ def choose_reliability(setting: str, offers: Iterable[ReliabilityPolicy], presen
 def publisher_events(on_matched: Callable[[], Any], on_incompatible: Callable[[str], Any]) -> PublisherEventCallbacks:
     """Create the event callbacks of a publisher.
 
-    :param on_matched: called when a subscription appears or disappears, where rclpy reports that.
+    :param on_matched: called when a subscription appears or disappears, if rclpy reports this.
     :param on_incompatible: called with the policy's name when a subscription requests more than is offered.
     """
     events: Dict[str, Any] = {'matched': lambda _event: on_matched()} if HAS_MATCHED_EVENTS else {}
@@ -116,7 +116,7 @@ def subscription_events(on_incompatible: Callable[[str], Any]) -> SubscriptionEv
 
 
 def is_liveliness_manual(profile: QoSProfile) -> bool:
-    """Tell whether a publisher with this profile has to assert its liveliness; a lease of 0 means an endless one."""
+    """Return whether a publisher with this profile must assert its liveliness; a lease of 0 is infinite."""
     return (
         profile.liveliness == LivelinessPolicy.MANUAL_BY_TOPIC
         and Duration() < profile.liveliness_lease_duration < Infinite
@@ -124,7 +124,7 @@ def is_liveliness_manual(profile: QoSProfile) -> bool:
 
 
 def no_publisher_events() -> PublisherEventCallbacks:
-    """Create event callbacks that handle nothing: the executor then has nothing to wait for on this publisher."""
+    """Create no event callbacks, not even the default ones, so that the executor does not wait on this publisher."""
     return PublisherEventCallbacks(use_default_callbacks=False)
 
 

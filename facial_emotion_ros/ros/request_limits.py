@@ -1,7 +1,7 @@
-"""Refuses oversized requests: rclpy's parameter services process any request, in the executor's thread.
+"""Refuse oversized requests to the parameter services, which rclpy processes in the executor's thread.
 
-A hundred thousand settings block every other callback for many seconds; no user has so many parameters. And rclpy does
-not expect another thread to declare parameters meanwhile.
+A request with 100,000 settings would block every other callback for many seconds. A lock also protects rclpy, which
+does not expect another thread to declare parameters during a request.
 """
 
 from typing import Any, Callable
@@ -10,7 +10,7 @@ from rcl_interfaces.msg import SetParametersResult
 
 from facial_emotion_ros.ros.logs import EVERY_5_S
 
-#: Most entries of a request: some sixteen times as many as the node has parameters.
+#: Maximum entries of a request: about 16 times the number of parameters.
 MAX_ENTRIES = 1000
 
 #: Service -> the list in its request. Source: rcl_interfaces/srv.
@@ -25,7 +25,7 @@ _LISTS = {
 
 
 def limit_requests(node: Any, on_refused: Callable[[], Any], lock: Any) -> None:
-    """Let the node's parameter services refuse requests of more than MAX_ENTRIES entries before any work.
+    """Make a node's parameter services refuse requests of more than MAX_ENTRIES entries.
 
     A refused get returns nothing, as for unknown names; a refused set returns one result with the reason.
 

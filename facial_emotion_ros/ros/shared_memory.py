@@ -1,7 +1,7 @@
-"""Removes shared memory of killed processes: Fast DDS frees it only when a process ends regularly.
+"""Remove Fast DDS shared memory of killed processes, which is only freed when a process ends regularly.
 
-A killed process leaves its segment in /dev/shm, 64 MiB with our Fast DDS profile; a node that keeps being respawned
-would fill the machine's memory.
+A killed process leaves its segment in /dev/shm, 64 MiB with our Fast DDS profile; a node that is respawned again and
+again would fill the machine's memory.
 """
 
 import fcntl
@@ -9,16 +9,16 @@ import os
 import re
 import time
 
-#: The file that a segment's owner keeps locked, beside it; Fast DDS 3 (from Kilted on) has another prefix.
+#: Lock file beside a segment, locked by its owner; Fast DDS 3 (from Kilted on) has another prefix.
 #: Source: Fast DDS's SharedMemSegment and RobustExclusiveLock; `fastdds shm clean` uses the same lock.
 _LOCK_FILE = re.compile(r'(fast(?:rtps|dds)_[0-9a-f]{16})_el\Z')
 
-#: Younger files are left alone: their owner may be about to lock them.
+#: Newer files are not touched: their owner may not have locked them yet.
 _MIN_AGE_S = 10.0
 
 
 def remove_stale_segments(folder: str = '/dev/shm') -> int:
-    """Remove this user's Fast DDS segments that no living process owns.
+    """Remove this user's Fast DDS segments that no running process owns.
 
     :param folder: of POSIX shared memory.
     :returns: bytes that were freed; 0 without such a folder.

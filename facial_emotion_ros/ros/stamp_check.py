@@ -1,4 +1,4 @@
-"""When images were taken and how old they are, as far as their stamps are plausible; odd stamps are counted."""
+"""Determine the acquisition time and age of images from their stamps, and count implausible stamps."""
 
 import time
 from typing import Any, Dict, Iterable, NamedTuple, Optional
@@ -10,21 +10,21 @@ from facial_emotion_ros.ros.latest_slot import LatestSlot
 class CheckedImage(NamedTuple):
     """The time of an image."""
 
-    #: When it was taken, in seconds on the clock of its stream.
+    #: Acquisition time in seconds, on the clock of its stream.
     time_s: float
-    #: Whether the faces before it have to be forgotten.
+    #: Whether earlier faces must be forgotten.
     begins_anew: bool
-    #: Its age when its turn came, None where unknown: unstamped, frozen, future.
+    #: Age in s when it was taken from the slot; None if unknown: unstamped, frozen, future.
     late_s: Optional[float]
-    #: When it was taken in ns by the node's clock, None where its stamp is odd.
+    #: Acquisition time in ns, on the node's clock; None if its stamp is odd.
     stamp_ns: Optional[int]
 
 
 class StampCheck:
-    """Used by the worker thread alone. Streams are distinguished by keys."""
+    """Check the stamps of several streams, distinguished by keys. Used by the worker thread only."""
 
     def __init__(self, clock: Any, slot: LatestSlot):
-        """Create one without streams.
+        """Start without streams.
 
         :param clock: of the node.
         :param slot: counts odd stamps.
@@ -33,7 +33,7 @@ class StampCheck:
         self._streams: Dict[str, StreamTime] = {}
 
     def take(self, stamp: Any, key: str = '') -> CheckedImage:
-        """Check the stamp of the image in work, and count it where it is odd.
+        """Check the stamp of the image in work, and count it if it is odd.
 
         :param stamp: builtin_interfaces/Time.
         :param key: of the stream.
@@ -55,7 +55,7 @@ class StampCheck:
         )
 
     def age_s(self, image: CheckedImage) -> Optional[float]:
-        """Return the age of an image in seconds; None where its stamp is odd."""
+        """Return the age of an image in seconds; None if its stamp is odd."""
         if image.stamp_ns is None:
             return None
         return max((self._clock.now().nanoseconds - image.stamp_ns) * 1e-9, 0.0)
@@ -66,11 +66,11 @@ class StampCheck:
             del self._streams[lost]
 
     def _reason(self, oddity, image, ahead_s, now_ns):
-        """Describe an odd stamp and its cure."""
+        """Describe an odd stamp, and what to do."""
         if oddity == 'unstamped':
-            return 'its age is unknown, and the time of arrival is used; let the driver stamp images'
+            return 'its age is unknown, and the time of arrival is used; correct the driver'
         if oddity == 'frozen':
-            return 'its age is unknown, and the time of arrival is used; let the driver stamp each image'
+            return 'its age is unknown, and the time of arrival is used; correct the driver'
         if oddity == 'backwards' and image.begins_anew:
             return (
                 'by %.1f s, so the previous faces are forgotten; a recording restarted, or a clock was set'
@@ -80,9 +80,9 @@ class StampCheck:
             return 'by %.3f s; images arrive out of order, or the clock of the camera is corrected' % image.back_s
         if oddity == 'past':
             return (
-                'by %.0f s; let the driver stamp by the ROS clock, not by its uptime; for a recording, publish its '
+                'by %.0f s; the driver must stamp with the ROS clock, not its uptime; for a recording, publish its '
                 '/clock and set use_sim_time' % -ahead_s
             )
         if self._clock.ros_time_is_active and not now_ns:
-            return 'use_sim_time is true, but no time has come on /clock; publish it, or set use_sim_time to false'
+            return 'use_sim_time is true, but there is no time on /clock; publish it, or set use_sim_time to false'
         return 'by %.1f s; compare the clocks of camera and node, and check use_sim_time' % ahead_s

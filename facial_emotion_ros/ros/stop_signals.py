@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM of a process with a node. Imports the standard library alone, to be ready at once."""
+"""Handle SIGINT and SIGTERM in a process with a node. Imports only the standard library, to be ready at once."""
 
 import os
 import signal
@@ -9,16 +9,16 @@ from typing import Any, Callable, Optional
 
 from facial_emotion_ros.system.watchdog import end_within
 
-#: A process that was asked to end has this long to clean up; launch sends SIGTERM after 5 s, and users expect 3.
+#: Time for cleanup after a signal, before the process is ended: launch sends SIGTERM after 5 s, users expect 3.
 _CLEANUP_S = 2.3
-#: And this long, and a second, where not even the thread below runs, because native code holds the GIL.
+#: Time, plus 1 s, before the process is ended if not even the thread below runs, since native code holds the GIL.
 _FROZEN_S = 3.0
 
 
 def end_at_once() -> None:
-    """End this process silently on SIGINT and SIGTERM, as long as it holds nothing that needs a clean-up.
+    """End this process silently on SIGINT and SIGTERM, while there is nothing to clean up.
 
-    Imports take half a second, in which a signal would end Python with a traceback. Call it from the main thread; other
+    During imports (half a second), a signal would end Python with a traceback. Call it from the main thread; other
     handlers replace these later.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -26,16 +26,16 @@ def end_at_once() -> None:
 
 
 class StopSignals:
-    """Turns SIGINT and SIGTERM, however many, into one flag, and makes sure that the process ends.
+    """Set a flag on SIGINT or SIGTERM, and make sure that the process ends.
 
-    rclpy's own handlers shut the context down under a running callback, which then cannot clean up. Python's run only
-    between two instructions of the main thread, and loading a model is one of them. So a thread of its own reads the
-    signals from the pipe that the C handler writes to.
+    rclpy's own handlers shut the context down during a callback, which then cannot clean up. Python's handlers run only
+    between two instructions of the main thread, and loading a model is one instruction. So a thread reads the signals
+    from the pipe that Python's C handler writes to (signal.set_wakeup_fd).
     """
 
     def __init__(self) -> None:
         self.received = False
-        #: Called in that thread at the first signal, to wake the executor.
+        #: Called in the thread at the first signal, to wake the executor.
         self.wake: Optional[Callable[[], Any]] = None
         self._pipe = -1
 
@@ -59,7 +59,7 @@ class StopSignals:
         if self.wake is not None:
             self.wake()
         time.sleep(_CLEANUP_S)
-        # A model that loads, or an inference that hangs, cannot be interrupted and leaves nothing to clean up.
-        sys.stderr.write('Ended during work that took longer than %g s.\n' % _CLEANUP_S)
+        # Loading a model, or an inference that hangs, cannot be interrupted; there is nothing to clean up.
+        sys.stderr.write('Ended without waiting for work of more than %g s.\n' % _CLEANUP_S)
         sys.stderr.flush()
         os._exit(0)

@@ -55,7 +55,7 @@ def test_damage_is_counted_and_named_and_no_line_is_lost_when_turned_bits_flood(
     assert after['processed'] == before['processed'] + count and health.values('input')['corrupt'] == str(count)
     status = health.parts()['input']
     assert status.level == DiagnosticStatus.WARN
-    assert re.search('damaged pixels came .* ago: Corrupt JPEG data: .*; look for bit errors', status.message)
+    assert re.search('damaged pixels arrived .* ago: Corrupt JPEG data: .*; look for bit errors', status.message)
     # After faces of damaged pixels, the tracker may hesitate.
     peer.wait(
         lambda: [face.results[0].hypothesis.class_id for face in heard[-1].detections] == ['happy'],

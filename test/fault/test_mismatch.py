@@ -28,10 +28,10 @@ def test_a_warning_names_the_policy_when_camera_or_subscriber_do_not_fit(start_n
         peer.wait(partial(warned, node, 2 * turn), 'two warnings', each=camera.shoot)
         seconds.append(time.monotonic() - started)
     for words in (
-        'A publisher of /image offers less than this node requests (policy RELIABILITY), so no image arrives from '
-        'it: set input.reliability to auto',
+        'A publisher of /image offers less than this node requests (policy RELIABILITY), so its images are not '
+        'received: set input.reliability to auto',
         'A subscriber of /affect requests more than is offered (policy '
-        'RELIABILITY), so nothing reaches it: correct its QoS, or qos_overrides./affect.publisher.',
+        'RELIABILITY), so it receives nothing: correct its QoS, or qos_overrides./affect.publisher.',
     ):
         assert node.output().count(words) == len(seconds), node.output()
     if long_form:

@@ -218,7 +218,7 @@ def test_the_log_stays_short_and_useful_when_requests_and_clocks_come_in_floods(
     # A line of each kind every 5 s, on however busy a machine, and a burst of 50 changes of state.
     assert len(lines) < 150, '\n'.join(lines[:200])
     assert 0 < node.output().count('The clock has jumped') < 30
-    assert 0 < node.output().count('Refused a change of state') < 30
+    assert 0 < node.output().count('Refused a lifecycle transition') < 30
 
 
 def flood(peer, service_type, name, requests_in_turn):

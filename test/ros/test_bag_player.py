@@ -279,19 +279,19 @@ def test_images_are_played_when_the_recording_is_of_ros_1(start, peer, tmp_path)
 
 
 def test_it_ends_with_a_sentence_when_it_cannot_play(ros_environment, film):
-    played = 'these are played: /annotation/faces, ' + JPEG
+    played = 'played topics: /annotation/faces, ' + JPEG
     cases = [
         (['/nowhere/bag'], 1, "expected a recording, got '/nowhere/bag', which is not there"),
-        ([film, '--topics', '/front'], 1, 'expected the topic /front, but it holds /annotation/faces, ' + JPEG),
-        ([film, '--start', '60'], 1, 'no message is left to play'),
+        ([film, '--topics', '/front'], 1, 'expected the topic /front, but it has /annotation/faces, ' + JPEG),
+        ([film, '--start', '60'], 1, 'expected messages on '),
         ([film, '--wait-for', '1', '--patience', '0.1'], 1, 'expected 1 subscribers of ' + JPEG + ' within 0.1 s'),
         ([film, '--ledger', '/nowhere/ledger.csv'], 1, "'/nowhere/ledger.csv'"),
         ([film, '--ros-args', '-r', 'nonsense'], 2, 'nonsense'),
-        ([film, '--remap', '/front:=/image'], 1, 'expected --remap of a topic that is played, got /front; ' + played),
+        ([film, '--remap', '/front:=/image'], 1, 'expected --remap of a played topic, got /front; ' + played),
         (
             [film, '--topics', JPEG, '--remap', 'annotation/faces:=/x'],
             1,
-            'got annotation/faces; these are played: ' + JPEG,
+            'got annotation/faces; played topics: ' + JPEG,
         ),
     ]
     found = outcomes(ros_environment, MODULE[1], [words for words, _, _ in cases])
@@ -302,14 +302,14 @@ def test_it_ends_with_a_sentence_when_it_cannot_play(ros_environment, film):
 @pytest.mark.parametrize(
     'words, reported',
     [
-        (['--clock', '--stamp-now'], 'expected one of them'),
+        (['--clock', '--stamp-now'], 'expected --stamp-now or --clock, got both'),
         (['--rate', '0'], '--rate: expected a positive number, below 1e9, got 0'),
         (['--rate', 'abc'], 'expected a positive number, below 1e9, got abc'),
         (['--start', '-1'], 'expected a number of 0 or more, below 1e9, got -1'),
         (['--start', 'nan'], 'expected a number of 0 or more, below 1e9, got nan'),
         (['--clock', '1e30'], 'expected a positive number, below 1e9, got 1e30'),
-        (['--wait-for', '-1'], 'expected a whole number of 0 or more, below 1e9, got -1'),
-        (['--wait-for', '1.5'], 'expected a whole number of 0 or more'),
+        (['--wait-for', '-1'], 'expected an integer of 0 or more, below 1e9, got -1'),
+        (['--wait-for', '1.5'], 'expected an integer of 0 or more'),
         (['--remap', '/front'], "expected A:=B, got '/front'"),
     ],
 )

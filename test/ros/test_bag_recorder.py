@@ -209,7 +209,7 @@ def test_what_was_written_is_read_again_when_the_disk_takes_no_more(record_alone
         'runpy.run_module(sys.argv[0], run_name="__main__")' % (3 << 20, resource.getrlimit(resource.RLIMIT_FSIZE)[1])
     )
     publish(process, String(data='y' * 500000), '/text', times=12, depth=20)
-    assert re.search('record_bag: .* could not be written any further .*File too large', ended(process, 1))
+    assert re.search('record_bag: .* could not be continued .*File too large', ended(process, 1))
     found, faults, _ = read(tmp_path / 'bag')
     assert 3 <= len(found['/text']) < 12 and {message.data for message in found['/text']} == {'y' * 500000}
     assert faults, 'that it was not closed'
@@ -224,7 +224,7 @@ def test_it_ends_with_a_sentence_when_the_disk_takes_no_further_topic(record_alo
         'runpy.run_module(sys.argv[0], run_name="__main__")',
     )
     output = ended(process, 1)
-    assert 'record_bag: %s could not be written any further (No space left' % (tmp_path / 'bag') in output
+    assert 'record_bag: %s could not be continued (No space left' % (tmp_path / 'bag') in output
     assert 'is not recorded' not in output
     peer.node.destroy_publisher(publisher)
 
@@ -258,7 +258,7 @@ def test_it_ends_with_a_sentence_when_it_cannot_record(ros_environment, tmp_path
     there, new = tmp_path / 'there', tmp_path / 'new'
     there.mkdir()
     cases = [
-        (['--output', there], 'which exists; delete it or name another'),
+        (['--output', there], 'which exists; delete it or choose another'),
         (['--output', '/proc/bag'], '/proc/bag cannot (No such file'),
         (['--output', new, '--profile', '/nowhere.yaml'], '/nowhere.yaml: expected a profile of topics'),
         (['--output', new, '--topics', 'two words'], 'expected the name of a topic such as detections'),
@@ -271,4 +271,4 @@ def test_it_ends_with_a_sentence_when_it_cannot_record(ros_environment, tmp_path
 
 def test_it_says_so_when_nothing_came(record):
     process = record('--seconds', '0.5')
-    assert 'Nothing was recorded: nobody published these topics' in ended(process)
+    assert 'Nothing was recorded: these topics had no messages' in ended(process)

@@ -29,7 +29,9 @@ def test_answers_ages_and_processor_time_are_measured(stream):
 
 
 def test_a_node_that_does_not_start_is_reported_with_its_log():
-    with pytest.raises(FacialEmotionError, match='(?s)no detections came in 8 s.*emotion_node.*no_such_bundle'):
+    with pytest.raises(
+        FacialEmotionError, match='(?s)no subscriber to the images within 8 s.*emotion_node.*no_such_bundle'
+    ):
         measure_stream(
             Stream(160, 120, seconds=1.0, rate_hz=2.0), {'detector.bundle': 'no_such_bundle'}, patience_s=8.0
         )

@@ -55,4 +55,4 @@ def test_the_log_says_what_a_manager_needs_when_the_package_bond_is_missing(node
     monkeypatch.setitem(sys.modules, 'bond.msg', None)
     node_here(autostart=False)
     assert peer.change_state('configure') and peer.change_state('activate')
-    assert 'set the bond_timeout of the manager to 0.0' in capfd.readouterr().err
+    assert 'set bond_timeout of the lifecycle manager to 0.0' in capfd.readouterr().err

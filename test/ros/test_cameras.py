@@ -51,7 +51,7 @@ def test_each_node_answers_its_own_camera_under_its_own_prefix_when_two_run(star
 
 def test_a_warning_names_the_prefix_once_when_another_node_shares_it(shared_node, peer):
     other = peer.node.create_publisher(IdsList, '/humans/faces/tracked', 1)
-    warning = r'\[WARN\].*Another node publishes on /humans/faces/tracked too.*output.humans_prefix'
+    warning = r'\[WARN\].*Another node also publishes on /humans/faces/tracked.*output.humans_prefix'
     shared_node.wait_for(warning)
     health = peer.health()
     peer.wait(lambda: health.reported() > 10, 'diagnostics')

@@ -11,7 +11,7 @@ def test_simulated_time_that_is_missing_is_named_and_faces_are_forgotten_when_it
     node = start_node(use_sim_time=True, input__timeout_s=2.0)
     camera, heard, health = peer.camera(), peer.listen(Detection2DArray, 'detections'), peer.health()
     peer.wait(
-        lambda: heard and 'no time has come on /clock' in health.parts()['input'].message,
+        lambda: heard and 'there is no time on /clock' in health.parts()['input'].message,
         'a warning while there is no clock',
         each=camera.shoot,
     )
@@ -42,7 +42,7 @@ def test_simulated_time_that_is_missing_is_named_and_faces_are_forgotten_when_it
     peer.wait(lambda: health.counts().get('processed', 0) >= 4, 'the counters')
     reported = health.reported()
     peer.wait(lambda: health.reported() > reported + 10, 'the node to see the clock run', each=shoot)
-    peer.wait(lambda: 'and /clock stands still' in health.parts()['input'].message, 'word of a pause, no alarm')
+    peer.wait(lambda: 'and /clock has stopped' in health.parts()['input'].message, 'word of a pause, no alarm')
     assert 'No image' not in node.output()
 
 

@@ -22,7 +22,7 @@ def test_prompts_come_on_a_topic_and_pictures_are_kept_when_a_camera_publishes(s
     command = f'-m facial_emotion_ros.cli.collect_faces --output {folder} --person ann --consent yes --rotate 180'
     command += ' --topic /camera/image_compressed --emotions happy --stills 2 --countdown 0.5'
     process = start(*command.split())
-    process.wait_for(r'No image has come from .*nothing publishes on /camera/image_compressed.*topics: .*/other')
+    process.wait_for(r'No image on .*nothing publishes on /camera/image_compressed.*topics: .*/other')
     # A camera upside down, of 10 bits, whose compressed images are on a topic of any name.
     camera = peer.node.create_publisher(CompressedImage, '/camera/image_compressed', quality(depth=1))
     picture = cv2.cvtColor(scene(), cv2.COLOR_BGR2GRAY)

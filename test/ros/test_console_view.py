@@ -111,7 +111,7 @@ def test_answers_are_summed_up_when_the_source_goes(start, peer, publisher, tmp_
     assert summary['files'][-1] == 'summary.json' and 'annotated.jpg' in summary['files']
     assert sorted(os.listdir(str(tmp_path / 'out'))) == sorted(summary['files'])
     text = '\n'.join(line for line in process.output().splitlines() if 'RTPS_' not in line)  # not the middleware's
-    assert 'A picture is left out: expected ' in text
+    assert 'An annotated image is skipped: expected ' in text
     assert 'abcde  happy' in text and 'no face' in text and 'Summary: 4 frames' in text and '\033' not in text
 
 
@@ -132,11 +132,11 @@ def test_it_writes_nothing_and_goes_on_when_the_source_goes_unless_asked(start, 
 @pytest.mark.parametrize(
     'settings, words',
     [
-        ({'give_up_s': 0.5}, 'expected a first answer within 0 s, but none came'),
+        ({'give_up_s': 0.5}, 'expected first detections within 0 s, got none'),
         ({'give_up_s': 8.0}, '/emotion_node: input says: no such bundle'),
         ({'give_up_s': 60.0}, '/emotion_node: inference says: no such bundle'),
         ({'give_up_s': 60.0}, '/robot/emotion_node: inference says: no such bundle'),
-        ({'output__folder': '/proc/nowhere'}, 'name another'),
+        ({'output__folder': '/proc/nowhere'}, 'choose another'),
         ({'color': 'pink'}, 'one of auto, always, never'),
     ],
 )

@@ -42,7 +42,7 @@ def test_the_poses_are_those_of_the_faces_of_detections_and_need_a_calibration(t
     assert infos.get_subscription_count() == 0, 'head_pose has no subscriber'
     poses = peer.listen(PoseArray, 'head_pose')
     peer.wait(
-        lambda: 'No head pose is published: nothing came on /camera_info.' in node.output(),
+        lambda: 'No head pose is published: nothing was received on /camera_info.' in node.output(),
         'a sentence about the calibration',
         each=camera.shoot,
         every_s=0.3,
@@ -117,8 +117,8 @@ def test_a_calibration_is_that_of_the_image(changes, size, is_rectified, focal, 
 @pytest.mark.parametrize(
     'changes, reason',
     [
-        ({'k': [0.0] * 9}, 'no focal length'),
-        ({'height': 640}, 'for images of 640x640, they have 640x480'),
+        ({'k': [0.0] * 9}, 'without focal length'),
+        ({'height': 640}, 'for images of 640x480, got one for 640x640'),
         ({'distortion_model': 'omni'}, "'omni' with 5 coefficients"),
         ({'distortion_model': 'equidistant'}, "'equidistant' with 5 coefficients"),
     ],

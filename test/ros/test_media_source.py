@@ -86,7 +86,7 @@ def largest_segment(pid):
 def test_first_frame_is_not_lost_when_a_subscriber_is_late(start, peer, ros_environment):
     process = start(*MODULE, *parameter_words(wait_for_subscriber=True, duration_s=0.5, sourcekind='images'))
     process.wait_for(r'\[WARN\].*sourcekind is unknown and has no effect; did you mean source.kind\?')
-    process.wait_for('once someone has subscribed')
+    process.wait_for('once there is a subscriber')
     if transport_environment(ros_environment):
         assert largest_segment(process.process.pid) >= 2**26, 'images do not fit into the shared memory'
     received = []

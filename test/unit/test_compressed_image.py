@@ -170,7 +170,7 @@ BAD = [
     ('jpeg: a restart lost', RESTARTS.replace(b'\xff\xd0', b''), 'out of order'),
     ('jpeg: restarts exchanged', RESTARTS.replace(b'\xff\xd0', b'\xff\xd1'), 'out of order'),
     ('jpeg: a restart where there shall be none', JPEG[:-2] + b'\xff\xd0\xff\xd1\xff\xd9', 'with 0 restart markers'),
-    ('jpeg: almost no pixels', JPEG[: JPEG.index(b'\xff\xda') + 15] + JPEG[-2:], 'lacks most'),
+    ('jpeg: almost no pixels', JPEG[: JPEG.index(b'\xff\xda') + 15] + JPEG[-2:], 'without most'),
     (
         'jpeg: a scan of a component that is not there',
         JPEG.replace(b'\xff\xda\0\x0c\x03\x01', b'\xff\xda\0\x0c\x03\x09'),

@@ -123,7 +123,7 @@ def test_the_others_are_drawn_when_one_picture_is_damaged(bundle, tmp_path, caps
     assert explain.main(arguments) == 1
     assert [path.name for path in output.iterdir()] == ['astronaut_face_1.png']
     lines = capsys.readouterr().err.strip().splitlines()
-    assert len(lines) == 1 and 'damaged.jpg: expected a JPEG file with its end, got one that was cut off' in lines[0]
+    assert len(lines) == 1 and 'damaged.jpg: expected a complete JPEG file, got one that was cut off' in lines[0]
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,7 @@ def test_the_list_is_whole_on_the_way_when_the_error_shows_its_beginning(capsys)
     'content, text',
     [
         (b'', 'empty'),
-        (b'\xff\xd8\xff\xe0 half a picture', 'JPEG file with its end'),
+        (b'\xff\xd8\xff\xe0 half a picture', 'expected a complete JPEG file'),
         (b'words', "begins with b'words'"),
         (b'\x89PNG\r\n\x1a\n half', 'expected a complete PNG file'),
     ],

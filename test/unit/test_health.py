@@ -69,7 +69,7 @@ INPUTS = [
     ),
     ('two cameras, silence', {'now_s': 104.0, 'arrivals_s': STEADY, 'cameras': ('/a', '/b')}, ERROR, 'No image'),
     ('images stopped', {'now_s': 104.0, 'arrivals_s': STEADY}, ERROR, 'No image for 4.1 s'),
-    ('paused', {'now_s': 104.0, 'arrivals_s': STEADY, 'clock_stands': True}, OK, '4.1 s, and /clock stands still'),
+    ('paused', {'now_s': 104.0, 'arrivals_s': STEADY, 'clock_stands': True}, OK, '4.1 s, and /clock has stopped'),
     ('a malformed image', {'arrivals_s': STEADY, 'faults': BAD}, WARN, '3.0 s ago: expected a step'),
     ('a malformed image long ago', {'now_s': 108.0, 'arrivals_s': [107.5, 107.9], 'faults': BAD}, OK, 'Receiving'),
     ('an old image', {'arrivals_s': STEADY, 'faults': OLD}, WARN, 'dropped for its age 1.0 s ago: it was 3 s old'),
@@ -79,14 +79,14 @@ INPUTS = [
         'no stamp',
         {'arrivals_s': STEADY, 'faults': {'unstamped': (98.0, 'correct the driver')}},
         WARN,
-        'without a stamp came 2.0 s ago: correct the driver',
+        'without a stamp arrived 2.0 s ago: correct the driver',
     ),
     ('a stamp ahead', {'arrivals_s': STEADY, 'faults': {'future': (98.0, 'by 3 s')}}, WARN, 'in the future'),
     (
         'nothing to see',
         {'arrivals_s': STEADY, 'faults': {'flat': (98.0, 'its brightest pixel is 3 of 255')}},
         WARN,
-        'without contrast came 2.0 s ago: its brightest pixel is 3 of 255',
+        'without contrast arrived 2.0 s ago: its brightest pixel is 3 of 255',
     ),
     (
         'bit errors',
@@ -104,7 +104,7 @@ INPUTS = [
         'stamps all alike',
         {'arrivals_s': STEADY, 'faults': {'frozen': (98.0, 'its age is unknown')}},
         WARN,
-        'the stamp of the previous one came 2.0 s ago: its age is unknown',
+        'the stamp of the previous one arrived 2.0 s ago: its age is unknown',
     ),
     (
         'stamps that go back',
@@ -173,7 +173,7 @@ INFERENCES = [
         '',
         {},
         ERROR,
-        'for 20 s in decoding: it is very large, or made to be slow',
+        'for 20 s in decoding: it is very large, or malicious',
     ),
     (
         'every stage has its words',

@@ -39,8 +39,8 @@ def test_a_logger_is_named_as_ros_names_it_when_the_node_has_namespaces(namespac
 @pytest.mark.parametrize(
     'text, words',
     [
-        ('', 'one camera at least'),
-        (' , ', 'one camera at least'),
+        ('', 'at least one camera'),
+        (' , ', 'at least one camera'),
         ('front=', "'front='"),
         ('=image', 'name=topic'),
         ('2nd=/image', "'2nd=/image'"),

@@ -361,7 +361,7 @@ def test_refused_when_the_manifest_says_other_versions_than_the_file(bundle, dot
     'content, reason',
     [
         (b'', 'empty'),
-        (b'hello, this is no model', 'do not read'),
+        (b'hello, this is no model', 'cannot be parsed'),
         (b'\x08', 'inside a number'),
         (b'\x08' + b'\xff' * 11, 'ten bytes'),
         (b'\x0a\x07', 'runs past'),

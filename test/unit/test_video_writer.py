@@ -188,7 +188,7 @@ def test_a_folder_of_another_s_stays_when_a_film_of_pictures_has_its_name(tmp_pa
     (tmp_path / 'annotated').mkdir()
     (tmp_path / 'annotated' / 'holiday.jpg').write_text('mine')
     film = film_of(tmp_path, 1, encoders=())
-    with pytest.raises(OSError, match='holds other files'):
+    with pytest.raises(OSError, match='contains other files'):
         film.close()
     film.discard()
     assert os.listdir(str(tmp_path)) == ['annotated'] and (tmp_path / 'annotated' / 'holiday.jpg').exists()

@@ -1,1 +1,1 @@
-"""The two small nodes of the demo: media source and console view."""
+"""The demo's two nodes: media source and console view."""

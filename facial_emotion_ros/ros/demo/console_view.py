@@ -1,4 +1,4 @@
-"""The executable console_view: installs its signal handlers before console_view_node.py is imported."""
+"""Executable console_view: installs signal handlers before importing console_view_node.py."""
 
 import sys
 from typing import List, Optional
@@ -9,8 +9,8 @@ from facial_emotion_ros.ros.stop_signals import end_at_once
 def main(args: Optional[List[str]] = None) -> int:
     """Run until the end of the stream, or until SIGINT or SIGTERM.
 
-    :param args: command line; None takes the process's own.
-    :returns: exit status: 0 when an image was answered or a signal came, 1 when none was, 2 on an error.
+    :param args: command line; None for sys.argv.
+    :returns: exit status: 0 after detections or a signal, 1 without detections, 2 on an error.
     """
     end_at_once()
     from facial_emotion_ros.ros.command_line import printed_help, warn_of_ignored_words

@@ -1,4 +1,4 @@
-"""The node of console_view: a line per face and second; saves video, picture and summary.json if wanted."""
+"""Node of console_view: print a line per face and second; optionally save video, picture and summary.json."""
 
 import functools
 import json
@@ -30,10 +30,10 @@ from facial_emotion_ros.ros.logs import EVERY_5_S
 from facial_emotion_ros.ros.messages import image_of
 from facial_emotion_ros.ros.qos import latched_qos, output_qos
 
-#: What may be written into the output folder.
+#: Possible files in the output folder.
 OUTPUTS = ('annotated.mp4', 'annotated.avi', 'annotated', 'annotated.jpg', 'summary.json')
 
-#: Most answers, and most pictures, that wait for their counterpart; beyond that, it will not come.
+#: Maximum number of results, and of annotated images, that wait for their counterpart.
 MAX_ANSWERS, MAX_PICTURES = 64, 8
 
 #: Period of the check for the end of the stream.
@@ -41,7 +41,7 @@ CHECK_PERIOD_S = 0.1
 
 
 class _Answer:
-    """The messages of one image."""
+    """The result of one image: its messages, and arrival."""
 
     arrival_s = age_s = 0.0
     detections: Any = None
@@ -49,26 +49,26 @@ class _Answer:
 
 
 class ConsoleView(Node):
-    """Reads the topics of emotion_node and nothing else, as any other program would."""
+    """Subscriber to emotion_node's topics; it uses nothing else, like any other program."""
 
     def __init__(self) -> None:
         """Subscribe.
 
-        :raises BadParameter: for a parameter that does not fit, or an output folder that cannot be written.
+        :raises BadParameter: for an invalid parameter, or an output folder that is not writable.
         """
         super().__init__('console_view')
         self._settings = declared_values(self, CONSOLE_VIEW)
         self._color = self._settings['color'] == 'always' or (self._settings['color'] == 'auto' and sys.stdout.isatty())
         self._folder = os.path.expanduser(self._settings['output.folder'])
         self._summary = StreamSummary()
-        # By stamp in ns: incomplete answers; faces whose annotated image has not come; images whose faces have not.
+        # By stamp in ns: incomplete results; faces waiting for their annotated image; images waiting for their faces.
         self._answers: 'OrderedDict[int, _Answer]' = OrderedDict()
         self._faces: 'OrderedDict[int, List[SeenFace]]' = OrderedDict()
         self._pictures: 'OrderedDict[int, np.ndarray]' = OrderedDict()
         self._used_bits = UsedBits()
         self._best: Optional[np.ndarray] = None
         self._best_score: Tuple[float, ...] = ()
-        #: Faces, age in s and picture of the newest answer since the last block of lines.
+        #: Faces, age in s and picture of the newest result since the last block of lines.
         self._shown: Optional[Tuple[List[SeenFace], float, str]] = None
         self._model: Optional[Dict[str, str]] = None
         self._diagnostics: 'OrderedDict[str, Any]' = OrderedDict()
@@ -78,7 +78,7 @@ class ConsoleView(Node):
         self._fault: Optional[FacialEmotionError] = None
         self.done = False
         self._video: Optional[AnnotatedVideo] = None
-        # A long queue, so that a slow moment here loses no answer.
+        # A long queue, so that nothing is lost if this process is slow for a moment.
         for topic in ('detections', 'affect'):
             self.create_subscription(Detection2DArray, topic, functools.partial(self._take, topic), output_qos(100))
         self.create_subscription(VisionInfo, 'vision_info', self._take_model, latched_qos())
@@ -87,23 +87,21 @@ class ConsoleView(Node):
             _make_folder(self._folder)
             self._video = AnnotatedVideo(self._folder)
             self.create_subscription(Image, 'annotated', self._take_picture, output_qos(5))
-            self.get_logger().info(
-                'Pictures and summary.json go to %s and nowhere else.' % os.path.abspath(self._folder)
-            )
+            self.get_logger().info('Pictures and summary.json are saved only in %s.' % os.path.abspath(self._folder))
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(self._settings['period_s'], self._print_lines, clock=steady)
         self.create_timer(CHECK_PERIOD_S, self._check_end, clock=steady)
         self._image_topic = self.resolve_topic_name('image')  # count_publishers does not remap
-        #: How the names of the node's diagnostics begin.
+        #: Prefix of the status names in the node's diagnostics.
         self._watched = self.get_namespace().rstrip('/') + '/emotion_node: '
 
     def finish(self, interrupted: bool) -> int:
         """Print the summary, and write the files.
 
         :param interrupted: whether a signal ended it.
-        :returns: exit status: 1 when nothing was answered, unless a signal ended it.
+        :returns: exit status: 1 without any detections, unless a signal ended it.
         """
-        self._print_lines()  # of an answer since the last period
+        self._print_lines()  # of a result since the last period
         for stamp in list(self._answers):
             self._complete(stamp)
         summary = self._summary.summary()
@@ -129,7 +127,7 @@ class ConsoleView(Node):
         return [name for name in files if name]
 
     def _on_video(self, action: Callable[[AnnotatedVideo], Any]) -> Any:
-        """Call a function with the video; if the disk refuses the video, drop it and continue."""
+        """Call a function with the video; if it cannot be written, drop the video and continue."""
         results: List[Any] = []
         video = self._video
         if video is not None and not self._try(lambda: results.append(action(video))):
@@ -138,14 +136,14 @@ class ConsoleView(Node):
         return results[0] if results else ''
 
     def _try(self, write):
-        """Write, and return whether the disk accepted it. The first failure is reported now and at the end."""
+        """Write, and return whether it succeeded. The first failure is reported now and at the end."""
         try:
             write()
             return True
         except OSError as error:
             if self._fault is None:
                 self._fault = FacialEmotionError(
-                    '%s cannot be written (%s); free some space, or name another folder'
+                    '%s cannot be written (%s); free some space, or choose another folder'
                     % (os.path.abspath(self._folder), error.strerror or error)
                 )
                 self.get_logger().error('%s. The view continues without the file.' % self._fault)
@@ -165,7 +163,7 @@ class ConsoleView(Node):
             self._complete(next(iter(self._answers)))
 
     def _complete(self, stamp):
-        """Add an answer to the summary, with its affect if that came."""
+        """Add a result to the summary, with its affect if that has arrived."""
         answer = self._answers.pop(stamp)
         if answer.detections is None:
             return
@@ -181,14 +179,14 @@ class ConsoleView(Node):
         try:
             stamp_ns, image = _stamp_ns(message), image_of(message, self._used_bits.of)
         except BadImage as error:
-            self.get_logger().warning('A picture is left out: %s' % error, **EVERY_5_S)
+            self.get_logger().warning('An annotated image is skipped: %s' % error, **EVERY_5_S)
             return
         self._on_video(lambda video: video.add(image, stamp_ns / 1e9))
         self._pictures[stamp_ns] = image
         self._keep_best(stamp_ns)
 
     def _keep_best(self, stamp):
-        """Keep the best annotated picture so far, once both the picture and its faces have arrived."""
+        """Keep the best annotated image so far, once both the image and its faces have arrived."""
         if stamp in self._pictures and stamp in self._faces:
             image = self._pictures.pop(stamp)
             score = image_score(self._faces.pop(stamp), image.shape[1])
@@ -205,13 +203,13 @@ class ConsoleView(Node):
 
     def _take_diagnostics(self, message):
         for status in message.status:
-            if not status.name.startswith(self._watched):  # the rest of the robot publishes on this topic too
+            if not status.name.startswith(self._watched):  # of another node
                 continue
             values = OrderedDict((pair.key, _number(pair.value)) for pair in status.values)
             level = status.level[0] if isinstance(status.level, bytes) else status.level
             self._diagnostics[status.name] = {'level': level, 'message': status.message, 'values': values}
-            # A node that cannot start stays reachable and says why: nothing will come, however long one waits. Its
-            # input may recover: a camera may take longer to start than the node's timeout.
+            # A node whose inference failed stays alive, but will never publish. A failed input may recover: a camera
+            # may take longer to start than the node's timeout.
             failed = level == DiagnosticStatus.ERROR[0] and status.name == self._watched + 'inference'
             if failed and self._settings['give_up_s'] and not self._summary.frames:
                 self._fault = FacialEmotionError('%s says: %s' % (status.name, status.message))
@@ -230,7 +228,7 @@ class ConsoleView(Node):
         self._print('\n'.join(lines or [no_face_line(time_s, picture)]))
 
     def _print(self, text):
-        """Print, and end where nobody reads any more."""
+        """Print, and end if stdout is closed."""
         self.done = not print_while_read(text) or self.done  # show() would escape the colours
 
     def _check_end(self):
@@ -240,8 +238,8 @@ class ConsoleView(Node):
             answers, part = self.resolve_topic_name('detections'), self._watched + 'input'
             reported = '; %s says: %s' % (part, self._diagnostics[part]['message']) if part in self._diagnostics else ''
             self._fault = FacialEmotionError(
-                'expected a first answer within %.0f s, but none came: there are %d publishers of %s and %d of %s%s; '
-                'check the log of what is missing'
+                'expected first detections within %.0f s, got none: there are %d publishers of %s and %d of %s%s; '
+                'check the log of the missing node'
                 % (
                     give_up_s,
                     self.count_publishers(self._image_topic),
@@ -263,30 +261,30 @@ class ConsoleView(Node):
 
 
 def _make_folder(folder):
-    """Create the output folder; refuse one that holds files of the same names from elsewhere.
+    """Create the output folder; refuse one with files of the same names from another program.
 
-    :raises BadParameter: if it cannot be created or written, or holds such files.
+    :raises BadParameter: if it cannot be created or written, or has such files.
     """
     try:
         os.makedirs(folder, exist_ok=True)
     except OSError as error:
         raise BadParameter(
-            'expected output.folder to be a folder that can be created, got %r (%s); name another'
+            'expected output.folder to be a folder that can be created, got %r (%s); choose another'
             % (folder, error.strerror)
         ) from None
     if not os.access(folder, os.W_OK):
-        raise BadParameter('expected output.folder to be writable, but %r is not; name another' % folder)
+        raise BadParameter('expected output.folder to be writable, but %r is not; choose another' % folder)
     expect_own_files(folder, OUTPUTS, 'summary.json', ('folder', 'files', 'diagnostics'))
 
 
 def _picture_name(frame_id):
-    """Return the file name that media_source's name_in_frame_id appends; other frames may have slashes too."""
+    """Return the file name that media_source's name_in_frame_id appends to a frame_id; '' for other frames."""
     name = frame_id.rpartition('/')[2]
     return printable(name) if name != frame_id and name.lower().endswith(PICTURE_SUFFIXES) else ''
 
 
 def _seen_face(detection, affect):
-    """Convert one face from its messages."""
+    """Convert the messages of one face to a SeenFace."""
     scores = {row.hypothesis.class_id: row.hypothesis.score for row in detection.results}
     affects = {row.hypothesis.class_id: row.hypothesis.score for row in affect.results} if affect is not None else {}
     center, size_x, size_y = detection.bbox.center.position, detection.bbox.size_x, detection.bbox.size_y
@@ -301,7 +299,7 @@ def _seen_face(detection, affect):
 
 
 def _stamp_ns(message):
-    """Return the stamp of a message; rclpy's Time takes none before 1970."""
+    """Return the stamp of a message in ns; rclpy's Time refuses stamps before 1970."""
     return message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
 
 

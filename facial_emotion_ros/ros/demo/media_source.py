@@ -1,4 +1,4 @@
-"""The executable media_source: installs its signal handlers before media_source_node.py is imported."""
+"""Executable media_source: installs signal handlers before importing media_source_node.py."""
 
 import sys
 from typing import List, Optional
@@ -9,8 +9,8 @@ from facial_emotion_ros.ros.stop_signals import end_at_once
 def main(args: Optional[List[str]] = None) -> int:
     """Run until the end of the stream, or until SIGINT or SIGTERM.
 
-    :param args: command line; None takes the process's own.
-    :returns: exit status: 0 at the end or when stopped, 2 when the source cannot be played.
+    :param args: command line; None for sys.argv.
+    :returns: exit status: 0 at the end or when stopped, 2 if the source cannot be played.
     """
     end_at_once()
     from facial_emotion_ros.ros.command_line import printed_help, warn_of_ignored_words

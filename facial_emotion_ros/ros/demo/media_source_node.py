@@ -1,4 +1,4 @@
-"""The node of media_source: publishes the sample, pictures, a video or a webcam as camera images."""
+"""Node of media_source: publish the sample, pictures, a video or a webcam as camera images."""
 
 import time
 
@@ -14,23 +14,23 @@ from facial_emotion_ros.ros.logs import NodeLog
 from facial_emotion_ros.ros.messages import image_message
 from facial_emotion_ros.ros.qos import wait_for_arrival
 
-#: Images kept for slow reliable subscribers, a second or two: a video should arrive complete.
+#: History depth, one or two seconds: a video should arrive complete at slow reliable subscribers.
 KEPT_IMAGES = 20
 
-#: Of a longer file name, the end alone gets into the frame_id: emotion_node refuses a frame_id of more than 256.
+#: Longer file names are cut at the start: emotion_node refuses a frame_id of more than 256 characters.
 NAME_LENGTH = 200
 
-#: Time between two log lines while nobody has subscribed.
+#: Time between two log lines while waiting for a subscriber.
 WAITING_LINE_S = 5.0
 
 
 class MediaSource(Node):
-    """Publishes the frames of a source on `image`, at its rate, and is done at its end."""
+    """Publish the frames of a source on `image` at its rate; `done` at its end."""
 
     def __init__(self) -> None:
         """Open the source and start.
 
-        :raises BadParameter: for a parameter that does not fit.
+        :raises BadParameter: for an invalid parameter.
         :raises BadImage: if the source cannot be decoded.
         """
         super().__init__('media_source')
@@ -41,7 +41,7 @@ class MediaSource(Node):
             rate_hz=settings['rate_hz'], **{name: settings['source.' + name] for name in names}
         )
         for name, reason in source.skipped:
-            self.get_logger().warning('%s is skipped: %s; replace the file to have it shown.' % (name, reason))
+            self.get_logger().warning('%s is skipped: %s; replace the file.' % (name, reason))
         for name, damage in source.damaged:
             self.get_logger().warning(
                 '%s is shown, but may be damaged: its decoder reports %s; replace the file.' % (name, damage)
@@ -60,16 +60,16 @@ class MediaSource(Node):
         self._sent = 0
         self._started_s = self._logged_s = time.monotonic()
         self.done = False
-        # Steady: neither a jump of the wall clock nor paused simulation time stops the stream.
+        # Steady: jumps of the system clock and paused simulation time do not stop the stream.
         self._timer = self.create_timer(1.0 / source.rate_hz, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
-        wait = ', once someone has subscribed' if self._waits else ''
+        wait = ' once there is a subscriber' if self._waits else ''
         self.get_logger().info(
             'Playing %s at %.4g images per second on %s%s.'
             % (source.title, source.rate_hz, self._publisher.topic_name, wait)
         )
 
     def finish(self, interrupted: bool) -> int:
-        """Stop, and wait until reliable subscribers have received everything.
+        """Stop, and wait until reliable subscribers have received all images.
 
         :param interrupted: whether a signal ended it early.
         :returns: exit status.

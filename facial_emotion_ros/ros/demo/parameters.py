@@ -1,4 +1,4 @@
-"""The parameters of the demo's two nodes, media source and console view; all are read-only."""
+"""Parameters of the demo's two nodes, media source and console view; all are read-only."""
 
 from typing import Any, Dict, Sequence
 
@@ -69,7 +69,7 @@ def declared_values(node: Any, table: Sequence[Parameter]) -> Dict[str, Any]:
     :param node: rclpy node.
     :param table: MEDIA_SOURCE or CONSOLE_VIEW.
     :returns: name -> value.
-    :raises BadParameter: for values that do not fit, with what was expected and what came.
+    :raises BadParameter: for invalid values, with what was expected and what came.
     """
     faults = declare(node, table)
     if faults:

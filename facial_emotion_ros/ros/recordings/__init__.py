@@ -1,1 +1,1 @@
-"""Playing and recording rosbags with the node, for replays."""
+"""Play and record rosbags on the ROS graph, for replays."""

@@ -1,6 +1,6 @@
-"""The executable play_bag: plays a recording where `ros2 bag play` is not installed.
+"""Executable play_bag: plays a recording where `ros2 bag play` is not installed.
 
-It installs its signal handlers before bag_player_node.py is imported.
+It installs signal handlers before importing bag_player_node.py.
 """
 
 import argparse
@@ -19,11 +19,11 @@ CLOCK_HZ = 40.0
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """Read the command line without the words for ROS."""
+    """Parse the command line without ROS arguments."""
     parser = argparse.ArgumentParser(
         prog='play_bag',
         description='Plays a recording on the ROS graph: topics, messages and intervals as recorded.',
-        epilog='Remap topics by --remap, or as for every node: --ros-args -r /camera/image_raw:=/image',
+        epilog='Remap topics with --remap, or as for any node: --ros-args -r /camera/image_raw:=/image',
     )
     add = parser.add_argument
     add('bag', help='folder or file of the recording')
@@ -54,22 +54,22 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         '--ledger',
         metavar='FILE',
         default='',
-        help='write a CSV row per message with a header: topic, its stamps, when it was published',
+        help='write a CSV row for each message that has a header: topic, stamps, time of publication',
     )
     options = parser.parse_args(arguments)
     for rule in options.remap:
         if ':=' not in rule:
             parser.error("--remap: expected A:=B, got '%s'" % rule)
     if options.stamp_now and options.clock:
-        parser.error('--stamp-now and --clock: expected one of them: the time is now, or that of the recording')
+        parser.error('expected --stamp-now or --clock, got both: they use the current and the recorded time')
     return options
 
 
 def main(args: Optional[List[str]] = None) -> int:
     """Play until the end, or until SIGINT or SIGTERM.
 
-    :param args: command line; None takes the process's own.
-    :returns: exit status: 0 at the end or when stopped, 1 when the recording cannot be played, 2 for wrong arguments.
+    :param args: command line; None for sys.argv.
+    :returns: exit status: 0 at the end or when stopped, 1 if the recording cannot be played, 2 for wrong arguments.
     """
     end_at_once()
     keep_big_buffers()

@@ -1,4 +1,4 @@
-"""The node of play_bag: publishes recorded messages, as bytes, at the intervals of the recording."""
+"""Node of play_bag: publish recorded messages, still serialized, at the intervals of the recording."""
 
 import argparse
 import csv
@@ -24,24 +24,24 @@ from facial_emotion_ros.ros.recordings.bag_topics import (
     with_stamp,
 )
 
-#: Subscribers replace their subscription by a reliable one when they discover this publisher: they must have been there
-#: for this long before the first message.
+#: Minimum age of subscriptions before the first message: emotion_node replaces its subscription by a reliable one when
+#: it discovers this publisher.
 _SETTLED_S = 0.5
 
-#: A message counts as late beyond this.
+#: A message published later than this counts as late.
 _LATE_S = 0.05
 
-#: Gap before the next loop where all messages have the same time.
+#: Gap before the next loop if all messages have the same time.
 _LOOP_GAP_S = 1.0
 
-#: Longer gaps are skipped: the clock was set during the recording, or the machine slept.
+#: Longer gaps are skipped: the clock was set during the recording, or the machine was suspended.
 _LONGEST_GAP_S = 3600.0
 
 LEDGER = ('topic', 'receive_ns', 'recorded_stamp_ns', 'stamp_ns', 'published_ns')
 
 
 class _Track:
-    """A topic that is played."""
+    """A topic that is played, with its counters."""
 
     def __init__(self, publisher, stamped):
         self.publisher, self.stamped = publisher, stamped
@@ -49,13 +49,13 @@ class _Track:
 
 
 class BagPlayer(Node):
-    """Plays a recording in a thread of its own, and is done at its end."""
+    """Play a recording in a thread; `done` at its end."""
 
     def __init__(self, bag: Any, options: argparse.Namespace):
-        """Open the topics and start.
+        """Create the publishers and start.
 
         :param bag: an open BagFile.
-        :param options: of bag_player.parse().
+        :param options: from bag_player.parse().
         """
         super().__init__('bag_player', start_parameter_services=False)
         self._bag, self._options = bag, options
@@ -77,7 +77,7 @@ class BagPlayer(Node):
             self._fault, self.done = error, True
 
     def finish(self, interrupted: bool) -> int:
-        """Stop, and wait until reliable subscribers have received everything.
+        """Stop, and wait until reliable subscribers have received all messages.
 
         :param interrupted: whether a signal ended it early.
         :returns: exit status.
@@ -107,7 +107,7 @@ class BagPlayer(Node):
         return 0
 
     def _open_topics(self):
-        """Open a publisher for each topic that is played and whose message type is installed."""
+        """Create a publisher for each chosen topic whose message type is installed."""
         chosen = self._chosen_topics()
         self._check_remap(set(chosen) | ({'/clock'} if self._clock_publisher else set()))
         for name, topic in sorted(chosen.items()):
@@ -122,35 +122,35 @@ class BagPlayer(Node):
             self._tracks[name] = _Track(publisher, has_header(message_type))
         if not self._tracks:
             content = ', '.join('%s (%s)' % (name, topic.msgtype) for name, topic in sorted(self._bag.topics.items()))
-            raise BadBag('%s: nothing in it can be played here: it holds %s' % (self._bag.name, content or 'no topic'))
+            raise BadBag('%s: expected a topic that can be played, got %s' % (self._bag.name, content or 'none'))
 
     def _chosen_topics(self):
         topics = self._bag.topics
         missing = [name for name in self._options.topics if name not in topics]
         if missing:
             raise BadBag(
-                '%s: expected the topic %s, but it holds %s; name another with --topics'
+                '%s: expected the topic %s, but it has %s; choose another with --topics'
                 % (self._bag.name, ', '.join(missing), ', '.join(sorted(topics)) or 'none')
             )
         names = set(self._options.topics or topics) - ({'/clock'} if self._clock_publisher else set())
         return {name: topic for name, topic in topics.items() if name in names}
 
     def _check_remap(self, played):
-        """Refuse a rule of --remap for a topic that is not played: it would have no effect."""
+        """Refuse a --remap rule for a topic that is not played: it would have no effect."""
         for rule in self._options.remap:
             name = rule.partition(':=')[0]
-            # Only topic names: ROS checks words like __ns, and names of certain nodes.
+            # Only topic names: ROS itself checks words like __ns and node-specific rules.
             if (
                 re.match(r'/?[A-Za-z]\w*(/\w+)*\Z', name)
                 and self.resolve_topic_name(name, only_expand=True) not in played
             ):
                 raise BadBag(
-                    '%s: expected --remap of a topic that is played, got %s; these are played: %s'
+                    '%s: expected --remap of a played topic, got %s; played topics: %s'
                     % (self._bag.name, name, ', '.join(sorted(played)) or 'none')
                 )
 
     def _run(self):
-        """Play; the main thread reports what fails."""
+        """Play; `finish` reports exceptions in the main thread."""
         try:
             if self._wait_for_subscribers():
                 names = ', '.join(track.publisher.topic_name for track in self._tracks.values())
@@ -163,10 +163,10 @@ class BagPlayer(Node):
             self.done = True
 
     def _wait_for_subscribers(self):
-        """Wait as --wait-for says.
+        """Wait for the subscribers of --wait-for.
 
         :returns: whether to play; False when stopped.
-        :raises FacialEmotionError: if too few subscribers come.
+        :raises FacialEmotionError: if there are too few within --patience.
         """
         until_s, ready_since_s = time.monotonic() + self._options.patience, None
         cameras = [self._tracks[name] for name in self._bag.cameras() if name in self._tracks]
@@ -213,24 +213,25 @@ class BagPlayer(Node):
         if before_ns is None:
             start = ' after %g s' % self._options.start if self._options.start else ''
             raise BadBag(
-                '%s: no message is left to play on %s%s; choose other topics or an earlier start'
+                '%s: expected messages on %s%s, got none; choose other topics or an earlier start'
                 % (self._bag.name, ', '.join(self._tracks), start)
             )
-        # The next loop begins when a next message would have been due.
+        # The next loop starts when the next message would have been due.
         gap_s = (due_s - began_s) / (count - 1) if due_s > began_s else _LOOP_GAP_S
         return self._options.loop and self._wait_until(due_s + gap_s, before_ns + int(gap_s * self._options.rate * 1e9))
 
     def _gap_s(self, recorded_ns):
-        """Return how long to wait between two messages: no time where the clock was set."""
+        """Return the time to wait between two messages; 0 if the clock was set."""
         if recorded_ns > _LONGEST_GAP_S * 1e9:
             self.get_logger().warning(
-                'Skipped %.0f s without a message: the clock was set, or the machine slept.' % (recorded_ns / 1e9)
+                'Skipped %.0f s without a message: the clock was set, or the machine was suspended.'
+                % (recorded_ns / 1e9)
             )
             return 0.0
         return max(0, recorded_ns) / 1e9 / self._options.rate
 
     def _serialized(self, message):
-        """Return a message as ROS 2 serializes it; None, and a warning once a topic, if it cannot be read."""
+        """Return a message in ROS 2 serialization; None, with one warning per topic, if it cannot be read."""
         track = self._tracks[message.topic]
         try:
             cdr = message.cdr
@@ -245,7 +246,7 @@ class BagPlayer(Node):
             return None
 
     def _wait_until(self, due_s, receive_ns):
-        """Wait until a message is due, and publish /clock meanwhile.
+        """Wait until a message is due, while publishing /clock.
 
         :returns: False when stopped.
         """
@@ -271,7 +272,7 @@ class BagPlayer(Node):
         recorded_ns = stamp_ns = stamp_of(cdr) if track.stamped else 0
         published_ns = self._system_clock.now().nanoseconds
         if self._options.stamp_now and recorded_ns:
-            # As old as it was when it was recorded.
+            # Keeps the age that it had when it was recorded.
             cdr = with_stamp(cdr, recorded_ns + published_ns - message.receive_ns)
             stamp_ns = stamp_of(cdr)
         if self._ledger is not None and track.stamped:
@@ -279,6 +280,6 @@ class BagPlayer(Node):
             if not self._ledger.tell():
                 rows.writerow(LEDGER)
             rows.writerow((message.topic, message.receive_ns, recorded_ns, stamp_ns, published_ns))
-            self._ledger.flush()  # others read along
+            self._ledger.flush()  # other processes read it meanwhile
         track.publisher.publish(cdr)
         track.sent += 1

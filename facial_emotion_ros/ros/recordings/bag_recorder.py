@@ -1,6 +1,6 @@
-"""The executable record_bag: records the camera and the node's answers where `ros2 bag record` is not installed.
+"""Executable record_bag: records the camera and the node's outputs where `ros2 bag record` is not installed.
 
-It installs its signal handlers before bag_recorder_node.py is imported.
+It installs signal handlers before importing bag_recorder_node.py.
 """
 
 import argparse
@@ -15,16 +15,16 @@ from facial_emotion_ros.ros.stop_signals import end_at_once
 from facial_emotion_ros.system.environment_checks import check_startup
 from facial_emotion_ros.system.memory import keep_big_buffers
 
-#: Disk space in MiB that is left free.
+#: Disk space to leave free, in MiB.
 KEEP_FREE_MB = 256.0
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """Read the command line without the words for ROS."""
+    """Parse the command line without ROS arguments."""
     parser = argparse.ArgumentParser(
         prog='record_bag',
-        description='Records topics into a bag (mcap) until Ctrl-C, each as its publisher offers it.',
-        epilog='Remap topics as for every node: --ros-args -r image:=/front/image_raw (camera_info follows the image). '
+        description="Records topics into a bag (mcap) until Ctrl-C, with their publishers' QoS.",
+        epilog='Remap topics as for any node: --ros-args -r image:=/front/image_raw (camera_info follows the image). '
         'With -p use_sim_time:=true, messages are recorded with the time of /clock.',
     )
     add = parser.add_argument
@@ -34,13 +34,13 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         nargs='+',
         metavar='TOPIC',
         default=(),
-        help='record these in place of the profile; * stands for one part of a name',
+        help='record these instead of the profile; * matches one part of a name',
     )
     add(
         '--profile',
         metavar='FILE',
         default='',
-        help="list of topics in place of the package's config/recording.yaml",
+        help="list of topics instead of the package's config/recording.yaml",
     )
     add('--seconds', type=not_negative, default=0.0, metavar='S', help='end after this time (default: at Ctrl-C)')
     add(
@@ -48,7 +48,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         type=not_negative,
         default=KEEP_FREE_MB,
         metavar='MIB',
-        help='end before the disk has less free space than this (default: %g)' % KEEP_FREE_MB,
+        help='end before the disk has less than this free (default: %g)' % KEEP_FREE_MB,
     )
     return parser.parse_args(arguments)
 
@@ -56,8 +56,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 def main(args: Optional[List[str]] = None) -> int:
     """Record until SIGINT or SIGTERM.
 
-    :param args: command line; None takes the process's own.
-    :returns: exit status: 0 when stopped, 1 when the recording cannot be made or fails, 2 for wrong arguments.
+    :param args: command line; None for sys.argv.
+    :returns: exit status: 0 when stopped, 1 if recording fails, 2 for wrong arguments.
     """
     end_at_once()
     keep_big_buffers()
@@ -68,7 +68,7 @@ def main(args: Optional[List[str]] = None) -> int:
     from facial_emotion_ros.ros.recordings.recording_file import RecordingFile
 
     try:
-        check_startup(for_ros)  # before a folder is created that would be left behind
+        check_startup(for_ros)  # before the folder is created
         entries = (
             check_entries(list(options.topics), '--topics')
             if options.topics

@@ -1,4 +1,4 @@
-"""The node of record_bag: subscribes to topics when, and as, they are published."""
+"""Node of record_bag: subscribe to topics when they appear, with their publishers' QoS, and record them."""
 
 import re
 import sys
@@ -14,40 +14,40 @@ from facial_emotion_ros.ros.recordings.bag_topics import message_class, recorded
 from facial_emotion_ros.ros.recordings.recording_file import RecordingFile
 from facial_emotion_ros.ros.recordings.recording_profile import COMPRESSED, pattern_of
 
-#: Period of the checks of the graph, and of flushing the file, which makes it safe from a crash.
+#: Period of checking the graph, and of flushing the file, in case of a crash.
 _CHECK_S, _FLUSH_S = 0.25, 2.0
 
-#: A topic that is not an entry's first choice is taken when it was present in so many checks without a better one; one
-#: of a pattern, such as that of a face, is left when nobody has published it in so many.
+#: Number of checks without an entry's first choice until its second is recorded, and without a publisher until the
+#: subscription to a topic of a pattern, such as that of a face, is destroyed.
 _CHECKS = 4
 
-#: At the end, time to write what is still queued.
+#: Maximum time at the end to write queued messages.
 _DRAIN_S = 1.0
 
-#: Messages kept until the first time on /clock; later ones are lost, and counted.
+#: Maximum number of messages kept until the first time on /clock; further ones are lost, and counted.
 _KEPT_EARLY = 1000
 
 
 class BagRecorder(Node):
-    """Records until it is stopped, or its time is over."""
+    """Record until stopped, or until the time is over."""
 
     def __init__(self, recording: RecordingFile, entries: Sequence[Sequence[str]], seconds: float = 0.0):
-        """Start looking for the topics.
+        """Start to look for the topics.
 
-        :param recording: where to.
-        :param entries: of recording_profile.read_profile().
-        :param seconds: be done after this time; 0 for never.
+        :param recording: output.
+        :param entries: from recording_profile.read_profile().
+        :param seconds: `done` after this time; 0 for never.
         """
         super().__init__('bag_recorder', start_parameter_services=False)
         self._recording = recording
         names = [[self._full_name(name) for name in entry] for entry in entries]
-        #: Patterns of each entry's topics, the preferred one first.
+        #: Patterns of each entry's alternative topics, the preferred one first.
         self._entries = [[re.compile(pattern_of(name) + r'\Z') for name in entry] for entry in names]
-        #: Patterns with a *: topics that come and go.
+        #: Patterns with a *: their topics appear and disappear.
         self._of_many = [pattern for entry in self._entries for pattern in entry if '[^/]+' in pattern.pattern]
         #: Topic -> its QoS and subscription.
         self._recorded: Dict[str, Tuple[Any, Any]] = {}
-        #: Topic of those that is recorded -> in how many checks nobody has published it.
+        #: Recorded topic of these -> number of checks without a publisher.
         self._absent: Dict[str, int] = {}
         self._refused: Set[str] = set()
         self._seen: Dict[Tuple[int, int], int] = {}
@@ -66,7 +66,7 @@ class BagRecorder(Node):
     def finish(self, interrupted: bool) -> int:
         """Close the recording, and log what is in it.
 
-        :param interrupted: whether a signal ended it, which is the usual end.
+        :param interrupted: whether a signal ended it, as usual.
         :returns: exit status.
         """
         self._drain()
@@ -77,9 +77,9 @@ class BagRecorder(Node):
         for topic in sorted(counts):
             log.info('%s: %d messages.' % (topic, counts[topic]))
         if self._lost:
-            log.warning('%d messages were lost: no time came on /clock.' % self._lost)
+            log.warning('%d messages were lost: no time was received on /clock.' % self._lost)
         if not total:
-            log.warning('Nothing was recorded: nobody published these topics; `ros2 topic list` shows those present.')
+            log.warning('Nothing was recorded: these topics had no messages; `ros2 topic list` shows existing ones.')
         if self._fault is not None:
             print('record_bag: %s' % self._fault, file=sys.stderr, flush=True)
             return 1
@@ -87,7 +87,7 @@ class BagRecorder(Node):
         return 0
 
     def _drain(self):
-        """Write what waits in the queues of the subscriptions."""
+        """Write messages that are still queued in the subscriptions."""
         executor: Any = self.executor
         until_s, taken = time.monotonic() + _DRAIN_S, -1
         while self._fault is None and taken < self._taken and time.monotonic() < until_s:
@@ -96,7 +96,7 @@ class BagRecorder(Node):
                 executor.spin_once(timeout_sec=0.01)
 
     def _full_name(self, name):
-        """Resolve a name by namespace and remappings; siblings of the image follow the image."""
+        """Resolve a name by namespace and remappings; camera_info and compressed images follow the image."""
         if name.endswith(COMPRESSED):
             return self._full_name(name[: -len(COMPRESSED)]) + COMPRESSED
         if name == 'camera_info':
@@ -106,9 +106,9 @@ class BagRecorder(Node):
         return name if name.startswith('/') else self.get_namespace().rstrip('/') + '/' + name
 
     def _check_graph(self):
-        """Subscribe to topics that have appeared, and again to those whose QoS has changed; leave those of lost faces.
+        """Subscribe to new topics, and again to those whose QoS has changed; unsubscribe from those of lost faces.
 
-        A topic without a pattern is expected back. Thousands of subscriptions would slow down the executor.
+        Topics without a pattern stay subscribed. Thousands of subscriptions would slow down the executor.
         """
         if self._fault is not None:
             return
@@ -128,7 +128,7 @@ class BagRecorder(Node):
                 self.destroy_subscription(self._recorded.pop(topic)[1])
 
     def _chosen(self, number, patterns, present):
-        """Choose the topics of an entry: all that match its first pattern with a match."""
+        """Choose an entry's topics: all that match the first of its patterns with any match."""
         for rank, pattern in enumerate(patterns):
             topics = sorted(filter(pattern.match, present))
             if not topics:
@@ -136,7 +136,7 @@ class BagRecorder(Node):
             seen = self._seen[number, rank] = self._seen.get((number, rank), 0) + 1
             taken = any(topic in self._recorded for topic in topics)
             other = any(topic not in topics and any(each.match(topic) for each in patterns) for topic in self._recorded)
-            # The first choice stays, even if a better one appears: no image is recorded twice.
+            # The choice stays, even if a preferred topic appears later, so that no image is recorded twice.
             return topics if taken or not other and (rank == 0 or seen >= _CHECKS) else []
         return []
 
@@ -156,7 +156,7 @@ class BagRecorder(Node):
                 raise BadBag('its type %s is not installed; install the package %s and source it' % (msgtype, package))
             self._recording.add(topic, msgtype, recorded_qos(offers))
         except BadBag as error:
-            if not self._recording.is_open:  # the disk is to blame, not the topic
+            if not self._recording.is_open:  # an error of the disk, not of the topic
                 self._fault, self.done = error, True
                 return
             self._refused.add(topic)
@@ -176,13 +176,13 @@ class BagRecorder(Node):
         if now_ns:
             self._write_early()
             self._try(lambda: self._recording.write(topic, now_ns, cdr))
-        elif len(self._early) < _KEPT_EARLY:  # simulated time has not begun
+        elif len(self._early) < _KEPT_EARLY:  # simulated time has not started
             self._early.append((topic, cdr))
         else:
             self._lost += 1
 
     def _write_early(self):
-        """Write what arrived before simulated time began."""
+        """Write messages that arrived before simulated time started."""
         now_ns, early = self.get_clock().now().nanoseconds, self._early
         self._early = []
         for topic, cdr in early if now_ns else ():
@@ -191,7 +191,7 @@ class BagRecorder(Node):
             self._lost += len(early)
 
     def _try(self, action):
-        """Do something with the recording; after a failure, nothing more."""
+        """Call an action of the recording; after a failure, no more."""
         if self._fault is None:
             try:
                 action()

@@ -1,4 +1,4 @@
-"""Topics of a recording in the terms of rclpy: message classes, quality of service, stamps in serialized messages."""
+"""Convert recorded topics for rclpy: message classes, QoS, and stamps in serialized messages."""
 
 import importlib
 import struct
@@ -8,10 +8,10 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 
 from facial_emotion_ros.ros.recordings.recording_profile import IMAGE_TYPES
 
-#: Queue for slow subscribers: shorter for images, for each holds a megabyte or more.
+#: Queue length for slow subscribers, of images (a megabyte or more each) and of others.
 _KEPT_IMAGES, _KEPT = 20, 200
 
-#: Smallest size in bytes of a serialized message, which begins with its byte order, and of one with a header.
+#: Minimum size in bytes of a serialized message (CDR header), and of one that starts with a std_msgs/Header.
 MIN_SIZE, MIN_SIZE_STAMPED = 4, 12
 
 
@@ -19,7 +19,7 @@ def message_class(msgtype: str) -> Optional[type]:
     """Import the class of a message.
 
     :param msgtype: such as 'sensor_msgs/msg/Image'.
-    :returns: None where its package is not installed.
+    :returns: None if its package is not installed.
     """
     package, _, name = msgtype.partition('/msg/')
     try:
@@ -29,45 +29,45 @@ def message_class(msgtype: str) -> Optional[type]:
 
 
 def has_header(message_type: Any) -> bool:
-    """Return whether a message class begins with a std_msgs/Header."""
+    """Return whether a message class starts with a std_msgs/Header."""
     return next(iter(message_type.get_fields_and_field_types().values()), '') == 'std_msgs/Header'
 
 
 def stamp_of(cdr: bytes) -> int:
-    """Read the stamp, in nanoseconds, of a serialized message that begins with a header."""
+    """Return the stamp, in nanoseconds, of a serialized message that starts with a header."""
     sec, nanosec = struct.unpack_from(_stamp_format(cdr), cdr, 4)
     return sec * 10**9 + nanosec
 
 
 def with_stamp(cdr: bytes, nanoseconds: int) -> bytes:
-    """Replace the stamp of a serialized message that begins with a header; the seconds end at what 32 bits hold."""
+    """Replace the stamp of a serialized message that starts with a header; seconds are clipped to 32 bits."""
     seconds = max(-(2**31), min(nanoseconds // 10**9, 2**31 - 1))
     stamp = struct.pack(_stamp_format(cdr), seconds, nanoseconds % 10**9)
     return b''.join((cdr[:4], stamp, cdr[12:]))
 
 
 def _stamp_format(cdr):
-    return '<iI' if cdr[1] & 1 else '>iI'  # the second byte of CDR is the byte order
+    return '<iI' if cdr[1] & 1 else '>iI'  # the second byte of CDR has the byte order
 
 
 def playing_qos(recorded: Any, msgtype: str) -> QoSProfile:
-    """Choose the profile that a recorded topic is published with.
+    """Choose the QoS profile for publishing a recorded topic.
 
-    :param recorded: rosbags' Qos of its publisher, None where unknown.
+    :param recorded: rosbags' Qos of its publisher; None if unknown.
     :param msgtype: of the topic.
-    :returns: as recorded; reliable and volatile where unknown, which serves subscribers of either reliability.
+    :returns: as recorded; reliable and volatile if unknown, which is compatible with either reliability.
     """
     reliability, durability, depth = ('', '', 1)
     if recorded is not None:
         reliability, durability, depth = recorded.reliability.name, recorded.durability.name, max(1, recorded.depth)
     latched = durability == 'TRANSIENT_LOCAL'
-    # Slow subscribers must lose nothing; for later subscribers, as many messages are kept as were then.
+    # Slow subscribers must lose nothing; later subscribers get as many messages as when it was recorded.
     depth = depth if latched else max(depth, _kept(msgtype))
     return _profile(depth, reliability != 'BEST_EFFORT', latched)
 
 
 def recording_qos(offers: Sequence[QoSProfile], msgtype: str) -> QoSProfile:
-    """Choose the profile of a subscription to all publishers of a topic: as strict as all of them offer.
+    """Choose the QoS profile for recording a topic: the strictest that all of its publishers offer.
 
     :param offers: of the publishers.
     :param msgtype: of the topic.
@@ -78,7 +78,7 @@ def recording_qos(offers: Sequence[QoSProfile], msgtype: str) -> QoSProfile:
 
 
 def recorded_qos(offers: Sequence[QoSProfile]) -> List[Any]:
-    """Convert what publishers offer to a list of rosbags' Qos, for a recording."""
+    """Convert the publishers' QoS profiles to rosbags' Qos, for the recording's metadata."""
     from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 
     def word(kind, policy):

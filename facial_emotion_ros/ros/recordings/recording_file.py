@@ -1,4 +1,4 @@
-"""A recording that can be read however it ends. Needs the rosbags library, and nothing of rclpy."""
+"""Write a recording that stays readable after a crash. Needs the rosbags library, but not rclpy."""
 
 import glob
 import os
@@ -11,10 +11,10 @@ from facial_emotion_ros.recordings.io.writer import VERSION
 
 
 class RecordingFile:
-    """A folder as `ros2 bag record` creates it: an mcap file, and metadata.yaml once it is closed.
+    """A folder like one of `ros2 bag record`: an mcap file, and metadata.yaml once it is closed.
 
-    After a crash of the process, everything up to the last :meth:`flush` is there; the file then lacks its index, and
-    :class:`facial_emotion_ros.recordings.io.bag_file.BagFile` reads it as far as it goes.
+    After a crash of the process, the file has everything up to the last :meth:`flush`, but no index;
+    :class:`facial_emotion_ros.recordings.io.bag_file.BagFile` can read it.
     """
 
     def __init__(self, path: str, keep_free_mb: float):
@@ -40,11 +40,11 @@ class RecordingFile:
             writer = Writer(self.path, version=version, storage_plugin=StoragePlugin.MCAP)
             writer.open()
         except WriterError:
-            raise BadBag('expected a new folder, got %s, which exists; delete it or name another' % path) from None
+            raise BadBag('expected a new folder, got %s, which exists; delete it or choose another' % path) from None
         except OSError as error:
             reason = error.strerror or error
             raise BadBag(
-                'expected a folder that can be created, but %s cannot (%s); name another' % (path, reason)
+                'expected a folder that can be created, but %s cannot (%s); choose another' % (path, reason)
             ) from None
         self._writer = writer
 
@@ -59,17 +59,17 @@ class RecordingFile:
         :param topic: its name.
         :param msgtype: such as 'sensor_msgs/msg/Image'.
         :param qos: rosbags' Qos of its publishers.
-        :raises BadBag: if no definition of the message is found, or the topic was added with another type; or as
+        :raises BadBag: if the message's definition is not found, or the topic was added with another type; or like
             `write`, after which is_open is False.
         """
         if topic in self._connections:
             former = self._connections[topic].msgtype
             if former != msgtype:
-                raise BadBag('its type was %s before, and is %s now; record that into another file' % (former, msgtype))
+                raise BadBag('expected the type %s as before, got %s; record it into another file' % (former, msgtype))
             return
         definitions = definitions_of(msgtype)
         if self._writer is None:
-            raise BadBag('expected %s to be open, it is closed' % self.path)
+            raise BadBag('expected %s to be open, but it is closed' % self.path)
         try:
             self._connections[topic] = self._writer.add_connection(
                 topic, msgtype, typestore=definitions, offered_qos_profiles=qos
@@ -84,7 +84,7 @@ class RecordingFile:
         :param topic: one that was added.
         :param receive_ns: time of its arrival.
         :param cdr: serialized message.
-        :raises BadBag: if the disk is full or fails; what was written before stays.
+        :raises BadBag: if the disk is full or fails; earlier messages stay.
         """
         try:
             self._check_space(len(cdr))
@@ -94,13 +94,13 @@ class RecordingFile:
         self.counts[topic] += 1
 
     def flush(self) -> None:
-        """Hand everything so far to the system, in a form that can be read.
+        """Pass all messages so far to the operating system, readable without an index.
 
-        :raises BadBag: as `write`.
+        :raises BadBag: see `write`.
         """
         storage = None if self._writer is None else self._writer.storage
         try:
-            # rosbags collects a MiB, which are minutes of a face's scores.
+            # rosbags buffers 1 MiB, which is minutes of a face's scores.
             if storage is not None and getattr(storage.chunk, 'msgs', None):
                 storage.close_chunk()
                 storage.bio.flush()
@@ -110,7 +110,7 @@ class RecordingFile:
     def close(self) -> None:
         """Write index and metadata.
 
-        :raises BadBag: if the disk refuses them.
+        :raises BadBag: if they cannot be written.
         """
         writer, self._writer = self._writer, None
         if writer is not None:
@@ -131,12 +131,12 @@ class RecordingFile:
             except OSError:
                 pass
         return BadBag(
-            '%s could not be written any further (%s); what came before can be read, though it lacks its index; free '
-            'some space, and name another folder' % (self.path, error.strerror or error)
+            '%s could not be continued (%s); earlier messages can be read, without an index; free some space, and '
+            'choose another folder' % (self.path, error.strerror or error)
         )
 
     def _check_space(self, size):
-        """End in time: a full disk would not take the index either, and harms other programs."""
+        """Close before the disk is full, while the index can be written and other programs still work."""
         self._unchecked -= size
         if self._unchecked > 0:
             return
@@ -144,18 +144,17 @@ class RecordingFile:
         if free - size < self._keep_free:
             self.close()
             raise BadBag(
-                'the disk is nearly full (%d MiB are free, of which --keep-free reserves %d); %s is complete and holds '
-                'all that came before; free some space, and name another folder'
-                % (free >> 20, self._keep_free >> 20, self.path)
+                'the disk is nearly full (%d MiB are free, of which --keep-free reserves %d); %s is complete up to '
+                'here; free some space, and choose another folder' % (free >> 20, self._keep_free >> 20, self.path)
             )
         self._unchecked = (free - size - self._keep_free) // 8
 
 
 def definitions_of(msgtype: str) -> Any:
-    """Find the installed definition of a message and of its parts.
+    """Find the installed definition of a message and of its nested messages.
 
     :param msgtype: such as 'sensor_msgs/msg/Image'.
-    :returns: rosbags' Typestore that knows it.
+    :returns: rosbags' Typestore with it.
     :raises BadBag: if there is none.
     """
     from rosbags.typesys import Stores, TypesysError, get_types_from_msg, get_typestore
@@ -176,8 +175,8 @@ def definitions_of(msgtype: str) -> Any:
         if msgtype in typestore().fielddefs:
             return typestore()
     raise BadBag(
-        'expected the definition of %s, which is not among the installed packages; source the workspace that '
-        'has the package %s' % (msgtype, msgtype.partition('/')[0])
+        'expected an installed definition of %s, got none; source the workspace with the package %s'
+        % (msgtype, msgtype.partition('/')[0])
     )
 
 
@@ -194,7 +193,7 @@ def _definition_file(msgtype):
 
 
 def _parts_of(definition: Any) -> List[str]:
-    """List the message types that a parsed definition names."""
+    """List the nested message types of a parsed definition."""
     _, fields = definition
     named = []
     for _, (kind, details) in fields:

@@ -1,4 +1,4 @@
-"""Which topics are recorded: config/recording.yaml, or a file like it. Imports nothing of ROS."""
+"""Read the list of topics to record: config/recording.yaml, or a file like it. Does not import ROS."""
 
 import re
 from typing import Any, List, Sequence
@@ -7,10 +7,10 @@ from facial_emotion_ros.core.errors import BadParameter
 
 IMAGE_TYPES = ('sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage')
 
-#: image_transport appends this to the name of an image; it is remapped with the image, not by itself.
+#: image_transport's suffix of compressed images; such a topic is remapped with the image, not by itself.
 COMPRESSED = '/compressed'
 
-#: An absolute or relative topic name; * stands for one part of it.
+#: An absolute or relative topic name; * matches one part of it.
 _NAME = re.compile(r'/?(?:[A-Za-z_*][A-Za-z0-9_]*/)*[A-Za-z_*][A-Za-z0-9_]*\Z')
 
 
@@ -18,8 +18,8 @@ def read_profile(path: str) -> List[List[str]]:
     """Read which topics to record.
 
     :param path: of the file.
-    :returns: entries; each lists alternative names, of which the first that somebody publishes is recorded.
-    :raises BadParameter: if it cannot be read, or has another form.
+    :returns: entries; each lists alternative names, of which the first with a publisher is recorded.
+    :raises BadParameter: if it cannot be read, or is not such a list.
     """
     import yaml
 
@@ -41,9 +41,9 @@ def check_entries(topics: Sequence[Any], source: str) -> List[List[str]]:
     """Check topic names.
 
     :param topics: names, or lists of names.
-    :param source: where they come from, for the error.
-    :returns: as :func:`read_profile`.
-    :raises BadParameter: if one is no name.
+    :param source: file or option, for the error.
+    :returns: see :func:`read_profile`.
+    :raises BadParameter: for an invalid name.
     """
     entries = [each if isinstance(each, list) else [each] for each in topics]
     for name in [name for entry in entries for name in entry or ['']]:
@@ -56,6 +56,6 @@ def check_entries(topics: Sequence[Any], source: str) -> List[List[str]]:
 
 
 def pattern_of(name: str) -> str:
-    """Return a regular expression for the topics that an absolute name, maybe with *, stands for."""
+    """Return a regular expression for an absolute topic name, which may contain *."""
     # re.escape of Python 3.6 escapes a slash, too.
     return '[^/]+'.join(re.escape(part).replace('\\/', '/').replace('\\_', '_') for part in name.split('*'))

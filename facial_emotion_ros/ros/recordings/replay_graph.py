@@ -1,4 +1,4 @@
-"""What replay.launch.py starts: a player and a recorder, those of `ros2 bag` or ours. Imports nothing of ROS."""
+"""Command lines of replay.launch.py's player and recorder, of `ros2 bag` or our own. Does not import ROS."""
 
 import importlib.util
 import os
@@ -9,25 +9,25 @@ from facial_emotion_ros.core.errors import BadBag, BadParameter
 from facial_emotion_ros.core.resources import find_shared
 from facial_emotion_ros.ros.recordings.recording_profile import COMPRESSED, IMAGE_TYPES, pattern_of, read_profile
 
-#: Topics that the recording of the answers leaves out, since they are in the recording that is played.
+#: Topics that are not recorded again, since the played recording has them.
 _INPUTS = ('image', 'image' + COMPRESSED, 'camera_info')
 
-#: How long our player waits for the node, which loads its models meanwhile.
+#: Maximum time that our player waits for the node, which loads its models meanwhile.
 _PATIENCE_S = 300.0
 
-#: `ros2 bag play` waits this long between announcing its topics and playing. A node that misses the announcement gets
-#: the next one: Fast DDS announces every 3 s.
+#: Delay of `ros2 bag play` between announcing its topics and playing: longer than the 3 s after which Fast DDS repeats
+#: an announcement that a node has missed.
 _DELAY_S = 4.0
 
-#: Files that our player alone plays: of ROS 1, and films.
+#: Files that only our player can play: of ROS 1, and videos.
 _OURS = ('.bag', '.mp4', '.m4v', '.mov', '.mkv', '.webm', '.avi')
 
 
 class Replay(NamedTuple):
-    """What is played, and how.
+    """The recording to play, and the options.
 
     bag: path; topic: the camera's, as recorded; is_compressed; topics: others to play; rate: speed factor; loop;
-    start_s: seconds to skip; clock_hz: rate of /clock, 0 for none; output: folder for the node's answers, '' for none;
+    start_s: seconds to skip; clock_hz: rate of /clock, 0 for none; output: folder for the node's outputs, '' for none;
     namespace: of the node.
     """
 
@@ -44,12 +44,12 @@ class Replay(NamedTuple):
 
     @property
     def image_topic(self) -> str:
-        """The name that the node's `image` is remapped to: image_transport puts JPEG below it."""
+        """The name that the node's `image` is remapped to, without '/compressed'."""
         return self.topic[: -len(COMPRESSED)] if self.is_compressed and self.topic.endswith(COMPRESSED) else self.topic
 
     @property
     def remappings(self) -> Tuple[str, ...]:
-        """Rules of the player, a:=b; none, unless JPEG was recorded on a topic where the node would not look."""
+        """Remapping rules of the player, a:=b: for JPEG that was recorded on a topic without '/compressed'."""
         wanted = self.image_topic + (COMPRESSED if self.is_compressed else '')
         return () if wanted == self.topic else ('%s:=%s' % (self.topic, wanted),)
 
@@ -60,19 +60,19 @@ def make_replay(bag: str, topic: str, given: Mapping[str, Any]) -> Replay:
     :param bag: path of the recording.
     :param topic: of the camera; '' for the first in the recording.
     :param given: the other fields of Replay but is_compressed; numbers may be strings.
-    :raises BadBag: if the recording cannot be read, or holds no such camera.
-    :raises BadParameter: for a number that is none.
+    :raises BadBag: if the recording cannot be read, or has no such camera.
+    :raises BadParameter: for an invalid number.
     """
     if not bag:
-        raise BadParameter('expected the path of a recording, got none; name one: bag:=my_bag')
+        raise BadParameter('expected the path of a recording, got none; set it: bag:=my_bag')
     topics, cameras = _topics_of(bag)
     content = ', '.join(sorted(topics)) or 'nothing'
     if not topic and not cameras:
-        raise BadBag('%s: expected a topic of images, got %s; name one: image_topic:=...' % (bag, content))
+        raise BadBag('%s: expected a topic of images, got %s; set it: image_topic:=...' % (bag, content))
     topic = topic or cameras[0]
     for name in (topic,) + tuple(given['topics']):
         if name not in topics:
-            raise BadBag('%s: expected the topic %s, but it holds %s' % (bag, name, content))
+            raise BadBag('%s: expected the topic %s, but it has %s' % (bag, name, content))
     if topics[topic] not in IMAGE_TYPES:
         raise BadBag(
             '%s: expected a topic of images, got %s (%s); its cameras are: %s'
@@ -91,7 +91,7 @@ def make_replay(bag: str, topic: str, given: Mapping[str, Any]) -> Replay:
 
 
 def _topics_of(bag: str) -> Tuple[Dict[str, str], List[str]]:
-    """Read which topics a recording has.
+    """Read the topics of a recording.
 
     :param bag: its path.
     :returns: ({topic: message type}, topics of cameras).
@@ -111,7 +111,7 @@ def _topics_of(bag: str) -> Tuple[Dict[str, str], List[str]]:
         topics = {each['topic_metadata']['name']: each['topic_metadata']['type'] for each in listed}
     except (OSError, yaml.YAMLError, KeyError, TypeError):
         raise BadBag(
-            '%s: expected a folder that `ros2 bag record` made, but its metadata.yaml cannot be read; other '
+            '%s: expected a folder of `ros2 bag record`, but its metadata.yaml cannot be read; other '
             'recordings need the Python package rosbags: pip install rosbags' % bag
         ) from None
     return topics, sorted(name for name, msgtype in topics.items() if msgtype in IMAGE_TYPES)
@@ -127,13 +127,11 @@ def has_ros2_bag(environ: Mapping[str, str] = os.environ) -> bool:
 
 
 def plays_with_ros2_bag(player: str, bag: str, environ: Mapping[str, str] = os.environ) -> bool:
-    """Choose who plays and records.
+    """Return whether to play and record with `ros2 bag`, not with our own programs.
 
     :param player: 'auto', 'ros2_bag' or 'own'.
-    :param bag: path of the recording: `ros2 bag` cannot play those of ROS 1, films, nor a folder without
-        metadata.yaml.
+    :param bag: path of the recording: `ros2 bag` cannot play those of ROS 1, videos, or a folder without metadata.yaml.
     :param environ: the environment.
-    :returns: whether it is `ros2 bag`.
     """
     only_ours = bag.lower().endswith(_OURS) or (
         os.path.isdir(bag) and not os.path.isfile(os.path.join(bag, 'metadata.yaml'))
@@ -163,7 +161,7 @@ def player_words(replay: Replay, ros2_bag: bool) -> List[str]:
 
 
 def recorder_words(replay: Replay, ros2_bag: bool) -> List[str]:
-    """Return the arguments of the recorder of the node's answers.
+    """Return the arguments of the recorder of the node's outputs.
 
     :param replay: with an output.
     :param ros2_bag: for `ros2 bag record`, not for our record_bag.
@@ -177,6 +175,6 @@ def recorder_words(replay: Replay, ros2_bag: bool) -> List[str]:
     namespace = replay.namespace.strip('/')
     prefix = '/%s/' % namespace if namespace else '/'
     patterns = [pattern_of(name if name.startswith('/') else prefix + name) for name in names]
-    # One expression, since the ways to name topics differ between distributions.
+    # One expression, since the options to select topics differ between distributions.
     words = ['bag', 'record', '-o', output, '-e', '^(%s)$' % '|'.join(patterns)]
     return words + (['--use-sim-time'] if replay.clock_hz else [])
