@@ -69,7 +69,7 @@ def _arguments():
             'seconds_each', default_value='2.0', description='Seconds for which each picture of images is shown.'
         ),
         DeclareLaunchArgument(
-            'rate_hz', default_value='0.0', description='Images per second; 0 takes the default of the source.'
+            'rate_hz', default_value='0.0', description='Images per second; 0: the default of the source.'
         ),
         DeclareLaunchArgument(
             'loop', default_value='false', choices=BOOLEANS, description='Whether to restart at the end.'

@@ -40,7 +40,7 @@ def expect_file(path: str, argument: str) -> None:
     :raises BadParameter: if there is no such file.
     """
     if not os.path.isfile(path):
-        raise BadParameter('%s: expected a file of parameters, got %r, which is none' % (argument, path))
+        raise BadParameter('%s: expected a file of parameters, got %r, which is not a file' % (argument, path))
 
 
 def find_executable(name: str) -> str:

@@ -217,8 +217,7 @@ def _decode_nv24(content: np.ndarray, height: int, width: int, step: int) -> np.
 def check_image(image: np.ndarray) -> np.ndarray:
     """Check an image for the pipeline: (H, W, 3) uint8 BGR, with sides of 1 to MAX_SIDE_PX.
 
-    :param image: any object.
-    :returns: the image; a contiguous copy if it is not contiguous, since OpenCV would copy it in each call.
+    :returns: the image; if it is not contiguous, a copy that is, since OpenCV would copy it in each call.
     :raises BadImage: naming what was expected and what came.
     """
     expected = f'expected an array of shape (H, W, 3), uint8, BGR, with sides of 1 to {MAX_SIDE_PX} pixels'
@@ -248,8 +247,7 @@ def _decode_with_fallback(
         )
     if fallback is None:
         raise BadImage(
-            f'expected one of {_ENCODINGS_TEXT}, got {encoding[:40]!r}; set the driver to one of them, or install '
-            'cv_bridge'
+            f'expected one of {_ENCODINGS_TEXT}, got {encoding[:40]!r}; correct the driver, or install cv_bridge'
         )
     if step < width:
         raise BadImage(

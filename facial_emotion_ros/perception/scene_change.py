@@ -5,9 +5,8 @@ from typing import Optional, Tuple
 import cv2
 import numpy as np
 
-#: Images with a lower correlation are of different scenes. Measured (docs/faces_over_time.md): within a scene 0.73 or
-#: more, 0.91 while the camera pans by a fifth of its view; of different scenes, 98% of 600 drawn pairs and all of 84
-#: pairs of photographs are below.
+#: Images with a lower correlation are of different scenes. Measured (docs/faces_over_time.md): at least 0.73 within a
+#: scene, 0.91 during pans by a fifth of the view; lower for 98% of 600 drawn and all of 84 photographed scene pairs.
 MIN_CORRELATION = 0.8
 
 _WIDTH_PX, _HEIGHT_PX = 48, 36

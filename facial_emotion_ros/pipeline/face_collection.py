@@ -37,8 +37,7 @@ LABELS_FILE = 'labels.csv'
 
 #: Time between two pictures, so that they differ.
 _PAUSE_S = 0.6
-#: Geometry of the saved crops, for people to review and for `train` and `evaluate`: framed as the embedded network's
-#: input, but in colour.
+#: Geometry of the saved crops, for people, `train` and `evaluate`: like the embedded network's input, but in colour.
 CROP = CropGeometry(
     size_px=160, color='bgr', margin=1.08, center_x=0.505, center_y=0.547, level_eyes=True, landmark_weight=0.5
 )

@@ -14,7 +14,7 @@ from facial_emotion_ros.ros.image_source import UNKNOWN_NAME, publisher_names, t
 from facial_emotion_ros.ros.logs import EVERY_60_S, BurstLog
 from facial_emotion_ros.system.power import PowerMeter, power_health
 
-#: Simulated time is paused if /clock has not changed for this long, and for so many of its steps.
+#: Simulated time is paused if /clock has not changed for this long, and for this many of its steps.
 _STANDS_S, _STANDS_STEPS = 1.0, 3
 #: Fast DDS lists the publishers of a killed process for 20 s: two of the same name count as two cameras only later.
 _LEASE_S = 30.0

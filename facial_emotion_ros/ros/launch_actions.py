@@ -103,7 +103,6 @@ def value_of(name: str, context: Any) -> str:
 def overrides(context: Any, *names: str) -> Dict[str, str]:
     """Return the parameters that launch arguments override.
 
-    :param context: of the launch.
     :param names: of the arguments, among esr, mode, transport and humans_prefix.
     """
     given = {_OVERRIDES[name]: value_of(name, context) for name in names}

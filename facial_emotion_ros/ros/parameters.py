@@ -162,7 +162,7 @@ TABLE = (
     Parameter(
         'detector.min_score',
         0.0,
-        "Lowest detector score of a face; 0.0 takes the detector's own default.",
+        "Lowest detector score of a face; 0.0: the detector's own default.",
         limits=(0.0, 1.0),
     ),
     Parameter(
@@ -263,7 +263,7 @@ TABLE = (
     Parameter(
         'unknown.enabled',
         True,
-        'Publish unknown in place of an emotion when one of the following limits is violated.',
+        'Publish unknown instead of an emotion when one of the following limits is violated.',
         live=True,
     ),
     Parameter(
@@ -312,14 +312,14 @@ TABLE = (
     Parameter(
         'unknown.min_confidence',
         -1.0,
-        'Lowest score of the best class; 0.0 disables this, a negative value takes the limit of the operating point.',
+        'Lowest score of the best class; 0.0 disables this, a negative value: the limit of the operating point.',
         limits=(-1.0, 1.0),
         live=True,
     ),
     Parameter(
         'unknown.min_agreement',
         -1.0,
-        'Lowest agreement of the branches; 0.0 disables this, a negative value takes the limit of the operating point.',
+        'Lowest agreement of the branches; 0.0 disables this, a negative value: the limit of the operating point.',
         limits=(-1.0, 1.0),
         live=True,
     ),
@@ -333,7 +333,7 @@ TABLE = (
         '',
         'Operating point of the bundle, by name: the class frequencies that the scores assume. esr_9_ferplus has '
         'balanced (its default), which finds rare expressions more often, and ferplus, the frequencies of its '
-        "training set. Empty takes the bundle's default.",
+        "training set. Empty: the bundle's default.",
         live=True,
     ),
     Parameter(
@@ -390,7 +390,7 @@ TABLE = (
     Parameter(
         'inference.engine_cache',
         '',
-        'Folder for TensorRT engines, with a subfolder per model, runtime and board. Empty takes '
+        'Folder for TensorRT engines, with a subfolder per model, runtime and board. Empty: '
         "facial_emotion_ros/engines in the user's cache folder (XDG_CACHE_HOME or ~/.cache).",
     ),
     Parameter(

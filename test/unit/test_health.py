@@ -92,7 +92,7 @@ INPUTS = [
         'bit errors',
         {'arrivals_s': STEADY, 'faults': {'corrupt': (98.0, 'Corrupt JPEG data')}},
         WARN,
-        'damaged pixels came 2.0 s ago: Corrupt JPEG data',
+        'damaged pixels arrived 2.0 s ago: Corrupt JPEG data',
     ),
     (
         'a list of too many faces',

@@ -162,7 +162,7 @@ def test_the_camera_is_found_when_it_is_not_named(film, monkeypatch, has_rosbags
 @pytest.mark.parametrize(
     'topic, given, error, reported',
     [
-        ('/front', {}, BadBag, 'expected the topic /front, but it holds /annotation/faces, ' + JPEG),
+        ('/front', {}, BadBag, 'expected the topic /front, but it has /annotation/faces, ' + JPEG),
         ('', {'topics': ('/front',)}, BadBag, 'expected the topic /front'),
         ('/annotation/faces', {}, BadBag, 'expected a topic of images, got /annotation/faces'),
         ('', {'rate': '0'}, BadParameter, "rate: expected a number of 0.001 or more, got '0'"),

@@ -26,7 +26,7 @@ MEDIA_SOURCE = (
         limits=(0, 8192),
         unit='px',
     ),
-    Parameter('rate_hz', 0.0, "Images per second; 0 takes the source's default.", limits=(0.0, 240.0), unit='Hz'),
+    Parameter('rate_hz', 0.0, "Images per second; 0: the source's default.", limits=(0.0, 240.0), unit='Hz'),
     Parameter('loop', False, 'Restart at the end.'),
     Parameter('duration_s', 0.0, 'End after this time; 0 plays to the end.', limits=(0.0, 1e6), unit='s'),
     Parameter('frame_id', 'camera', 'header.frame_id of the images.'),

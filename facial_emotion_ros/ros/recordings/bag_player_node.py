@@ -224,8 +224,7 @@ class BagPlayer(Node):
         """Return the time to wait between two messages; 0 if the clock was set."""
         if recorded_ns > _LONGEST_GAP_S * 1e9:
             self.get_logger().warning(
-                'Skipped %.0f s without a message: the clock was set, or the machine was suspended.'
-                % (recorded_ns / 1e9)
+                'Skipped %.0f s without a message: the clock was set, or the machine slept.' % (recorded_ns / 1e9)
             )
             return 0.0
         return max(0, recorded_ns) / 1e9 / self._options.rate
