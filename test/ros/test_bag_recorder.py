@@ -112,7 +112,7 @@ def test_everything_of_the_profile_is_in_it_when_it_was_published(record, publis
     assert peer.node.count_subscribers(kept)
     # Messages of another type would make the recording unreadable.
     peer.node.create_publisher(String, lost, quality())
-    process.wait_for(lost + ' is not recorded: its type was hri_msgs/msg/Expression before')
+    process.wait_for(lost + ' is not recorded: expected the type hri_msgs/msg/Expression as before')
     # Not of the profile; and the image in the better way alone.
     for topic, message in (('/front/image_raw', Image()), ('/text', String())):
         peer.node.create_publisher(type(message), topic, quality())

@@ -119,8 +119,8 @@ def test_a_calibration_is_that_of_the_image(changes, size, is_rectified, focal, 
     [
         ({'k': [0.0] * 9}, 'without focal length'),
         ({'height': 640}, 'for images of 640x480, got one for 640x640'),
-        ({'distortion_model': 'omni'}, "'omni' with 5 coefficients"),
-        ({'distortion_model': 'equidistant'}, "'equidistant' with 5 coefficients"),
+        ({'distortion_model': 'omni'}, "'omni' and 5 coefficients"),
+        ({'distortion_model': 'equidistant'}, "'equidistant' and 5 coefficients"),
     ],
 )
 def test_a_calibration_that_does_not_fit_is_refused(changes, reason):
