@@ -113,7 +113,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         recipe = _read_recipe(options)
         processes = Processes.begin(choose_device(options.device))
         choice = choose_precision(processes.device, options.precision)
-        precision, sentence = processes.state_of_first(lambda: choice)  # others may have measured otherwise
+        precision, sentence = processes.broadcast_result(lambda: choice)  # the timing may differ between processes
         if processes.device.type == 'cuda':
             torch.backends.cudnn.benchmark = True
         return _train(options, recipe, processes, precision, sentence)

@@ -74,7 +74,7 @@ def main():
 
     joint = {'steps': 3, 'bootstrap': 0.7}
     count = 5
-    rows = processes.rows_of_mine(count)
+    rows = processes.local_rows(count)
     found = {
         'rank': processes.rank,
         'affect': train('affect', {'trains': 'affect', 'steps': 3}),
@@ -84,8 +84,8 @@ def main():
         'resumed': train('joint', joint, {'steps': 2}),
         'rows': processes.gather_rows(np.float32(rows)[:, None] * 2, count)[:, 0].tolist(),
         'mean': processes.mean(torch.tensor([1.0 + processes.rank])).item(),
-        'state': processes.state_of_first(lambda: {'a': torch.tensor([5.0]), 'rank': processes.rank})['a'].item(),
-        'nothing': processes.state_of_first(lambda: None) is None,
+        'state': processes.broadcast_result(lambda: {'a': torch.tensor([5.0]), 'rank': processes.rank})['a'].item(),
+        'nothing': processes.broadcast_result(lambda: None) is None,
     }
     processes.end()
     found['precisions'] = note_precisions()

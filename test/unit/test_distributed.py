@@ -97,11 +97,11 @@ def test_what_processes_exchange_arrives_when_there_are_two(found):
 def test_every_exchange_does_the_obvious_when_a_process_is_alone():
     processes = Processes.begin(torch.device('cpu'))
     assert processes.is_first and processes.count == 1
-    assert processes.state_of_first(lambda: {'a': 1}) == {'a': 1}
+    assert processes.broadcast_result(lambda: {'a': 1}) == {'a': 1}
     assert processes.mean(torch.ones(1)).item() == 1
     np.testing.assert_array_equal(processes.gather_rows(np.arange(3.0), 3), np.arange(3.0))
     module = torch.nn.Linear(1, 1)
-    assert processes.share_gradients(module) is module
+    assert processes.average_gradients(module) is module
     processes.end()
 
 

@@ -66,7 +66,7 @@ class Processes:
         """Whether this process writes files and prints."""
         return self.rank == 0
 
-    def share_gradients(self, loss: torch.nn.Module, partly: bool = False) -> torch.nn.Module:
+    def average_gradients(self, loss: torch.nn.Module, partly: bool = False) -> torch.nn.Module:
         """Wrap a module so that its gradients are averaged over all processes.
 
         :param loss: module with trainable parameters.
@@ -81,7 +81,7 @@ class Processes:
         syncs: dict[str, Any] = {'forward_sync_buffers' if newer else 'broadcast_buffers': False}
         return kind(loss, device_ids=ids, gradient_as_bucket_view=True, find_unused_parameters=partly, **syncs)
 
-    def share_statistics(self, network: torch.nn.Module) -> None:
+    def average_batch_norm(self, network: torch.nn.Module) -> None:
         """Average batch norm's running statistics over all processes."""
         statistics = [buffer for buffer in network.buffers() if buffer.is_floating_point()]
         if self.count > 1 and statistics:
@@ -89,13 +89,13 @@ class Processes:
             for buffer, mean in zip(statistics, together.split([len(buffer) for buffer in statistics])):
                 buffer.copy_(mean)
 
-    def same_everywhere(self, tensors: Iterable[torch.Tensor]) -> None:
+    def broadcast(self, tensors: Iterable[torch.Tensor]) -> None:
         """Broadcast tensors from the first process; shapes are the same everywhere."""
         if self.count > 1:
             for tensor in tensors:
                 distributed.broadcast(tensor, 0)
 
-    def state_of_first(self, read: Callable[[], Any]) -> Any:
+    def broadcast_result(self, read: Callable[[], Any]) -> Any:
         """Read in the first process and broadcast the result: other machines may lack the files.
 
         :param read: called in the first process; returns plain values and tensors on the CPU, or None.
@@ -107,12 +107,12 @@ class Processes:
         distributed.broadcast_object_list(states, 0, device=self.device)
         return states[0]
 
-    def rows_of_mine(self, count: int) -> np.ndarray:
+    def local_rows(self, count: int) -> np.ndarray:
         """Return this process's share of `count` rows, (M,) int64."""
         return np.arange(self.rank, count, self.count)
 
     def gather_rows(self, mine: np.ndarray, count: int) -> np.ndarray:
-        """Gather the results of :meth:`rows_of_mine` from all processes.
+        """Gather the results of :meth:`local_rows` from all processes.
 
         :param mine: (M, ...) float, of this process.
         :param count: number of all rows.

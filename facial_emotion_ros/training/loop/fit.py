@@ -122,7 +122,7 @@ class Fit:
         is_first = self.processes.is_first
         progress = progress if progress and is_first else Silence()
         curves = None
-        with training_state.alone_in(self.output if is_first else None):
+        with training_state.lock_folder(self.output if is_first else None):
             self.resume(progress)
             try:
                 if is_first:
@@ -151,7 +151,7 @@ class Fit:
         """
         progress = progress or Silence()
         path = self.state_path
-        state = self.processes.state_of_first(lambda: checkpoint.load_state(path) if os.path.exists(path) else None)
+        state = self.processes.broadcast_result(lambda: checkpoint.load_state(path) if os.path.exists(path) else None)
         if state is None:
             return False
         for line in training_state.compare(self, state):
@@ -192,7 +192,9 @@ class Fit:
         stage, labels = self.stages[self.place], None
         if stage.phase.teacher:
             share = stage.phase.teacher
-            labels = (1 - share) * self.faces.distributions + share * training_state.ask_teachers(self, progress)
+            labels = (1 - share) * self.faces.distributions + share * training_state.teacher_probabilities(
+                self, progress
+            )
         return StageTraining(
             stage, self.place, self.recipe, self.weights, self.faces, self.processes, self.precision, labels
         )
@@ -285,7 +287,7 @@ class Fit:
                 self._write_weights('weights', best)
                 for name, tensor in best.items():
                     self.weights[name].copy_(tensor)
-            self.processes.same_everywhere(self.weights.values())
+            self.processes.broadcast(self.weights.values())
         self.place += 1
         self.under_way = None
 

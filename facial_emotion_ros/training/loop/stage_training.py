@@ -70,7 +70,7 @@ class StageTraining:
         )
         loss = TrainingLoss(self.network, phase, precision, self._sampler.prior)
         partly = 0 < phase.branches_a_step < stage.branches
-        self._forward = processes.share_gradients(loss, partly).train()
+        self._forward = processes.average_gradients(loss, partly).train()
         # The default initial scale, 65536, would overflow float16 and skip the first steps.
         self._scaler = torch.amp.GradScaler(processes.device.type, 1024.0, enabled=precision == torch.float16)
         self.average = Average(self.network, phase.averaging)
@@ -101,7 +101,7 @@ class StageTraining:
         self._scaler.step(self.optimizer)
         self._scaler.update()
         if self.network.training:
-            self._processes.share_statistics(self.network)
+            self._processes.average_batch_norm(self.network)
         is_good = torch.isfinite(parts).all()
         self._sums += torch.where(is_good, torch.cat([parts, is_good[None].float()]), 0.0)
         self.step += 1
@@ -153,5 +153,5 @@ class StageTraining:
         while network.branches < stage.branches:
             network.add_branch(generator)
         network.to(self._processes.device)
-        self._processes.same_everywhere(network.state_dict().values())
+        self._processes.broadcast(network.state_dict().values())
         return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

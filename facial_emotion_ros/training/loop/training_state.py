@@ -30,7 +30,7 @@ _FIXED_FIELDS = ('seed', 'network', 'teachers')
 
 
 @contextlib.contextmanager
-def alone_in(folder: str | None) -> Iterator[None]:
+def lock_folder(folder: str | None) -> Iterator[None]:
     """Lock a training folder; the operating system releases the lock when the process ends.
 
     :param folder: created if missing; None to lock nothing.
@@ -122,7 +122,7 @@ def fingerprint(faces: FaceSet) -> str:
     return digest.hexdigest()
 
 
-def ask_teachers(fit: Any, progress: Progress) -> np.ndarray:
+def teacher_probabilities(fit: Any, progress: Progress) -> np.ndarray:
     """Return the mean of the teachers' probabilities, cached in the training folder.
 
     :param fit: Fit with teachers.
@@ -140,7 +140,7 @@ def ask_teachers(fit: Any, progress: Progress) -> np.ndarray:
         kept = checkpoint.load_state(path) if os.path.exists(path) else {}
         return kept if kept.get('key') == key else None
 
-    kept = fit.processes.state_of_first(read)
+    kept = fit.processes.broadcast_result(read)
     if kept is not None:
         return kept['labels'].numpy()
     largest = CropGeometry(size_px=max(phase.size_px for phase in fit.recipe.phases), color=fit.recipe.faces.color)

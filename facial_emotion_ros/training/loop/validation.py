@@ -34,7 +34,7 @@ def outputs_of(
     """
     processes = processes or Processes()
     device = next(network.parameters()).device
-    rows = processes.rows_of_mine(len(faces))
+    rows = processes.local_rows(len(faces))
     mine = np.zeros((0, network.branches, 10), np.float32)
     for begin in range(0, len(rows), _BATCH):
         crops = torch.from_numpy(plain(faces.faces(rows[begin : begin + _BATCH]), geometry)).to(device)

@@ -141,7 +141,7 @@ def train(
     figures: dict[str, float] = {'steps': 0}
     try:
         choice = choose_precision(processes.device)
-        precision, sentence = processes.state_of_first(lambda: choice)  # the timing may differ between processes
+        precision, sentence = processes.broadcast_result(lambda: choice)  # the timing may differ between processes
         for line in (f'Starting: {learner.name_experiment}', f'Running on {sentence}', faces.describe()):
             progress.note(line)
 
@@ -213,7 +213,7 @@ def _interruptible(fit: Fit) -> Iterator[None]:
 def _broadcast(weights: Weights, processes: Processes) -> Weights:
     """Broadcast the first process's weights, which alone has the best ones, in a common order and memory layout."""
     tensors = {name: tensor.to(processes.device).contiguous() for name, tensor in sorted(weights.items())}
-    processes.same_everywhere(tensors.values())
+    processes.broadcast(tensors.values())
     return {name: tensor.cpu() for name, tensor in tensors.items()}
 
 
