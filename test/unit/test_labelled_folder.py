@@ -111,7 +111,7 @@ def test_images_are_left_out_when_they_are_struck_out(root, capsys):
     (root / 'struck_out.txt').write_text('a b.png\n\nno such.png\n', encoding='utf-8-sig')
     assert open_faces(path).names.tolist() == ['b.png']
     said = capsys.readouterr().err
-    assert '1 of 2 images' in said and 'it lists: no such.png' in said
+    assert '1 of 2 images' in said and 'unknown names: no such.png' in said
 
 
 def test_another_csv_file_is_read_when_it_is_given(root, tmp_path):

@@ -24,7 +24,7 @@ LABELS_FILE = 'labels.csv'
 #: Names of images to skip, one per line, in the folder of the faces; written by the contact sheet of collect_faces.
 STRUCK_FILE = 'struck_out.txt'
 
-#: Other names of our classes; no numbers, for each set counts differently.
+#: Other names of our classes. No numbers, since each set numbers its classes differently.
 SYNONYMS = {
     'happiness': 'happy',
     'joy': 'happy',
@@ -36,11 +36,9 @@ SYNONYMS = {
     'angry': 'anger',
 }
 
-
-#: What to do about words that are not known.
+#: Advice in errors about unknown class names.
 _TRANSLATE = (
-    'rename it, or say what it means by the option `classes`: a recipe, `evaluate --option` and Python have it '
-    '(docs/datasets.md)'
+    'rename it, or map it by the option `classes` of a recipe, of `evaluate --option` or in Python (docs/datasets.md)'
 )
 
 
@@ -48,7 +46,7 @@ class LabelledFolder(ImageSet):
     """Images below a folder, labelled by class, eight scores, or valence and arousal.
 
     persons: (N,) str, identity of each face; '' if unknown.
-    files: as of ImageSet: the crop of a row that has one, else its name.
+    files: (N,) str, the images that are read: the crop of a row if it has one, else its name.
     """
 
     _per_row = ImageSet._per_row + ('persons',)
@@ -69,17 +67,16 @@ def read_labelled_folder(
 ) -> LabelledFolder:
     """Open a labelled folder.
 
-    :param path: folder. Either with a CSV file with a header and the columns `file` (path below the folder) and
-        `emotion`, or the eight scores (columns named like EMOTIONS), or `valence` and `arousal`, or several of these;
-        an empty field is an unknown label; the columns `person` and `crop` (picture of the face alone, path below the
-        folder) are optional. Or with one folder per class, named like
-        the class, whose subfolders are persons.
+    :param path: folder with a CSV file, or with one folder per class, named like the class, whose subfolders are
+        persons. The CSV file has a header and the columns `file` (path below the folder) and `emotion`, the eight
+        scores (named like EMOTIONS), `valence` and `arousal`, or several of these; an empty field is an unknown label.
+        Optional columns: `person`, and `crop` (picture of the face alone, path below the folder).
     :param labels: the CSV file, if it is not `labels.csv` in the folder.
     :param classes: maps the set's own words or numbers to names of EMOTIONS, or to None to skip images. EMOTIONS and
         SYNONYMS need no entry; case is ignored.
     :param check: read every image now to find damaged ones.
     :param report: called with a message about each damaged image; None for stderr.
-    :param crops: read the pictures of the column `crop` where there are some; False reads those of `file`.
+    :param crops: read the picture in column `crop` if a row has one; False always reads that in `file`.
     :returns: LabelledFolder without the images that STRUCK_FILE in the folder lists; `labels` are the given classes,
         else the largest score.
     :raises BadDataset: if labels are missing or invalid, or more than 1% of the images are damaged or missing.
@@ -111,7 +108,7 @@ def is_labelled_folder(path: str) -> bool:
 
 
 class _Row(NamedTuple):
-    """The labels of one image, as FaceSet has them, its person, and the picture that is read."""
+    """Labels of one image as in FaceSet, its person, and the file to read."""
 
     name: str
     distribution: np.ndarray
@@ -150,7 +147,7 @@ class _Rows:
         person: str = '',
         file: str = '',
     ) -> None:
-        """Add one image; `emotion` None: unknown; `file`: picture that is read, where it is not the name."""
+        """Add one image; `emotion` is None if unknown, `file` the image to read if it is not `name`."""
         label = EMOTIONS.index(emotion) if emotion else -1
         if scores is None:
             scores = np.eye(len(EMOTIONS))[label] if emotion else np.full(len(EMOTIONS), np.nan)
@@ -173,7 +170,7 @@ class _Rows:
         text = f'{count - len(self.rows)} of {count} images are skipped: {STRUCK_FILE} lists them.'
         if unknown:
             more = ', ...' if len(unknown) > 3 else ''
-            text += f' No image has the names that it lists: {", ".join(unknown[:3])}{more}'
+            text += f' It also lists unknown names: {", ".join(unknown[:3])}{more}'
         report(text) if report else show(text, file=sys.stderr)
 
     def list_classes(self, path: str) -> None:
@@ -228,7 +225,7 @@ class _Rows:
             raise BadDataset(f'{where}: expected as many fields as the header has')
         fields = {name: field.strip() for name, field in fields.items()}
         name, crop = _path_below(where, fields['file']), fields.get('crop', '')
-        # Other tables may have other things in a column of this name.
+        # Tables from other sources may use a column of this name for something else.
         crop = _path_below(where, crop) if crop.lower().endswith(PICTURE_SUFFIXES) else ''
         word = fields.get('emotion', '').lower()
         if word and word not in self.words:
