@@ -10,7 +10,7 @@ import random
 import threading
 import time
 import traceback
-from typing import Any, Optional
+from typing import Any, List, Optional
 
 from rclpy.clock import Clock, ClockType, JumpThreshold
 from rclpy.duration import Duration
@@ -69,6 +69,7 @@ class EmotionNode(LifecycleNode):
         self._vision_info: Any = None
         self._input: Any = None
         self._worker: Any = None
+        self._abandoned: List[threading.Thread] = []
         self._bond: Optional[Bond] = None
         self._slot = LatestSlot()
         self._diagnostics = Diagnostics(self)
@@ -173,14 +174,18 @@ class EmotionNode(LifecycleNode):
         """Log an error of a transition; many in a row are cut short, for clients may retry without end."""
         self._errors.error(sentence)
 
-    def close(self) -> None:
-        """Clean up before the process ends, from any state."""
+    def close(self) -> List[threading.Thread]:
+        """Clean up before the process ends, from any state.
+
+        :returns: threads that are still inside an inference and were abandoned.
+        """
         if self._engine_build is not None:
             self._engine_build.cancel()
         self._configuring.join()
         self._release()
         self._jump.unregister()
         self._python_log.close()
+        return self._abandoned
 
     def _configure(self):
         if self._parameter_faults:
@@ -282,6 +287,7 @@ class EmotionNode(LifecycleNode):
                     % _JOIN_S,
                     **EVERY_5_S,
                 )
+                self._abandoned.append(self._worker.thread)
                 # The call may return at any time: the pipeline belongs to it from now on.
                 self._pipeline = None
                 self._fault = _HUNG

@@ -4,7 +4,6 @@ import os
 import re
 import signal
 import sys
-import threading
 import traceback
 from typing import Any, Callable, List, Optional
 
@@ -32,19 +31,21 @@ def serve(program: str, make_node: Callable[[], Any], args: Optional[List[str]],
     """Run a node until a signal comes or its context is shut down. An exception in a callback does not end it.
 
     :param program: name in front of an error's text.
-    :param make_node: returns a node with `close()`, our parameters, and a timer that fires every few seconds.
+    :param make_node: returns a node with our parameters, a timer that fires every few seconds, and `close()`, which
+        returns the threads that it could not end.
     :param args: command line, sys.argv if None.
     :param signals: installed already.
     :returns: exit status: 0 after a signal, 2 when the environment lacks something or ROS refuses arguments, names or
         parameter files. Other exceptions of `make_node` are raised.
     """
     watchdogs = []
+    abandoned: List[Any] = []
 
     def spin(node, executor):
         signals.wake = executor.wake
         watchdogs.append(Watchdog(node.get_parameter('diagnostics.freeze_timeout_s').value))
         _spin_until_signal(node, executor, signals, watchdogs[0])
-        node.close()
+        abandoned.extend(node.close())
         executor.shutdown(timeout_sec=0.5)
         return 0
 
@@ -53,9 +54,8 @@ def serve(program: str, make_node: Callable[[], Any], args: Optional[List[str]],
         if signals.received:
             # Python's end stops a thread that comes back from native code, and C++ then aborts the process. Where the
             # image in work takes too long, `signals` ends the process.
-            for thread in threading.enumerate():
-                if thread.name == 'frame_worker':
-                    thread.join()
+            for thread in abandoned:
+                thread.join()
             end_within(_EXIT_S)
         return status
     finally:

@@ -58,12 +58,12 @@ class FrameWorker:
         self._used_bits, self._bits_logged_s = UsedBits(), -_BITS_LOGGED_S
         self._bits: Dict[str, int] = {}
         self._degrees = 0
-        # A daemon, so that a hung inference cannot keep the process from ending.
-        self._thread = threading.Thread(target=self._work, name='frame_worker', daemon=True)
+        #: A daemon, so that a hung inference cannot keep the process from ending.
+        self.thread = threading.Thread(target=self._work, name='frame_worker', daemon=True)
 
     def start(self) -> None:
         """Start the thread."""
-        self._thread.start()
+        self.thread.start()
 
     def stop(self, timeout_s: float) -> bool:
         """Close the slot and wait for the image in work.
@@ -74,9 +74,9 @@ class FrameWorker:
         with self._publishing:
             self._stopping.set()
         self._slot.close()
-        if self._thread.ident is not None:  # the system may have refused to start it
-            self._thread.join(timeout_s)
-        if self._thread.is_alive():
+        if self.thread.ident is not None:  # the system may have refused to start it
+            self.thread.join(timeout_s)
+        if self.thread.is_alive():
             return False
         self._pipeline.reset()  # what faces looked like is not kept while the node is idle
         # Python frees this worker late; the models must not wait for that.
