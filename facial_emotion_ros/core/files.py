@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import tempfile
-from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import Any, BinaryIO, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
 
 from facial_emotion_ros.core.errors import BadParameter, FacialEmotionError
 
@@ -40,17 +40,44 @@ def replace_atomic(path: str, write: Callable[[str], None]) -> None:
     :param write: called with the path to write to; if it raises, the former file stays and the new one is removed.
     """
     os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-    part = part_path(path)
     try:
-        write(part)
-        move_into_place(part, path)
+        with _open_part(path) as file:
+            try:
+                write(file.name)
+                move_into_place(file.name, path)
+            finally:
+                if _is_at(file, file.name):
+                    os.remove(file.name)
     except OSError as error:
         if error.filename is None:
             error.filename = path  # a full disk names nothing
         raise
-    finally:
-        if os.path.exists(part):
-            os.remove(part)
+
+
+def _open_part(path: str) -> BinaryIO:
+    """Open the first hidden file beside a path that no other writer has locked; one of a killed writer is used again.
+
+    Without locks, on some network file systems, two writers at once share one, and one of them fails.
+    """
+    part = part_path(path)
+    while True:
+        file = open(part, 'ab')
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            is_own = _is_at(file, part)  # another writer may just have moved it into place
+        except OSError as error:
+            is_own = not isinstance(error, BlockingIOError)
+        if is_own:
+            return file
+        file.close()
+        part += '_'
+
+
+def _is_at(file: BinaryIO, path: str) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+    except FileNotFoundError:
+        return False
 
 
 def write_all_or_none(folder: str, files: Mapping[str, bytes], unwanted: Sequence[str] = ()) -> None:
