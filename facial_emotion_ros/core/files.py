@@ -1,4 +1,4 @@
-"""Write files atomically: after a crash, a file is the former or the new one, and complete."""
+"""Write files atomically: after a crash, each file is complete, either the old or the new one."""
 
 import errno
 import fcntl
@@ -10,21 +10,21 @@ from typing import Any, BinaryIO, Callable, Dict, Iterable, List, Mapping, Optio
 
 from facial_emotion_ros.core.errors import BadParameter, FacialEmotionError
 
-#: What to do about an error of a file, by its number.
+#: errno -> what to do about the error.
 _ADVICE = {
-    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), 'change the rights there, or name another place'),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), 'change the permissions, or choose another path'),
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), 'free some space, then run the same command again'),
-    **dict.fromkeys((errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST), 'check the path, or name another'),
+    **dict.fromkeys((errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST), 'check the path, or choose another'),
 }
 
 
 def file_advice(error: OSError) -> str:
-    """Say what to do about an error of a file; '' where that is not known."""
+    """Return what to do about a file error; '' if unknown."""
     return _ADVICE.get(error.errno or 0, '')
 
 
 def write_atomic(path: str, content: bytes) -> None:
-    """Write a file atomically; its folder is made if missing."""
+    """Write a file atomically; its folder is created if missing."""
 
     def write(part: str) -> None:
         with open(part, 'wb') as stream:
@@ -34,10 +34,10 @@ def write_atomic(path: str, content: bytes) -> None:
 
 
 def replace_atomic(path: str, write: Callable[[str], None]) -> None:
-    """Have a file written beside its place, and move it there when it is on the disk.
+    """Replace a file atomically: write a temporary file beside it, sync it to the disk, and rename it.
 
-    :param path: of the file; its folder is made if missing.
-    :param write: called with the path to write to; if it raises, the former file stays and the new one is removed.
+    :param path: of the file; its folder is created if missing.
+    :param write: called with the temporary path; if it raises, the old file stays and the temporary one is removed.
     """
     os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
     try:
@@ -50,7 +50,7 @@ def replace_atomic(path: str, write: Callable[[str], None]) -> None:
                     os.remove(file.name)
     except OSError as error:
         if error.filename is None:
-            error.filename = path  # a full disk names nothing
+            error.filename = path  # missing, for example, when the disk is full
         raise
 
 
@@ -83,13 +83,13 @@ def _is_at(file: BinaryIO, path: str) -> bool:
 def write_all_or_none(folder: str, files: Mapping[str, bytes], unwanted: Sequence[str] = ()) -> None:
     """Write several files: all of them, or none if one cannot be written.
 
-    All are on the disk before the first is renamed, so a full disk does no harm. If the power fails during the renames,
-    some files are new and some are not: let the last one hold digests of the others.
+    All are synced to the disk before the first is renamed, so a full disk does no harm. If the power fails during the
+    renames, only the first files are new: the last one should contain digests of the others.
 
-    :param folder: path; made if missing.
+    :param folder: path; created if missing.
     :param files: name -> content; renamed in this order.
-    :param unwanted: names of files that are removed at the end, if they exist.
-    :raises OSError: if something cannot be written; the former files are unchanged then.
+    :param unwanted: names of files to remove at the end, if they exist.
+    :raises OSError: if something cannot be written; the old files are unchanged then.
     """
     os.makedirs(folder, exist_ok=True)
     aside = tempfile.mkdtemp(prefix='.saving.', dir=folder)
@@ -119,50 +119,50 @@ def write_all_or_none(folder: str, files: Mapping[str, bytes], unwanted: Sequenc
 
 
 def present(folder: str, names: Iterable[str]) -> Set[str]:
-    """Return those of the names that are in a folder, which may be missing."""
+    """Return which of the names exist in a folder, which may be missing."""
     return {name for name in names if os.path.lexists(os.path.join(folder, name))}
 
 
 def refuse_foreign(folder: str, names: Iterable[str], or_else: str = '') -> None:
-    """Refuse to replace what the same command did not write.
+    """Refuse to overwrite files that the same command did not write.
 
     :param folder: path or URL of the command's output.
-    :param names: of what is there and would be lost; none: nothing happens.
-    :param or_else: a further way out: ', or give --force'.
+    :param names: of the existing files that would be lost; if empty, nothing happens.
+    :param or_else: another option for the error's text, like ', or give --force'.
     :raises BadParameter: naming up to three of them.
     """
     found = sorted(names)
     if found:
         raise BadParameter(
-            '%s: expected a new folder or earlier results of this command, got %s, which would be lost; name another '
+            '%s: expected a new folder or earlier results of this command, got %s, which would be lost; choose another '
             'folder, or move the files away%s' % (folder, ', '.join(found[:3] + ['...'] * (len(found) > 3)), or_else)
         )
 
 
 def expect_own_files(folder: str, names: Iterable[str], record: str, fields: Iterable[str]) -> None:
-    """Refuse to replace files, as above, without a record that tells who wrote them.
+    """Refuse to overwrite files (:func:`refuse_foreign`) unless a JSON file shows that the same command wrote them.
 
     :param folder: of the output; it may be missing.
     :param names: of the files that will be written.
     :param record: the JSON file among them.
-    :param fields: that its content has.
+    :param fields: keys that identify it.
     """
     if not set(fields) <= set(read_cached(os.path.join(folder, record)) or ()):
         refuse_foreign(folder, present(folder, names))
 
 
 def lock_alone(file: Any, output: str) -> None:
-    """Lock an open file for as long as it is open.
+    """Lock an open file exclusively for as long as it is open.
 
     :param file: the file or its descriptor.
-    :param output: the folder that it stands for.
+    :param output: the output folder, for the error's text.
     :raises FacialEmotionError: if another process has locked it.
     """
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise FacialEmotionError(
-            'expected %s for this run alone, but another one is writing there now; wait for its end, or name another '
+            'expected %s for this run only, but another run is writing there now; wait for its end, or choose another '
             'folder' % output
         ) from None
 
@@ -177,8 +177,8 @@ def read_or_none(path: str) -> Optional[bytes]:
 
 
 def read_cached(path: str) -> Optional[Dict[str, Any]]:
-    """Read a JSON object from a cache; None where there is no file or it is damaged: compute it again."""
-    if not os.path.isfile(path):  # a named pipe would never end
+    """Read a JSON object from a cache file; None if it is missing or damaged."""
+    if not os.path.isfile(path):  # reading a named pipe would block
         return None
     try:
         with open(path, encoding='utf-8') as stream:
@@ -189,16 +189,16 @@ def read_cached(path: str) -> Optional[Dict[str, Any]]:
 
 
 def part_path(path: str) -> str:
-    """Return the hidden path under which a file is written until it is complete."""
+    """Return the hidden path of a file while it is being written."""
     folder, name = os.path.split(os.path.abspath(path))
     return os.path.join(folder, '.%s.part' % name)
 
 
 def move_into_place(part: str, path: str) -> None:
-    """Move a complete file or folder to its place when it is on the disk.
+    """Sync a complete file or folder to the disk, and rename it.
 
     :param part: file or folder.
-    :param path: its place, in a folder that exists; a file there is replaced.
+    :param path: its new path, in an existing folder; a file there is replaced.
     """
     written = [os.path.join(folder, name) for folder, _, names in os.walk(part) for name in names]
     for each in [part] if os.path.isfile(part) else sorted(written):
@@ -209,7 +209,7 @@ def move_into_place(part: str, path: str) -> None:
 
 
 def fsync_folder(folder: str) -> None:
-    """Write a folder's directory entries to the disk."""
+    """Sync a folder's entries to the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

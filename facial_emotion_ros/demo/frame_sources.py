@@ -1,4 +1,4 @@
-"""Frames to play as a camera: the embedded sample, a folder of pictures, a video file, a webcam or stream. No ROS."""
+"""Sources of frames to play as a camera: embedded sample, folder of pictures, video file, webcam or stream. No ROS."""
 
 import functools
 import os
@@ -19,19 +19,19 @@ from facial_emotion_ros.perception.image_formats import PICTURE_SUFFIXES
 #: Values of source.kind.
 KINDS = ('sample', 'images', 'video', 'camera')
 
-#: Frames per second of drawn frames: two cores process as many with three faces in view.
+#: Default rate of sample and pictures: two cores process it with three faces in view.
 DRAWN_RATE_HZ = 10.0
 
-#: Empty time between two pictures: longer than a face may be lost, so that no face takes over the place of another one.
+#: Pause between two pictures: longer than tracker.max_age_s, so that no face continues another one's track.
 PAUSE_S = 1.2
 
-#: Assumed for a file whose rate is missing or implausible.
+#: Rate of a video whose own is missing or implausible.
 VIDEO_RATE_HZ = 25.0
 
-#: Longest silence of a stream, when it is opened and later.
+#: Timeout for opening a stream and for its next frame.
 STREAM_TIMEOUT_S = 10.0
 
-#: A frame is due this fraction of its duration early: containers round timestamps to milliseconds.
+#: Tolerance, as a share of a frame's duration, by which it is due early: containers round timestamps to milliseconds.
 _EARLY = 0.25
 
 
@@ -45,8 +45,8 @@ class Frame(NamedTuple):
 class FrameSource(ABC):
     """A sequence of frames.
 
-    title: in words; rate_hz: at which the frames are to be played; skipped: (name, reason) of every unreadable input;
-    damaged: (name, what its decoder reports) of every picture that is shown all the same.
+    title: for the log; rate_hz: at which to play the frames; skipped: (name, reason) of every unreadable input;
+    damaged: (name, decoder's warning) of every picture that is shown although it may be damaged.
     """
 
     title = ''
@@ -61,28 +61,28 @@ class FrameSource(ABC):
     def read(self) -> Optional[Frame]:
         """Return the next frame, or None at the end.
 
-        :raises BadImage: if the source breaks off.
+        :raises BadImage: if the source fails.
         """
 
-    def rewind(self) -> None:  # noqa: B027, a camera has no beginning
-        """Restart from the first frame, where there is one."""
+    def rewind(self) -> None:  # noqa: B027, a camera has no first frame
+        """Restart from the first frame, if there is one."""
 
-    def close(self) -> None:  # noqa: B027, most sources hold nothing open
-        """Release what was opened."""
+    def close(self) -> None:  # noqa: B027, most sources have nothing open
+        """Release files and devices."""
 
 
 class Sample(FrameSource):
-    """The embedded sample, see :mod:`facial_emotion_ros.demo.sample_video`."""
+    """The embedded sample video, see :mod:`facial_emotion_ros.demo.sample_video`."""
 
     title = 'the embedded sample (three public-domain portraits)'
 
     def __init__(self, rate_hz: float = 0.0, width: int = 640, height: int = 480, folder: str = ''):
         """Load the portraits.
 
-        :param rate_hz: frames per second; 0 takes DRAWN_RATE_HZ.
+        :param rate_hz: frames per second; 0 for DRAWN_RATE_HZ.
         :param width: of the frames in px.
         :param height: of the frames in px.
-        :param folder: of the portraits; '' takes the embedded ones.
+        :param folder: of the portraits; '' for the embedded ones.
         """
         super().__init__()
         self.rate_hz = rate_hz or DRAWN_RATE_HZ
@@ -102,7 +102,7 @@ class Sample(FrameSource):
 
 
 class Pictures(FrameSource):
-    """Every picture of a folder in the order of the names, each still for a while, then a short empty pause."""
+    """The pictures of a folder in the order of their names, each shown for a while and followed by a blank pause."""
 
     def __init__(
         self, folder: str, rate_hz: float = 0.0, seconds_each: float = 2.0, width: int = 640, height: int = 480
@@ -110,9 +110,9 @@ class Pictures(FrameSource):
         """List the files, and read every picture once, to report damaged ones before the first is shown.
 
         :param folder: of the pictures, without its subfolders; or one picture file.
-        :param rate_hz: frames per second; 0 takes DRAWN_RATE_HZ.
+        :param rate_hz: frames per second; 0 for DRAWN_RATE_HZ.
         :param seconds_each: how long each is shown.
-        :param width: of the frames in px; pictures are fitted into them and keep their proportions.
+        :param width: of the frames in px; pictures are fitted into them and keep their aspect ratio.
         :param height: of the frames in px.
         :raises BadParameter: if there is no such folder or file.
         :raises BadImage: if the folder has no readable picture.
@@ -122,8 +122,8 @@ class Pictures(FrameSource):
         self._size = (width, height)
         if not os.path.isdir(folder) and not os.path.isfile(folder):
             raise BadParameter(
-                'expected a picture file or a folder of them, got %r, which does not exist; give the path of one that '
-                'exists' % public_address(folder)
+                'expected a picture file or a folder of them, got %r, which does not exist; correct the path'
+                % public_address(folder)
             )
         paths, left_out = list_pictures(folder)
         self.skipped = [(printable(name), reason) for name, reason in left_out]
@@ -137,9 +137,9 @@ class Pictures(FrameSource):
             else:
                 self._paths.append(path)
         if not self._paths:
-            reasons = '; '.join('%s: %s' % pair for pair in self.skipped[:3]) or 'no file there has such a name'
+            reasons = '; '.join('%s: %s' % pair for pair in self.skipped[:3]) or 'no file has such a suffix'
             raise BadImage(
-                'expected readable pictures (%s) in %r, got none (%s); put some there or give another folder'
+                'expected readable pictures (%s) in %r, got none (%s); add some, or choose another folder'
                 % (' '.join(PICTURE_SUFFIXES), folder, reasons)
             )
         self.title = '%d picture%s from %s' % (len(self._paths), 's' if len(self._paths) > 1 else '', printable(folder))
@@ -149,7 +149,7 @@ class Pictures(FrameSource):
         self.rewind()
 
     def read(self) -> Optional[Frame]:
-        """Return the present picture, or the pause after it."""
+        """Return the current picture, or the blank frame after it."""
         index, position = divmod(self._count, self._shown_frames + self._pause_frames)
         if index >= len(self._paths):
             return None
@@ -171,12 +171,12 @@ class Pictures(FrameSource):
 
 
 class OpenCvPath:
-    """A path for OpenCV, whose Python interface crashes on names that are not UTF-8."""
+    """A path for OpenCV, whose Python interface crashes on names that are not UTF-8: these get a name in /proc."""
 
     def __init__(self, path: str):
-        """Open a path with such a name, to use its name in /proc.
+        """Open the path if its name is not UTF-8.
 
-        :param path: of a file or folder that exists.
+        :param path: of an existing file or folder.
         """
         self._descriptor: Optional[int] = None
         self.name = path
@@ -194,24 +194,24 @@ class OpenCvPath:
 
 
 class Video(FrameSource):
-    """A video file, played at its own speed whatever the rate: frames are left out or repeated.
+    """A video file, played at its own speed at any rate: frames are skipped or repeated.
 
-    Each frame is due at its own timestamp, so that videos of variable rate (telephones, screen recordings) keep time.
+    Each frame is due at its own timestamp, so that videos with variable rate (phones, screen recordings) keep time.
     """
 
     def __init__(self, path: str, rate_hz: float = 0.0, max_side_px: int = 0):
         """Open the file and decode its first frame.
 
         :param path: of the file.
-        :param rate_hz: frames per second to deliver; 0 takes the file's own (the mean of a variable rate).
-        :param max_side_px: larger frames are downscaled to this; 0 keeps them.
+        :param rate_hz: frames per second to deliver; 0 for the file's own (the mean of a variable rate).
+        :param max_side_px: larger frames are downscaled to this; 0 keeps their size.
         :raises BadParameter: if there is no such file.
         :raises BadImage: if it cannot be decoded.
         """
         super().__init__()
         if not os.path.isfile(path):
             raise BadParameter(
-                'expected a video file, got %r, which %s; give the path of a file that exists'
+                'expected a video file, got %r, which %s; correct the path'
                 % (public_address(path), 'is a folder' if os.path.isdir(path) else 'does not exist')
             )
         self._path, self._max_side_px = path, max_side_px
@@ -270,7 +270,7 @@ class Video(FrameSource):
         self._next_s = stamp_s if stamp_s > self._shown_s else self._shown_s + 1.0 / self._own_rate_hz
 
     def _decode(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Call a decoding function, and note what it complains about."""
+        """Call a decoding function, and count its warnings."""
         returned, damage = capture(function, *arguments)
         if damage:
             self._damage.add('A frame of the video %s' % printable(self._path), damage)
@@ -314,8 +314,8 @@ class Camera(FrameSource):
             self.close()
             if self._is_stream:
                 cure = (
-                    ' in %g s; check that its server runs and answers, and that address, user and password are right '
-                    '(try the address in ffplay or VLC)' % STREAM_TIMEOUT_S
+                    ' in %g s; check that its server runs and is reachable, and that address, user and password are '
+                    'correct (try the address in ffplay or VLC)' % STREAM_TIMEOUT_S
                 )
             else:
                 cure = (
@@ -380,14 +380,14 @@ def open_source(
     """Open a source of frames.
 
     :param kind: one of KINDS.
-    :param path: folder or file of 'images', file of 'video'; device or address of 'camera' in place of its number; for
-        'sample' another folder with the same portraits.
+    :param path: folder or file of 'images', file of 'video'; device or address of 'camera' instead of its number; for
+        'sample', another folder with the same portraits.
     :param camera: number of 'camera'.
-    :param rate_hz: frames per second; 0 takes the source's default.
+    :param rate_hz: frames per second; 0 for the source's default.
     :param seconds_each: how long each picture of 'images' is shown.
     :param width: of the frames in px (a video keeps its own).
     :param height: of the frames in px.
-    :param max_side_px: larger frames of a video are downscaled to this; 0 keeps them.
+    :param max_side_px: larger frames of a video are downscaled to this; 0 keeps their size.
     :raises BadParameter: for an unknown kind, or if there is no such folder or file.
     :raises BadImage: if nothing in it can be decoded.
     """

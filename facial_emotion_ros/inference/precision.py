@@ -18,22 +18,22 @@ _log = logging.getLogger(__name__)
 #: Suffix of an int8 bundle's name.
 INT8_SUFFIX = '_int8'
 
-#: Flags in /proc/cpuinfo of processors that multiply and add four int8 in one instruction: AVX-512 VNNI, AVX-VNNI, and
-#: Arm's dot product. On others int8 gains little.
+#: Flags in /proc/cpuinfo of int8 dot-product instructions: AVX-512 VNNI, AVX-VNNI, and Arm's. Without them, int8 gains
+#: little.
 _FLAGS = frozenset(('avx512_vnni', 'avx_vnni', 'asimddp'))
 
 
 def int8_is_fast(path: str = '/proc/cpuinfo') -> bool:
-    """Return whether the processor has instructions for int8; False where the kernel lists no flags."""
+    """Return whether the processor has int8 dot-product instructions; False if the kernel lists no flags."""
     return any(not _FLAGS.isdisjoint(each) for each in flags(cpuinfo(path))[:1])
 
 
 def bundle_for(name: 'Union[ModelBundle, Path]', plan: ProviderPlan) -> Union[str, ModelBundle]:
-    """Return the bundle that a plan runs: with precision int8, or auto on a CPU with int8 instructions, the int8 one.
+    """Return the bundle to run: the int8 one with precision int8, or with auto on a CPU with int8 instructions.
 
-    :param name: path of a bundle or name of an embedded one. A ModelBundle is returned as it is.
+    :param name: path of a bundle or name of an embedded one. A ModelBundle is returned unchanged.
     :param plan: where the model runs.
-    :returns: `name`, or `name` with '_int8' appended where there is such a bundle, made of that model.
+    :returns: `name`, or `name` with '_int8' appended if there is such a bundle, made from that model.
     """
     if isinstance(name, ModelBundle):
         return name
@@ -55,17 +55,17 @@ def bundle_for(name: 'Union[ModelBundle, Path]', plan: ProviderPlan) -> Union[st
         return text
     if not _is_of(manifest, text):
         _log.warning(
-            'Model bundle %r is left out: it was made of another %r; make it again with `quantize`', other, text
+            'Model bundle %r is not used: it was made from another %r; make it again with `quantize`', other, text
         )
         return text
     return other
 
 
 def _is_of(manifest: str, name: str) -> bool:
-    """Return whether an int8 bundle, given by its manifest's path, was made of a bundle's model."""
+    """Return whether an int8 bundle, given by its manifest's path, was made from a bundle's model."""
     try:
         exact: Any = read_cached(os.path.join(resolve_bundle(name), MANIFEST_FILE))
         quantized: Any = read_cached(manifest)
         return bool(quantized['quantization']['of']['sha256'] == exact['model']['sha256'])
     except (BadModel, KeyError, TypeError):
-        return True  # it does not say, or is damaged: opening it tells
+        return True  # unknown or damaged: opening it reports that

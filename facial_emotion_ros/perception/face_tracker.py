@@ -1,4 +1,4 @@
-"""Track faces from frame to frame by place and appearance; deterministic."""
+"""Track faces from frame to frame by position and appearance; deterministic."""
 
 import functools
 import math
@@ -9,60 +9,60 @@ import numpy as np
 from facial_emotion_ros.core.errors import BadParameter
 from facial_emotion_ros.perception.image_times import not_before
 
-# Consonants spell no words. Consecutive numbers are multiplied by a factor coprime to the number of ids: any two of a
-# thousand ids differ in three letters.
+# Ids have only consonants, so they spell no words. Numbers are multiplied by a factor coprime to the number of ids: any
+# two of a thousand consecutive ids differ in three letters.
 _LETTERS = 'bcdfghjklmnpqrstvwxz'
 _ID_LENGTH = 5
 #: Number of ids.
 ID_COUNT = len(_LETTERS) ** _ID_LENGTH
 _ID_FACTOR = 1131263
 
-#: Boxes with this intersection over union are the same face, by default.
+#: Default: boxes with at least this intersection over union are the same face.
 MIN_IOU = 0.3
 
-#: With less overlap, a face is still the same if its centre moved by less than this share of its side ...
+#: With less overlap, a face is still the same if its centre moved by less than this share of its side, ...
 MAX_SHIFT = 0.75
 #: ... and this much more for each second since it was seen ...
 MAX_SHIFT_PER_S = 1.0
 #: ... and its area changed by less than this factor.
 MAX_GROWTH = 2.0
 
-#: A face that has gone is remembered for this long, by default.
+#: Default time for which the appearance of a lost face is remembered.
 REMEMBER_S = 30.0
-#: Faces that have gone are at most so many; the one that was seen last stays longest.
+#: Maximum number of remembered lost faces; the one lost first is forgotten first.
 MAX_REMEMBERED = 100
 
-# Likeness is the product of two descriptions. Measured (docs/faces_over_time.md): of the same person in other light,
-# and moved, 99.8% are above 0.2 and 96% above 0.65; of pairs of persons 24%, and 2 in 100,000.
-#: A face that was in sight is not one that looks as different as this, unless it overlaps after so short a time: it may
-#: have turned, or a hand may cover it.
+# Likeness is the dot product of two appearance descriptors. Measured (docs/faces_over_time.md): of pairs of one person,
+# in other light and moved, 99.8% are above 0.2 and 96% above 0.65; of pairs of two persons 24%, and 2 in 100,000.
+#: A visible face does not match a box with less likeness, unless they overlap within _BRIEFLY_S: it may have turned, or
+#: a hand may cover it.
 _BRIEFLY_S = 0.3
 DIFFERENT = 0.2
-#: A face that was out of sight is only one near its place that looks at least so alike ...
+#: A lost face matches a box near its last position with at least this likeness, ...
 LIKE = 0.35
-#: ... or one anywhere that looks at least so alike, and more so by CLEARLY than any other known face.
+#: ... or a box anywhere with at least this likeness, and CLEARLY more than that of any other known face.
 SAME = 0.65
 CLEARLY = 0.1
-#: A face that looks like a known one, but not enough, and one that enters the image, begin after so long: what is seen
-#: of them then decides who they are.
+#: Delay before a new track starts for a face that enters the image, or whose likeness to a lost one is between LIKE and
+#: SAME: the view at that time decides its identity.
 _HESITATE_S = 0.6
-#: How much likeness counts in comparison with overlap: where two faces exchange their places between two images, it
-#: decides; of two that look alike, overlap does.
+#: Weight of likeness relative to overlap: it decides when two faces exchange their positions between two images; for
+#: two similar faces, overlap does.
 _LIKENESS_WEIGHT = 5.0
-#: Views of each face that are remembered: a new one is less like the others than _NEW_VIEW.
+#: Maximum number of remembered views of a face; a new view has less likeness than _NEW_VIEW to the others.
 _MAX_VIEWS, _NEW_VIEW = 5, 0.75
 
-#: A new face of so many times the area takes the turn of a tracked one, where faces are limited in number.
+#: If the number of faces is limited, a new face with so many times the area replaces a tracked one.
 _LARGER = 4.0
 
 #: Time constant of the velocity: a shorter one follows the detector's jitter, a longer one lags behind turns.
 _VELOCITY_S = 0.1
-#: Time constant with which a lost face comes to rest.
+#: Time constant with which the predicted motion of a lost face stops.
 _REST_S = 0.4
-#: Overlap that a face loses for each second since it was seen, when two faces claim one box.
+#: Reduction of a lost face's overlap per second, when two faces compete for a box.
 _LOST_COST = 0.3
 
-#: Returns what the face of a box looks like, by its row: a unit vector, so that a product is a likeness.
+#: Row of a box -> its appearance descriptor, a unit vector.
 _Look = Callable[[int], np.ndarray]
 
 
@@ -76,27 +76,27 @@ def face_id(number: int) -> str:
 
 
 class _Track:
-    """One face: its place when last seen, and its velocity. A place is centre and logarithm of sides."""
+    """Track of one face: last position (`place`: centre and logarithm of the sides) and velocity."""
 
     def __init__(self, identity: str, box: np.ndarray, stamp_s: float) -> None:
         self.identity = identity
         self.place, self.velocity = _place_of(box), np.zeros(4)
         self.seen_s, self.in_sight = stamp_s, True
-        #: (V, D) what it looked like, the oldest view first.
+        #: (V, D) appearance descriptors of its views, the oldest first.
         self.views: Optional[np.ndarray] = None
 
     def predicted(self, stamp_s: float) -> np.ndarray:
-        """Return its box at a later time: it moves on and comes to rest."""
+        """Predict its box at a later time, with decaying velocity."""
         way_s = -_REST_S * math.expm1(-max(stamp_s - self.seen_s, 0.0) / _REST_S)
         sides = np.exp(self.place[2:])
         furthest = np.concatenate([MAX_SHIFT * sides, [0.5 * math.log(MAX_GROWTH)] * 2])
         return _box_of(self.place + np.clip(way_s * self.velocity, -furthest, furthest))
 
     def see(self, box: np.ndarray, stamp_s: float) -> None:
-        """Update it with its box in the image of `stamp_s`."""
+        """Update with its box in the image of `stamp_s`."""
         place, elapsed_s = _place_of(box), stamp_s - self.seen_s
         if elapsed_s > 0:
-            # The new velocity's weight falls with the elapsed time, so that close stamps do no harm.
+            # With little elapsed time, the new velocity gets little weight: it is inaccurate.
             share = -math.expm1(-elapsed_s / _VELOCITY_S)
             self.velocity += share * ((place - self.place) / elapsed_s - self.velocity)
         self.place, self.seen_s, self.in_sight = place, stamp_s, True
@@ -107,7 +107,7 @@ class _Track:
         return float(np.exp(self.place[2] + self.place[3]))
 
     def likeness(self, description: np.ndarray) -> float:
-        """Compare a description with the most similar view; 0 without one."""
+        """Return the likeness of a descriptor to the most similar view; 0 without views."""
         return 0.0 if self.views is None else float(self.views.dot(description).max())
 
     def learn(self, description: np.ndarray) -> None:
@@ -118,22 +118,21 @@ class _Track:
             self.views = np.concatenate([self.views, description[None]])[-_MAX_VIEWS:]
 
     def return_to(self, box: np.ndarray, stamp_s: float) -> None:
-        """Put it to another place, where it was recognised."""
+        """Set it to another position, where it was recognised."""
         self.place, self.velocity = _place_of(box), np.zeros(4)
         self.seen_s, self.in_sight = stamp_s, True
 
 
 class FaceTracker:
-    """Associates the boxes of an image with known faces. Times are seconds of the images' stamps.
+    """Associate the boxes of each image with known faces. Times are the images' stamps, in seconds.
 
-    A face moves with its velocity (constant while it is seen, decaying while it is not). Boxes are assigned greedily,
-    the largest overlap with a predicted face first. The assignment with the largest sum would take a face's nearest box
-    away for a face that is far from any; docs/faces_over_time.md compares both. Where the caller describes what faces
-    look like, likeness decides between faces that are near each other, and a face that was out of sight is recognised.
-    In doubt, a face is a new one. Descriptions are kept in memory only.
+    Positions are predicted with constant velocity, which decays while a face is lost. Boxes are assigned greedily, the
+    largest overlap with a prediction first: an optimal assignment would give a face's nearest box to a face that is far
+    from any; docs/faces_over_time.md compares both. With appearance descriptors, likeness decides between close faces,
+    and lost faces are re-identified; in doubt, a face is a new one. Descriptors are kept in memory only.
 
     Source: constant velocity and overlap: Bewley et al., "Simple Online and Realtime Tracking", ICIP 2016. Boxes of low
-    score continue a face and begin none: Zhang et al., "ByteTrack", ECCV 2022, algorithm 1.
+    score continue a track but do not start one: Zhang et al., "ByteTrack", ECCV 2022, algorithm 1.
     """
 
     def __init__(
@@ -141,16 +140,16 @@ class FaceTracker:
     ):
         """Start without faces.
 
-        :param max_age_s: a face that was not seen for longer is gone.
-        :param min_iou: boxes with this intersection over union are the same face; above 0, up to 1.
+        :param max_age_s: the track of a face that was not seen for longer ends.
+        :param min_iou: boxes with at least this intersection over union are the same face; above 0, up to 1.
         :param first_face: number of the first face, from 0; see :func:`face_id`.
-        :param remember_s: a face that was not seen for up to this time gets its id back if it is recognised by what it
-            looks like; 0 for never. Up to `max_age_s`, what a face looks like is known in any case.
+        :param remember_s: a face that was not seen for up to this time gets its id back if its appearance is
+            recognised; 0 for never. Up to `max_age_s`, the appearance is remembered in any case.
         :raises BadParameter: for a value outside its range.
         """
         self._tracks: List[_Track] = []
         self._gone: List[_Track] = []
-        #: (M, 5) faces that are not published yet: box, and when it was first seen.
+        #: (M, 5) faces whose tracks have not started yet: box, and time when first seen.
         self._doubtful = np.zeros((0, 5))
         self._stamp_s, self._is_cut = -math.inf, False
         self._first_face = self._faces = first_face
@@ -159,15 +158,15 @@ class FaceTracker:
     def adjust(self, max_age_s: float, min_iou: float, remember_s: float = REMEMBER_S) -> None:
         """Change the settings; the faces stay. See __init__."""
         if not (math.isfinite(max_age_s) and max_age_s >= 0):
-            raise BadParameter(f'expected a largest age of 0 s or more, got {max_age_s!r}')
+            raise BadParameter(f'expected a maximum age of 0 s or more, got {max_age_s!r}')
         if not 0 < min_iou <= 1:
-            raise BadParameter(f'expected a least overlap above 0 and up to 1, got {min_iou!r}')
+            raise BadParameter(f'expected a minimum overlap above 0 and up to 1, got {min_iou!r}')
         if not (math.isfinite(remember_s) and remember_s >= 0):
             raise BadParameter('expected to remember faces for 0 s or more, got %r' % (remember_s,))
         self._max_age_s, self._min_iou, self._remember_s = max_age_s, min_iou, remember_s
 
     def for_another_stream(self) -> 'FaceTracker':
-        """Return one with the same settings, and no faces; its ids begin with the first again."""
+        """Return a FaceTracker with the same settings, and no faces; its ids start with the first again."""
         return FaceTracker(self._max_age_s, self._min_iou, self._first_face, self._remember_s)
 
     @property
@@ -185,21 +184,19 @@ class FaceTracker:
         most: int = 0,
         entering: Optional[np.ndarray] = None,
     ) -> List[str]:
-        """Give ids to the faces that a detector found in the next image.
+        """Assign ids to the faces that a detector found in the next image.
 
         :param boxes: (N, 4) x0 y0 x1 y1 in pixels, finite.
         :param scores: (N,); of two boxes with equal overlap, that of the higher score gets the id.
-        :param stamp_s: when the image was taken, in seconds. One up to image_times.BACK_S before the latest counts as
-            the latest; an older one forgets all faces.
-        :param begin_score: boxes of a lower score only continue a face that was in the image before and that no other
-            box fits.
-        :param describe: returns what the face of a box looks like, by its row: (D,) float32 of length 1. Without it,
-            only places count.
-        :param most: faces that are tracked at a time, those that are tracked already first, then the largest; 0 for
-            all. A new one of four times the area takes the turn of the smallest.
-        :param entering: (N,) bool: faces that the image's edge may cut; unless they are known, they wait for a moment.
-        :returns: N different ids; '' for boxes of a low score without a known face, beyond `most`, and for a moment for
-            a face that is doubtful or enters.
+        :param stamp_s: acquisition time in seconds. One up to image_times.BACK_S before the latest counts as the
+            latest; an older one forgets all faces.
+        :param begin_score: boxes of a lower score only continue a face of the previous image that matches no other box.
+        :param describe: row of a box -> appearance descriptor, (D,) float32 of length 1. None: only positions count.
+        :param most: maximum number of faces: those already tracked come first, then the largest; 0 for all. A new one
+            of four times the area replaces the smallest.
+        :param entering: (N,) bool: faces that the image's edge may cut; unknown ones start after a short delay.
+        :returns: N different ids; '' for boxes of low score without a known face, beyond `most`, and during the delay
+            for a face that enters or is similar to a lost one.
         :raises BadParameter: for boxes or a stamp that are not finite, or another number of scores.
         """
         boxes, scores = self._checked(boxes, scores, stamp_s)
@@ -209,7 +206,7 @@ class FaceTracker:
         look = functools.lru_cache(None)(describe) if describe is not None else None
         if self._is_cut:
             is_first = self._check_cut(boxes, look, stamp_s)
-        if entering is None or is_first:  # in a scene's first image, nobody enters
+        if entering is None or is_first:  # in a scene's first image, no face enters
             entering = np.zeros(len(boxes), bool)
         sure = scores >= begin_score
         ids = self._continued(boxes, scores, sure, stamp_s, look)
@@ -224,7 +221,7 @@ class FaceTracker:
     def _continued(
         self, boxes: np.ndarray, scores: np.ndarray, sure: np.ndarray, stamp_s: float, look: Optional[_Look]
     ) -> List[str]:
-        """Find the tracked faces again, near their places; '' for boxes of other faces."""
+        """Match the tracked faces near their positions; return ids, '' for other boxes."""
         ids = [''] * len(boxes)
         waiting = list(self._tracks)
         for rows, may_be_lost in ((np.flatnonzero(sure), True), (np.flatnonzero(~sure), False)):
@@ -242,8 +239,8 @@ class FaceTracker:
     def _begin(
         self, boxes: np.ndarray, stamp_s: float, descriptions: Sequence[Optional[np.ndarray]], entering: np.ndarray
     ) -> List[str]:
-        """Return the ids of faces that are at no tracked one's place: of known or new ones, '' for a doubtful one."""
-        if not len(boxes) and not len(self._doubtful):  # of most images
+        """Return ids for unmatched boxes, of known or new faces; '' while a face is delayed."""
+        if not len(boxes) and not len(self._doubtful):  # the usual case
             return []
         before, seen_s = self._doubtful[:, :4], self._doubtful[:, 4]
         same = intersection_over_union(before, boxes) >= self._min_iou
@@ -254,7 +251,7 @@ class FaceTracker:
             for box, description, is_entering, since_s in zip(boxes, descriptions, entering, first_s)
         ]
         waits = np.array([not each for each in ids], bool)
-        # A face that hesitates may be missed in an image, as a tracked one may.
+        # A delayed face may be missed in an image, too.
         missed = (stamp_s - seen_s < 2 * _HESITATE_S) & ~same.any(axis=1)
         self._doubtful = np.concatenate([self._doubtful[missed], np.column_stack([boxes, first_s])[waits]])
         return ids
@@ -267,7 +264,7 @@ class FaceTracker:
         is_entering: bool,
         may_wait: bool,
     ) -> str:
-        """Return the id of one of them."""
+        """Return the id of one unmatched box."""
         track, is_doubtful = (None, False) if description is None else self._recognised(description)
         if may_wait and (is_doubtful or (is_entering and track is None)):
             return ''
@@ -285,7 +282,7 @@ class FaceTracker:
         return track.identity
 
     def _check_cut(self, boxes: np.ndarray, look: Optional[_Look], stamp_s: float) -> bool:
-        """Drop all places after a cut, unless a face has stayed at its own; return whether it was a cut."""
+        """End all tracks after a scene change, unless a face is still at its position; return whether it was one."""
         self._is_cut = False
         for track in self._tracks:
             overlap = intersection_over_union(track.predicted(stamp_s)[None], boxes)[0]
@@ -299,15 +296,15 @@ class FaceTracker:
     def _admitted(
         self, rows: Sequence[int], boxes: np.ndarray, most: int, look: Optional[_Look]
     ) -> Tuple[List[int], List[str]]:
-        """Choose new faces where tracked ones are limited in number, and make room for much larger ones.
+        """Choose new faces if their number is limited; much larger ones replace tracked ones.
 
-        A tracked face that is recognised at another place needs no room.
+        A tracked face that is recognised at another position does not count as new.
 
-        :returns: rows of the new faces, and ids of the tracked ones that made room.
+        :returns: rows of the new faces, and ids of the replaced ones.
         """
         if not most:
             return list(rows), []
-        known: Dict[str, int] = {}  # each face is in one box alone
+        known: Dict[str, int] = {}  # id -> row, one box per face
         if look is not None and not all(track.in_sight for track in self._tracks):
             for row in rows:
                 track = self._recognised(look(row))[0]
@@ -328,7 +325,7 @@ class FaceTracker:
         return list(known.values()) + [row for row in rows if row in admitted], [track.identity for _, track in pairs]
 
     def _learn(self, track: _Track, description: np.ndarray) -> None:
-        """Remember another view of a face, unless it looks more like another face: they may have been mixed up."""
+        """Remember another view of a face, unless it is more like another face: they may have been confused."""
         likeness = track.likeness(description)
         if likeness >= _NEW_VIEW:
             return  # nothing new
@@ -337,10 +334,9 @@ class FaceTracker:
             track.learn(description)
 
     def _recognised(self, description: np.ndarray) -> Tuple[Optional[_Track], bool]:
-        """Compare a new face with those that are out of sight.
+        """Compare a new face with the lost ones.
 
-        :returns: the one that looks the same, clearly more so than any other face; None for none. And whether it is
-            None although one is alike.
+        :returns: the recognised face (see SAME and CLEARLY) or None; and whether it is None although one is similar.
         """
         known = self._tracks + self._gone
         out_of_sight = np.array([not track.in_sight for track in known], bool)
@@ -354,21 +350,21 @@ class FaceTracker:
         return None, bool(likeness[best] >= LIKE)
 
     def predicted(self, ids: Sequence[str], stamp_s: float) -> np.ndarray:
-        """Predict the places of faces.
+        """Predict the boxes of faces.
 
         :param ids: of live faces.
-        :param stamp_s: when the image was taken, not before the latest.
-        :returns: (N, 4) float64 boxes, x0 y0 x1 y1 in pixels; they may reach beyond the image.
+        :param stamp_s: acquisition time of the image in seconds, not before the latest.
+        :returns: (N, 4) float64 boxes, x0 y0 x1 y1 in pixels; they may extend beyond the image.
         """
         tracks = {track.identity: track for track in self._tracks}
         return np.array([tracks[each].predicted(stamp_s) for each in ids], np.float64).reshape(-1, 4)
 
     def follow(self, ids: Sequence[str], boxes: np.ndarray, stamp_s: float) -> None:
-        """Update known faces with their boxes in the next image, found without a detector; other faces stay.
+        """Update faces with their boxes in the next image, located without a detector; other faces stay.
 
         :param ids: of live faces.
         :param boxes: (N, 4) x0 y0 x1 y1 in pixels, finite.
-        :param stamp_s: when the image was taken, in seconds, not before the latest.
+        :param stamp_s: acquisition time in seconds, not before the latest.
         :raises BadParameter: for boxes or a stamp that are not finite.
         """
         boxes, _ = self._checked(boxes, np.zeros(len(ids)), stamp_s)
@@ -379,20 +375,20 @@ class FaceTracker:
         self._advance(stamp_s)
 
     def cut(self) -> None:
-        """Take note that the next image seems to show another scene.
+        """Report that the next image seems to show another scene.
 
-        Unless one of the faces is still there, places mean nothing then, only what faces look like.
+        Unless a face is still at its position, faces are then only recognised by appearance.
         """
         self._is_cut = True
 
     def forget_looks(self) -> None:
-        """Forget what faces look like: those that have gone altogether, of the others their places stay."""
+        """Forget lost faces, and the appearance of live ones."""
         self._gone = []
         for track in self._tracks:
             track.views = None
 
     def clear(self) -> None:
-        """Forget all faces, also what they looked like; ids are not used again."""
+        """Forget all faces and their appearance; ids are not reused."""
         self._tracks, self._gone, self._doubtful = [], [], np.zeros((0, 5))
         self._stamp_s, self._is_cut = -math.inf, False
 
@@ -416,7 +412,7 @@ class FaceTracker:
         self._gone = [track for track in self._gone if stamp_s - track.seen_s <= max(self._remember_s, self._max_age_s)]
 
     def _leave(self, track: _Track) -> None:
-        """Have a face gone; it is remembered by what it looks like."""
+        """End a track; its appearance is remembered."""
         self._tracks.remove(track)
         track.in_sight = False
         if track.views is not None:
@@ -424,7 +420,7 @@ class FaceTracker:
 
     @staticmethod
     def _likeness(track: _Track, description: np.ndarray, stamp_s: float, overlaps: bool) -> float:
-        """Return what likeness adds to affinity; -inf for a face that looks different."""
+        """Return the contribution of likeness to affinity; -inf for a face that looks different."""
         likeness = track.likeness(description)
         is_sure = track.in_sight and overlaps and stamp_s - track.seen_s <= _BRIEFLY_S
         least = DIFFERENT if track.in_sight else LIKE
@@ -452,10 +448,10 @@ class FaceTracker:
         nearness: Union[float, np.ndarray] = -np.inf
         if may_be_lost:
             reach = MAX_SHIFT + MAX_SHIFT_PER_S * lost_s
-            # A camera that shakes throws the face back to where it was.
+            # A shaking camera may return the face to its previous position.
             before = np.stack([_box_of(track.place) for track in tracks])
             nearness = np.maximum(_nearness(predicted, boxes, reach), _nearness(before, boxes, reach))
-        # Overlap ranks above nearness: it is above 0, nearness below -1.
+        # Overlap (above 0) ranks above nearness (below -1).
         affinity = np.where(overlap >= self._min_iou, overlap, nearness) - _LOST_COST * lost_s.clip(0, 1)
         if look is not None and may_be_lost:
             for index, row in zip(*np.nonzero(np.isfinite(affinity))):
@@ -500,7 +496,7 @@ def intersection_over_union(first: np.ndarray, second: np.ndarray) -> np.ndarray
 
 
 def _nearness(first: np.ndarray, second: np.ndarray, max_shift: np.ndarray) -> np.ndarray:
-    """Return -1 - distance of the centres in sides of the larger box; -inf where distance or growth is too large."""
+    """Return -1 - distance of the centres in sides of the larger box; -inf if distance or growth is too large."""
     shift = (first[:, None, :2] + first[:, None, 2:] - second[None, :, :2] - second[None, :, 2:]) / 2
     areas = np.stack(np.broadcast_arrays(_areas(first)[:, None], _areas(second)[None]))
     small, large = np.maximum(areas.min(axis=0), 1e-9), areas.max(axis=0)

@@ -1,9 +1,9 @@
-"""The node: camera images in, faces with emotions and affect out, managed by its lifecycle.
+"""Lifecycle node emotion_node: camera images in, faces with emotions and affect out.
 
 The path of an image: `image_input` (or `hri_input`) subscribes, `latest_slot` keeps the newest image, `worker`
-processes it in a thread of its own, `outputs` (`hri_output`) publishes. The executor's thread serves subscriptions,
-timers and services, and never waits. Configuring runs in a third thread, so that parameters, diagnostics and the state
-are available meanwhile.
+processes it in its own thread, `outputs` (or `hri_output`) publishes. The executor's thread serves subscriptions,
+timers and services, and never blocks. Configuring runs in a third thread, so that parameters, diagnostics and the
+lifecycle state are available meanwhile.
 """
 
 import random
@@ -34,18 +34,18 @@ from facial_emotion_ros.system.watchdog import long_silence
 
 #: Period of the checks for subscribers and publishers.
 _TICK_S = 0.2
-#: A larger jump of the clock forward makes tracks meaningless; a slow /clock takes smaller steps.
+#: Larger jumps of the clock forward invalidate tracks; a slow /clock takes smaller steps.
 _JUMP_S = 5.0
-#: How long stopping waits for the image in work.
+#: Maximum time to wait for the image in work when stopping.
 _JOIN_S = 1.5
 #: Attempts to release everything after an error: one for each step that may fail.
 _RELEASE_ATTEMPTS = 4
-#: Why a configured node cannot be activated: the worker thread that was abandoned is still inside the pipeline.
+#: Fault of a configured node that cannot be activated: an abandoned worker thread still runs the pipeline.
 _HUNG = 'The model hung on an image and was abandoned: clean up and configure again, or restart the node.'
 
 
 class EmotionNode(LifecycleNode):
-    """The lifecycle and the wiring of the modules beside it."""
+    """The lifecycle node; it connects the other modules of this folder."""
 
     def __init__(self, **options: Any):
         """Declare the parameters and start the timers; with autostart, configure and activate at the first spin.
@@ -85,7 +85,7 @@ class EmotionNode(LifecycleNode):
         self._configuring = BackgroundConfigure(self)
         self._configuring.take_over_service()
         self.create_service(SetBool, '~/enable', self._enable)
-        #: Held while outputs are opened, whose QoS overrides are parameters.
+        #: Held while outputs are created, which declare parameters for QoS overrides.
         self._declaring = threading.Lock()
         limit_requests(self, lambda: self._slot.count('refused_requests'), self._declaring)
         self._autostart = self.create_timer(0.0, self._start_by_itself, self._configuring.callbacks, clock=steady)
@@ -97,20 +97,20 @@ class EmotionNode(LifecycleNode):
         return self.get_parameter(name).value
 
     def on_configure(self, _state: Any) -> TransitionCallbackReturn:
-        """Load and warm up both models, and open the outputs; refuse with a reason what does not fit."""
+        """Load and warm up both models, and create the outputs; on errors, log the reason and return FAILURE."""
         try:
             self._configure()
         except FacialEmotionError as error:
             return self._refuse(str(error))
         except ImportError as error:
-            return self._refuse('%s. Install what is missing, see the README.' % error)
+            return self._refuse('%s. Install the missing package, see the README.' % error)
         except Exception as error:
             return self._refuse('Configuring failed (please report this): %s\n%s' % (error, traceback.format_exc()))
         return TransitionCallbackReturn.SUCCESS
 
     @lifecycle_callback
     def on_activate(self) -> None:
-        """Start the worker; the image is subscribed to when an output has subscribers."""
+        """Start the worker; the image is only subscribed to while an output has subscribers."""
         from facial_emotion_ros.ros.hri_input import HriInput
         from facial_emotion_ros.ros.worker import CropWorker, FrameWorker
 
@@ -118,7 +118,7 @@ class EmotionNode(LifecycleNode):
             raise FacialEmotionError(_HUNG)
         self._pipeline.reset()
         self._slot = LatestSlot()
-        self._diagnostics.is_silent = False  # a silence from now on is another one
+        self._diagnostics.is_silent = False  # report a new silence again
         humans = self.value('input.mode') == 'humans'
         kind = CropWorker if humans else FrameWorker
         self._worker = kind(self, self._pipeline, self._outputs, self._slot)
@@ -135,13 +135,13 @@ class EmotionNode(LifecycleNode):
 
     @lifecycle_callback
     def on_deactivate(self) -> None:
-        """Unsubscribe and end the worker."""
+        """Unsubscribe, and stop the worker."""
         self._stop_worker()
         self._changes.info('Inactive: no image is processed until the node is activated again.')
 
     @lifecycle_callback
     def on_cleanup(self) -> None:
-        """Close the outputs and drop the models."""
+        """Destroy the outputs and release the models."""
         self._release()
         self._changes.info('Cleaned up: models and topics are released.')
 
@@ -155,7 +155,7 @@ class EmotionNode(LifecycleNode):
     @lifecycle_callback
     def on_error(self) -> None:
         """Release everything after a failed transition, so that the node can be configured again."""
-        # An exception here would end the node for good, and what has failed may succeed the next time.
+        # An exception here would finalize the node, and a failed step may succeed the next time.
         for _ in range(_RELEASE_ATTEMPTS):
             try:
                 self._release()
@@ -167,15 +167,15 @@ class EmotionNode(LifecycleNode):
         self._changes.info('Unconfigured after an error; configure it again.')
 
     def report_fault(self, sentence: str) -> None:
-        """Let diagnostics report what failed, until the node is configured again."""
+        """Report a fault in the diagnostics until the node is configured again."""
         self._fault = sentence
 
     def log_error(self, sentence: str) -> None:
-        """Log an error of a transition; many in a row are cut short, for clients may retry without end."""
+        """Log an error of a transition, with a rate limit: clients may retry forever."""
         self._errors.error(sentence)
 
     def close(self) -> List[threading.Thread]:
-        """Clean up before the process ends, from any state.
+        """Release everything before the process ends, from any state.
 
         :returns: threads that are still inside an inference and were abandoned.
         """
@@ -194,8 +194,8 @@ class EmotionNode(LifecycleNode):
                 + ' Correct it in the parameter file or on the command line, and start the node again.'
             )
         started_s = time.monotonic()
-        # Imported here, so that a missing library is reported and the node stays reachable. Libraries of many
-        # megabytes take a slow disk a while.
+        # Imported here, so that a missing library is reported and the node stays reachable. Loading the libraries from
+        # a slow disk takes a while.
         with long_silence():
             from facial_emotion_ros.perception.face_tracker import ID_COUNT, FaceTracker
             from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline
@@ -227,7 +227,7 @@ class EmotionNode(LifecycleNode):
             first_face = random.SystemRandom().randrange(ID_COUNT)
         self._pipeline = EmotionPipeline(providers=plan, tracker=FaceTracker(first_face=first_face), **models)
         self._pipeline.warm_up()
-        # As they are now: before there was a pipeline, whatever was set could not be checked.
+        # Again: the parameters may have changed meanwhile, unchecked because there was no pipeline.
         self._pipeline.use_operating_point(*(self.value(name) for name in POINT))
         with self._declaring:
             self._open_outputs()
@@ -255,11 +255,11 @@ class EmotionNode(LifecycleNode):
             self._outputs = CropOutputs(self, prefix)
             unused = parameters.without_effect({row.name: self.value(row.name) for row in parameters.TABLE})
             if unused:
-                self.get_logger().warning('Without effect with input.mode humans: %s.' % ', '.join(unused))
+                self.get_logger().warning('These have no effect with input.mode humans: %s.' % ', '.join(unused))
         else:
             raise BadParameter(
-                "input.mode humans needs the prefix of the faces to follow, but output.humans_prefix is ''; set it, to "
-                "'/humans' for example."
+                "expected output.humans_prefix to be set with input.mode humans, got ''; set it, for example to "
+                "'/humans'."
             )
         later = override_names(self) if self.value('input.mode') == 'image' else ()
         parameters.warn_unknown_overrides(self, later)
@@ -288,14 +288,14 @@ class EmotionNode(LifecycleNode):
                     **EVERY_5_S,
                 )
                 self._abandoned.append(self._worker.thread)
-                # The call may return at any time: the pipeline belongs to it from now on.
+                # The call may return at any time, so the pipeline must not be used or reset any more.
                 self._pipeline = None
                 self._fault = _HUNG
             self._worker = None
             self._outputs.forget_faces()
 
     def _release(self):
-        """The whole teardown, in an order in which nothing publishes without a publisher."""
+        """The complete teardown, in an order in which nothing publishes without a publisher."""
         self._stop_worker()
         if self._outputs is not None:
             self._outputs.close()
@@ -310,7 +310,7 @@ class EmotionNode(LifecycleNode):
     async def _start_by_itself(self):
         self._autostart.cancel()
         if await self._configuring.run(self.trigger_configure) == TransitionCallbackReturn.SUCCESS:
-            if self._outputs is not None and self._worker is None:  # nobody was quicker
+            if self._outputs is not None and self._worker is None:  # no client has activated or cleaned up meanwhile
                 self.trigger_activate()
 
     def _tick(self):
@@ -321,15 +321,15 @@ class EmotionNode(LifecycleNode):
                 self._outputs.assert_liveliness()
         self._follow_subscribers()
         self._forget_unseen_faces()
-        # Report at once that images arrive again: nobody should have to wait a second for that.
+        # Report at once that images arrive again, not with the next period.
         if self._diagnostics.is_silent and self._slot.silence_s() <= self.value('input.timeout_s'):
             self._publish_diagnostics()
 
     def _follow_soon(self):
-        """Follow the subscribers after the event that reports them.
+        """Adapt to the subscribers after the event handler that reports them.
 
-        rclpy holds all its handles until then: a subscription is not gone when it is destroyed, and the middleware
-        refuses one of another type on the same topic.
+        Until then rclpy keeps all handles: a destroyed subscription still exists, and the middleware refuses one of
+        another type on the same topic.
         """
         executor: Any = self.executor
         executor.create_task(self._follow_subscribers)
@@ -339,7 +339,7 @@ class EmotionNode(LifecycleNode):
             self._input.follow(time.monotonic(), self._enabled)
 
     def _forget_unseen_faces(self):
-        """Stop listing faces when no image has come for long: who was there may have left.
+        """Stop listing faces after a time without images: they may have left.
 
         Tracks stay: if images continue, their stamps decide whether faces keep their ids.
         """
@@ -349,25 +349,25 @@ class EmotionNode(LifecycleNode):
                 self._outputs.forget_faces()
 
     def _restored_enable(self):
-        """Return whether to start enabled: as ~/enable was left with enable.persist, not if that is unknown."""
+        """Return whether to start enabled: with enable.persist, as stored; disabled if that is unknown."""
         if not self.value('enable.persist'):
             return True
         try:
             enabled = self._enable_state.restore()
         except (OSError, ValueError) as error:
             self.get_logger().error(
-                'Disabled, because what ~/enable was set to is unknown (enable.persist): %s; make the file writable '
+                'Disabled, because the last state of ~/enable is unknown (enable.persist): %s; make the file writable '
                 'and call ~/enable with true.' % error
             )
             return False
         if not enabled:
             self.get_logger().warning(
-                'Disabled, as ~/enable was left before the restart (enable.persist): call it with true.'
+                'Disabled, as before the restart (enable.persist): call ~/enable with true to enable.'
             )
         return enabled
 
     def _enable(self, request, response):
-        """Switch all processing off or on again, without a lifecycle manager."""
+        """Service ~/enable: stop or resume all processing, without a lifecycle transition."""
         changed, self._enabled = self._enabled != request.data, request.data
         if self._worker is not None:
             self._worker.pause(not request.data)
@@ -385,7 +385,7 @@ class EmotionNode(LifecycleNode):
                 self._enable_state.store(request.data)
             except OSError as error:
                 response.success = request.data
-                response.message += ' This does not survive a restart: %s.' % error
+                response.message += ' This is lost at a restart: %s.' % error
                 self._errors.error(response.message)
         return response
 
@@ -399,7 +399,7 @@ class EmotionNode(LifecycleNode):
         return 'active' if self._enabled else 'disabled'
 
     def _watch_clock(self):
-        """Detect a step of the system clock; jump callbacks report simulated time only."""
+        """Detect steps of the system clock; jump callbacks only report simulated time."""
         self._diagnostics.watch_clock()
         clock: Any = self.get_clock()
         if clock.ros_time_is_active:

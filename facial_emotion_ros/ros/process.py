@@ -1,4 +1,4 @@
-"""The process of a node: start, spin and clean end, whatever the signal and whatever a callback raises."""
+"""Run a node in a process: start, spin, and clean shutdown after signals and exceptions."""
 
 import os
 import re
@@ -21,21 +21,21 @@ from facial_emotion_ros.system.dds_environment import transport_environment
 from facial_emotion_ros.system.environment_checks import check_startup
 from facial_emotion_ros.system.watchdog import Watchdog, end_within
 
-#: Without a callback, the main thread notices a signal within this time.
+#: Without callbacks, the main thread checks for a signal in this interval.
 _SPIN_TIMEOUT_S = 0.1
-#: When all is cleaned up, Python's own end takes 0.2 s, and more than 2 s on a machine that is very busy.
+#: Time for Python's exit after cleanup: usually 0.2 s, but more than 2 s on a very busy machine.
 _EXIT_S = 9.0
 
 
 def serve(program: str, make_node: Callable[[], Any], args: Optional[List[str]], signals: StopSignals) -> int:
-    """Run a node until a signal comes or its context is shut down. An exception in a callback does not end it.
+    """Run a node until a signal arrives or its context is shut down. Exceptions in callbacks do not end it.
 
-    :param program: name in front of an error's text.
+    :param program: name before an error's text.
     :param make_node: returns a node with our parameters, a timer that fires every few seconds, and `close()`, which
         returns the threads that it could not end.
-    :param args: command line, sys.argv if None.
-    :param signals: installed already.
-    :returns: exit status: 0 after a signal, 2 when the environment lacks something or ROS refuses arguments, names or
+    :param args: command line; None for sys.argv.
+    :param signals: already installed.
+    :returns: exit status: 0 after a signal, 2 if the environment is unsuitable or ROS refuses arguments, names or
         parameter files. Other exceptions of `make_node` are raised.
     """
     watchdogs = []
@@ -52,14 +52,14 @@ def serve(program: str, make_node: Callable[[], Any], args: Optional[List[str]],
     try:
         status = _run(program, make_node, args, spin, True)
         if signals.received:
-            # Python's end stops a thread that comes back from native code, and C++ then aborts the process. Where the
+            # At exit, Python stops a thread that returns from native code, and C++ then aborts the process. If the
             # image in work takes too long, `signals` ends the process.
             for thread in abandoned:
                 thread.join()
             end_within(_EXIT_S)
         return status
     finally:
-        for watchdog in watchdogs:  # destroying the node may freeze, too
+        for watchdog in watchdogs:  # not earlier: destroying the node may freeze, too
             watchdog.close()
 
 
@@ -68,16 +68,16 @@ def run_until_done(
 ) -> int:
     """Run a node until it is done, or until SIGINT or SIGTERM.
 
-    A signal only sets a flag: rclpy's own handlers, and Python's, interrupt whatever is under way, and some of that
-    then ends in an error of another kind.
+    A signal only sets a flag: the handlers of rclpy and Python would interrupt running code, some of which then fails
+    with another error.
 
-    :param program: name in front of an error's text.
+    :param program: name before an error's text.
     :param make_node: returns a node with `done` (bool) and `finish(interrupted)`, which returns the exit status and is
         called once.
-    :param args: command line, sys.argv if None.
-    :param sends_images: whether to reserve shared memory for them.
-    :returns: exit status: that of `finish`; 2 when the node could not be created or failed for a reason that this
-        package or ROS names, which is then printed to stderr.
+    :param args: command line; None for sys.argv.
+    :param sends_images: whether to set up shared memory for images.
+    :returns: exit status of `finish`; 2 after a FacialEmotionError, or a ROS error while the node was created, which is
+        printed to stderr.
     """
     received: List[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -121,16 +121,16 @@ def _run(program, make_node, args, spin, sends_images):
     finally:
         if node is not None:
             node.destroy_node()
-        # That of rclpy itself, since Kilted, takes handlers off that it never installed, and a signal in between kills
-        # the process.
+        # rclpy.shutdown, since Kilted, removes handlers that it never installed, and a signal meanwhile kills the
+        # process.
         try_shutdown()
-        # Python restores the default handlers when it exits, and one more signal would then kill the process.
+        # At exit, Python restores the default handlers, and another signal would then kill the process.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
 
 
 def _spin_until_signal(node, executor, signals, watchdog):
-    """Spin; log one traceback for each place in the code that raises."""
+    """Spin until a signal; log one traceback for each line of code that raises."""
     logged = set()
     while rclpy.ok() and not signals.received:
         watchdog.beat()
@@ -147,18 +147,15 @@ def _spin_until_signal(node, executor, signals, watchdog):
                     % (error, traceback.format_exc())
                 )
             else:
-                node.get_logger().error('A callback failed again at a place logged before: %s' % error, **EVERY_5_S)
+                node.get_logger().error('A callback failed again, see the earlier traceback: %s' % error, **EVERY_5_S)
 
 
 def is_ros_error(error: Exception) -> bool:
-    """Tell whether rclpy's own modules, or its native ones, define an error's type.
-
-    Their names hang on what binds them: `_rclpy_pybind11`, or `_rclpy_nanobind` in Rolling's next.
-    """
+    """Return whether an error's type is of rclpy or of its native module (_rclpy_pybind11, later _rclpy_nanobind)."""
     return type(error).__module__.startswith(('rclpy', '_rclpy'))
 
 
 def _ros_error(error):
-    """Return the text of an error of ROS in one line, without the positions in its source code."""
+    """Return the text of a ROS error in one line, without positions in its source code."""
     text = re.sub(r',? at (/|\./|\w)[^ ]*:\d+', '', ' '.join(str(error).split()) or type(error).__name__)
     return text + '; check the arguments, the parameter files and the ROS_ variables of the environment'

@@ -1,4 +1,4 @@
-"""The worker thread: takes the newest image from the slot, estimates, publishes, and counts the outcome."""
+"""Worker thread: take the newest image from the slot, estimate, publish, and count the outcome."""
 
 import math
 import threading
@@ -19,16 +19,16 @@ from facial_emotion_ros.ros.logs import EVERY_5_S
 from facial_emotion_ros.ros.messages import image_of
 from facial_emotion_ros.ros.stamp_check import StampCheck
 
-#: The worker wakes up from an empty slot this often, to check whether it has to end.
+#: Interval in which the worker checks whether it must end, while the slot is empty.
 _TAKE_TIMEOUT_S = 0.5
-#: Tracks stay at least this long where no image comes: if images continue, their stamps decide. What faces looked like
-#: goes as early as the parameters say.
+#: Minimum time without images until tracks are forgotten: if images continue, their stamps decide. The appearance of
+#: faces is forgotten as early as the parameters say.
 _IDLE_S = 30.0
-#: Longest frame_id: every answer repeats it, for each face too.
+#: Maximum length of frame_id: all results repeat it, also for each face.
 _FRAME_ID_LENGTH = 256
-#: An image whose pixels differ by no more than this, of 255, shows nothing: a lens cap, or no light.
+#: An image whose pixel values span no more than this, of 255, has no contrast: a lens cap, or no light.
 _FLAT = 8
-#: A change of the number of used bits is logged at most this often.
+#: Minimum time between two log lines about the number of used bits.
 _BITS_LOGGED_S = 5.0
 
 
@@ -36,12 +36,12 @@ class FrameWorker:
     """One thread between a subscription and the outputs; it lives from activate to deactivate."""
 
     def __init__(self, node: Any, pipeline: EmotionPipeline, outputs: Any, slot: LatestSlot):
-        """Prepare the thread.
+        """Create the thread, without starting it.
 
         :param node: EmotionNode, for its clock, logger and parameters.
-        :param pipeline: works on the images.
+        :param pipeline: processes the images.
         :param outputs: Outputs, or CropOutputs.
-        :param slot: holds the next image, and counts all.
+        :param slot: has the next image, and counts all.
         """
         self._value, self._log = node.value, node.get_logger()
         self._pipeline: Any = pipeline  # None after the end
@@ -51,14 +51,14 @@ class FrameWorker:
         self._stamps = StampCheck(node.get_clock(), slot)
         self._stopping = threading.Event()
         self._paused = False
-        # Held while an answer is published, and to begin stopping: after `stop`, the publishers may be destroyed.
+        # Held while publishing, and to start stopping: after `stop`, the publishers may be destroyed.
         self._publishing = threading.Lock()
         self._forget = threading.Event()
         self._logged: Set[Tuple[Any, ...]] = set()
         self._used_bits, self._bits_logged_s = UsedBits(), -_BITS_LOGGED_S
         self._bits: Dict[str, int] = {}
         self._degrees = 0
-        #: A daemon, so that a hung inference cannot keep the process from ending.
+        #: A daemon, so that the process can end while an inference hangs.
         self.thread = threading.Thread(target=self._work, name='frame_worker', daemon=True)
 
     def start(self) -> None:
@@ -69,29 +69,29 @@ class FrameWorker:
         """Close the slot and wait for the image in work.
 
         :param timeout_s: how long to wait for it.
-        :returns: whether the thread has ended; if not, it publishes nothing any more, but may still be in the pipeline.
+        :returns: whether the thread has ended; if not, it publishes nothing more, but may still run the pipeline.
         """
         with self._publishing:
             self._stopping.set()
         self._slot.close()
-        if self.thread.ident is not None:  # the system may have refused to start it
+        if self.thread.ident is not None:  # starting it may have failed
             self.thread.join(timeout_s)
         if self.thread.is_alive():
             return False
-        self._pipeline.reset()  # what faces looked like is not kept while the node is idle
-        # Python frees this worker late; the models must not wait for that.
+        self._pipeline.reset()  # the appearance of faces is not kept while the node is idle
+        # Python frees this worker late; free the models now.
         self._pipeline = None
         return True
 
     def pause(self, paused: bool) -> None:
-        """Publish nothing from now on, not even for the image in work; or publish again."""
+        """Stop publishing, also for the image in work, and forget all faces; or resume."""
         with self._publishing:
             self._paused = paused
         if paused:
             self.forget()
 
     def offer(self, message: Any, key: str = '') -> None:
-        """Put an image into the slot, in place of one that still waits. Returns at once.
+        """Put an image into the slot, replacing a waiting one. Does not block.
 
         :param message: sensor_msgs/Image or CompressedImage, or a Crop.
         :param key: of a crop.
@@ -99,7 +99,7 @@ class FrameWorker:
         self._slot.put(message, key)
 
     def forget(self) -> None:
-        """Drop the image that waits, and all tracks before the next one: the clock has jumped."""
+        """Drop the waiting image, and all tracks before the next one."""
         self._slot.clear()
         self._forget.set()
 
@@ -109,7 +109,7 @@ class FrameWorker:
             rate_hz = self._value('input.rate_hz')
             rest_s = began_s + 1.0 / rate_hz - time.monotonic() if rate_hz > 0.0 else 0.0
             message = None
-            if rest_s > 0.0:  # meanwhile, newer images replace the one that waits
+            if rest_s > 0.0:  # meanwhile, newer images replace the waiting one
                 self._stopping.wait(min(rest_s, _TAKE_TIMEOUT_S))
             else:
                 message = self._slot.take(_TAKE_TIMEOUT_S)
@@ -121,7 +121,7 @@ class FrameWorker:
             else:
                 began_s = time.monotonic()
                 outcome = self._answer(message)
-                if outcome[0] == 'processed':  # an image that is not used does not keep what faces looked like
+                if outcome[0] == 'processed':  # dropped images do not prolong the memory of appearances
                     estimated_s = time.monotonic()
                 self._slot.finish(*outcome)
             if time.monotonic() - estimated_s > remember_s:
@@ -134,9 +134,9 @@ class FrameWorker:
             self._pipeline.reset()
 
     def _answer(self, message):
-        """Work on one image; whatever it contains, the thread survives.
+        """Process one image; no exception ends the thread.
 
-        :returns: (outcome, age in s when it was answered or None where unknown, why it was not answered).
+        :returns: (outcome, age in s when published or None if unknown, why it was not published).
         """
         try:
             self._forget_if_asked()
@@ -166,15 +166,15 @@ class FrameWorker:
             return 'failed', None, str(error) or type(error).__name__
 
     def _begin_anew(self, _message):
-        """Forget the faces before an image, whose stamp went back by much."""
+        """Forget the faces before an image whose stamp went back far."""
         self._pipeline.reset()
 
     def _estimate(self, message, checked):
-        """Work on one image.
+        """Estimate the faces in one image.
 
         :param message: as offered.
         :param checked: CheckedImage.
-        :returns: publishes the result.
+        :returns: function that publishes the result.
         """
         image = self._decode(message)
         self._slot.enter('detecting faces')
@@ -187,7 +187,7 @@ class FrameWorker:
         )
 
     def _decode(self, message):
-        """Decode the pixels; count an image that shows nothing or is damaged, which is worked on all the same."""
+        """Decode the image; one without contrast or with damaged pixels is counted, and still processed."""
         image = image_of(message, self._bits_of, self._count_damage)
         darkest, brightest = light_range(image)
         if brightest - darkest <= _FLAT:
@@ -201,11 +201,11 @@ class FrameWorker:
         self._log.warning('Decoded an image with damaged pixels (counted as corrupt): %s.' % reason, **EVERY_5_S)
 
     def _bits_of(self, encoding, brightest):
-        """Return how many of 16 bits a camera uses: as input.used_bits says, or as its images show."""
+        """Return the number of significant bits of 16: input.used_bits, or estimated from the images."""
         setting = self._value('input.used_bits')
         bits = setting or self._used_bits.of(encoding, brightest)
         now_s = time.monotonic()
-        # Not throttled by the logger, which would suppress a change for good.
+        # Not throttled by the logger, which would drop the line instead of delaying it.
         if bits != self._bits.get(encoding) and now_s - self._bits_logged_s >= _BITS_LOGGED_S:
             self._bits[encoding], self._bits_logged_s = bits, now_s
             source = '' if setting else ', detected from its brightest pixels; input.used_bits overrides that'
@@ -213,12 +213,12 @@ class FrameWorker:
         return bits
 
     def _deadline_s(self, checked):
-        """Return when the answer is due by the monotonic clock; None without a deadline."""
+        """Return the deadline of the result, by the monotonic clock; None without one."""
         deadline_s = self._value('inference.deadline_ms') * 1e-3
         return time.monotonic() + deadline_s - (self._stamps.age_s(checked) or 0.0) if deadline_s > 0 else None
 
     def _log_exception(self, error):
-        """Log a traceback for the first exception of its kind, and a throttled line for later ones."""
+        """Log a traceback for the first exception of a kind, and throttled lines for later ones."""
         place = traceback.extract_tb(error.__traceback__)[-1]
         kind = (type(error), place.filename, place.lineno)
         if kind not in self._logged:
@@ -228,11 +228,11 @@ class FrameWorker:
                 % (error, traceback.format_exc())
             )
         else:
-            self._log.error('Dropped another image for a reason logged before: %s' % error, **EVERY_5_S)
+            self._log.error('Dropped another image, see the earlier traceback: %s' % error, **EVERY_5_S)
 
 
 class Crop(NamedTuple):
-    """The crop of a face as it waits for its turn; `key` is the face's id."""
+    """A crop of a face in the slot; `key` is the face's id."""
 
     header: Header
     key: str
@@ -240,14 +240,14 @@ class Crop(NamedTuple):
 
 
 class CropWorker(FrameWorker):
-    """The worker of input.mode humans: crops take turns; a newer crop of a face replaces its older one."""
+    """The worker of input.mode humans: faces take turns, with the newest crop of each."""
 
     def offer_crop(self, face_id: str, message: Image) -> None:
-        """Put the crop of a face into the slot. Returns at once."""
+        """Put the crop of a face into the slot. Does not block."""
         self.offer(Crop(message.header, face_id, message), face_id)
 
     def drop(self, face_id: str) -> None:
-        """Drop the crop of a face that waits: nobody lists that face any more."""
+        """Drop the waiting crop of a face that is no longer listed."""
         self._slot.drop(face_id)
 
     def _begin_anew(self, message):
@@ -267,6 +267,6 @@ class CropWorker(FrameWorker):
 def _check_frame_id(frame_id):
     if len(frame_id) > _FRAME_ID_LENGTH:
         raise BadImage(
-            'expected a frame_id of %d characters at most, got %d; correct the driver'
+            'expected a frame_id of at most %d characters, got %d; correct the driver'
             % (_FRAME_ID_LENGTH, len(frame_id))
         )

@@ -82,7 +82,7 @@ def test_a_node_that_was_disabled_starts_disabled_when_it_was_killed(ros_environ
         node.process.wait()
     node = Process(command, environment, tmp_path / 'second.log')
     try:
-        node.wait_for('Disabled, as ~/enable was left before the restart')
+        node.wait_for('Disabled, as before the restart')
         assert disable().startswith('Already disabled')
     finally:
         check_clean_end(node)
@@ -93,7 +93,9 @@ def test_the_node_stays_disabled_and_says_why_when_the_state_cannot_be_stored(no
     with pytest.MonkeyPatch.context() as variables:
         variables.setenv('ROS_HOME', str(tmp_path / 'file'))
         node_here(autostart=False, enable__persist=True)
-    assert re.search('Disabled, because what ~/enable was set to is unknown .*Not a directory', capfd.readouterr().err)
+    assert re.search(
+        'Disabled, because the last state of ~/enable is unknown .*Not a directory', capfd.readouterr().err
+    )
     on, off = (peer.call(SetBool, '/emotion_node/enable', SetBool.Request(data=data)) for data in (True, False))
-    assert on.success and on.message.startswith('Enabled') and 'does not survive a restart' in on.message
-    assert not off.success and off.message.startswith('Disabled') and 'does not survive a restart' in off.message
+    assert on.success and on.message.startswith('Enabled') and 'is lost at a restart' in on.message
+    assert not off.success and off.message.startswith('Disabled') and 'is lost at a restart' in off.message

@@ -86,7 +86,7 @@ def test_each_face_that_others_track_gets_its_expression_when_someone_reads_it(s
 def test_the_node_lives_unconfigured_when_there_is_no_prefix_to_follow(node_here, peer, capfd):
     node_here(input__mode='humans', output__humans_prefix="''", autostart=False)
     assert not peer.change_state('configure') and peer.state() == 'unconfigured'
-    assert re.search(r'\[ERROR\].*needs the prefix of the faces to follow', capfd.readouterr().err)
+    assert re.search(r'\[ERROR\].*expected output.humans_prefix to be set', capfd.readouterr().err)
 
 
 def test_crops_of_another_reliability_are_read_and_what_has_no_effect_is_logged(node_here, peer, capfd):
@@ -115,4 +115,4 @@ def test_crops_of_another_reliability_are_read_and_what_has_no_effect_is_logged(
     peer.wait(lambda: parts() and parts()['input'].hardware_id == '/robot/humans/faces/tracked', 'the full name')
     log = capfd.readouterr().err
     assert re.search(r'\[WARN\].*%s is unknown and has no effect' % unread, log)
-    assert re.search(r'\[WARN\].*Without effect with input.mode humans: tracker.min_iou, output.opendr\.', log)
+    assert re.search(r'\[WARN\].*These have no effect with input.mode humans: tracker.min_iou, output.opendr\.', log)

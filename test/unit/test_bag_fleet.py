@@ -425,7 +425,7 @@ def test_no_process_is_left_and_a_repetition_goes_on_when_a_run_is_ended(bags, t
         wait_for(lambda: len(glob.glob(str(bags / '*.begun.*'))) == 2)
         workers = [int(path.rsplit('.', 1)[1]) for path in glob.glob(str(bags / '*.begun.*'))]
         if number == signal.SIGINT:
-            with pytest.raises(FacialEmotionError, match='another one is writing'):
+            with pytest.raises(FacialEmotionError, match='another run is writing'):
                 run(bags, out)
             os.killpg(batch.pid, number)  # as a terminal does it
         else:
@@ -817,7 +817,7 @@ def test_an_error_of_a_store_names_the_url_when_the_store_names_nothing(monkeypa
 
 
 @pytest.mark.parametrize(
-    'output, advice', [('/sys/out', 'change the rights there, or name another'), (f'{__file__}/out', 'check the path')]
+    'output, advice', [('/sys/out', 'change the permissions, or choose another'), (f'{__file__}/out', 'check the path')]
 )
 def test_one_line_says_what_to_do_when_results_cannot_be_written(output, advice, bags, capsys):
     assert command_line.main([*(write_bag(bags, name, 'good 1') for name in 'ab'), '--output', output]) == 1

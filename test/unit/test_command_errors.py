@@ -12,7 +12,7 @@ from facial_emotion_ros.core.errors import BadModel, BadParameter
         (BadParameter('expected 1, got 2'), 2, 'expected 1, got 2'),
         (BadModel("can't start new thread"), 1, "command: can't start new thread\n"),
         (FileNotFoundError(2, 'No such file or directory', 'x.png'), 1, "'x.png'; check the path"),
-        (OSError(30, 'Read-only file system', '/x'), 1, "'/x'; change the rights there"),
+        (OSError(30, 'Read-only file system', '/x'), 1, "'/x'; change the permissions"),
         (OSError(28, 'No space left on device', '/x'), 1, "'/x'; free some space"),
         (MemoryError(), 1, 'ulimit -u'),
         (BlockingIOError(11, 'Resource temporarily unavailable'), 1, 'ulimit -u'),
