@@ -1,1 +1,1 @@
-"""Recordings (rosbags): reading, evaluation, reports, batches."""
+"""Recordings (rosbags, videos): reading, evaluation, reports, batches, studies."""

@@ -1,4 +1,4 @@
-"""What the worker processes of this machine have in common: they start quietly, and end with who started them."""
+"""Start worker processes on this machine: without tracebacks on Ctrl-C, and ending when their parent ends."""
 
 import multiprocessing
 import multiprocessing.resource_tracker
@@ -17,12 +17,12 @@ CONTEXT = multiprocessing.get_context('spawn')
 
 @contextmanager
 def ctrl_c_waits() -> Iterator[None]:
-    """Hold Ctrl-C and SIGTERM back until the block has ended: a process that is just starting would end in a traceback.
+    """Defer Ctrl-C and SIGTERM to the end of the block: a process that is just starting would print a traceback.
 
-    A process that starts in the block never gets Ctrl-C. Any thread of this process may, so blocking it here is not
-    enough.
+    Processes started in the block ignore Ctrl-C for ever. In this process any thread may receive it, so blocking it in
+    this thread is not enough.
     """
-    # It starts with the first process, and would unblock signals.
+    # It would start with the first process, and unblock signals.
     multiprocessing.resource_tracker.ensure_running()
     came: list[int] = []
     numbers = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
@@ -40,25 +40,25 @@ def ctrl_c_waits() -> Iterator[None]:
 
 @contextmanager
 def starting(option: str) -> Iterator[None]:
-    """Let Ctrl-C wait while the block starts a process.
+    """Defer Ctrl-C while the block starts a process.
 
-    :param option: of the command, that sets their number.
-    :raises FacialEmotionError: if the system refuses to start one.
+    :param option: the command-line option that sets the number of processes, for the error.
+    :raises FacialEmotionError: if the system cannot start one.
     """
     try:
         with ctrl_c_waits():
             yield
-    except (OSError, RuntimeError) as error:  # Python raises the second for a thread
+    except (OSError, RuntimeError) as error:  # RuntimeError if a thread cannot be started
         raise FacialEmotionError(
-            f'expected to start another process, but the system refuses ({error}); give fewer {option}, or raise the '
-            'limits of processes and memory (ulimit -u, -v)'
+            f'expected to start another process, but the system refuses ({error}); use fewer {option}, or raise the '
+            'limits on processes and memory (ulimit -u, -v)'
         ) from error
 
 
 def begin_worker(threads: int) -> None:
-    """Make this process a worker. Ctrl-C reaches all processes of a terminal; the parent decides what happens.
+    """Make this process a worker: it ignores Ctrl-C, which its parent handles, and ends with its parent.
 
-    :param threads: of OpenCV.
+    :param threads: number of OpenCV threads.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -71,9 +71,9 @@ def _end_with_parent():
     parent = multiprocessing.parent_process()
     assert parent is not None
     wait([parent.sentinel])
-    os._exit(1)  # the next run deletes what is unfinished
+    os._exit(1)  # the next run deletes unfinished files
 
 
 def cores() -> int:
-    """Count the processor's cores that this process may use."""
+    """Return the number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1

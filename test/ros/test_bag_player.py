@@ -204,7 +204,7 @@ def test_the_node_answers_on_when_the_recording_begins_again(start, start_node, 
     [
         ([0.0, 0.1, 9e5, 9e5 + 0.1], False, 'Skipped 900000 s without a message'),
         # Messages come in the order of the file where that has no index.
-        ([500.0, 500.1, 0.0, 0.1], True, 'texts_0.mcap is not whole'),
+        ([500.0, 500.1, 0.0, 0.1], True, 'texts_0.mcap is damaged'),
     ],
 )
 def test_messages_follow_each_other_when_the_clock_was_set_meanwhile(start, peer, texts, times_s, cut, reported):
@@ -281,7 +281,7 @@ def test_images_are_played_when_the_recording_is_of_ros_1(start, peer, tmp_path)
 def test_it_ends_with_a_sentence_when_it_cannot_play(ros_environment, film):
     played = 'played topics: /annotation/faces, ' + JPEG
     cases = [
-        (['/nowhere/bag'], 1, "expected a recording, got '/nowhere/bag', which is not there"),
+        (['/nowhere/bag'], 1, "expected a recording, got '/nowhere/bag', which does not exist"),
         ([film, '--topics', '/front'], 1, 'expected the topic /front, but it has /annotation/faces, ' + JPEG),
         ([film, '--start', '60'], 1, 'expected messages on '),
         ([film, '--wait-for', '1', '--patience', '0.1'], 1, 'expected 1 subscribers of ' + JPEG + ' within 0.1 s'),

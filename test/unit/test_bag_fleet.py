@@ -239,7 +239,7 @@ def test_only_what_changed_is_done_again_when_a_run_is_repeated(bags, tmp_path, 
     before = part.stat().st_mtime_ns
     found, statuses = run(bags, out, progress=fleet_progress)
     assert part.stat().st_mtime_ns == before
-    assert set(statuses.values()) == {'skipped'} and 'was there' in capsys.readouterr().err
+    assert set(statuses.values()) == {'skipped'} and 'up to date' in capsys.readouterr().err
     assert found['overall'][0]['figures']['frames'] == sum(map(ord, 'abcd'))
     write_bag(bags, 'a', 'good 5')  # another content
     (bags / 'b.mcap').rename(bags / 'b.mcap.away')
@@ -308,7 +308,7 @@ def test_the_place_is_said_when_recordings_of_one_name_lie_in_different_folders(
     assert '] mon/ride.mcap: ' in told and '] tue/ride.mcap: expected a recording' in told
     page = (tmp_path / 'out' / 'index.html').read_text()
     assert '>mon/ride.mcap</a>' in page and '>tue/ride.mcap</td>' in page
-    assert fleet_text(found).startswith('2 recordings: 1 evaluated, 0 were there')
+    assert fleet_text(found).startswith('2 recordings: 1 evaluated, 0 up to date')
 
 
 @pytest.mark.usefixtures('in_this_process')
@@ -341,8 +341,8 @@ def test_each_recording_has_its_own_truth_when_a_folder_holds_some(bags, tmp_pat
     'files, error, told',
     [
         ({'a.csv': '0,5,happy', 'b.csv': '0,5,hapy'}, BadDataset, "b.csv, line 2: .*'hapy'"),
-        ({'c.csv': '0,5,happy'}, BadParameter, 'such as a.csv, got none'),
-        ({}, BadParameter, 'such as a.csv, got none'),
+        ({'c.csv': '0,5,happy'}, BadParameter, 'such as a.csv, found none'),
+        ({}, BadParameter, 'such as a.csv, found none'),
         ('0,5,happy', BadParameter, 'expected stamps .* 2 recordings share'),
         ('1764150000,1764150005,happy\n\n5,6,sad', BadParameter, 'expected stamps'),
         ('1764150000,1764150005,hapy', BadDataset, "line 2: .*'hapy'"),
@@ -382,7 +382,7 @@ def test_the_output_is_refused_when_it_is_in_a_recording(bags, inside):
     (bags / 'ride').mkdir()
     (bags / 'ride' / 'metadata.yaml').write_text('')
     write_bag(bags / 'ride', 'ride_0', 'good 1')
-    with pytest.raises(BadParameter, match='outside of the recordings'):
+    with pytest.raises(BadParameter, match='outside the recordings'):
         run(bags, bags / 'ride' / inside)
     assert sorted(os.listdir(bags / 'ride')) == ['metadata.yaml', 'ride_0.mcap']
 

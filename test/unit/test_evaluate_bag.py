@@ -718,7 +718,7 @@ def test_one_line_says_so_when_a_recording_is_missing_or_has_no_images(tmp_path,
     with BagWriter(tmp_path / 'blind') as writer:
         writer.write(CAMERA, IMAGE, 1, b'\0\1\0\0')
     for path, said in (
-        (tmp_path / 'nowhere', 'not there'),
+        (tmp_path / 'nowhere', 'does not exist'),
         (tmp_path / 'deaf', '/chatter (std_msgs/msg/String)'),
         (tmp_path / 'blind', 'holds none that can be read'),
     ):
@@ -845,7 +845,7 @@ def test_the_sample_is_made_when_its_command_is_typed(tmp_path, capsys):
     assert 'evaluate_recording' in capsys.readouterr().out
     with BagFile(path) as made:
         assert made.topics[JPEG].count == 3
-    assert make_sample_bag.main([path]) == 1 and 'there already' in capsys.readouterr().err
+    assert make_sample_bag.main([path]) == 1 and 'which exists' in capsys.readouterr().err
     shutil.rmtree(path)
 
 
@@ -861,7 +861,7 @@ def test_a_folder_of_recordings_is_many_and_bounds_hold_for_all_together(short, 
     assert 'damaged' in told.err and '2 evaluated' in told.out and '1 failed' in told.out
     os.remove(shelf / 'damaged.mcap')
     assert evaluate_recording.main([*arguments, '--min-ccc-arousal', '0.5']) == evaluate_recording.MISSED
-    assert '2 were there' in capsys.readouterr().out
+    assert '2 up to date' in capsys.readouterr().out
     assert os.path.exists(os.path.join(out, 'index.html')) and os.path.exists(os.path.join(out, 'fleet.json'))
 
 

@@ -127,10 +127,10 @@ def test_the_rest_is_read_and_the_loss_is_said_when_a_film_was_cut(tmp_path):
     with whole, open(tmp_path / 'cut.mkv', 'wb') as cut:
         cut.write(whole.read()[: 40 * 1024])
     found, (fault,) = frames_of(str(tmp_path / 'cut.mkv'))
-    assert 1 < len(found) < 12 and 'cut.mkv: it cannot be read beyond' in fault and 'the video was cut' in fault
+    assert 1 < len(found) < 12 and 'cut.mkv: cannot be read beyond' in fault and 'the video is truncated' in fault
 
 
-@pytest.mark.parametrize('name, said', [('film.mp4', 'may be cut'), ('sound.mkv', 'holds no video')])
+@pytest.mark.parametrize('name, said', [('film.mp4', 'may be truncated'), ('sound.mkv', 'holds no video')])
 def test_one_sentence_says_what_is_wrong_when_a_film_cannot_be_read(tmp_path, name, said):
     path = tmp_path / name
     path.write_bytes(b'no film' * 99)
@@ -229,14 +229,14 @@ def test_packets_without_an_image_are_counted_and_the_others_read_when_a_recordi
     packets[5:5] = [(b'junk' * 9, 7), (b'', 7)]
     found, _ = frames_of(write_stream(tmp_path / 'bag', packets, 'h264'))
     assert [frame.image is None for frame in found] == [True] * 3 + [False] * 2 + [True] * 2 + [False] * 3
-    assert 'before the first key frame' in found[0].fault and [frame.number for frame in found] == list(range(10))
+    assert 'precedes the first key frame' in found[0].fault and [frame.number for frame in found] == list(range(10))
 
 
 def test_the_way_out_is_named_when_a_codec_is_not_read(tmp_path):
     found, _ = frames_of(write_stream(tmp_path / 'bag', packets_of('libx264')[:1], 'dirac'))
-    assert "got 'dirac'; record the topic of raw or JPEG images instead" in found[0].fault
+    assert "got 'dirac'; record the raw or JPEG topic instead" in found[0].fault
     found, _ = frames_of(write_stream(tmp_path / 'headless', [(b'\x10' * 60, 0)], '', THEORA))
-    assert 'three header packets' in found[0].fault
+    assert 'three Theora header packets' in found[0].fault
 
 
 def test_one_transport_of_each_camera_is_read_when_several_are_recorded(tmp_path):

@@ -237,7 +237,7 @@ def line(word, one, other):
         ([HEAD, line('perhaps', 'a', 'b')], "line 2: expected yes, no or nothing.*'perhaps'"),
         ([HEAD, line('yes', 'a', 'a')], 'line 2: expected two faces'),
         ([HEAD, 'yes,much' + line('', 'a', 'b')[1:]], 'line 2: expected a likeness'),
-        (['same,face'], 'first line with the columns'),
+        (['same,face'], 'header line with the columns'),
     ],
 )
 def test_the_line_is_named_when_decisions_cannot_be_followed(lines, said):
@@ -474,7 +474,7 @@ def test_persons_of_real_recordings_are_found_confirmed_and_undone(tmp_path, cap
         assert loads_nothing(page, 'plotly.min.js') and 'Who: 1 person' in Page(page).text
         # Undone; nothing is evaluated again, and the decision stays.
         merges.write_text(merges.read_text().replace('\n,', '\nno,'))
-        assert command_line.main(command) == 0 and '2 were there' in capsys.readouterr().out
+        assert command_line.main(command) == 0 and '2 up to date' in capsys.readouterr().out
         assert {row['person'] for row in csv.DictReader((out / 'people.csv').read_text().splitlines())} == {
             'person_1',
             'person_2',
@@ -489,7 +489,7 @@ def test_persons_of_real_recordings_are_found_confirmed_and_undone(tmp_path, cap
         capsys.readouterr()
         assert command_line.main(command) == 1
         told = capsys.readouterr().err
-        assert 'merges.csv, line 2' in told and 'was there' not in told, 'before any recording is looked at'
+        assert 'merges.csv, line 2' in told and 'up to date' not in told, 'before any recording is looked at'
         # One recording alone; without --people, nothing of what faces look like is left.
         one = [str(tmp_path / 'bags' / 'a'), '--output', str(alone)]
         assert command_line.main([*one, '--people', '--blur-faces']) == 0

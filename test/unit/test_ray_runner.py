@@ -134,7 +134,7 @@ def test_it_is_said_once_when_a_cluster_has_no_processor(ray, cluster, tmp_path,
     monkeypatch.setattr(ray, 'nodes', lambda: looks.pop() if looks else nodes())  # two looks before the nodes are there
     _, records = run(bags, tmp_path / 'out', cluster)
     assert {bag['status'] for bag in records.values()} == {'done'}
-    assert capsys.readouterr().err.count('expected a cluster of Ray with processors, got one without') == 1
+    assert capsys.readouterr().err.count('expected a Ray cluster with CPUs, got one without') == 1
 
 
 def test_a_real_recording_gives_the_same_when_a_cluster_reads_it(cluster, tmp_path):

@@ -240,7 +240,7 @@ def test_columns_of_a_manifest_are_kept_as_they_are_written(tmp_path):
     assert folders == ['study=0', 'study=__HIVE_DEFAULT_PARTITION__']
     assert study.rows[1]['code'] == '12' and study.rows[1]['share'] == -100.0
     (tmp_path / 'study.csv').write_text('\n'.join([rows[0].replace('share', 'Code'), *rows[1:]]), encoding='utf-8')
-    with pytest.raises(BadDataset, match="differ from each other.*'code'"):
+    with pytest.raises(BadDataset, match="unique, and different.*'code'"):
         read_study(str(tmp_path / 'study.csv'))
 
 
@@ -302,7 +302,7 @@ def test_no_rows_are_left_out_in_silence_when_tables_of_frames_are_missing_or_da
     for damaged in (b'', kept.read_bytes()[:-30]):
         table.write_bytes(damaged)
         assert run()[1]['run']['frames_lost'] == 1
-        with pytest.raises(BadDataset, match='frames.csv: expected a table of frames.*delete the folder'):
+        with pytest.raises(BadDataset, match='frames.csv: expected a table of frames.*delete its results folder'):
             results_of(open_store(str(tree / 'out')), [bag])[0].faces()
     kept.rename(table)
     found, fleet = run()
@@ -343,17 +343,17 @@ def test_a_manifest_may_have_semicolons_and_decimal_commas(tmp_path):
 @pytest.mark.parametrize(
     'text, said',
     [
-        ('path,condition\na.mcap,x\n', 'path and participant'),
+        ('path,condition\na.mcap,x\n', 'header line with the columns path, participant'),
         ('path;participant\na.mcap;p;q\n', 'line 2: expected 2 cells'),
         ('path,participant\na.mcap,\n', 'line 2: expected a participant'),
         ('path,participant\na.mcap,p\nbags/../a.mcap,q\n', 'line 3: expected each recording once'),
         ('path,participant,emotion\na.mcap,p,x\n', "got 'emotion'"),
-        ('path,participant\nnone.mcap,p\n', 'line 2: .*not there'),
-        ('sep=,\npath,participant\nnone.mcap,p\n', 'line 3: .*not there'),
-        ('path,participant,note\na.mcap,p,"two\nlines"\nnone.mcap,q,\n', 'line 4: .*not there'),
+        ('path,participant\nnone.mcap,p\n', 'line 2: .*does not exist'),
+        ('sep=,\npath,participant\nnone.mcap,p\n', 'line 3: .*does not exist'),
+        ('path,participant,note\na.mcap,p,"two\nlines"\nnone.mcap,q,\n', 'line 4: .*does not exist'),
         ('path,participant\n.,p\n', 'expected one recording'),
         ('path,participant\na.mcap\n', 'line 2: expected 2 cells'),
-        ('path,participant\n', 'a line for each recording'),
+        ('path,participant\n', 'a row for each recording'),
         ('path,participant,condition\na.mcap,p,' + 28 * '基' + '\n', 'line 2: expected a cell .* 255 letters .* 262'),
     ],
 )

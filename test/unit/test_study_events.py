@@ -198,7 +198,7 @@ def test_events_outside_the_recording_are_left_out_and_counted():
     assert '2 events of 3; at the others no face was seen' in says['cards'][0]['says']
     assert (
         says['left_out']
-        == 'e.csv: 3 of 6 events lie outside the recording, which goes from 0 to 10.0 s, and are left out'
+        == 'e.csv: 3 of 6 events lie outside the recording, which lasts from 0 to 10.0 s and are left out'
     )
 
 
@@ -283,7 +283,7 @@ def test_events_of_many_recordings_are_averaged_over_participants(tree):
     (tree / 'events.csv').write_text('time,name,recording\n0.2,smile,\n900,smile,\n2e9,stamp,\n90,late,p02/task\n')
     fleet = evaluate_fleet([], out, options, evaluate=test_study.evaluate, study=study)
     told = fleet['run']['events_left_out']
-    assert told.startswith('events.csv: 10 of 18 events lie outside the recordings, and are left out (')
+    assert told.startswith('events.csv: 10 of 18 events lie outside the recordings and are left out (')
     assert told in fleet_text(fleet)
     (tree / 'events.csv').write_text('time,name,recording\n0.2,smile,p09/task\n')
     with pytest.raises(BadDataset, match='p09/task'):

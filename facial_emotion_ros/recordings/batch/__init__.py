@@ -1,1 +1,1 @@
-"""Many recordings: discovery, local and Ray workers, result store."""
+"""Batch evaluation of many recordings: discovery, local and Ray workers, result store."""

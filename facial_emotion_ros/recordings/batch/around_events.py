@@ -1,4 +1,4 @@
-"""Averages around events over many recordings."""
+"""Event-related averages over many recordings."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -23,16 +23,16 @@ from facial_emotion_ros.recordings.study.study_tables import head_columns
 
 
 class Around:
-    """Events of many recordings; topic: where each has its own, '' where a file has them or there are none;
-    tables: names of those that :meth:`write` writes.
+    """Events of many recordings; topic: of the recordings' events, '' if a file has them or there are none; tables:
+    file names that :meth:`write` writes.
     """
 
     def __init__(self, options: Options, places: Sequence[str]):
-        """Read the file of events, where there is one.
+        """Read the file of events, if any.
 
-        :param options: of the evaluation.
+        :param options: options of the evaluation.
         :param places: paths or URLs of the recordings.
-        :raises BadDataset: if it cannot be read, or names a recording that is none of these.
+        :raises BadDataset: if it cannot be read, or names another recording.
         """
         self.options, self.topic = options, options.events
         self._events: EventsByRecording | None = None
@@ -44,14 +44,14 @@ class Around:
     def write(
         self, store: Store, results: Sequence[Result], study: Study | None, faces_of: Faces, stage: Stage = silent
     ) -> dict[str, Any] | None:
-        """Write the tables around events.
+        """Write events.csv and event_averages.csv.
 
-        :param store: of the results.
-        :param results: of all recordings and networks.
+        :param store: results store.
+        :param results: results of all recordings and networks.
         :param study: manifest of the recordings.
-        :param faces_of: gives the faces that count.
-        :param stage: shows the progress.
-        :returns: panel of the page; None without events.
+        :param faces_of: returns the faces of a result to evaluate.
+        :param stage: progress display.
+        :returns: panel for the report; None without events.
         """
         if not self.options.events:
             return None
@@ -64,12 +64,12 @@ class Around:
         epochs = [epoch for each, _ in found for epoch in each]
         head = head_columns(study.types if study else {})
         averages = write_events(store, epochs, window, head)
-        # Several networks of a recording have the same events.
+        # All networks of a recording have the same events.
         listed = {result.recording: each for result, (_, each) in zip(results, found)}
         return event_panels(averages, window, self._left_out([each for of in listed.values() for each in of]))
 
     def _left_out(self, listed: Sequence[tuple[Event, bool]]) -> str:
-        """Say which events lie outside: a stamp that names no recording is outside where it lies in none."""
+        """Describe the events outside: a stamp without a recording is outside if it lies in no recording."""
         shared: dict[Event, bool] = {}
         own: list[tuple[Event, bool]] = []
         for event, is_outside in listed:

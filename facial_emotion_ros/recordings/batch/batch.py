@@ -1,4 +1,4 @@
-"""Many recordings: each is evaluated once, whatever happens to the others, and the results are aggregated."""
+"""Evaluate many recordings, each independently of failures of the others, and aggregate the results."""
 
 import functools
 import json
@@ -45,7 +45,7 @@ from facial_emotion_ros.recordings.study.manifest import Study
 from facial_emotion_ros.recordings.study.results import Result, results_of
 from facial_emotion_ros.recordings.study.study import write_study
 
-#: The pages of the recordings are two folders deep, and share one script.
+#: Reports of recordings are two folders deep and share one copy of plotly.
 _EVALUATE = functools.partial(evaluate_bag, of_many=True)
 
 
@@ -67,48 +67,44 @@ def evaluate_fleet(
 ) -> dict[str, Any]:
     """Evaluate recordings, and aggregate the results.
 
-    Each has a folder of its own in output/bags, named by its name and content. Complete results with the same options
-    and models are kept, so the same call finishes an interrupted run; the largest recordings come first. Beside these:
-    frames/ (Parquet, a part for each recording), plotly.min.js, which all pages share, index.html and, last,
-    fleet.json.
+    Each recording has a folder in output/bags, named by its name and content hash. Complete results with the same
+    options and models are reused, so the same call resumes an interrupted run. Further outputs: frames/ (Parquet),
+    plotly.min.js, index.html and, last, fleet.json.
 
-    :param bags: paths or URLs of recordings, and of folders that hold some; () takes those of the study.
-    :param output: path or URL of a folder. With Ray on several machines: one that all of them see.
-    :param options: of the evaluation; its truth may be a folder of CSV files, see :func:`options_of_each`.
-    :param workers: processes on this machine.
-    :param ray_address: of a Ray cluster to use instead; see :func:`ray_runner.run_on_ray`.
+    :param bags: paths or URLs of recordings, or of folders that hold some; () for those of the study.
+    :param output: path or URL of a folder; with Ray on several machines, one that all of them can access.
+    :param options: options of the evaluation; `truth` may be a folder of CSV files, see :func:`options_of_each`.
+    :param workers: number of processes on this machine.
+    :param ray_address: Ray cluster to use instead; see :func:`ray_runner.run_on_ray`.
     :param evaluate: function like :func:`evaluate_bag` that every process can import.
-    :param progress: called with (recordings done, recordings in all, record of the one that has just ended).
-    :param command: what was typed, for the record.
-    :param force: replace an index.html, fleet.json or tables that no batch wrote.
-    :param study: manifest of the recordings; its columns are kept in every table, and the tables of
+    :param progress: called with (recordings done, all recordings, record of the one just finished).
+    :param command: command line, stored in fleet.json.
+    :param force: overwrite an index.html, fleet.json or tables that no batch wrote.
+    :param study: manifest of the recordings; its columns are added to every table, and the tables of
         :func:`.study.write_study` are written too.
-    :param verify: read every recording again, rather than trust that one whose files have the same size, time, first
-        and last block has not changed; and every file of frames/ at a URL.
-    :param participants_only: the tables of the study and of events are of its participants' own faces; wants a study
-        and options.people.
-    :param stage: shows the progress of what is done before and after the evaluation; see :data:`.in_threads.Stage`.
-    :param measures: in which the conditions of the study are compared; see :func:`.study.write_study`.
-    :returns: content of fleet.json; a recording that failed has the status 'failed' and an error.
-    :raises FacialEmotionError: if there is nothing to evaluate, a bundle is missing, a file of ground truth cannot be
-        read or has the name of a table in the output, another run has the output, a recording or something foreign is
-        in it, the cluster cannot be reached, or the page and figures cannot be written; the results of each recording
-        are kept then.
+    :param verify: read each recording again, even if size, modification time, first and last block of its files are
+        unchanged; and each file of frames/ at a URL.
+    :param participants_only: restrict the tables of study and events to the participants' own faces; needs a study and
+        options.people.
+    :param stage: progress display before and after the evaluation; see :data:`.in_threads.Stage`.
+    :param measures: measures to compare conditions in; see :func:`.study.write_study`.
+    :returns: content of fleet.json; a failed recording has the status 'failed' and an error.
+    :raises FacialEmotionError: if there is nothing to evaluate, a bundle is missing, ground truth cannot be read, the
+        output is in use by another run, is a recording, or holds foreign files that would be replaced, the cluster
+        cannot be reached, or files cannot be written; complete results are kept.
     :raises KeyboardInterrupt: after all processes have ended; complete results are kept.
     """
     if workers < 1:
-        raise BadParameter(f'expected 1 worker or more, got {workers}')
+        raise BadParameter(f'expected at least 1 worker, got {workers}')
     if participants_only and not (study and options.people):
-        raise BadParameter(
-            '--participants-only needs --study and --people, by which the faces of participants are known'
-        )
+        raise BadParameter("--participants-only needs --study and --people to identify participants' faces")
     refuse_mistyped(options)
     _refuse_recording(output)
     places = find_bags(bags, without=output) if bags or study is None else study.places
     words = study.of(places) if study else []
     _refuse_recording(output, places)
     around = Around(options, places)
-    # What is averaged around events may change without any recording being evaluated again.
+    # Events of a file, window and baseline can change without evaluating recordings again.
     options = replace(options, events=around.topic, event_window=(), baseline=())
     chosen = options_of_each(options, places)
     key, keys = key_of(options), {each: key_of(each) for each in set(chosen)}
@@ -148,32 +144,32 @@ def evaluate_fleet(
         }
         fleet = fleet_summary([records.pop(number) for number in range(len(tasks))], run)
         made_of = {bag['folder']: each.key for bag, each in zip(fleet['bags'], tasks) if bag['results']}
-        with disk_errors('the figures of all recordings together', output, 'each recording that is done is kept'):
+        with disk_errors('the aggregated results', output, 'the results of each recording are kept'):
             files.begin()
             return _gather(store, files, fleet, made_of, study, around, stage, verify)
 
 
 def _own_files(store, output, study, options, truths, force):
-    """Give the files of earlier runs; refuse others' that would be replaced, and decisions that cannot be read."""
+    """Return the files of earlier runs; raise if foreign files would be replaced or merges.csv cannot be read."""
     files = FleetFiles(store, tables_of(bool(study), bool(options.events), options.people))
     files.refuse_inputs(output, {options.events, *truths} | ({study.path} if study else set()))
     if not force:
         files.refuse_foreign(output)
     if options.people:
-        read_merges(store.read(MERGES))  # errors in it are raised before the evaluation
+        read_merges(store.read(MERGES))  # raise its errors before the evaluation
     return files
 
 
 def _refuse_recording(output, places=()):
-    """Refuse to write into a recording, which would change it."""
+    """Refuse to write into a recording's folder."""
     folder = '' if is_url(output) else os.path.realpath(local_path(output))
     local = [os.path.realpath(local_path(place)) for place in places if not is_url(place)]
     if folder and (is_recording(folder) or any(f'{folder}/'.startswith(f'{place}/') for place in local)):
-        raise BadParameter(f'expected an --output outside of the recordings, got {output}, which is one or is in one')
+        raise BadParameter(f'expected an --output outside the recordings, got {output}, which is or is in a recording')
 
 
 def _known(store, tasks, stage):
-    """Find the results that are there of each recording; None for one that has to be read."""
+    """Find each recording's complete results; None for a recording that has to be read."""
     finished = FinishedResults(store, stage)
 
     def find(task):
@@ -183,7 +179,7 @@ def _known(store, tasks, stage):
 
 
 def _evaluate_rest(tasks, sizes_bytes, known, workers, ray_address, take, stage):
-    """Take the known results, and evaluate the other recordings but for refused copies, the largest first."""
+    """Take the known results, and evaluate the other recordings except refused copies, the largest first."""
     refused = refused_copies(tasks, sizes_bytes, known, stage)
     for number, found in enumerate(known):
         if number in refused:
@@ -191,7 +187,7 @@ def _evaluate_rest(tasks, sizes_bytes, known, workers, ray_address, take, stage)
         elif found:
             take(number, known_record(tasks[number], found))
     left = [number for number, found in enumerate(known) if not found and number not in refused]
-    left.sort(key=lambda number: -sizes_bytes[number])  # the last one to end is a small one
+    left.sort(key=lambda number: -sizes_bytes[number])  # large ones last would leave workers idle
     if not left:
         return
     tasks_left = [tasks[number] for number in left]
@@ -220,7 +216,7 @@ def _gather(store, files, fleet, keys, study, around, stage, verify):
     if study:
         groups = write_study(store, study, results, faces_of, tables, stage, fleet['run']['measures'])
     script = plotly_script().encode()
-    if fleet['overall'] and store.read(PLOTLY_FILE) != script:  # else there are no charts
+    if fleet['overall'] and store.read(PLOTLY_FILE) != script:  # without `overall` there are no charts
         store.write(PLOTLY_FILE, script)
     events = around.write(store, results, study, faces_of, stage)
     fleet['run']['events_left_out'] = events['left_out'] if events else ''
@@ -232,39 +228,39 @@ def _gather(store, files, fleet, keys, study, around, stage, verify):
 
 
 def _fleet_json(fleet):
-    """Write a line for each recording: as a whole, with a line for each field, it would take ten times the memory."""
+    """Format a line per recording: one indented dump of everything would take ten times the memory."""
     bags = ',\n'.join(json.dumps(bag, allow_nan=False) for bag in fleet['bags'])
     others = json.dumps({key: value for key, value in fleet.items() if key != 'bags'}, indent=1, allow_nan=False)
     return f'{others[:-2]},\n "bags": [\n{bags}\n]}}\n'.encode()
 
 
 def fleet_progress(done: int, wanted: int, record: Record) -> None:
-    """Print a line on stderr for a recording that has ended."""
-    outcome = {'done': f'{record["seconds"]:.1f} s', 'skipped': 'was there'}.get(record['status'], record['error'])
+    """Print a line on stderr for a finished recording."""
+    outcome = {'done': f'{record["seconds"]:.1f} s', 'skipped': 'up to date'}.get(record['status'], record['error'])
     show(f'[{done} of {wanted}] {record["title"]}: {outcome}', file=sys.stderr, flush=True)
 
 
 def fleet_text(fleet: Mapping[str, Any]) -> str:
-    """Write the figures of fleet.json in a few lines."""
+    """Summarize fleet.json in a few lines."""
     counts, run = fleet['counts'], fleet['run']
     lines = [
-        f'{many(counts["bags"], "recording")}: {counts["done"]} evaluated, {counts["skipped"]} '
-        f'{"was" if counts["skipped"] == 1 else "were"} there, {counts["twin"]} '
-        f'{"is a copy of another" if counts["twin"] == 1 else "are copies of others"}, {counts["failed"]} failed'
+        f'{many(counts["bags"], "recording")}: {counts["done"]} evaluated, {counts["skipped"]} up to date, '
+        f'{counts["twin"]} {"is a copy of another" if counts["twin"] == 1 else "are copies of others"}, '
+        f'{counts["failed"]} failed'
     ]
     if counts['done']:
         lines.append(
             f'{run["seconds"]:.1f} s: {run["bags_per_second"]:.2f} recordings and '
-            f'{run["recording_s_per_second"]:.1f} s of recording a second'
+            f'{run["recording_s_per_second"]:.1f} s of recording per second'
         )
     if run['frame_parts'] is None:
         lines.append(
-            'frames/ is left out, for pyarrow is not installed (pip install pyarrow); the frames are in the '
-            'frames.csv of each recording'
+            'frames/ is not written because pyarrow is not installed (pip install pyarrow); each recording has a '
+            'frames.csv'
         )
     if run['frames_lost']:
         lines.append(
-            f'frames/ lacks {many(run["frames_lost"], "table")} of frames that cannot be read any more; delete those '
+            f'frames/ lacks {many(run["frames_lost"], "table")} of frames that cannot be read; delete the '
             'folders of bags/ whose frames.csv is missing or damaged, then run the same command again'
         )
     if run.get('people'):
@@ -290,7 +286,7 @@ def fleet_text(fleet: Mapping[str, Any]) -> str:
 
 
 def topics_of_none(fleet: Mapping[str, Any]) -> list[str]:
-    """List topics that were asked for, and that no recording has.
+    """List the requested topics that no recording has.
 
     :param fleet: content of fleet.json.
     """

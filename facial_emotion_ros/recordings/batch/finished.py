@@ -1,4 +1,4 @@
-"""Results of earlier runs: which recordings need not be evaluated again."""
+"""Find complete results of earlier runs, so that their recordings are not evaluated again."""
 
 import functools
 import json
@@ -13,16 +13,16 @@ from facial_emotion_ros.recordings.batch.metrics import Digest, digest
 from facial_emotion_ros.recordings.batch.recording_discovery import identity
 from facial_emotion_ros.recordings.batch.result_store import Store
 
-#: Written last into a folder of results: which recording they are of, and what else they depend on.
+#: Written last into a results folder: identity of the recording, and hash of options and models.
 FINISHED = 'finished.json'
 SUMMARY = 'summary.json'
 
-#: A folder that has lost one of these is incomplete. Users may delete others, such as videos and pictures of faces.
+#: A results folder without one of these is incomplete; users may delete other files, such as videos.
 _NEEDED = {'frames.csv', 'report.html', 'event_times.csv'}
 
 
 class Known(NamedTuple):
-    """Complete results of a recording: their folder, the hash of its content, and the digests of its summaries."""
+    """Complete results of a recording: folder, hash of the recording's content, digests of the summaries."""
 
     folder: str
     content_hash: str
@@ -30,13 +30,13 @@ class Known(NamedTuple):
 
 
 class FinishedResults:
-    """What a store holds of earlier runs, by the place and state of the recordings."""
+    """Results of earlier runs in a store, indexed by path and state of the recording."""
 
     def __init__(self, store: Store, stage: Stage = silent):
-        """List all results, and read the finished.json of every folder, once.
+        """List all results, and read the finished.json of every folder.
 
-        :param store: of the results.
-        :param stage: shows the progress.
+        :param store: results store.
+        :param stage: progress display.
         """
         self._store = store
         self._found: dict[tuple[str, str], list[tuple[str, dict[str, Any]]]] = {}
@@ -54,10 +54,9 @@ class FinishedResults:
         """Find complete results of a recording without reading it.
 
         :param place: path or URL of the recording.
-        :param fingerprint: of its state, see :func:`.state_of`; '' where that is not known.
-        :param key: of its options.
-        :returns: None where there are none, or where another content was once found behind the same fingerprint: the
-            recording has to be read then.
+        :param fingerprint: of its state, see :func:`.state_of`; '' if unknown.
+        :param key: :func:`.key_of` its options.
+        :returns: None, so that the recording has to be read, if there are none or several for this fingerprint.
         """
         found = self._found.get((_shown(place), fingerprint), []) if fingerprint else []
         if len(found) != 1:
@@ -67,15 +66,12 @@ class FinishedResults:
 
 
 def find_complete(store: Store, folder: str, content_hash: str, key: str) -> Known | None:
-    """Find complete results of a content; None where the folder does not hold them, or lacks a file."""
+    """Find complete results of a content hash; None if the folder has other or incomplete ones."""
     return _complete(store, folder, _read_finished(store, folder), content_hash, key)
 
 
 def write_finished(part: str, content_hash: str, key: str, place: str, fingerprint: str) -> list[Digest]:
-    """Write finished.json into a folder of results that is otherwise complete.
-
-    :returns: digests of the summaries in it.
-    """
+    """Write finished.json into an otherwise complete results folder, and return the digests of its summaries."""
     summaries = sorted(
         os.path.relpath(os.path.join(home, SUMMARY), part) for home, _, files in os.walk(part) if SUMMARY in files
     )
@@ -92,21 +88,21 @@ def write_finished(part: str, content_hash: str, key: str, place: str, fingerpri
 
 
 def note_state(store: Store, folder: str, place: str, fingerprint: str) -> None:
-    """Note that a recording, when it was read, had the content of complete results, so that the next run knows it.
+    """Add a recording's path and state to complete results of its content, so that the next run need not read it.
 
-    :param store: of the results.
-    :param folder: of the results.
+    :param store: results store.
+    :param folder: name of the results folder.
     :param place: path or URL of the recording.
     :param fingerprint: of its state before it was read.
     """
     finished = _read_finished(store, folder)
     if fingerprint and finished and _states_of(finished).get(_shown(place)) != fingerprint:
-        with suppress(OSError):  # as of a full disk: the recording is read again the next time
+        with suppress(OSError):  # such as a full disk: the next run reads the recording again
             store.write(f'bags/{folder}/{FINISHED}', _with_state(finished, place, fingerprint))
 
 
 def read_json(content: bytes | None) -> dict[str, Any]:
-    """Read a JSON object; anything else is {}."""
+    """Parse a JSON object; return {} for anything else."""
     try:
         found = json.loads(content or b'')
     except ValueError:
@@ -124,7 +120,7 @@ def _shown(place):
 
 def _states_of(finished) -> dict[str, str]:
     states = finished.get('states')
-    # Former versions wrote whole URLs.
+    # Earlier versions wrote URLs with secrets.
     return {public_file(place): state for place, state in states.items()} if isinstance(states, dict) else {}
 
 

@@ -1,4 +1,4 @@
-"""The files of a batch beside the folders of its recordings: what it replaces and deletes is its own."""
+"""Track which files of the output a batch wrote, so that it replaces and deletes only its own."""
 
 import json
 import os
@@ -16,10 +16,10 @@ from facial_emotion_ros.recordings.evaluation.results_folder import OR_FORCE
 from facial_emotion_ros.recordings.people.merges import MERGES
 from facial_emotion_ros.recordings.study.study_tables import DICTIONARY
 
-#: The page and the figures of all recordings together.
+#: Report and figures over all recordings.
 INDEX, FLEET = 'index.html', 'fleet.json'
 
-#: Names of what is about to be written: when that is interrupted, the next run knows these files.
+#: List of the files about to be written, by which the run after an interruption recognizes them.
 _BEGUN = '.begun.json'
 
 
@@ -34,18 +34,18 @@ _TABLES = _STUDY | _EVENTS | _PEOPLE
 
 
 def tables_of(study: bool, events: bool, people: bool) -> set[str]:
-    """Name the tables that a run writes, by what was asked for; merges.csv, which holds decisions, is none."""
+    """Return the names of the tables that a run writes; not merges.csv, which holds the user's decisions."""
     return (_STUDY if study else set()) | (_EVENTS if events else set()) | (_PEOPLE if people else set())
 
 
 class FleetFiles:
-    """Which files earlier runs wrote, as their fleet.json lists them, or the note of an interrupted one."""
+    """Files that earlier runs wrote, by their fleet.json or the list of an interrupted run."""
 
     def __init__(self, store: Store, tables: set[str]):
         """Read both.
 
-        :param store: of the results.
-        :param tables: that this run will write.
+        :param store: results store.
+        :param tables: names of the tables that this run will write.
         """
         fleet, begun = read_json(store.read(FLEET)), read_json(store.read(_BEGUN))
         is_ours = isinstance(fleet.get('bags'), list) and isinstance(fleet.get('counts'), dict)
@@ -58,10 +58,10 @@ class FleetFiles:
         self._store, self._has_note = store, bool(begun)
 
     def refuse_inputs(self, output: str, inputs: Iterable[str]) -> None:
-        """Refuse to replace, or to delete as a table of an earlier run, what this run reads.
+        """Refuse to replace or delete an input file of this run.
 
         :param output: path or URL of the results.
-        :param inputs: paths of files, each with #TIER or not; others are ignored.
+        :param inputs: paths of files, optionally with #TIER; topics are ignored.
         :raises BadParameter: naming the first such file.
         """
         if is_url(output):
@@ -71,12 +71,12 @@ class FleetFiles:
         found = sorted(path for path in {each.partition('#')[0] for each in inputs} if os.path.realpath(path) in paths)
         if found:
             raise BadParameter(
-                f'expected files to read that are none of the results, got {found[0]}, which has the name of a table '
-                f'in --output {output} that is replaced or deleted; rename it, or name another --output'
+                f'expected input files outside the results, got {found[0]}, which would be replaced or deleted in '
+                f'--output {output}; rename it, or choose another --output'
             )
 
     def refuse_foreign(self, output: str) -> None:
-        """Refuse to replace files of our names that no batch wrote.
+        """Refuse to replace files that no batch wrote.
 
         :param output: path or URL of the results.
         :raises BadParameter: naming them.
@@ -84,20 +84,19 @@ class FleetFiles:
         foreign = self._wanted - self._own
         there = foreign.intersection(self._store.names('')) if foreign else set()
         if PLOTLY_FILE in there and self._store.read(PLOTLY_FILE) == plotly_script().encode():
-            there.remove(PLOTLY_FILE)  # it is not replaced
+            there.remove(PLOTLY_FILE)  # identical, so not replaced
         refuse_foreign(public_file(output), there, OR_FORCE)
 
     def begin(self) -> None:
-        """Note the files that are about to be written, where fleet.json does not list them."""
+        """List the files about to be written, if fleet.json does not."""
         if not self._wanted <= self._listed:
             self._store.write(_BEGUN, json.dumps({'files': sorted(self._wanted | self._own)}).encode())
             self._has_note = True
 
     def remove_former(self) -> list[str]:
-        """Delete the tables that earlier runs wrote and this one did not; decisions in merges.csv are never deleted.
+        """Delete the tables that earlier runs wrote and this one did not; never merges.csv.
 
-        :returns: for fleet.json, names of the tables that it wrote, and the pages' script if this run or an earlier one
-            wrote it.
+        :returns: names of the tables written, and of the plotly script if this run or an earlier one wrote it.
         """
         for name in (self._own & _TABLES) - self._store.written:
             with suppress(FileNotFoundError):
@@ -105,12 +104,12 @@ class FleetFiles:
         return sorted(_TABLES & self._store.written | {PLOTLY_FILE} & (self._own | self._store.written))
 
     def end(self) -> None:
-        """Delete the note, after fleet.json was written."""
+        """Delete the list, after fleet.json was written."""
         if self._has_note:
             self._store.remove(_BEGUN)
 
 
 def _names(of):
-    """List our names among the files that are listed: whatever another origin lists, nothing else is deleted."""
+    """Return the listed files that have names of ours: nothing else may be deleted, whatever the list says."""
     files = of.get('files')
     return {INDEX, FLEET, PLOTLY_FILE, *_TABLES}.intersection(map(str, files if isinstance(files, list) else ()))

@@ -1,4 +1,4 @@
-"""All frames of a batch as one Parquet data set of few files, in folders of study and condition."""
+"""Write the frames of all recordings as one Parquet data set, partitioned by study and condition."""
 
 import hashlib
 import io
@@ -15,18 +15,17 @@ from facial_emotion_ros.recordings.evaluation.tables import FRAMES
 from facial_emotion_ros.recordings.study.manifest import Study, partitions_of
 from facial_emotion_ros.recordings.study.results import Result
 
-#: Images of recordings in one file, on average: a thousand files of two rows each take as long to open as to make, and
-#: a file is made anew when one of its recordings changes.
+#: Average number of images per file: many small files are slow to open, and a file is rewritten when one of its
+#: recordings changes.
 _IMAGES = 20_000
 
-#: Tables in memory before they become one: each takes 90 kB, however short it is.
+#: Tables in memory before they are concatenated: each takes at least 90 kB.
 _TOGETHER = 100
 
-#: The end of a part's name: a hash of what it was made from, and one of its content, by which damage is seen; names of
-#: before had the first alone.
+#: End of a file's name: hash of its sources, and hash of its content, which reveals damage (missing in old names).
 _PART = re.compile(r'(?:^|/)part-\d{5}(?:-[0-9a-f]{12}){1,2}\.parquet$')
 
-#: Metadata in the schema of a part, by which it is known as ours.
+#: Key of the schema metadata that marks a file as ours.
 _MADE_FROM = b'facial_emotion_ros.made_from'
 
 
@@ -38,22 +37,21 @@ def gather_frames(
     stage: Stage = silent,
     verify: bool = False,
 ) -> tuple[int, int] | None:
-    """Bring the folder frames/ of the output up to date.
+    """Update the folder frames/ of the output.
 
-    A row is one of the recordings' frames.parquet (or frames.csv, where pyarrow was missing) with the columns `bag`
-    (folder of its results), `bundle` and those of the study in front. With a study, the files lie in folders
-    study=.../condition=.../, as Hive names them, without these two columns. Short recordings share a file. The name of
-    a file holds a hash of what it was made from, by which it is up to date or not, and one of its content, by which it
-    is whole or damaged; one at a URL is not fetched for that, but its footer is read. Those of other recordings go,
-    files that no run wrote stay.
+    Rows are those of the recordings' frames.parquet (or frames.csv, if pyarrow was missing), after the columns `bag`
+    (results folder), `bundle` and those of the study. With a study, files lie in Hive partitions
+    study=.../condition=.../, which replace these two columns. Short recordings share a file. A file's name holds a hash
+    of its sources, which shows whether it is up to date, and a hash of its content, which shows whether it is damaged;
+    at a URL, only the footer is read to check it. Files of other recordings are deleted, files that no run wrote kept.
 
-    :param store: of the results.
-    :param results: of all recordings and networks.
-    :param keys: of the options of each recording with results, by its folder.
+    :param store: results store.
+    :param results: results of all recordings and networks.
+    :param keys: {results folder: key of the options}.
     :param study: manifest of the recordings.
-    :param stage: shows the progress.
-    :param verify: fetch files at a URL nevertheless.
-    :returns: number of files, and of results whose rows are lost; None where pyarrow is not installed.
+    :param stage: progress display.
+    :param verify: read complete files at a URL, too.
+    :returns: number of files, and number of results whose rows are lost; None if pyarrow is not installed.
     """
     try:
         import pyarrow  # noqa: F401
@@ -65,7 +63,7 @@ def gather_frames(
         by_folder.setdefault(folder, []).append(source)
     parts = {name: part for folder, sources in by_folder.items() for name, part in _parts(folder, sources)}
     listed = [name for name in store.files('frames') if name.endswith('.parquet')]
-    # Before new ones come: an interruption leaves too few rows, not some twice.
+    # Delete before writing: an interruption leaves missing rows, not duplicate ones.
     is_read = verify or store.is_local
     kept = in_threads(stage, 'former files of frames/', lambda name: _kept(store, name, parts, is_read), listed, TABLES)
     whole = set(filter(None, kept))
@@ -85,14 +83,14 @@ def gather_frames(
 
 
 class _Count:
-    """Reports the progress of several threads, and ends them where nobody waits for them: after Ctrl-C."""
+    """Reports the progress of several threads, and stops them after Ctrl-C."""
 
     def __init__(self, report, wanted):
         self._report, self._wanted, self._done, self._lock = report, wanted, 0, threading.Lock()
         self.has_ended = False
 
     def add(self, count):
-        """Count what is done."""
+        """Add to the number done."""
         if self.has_ended:
             raise InterruptedError
         with self._lock:
@@ -101,8 +99,8 @@ class _Count:
 
 
 class _Source(NamedTuple):
-    """path: frames.parquet of a recording; words: values of the columns in front; made_from: what its rows depend on;
-    images: their number.
+    """path: frames.parquet of a recording; words: values of the leading columns; made_from: all that its rows depend
+    on; images: their number.
     """
 
     path: str
@@ -112,7 +110,7 @@ class _Source(NamedTuple):
 
 
 def _source(result, key, study):
-    """Give the folder of a recording's rows below frames/, and where they come from."""
+    """Return the folder below frames/ for a recording's rows, and their source."""
     folders = partitions_of(study.path, result.words) if study else {}
     words = {name: word for name, word in result.words.items() if name not in folders}
     words = {'bag': result.recording, 'bundle': result.bundle, **words}
@@ -123,9 +121,9 @@ def _source(result, key, study):
 
 
 def _parts(folder, sources):
-    """Divide the recordings of a folder into files: by a hash of their paths, so that others stay where they are.
+    """Assign the recordings of a folder to files, by a hash of their paths, so that new ones do not move others.
 
-    :returns: (path below frames/ without the hash of its content, sources) of each.
+    :returns: (path below frames/ without the content hash, sources) per file.
     """
     most = min(len(sources), sum(source.images for source in sources) // _IMAGES)
     count = 1 << max(most, 1).bit_length() - 1
@@ -146,9 +144,9 @@ def _hash(content):
 
 
 def _kept(store, name, parts, is_read):
-    """Give the name of a file among `parts` where it is one of them and whole; delete any other that a run wrote.
+    """Return the key in `parts` of an intact, current file; delete any other file that a run wrote.
 
-    :param is_read: whether all of the file is read for that, or its footer.
+    :param is_read: whether to read the whole file or only its footer.
     """
     path, is_ours = f'frames/{name}', _PART.search(name)
     start, _, end = name.removesuffix('.parquet').rpartition('-')
@@ -162,7 +160,7 @@ def _kept(store, name, parts, is_read):
 
 
 def _footer(store, path):
-    """Read what a file says it was made from; '' for a foreign or damaged one."""
+    """Read the name of its sources from a file's footer; '' for a foreign or damaged file."""
     import pyarrow
     from pyarrow import parquet
 
@@ -172,7 +170,7 @@ def _footer(store, path):
     except (pyarrow.ArrowException, FileNotFoundError):
         return ''
     except OSError as error:
-        if type(error) is not OSError or error.errno is not None:  # a network that fails is no damage
+        if type(error) is not OSError or error.errno is not None:  # a network error, not damage
             raise
         return ''
     return metadata.get(_MADE_FROM, b'').decode(errors='replace')
@@ -181,8 +179,8 @@ def _footer(store, path):
 def _write(store, name, sources, types, count):
     """Write a file.
 
-    :returns: number of results whose rows are lost: the file is named by the others, so that the next run tries again;
-        None where that are all, and no file is written.
+    :returns: number of results whose rows are lost; the name excludes these, so that the next run tries again. None if
+        all are lost and no file is written.
     """
     import pyarrow
     from pyarrow import parquet
@@ -208,7 +206,7 @@ def _write(store, name, sources, types, count):
 
 
 def _table(store, source, types):
-    """Read the rows of a recording; None where they are lost."""
+    """Read the rows of a recording; None if they are lost."""
     import pyarrow
 
     rows = _from_parquet(store.read(source.path))
@@ -233,7 +231,7 @@ def _from_parquet(content):
 
 
 def _from_csv(content):
-    """Read frames.csv as the table that frames.parquet holds."""
+    """Read frames.csv into a table like that of frames.parquet."""
     import pyarrow
     from pyarrow import csv
 
@@ -251,7 +249,7 @@ def _from_csv(content):
     for place, field in enumerate(rows.schema):
         if field.type == pyarrow.string():
             plain = [text and uncell(text) for text in rows.column(place).to_pylist()]
-            if field.name == 'rejection_reasons':  # of a face, none is no missing value
+            if field.name == 'rejection_reasons':  # for a face, empty means none, not a missing value
                 plain = [text if face is None else text or '' for text, face in zip(plain, faces)]
             rows = rows.set_column(place, field, pyarrow.array(plain, field.type))
     return rows

@@ -1,14 +1,14 @@
-"""The same for many recordings at once: a store on a network answers each request in its own time."""
+"""Process many items in threads, to hide the latency of network stores, with a progress display."""
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
 
-#: Small requests, and whole tables, at once.
+#: Number of threads for small requests, and for whole tables.
 REQUESTS, TABLES = 32, 8
 
-#: Shows the progress of what it is given the noun of, by a function of the number done and of all.
+#: Progress display: from a noun for the items to a context manager of a function (number done, number of all).
 Stage = Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
 
 _Item = TypeVar('_Item')
@@ -23,14 +23,14 @@ def silent(_: str) -> AbstractContextManager[Callable[[int, int], None]]:
 def in_threads(
     stage: Stage, noun: str, work: Callable[[_Item], _Found], items: Iterable[_Item], at_once: int = REQUESTS
 ) -> list[_Found]:
-    """Call a function for each item, many at once.
+    """Call a function for each item in threads.
 
-    :param stage: shows the progress.
-    :param noun: what is counted.
-    :param work: the function; the first error that it raises ends all.
-    :param items: what it is called with.
+    :param stage: progress display.
+    :param noun: name of the items for it.
+    :param work: the function; its first error is raised.
+    :param items: its arguments.
     :param at_once: number of threads.
-    :returns: what it returned, in the order of the items.
+    :returns: its results, in the order of the items.
     """
     found: list[_Found] = []
     wanted = list(items)

@@ -1,4 +1,4 @@
-"""Many recordings on one machine: worker processes, one of which may crash over a recording."""
+"""Evaluate many recordings in worker processes on this machine; a process that crashes is restarted."""
 
 import signal
 import tempfile
@@ -13,16 +13,16 @@ from facial_emotion_ros.recordings.batch.task import FleetTask, Record, evaluate
 from facial_emotion_ros.recordings.worker_processes import CONTEXT, begin_worker, cores, starting
 from facial_emotion_ros.system.subprocesses import describe_exit
 
-#: Attempts at a recording whose process crashes.
+#: Maximum number of attempts at a recording whose process crashes.
 TRIES = 2
 
 
 def run_locally(tasks: Sequence[FleetTask], workers: int, take: Callable[[int, Record], None]) -> None:
-    """Evaluate recordings in processes of their own.
+    """Evaluate recordings in worker processes.
 
     :param tasks: the recordings.
     :param workers: number of processes, at least 1.
-    :param take: called with (place in tasks, record) as each of them ends, in any order.
+    :param take: called with (index in tasks, record) as each task ends, in any order.
     :raises FacialEmotionError: if a process cannot be started.
     """
     waiting = deque((number, 1) for number in range(len(tasks)))
@@ -44,13 +44,13 @@ def run_locally(tasks: Sequence[FleetTask], workers: int, take: Callable[[int, R
 
 
 def _scratch(tasks):
-    """Make a temporary folder for what is fetched and sent, so that nothing of it stays when processes are killed."""
+    """Create a temporary folder for downloads and uploads, deleted even if the workers are killed."""
     urls = any(is_url(place) for task in tasks for place in (task.place, task.output))
     return tempfile.TemporaryDirectory(prefix='fleet_') if urls else nullcontext()
 
 
 def _receive(worker, tasks, waiting, take):
-    """Take a record from a worker, or notice that it crashed."""
+    """Receive a record from a worker, or handle its crash."""
     number, attempt = worker.at
     try:
         record, worker.at = worker.connection.recv(), None
@@ -59,12 +59,12 @@ def _receive(worker, tasks, waiting, take):
         if attempt < TRIES:
             waiting.append((number, attempt + 1))
             return
-        record = failed_record(tasks[number], f'its process ended {attempt} times, the last one: {ended}')
+        record = failed_record(tasks[number], f'its process crashed {attempt} times, the last time: {ended}')
     take(number, dict(record, attempts=attempt))
 
 
 class _Worker:
-    """A process that evaluates tasks; it is started again after a crash."""
+    """A process that evaluates tasks; restarted after a crash."""
 
     def __init__(self, threads, scratch):
         self.at: tuple[int, int] | None = None
@@ -73,13 +73,13 @@ class _Worker:
         self.connection: Any = None
 
     def give(self, task, at):
-        """Send it a task."""
+        """Send a task to the process."""
         if self._process is None:
             self._start()
         self.at = at
         try:
             self.connection.send(task)
-        except (BrokenPipeError, ConnectionResetError):  # it crashed while idle: reading from it shows that too
+        except (BrokenPipeError, ConnectionResetError):  # it crashed while idle, which the next read reports
             pass
 
     def _start(self):
@@ -88,17 +88,17 @@ class _Worker:
             process = CONTEXT.Process(target=_work, args=(other, *self._settings), daemon=True)
             process.start()
             self._process = process
-            other.close()  # so that its death is the end of the pipe
+            other.close()  # so that its end closes the pipe
 
     def bury(self):
-        """Describe how it ended."""
+        """Clean up after the process ended, and describe how."""
         self._process.join()
         code, self._process, self.at = self._process.exitcode, None, None
         self.connection.close()
         return describe_exit(code) + (' (was there enough memory?)' if code == -signal.SIGKILL else '')
 
     def stop(self):
-        """End it, whatever it does."""
+        """Kill the process."""
         if self._process is None:
             return
         self._process.kill()

@@ -1,4 +1,4 @@
-"""Figures over many recordings: sums add up, so pooled figures are as exact as those of one recording."""
+"""Pool metrics over many recordings from their sufficient statistics, and compose fleet.json."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ from facial_emotion_ros.recordings.evaluation.sufficient_statistics import (
     truth_figures,
 )
 
-#: Of fleet.json; raised when a field changes its meaning.
+#: Format of fleet.json; incremented when a field changes its meaning.
 FORMAT = 1
 
 _HEADLINE = ('frames', 'bad_frames', 'faces', 'coverage', 'unknown_share', 'flips_per_minute', 'id_switches')
@@ -22,7 +22,7 @@ _HEADLINE_OF_TRUTH = ('n', 'accuracy', 'macro_f1', 'macro_f1_all', 'macro_recall
 
 
 class Digest(NamedTuple):
-    """What a batch keeps of a summary: figures for a table, the sums that figures follow from, and the raters'."""
+    """Part of a summary that a batch keeps: figures for a table, sufficient statistics, and rater agreement."""
 
     headline: dict[str, Any]
     sums: SufficientStatistics
@@ -30,21 +30,21 @@ class Digest(NamedTuple):
 
 
 def digest(path: str, summary: Mapping[str, Any]) -> Digest:
-    """Keep of a summary what figures over many recordings need.
+    """Extract from a summary what figures over many recordings need.
 
-    :param path: of the summary in the recording's folder, with /.
+    :param path: path of the summary in the recording's folder, with /.
     :param summary: content of summary.json.
     """
     return Digest(headline(path, summary), totals_of(summary), summary.get('raters'))
 
 
 def fleet_summary(records: Sequence[Mapping[str, Any]], run: Mapping[str, Any]) -> dict[str, Any]:
-    """Make the content of fleet.json; docs/columns.md explains each field.
+    """Compose the content of fleet.json; docs/columns.md explains its fields.
 
-    :param records: of evaluate_task, in the order of the recordings.
+    :param records: from evaluate_task, in the order of the recordings.
     :param run: seconds, workers, ray, command and so on.
-    :returns: bags (each record with its `results`: headline figures for each bundle), counts, overall (for each bundle
-        the figures of all recordings together, with intervals over recordings, in a study over participants), and run.
+    :returns: bags (records with their `results`: headline figures per bundle), counts, overall (per bundle, figures
+        pooled over all recordings, with intervals over recordings, or participants in a study), and run.
     """
     bags: list[dict[str, Any]] = []
     kept: list[tuple[Any, Digest]] = []
@@ -57,7 +57,7 @@ def fleet_summary(records: Sequence[Mapping[str, Any]], run: Mapping[str, Any]) 
             continue  # a copy may have succeeded
         first = seen.setdefault(record['content_hash'], bag)
         if first is not bag:
-            bag.update(status='twin', twin_of=first['place'])  # the same recording twice would count twice
+            bag.update(status='twin', twin_of=first['place'])  # a copy must not count twice
         else:
             bag['results'] = [each.headline for each in digests]
             unit = (bag.get('study') or {}).get('participant') or len(bags)
@@ -73,11 +73,11 @@ def fleet_summary(records: Sequence[Mapping[str, Any]], run: Mapping[str, Any]) 
 
 
 def headline(path: str, summary: Mapping[str, Any]) -> dict[str, Any]:
-    """Pick the figures of a recording for a table of many.
+    """Extract the figures of a recording for a table of many.
 
-    :param path: of the summary in the recording's folder, with /.
+    :param path: path of the summary in the recording's folder, with /.
     :param summary: content of summary.json.
-    :returns: None where a figure is not known.
+    :returns: figures; None where unknown.
     """
     overall, truth, run = (summary.get(key) or {} for key in ('overall', 'truth', 'run'))
     affect = truth.get('affect') or {}
@@ -100,7 +100,7 @@ def headline(path: str, summary: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _overall(kept):
-    """Pool the recordings of each bundle and operating point; the cases of intervals are participants or recordings."""
+    """Pool the recordings of each bundle and operating point; intervals are over participants or recordings."""
     by_bundle: dict[Any, list[tuple[Any, Digest]]] = {}
     for unit, each in kept:
         bundle = each.headline['bundle'] or {}
@@ -131,7 +131,7 @@ def _overall(kept):
 
 
 def _speed(bags, seconds):
-    """Compute the throughput of this run; results that were there before do not count."""
+    """Compute the throughput of this run, without results of earlier runs."""
     done = [bag for bag in bags if bag['status'] == 'done']
     recorded = sum(bag['results'][0]['recording_s'] or 0 for bag in done if bag['results'])
     per_s = {'bags_per_second': len(done) / seconds, 'recording_s_per_second': recorded / seconds} if seconds else {}

@@ -1,4 +1,4 @@
-"""Many recordings on a Ray cluster: one task each, repeated when its node or process crashes."""
+"""Evaluate many recordings on a Ray cluster: one task per recording, retried if its node or process crashes."""
 
 import contextlib
 import logging
@@ -16,30 +16,30 @@ from typing import Any
 from facial_emotion_ros.core.errors import FacialEmotionError, one_line
 from facial_emotion_ros.recordings.batch.task import FleetTask, Record, evaluate_task, failed_record
 
-#: Attempts at a recording when nodes or processes crash. An error of the recording itself is final.
+#: Maximum number of attempts if nodes or processes crash; an error of the recording itself is final.
 TRIES = 4
-#: Attempts when memory is short: there will hardly be more the next time.
+#: Maximum number of attempts if memory runs out: retries rarely help.
 _TRIES_MEMORY = 2
 
-#: Time for a cluster to answer. Ray itself would try for ten minutes without a message.
+#: Timeout for reaching the cluster; Ray itself would try for ten minutes without a message.
 _ANSWER_S = 5.0
 
-#: The kernel allows 107 bytes for the name of a socket, of which Ray needs some 66, and our folder 23.
+#: Maximum length of the temporary folder's path: socket names are limited to 107 bytes, of which Ray needs about 66 and
+#: our folder 23.
 _LONGEST_FOLDER = 18
 
-#: Tasks in flight for each processor of the cluster: enough that none waits for work.
+#: Tasks in flight per CPU of the cluster, so that none is idle.
 _AHEAD = 3
 
 
 def run_on_ray(tasks: Sequence[FleetTask], address: str, take: Callable[[int, Record], None]) -> None:
-    """Evaluate recordings on a cluster.
+    """Evaluate recordings on a Ray cluster.
 
-    Ray's own retries are off: with too little memory it would try for ever, without counting.
+    Ray's own retries are disabled: if memory runs out, it would retry for ever.
 
     :param tasks: the recordings; output, bundles and the package have the same paths on all nodes.
-    :param address: 'auto', 'local' (a temporary cluster of this machine), ray://HOST:PORT or
-        HOST:PORT.
-    :param take: called with (place in tasks, record) as each of them ends, in any order.
+    :param address: 'auto', 'local' (a temporary cluster on this machine), ray://HOST:PORT or HOST:PORT.
+    :param take: called with (index in tasks, record) as each task ends, in any order.
     :raises FacialEmotionError: if Ray is not installed, or there is no cluster at the address.
     """
     ray = _import_ray()
@@ -49,8 +49,8 @@ def run_on_ray(tasks: Sequence[FleetTask], address: str, take: Callable[[int, Re
             _run(ray, tasks, take)
         except (ray.exceptions.RayError, ConnectionError) as error:
             raise FacialEmotionError(
-                f'lost the cluster of Ray at {address}: {one_line(error)}; what is done is kept, '
-                'and the same command goes on'
+                f'lost the Ray cluster at {address}: {one_line(error)}; complete results are kept, '
+                'and the same command resumes'
             ) from error
 
 
@@ -65,14 +65,14 @@ def _run(ray, tasks, take):
             if not every and not warned:
                 warned = True
                 print(
-                    'expected a cluster of Ray with processors, got one without; waiting for a node that has some '
-                    '(ray start --address=... --num-cpus=N), Ctrl-C ends it',
+                    'expected a Ray cluster with CPUs, got one without; waiting for a node with CPUs '
+                    '(ray start --address=... --num-cpus=N); Ctrl-C to stop',
                     file=sys.stderr,
                     flush=True,
                 )
             for _ in range(min(_AHEAD * max(every, 1) - len(flying), len(waiting))):
                 number, attempt = waiting.pop()
-                # A task that needs more than any node has would wait for ever.
+                # A task that requests more CPUs than any node has would wait for ever.
                 threads = min(tasks[number].options.threads, largest)
                 flying[remote.options(num_cpus=threads).remote(tasks[number])] = number, attempt
             done, _ = ray.wait(list(flying), num_returns=1, timeout=10.0)
@@ -89,22 +89,22 @@ def _run(ray, tasks, take):
 
 
 def _processors(ray):
-    """Count the processors of the cluster, 0 where there are none yet, and of its largest node, at least 1."""
+    """Return the number of CPUs of the cluster (0 if none yet), and of its largest node (at least 1)."""
     counts = [int(node['Resources'].get('CPU', 0)) for node in ray.nodes() if node['Alive']]
     return sum(counts), max([1, *counts])
 
 
 def _result(ray, reference, task, attempt):
-    """Give a task's record; None if it is to be repeated."""
+    """Return a task's record; None if it should be retried."""
     try:
         return ray.get(reference)
-    except ray.exceptions.RayTaskError as error:  # our function raises nothing: it could not be loaded there
+    except ray.exceptions.RayTaskError as error:  # our function raises nothing, so it could not be loaded
         return failed_record(
             task,
-            f'a node could not begin: {str(error).strip().splitlines()[-1].strip()}; expected the same version of '
-            'facial_emotion_ros on all nodes',
+            f'a node could not start the task: {str(error).strip().splitlines()[-1].strip()}; expected the same '
+            'version of facial_emotion_ros on all nodes',
         )
-    except ray.exceptions.RayError as error:  # of a node, a process, or the network
+    except ray.exceptions.RayError as error:  # a node, process or network failure
         tries = _TRIES_MEMORY if isinstance(error, ray.exceptions.OutOfMemoryError) else TRIES
         if attempt < tries:
             return None
@@ -117,14 +117,13 @@ def _import_ray():
         import ray
     except ImportError as error:
         raise FacialEmotionError(
-            f'expected Ray for --ray, but it is not installed ({error}); pip install ray, or use '
-            '--workers N on this machine'
+            f'--ray needs Ray, which is not installed ({error}); pip install ray, or use --workers N on this machine'
         ) from error
     return ray
 
 
 def _join(ray, address, undo):
-    """Connect to the cluster, unless this process is connected to one; `undo` disconnects."""
+    """Connect to the cluster, unless already connected; `undo` disconnects."""
     if ray.is_initialized():
         return
     _expect_answer(ray, address)
@@ -133,30 +132,30 @@ def _join(ray, address, undo):
         with contextlib.ExitStack() as meanwhile:
             if address == 'local':
                 settings.update(_settings_of_own(undo, meanwhile))
-            if threading.current_thread() is threading.main_thread():  # Ray replaces it
+            if threading.current_thread() is threading.main_thread():  # Ray replaces the handler
                 meanwhile.callback(signal.signal, signal.SIGTERM, signal.getsignal(signal.SIGTERM))
             ray.init(address, **settings)
-    except Exception as error:  # each failure has its own type
+    except Exception as error:  # Ray raises many types
         raise FacialEmotionError(
-            f'expected a cluster of Ray at {address}, got {one_line(error)}; start one by `ray '
-            'start --head`, or say --ray local'
+            f'expected a Ray cluster at {address}, got {one_line(error)}; start one with `ray '
+            'start --head`, or use --ray local'
         ) from error
     undo.callback(ray.shutdown)
 
 
 def _settings_of_own(undo, meanwhile):
-    """Give settings for a cluster of this process, which leaves no files behind and asks no other host.
+    """Return settings for a cluster of this process that leaves no files behind and contacts no other host.
 
     :param undo: ExitStack of the cluster.
     :param meanwhile: ExitStack of its start.
     """
-    # Its logs and sockets would stay below /tmp/ray, which everybody may write to, and its password in the home folder.
+    # By default, logs and sockets stay below the world-writable /tmp/ray, and the password in the home folder.
     place = undo.enter_context(
         tempfile.TemporaryDirectory(prefix='facial_emotion_', dir=_short_folder(), ignore_cleanup_errors=True)
     )
     os.environ.setdefault('RAY_AUTH_TOKEN', secrets.token_hex(32))
-    # Even without usage statistics Ray asks the metadata servers of three clouds where it runs, unless this file in the
-    # home folder says so. Workers have the user's home, where keys for storage may lie.
+    # Even without usage statistics, Ray queries the metadata servers of three clouds unless this file is in the home
+    # folder. Workers get the user's home back, which may hold keys for storage.
     with open(os.path.join(place, 'ray_bootstrap_config.yaml'), 'w') as file:
         file.write('{}\n')
     home = os.path.expanduser('~')
@@ -166,7 +165,7 @@ def _settings_of_own(undo, meanwhile):
 
 
 def _short_folder():
-    """Give a temporary folder in which the names of Ray's sockets are not too long for the kernel."""
+    """Return a temporary folder whose path is short enough for Ray's socket names."""
     folder = tempfile.gettempdir()
     return folder if len(folder) < _LONGEST_FOLDER else '/tmp'
 
@@ -178,21 +177,21 @@ def _expect_answer(ray, address):
         return
     hosts = [there[1]]
     if there[1] in ('localhost', '127.0.0.1', '::1') and '://' not in address:
-        hosts.append(ray.util.get_node_ip_address())  # Ray looks there in place of the loopback
+        hosts.append(ray.util.get_node_ip_address())  # Ray uses this address instead of the loopback
     for host in hosts:
         try:
             socket.create_connection((host, int(there[2])), _ANSWER_S).close()
         except (OSError, OverflowError) as error:
             raise FacialEmotionError(
-                f'expected a cluster of Ray at {address}, but {host}:{there[2]} does not answer: '
-                f'{error}; start one by `ray start --head`, or say --ray local'
+                f'expected a Ray cluster at {address}, but {host}:{there[2]} does not answer: '
+                f'{error}; start one with `ray start --head`, or use --ray local'
             ) from error
 
 
 def _automatic():
-    """Give the address where Ray will look for this machine's cluster; '' where that is not known."""
+    """Return the address where Ray will look for this machine's cluster; '' if unknown."""
     try:
         from ray._private.utils import read_ray_address
-    except ImportError:  # a private function, which may move
+    except ImportError:  # it is private and may move
         return os.environ.get('RAY_ADDRESS', '')
     return os.environ.get('RAY_ADDRESS') or read_ray_address() or ''

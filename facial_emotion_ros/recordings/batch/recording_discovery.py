@@ -1,4 +1,4 @@
-"""Finds recordings, in folders of this machine or at any URL that fsspec opens."""
+"""Find recordings in local folders or at any URL that fsspec opens."""
 
 import datetime
 import hashlib
@@ -18,53 +18,53 @@ from facial_emotion_ros.recordings.io.content_hash import MESSAGES, METADATA
 from facial_emotion_ros.recordings.io.film_file import FILM
 from facial_emotion_ros.recordings.io.scratch import LOGS
 
-#: Files of a folder of results: of one recording of many, and of any.
+#: Files that mark a results folder: of a batch, or of a single evaluation.
 _RESULTS = ({'finished.json'}, {'summary.json', 'frames.csv'})
 
-#: In an output: the folder of the results of many recordings, a recording that is a result, and films that are.
+#: In an output: the batch's results folder, the annotated recording, and annotated videos.
 _MANY, _WRITTEN = 'bags', 'annotated'
 _WRITTEN_FILM = re.compile(r'annotated(_[^/]*)?\.(mp4|avi)$')
 
-#: What stores list of a file that changes with its content; names differ from store to store.
+#: Attributes in a store's file listing that change with the content; names differ between stores.
 _CHANGES = set('etag generation mtime lastmodified last_modified updated modificationtime modify created'.split())
 
 _UNSAFE = re.compile(r'[^A-Za-z0-9._-]+')
 
 
 def is_url(place: str) -> bool:
-    """Check whether a place is a URL of fsspec; file:// counts as the path behind it."""
+    """Return whether a location is a URL for fsspec; file:// counts as a path."""
     return '://' in place and not place.startswith('file://')
 
 
 def find_bags(places: Sequence[str], without: str = '') -> list[str]:
-    """List the recordings at some places.
+    """List the recordings at some locations.
 
-    :param places: paths or URLs, of recordings or of folders that hold some, at any depth.
-    :param without: folder or URL of the results. It is left out, as are all folders with results; where it is the place
-        itself, the files of an evaluation are.
-    :returns: paths and URLs, in the order of `places`, sorted within each, none twice.
-    :raises BadBag: if a place is not there or holds no recording.
+    :param places: paths or URLs of recordings, or of folders that hold some at any depth.
+    :param without: folder or URL of the results, skipped like all results folders. If it is one of `places` itself,
+        only the files of the evaluation are skipped.
+    :returns: paths and URLs without duplicates, in the order of `places`, sorted within each.
+    :raises BadBag: if a location does not exist or holds no recording.
     """
     found = []
     for place in places:
         listed = _in_url(place, without) if is_url(place) else _in_folder(local_path(place), without)
         if not listed:
             raise BadBag(
-                f'expected recordings in {public_file(place)}, found none: a recording has {METADATA}, or is a file '
-                'that ends in .mcap, .db3 or .bag (or in one of these and .zstd), or is a video (.mp4, .mov, .mkv...)'
+                f'expected recordings in {public_file(place)}, found none: a recording is a folder with {METADATA}, a '
+                '.mcap, .db3 or .bag file (also with .zstd), or a video (.mp4, .mov, .mkv...)'
             )
         found += listed
     return list(dict.fromkeys(found))
 
 
 def bags_among(names: Iterable[str]) -> list[str]:
-    """Pick the recordings from the files of a folder.
+    """Select the recordings among the files of a folder.
 
-    A folder is one recording where it has metadata beside its files, or where all of them bear one name and a number,
-    as a recorder names them, so that the metadata was lost. Any other file is a recording of its own.
+    A folder is one recording if it has metadata, or if all its message files have the same name with a number, like a
+    recorder's after its metadata was lost. Any other message file or video is a recording of its own.
 
     :param names: paths relative to the folder, with /.
-    :returns: sorted list of relative paths; '' for the folder itself.
+    :returns: sorted relative paths; '' for the folder itself.
     """
     folders: dict[str, list[str]] = {}
     for name in names:
@@ -82,13 +82,13 @@ def bags_among(names: Iterable[str]) -> list[str]:
 
 
 def is_recording(folder: str) -> bool:
-    """Check whether a folder of this machine is one recording."""
+    """Return whether a local folder is one recording."""
     names = os.listdir(folder) if os.path.isdir(folder) else []
     return any(MESSAGES.search(name) for name in names) and bags_among(names) == ['']
 
 
 def public_path(place: str) -> str:
-    """Give a place without secrets and / at its end; of a chain, the path in an archive stands behind the archive's."""
+    """Return a path or URL without secrets and trailing /; a path in an archive (chained URL) follows the archive's."""
     if not is_url(place):
         return place.rstrip('/')
     first, *others = split_url(place)[0][::-1]
@@ -96,7 +96,7 @@ def public_path(place: str) -> str:
 
 
 def titles_of(places: Sequence[str]) -> list[str]:
-    """Name recordings uniquely: by their names, preceded by folders where names are equal."""
+    """Return unique titles of recordings: their names, preceded by folders if names are equal."""
     parts = [public_path(place).split('/') for place in places]
     titles = [name_of(place) for place in places]
     for depth in range(1, max(map(len, parts), default=0) + 1):
@@ -108,21 +108,22 @@ def titles_of(places: Sequence[str]) -> list[str]:
 
 
 def name_of(place: str) -> str:
-    """Name a recording by its place, in characters that every file system allows."""
+    """Return a recording's name from its path or URL, in characters that every file system allows."""
     name = os.path.basename(public_path(place))
     return _UNSAFE.sub('_', FILM.sub('', MESSAGES.sub('', name))).strip('.') or 'recording'
 
 
 def ends_of(place: str) -> list[tuple[str, ...]]:
-    """List the ends of a recording's path, from () to the whole, wherever the command was started: ('p00', 'task')."""
+    """List the ends of a recording's absolute path, such as ('p00', 'task'), from () to the whole path."""
     own = _parts(place)
     return [own[first:] for first in range(len(own), -1, -1)]
 
 
 def end_named(text: str) -> tuple[str, ...]:
-    """Give the end of a path, as :func:`ends_of` lists it, that a text names.
+    """Parse the end of a path into the form of :func:`ends_of`.
 
-    :param text: a path, or the end of one; '' for each. One that begins with .. counts from the working directory.
+    :param text: a path or the end of one; '' for any recording. A path that starts with .. is relative to the working
+        directory.
     """
     if not text:
         return ()
@@ -139,15 +140,15 @@ def _named_parts(path):
 
 
 def identity(place: str) -> str:
-    """Name a place so that two ways to write it are equal."""
+    """Return the canonical form of a path or URL."""
     return place.rstrip('/') if is_url(place) else os.path.realpath(local_path(place))
 
 
 def state_of(place: str) -> tuple[int, str]:
-    """Describe the state of a recording without reading all of it; at a URL, by what the store lists.
+    """Fingerprint a recording without reading it completely; at a URL, from the store's file listing.
 
-    :returns: bytes in all, and a fingerprint: text that changes when a file does, '' where that is not known, so that
-        the recording has to be read.
+    :returns: total size in bytes, and a fingerprint that changes when a file does; '' if unknown, so that the recording
+        has to be read.
     """
     try:
         if not is_url(place):
@@ -155,7 +156,7 @@ def state_of(place: str) -> tuple[int, str]:
         files, path = open_url(place)
         listed = files.find(path, detail=True)
         listed.update({log: files.info(log) for log in _logs_of(files, path, list(listed))})
-    except Exception:  # stores raise errors of their own; reading the recording reports them
+    except Exception:  # stores raise errors of their own types; reading the recording will report them
         return 0, ''
     states = [{key.lower(): value for key, value in listed[name].items()} for name in sorted(listed)]
     size_bytes = sum(each.get('size') or 0 for each in states)
@@ -167,15 +168,15 @@ def state_of(place: str) -> tuple[int, str]:
 
 
 def _plain(mark):
-    """Write a time or tag as text that is the same in every time zone."""
+    """Format a time or tag independently of the time zone."""
     return repr(mark.timestamp() if isinstance(mark, datetime.datetime) else mark)
 
 
 @contextmanager
 def local_copy(place: str) -> Iterator[str]:
-    """Give the path of a recording on this machine; a URL is fetched, and the copy deleted in the end.
+    """Yield a local path of a recording; a URL is downloaded to a temporary copy.
 
-    :raises BadBag: if it cannot be fetched.
+    :raises BadBag: if it cannot be downloaded.
     """
     if not is_url(place):
         yield local_path(place)
@@ -188,21 +189,21 @@ def local_copy(place: str) -> Iterator[str]:
             raise
         except Exception as error:  # each type of store has its own errors
             raise BadBag(
-                f'expected to fetch {public_file(place)}, got {one_line(error, place)}; check the address, the rights '
+                f'cannot download {public_file(place)}: {one_line(error, place)}; check the address, the access rights '
                 'and the space for temporary files ($TMPDIR)'
             ) from error
         yield target
 
 
 def local_path(place: str) -> str:
-    """Give the path that a file:// URL stands for; any other path as it is."""
+    """Return the path of a file:// URL; other paths unchanged."""
     return place[len('file://') :] if place.startswith('file://') else place
 
 
 def _is_one(folder, files, folders):
     storage = [file for file in files if MESSAGES.search(file)]
     if METADATA in files:
-        # Some other folder may have a file of that name too.
+        # Other folders may contain a file of this name, too.
         return bool(storage) or not any(
             other.startswith(f'{folder}/' if folder else '') and other != folder for other in folders
         )
@@ -213,7 +214,7 @@ def _is_one(folder, files, folders):
 def _in_folder(place, without):
     if not os.path.isdir(place):
         if not os.path.exists(place):
-            raise BadBag(f'expected a recording or a folder of some, got {place!r}, which is not there')
+            raise BadBag(f'expected a recording or a folder with recordings, got {place!r}, which does not exist')
         return [place]
     without = '' if is_url(without) or not without else os.path.realpath(local_path(without))
     left_out = {without, os.path.join(without, _MANY)} if without else set()
@@ -222,7 +223,7 @@ def _in_folder(place, without):
         entered = []
         for each in sorted(folders, key=lambda each: (os.path.islink(os.path.join(folder, each)), each)):
             real = os.path.realpath(os.path.join(folder, each))
-            if not each.startswith('.') and real not in left_out and real not in seen:  # links may lead in a circle
+            if not each.startswith('.') and real not in left_out and real not in seen:  # links may form a cycle
                 seen.add(real)
                 entered.append(each)
         folders[:] = entered
@@ -236,7 +237,7 @@ def _in_url(place, without):
     try:
         listed = files.find(path)
     except Exception as error:  # each type of store has its own errors
-        raise BadBag(f'expected to list {public_file(place)}, got {one_line(error, place)}') from error
+        raise BadBag(f'cannot list {public_file(place)}: {one_line(error, place)}') from error
     if listed == [path]:
         return [place]
     names = [each[len(path) :].lstrip('/') for each in listed]
@@ -248,10 +249,10 @@ def _in_url(place, without):
 
 
 def _without_results(names):
-    """Leave out folders with results, which may hold recordings too.
+    """Remove results folders, which may contain annotated recordings.
 
-    :param names: paths relative to the place that is searched, with /; of its own results, only the annotated recording
-        and films are left out.
+    :param names: paths relative to the searched folder, with /; if that is a results folder itself, only its annotated
+        recording and videos are removed.
     """
     folders: dict[str, set[str]] = {}
     for name in names:
@@ -273,22 +274,21 @@ def _without_results(names):
 def open_url(url: str) -> tuple[Any, str]:
     """Open a URL.
 
-    :returns: fsspec's file system, and the path in it.
-    :raises FacialEmotionError: if fsspec, or what it needs for this kind of URL, is not installed.
+    :returns: fsspec file system, and the path in it.
+    :raises FacialEmotionError: if fsspec, or its backend for this kind of URL, is not installed.
     """
     try:
         from fsspec.core import url_to_fs
     except ImportError as error:
         raise FacialEmotionError(
-            f'expected fsspec to be installed, which opens {public_file(url)}: {error}; pip install fsspec'
+            f'opening {public_file(url)} needs fsspec, which is not installed ({error}); pip install fsspec'
         ) from error
     try:
         files, path = url_to_fs(url)
     except ImportError as error:
         cause = f' ({error.__cause__})' if error.__cause__ else ''
         raise FacialEmotionError(
-            f'expected the package with which fsspec opens {public_file(url)} to be installed: {error}{cause}; install '
-            'it by pip'
+            f'opening {public_file(url)} needs a package that fsspec uses for it: {error}{cause}; install it with pip'
         ) from error
     except Exception as error:  # each type of store has its own errors, and some connect here
         raise FacialEmotionError(
@@ -298,7 +298,7 @@ def open_url(url: str) -> tuple[Any, str]:
 
 
 def _logs_of(files, path, listed):
-    """List the logs beside a database that was not closed; none for a folder, which holds its own."""
+    """List the SQLite logs beside a database that was not closed; none for a folder, which contains its logs."""
     logs = LOGS if listed == [path] and '.db3' in path else ()
     return [path + log for log in logs if files.exists(path + log)]
 
@@ -307,7 +307,7 @@ def _fetch(place, target):
     files, path = open_url(place)
     listed = files.find(path)
     if not listed:
-        raise BadBag(f'expected a recording at {public_file(place)}, there is nothing')
+        raise BadBag(f'expected a recording at {public_file(place)}, found nothing')
     beside = [path, *_logs_of(files, path, listed)]
     for each in dict.fromkeys([*listed, *beside[1:]]):
         to = target + each[len(path) :] if each in beside else os.path.join(target, each[len(path) :].lstrip('/'))

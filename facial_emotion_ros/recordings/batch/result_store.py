@@ -1,4 +1,4 @@
-"""The place of results: a folder of this machine, or any URL that fsspec opens. Files appear complete or not at all."""
+"""Atomic storage for results: a local folder, or any URL that fsspec opens."""
 
 import os
 import re
@@ -19,45 +19,45 @@ _PART = re.compile(r'\..+\.[0-9a-f]{12}\.part$')
 
 
 class LocalStore:
-    """A folder for results; each file and each folder of results appears in one step. written: names of the files;
-    is_local: whether reading all of a file costs little.
+    """A local folder; files and results folders appear atomically. written: names of the files written; is_local:
+    whether reading whole files is cheap.
     """
 
     is_local = True
 
     def __init__(self, folder: str):
-        """Name it."""
+        """Set the folder, which need not exist."""
         self.folder = os.path.abspath(folder)
         self.written: set[str] = set()
 
     def read(self, name: str) -> bytes | None:
-        """Read a file, None where there is none."""
+        """Read a file; None if it does not exist."""
         return read_or_none(os.path.join(self.folder, name))
 
     def open(self, name: str) -> IO[bytes]:
-        """Open a file to read parts of it; an OSError where there is none."""
+        """Open a file for partial reads; OSError if it does not exist."""
         return open(os.path.join(self.folder, name), 'rb')
 
     def write(self, name: str, content: bytes) -> None:
-        """Write a file; if that fails, the former one stays."""
+        """Write a file; if that fails, the previous one stays."""
         write_atomic(os.path.join(self.folder, name), content)
         self.written.add(name)
 
     def names(self, folder: str) -> list[str]:
-        """List what is in a folder; empty where there is none."""
+        """List the content of a folder; empty if it does not exist."""
         try:
             return sorted(os.listdir(os.path.join(self.folder, folder)))
         except FileNotFoundError:
             return []
 
     def files(self, folder: str) -> list[str]:
-        """List the files at any depth of a folder, as paths below it; empty where there is none."""
+        """List the files in a folder recursively, as relative paths; empty if it does not exist."""
         home = os.path.join(self.folder, folder)
         found = (os.path.join(each, name) for each, _, names in os.walk(home) for name in names)
         return sorted(os.path.relpath(path, home) for path in found)
 
     def remove(self, name: str) -> None:
-        """Delete a file, and the folders that are empty then."""
+        """Delete a file and any folders this leaves empty."""
         os.remove(os.path.join(self.folder, name))
         with suppress(OSError):
             while name := os.path.dirname(name):
@@ -65,12 +65,12 @@ class LocalStore:
 
     @contextmanager
     def new_folder(self, name: str, last: str) -> Iterator[str]:
-        """Give the path of an empty folder, which takes its name when the block ends well and vanishes otherwise.
+        """Yield an empty temporary folder, which is renamed after the block, or deleted after an error.
 
-        Whoever comes last wins: another folder of that name is replaced as a whole.
+        An existing folder of that name is replaced as a whole.
 
-        :param name: of the folder.
-        :param last: of no effect here, as the files appear together.
+        :param name: final name.
+        :param last: ignored, as the files appear together.
         """
         target = os.path.join(self.folder, name)
         home, last = os.path.split(target)
@@ -85,11 +85,11 @@ class LocalStore:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other runs out, and delete what a killed run left unfinished.
+        """Lock the store against other runs, and delete unfinished folders of killed runs.
 
-        :raises FacialEmotionError: if another run is writing here, or nothing can be written.
+        :raises FacialEmotionError: if another run is writing here, or the folder is not writable.
         """
-        with disk_errors('the results', self.folder, 'nothing is evaluated'):
+        with disk_errors('the results', self.folder, 'nothing was evaluated'):
             os.makedirs(self.folder, exist_ok=True)
             lock = open(os.path.join(self.folder, '.lock'), 'w')
         with lock:
@@ -107,42 +107,42 @@ class LocalStore:
 
 
 class UrlStore:
-    """A URL for results. A folder of results is complete when its last file is there. written, is_local: as above."""
+    """A URL. A results folder is complete when its last file exists. written, is_local: see LocalStore."""
 
     is_local = False
 
     def __init__(self, url: str):
-        """Name it.
+        """Open the URL.
 
-        :raises FacialEmotionError: if fsspec, or what it needs for this kind of URL, is not installed.
+        :raises FacialEmotionError: if fsspec, or its backend for this kind of URL, is not installed.
         """
         files, self._path = open_url(url)
         self._files = _Files(files, url)
         self.written: set[str] = set()
 
     def read(self, name: str) -> bytes | None:
-        """Read a file, None where there is none."""
+        """Read a file; None if it does not exist."""
         try:
             return self._files.cat_file(f'{self._path}/{name}')
         except FileNotFoundError:
             return None
 
     def open(self, name: str) -> IO[bytes]:
-        """Open a file to read parts of it, without fetching all; an OSError where there is none."""
+        """Open a file for partial reads, without downloading all of it; OSError if it does not exist."""
         return self._files.open(f'{self._path}/{name}', 'rb')
 
     def write(self, name: str, content: bytes) -> None:
-        """Write a file; object stores show it complete or not at all."""
+        """Write a file; atomic in object stores."""
         path = f'{self._path}/{name}'
         try:
             self._files.pipe_file(path, content)
-        except FileNotFoundError:  # a store that has folders
+        except FileNotFoundError:  # a store with real folders
             self._files.makedirs(path.rpartition('/')[0], exist_ok=True)
             self._files.pipe_file(path, content)
         self.written.add(name)
 
     def names(self, folder: str) -> list[str]:
-        """List what is in a folder; empty where there is none."""
+        """List the content of a folder; empty if it does not exist."""
         try:
             return sorted(
                 each.rstrip('/').rpartition('/')[2] for each in self._files.ls(f'{self._path}/{folder}', detail=False)
@@ -151,7 +151,7 @@ class UrlStore:
             return []
 
     def files(self, folder: str) -> list[str]:
-        """List the files at any depth of a folder, as paths below it; empty where there is none."""
+        """List the files in a folder recursively, as relative paths; empty if it does not exist."""
         home = f'{self._path}/{folder}/'
         try:
             return sorted(each[len(home) :] for each in self._files.find(home) if each.startswith(home))
@@ -164,10 +164,10 @@ class UrlStore:
 
     @contextmanager
     def new_folder(self, name: str, last: str) -> Iterator[str]:
-        """Give the path of an empty folder, whose files are sent when the block ends well and replace the former ones.
+        """Yield an empty temporary folder, whose files are uploaded after the block and replace the previous ones.
 
-        :param name: of the folder.
-        :param last: the file that is sent last, as a sign that all are there.
+        :param name: final name.
+        :param last: file that is uploaded last and marks the folder as complete.
         """
         with tempfile.TemporaryDirectory(prefix='fleet_results_') as part:
             yield part
@@ -180,12 +180,12 @@ class UrlStore:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Do nothing: most such stores have no locks, and two runs write the same."""
+        """Do nothing: most such stores have no locks, and two runs write identical files."""
         yield
 
 
 class _Files:
-    """A file system of fsspec, whose errors are all of the kind OSError, though stores have errors of their own."""
+    """An fsspec file system that raises all errors as OSError, without secrets of the URL."""
 
     def __init__(self, files, url):
         self._files, self._url = files, url
@@ -201,9 +201,9 @@ class _Files:
                     raise OSError(
                         error.errno, words, without_secrets(str(error.filename or place), self._url)
                     ) from error
-                # callers tell a missing file from others
+                # Callers handle missing files.
                 kind = FileNotFoundError if isinstance(error, FileNotFoundError) else OSError
-                raise kind(f'{place}: {one_line(error, self._url)}; check the address and the rights') from error
+                raise kind(f'{place}: {one_line(error, self._url)}; check the address and the access rights') from error
 
         return called
 
@@ -213,16 +213,16 @@ Store = LocalStore | UrlStore
 
 
 def open_store(output: str) -> Store:
-    """Open the place of results.
+    """Open a results store.
 
-    :param output: path or URL of a folder; it is made when something is written.
-    :raises FacialEmotionError: if fsspec, or what it needs for this kind of URL, is not installed.
+    :param output: path or URL of a folder, created by the first write.
+    :raises FacialEmotionError: if fsspec, or its backend for this kind of URL, is not installed.
     """
     return UrlStore(output) if is_url(output) else LocalStore(local_path(output))
 
 
 def _put_in_place(part, target, home, last):
-    """Move a folder to its name; a twin may do the same at this moment."""
+    """Rename a folder to its final name; another process may do the same concurrently."""
     while True:
         try:
             os.rename(part, target)

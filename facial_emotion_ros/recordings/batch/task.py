@@ -1,4 +1,4 @@
-"""One recording of a batch, as a process of this machine or a node of a cluster evaluates it."""
+"""Evaluate one recording of a batch, in a local process or on a cluster node."""
 
 import hashlib
 import json
@@ -21,19 +21,19 @@ from facial_emotion_ros.recordings.batch.result_store import open_store
 from facial_emotion_ros.recordings.evaluation.options import DETECTOR, ESR, Options
 from facial_emotion_ros.recordings.io.content_hash import hash_of
 
-#: Of the results; those of another format are made anew.
+#: Format of the results; a change invalidates existing results.
 _FORMAT = 3
 
 #: A function like :func:`.evaluate.evaluate_bag`, which every process must be able to import.
 Evaluate = Callable[[str, str, Options], object]
 
-#: What became of a recording: see :func:`evaluate_task`.
+#: Outcome of a recording: see :func:`evaluate_task`.
 Record = dict[str, Any]
 
 
 class FleetTask(NamedTuple):
-    """A recording to evaluate: its place, the output (folder or URL) of the batch, options and their key; fingerprint:
-    of its state as the run began, '' where that is not known.
+    """A recording to evaluate; place: its path or URL; output: folder or URL of the batch; key: :func:`key_of` the
+    options; fingerprint: of its state at the start of the run, '' if unknown.
     """
 
     place: str
@@ -47,17 +47,17 @@ class FleetTask(NamedTuple):
 def key_of(options: Options) -> str:
     """Hash all that results depend on besides the recording: version of this package, options, models, ground truth.
 
-    :returns: sha256 in hex.
-    :raises BadModel: if a bundle is not there.
+    :returns: SHA-256 in hex.
+    :raises BadModel: if a bundle does not exist.
     """
-    # Bundles that are not named are chosen by the processor, as the node does.
+    # Default bundles depend on the CPU, as in the node.
     plan = options.plan()
     names = [*(options.bundles or [bundle_for(ESR, plan)]), options.detector or bundle_for(DETECTOR, plan)]
     truths = [_truth_key(each) for each in options.truths()]
     settings = dict(asdict(options), truth=truths, more_truths=None)
     models, dependencies = {}, {'format': _FORMAT, 'version': __version__, 'options': settings}
     for name in names:
-        # A manifest holds its model's hash, and the calibration besides.
+        # A manifest holds its model's hash and the calibration.
         path = os.path.join(resolve_bundle(name), MANIFEST_FILE)
         if not os.path.isfile(path):
             raise BadModel(f'expected a model bundle, got {name!r}, which has no {MANIFEST_FILE}')
@@ -67,18 +67,18 @@ def key_of(options: Options) -> str:
 
 
 def _truth_key(text):
-    """Describe ground truth by the content of its file, wherever that lies; a topic by its name."""
+    """Describe ground truth by the content of its file, independently of its path; a topic by its name."""
     path, _, tier = text.partition('#')
     return [os.path.splitext(path)[1], tier, hash_of(path)] if os.path.isfile(path) else text
 
 
 def evaluate_task(task: FleetTask) -> Record:
-    """Evaluate a recording into its own folder of the output, unless that was done before.
+    """Evaluate a recording into its folder of the output, unless complete results exist.
 
     :param task: the recording.
-    :returns: place, name, status ('done', 'skipped' or 'failed'), folder, content_hash (None where the recording could
-        not be read), seconds, host, error ('' or one line), digests (of its summaries) and, for an unexpected error,
-        traceback. Nothing is raised but what ends a process.
+    :returns: place, name, status ('done', 'skipped' or 'failed'), folder, content_hash (None if the recording could not
+        be read), seconds, host, error ('' or one line), digests (of its summaries) and, for an unexpected error,
+        traceback. Errors are returned, not raised.
     """
     began_s, urls = time.perf_counter(), (task.place, task.output)
     record = failed_record(task, '', socket.gethostname())
@@ -86,18 +86,18 @@ def evaluate_task(task: FleetTask) -> Record:
         _evaluate(task, record)
     except (FacialEmotionError, OSError, ImportError, MemoryError) as error:
         record['error'] = one_line(error, *urls)
-    except Exception as error:  # a bug, or damage that a library cannot handle: the others go on
+    except Exception as error:  # a bug, or damage that a library cannot handle: other recordings continue
         record.update(error=one_line(error, *urls), traceback=without_secrets(traceback.format_exc(), *urls))
     record['seconds'] = time.perf_counter() - began_s
     return record
 
 
 def failed_record(task: FleetTask, error: str, host: str = '') -> Record:
-    """Make the record of a recording that was not evaluated.
+    """Create the record of a recording that was not evaluated.
 
     :param task: the recording.
-    :param error: what happened, one line.
-    :param host: of the process; '' where that is not known.
+    :param error: one line.
+    :param host: name of the process's host; '' if unknown.
     """
     return {
         'place': public_file(task.place),
@@ -113,7 +113,7 @@ def failed_record(task: FleetTask, error: str, host: str = '') -> Record:
 
 
 def known_record(task: FleetTask, known: Known) -> Record:
-    """Make the record of a recording whose results were there."""
+    """Create the record of a recording with results of an earlier run."""
     return dict(failed_record(task, ''), status='skipped', attempts=0, **known._asdict())
 
 
@@ -121,9 +121,9 @@ def _evaluate(task, record):
     store = open_store(task.output)
     if key_of(task.options) != task.key:
         raise BadModel(
-            f'expected on {record["host"]} the same models and truth as where the run began, got others; '
-            'install the same version and files there, and name --bundle and --detector where processors '
-            'differ, for one may run eight bits and the other not'
+            f'expected the same models and ground truth on {record["host"]} as where the run was started, got others; '
+            'install the same version and files there, and name --bundle and --detector if CPUs '
+            'differ, as the default (int8 or not) depends on the CPU'
         )
     with local_copy(task.place) as path:
         content_hash = hash_of(path)

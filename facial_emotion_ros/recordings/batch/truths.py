@@ -1,4 +1,4 @@
-"""The ground truth of each of many recordings: files that are named as they are, or shared; copies have one."""
+"""Assign ground truth to each recording of a batch: by file names, by observations in a file, or shared."""
 
 import os
 from collections.abc import Sequence
@@ -16,24 +16,24 @@ from facial_emotion_ros.recordings.evaluation.raters import names_of
 from facial_emotion_ros.recordings.io.content_hash import hash_of
 from facial_emotion_ros.recordings.study.events import EVENT_ENDINGS
 
-#: Recordings that are read at once.
+#: Number of recordings read at once.
 _AT_ONCE = 2
 
 
 def options_of_each(options: Options, places: Sequence[str]) -> list[Options]:
-    """Give each recording its own ground truth.
+    """Resolve the ground truth of each recording.
 
-    :param options: whose truth may be a folder of files, each with the name of its recording; of recordings of the same
-        name, in folders as theirs.
+    :param options: options whose `truth` may be a folder of files, each with the name of its recording, in subfolders
+        like the recording's if names are equal.
     :param places: paths or URLs of the recordings.
-    :returns: one a recording, in order; a recording without a file has no ground truth.
+    :returns: options per recording, in order; a recording without a file has no ground truth.
     :raises BadDataset: if a file cannot be read.
-    :raises BadParameter: if one holds for several recordings that its times do not distinguish, or for none.
+    :raises BadParameter: if a file with relative times applies to several recordings, or none applies to any.
     """
     found = [_truths_of_each(each, places) for each in options.truths()]
     if not found:
         return [options] * len(places)
-    names = names_of(options.truths())  # the same for each recording, however its files are called
+    names = names_of(options.truths())  # the same for all recordings, whatever their file names
     raters = [tuple(name for name, text in zip(names, texts) if text) for texts in zip(*found)]
     return [
         replace(options, truth=first, more_truths=tuple(others), raters=each)
@@ -42,9 +42,9 @@ def options_of_each(options: Options, places: Sequence[str]) -> list[Options]:
 
 
 def refuse_mistyped(options: Options) -> None:
-    """Refuse what is neither a file of a known kind nor the name of a topic, before any recording is opened.
+    """Check, before any recording is opened, that sources are files of a known type or topic names.
 
-    :raises BadParameter: naming it.
+    :raises BadParameter: naming the first that is not.
     """
     sources: list[tuple[str, str, tuple[str, ...]]] = [
         ('--truth', each, (*ENDINGS, 'a folder')) for each in options.truths() if not os.path.isdir(each)
@@ -54,21 +54,21 @@ def refuse_mistyped(options: Options) -> None:
         is_file = text.partition('#')[0].lower().endswith(endings)
         if text and not is_file and (not text.startswith('/') or os.path.isfile(text)):
             kinds = f'a file ({", ".join(endings)}) or ' if endings else ''
-            raise BadParameter(f'{option}: expected {kinds}a topic, which begins with /, got {text}')
+            raise BadParameter(f'{option}: expected {kinds}a topic, which starts with /, got {text}')
 
 
 def refused_copies(
     tasks: Sequence[FleetTask], sizes_bytes: Sequence[int], known: Sequence[Known | None], stage: Stage
 ) -> dict[int, str]:
-    """Find the recordings that are copies of one before them, and have another ground truth: results are of one.
+    """Find copies of an earlier recording that have another ground truth, as a content can have only one.
 
-    Of recordings that are equal in size and differ in truth, those without results are read, or fetched, once more.
+    Recordings of equal size with different ground truth are read (or downloaded) and hashed, unless results exist.
 
-    :param tasks: one a recording.
-    :param sizes_bytes: of the recordings; 0 where that is not known.
+    :param tasks: one per recording.
+    :param sizes_bytes: sizes of the recordings; 0 if unknown.
     :param known: earlier results of each.
-    :param stage: shows the progress.
-    :returns: {number of the recording: why it cannot be evaluated}.
+    :param stage: progress display.
+    :returns: {index of the recording: reason for the refusal}.
     """
     keys: dict[int, set[str]] = {}
     for task, size_bytes in zip(tasks, sizes_bytes):
@@ -84,21 +84,21 @@ def refused_copies(
         first = firsts.setdefault(content_hash or task.place, task)
         if first.key != task.key:
             refused[number] = (
-                f'expected copies of a recording to have one ground truth, got {_shown(task)} for {task.place}, and '
-                f'{_shown(first)} for {first.place}, which holds the same; leave one of the two out, or give both the '
-                'same'
+                f'expected copies of a recording to have the same ground truth, got {_shown(task)} for {task.place} '
+                f'and {_shown(first)} for {first.place}, which is identical; leave one of them out, or use the same '
+                'ground truth for both'
             )
     return refused
 
 
 def _truths_of_each(text, places):
-    """Give the ground truth of one rater for each recording."""
+    """Return the ground truth of one rater for each recording."""
     if os.path.isdir(text):
         texts = [_truth_of(text, place) for place in places]
         if not any(texts):
             raise BadParameter(
-                f'expected files of ground truth in {text}, each with the name of its recording, such as '
-                f'{name_of(places[0])}.csv, got none'
+                f'expected ground-truth files in {text} with the names of their recordings, such as '
+                f'{name_of(places[0])}.csv, found none'
             )
     elif is_annotation_file(text):
         texts = [text] * len(places)
@@ -110,7 +110,7 @@ def _truths_of_each(text, places):
         known = next(filter(None, observations.values()))
         raise BadParameter(
             f'{text}: expected observations with the names of the recordings, such as {name_of(places[0])}, got '
-            f'{", ".join(known)}; of a single recording, name one as FILE#{known[0]}'
+            f'{", ".join(known)}; for a single recording, choose one with FILE#{known[0]}'
         )
     shared: dict[str, list[str]] = {}
     for each, place in zip(texts, places):
@@ -122,13 +122,13 @@ def _truths_of_each(text, places):
 
 
 def _truth_of(folder, place):
-    """Find the file of a recording: p00/baseline.csv before baseline.csv; '' where there is none."""
+    """Find the file of a recording: p00/baseline.csv before baseline.csv; '' if there is none."""
     names = (os.path.join(folder, *end) + ending for end in reversed(ends_of(place)[1:]) for ending in ENDINGS)
     return next((path for path in names if os.path.isfile(path)), '')
 
 
 def _observation_of(text, observations, place):
-    """Name the observation of a recording, of a file of several: that of its name, or of the end of its path."""
+    """Choose a recording's observation in a file of several: the one with its name or the end of its path."""
     if not observations:
         return text
     path, _, subject = text.partition('#')
@@ -138,12 +138,12 @@ def _observation_of(text, observations, place):
 
 
 def _check_truth(path, places):
-    """Read a file, and refuse relative times where several recordings share it."""
+    """Read a file, and refuse relative times if several recordings share it."""
     if Intervals(path).counts_from_an_image and len(places) > 1:
         raise BadParameter(
-            f'{path}: expected stamps (seconds since 1970) as times, for {len(places)} recordings share '
-            f'this file ({places[0]}, {places[1]}...), got times that count from a first image; give '
-            '--truth a folder with a file for each, with its name'
+            f'{path}: expected stamps (seconds since 1970) as times, because {len(places)} recordings share '
+            f'this file ({places[0]}, {places[1]}...), got times relative to the first image; set '
+            '--truth to a folder with one file per recording, named like it'
         )
 
 
@@ -153,7 +153,7 @@ def _hash_of(place, known):
     try:
         with local_copy(place) as path:
             return hash_of(path)
-    except Exception:  # each type of store has its own errors: the evaluation says what is wrong
+    except Exception:  # stores have errors of their own types; the evaluation will report them
         return ''
 
 

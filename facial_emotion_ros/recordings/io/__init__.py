@@ -1,1 +1,1 @@
-"""Rosbags: read as far as they can be read, and written. Nothing of a running ROS."""
+"""Read and write recordings (rosbags, video files) without a ROS installation."""

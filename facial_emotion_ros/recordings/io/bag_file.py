@@ -1,4 +1,4 @@
-"""A recording of any format as a sequence of messages, as far as it can be read."""
+"""Read a recording of any supported format as a stream of messages; damaged files are read as far as possible."""
 
 import os
 import re
@@ -11,19 +11,19 @@ from facial_emotion_ros.recordings.io.scratch import unpacked
 from facial_emotion_ros.recordings.io.storage import Storage, StoredTopic, words_of
 from facial_emotion_ros.recordings.io.storages import open_storage
 
-#: Images that show no colours of a scene, by words in their topics.
+#: Words in the names of topics whose images are not from a colour camera.
 _NO_CAMERA = re.compile(
     r'(?:^|[/_])(depth|disparity|mask|masks|segmentation|thermal|label|labels|heatmap|debug|'
     r'compressedDepth|cropped|annotated|confidence|infrared|infra\d*|ir\d*|nir)(?:[/_]|$)',
     re.IGNORECASE,
 )
 
-#: Names that image_transport's plugins give the topics of a camera, below its own.
+#: Suffixes that image_transport plugins append to a camera's topic.
 _TRANSPORTS = ('compressed', 'ffmpeg', 'foxglove', 'theora')
 
 
 class BagMessage:
-    """One recorded message: topic, msgtype, receive_ns (when it was recorded)."""
+    """One recorded message: topic, msgtype, receive_ns (time of recording)."""
 
     __slots__ = ('_raw', '_reader', 'msgtype', 'receive_ns', 'topic')
 
@@ -34,9 +34,9 @@ class BagMessage:
 
     @property
     def cdr(self) -> bytes:
-        """The message as ROS 2 serializes it, bytes.
+        """The message in ROS 2's serialization (CDR).
 
-        :raises BadBag: a message of ROS 1 that ROS 2 has no counterpart of.
+        :raises BadBag: if it is a ROS 1 message without a counterpart in ROS 2.
         """
         if not self._reader.needs_conversion(self.msgtype):
             return bytes(unpacked(self._raw))
@@ -45,28 +45,28 @@ class BagMessage:
     def read(self) -> Any:
         """Decode the message.
 
-        :returns: a message of rosbags, its fields named as in ROS.
-        :raises BadBag: if its bytes are no such message.
+        :returns: rosbags message, with ROS's field names.
+        :raises BadBag: if its bytes cannot be decoded as its type.
         """
         raw = self._raw if self._reader.needs_conversion(self.msgtype) else unpacked(self._raw)
         return self._reader.decode(raw, self.msgtype, self.topic)
 
 
 class BagFile:
-    """A recording that is open.
+    """An open recording.
 
     >>> with BagFile('my_bag') as bag:
     ...     for message in bag.messages(bag.cameras()):
     ...         print(message.topic, message.receive_ns, message.read().header.stamp)
 
-    name: of its folder or file; topics: {name: StoredTopic}; start_ns: of its first message; duration_s; faults: texts
-    of what is damaged and lost, which grow while messages are read.
+    name: folder or file name without extension; topics: {name: StoredTopic}; start_ns: receive time of the first
+    message; duration_s; faults: descriptions of damage, which grow while messages are read.
     """
 
     def __init__(self, path: str):
-        """Name the recording; it is opened by `with`.
+        """Set the path; `with` opens the recording.
 
-        :param path: folder of ROS 2, single .mcap or .db3 file, .bag file of ROS 1, or film.
+        :param path: rosbag2 folder, single .mcap or .db3 file, ROS 1 .bag file, or video file.
         :raises BadBag: if rosbags is not installed.
         """
         require_rosbags()
@@ -83,7 +83,7 @@ class BagFile:
     def __enter__(self) -> 'BagFile':
         """Open the recording.
 
-        :raises BadBag: if it is not there, or nothing of it can be read.
+        :raises BadBag: if it does not exist, or nothing of it can be read.
         """
         self._storages = open_storage(self.path, self.faults)
         starts, ends = [], []
@@ -111,9 +111,9 @@ class BagFile:
             storage.close()
 
     def cameras(self) -> list[str]:
-        """List the topics of colour images; of a camera's several transports the first of raw, compressed and others.
+        """List the topics of colour images, one per camera: raw before compressed before other transports.
 
-        :returns: list of str, in the order of their names; topics without a message only where none has any.
+        :returns: sorted topic names; topics without messages are included only if no topic has any.
         """
         images = [topic for topic in self._images() if not _NO_CAMERA.search(topic.name)]
         images = [topic for topic in images if topic.count] or images
@@ -126,19 +126,17 @@ class BagFile:
         return sorted(chosen.values())
 
     def left_out(self) -> list[str]:
-        """List the image topics with messages that by their names are no colour cameras, sorted."""
+        """List the image topics with messages whose names say they are not colour cameras, sorted."""
         return sorted(topic.name for topic in self._images() if topic.count and _NO_CAMERA.search(topic.name))
 
     def _images(self):
         return [topic for topic in self.topics.values() if topic.msgtype in IMAGE_TYPES]
 
     def messages(self, topics: Sequence[str] = (), start_s: float = 0.0) -> Iterator[BagMessage]:
-        """Read messages in the order of recording.
+        """Iterate over messages in recording order; where the recording becomes unreadable, stop and add to `faults`.
 
-        :param topics: only of these; empty: of all.
-        :param start_s: only those that were recorded this many seconds after the beginning, or later.
-        :returns: iterator of BagMessage. It ends where the recording cannot be read any further, with a text in
-            `faults`.
+        :param topics: topic names; empty for all.
+        :param start_s: skip messages recorded earlier than this, in seconds after the start.
         """
         wanted = {name for name in (topics or self.topics) if name in self.topics}
         start_ns = self.start_ns + round(start_s * 1e9) if start_s > 0 else None
@@ -150,16 +148,16 @@ class BagFile:
                         continue
                     last = receive_ns
                     yield BagMessage(topic, msgtype, receive_ns, raw, storage)
-            except Exception as fault:  # whatever damaged bytes lead the library into
+            except Exception as fault:  # damaged bytes can raise anything in the library
                 self._note_end(storage, last, fault)
 
     def _note_end(self, storage, last_ns, fault):
-        """Note how far a file can be read: once, however often and for whichever topics that is tried."""
+        """Record how far a file can be read: one entry per file, however often and for whichever topics it is read."""
         reached_s = max(((last_ns or self.start_ns) - self.start_ns) / 1e9, 0.0)
         before_s, place = self._ends.get(storage.path, (-1.0, len(self.faults)))
         if reached_s > before_s:
             self._ends[storage.path] = reached_s, place
             self.faults[place : place + 1] = [
-                f'{os.path.basename(storage.path)}: it cannot be read beyond {reached_s:.1f} s after its begin; what '
-                f'lies behind is lost ({words_of(fault)})'
+                f'{os.path.basename(storage.path)}: cannot be read beyond {reached_s:.1f} s after its start; the '
+                f'rest is lost ({words_of(fault)})'
             ]

@@ -1,4 +1,4 @@
-"""The identity of a recording, whatever its name and place: the hash of its content."""
+"""Hash a recording's content, which identifies it independently of its name and path."""
 
 import hashlib
 import os
@@ -9,21 +9,21 @@ from facial_emotion_ros.recordings.io.scratch import LOGS, is_unfinished
 
 _PIECE = 1 << 20
 
-#: The part at either end of a file that :func:`state_of` reads.
+#: Bytes that :func:`state_of` reads at the start and at the end of a file.
 _BLOCK = 64 << 10
 
-#: Files of a ROS 2 recording: metadata, messages, and the logs of databases that were not closed.
+#: Files of a ROS 2 recording: metadata, messages, and SQLite logs of databases that were not closed.
 METADATA = 'metadata.yaml'
 MESSAGES = re.compile(r'\.(mcap|db3|bag)(\.zstd)?$')
 _LOG = re.compile(r'\.db3-(wal|journal)$')
 
 
 def hash_of(path: str) -> str:
-    """Hash a recording's files.
+    """Compute the SHA-256 of a recording.
 
     :param path: folder or file.
-    :returns: sha256 in hex: of the file, or of the names and sha256 of the folder's metadata and files of messages, in
-        the order of names; other files do not count. A database with a log counts as such a folder.
+    :returns: hex digest of the file, or of the names and digests of the folder's metadata and message files in name
+        order; other files are ignored. A database with an SQLite log is hashed like a folder.
     :raises BadBag: if it does not exist or cannot be read.
     """
     try:
@@ -39,11 +39,11 @@ def hash_of(path: str) -> str:
 
 
 def state_of(path: str) -> tuple[int, str]:
-    """Describe the files of a recording without reading all of them.
+    """Fingerprint a recording's files without reading them completely.
 
     :param path: folder or file.
-    :returns: bytes in all, and a text that changes with the name, size, time of change, first or last block of a file,
-        but not when only the middle of a file is changed and its size and time are set back.
+    :returns: total size in bytes, and a hex digest of each file's name, size, modification time, first and last block;
+        a change in the middle of a file whose modification time is then reset goes unnoticed.
     :raises BadBag: if it does not exist.
     :raises OSError: if it cannot be read.
     """
@@ -61,7 +61,7 @@ def state_of(path: str) -> tuple[int, str]:
 
 
 def _files_of(path):
-    """List what the identity of a recording depends on: (folder, names)."""
+    """List the files that are hashed: (folder, names)."""
     folder, names = path, []
     if os.path.isfile(path):
         if not is_unfinished(path):
@@ -78,7 +78,7 @@ def _files_of(path):
             and os.path.getsize(os.path.join(path, name))
         )
     if not names:
-        state = 'holds none of its files' if os.path.isdir(path) else 'is not there'
+        state = 'holds no files of a recording' if os.path.isdir(path) else 'does not exist'
         raise BadBag(f'expected a recording, got {path!r}, which {state}')
     return folder, names
 

@@ -1,4 +1,4 @@
-"""Films: files of video are read as recordings with one camera, each frame at its own time."""
+"""Read a video file as a recording with one camera topic, each frame with its own timestamp."""
 
 import re
 from collections.abc import Collection, Iterator
@@ -11,24 +11,21 @@ from facial_emotion_ros.core.errors import BadBag
 from facial_emotion_ros.recordings.io.message_types import IMAGE, header, make_image
 from facial_emotion_ros.recordings.io.storage import Storage, StoredMessage, StoredTopic, words_of
 
-#: Files of films, by their names.
+#: File names of videos.
 FILM = re.compile(r'\.(mp4|m4v|mov|mkv|webm|avi)$', re.IGNORECASE)
 
-#: The topic of a film's images.
+#: The topic of a video's images.
 TOPIC = '/video'
 
-#: So much of a film's length may lack images at its end.
+#: A video whose last frame ends earlier than its stated length by more than this was truncated.
 _CUT_S = 1.0
 
-#: A creation time before this year was not set.
+#: Creation times before this year are placeholders.
 _LEAST_YEAR = 1980
 
 
 def require_av() -> Any:
-    """Import PyAV.
-
-    :raises BadBag: if it is not installed, with what to do.
-    """
+    """Import PyAV, or raise BadBag with the command that installs it."""
     try:
         import av
     except ImportError as error:
@@ -39,13 +36,13 @@ def require_av() -> Any:
 
 
 class FilmStorage(Storage):
-    """A film. Its stamps count from the time when it was made, from 0 where the file does not say that."""
+    """A video file; its stamps count from its creation time, or from 0 if the file has none."""
 
     def __init__(self, path: str):
-        """Read what the film is.
+        """Read the video's metadata.
 
-        :raises BadBag: if PyAV is not installed.
-        :raises Exception: PyAV's, if the file is damaged or holds no video.
+        :raises BadBag: if PyAV is not installed, or the file holds no video.
+        :raises Exception: PyAV's, if the file is damaged.
         """
         super().__init__(path)
         av = require_av()
@@ -70,7 +67,7 @@ class FilmStorage(Storage):
                 film.seek(round((first_s + (start_ns - self.start_ns) / 1e9) / stream.time_base), stream=stream)
             time_s, length_s = -step_s, _length_s(film, stream)
             for frame in _decoded(film, stream, av.FFmpegError):
-                # Some files store no times: the frames follow each other at the film's rate.
+                # Some files store no timestamps: then frames are spaced by the video's frame rate.
                 time_s = time_s + step_s if frame is None or frame.time is None else frame.time - first_s
                 stamp_ns = self.start_ns + round(1e9 * time_s)
                 if start_ns is None or stamp_ns >= start_ns:
@@ -78,7 +75,7 @@ class FilmStorage(Storage):
                 if frame is not None and frame.duration:
                     step_s = float(frame.duration * frame.time_base)
             if time_s + step_s < length_s - _CUT_S:
-                raise BadBag(f'the video was cut: it was {length_s:.1f} s long')
+                raise BadBag(f'the video is truncated: it was {length_s:.1f} s long')
 
     def needs_conversion(self, msgtype: str) -> bool:
         """See Storage."""
@@ -87,15 +84,15 @@ class FilmStorage(Storage):
     def _decoded(self, raw, msgtype):
         stamp_ns, frame, aspect = raw
         if frame is None or frame.is_corrupt:
-            raise BadBag('expected an image of the video, got damaged bytes')
+            raise BadBag('expected a video frame, got damaged bytes')
         return make_image(header(stamp_ns), pixels_of(frame, aspect))
 
 
 def open_film(path: str, name: str) -> FilmStorage:
-    """Open a film.
+    """Open a video file.
 
-    :param path: of the file.
-    :param name: for the error.
+    :param path: path of the file.
+    :param name: its name in error messages.
     :raises BadBag: if nothing can be read of it.
     """
     try:
@@ -104,19 +101,19 @@ def open_film(path: str, name: str) -> FilmStorage:
         if isinstance(error.__cause__, ImportError):
             raise
         raise BadBag(f'expected a video, got {name}: {error}') from error
-    except Exception as fault:  # whatever damaged bytes lead the library into
+    except Exception as fault:  # damaged bytes can raise anything in the library
         words = words_of(getattr(fault, 'strerror', '') or fault)
         raise BadBag(
-            f'expected a video, got {name}, which cannot be read ({words}); it may be cut or not have been closed: '
+            f'expected a video, got {name}, which cannot be read ({words}); it may be truncated: '
             'copy it from its source again, or convert it to .mp4'
         ) from fault
 
 
 def pixels_of(frame: Any, aspect: Any = None) -> np.ndarray:
-    """Convert a decoded frame as players show it: upright, with square pixels.
+    """Convert a decoded frame to an upright image with square pixels, as players show it.
 
-    :param frame: PyAV's VideoFrame.
-    :param aspect: width of its pixels by their height; None or 0 for 1.
+    :param frame: PyAV VideoFrame.
+    :param aspect: pixel aspect ratio (width / height); None or 0 for 1.
     :returns: (H, W, 3) uint8 BGR, contiguous.
     """
     width = round(frame.width * aspect) if aspect else frame.width
@@ -125,7 +122,7 @@ def pixels_of(frame: Any, aspect: Any = None) -> np.ndarray:
 
 
 def _decoded(film, stream, damage):
-    """Decode a film's frames; None for each packet that is damaged."""
+    """Decode the frames of a video; None for each damaged packet."""
     for packet in film.demux(stream):
         try:
             frames = packet.decode()
@@ -135,26 +132,26 @@ def _decoded(film, stream, damage):
 
 
 def _stream_of(film):
-    """Choose the video of a film; a cover picture is none."""
+    """Choose the first video stream that is not a cover picture."""
     streams = [each for each in film.streams.video if not each.disposition & each.disposition.attached_pic]
     return streams[0] if streams else None
 
 
 def _length_s(film, stream):
-    """Give the length of a film's video; 0 where it is not known."""
+    """Return the length of the video stream; 0 if unknown."""
     if stream.duration is not None:
         return float(stream.duration * stream.time_base)
     return _microseconds(film) / 1e6 if len(film.streams) == 1 else 0.0
 
 
 def _microseconds(film):
-    """Return the duration; Matroska states the time of its end, whenever it begins."""
+    """Return the duration; Matroska states its end time, even if it does not start at 0."""
     begin = film.start_time or 0 if 'matroska' in film.format.name else 0
     return max((film.duration or 0) - max(begin, 0), 0)
 
 
 def _created_ns(text):
-    """Read when a film was made, in ns since 1970; 0 where that is not known."""
+    """Parse the creation time, in ns since 1970; 0 if unknown."""
     try:
         moment = datetime.fromisoformat((text or '').replace('Z', '+00:00'))
     except ValueError:

@@ -1,4 +1,4 @@
-"""The camera images of a recording, decoded ahead in a thread."""
+"""Read and decode the camera images of a recording, ahead of their use in a background thread."""
 
 import time
 from collections import deque
@@ -15,19 +15,17 @@ from facial_emotion_ros.recordings.io.bag_file import BagFile
 from facial_emotion_ros.recordings.io.message_types import COMPRESSED_IMAGE, COMPRESSED_VIDEO, stamp_of
 from facial_emotion_ros.recordings.io.video_packets import PacketDecoder, codec_of
 
-#: Images that are decoded ahead: enough to hide a slow one, and some that are estimated together; few enough to keep
-#: memory small.
+#: Number of images decoded ahead: enough to hide a slow one and to fill a batch, few enough to keep memory small.
 AHEAD = 6
 
 
 class Frame(NamedTuple):
     """One recorded image.
 
-    camera: its topic; number: its place among that camera's images, from 0, unreadable ones included; stamp_ns: when it
-    was taken, by its header (receive_ns where that is 0); receive_ns: when it was recorded; frame_id: of its header;
-    image: (H, W, 3) uint8 BGR, None where it cannot be read, with the reason in `fault`; read_s, decode_s: time of
-    reading and decoding; found: its Faces, where they were detected ahead, and found_s the time of that; damage: the
-    decoder's complaint about an image that it decoded, ''.
+    camera: its topic; number: index among that camera's images, unreadable ones included; stamp_ns: header stamp
+    (receive_ns if that is 0); receive_ns: time of recording; frame_id: of its header; image: (H, W, 3) uint8 BGR, None
+    if unreadable, with the reason in `fault`; read_s, decode_s: time spent on reading and decoding; found: its Faces,
+    if already detected, and found_s the time that took; damage: the decoder's warning about a decoded image, or ''.
     """
 
     camera: str
@@ -45,11 +43,11 @@ class Frame(NamedTuple):
 
 
 def read_frames(bag: BagFile, cameras: Sequence[str]) -> Generator[Frame, None, None]:
-    """Read and decode images in a thread, ahead of their use.
+    """Read and decode images in a background thread, ahead of their use.
 
-    :param bag: BagFile, open; nothing else may read it meanwhile.
-    :param cameras: topics.
-    :returns: iterator of Frame, in the order of recording.
+    :param bag: open BagFile; nothing else may read it meanwhile.
+    :param cameras: image topics.
+    :returns: iterator of Frame, in recording order.
     """
     frames = _decode(bag, cameras)
     pool = ThreadPoolExecutor(1, 'frames')

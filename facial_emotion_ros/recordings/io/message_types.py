@@ -1,4 +1,4 @@
-"""Message types for rosbags: ROS 2's own, and our part of vision_msgs and hri_msgs."""
+"""Message definitions for rosbags, and functions that create and convert messages."""
 
 import functools
 import glob
@@ -17,10 +17,10 @@ FFMPEG_PACKET = 'ffmpeg_image_transport_msgs/msg/FFMPEGPacket'
 COMPRESSED_VIDEO = 'foxglove_msgs/msg/CompressedVideo'
 THEORA = 'theora_image_transport/msg/Packet'
 
-#: Messages of images, those first that lost least.
+#: Image message types, from lossless to lossy.
 IMAGE_TYPES = (IMAGE, COMPRESSED_IMAGE, FFMPEG_PACKET, COMPRESSED_VIDEO, THEORA)
 
-#: Messages that only recordings hold, for files that do not bring the definitions of their types.
+#: Definitions of video message types, for recordings that do not contain them.
 _OF_VIDEO = {
     FFMPEG_PACKET: 'std_msgs/Header header\nint32 width\nint32 height\nstring encoding\nuint64 pts\nuint8 flags\n'
     'bool is_bigendian\nuint8[] data',
@@ -30,12 +30,9 @@ _OF_VIDEO = {
 
 
 def require_rosbags() -> None:
-    """Check that rosbags is installed.
-
-    :raises BadBag: if it is not, with what to do.
-    """
+    """Raise BadBag, with the command that installs it, if rosbags is not installed."""
     try:
-        import rosbags  # noqa: F401, is only looked for
+        import rosbags  # noqa: F401
     except ImportError as error:
         raise BadBag(
             'reading and writing recordings needs the Python package rosbags, which is not installed: '
@@ -45,9 +42,9 @@ def require_rosbags() -> None:
 
 @functools.cache
 def typestore() -> Any:
-    """Give the message definitions of ROS 2 Jazzy, of images coded as video, and our part of vision_msgs and hri_msgs.
+    """Return the message definitions of ROS 2 Jazzy, of video packets, and of this package's `messages` folder.
 
-    :returns: rosbags' Typestore, which is shared: do not change it.
+    :returns: rosbags Typestore, shared by all callers: do not change it.
     :raises BadBag: if rosbags is not installed.
     """
     require_rosbags()
@@ -66,28 +63,24 @@ def typestore() -> Any:
 
 
 def make(msgtype: str, **values: Any) -> Any:
-    """Make a message with the given fields, all others at their defaults.
-
-    :param msgtype: such as IMAGE.
-    :returns: a message of :func:`typestore`.
-    """
+    """Create a message of :func:`typestore` with the given fields, all others at their defaults."""
     return typestore().types[msgtype](
         **{name: values[name] if name in values else _default(kind) for name, kind in typestore().fielddefs[msgtype][1]}
     )
 
 
 def stamp(nanoseconds: int) -> Any:
-    """Make a builtin_interfaces/Time of nanoseconds."""
+    """Create a builtin_interfaces/Time from nanoseconds."""
     return make('builtin_interfaces/msg/Time', sec=int(nanoseconds // 10**9), nanosec=int(nanoseconds % 10**9))
 
 
 def header(nanoseconds: int, frame_id: str = '') -> Any:
-    """Make a std_msgs/Header."""
+    """Create a std_msgs/Header."""
     return make('std_msgs/msg/Header', stamp=stamp(nanoseconds), frame_id=frame_id)
 
 
 def make_image(head: Any, pixels: Any) -> Any:
-    """Make a sensor_msgs/Image.
+    """Create a sensor_msgs/Image.
 
     :param head: std_msgs/Header.
     :param pixels: (H, W, 3) uint8 BGR.
@@ -99,12 +92,12 @@ def make_image(head: Any, pixels: Any) -> Any:
 
 
 def detection(head: Any, name: str, box: Sequence[float], hypotheses: Iterable[tuple[str, float]]) -> Any:
-    """Make a vision_msgs/Detection2D of a face.
+    """Create a vision_msgs/Detection2D of a face.
 
     :param head: std_msgs/Header.
-    :param name: id of the face.
+    :param name: face id.
     :param box: x0, y0, x1, y1 in px.
-    :param hypotheses: list of (word, score).
+    :param hypotheses: (class id, score) pairs.
     """
     x0, y0, x1, y1 = box
     middle = make('vision_msgs/msg/Point2D', x=(x0 + x1) / 2, y=(y0 + y1) / 2)
@@ -127,33 +120,33 @@ def detection(head: Any, name: str, box: Sequence[float], hypotheses: Iterable[t
 
 @functools.cache
 def _no_pose():
-    """Make the default pose of ROS: no rotation."""
+    """Create the default pose of ROS: no rotation."""
     upright = make('geometry_msgs/msg/Quaternion', w=1.0)
     return make('geometry_msgs/msg/PoseWithCovariance', pose=make('geometry_msgs/msg/Pose', orientation=upright))
 
 
 def stamp_of(message: Any, receive_ns: int) -> int:
-    """Give a message's stamp in nanoseconds; without one, the time of recording."""
+    """Return a message's stamp in nanoseconds, or the time of recording if its stamp is 0."""
     taken = message.header.stamp if hasattr(message, 'header') else message.timestamp
     return taken.sec * 10**9 + taken.nanosec or receive_ns
 
 
 def as_ros2(message: Any, msgtype: str) -> Any:
-    """Convert a message of ROS 1 to ROS 2, field by field; fields that ROS 2 lacks, such as header.seq, are dropped.
+    """Convert a ROS 1 message to ROS 2, field by field; fields that ROS 2 lacks, such as header.seq, are dropped.
 
-    :param message: rosbags' message.
+    :param message: rosbags message.
     :param msgtype: its type.
-    :returns: a message of :func:`typestore`.
-    :raises BadBag: if ROS 2 has no such type, or other fields.
+    :returns: message of :func:`typestore`.
+    :raises BadBag: if ROS 2 lacks this type, or has fields that the message lacks.
     """
     store = typestore()
     if msgtype not in store.fielddefs:
-        raise BadBag(f'expected a message type that ROS 2 has too, got {msgtype}')
+        raise BadBag(f'expected a message type that exists in ROS 2, got {msgtype}')
     values = {}
     for name, (node, details) in store.fielddefs[msgtype][1]:
         old = {'d': 'D', 'k': 'K', 'r': 'R', 'p': 'P'}.get(name, name)
         if not hasattr(message, name) and not hasattr(message, old):
-            raise BadBag(f'expected a field {name} in {msgtype}, which ROS 1 does not know')
+            raise BadBag(f'expected a field {name} in {msgtype}, which the ROS 1 message does not have')
         value = getattr(message, name) if hasattr(message, name) else getattr(message, old)
         if node.name == 'NAME':
             value = as_ros2(value, details)
@@ -164,7 +157,7 @@ def as_ros2(message: Any, msgtype: str) -> Any:
 
 
 def _default(kind):
-    """Give a field's default: zero, '', or empty."""
+    """Return a field's default: zero, '', or empty."""
     import numpy as np
 
     node, details = kind

@@ -1,4 +1,4 @@
-"""Files that rosbags does not read: truncated ones, damaged ones, and mcap files that rosbag2 did not write."""
+"""Read files that rosbags rejects: truncated or damaged ones, and mcap files that rosbag2 did not write."""
 
 import sqlite3
 from abc import abstractmethod
@@ -9,10 +9,10 @@ from facial_emotion_ros.recordings.io.storage import Storage, StoredMessage, Sto
 
 
 class _Salvage(Storage):
-    """A file that is read in the order of its records."""
+    """A file that is read sequentially, record by record."""
 
     def messages(self, wanted: Collection[str], start_ns: int | None) -> Iterator[StoredMessage]:
-        """See Storage; in the order of the file."""
+        """See Storage; in file order."""
         for topic, msgtype, receive_ns, raw in self._records():
             if topic in wanted and (start_ns is None or receive_ns >= start_ns):
                 yield topic, msgtype, receive_ns, raw
@@ -22,23 +22,21 @@ class _Salvage(Storage):
 
 
 class McapStream(_Salvage):
-    """An mcap file that rosbags refuses, read from its begin as long as its records are whole."""
+    """An mcap file that rosbags rejects, read from its start up to the first damaged record."""
 
     def __init__(self, path: str):
         super().__init__(path)
         try:
-            import mcap  # noqa: F401, is only looked for
+            import mcap  # noqa: F401
         except ImportError as error:
-            raise BadBag(
-                'to read what is left of an mcap file that was cut needs the Python package mcap: pip install mcap'
-            ) from error
+            raise BadBag('reading a truncated mcap file needs the Python package mcap: pip install mcap') from error
         counts: dict[tuple[str, str], int] = {}
         times: list[int] = []
         try:
             for topic, msgtype, receive_ns, _ in self._records():
                 counts[topic, msgtype] = counts.get((topic, msgtype), 0) + 1
                 times = [min([receive_ns, *times]), max([receive_ns, *times])]
-        except Exception:  # what lies before the damage counts
+        except Exception:  # records before the damage are used
             if not counts:
                 raise
         self.topics = [StoredTopic(topic, msgtype, count, None) for (topic, msgtype), count in counts.items()]
@@ -64,7 +62,7 @@ class McapStream(_Salvage):
 
 
 class CutSqlite(_Salvage):
-    """A sqlite3 file whose end, or some pages of it, are missing, read in the order of writing."""
+    """A truncated or damaged sqlite3 file, read in the order of writing."""
 
     def __init__(self, path: str):
         super().__init__(path)
@@ -75,7 +73,7 @@ class CutSqlite(_Salvage):
                 'SELECT topic_type, encoding, encoded_message_definition FROM message_definitions'
             ):
                 self._definitions[ros2_name(name)] = (encoding, text)
-        except sqlite3.Error:  # recordings before ROS 2 Iron have no such table
+        except sqlite3.Error:  # the table exists since ROS 2 Iron
             pass
         counts, self.start_ns = dict.fromkeys(self._names, 0), 0
         try:
@@ -83,10 +81,10 @@ class CutSqlite(_Salvage):
                 counts[number] = counts.get(number, 0) + 1
                 self.start_ns = min(self.start_ns or receive_ns, receive_ns)
                 self.end_ns = max(self.end_ns, receive_ns + 1)
-        except sqlite3.Error:  # what lies before the damage counts
+        except sqlite3.Error:  # rows before the damage are used
             pass
         if not any(counts.values()):
-            raise BadBag('no message is left in it')
+            raise BadBag('it holds no readable message')
         self.topics = [StoredTopic(*names, counts[number], None) for number, names in self._names.items()]
 
     def _records(self):
@@ -96,7 +94,7 @@ class CutSqlite(_Salvage):
     def _query(self, text):
         connection = sqlite3.connect(f'file:{self.path}?mode=ro&immutable=1', uri=True, check_same_thread=False)
         try:
-            # Else SQLite refuses a file that is shorter than its first page says. Nothing is written: mode=ro.
+            # Without this, SQLite rejects a file shorter than its header says. Nothing is written: mode=ro.
             connection.execute('PRAGMA writable_schema=ON')
             yield from connection.execute(text)
         finally:

@@ -1,4 +1,4 @@
-"""A recording of the embedded sample video with its ground truth: small, in the public domain, made in seconds."""
+"""Write a small recording of the embedded sample video (public domain) with its ground truth."""
 
 import math
 
@@ -15,16 +15,16 @@ from facial_emotion_ros.recordings.io.message_types import (
 )
 from facial_emotion_ros.recordings.io.writer import BagWriter
 
-#: Expressions of the portraits.
+#: Expression of each portrait.
 TRUTH = {'astronaut.jpg': 'happy', 'president.jpg': 'neutral', 'vice_president.jpg': 'happy'}
 
 #: Topics of the recording.
 CAMERA, ANNOTATION = '/camera/image_raw', '/annotation/faces'
 
-#: Stamp of the first image: constant, so that the recording is always the same.
+#: Stamp of the first image; constant, for reproducible recordings.
 START_NS = 1767225600 * 10**9
 
-#: Time for which the first person of the video is alone.
+#: The first person of the video is alone until this time.
 _ALONE_S = CAST[1].visible_s[0][0] - SLIDE_S
 
 _JPEG = [cv2.IMWRITE_JPEG_QUALITY, 90]
@@ -40,17 +40,17 @@ def write_sample_bag(
     storage: str = 'mcap',
     people: int = 3,
 ) -> int:
-    """Write a recording: camera images, and the box and expression of each face.
+    """Write a recording of camera images with the box and expression of each face.
 
-    :param path: folder to make; it must not exist.
-    :param seconds: of the video, which repeats after LENGTH_S.
-    :param rate_hz: images a second.
+    :param path: new folder; it must not exist.
+    :param seconds: length; the video repeats after LENGTH_S.
+    :param rate_hz: images per second.
     :param transport: 'compressed' (JPEG) or 'raw'.
-    :param width, height: of the images, in pixels.
+    :param width, height: image size in pixels.
     :param storage: 'mcap' or 'sqlite3'.
-    :param people: 3 for the whole video, in which they come and go; 1 for its beginning, forwards and backwards.
+    :param people: 3 for the whole video, in which they come and go; 1 for its beginning, played forwards and backwards.
     :returns: number of images.
-    :raises BadBag: if the folder is there, or rosbags is not installed.
+    :raises BadBag: if the folder exists, or rosbags is not installed.
     """
     video, compressed = SampleVideo(width, height), transport == 'compressed'
     count = math.ceil(seconds * rate_hz)
@@ -80,7 +80,7 @@ def _image(frame, stamp_ns, compressed):
 
 
 def _truth(boxes, stamp_ns):
-    """Make the annotation of the faces, with ids of persons, not of tracks."""
+    """Create the annotation of the faces; ids name persons, not tracks."""
     head = header(stamp_ns, 'camera')
     return make(
         DETECTIONS,

@@ -1,4 +1,4 @@
-"""The base of all files of messages: topics, and how messages are decoded."""
+"""Base class of the file formats of a recording: its topics, and the decoding of messages."""
 
 import tempfile
 from abc import ABC, abstractmethod
@@ -12,8 +12,8 @@ from facial_emotion_ros.recordings.io.message_types import as_ros2, typestore
 
 @dataclass(frozen=True)
 class StoredTopic:
-    """A topic: msgtype: such as 'sensor_msgs/msg/Image'; count: of its messages, as far as they can be read; qos:
-    rosbags' Qos of its first publisher, None where none was recorded.
+    """A topic: msgtype, such as 'sensor_msgs/msg/Image'; count: number of readable messages; qos: rosbags Qos of its
+    first publisher, None if none was recorded.
     """
 
     name: str
@@ -27,10 +27,10 @@ StoredMessage = tuple[str, str, int, Any]
 
 
 class Storage(ABC):
-    """What all storages have in common.
+    """A file or folder of messages.
 
-    path: of the file; topics: list of StoredTopic; start_ns, end_ns: of its messages; scratch: folder of a copy that
-    was made to be read.
+    path; topics: list of StoredTopic; start_ns, end_ns: receive times of the first message and just after the last;
+    scratch: folder of a temporary copy, or None.
     """
 
     start_ns = end_ns = 0
@@ -45,32 +45,32 @@ class Storage(ABC):
 
     @abstractmethod
     def messages(self, wanted: Collection[str], start_ns: int | None) -> Iterator[StoredMessage]:
-        """Read the messages of some topics.
+        """Iterate over messages.
 
-        :param wanted: names of the topics.
-        :param start_ns: only those that were recorded then or later; None for all.
+        :param wanted: topic names.
+        :param start_ns: skip messages recorded earlier; None for all.
         """
 
     def needs_conversion(self, msgtype: str) -> bool:
-        """Check whether messages of a type are stored in another form than ROS 2 serializes them."""
+        """Return whether messages of a type are stored in another form than ROS 2's serialization."""
         return msgtype in self._of_ros1
 
     def decode(self, raw: Any, msgtype: str, topic: str) -> Any:
-        """Decode a message by the definition that it was recorded with, by ours where there is none.
+        """Decode a message by its recorded definition, or ours if none was recorded.
 
-        :raises BadBag: if its bytes are no such message.
+        :raises BadBag: if its bytes cannot be decoded as this type.
         """
         try:
             return self._decoded(raw, msgtype)
         except BadBag:
             raise
-        except Exception as fault:  # whatever damaged bytes lead the library into
+        except Exception as fault:  # damaged bytes can raise anything in the library
             raise BadBag(
-                f'expected a {msgtype} on {topic}, got {len(raw)} bytes that are none ({words_of(fault)})'
+                f'expected a {msgtype} on {topic}, got {len(raw)} bytes that cannot be decoded ({words_of(fault)})'
             ) from fault
 
     def close(self) -> None:
-        """Close what is open, and delete a copy that was made to be read."""
+        """Close the file, and delete its temporary copy."""
         if self.scratch is not None:
             self.scratch.cleanup()
 
@@ -80,7 +80,7 @@ class Storage(ABC):
         return as_ros2(self._store(msgtype).deserialize_ros1(raw, msgtype), msgtype)
 
     def _store(self, msgtype):
-        """Give the type definitions of a message: those of the recording, else ours."""
+        """Return the type definitions for a message: those of the recording, else ours."""
         if msgtype not in self._stores:
             self._stores[msgtype] = self._recorded_store(msgtype) or self._our_store(msgtype)
         return self._stores[msgtype]
@@ -100,16 +100,16 @@ class Storage(ABC):
             store = get_typestore(Stores.EMPTY)
             store.register(get_types_from_idl(text) if 'idl' in encoding else get_types_from_msg(text, msgtype))
             return store
-        except Exception:  # a definition that the library cannot read; ours is the next best
+        except Exception:  # the library cannot parse this definition: ours is the next best
             return None
 
 
 def ros2_name(msgtype: str) -> str:
-    """Spell a message type as ROS 2 does: 'sensor_msgs/Image' is 'sensor_msgs/msg/Image'."""
+    """Convert a message type name to ROS 2's form: 'sensor_msgs/Image' to 'sensor_msgs/msg/Image'."""
     return msgtype.replace('/', '/msg/') if msgtype.count('/') == 1 else msgtype
 
 
 def words_of(fault: BaseException | str) -> str:
-    """Describe a fault in one short line."""
+    """Describe a fault in one line of at most 160 characters."""
     text = ' '.join(str(fault).split()) or type(fault).__name__
     return text if len(text) <= 160 else text[:157] + '...'

@@ -1,4 +1,4 @@
-"""Opens the files of a recording: with rosbags where they are complete, by salvage where they are not."""
+"""Open the files of a recording: with rosbags, or with the readers of `salvage` if rosbags rejects them."""
 
 import errno
 import fcntl
@@ -15,7 +15,7 @@ from facial_emotion_ros.recordings.io.salvage import CutSqlite, McapStream
 from facial_emotion_ros.recordings.io.scratch import is_unfinished, readable_copy
 from facial_emotion_ros.recordings.io.storage import Storage, StoredTopic, ros2_name, words_of
 
-#: A recorder writes more often.
+#: A file that a recorder still writes was modified less than this ago.
 _JUST_WRITTEN_S = 60.0
 
 
@@ -23,36 +23,35 @@ def open_storage(path: str, faults: list[str]) -> list[Storage]:
     """Open all files of a recording.
 
     :param path: folder or file.
-    :param faults: takes what is damaged.
-    :returns: in the order of recording.
-    :raises BadBag: if it is not there, or nothing can be read.
+    :param faults: descriptions of damage are appended here.
+    :returns: storages in recording order.
+    :raises BadBag: if it does not exist, is still being written, or nothing can be read.
     """
     if not os.path.exists(path):
         raise BadBag(
-            f'expected a recording, got {path!r}, which is not there; give the folder that `ros2 bag record` '
-            'made, a .mcap, .db3 or .bag file, or a video'
+            f'expected a recording, got {path!r}, which does not exist; name a folder made by `ros2 bag record`, '
+            'a .mcap, .db3 or .bag file, or a video'
         )
     files = [path] if os.path.isfile(path) else _files_in(path)
     for each in files:
         if _is_being_written(each):
             raise BadBag(
-                f'expected a complete recording, got {os.path.basename(each)}, which is still being written; evaluate '
-                'it when the recorder has ended'
+                f'expected a complete recording, got {os.path.basename(each)}, which is still being written; stop '
+                'the recorder first'
             )
     if os.path.isfile(path):
         return [_open_file(path, faults)]
-    # rosbags does not look into logs.
+    # rosbags does not read SQLite's logs.
     if os.path.exists(os.path.join(path, 'metadata.yaml')) and not any(map(is_unfinished, files)):
         try:
             return [_by_rosbags(path)]
         except BadBag as error:
-            faults.append(f'metadata.yaml does not lead to the messages ({error}); the files beside it are read')
+            faults.append(f'metadata.yaml is unusable ({error}); the message files of the folder are read without it')
     if not files:
         raise BadBag(f'expected a recording, but the folder {path!r} holds no .mcap, .db3 or .bag file')
     if not os.path.exists(os.path.join(path, 'metadata.yaml')):
         faults.append(
-            f'metadata.yaml is missing; {len(files)} file{"s are" if len(files) > 1 else " is"} read in the '
-            'order of their names'
+            f'metadata.yaml is missing; {len(files)} file{"s are" if len(files) > 1 else " is"} read in name order'
         )
     opened, broken = [], []
     for each in files:
@@ -67,22 +66,22 @@ def open_storage(path: str, faults: list[str]) -> list[Storage]:
 
 
 def _is_being_written(path):
-    """Tell whether a process holds a file open for writing, where Linux tells: it grants no read lease then."""
+    """Return whether a process has a file open for writing: Linux then grants no read lease."""
     try:
         with open(path, 'rb') as file:
-            fcntl.fcntl(file, fcntl.F_SETSIG, signal.SIGURG)  # in place of SIGIO, which would end this process
+            fcntl.fcntl(file, fcntl.F_SETSIG, signal.SIGURG)  # instead of SIGIO, which would end this process
             fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
             fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     except OSError as fault:
-        # Network file systems may grant no lease at all: there, only a file that was just written counts.
+        # Network file systems may grant no lease at all, so the file must also have been modified recently.
         return fault.errno == errno.EAGAIN and time.time() - os.path.getmtime(path) < _JUST_WRITTEN_S
-    except AttributeError:  # another system
+    except AttributeError:  # not Linux
         pass
     return False
 
 
 def _files_in(folder):
-    """List the files of messages in order; compressed ones only without an uncompressed one."""
+    """List the message files in natural order; a compressed one only if its uncompressed form is missing."""
     names = [
         name
         for name in sorted(os.listdir(folder), key=_by_number)
@@ -96,12 +95,12 @@ def _files_in(folder):
 
 
 def _by_number(name):
-    """Sort key of natural order: part_10 comes after part_9."""
+    """Return a key for natural order: part_10 comes after part_9."""
     return [int(word) if word.isdecimal() else word for word in re.split('([0-9]+)', name)]
 
 
 def _open_file(path, faults):
-    """Open a single file: a copy where it needs one, by salvage where it is not complete."""
+    """Open a single file, or a temporary copy if it cannot be read in place."""
     name = os.path.basename(path)
     if not os.path.getsize(path):
         raise BadBag(f'expected a recording, got {name}, which is empty')
@@ -129,36 +128,36 @@ def _open_readable(path, name, faults):
         reason = str(error)
     try:
         salvaged = salvage(path)
-    except Exception as fault:  # whatever damaged bytes lead the library into
+    except Exception as fault:  # damaged bytes can raise anything in the library
         raise BadBag(f'expected a recording, got {name}, of which nothing can be read ({words_of(fault)})') from fault
     if kind != '.mcap' or not _has_its_end(path):
-        faults.append(f'{name} is not whole ({reason}); it is read as far as it goes')
+        faults.append(f'{name} is damaged ({reason}); it is read as far as possible')
     return salvaged
 
 
 def _has_its_end(path):
-    """Check whether an mcap file is complete: one that rosbags refuses may be of ROS 1, or by another tool."""
+    """Return whether an mcap file is complete: rosbags also rejects complete ones, of ROS 1 or from other tools."""
     try:
         from mcap.reader import make_reader
 
         with open(path, 'rb') as file:
             return make_reader(file).get_summary() is not None
-    except Exception:  # it is damaged, or mcap is not installed
+    except Exception:  # damaged, or mcap is not installed
         return False
 
 
 def _by_rosbags(path):
-    """Open a folder or file with rosbags; a BadBag has the reason if it cannot."""
+    """Open a folder or file with rosbags; raise BadBag with the reason if that fails."""
     try:
         return _Whole(path)
-    except Exception as fault:  # whatever damaged bytes lead the library into
-        # The path is not part of the fault.
+    except Exception as fault:  # damaged bytes can raise anything in the library
+        # The caller names the file: drop its path from the reason.
         text = str(fault).replace(path + os.sep, '').replace(path, os.path.basename(path))
         raise BadBag(words_of(text or fault)) from fault
 
 
 class _Whole(Storage):
-    """A recording that rosbags reads."""
+    """A recording that rosbags can read."""
 
     def __init__(self, path):
         super().__init__(path)
@@ -198,7 +197,7 @@ class _Whole(Storage):
                 taken += 1
                 yield connection.topic, ros2_name(connection.msgtype), receive_ns, raw
         except Exception as fault:
-            # rosbags stops in an mcap file without an index at a message that is older than the one before.
+            # In an mcap file without an index, rosbags stops at a message older than the one before it.
             if 'not in timestamp order' not in str(fault):
                 raise
             files = getattr(self._reader.storage, 'storages', None) or [self._reader.storage]

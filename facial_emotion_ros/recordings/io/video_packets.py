@@ -1,4 +1,4 @@
-"""Images that a recording holds as packets of a video: which messages those are, and their decoder."""
+"""Decode images that are recorded as video packets: FFMPEGPacket, CompressedVideo, Theora, H.264 CompressedImage."""
 
 import re
 import struct
@@ -9,7 +9,7 @@ from facial_emotion_ros.core.errors import BadImage
 from facial_emotion_ros.recordings.io.film_file import pixels_of, require_av
 from facial_emotion_ros.recordings.io.message_types import COMPRESSED_IMAGE, COMPRESSED_VIDEO, FFMPEG_PACKET, THEORA
 
-#: Decoders, by the words in a message's format or encoding; the latter may name an encoder, such as hevc_nvenc.
+#: FFmpeg decoders by the words in a message's format or encoding, which may name an encoder such as hevc_nvenc.
 _CODECS = (
     ('hevc', re.compile(r'hevc|h\.?265|x265', re.IGNORECASE)),
     ('h264', re.compile(r'h\.?264|x264|\bavc', re.IGNORECASE)),
@@ -19,25 +19,25 @@ _CODECS = (
     ('mjpeg', re.compile(r'mjpeg', re.IGNORECASE)),
 )
 
-#: No codec puts an image further behind those that were coded later.
+#: Upper bound of how many later packets a codec may need before it returns an image (B-frame reordering).
 _REORDERED = 32
 
-#: Theora's stream begins with three packets, of which the first has this size.
+#: A Theora stream begins with three header packets; the first has this size in bytes.
 _THEORA_HEADERS, _THEORA_FIRST = 3, 42
 
 _LOST = (
-    'expected an image of this packet of {}, got none: it is damaged, lies before the first key frame of the '
+    'expected an image from this {} packet, got none: it is damaged, precedes the first key frame of the '
     'recording, or packets before it are missing'
 )
 
 
 def codec_of(fields: Any, msgtype: str) -> str:
-    """Name the codec of a message.
+    """Return the video codec of an image message.
 
     :param fields: the message.
     :param msgtype: its type.
-    :returns: FFmpeg's name of its decoder; '' for an image that is complete in itself.
-    :raises BadImage: if it is coded as video in a way that is not read.
+    :returns: name of FFmpeg's decoder; '' for an image that is not a video packet.
+    :raises BadImage: if the codec is not supported.
     """
     if msgtype == THEORA:
         return 'theora'
@@ -52,18 +52,18 @@ def codec_of(fields: Any, msgtype: str) -> str:
         if pattern.search(words):
             return name
     raise BadImage(
-        f'expected video coded as {", ".join(name for name, _ in _CODECS)}, got {words[:40]!r}; record the topic of '
-        'raw or JPEG images instead, or have image_transport republish this one as compressed'
+        f'expected the video codec {", ".join(name for name, _ in _CODECS)}, got {words[:40]!r}; record the raw or '
+        'JPEG topic instead, or republish this one as compressed with image_transport'
     )
 
 
 class PacketDecoder:
-    """Decodes the packets of one camera."""
+    """Decodes the video packets of one camera."""
 
     def __init__(self, codec: str):
-        """Prepare the decoder.
+        """Create a decoder.
 
-        :param codec: as of :func:`codec_of`.
+        :param codec: from :func:`codec_of`.
         :raises BadBag: if PyAV is not installed.
         """
         self._av, self._codec = require_av(), codec
@@ -75,16 +75,16 @@ class PacketDecoder:
     def take(self, frame: Any, packet: bytes) -> Iterator[Any]:
         """Decode a packet.
 
-        :param frame: Frame of its image, so far without that.
+        :param frame: Frame of the packet, without image.
         :param packet: its bytes.
-        :returns: iterator of the frames that are complete now, in the order of their times: each with its image or a
-            fault. A codec may need later packets first.
+        :returns: iterator of the frames that are now complete, in time order, each with an image or a fault. A codec
+            may need later packets first.
         """
         if self._codec == 'theora' and packet[:1] >= b'\x80':
             self._headers = [*self._headers, packet][-_THEORA_HEADERS:]
             self._context = None
             return
-        if not packet:  # for the decoder, it would be the stream's end
+        if not packet:  # the decoder would take it for the end of the stream
             yield frame._replace(fault=_LOST.format(self._codec))
             return
         place, self._taken = self._taken, self._taken + 1
@@ -102,22 +102,22 @@ class PacketDecoder:
         yield from self._complete(decoded)
 
     def flush(self) -> Iterator[Any]:
-        """Give the frames that are left, those that no image came of with a fault."""
+        """Yield the remaining frames; those without an image have a fault."""
         if self._context is not None:
             try:
                 yield from self._complete(self._context.decode(None))
-            except self._av.FFmpegError:  # what is left is damaged
+            except self._av.FFmpegError:  # the remaining packets are damaged
                 pass
         yield from self._lost(self._taken)
 
     def _opened(self):
         context = self._av.CodecContext.create(self._codec, 'r')
-        context.thread_count = 1  # more of them give each image later
+        context.thread_count = 1  # more threads delay each image
         if self._codec == 'theora':
             if len(self._headers) < _THEORA_HEADERS or len(self._headers[0]) != _THEORA_FIRST:
                 raise BadImage(
-                    'expected the three header packets of theora, got none or others: they are sent once, when a '
-                    'subscription begins; record the topic from its begin, or that of raw or JPEG images'
+                    'expected the three Theora header packets, got none or others: they are sent once, when a '
+                    'subscription starts; record the topic from its start, or the raw or JPEG topic'
                 )
             context.extradata = b''.join(struct.pack('>H', len(each)) + each for each in self._headers)
         return context
@@ -134,6 +134,6 @@ class PacketDecoder:
                 yield frame._replace(image=pixels_of(image), damage=damage)
 
     def _lost(self, before):
-        """Give up packets that were taken before a place."""
+        """Yield, with a fault, the waiting frames before a packet number."""
         for place in [each for each in self._waiting if each < before]:
             yield self._waiting.pop(place)._replace(fault=_LOST.format(self._codec))

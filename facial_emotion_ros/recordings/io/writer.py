@@ -1,4 +1,4 @@
-"""Writes a recording, completely or not at all."""
+"""Write a rosbag2 recording atomically: the folder appears when it is complete."""
 
 import errno
 import os
@@ -12,12 +12,12 @@ from facial_emotion_ros.core.errors import BadBag
 from facial_emotion_ros.core.files import move_into_place, part_path
 from facial_emotion_ros.recordings.io.message_types import typestore
 
-#: The format's version (rosbag2); Jazzy and later read it, and Humble reads the mcap file itself.
+#: rosbag2 metadata version: Jazzy and later read the folder; Humble reads only the mcap file in it.
 VERSION: Literal[9] = 9
 
 
 class BagWriter:
-    """A folder as `ros2 bag record` makes it, which gets its name when it is complete.
+    """Writes a folder like `ros2 bag record`, under a temporary name until it is complete.
 
     >>> with BagWriter('my_bag') as bag:
     ...     bag.write('/detections', DETECTIONS, stamp_ns, cdr)
@@ -29,18 +29,18 @@ class BagWriter:
         storage: str = 'mcap',
         qos: Callable[[str], Any] | None = None,
     ):
-        """Prepare the recording.
+        """Check the path; `with` opens the recording.
 
-        :param path: folder to make; it must not exist.
+        :param path: new folder; it must not exist.
         :param storage: 'mcap' or 'sqlite3'.
-        :param qos: function of a topic that gives its rosbags' Qos; None records none.
-        :raises BadBag: if the folder is there, or rosbags is not installed.
+        :param qos: function from topic to rosbags Qos; None records no QoS.
+        :raises BadBag: if the folder exists, or rosbags is not installed.
         """
         self._store = typestore()
         self.path = os.path.abspath(path)
         if os.path.exists(self.path):
             raise BadBag(
-                f'expected a folder to be made, got {path!r}, which is there already; delete it or name another'
+                f'expected the name of a new folder, got {path!r}, which exists; delete it or choose another name'
             )
         self._part = part_path(self.path)
         self._storage, self._qos = storage, qos
@@ -49,9 +49,9 @@ class BagWriter:
         self.counts: dict[str, int] = {}
 
     def __enter__(self) -> 'BagWriter':
-        """Begin to write, beside its final place.
+        """Create the temporary folder beside the final path.
 
-        :raises OSError: if that is not possible.
+        :raises OSError: if that fails.
         """
         from rosbags.rosbag2 import StoragePlugin, Writer
 
@@ -67,18 +67,18 @@ class BagWriter:
     def write(self, topic: str, msgtype: str, receive_ns: int, cdr: bytes | memoryview, typestore: Any = None) -> None:
         """Write a message.
 
-        :param topic: its name.
-        :param msgtype: its type, such as 'std_msgs/msg/String'.
-        :param receive_ns: when it was recorded.
-        :param cdr: the message as ROS 2 serializes it.
-        :param typestore: rosbags' Typestore that knows its definition; None for ours.
-        :raises OSError: if the disk does not take it.
+        :param topic: topic name.
+        :param msgtype: message type, such as 'std_msgs/msg/String'.
+        :param receive_ns: time of recording.
+        :param cdr: serialized message.
+        :param typestore: rosbags Typestore with its definition; None for ours.
+        :raises OSError: if writing fails.
         """
         with self._named_errors():
             self._write(topic, msgtype, receive_ns, cdr, typestore)
 
     def add(self, topic: str, receive_ns: int, message: Any) -> None:
-        """Write a message of :func:`.message_types.make`; the rest is as for `write`."""
+        """Serialize and write a message of :func:`.message_types.make`; see `write`."""
         msgtype = message.__msgtype__
         self.write(topic, msgtype, receive_ns, self._store.serialize_cdr(message, msgtype))
 
@@ -96,7 +96,7 @@ class BagWriter:
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         """Close the recording and move it to its final path; after an error, delete it.
 
-        :raises OSError: if the disk does not take it.
+        :raises OSError: if writing fails.
         """
         if kind is not None:
             self.discard()
@@ -112,7 +112,7 @@ class BagWriter:
 
     @contextmanager
     def _named_errors(self):
-        """Name the recording in errors of the disk, for which SQLite has its own type."""
+        """Add the path to write errors, and convert SQLite's to OSError."""
         try:
             yield
         except sqlite3.OperationalError as error:
@@ -122,20 +122,20 @@ class BagWriter:
             raise OSError(error.errno or errno.EIO, error.strerror or str(error), self.path) from error
 
     def discard(self) -> None:
-        """Delete what was written."""
+        """Delete the unfinished recording."""
         try:
             self._writer.close()
-        except Exception:  # of a full disk, for example; it is deleted anyway
+        except Exception:  # such as a full disk; the folder is deleted anyway
             pass
         shutil.rmtree(self._part, ignore_errors=True)
 
 
 def reliable_qos(depth: int = 10, latched: bool = False) -> Any:
-    """Give the quality of service of our node's publishers, as recordings hold it.
+    """Return the QoS of the node's publishers, in rosbags' form.
 
-    :param depth: messages kept for a slow subscriber.
-    :param latched: whether the last one is kept for late joiners.
-    :returns: rosbags' Qos.
+    :param depth: history depth.
+    :param latched: whether durability is transient local.
+    :returns: rosbags Qos.
     """
     from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 

@@ -1,1 +1,1 @@
-"""Who is in recordings: faces merge into persons, within a recording and across those of a study."""
+"""Face re-identification: merge face ids into persons, within a recording and across recordings."""

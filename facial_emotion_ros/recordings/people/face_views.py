@@ -1,4 +1,4 @@
-"""What each face of a recording looks like, as its results keep it: few numbers a face, from which it is recognised."""
+"""Appearance descriptors of the faces of a recording, for re-identification: collected, written and read."""
 
 import base64
 import json
@@ -14,27 +14,27 @@ from facial_emotion_ros.perception.face_appearance import SIZE, describe, unit
 from facial_emotion_ros.perception.image_rotation import rotated, rotated_boxes, rotated_points
 from facial_emotion_ros.recordings.study.face_rows import FaceRows, places_by
 
-#: Among the results of a recording: the descriptions of its faces, and their pictures.
+#: Files in the results of a recording: descriptors of its faces, and the folder of their pictures.
 FACE_VIEWS, FACE_PICTURES = 'face_views.json', 'face_pictures'
 
-#: Of the file; raised when a field changes its meaning.
+#: Format of the file; incremented when a field changes its meaning.
 _FORMAT = 1
 
-#: A face is described at most so often.
+#: Minimum time between two descriptors of a face.
 _EVERY_S = 0.25
 
-#: A view less like each of a face's exemplars than this becomes another one, up to so many.
+#: A view whose similarity to each exemplar of its face is below this becomes a new exemplar, up to this number.
 _NEW_EXEMPLAR, MAX_EXEMPLARS = 0.75, 5
 
-#: So many faces of a recording are described; of more, those with the fewest views are dropped.
+#: Maximum number of faces described per recording; of more, those with the fewest views are dropped.
 MAX_DESCRIBED = 1000
 
-#: What a face looks like cannot be told where its picture has one of these rejection reasons.
+#: Views with one of these rejection reasons are not described.
 _UNCLEAR = {'small', 'blurred', 'cut', 'dark', 'low_contrast', 'overexposed', 'occluded'}
 
 
 class FaceKey(NamedTuple):
-    """Names a face among those of many recordings."""
+    """Identifies a face id among many recordings."""
 
     recording: str
     camera: str
@@ -44,9 +44,9 @@ class FaceKey(NamedTuple):
 class SeenFace(NamedTuple):
     """A face of a recording.
 
-    seconds: seen; persons: {name: views} by the ground truth; beside: ids of faces that were in the same image of the
-    same camera; exemplars: (E, SIZE) float32 of length 1, what it looks like, none where no view was clear, the one
-    that most views are like first; picture: path in the results, '' for none.
+    seconds: time visible; persons: {name: number of views} by the ground truth; beside: ids of faces in the same image
+    of the same camera; exemplars: (E, SIZE) float32 unit vectors, by descending number of views, E = 0 if no view was
+    clear; picture: path in the results, '' for none.
     """
 
     key: FaceKey
@@ -58,7 +58,7 @@ class SeenFace(NamedTuple):
 
 
 class _Views:
-    """What one face looked like: sums of descriptions that are alike."""
+    """Exemplars of one face: sums of similar descriptors."""
 
     def __init__(self):
         self.sums: list[np.ndarray] = []
@@ -77,22 +77,22 @@ class _Views:
 
 
 class FaceViews:
-    """Describes the faces of a recording while it is evaluated."""
+    """Collects descriptors of the faces of a recording during its evaluation."""
 
     def __init__(self):
-        """Begin without faces."""
+        """Start without faces."""
         self._views: dict[tuple[str, str], _Views] = {}
 
     def add(
         self, camera: str, time_s: float, image: np.ndarray, faces: Sequence[FaceEstimate], rotate_deg: int = 0
     ) -> None:
-        """Describe the faces of an image that are clear and were not described a moment ago.
+        """Describe those faces of an image that are clear and due for a new descriptor.
 
-        :param camera: topic of its camera.
+        :param camera: image topic.
         :param time_s: seconds since the recording's first image.
         :param image: (H, W, 3) uint8 BGR.
-        :param faces: in pixels of this image.
-        :param rotate_deg: clockwise, to the upright image.
+        :param faces: estimates in pixels of this image.
+        :param rotate_deg: clockwise rotation that makes the image upright.
         """
         due = [face for face in faces if self._is_due(camera, face, time_s)]
         if not due:
@@ -113,16 +113,16 @@ class FaceViews:
         return (views is None or time_s >= views.next_s) and not _UNCLEAR & set(face.rejection_reasons)
 
     def _drop_some(self, time_s):
-        """Drop a tenth, of those that were not described of late."""
+        """Drop a tenth of the faces: those with the fewest views that were not described recently."""
         gone = [(sum(each.counts), each.next_s, key) for key, each in self._views.items() if each.next_s < time_s]
         for _, _, key in sorted(gone)[: MAX_DESCRIBED // 10]:
             del self._views[key]
 
     def content(self, rows: FaceRows, pictures: Mapping[tuple[str, str], str]) -> bytes:
-        """Write what is known of each face, the same for the same recording.
+        """Serialize all faces as JSON; deterministic for a recording.
 
         :param rows: table of frames.
-        :param pictures: path of the picture of a face, by camera and id.
+        :param pictures: path of a face's picture, by (camera, id).
         """
         lengths_s, cameras = rows.durations(), {}
         for camera in sorted(set(rows.cameras)):
@@ -149,12 +149,12 @@ class FaceViews:
 
 
 def read_face_views(content: bytes, recording: str, folder: str = '') -> list[SeenFace]:
-    """Read what :meth:`FaceViews.content` wrote.
+    """Parse the output of :meth:`FaceViews.content`.
 
     :param content: of the file.
-    :param recording: name of its results' folder.
-    :param folder: path of that in the results; '' for the results themselves.
-    :raises BadDataset: if it is no such file.
+    :param recording: name of the recording's results folder.
+    :param folder: path of that folder in the results; '' for the results themselves.
+    :raises BadDataset: if the content is invalid.
     """
     try:
         told = json.loads(content)
@@ -174,13 +174,13 @@ def read_face_views(content: bytes, recording: str, folder: str = '') -> list[Se
         ]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadDataset(
-            f'{recording}: expected a {FACE_VIEWS} of this version, it cannot be read ({error}); delete the folder of '
-            'its results, and run the same command again'
+            f'{recording}: expected a {FACE_VIEWS} of this version, got one that cannot be read ({error}); delete its '
+            'results folder and run the same command again'
         ) from error
 
 
 def _beside(frames, faces) -> dict[str, set[str]]:
-    """Find which faces of a camera were in one image."""
+    """Find which faces of a camera appeared in the same image."""
     found: dict[str, set[str]] = {face: set() for face in faces}
     for places in places_by(frames, range(len(frames))).values():
         together = set(faces[places])
@@ -196,5 +196,5 @@ def _as_text(vector: Any) -> str:
 def _from_text(texts: Sequence[str]) -> np.ndarray:
     vectors = [np.frombuffer(base64.b64decode(text, validate=True), '<f2').astype(np.float32) for text in texts]
     if any(len(vector) != SIZE or not np.isfinite(vector).all() for vector in vectors):
-        raise ValueError(f'expected {SIZE} finite numbers a description')
+        raise ValueError(f'expected {SIZE} finite numbers per descriptor')
     return np.stack([unit(vector) for vector in vectors]) if vectors else np.empty((0, SIZE), np.float32)

@@ -1,6 +1,6 @@
-"""Which faces are one person: by the ground truth, the user's decisions, the study's manifest, and what they look like.
+"""Cluster faces into persons by ground truth, the user's decisions, appearance, and the study's manifest.
 
-What counts more comes first, and nothing that comes later undoes it. Faces that were in one image are two persons.
+Later steps do not undo earlier ones. Faces in the same image are different persons.
 """
 
 import math
@@ -13,15 +13,15 @@ from facial_emotion_ros.recordings.people.face_views import FaceKey, SeenFace
 from facial_emotion_ros.recordings.people.likeness import Likeness, certain, likeness_of
 from facial_emotion_ros.recordings.study.face_rows import places_by
 
-#: Pairs that are listed for somebody to decide, the most alike first; and of one person.
+#: Maximum number of uncertain pairs listed for the user to decide, in all and per person.
 MAX_LISTED, MAX_LISTED_OF_ONE = 200, 3
 
-#: Ways in which faces are known to be one person.
+#: Evidence by which faces are one person.
 TRUTH, DECISION, MANIFEST, APPEARANCE, TRACKING = 'truth', 'decision', 'manifest', 'appearance', 'tracking'
 
 
 class Decision(NamedTuple):
-    """What the user says of two faces: one person or two. line: of the file; likeness: that was shown, None if none."""
+    """The user's decision whether two faces are one person; line: in merges.csv; likeness: as shown there, or None."""
 
     one: FaceKey
     other: FaceKey
@@ -31,8 +31,8 @@ class Decision(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """Two faces of one person, or of perhaps one: likeness: of their most similar views, None where unknown; by: why
-    they are one person, '' where they are not.
+    """Two faces; likeness: similarity of their most similar views, None if unknown; by: evidence that they are one
+    person, '' if they are not joined.
     """
 
     one: FaceKey
@@ -42,13 +42,13 @@ class Pair(NamedTuple):
 
 
 class Persons(NamedTuple):
-    """Who is who.
+    """The result of clustering.
 
-    of_face: {face: person}; of_participant: {participant: person}, of those who were found; of_name: {(recording, name
-    in its ground truth): person}; known_by: {person: ways, the surest first}; joined: pairs that made faces one person,
-    by manifest or appearance; uncertain: pairs that may be one person, the most alike first; left_out: further ones;
-    not_followed: decisions on faces that look different now, or that contradict the ground truth; look_alikes: of two
-    participants who are one person by appearance, the two faces that are the most alike.
+    of_face: {face: person}; of_participant: {participant: person}, for participants that were found; of_name:
+    {(recording, name in its ground truth): person}; known_by: {person: evidence, strongest first}; joined: pairs joined
+    by manifest or appearance; uncertain: pairs that may be one person, by descending likeness; left_out: number of
+    further such pairs; not_followed: decisions on faces whose appearance has changed, or that contradict the ground
+    truth; look_alikes: for two participants whose faces match by appearance, their most similar pair.
     """
 
     of_face: dict[FaceKey, str]
@@ -63,15 +63,15 @@ class Persons(NamedTuple):
 
 
 class _Clusters:
-    """Sets of faces that are one person, and what keeps them apart."""
+    """Disjoint sets of faces (union-find), with cannot-link constraints."""
 
     def __init__(self, count: int):
         self._root = list(range(count))
         self.members = {place: {place} for place in range(count)}
         self._apart: dict[int, set[int]] = {}
-        #: Who it is, by ground truth and by manifest; two names of a kind are two persons.
+        #: Name of each cluster, by ground truth and by manifest; two names of a kind are two persons.
         self.names: dict[str, dict[int, str]] = {TRUTH: {}, MANIFEST: {}}
-        #: Names and numbers in the ground truth of each recording; two of a recording are two persons.
+        #: Ground-truth name of each cluster in each recording; two names in a recording are two persons.
         self.ids: dict[int, dict[str, str]] = {}
         self.ways: dict[int, set[str]] = {}
 
@@ -79,7 +79,7 @@ class _Clusters:
         return self._root[place]
 
     def clash(self, one: int, other: int) -> bool:
-        """Say whether two names keep them apart."""
+        """Return whether names of their clusters differ."""
         one, other = self._root[one], self._root[other]
         for names in self.names.values():
             if one in names and other in names and names[one] != names[other]:
@@ -88,7 +88,7 @@ class _Clusters:
         return any(ids[0][each] != ids[1][each] for each in ids[0].keys() & ids[1])
 
     def are_apart(self, one: int, other: int) -> bool:
-        """Say whether a decision, or an image with both, keeps them apart."""
+        """Return whether a decision, or an image with both, keeps their clusters apart."""
         return not self._apart.get(self._root[one], set()).isdisjoint(self.members[self._root[other]])
 
     def may_join(self, one: int, other: int) -> bool:
@@ -121,11 +121,11 @@ class _Clusters:
 def persons_of(
     faces: Iterable[SeenFace], participants: Mapping[str, str] | None = None, decisions: Sequence[Decision] = ()
 ) -> Persons:
-    """Find out which faces are one person; the same for the same faces in any order.
+    """Cluster faces into persons; independent of the order of the faces.
 
-    :param faces: of all recordings, each once.
-    :param participants: of a study, by recording: the person that is seen longest there.
-    :param decisions: of the user, which do not contradict each other; those on other faces do not count.
+    :param faces: faces of all recordings, each once.
+    :param participants: {recording: participant} of a study: the person visible longest in it.
+    :param decisions: the user's decisions, without contradictions; those on unknown faces are ignored.
     """
     known = sorted(faces, key=lambda face: face.key)
     places = {face.key: place for place, face in enumerate(known)}
@@ -167,7 +167,7 @@ def persons_of(
 
 
 def truth_name(recording: str, name: str) -> str:
-    """Give the person that a ground truth means: a number alone counts in its recording only."""
+    """Return the person of a ground-truth name: a number identifies a person only within its recording."""
     return f'{recording}/{name}' if name.isdigit() else name
 
 
@@ -180,12 +180,12 @@ def _join_by_truth(clusters, known):
             clusters.ids[place] = {face.key.recording: most}
             if name == most:
                 clusters.names[TRUTH][place] = name
-            # A number says that faces are one person, and not who.
+            # A number joins faces, but names nobody.
             clusters.join(first.setdefault(name, place), place, TRUTH if name == most else '')
 
 
 def _follow(clusters, decisions, places, known):
-    """Do what the user decided; give the decisions on faces of another look, or against the ground truth."""
+    """Apply the user's decisions; return those on faces with changed appearance, or against the ground truth."""
     left, followed = [], []
     for each in decisions:
         if each.one in places and each.other in places:
@@ -209,7 +209,7 @@ def _follow(clusters, decisions, places, known):
 
 
 def _join_alike(clusters, known, pairs, least):
-    """Join faces from this likeness on, the most alike first."""
+    """Join pairs of at least this likeness, by descending likeness."""
     joined = []
     for one, other, likeness in pairs:
         if likeness < least:
@@ -221,7 +221,7 @@ def _join_alike(clusters, known, pairs, least):
 
 
 def _join_by_manifest(clusters, known, participants):
-    """Assign the participant to the person with the longest visibility in the participant's recordings."""
+    """Assign each participant to the person visible longest in the participant's recordings."""
     longest: dict[str, list[int]] = {}
     of_recording = places_by(np.array([face.key.recording for face in known], object), range(len(known)))
     for recording, places in of_recording.items():
@@ -229,7 +229,7 @@ def _join_by_manifest(clusters, known, participants):
             roots = places_by(np.array([clusters.root(place) for place in places]), range(len(places)))
             seen_s = {root: math.fsum(known[places[each]].seconds for each in of) for root, of in roots.items()}
             root = min(seen_s, key=lambda each: (-seen_s[each], each))
-            # The face of this recording that stands for it: the one that is seen longest.
+            # The face visible longest represents that person in this recording.
             face = min((places[each] for each in roots[root]), key=lambda place: (-known[place].seconds, place))
             longest.setdefault(participants[recording], []).append(int(face))
     everybody, joined = set(participants.values()), []
@@ -237,7 +237,7 @@ def _join_by_manifest(clusters, known, participants):
     for participant in sorted(longest):
         own = sorted(longest[participant], key=lambda place: (-known[place].seconds, place))
         named = {truths.get(clusters.root(place)) for place in own} - {None}
-        # The ground truth may say that it is somebody else, or that they are different people.
+        # The ground truth may name another participant, or different people.
         wrong = named - {participant} if len(named) > 1 else named & (everybody - {participant})
         own = [place for place in own if truths.get(clusters.root(place)) not in wrong]
         own = [place for place in own if clusters.root(place) not in taken]
@@ -256,7 +256,7 @@ def _join_by_manifest(clusters, known, participants):
 
 
 def _uncertain(clusters, known, pairs) -> Iterator[Pair]:
-    """List pairs of persons that may be one, by their most similar faces."""
+    """List pairs of persons that may be one, with their most similar faces."""
     listed: dict[int, int] = {}
     seen = set()
     for one, other, likeness in pairs:
@@ -271,7 +271,7 @@ def _uncertain(clusters, known, pairs) -> Iterator[Pair]:
 
 
 def _look_alikes(clusters, known, pairs, least) -> Iterator[Pair]:
-    """List two participants, once, whom only the manifest keeps apart."""
+    """List each two participants whom only the manifest keeps apart, once."""
     names, seen = clusters.names[MANIFEST], {('', '')}
     for one, other, likeness in pairs:
         if likeness < least:
@@ -283,8 +283,8 @@ def _look_alikes(clusters, known, pairs, least) -> Iterator[Pair]:
 
 
 def _names(clusters, known):
-    """Name each person: by ground truth, by manifest, by its number in the ground truth where it is in one recording
-    only, and else by a number, in descending order of visibility.
+    """Name each person: by ground truth, by manifest, by its ground-truth number if it is in one recording only, or
+    else person_N by descending visibility.
     """
     names = dict(clusters.names[TRUTH])
     given = set(names.values())

@@ -1,4 +1,4 @@
-"""How alike the faces of many recordings look."""
+"""Compute the appearance similarity (likeness) of all pairs of faces."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -8,39 +8,35 @@ import numpy as np
 from facial_emotion_ros.perception.face_appearance import SIZE
 from facial_emotion_ros.recordings.people.face_views import SeenFace
 
-# Likeness is the product of two descriptions; docs/people.md says what was measured.
-#: Faces that look so alike, and not enough to be one person, are listed for somebody to decide.
+# Likeness is the cosine similarity of two descriptors; docs/people.md has the measurements behind these thresholds.
+#: Pairs of at least this likeness are listed for the user to decide.
 UNCERTAIN = 0.5
-#: Faces that look so alike are one person, where few are compared ...
+#: Faces of at least this likeness are one person, if at most this many pairs are compared ...
 CERTAIN, _FEW_PAIRS = 0.75, 10_000
-#: ... and this much more for ten times as many pairs, so that the number of errors to expect does not grow.
+#: ... plus this for each ten times as many pairs, so that the expected number of errors does not grow.
 PER_DECADE = 0.06
 
-#: Pairs of faces that are looked at: of more, the most alike of each face; and faces that are compared with all at a
-#: time.
+#: Maximum number of pairs kept (of more, the best of each face), and number of faces compared with all others at once.
 _MAX_PAIRS, _CHUNK = 1_000_000, 64
 
 
 def certain(pairs: int) -> float:
-    """Give the likeness from which faces are one person.
-
-    :param pairs: of exemplars that are compared.
-    """
+    """Return the likeness threshold for one person, given the number of pairs of exemplars compared."""
     return CERTAIN + PER_DECADE * math.log10(max(pairs, _FEW_PAIRS) / _FEW_PAIRS)
 
 
 def likeness_of(one: SeenFace, other: SeenFace) -> float | None:
-    """Give the likeness of two faces' most similar views; None without any."""
+    """Return the likeness of two faces' most similar exemplars; None if a face has none."""
     if not len(one.exemplars) or not len(other.exemplars):
         return None
     return round(float((one.exemplars @ other.exemplars.T).max()), 4)
 
 
 class Likeness:
-    """Likeness of faces; pairs: (place, place, likeness) from UNCERTAIN on, the most alike first."""
+    """Likeness of faces; pairs: (index, index, likeness) of at least UNCERTAIN, by descending likeness."""
 
     def __init__(self, known: Sequence[SeenFace]):
-        # A face that is two persons by the ground truth has views of both.
+        # A face id that is two persons by the ground truth has views of both, so it is not compared.
         self._exemplars = [face.exemplars if len(face.persons) < 2 else face.exemplars[:0] for face in known]
         self._recordings = [face.key.recording for face in known]
         self.pairs = _alike(self._exemplars)
@@ -50,18 +46,18 @@ class Likeness:
                 self._within.setdefault(self._recordings[each[0]], []).append(each)
 
     def within(self, places: np.ndarray) -> list[tuple[int, int, float]]:
-        """Give the pairs of one recording, whose faces are at these places."""
+        """Return the pairs within one recording, whose faces have these indices."""
         return self._within.get(self._recordings[places[0]], [])
 
     def compared(self, places: Iterable[int]) -> int:
-        """Count the pairs of exemplars of different faces."""
+        """Count the pairs of exemplars of different faces with these indices."""
         counts = [len(self._exemplars[place]) for place in places]
         return (sum(counts) ** 2 - sum(count**2 for count in counts)) // 2
 
 
 def _alike(exemplars):
-    """List the pairs of faces, by their most similar exemplars."""
-    # Pairs are collected by their numbers among the described faces, in this order.
+    """List the pairs of faces with the likeness of their most similar exemplars."""
+    # Pairs are collected as indices into this array.
     described = np.array([place for place, each in enumerate(exemplars) if len(each)], np.int32)
     matrix = np.concatenate([np.empty((0, SIZE), np.float32), *exemplars])
     begins = np.cumsum([0, *(len(exemplars[place]) for place in described)])
@@ -89,7 +85,7 @@ def _alike(exemplars):
 
 
 def _best_of_each(found, most, least):
-    """Keep the pairs that are among so many best of one of their faces; note in `least` what further ones need."""
+    """Keep the `most` best pairs of each face; raise its threshold in `least` to the worst of these."""
     ones, others, products = map(np.concatenate, zip(*found))
     order = np.argsort(-products, kind='stable')
     sides = np.stack([ones[order], others[order]], 1).ravel()

@@ -1,4 +1,4 @@
-"""merges.csv: which faces were taken for one person, which may be, and what somebody decided about that."""
+"""Read and write merges.csv: pairs of faces that were joined or are uncertain, with the user's decisions."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -9,15 +9,14 @@ from facial_emotion_ros.recordings.evaluation.tables import columns, csv_content
 from facial_emotion_ros.recordings.people.face_views import FaceKey, SeenFace
 from facial_emotion_ros.recordings.people.identity import DECISION, Decision, Pair, Persons
 
-#: The user's decisions.
 MERGES = 'merges.csv'
 
-#: What is said where somebody saved it while the results were written.
-EDITED = f'{MERGES} was saved meanwhile, and stays so; the same command again follows what was decided there'
+#: Message for the case that the file was edited during the run.
+EDITED = f'{MERGES} was edited meanwhile and is kept; run the same command again to apply its decisions'
 
 _SIDES = ('recording', 'camera', 'face')
 
-#: Of merges.csv; docs/columns.md says what they mean.
+#: Columns of merges.csv; docs/columns.md explains them.
 MERGE_COLUMNS = (
     *columns('string', 'same'),
     *columns('double', 'likeness'),
@@ -29,9 +28,9 @@ _YES, _NO = ('yes', 'y', 'true', '1'), ('no', 'n', 'false', '0')
 
 
 def read_merges(content: bytes | None) -> list[Decision]:
-    """Read what somebody decided.
+    """Parse the user's decisions.
 
-    :param content: of merges.csv, with commas or semicolons between its cells; None where there is none.
+    :param content: of merges.csv, separated by commas or semicolons; None if there is no such file.
     :raises BadDataset: if a line cannot be read, or decisions contradict each other.
     """
     if content is None:
@@ -39,13 +38,13 @@ def read_merges(content: bytes | None) -> list[Decision]:
     try:
         text = content.decode('utf-8-sig')
     except UnicodeDecodeError as error:
-        raise BadDataset(f'{MERGES}: expected a CSV file in UTF-8, it cannot be read ({error})') from error
+        raise BadDataset(f'{MERGES}: expected a CSV file in UTF-8, got other bytes ({error})') from error
     needed = ['same', *(f'{name}_{side}' for side in ('a', 'b') for name in _SIDES)]
     table = read_csv(text, MERGES, needed, ('likeness',))
     if not set(needed) <= set(table.names):
         raise BadDataset(
-            f'{MERGES}: expected a first line with the columns {", ".join(needed)}, got '
-            f'{",".join(table.names) or "nothing"}; correct it, or delete the file, and with it all decisions'
+            f'{MERGES}: expected a header line with the columns {", ".join(needed)}, got '
+            f'{",".join(table.names) or "nothing"}; correct it, or delete the file with all decisions'
         )
     found: dict[tuple[FaceKey, FaceKey], Decision] = {}
     for line, row in table.rows:
@@ -54,7 +53,10 @@ def read_merges(content: bytes | None) -> list[Decision]:
             continue
         former = found.setdefault((decision.one, decision.other), decision)
         if former.same != decision.same:
-            raise BadDataset(f'{MERGES}, lines {former.line} and {decision.line}: expected one decision, got both')
+            raise BadDataset(
+                f'{MERGES}, lines {former.line} and {decision.line}: expected one decision for these two faces, got '
+                'yes and no'
+            )
     decisions = list(found.values())
     _check(decisions)
     return decisions
@@ -65,7 +67,9 @@ def _decision(row: dict[str, str], line: int) -> Decision | None:
     if not word:
         return None
     if word not in (*_YES, *_NO):
-        raise BadDataset(f'{MERGES}, line {line}: expected yes, no or nothing in the column same, got {row["same"]!r}')
+        raise BadDataset(
+            f'{MERGES}, line {line}: expected yes, no or an empty cell in the column same, got {row["same"]!r}'
+        )
     one, other = sorted(FaceKey(*(row[f'{name}_{side}'] for name in _SIDES)) for side in ('a', 'b'))
     if one == other or not all((*one, *other)):
         raise BadDataset(
@@ -77,7 +81,7 @@ def _decision(row: dict[str, str], line: int) -> Decision | None:
 
 
 def _check(decisions: Sequence[Decision]) -> None:
-    """Refuse a no between faces that are one person by yes."""
+    """Reject a no between faces that other lines join by yes."""
     way: dict[FaceKey, dict[FaceKey, int]] = {}
     for each in decisions:
         if each.same:
@@ -87,13 +91,13 @@ def _check(decisions: Sequence[Decision]) -> None:
         lines = None if each.same else _path(way, each.one, each.other)
         if lines:
             raise BadDataset(
-                f'{MERGES}, line {each.line}: expected no "no" between faces that are one person by the yes of '
+                f'{MERGES}, line {each.line}: got "no" for two faces that are one person by "yes" in '
                 f'{"lines" if len(lines) > 1 else "line"} {", ".join(map(str, lines))}; change one of them'
             )
 
 
 def _path(way, begin, end) -> list[int] | None:
-    """Find lines that lead from one face to another, as few as possible."""
+    """Find the shortest chain of lines that connects two faces."""
     before: dict[FaceKey, tuple[FaceKey, int] | None] = {begin: None}
     waiting = [begin]
     for face in waiting:
@@ -110,14 +114,14 @@ def _path(way, begin, end) -> list[int] | None:
 
 
 def merge_rows(persons: Persons, decisions: Iterable[Decision], faces: Sequence[SeenFace]) -> list[tuple[Any, ...]]:
-    """Make the rows of merges.csv.
+    """Create the rows of merges.csv.
 
-    First those to decide, the most alike first; then those that were taken for one person, the least alike first; then
-    decisions about other faces, which are kept.
+    First the uncertain pairs by descending likeness, then the joined pairs by ascending likeness, then the decisions on
+    other faces.
 
-    :param persons: who is who.
-    :param decisions: that were made; each stays in its row.
-    :param faces: of all recordings.
+    :param persons: result of the clustering.
+    :param decisions: the user's decisions; all are kept.
+    :param faces: faces of all recordings.
     """
     open_decisions = {(each.one, each.other): each for each in decisions}
     pictures = {face.key: face.picture for face in faces}
@@ -126,7 +130,7 @@ def merge_rows(persons: Persons, decisions: Iterable[Decision], faces: Sequence[
     for pair in (*persons.uncertain, *joined):
         one, other = sorted((pair.one, pair.other))
         decision = open_decisions.pop((one, other), None)
-        if decision in persons.not_followed:  # it waits for the faces that it was made on
+        if decision in persons.not_followed:  # kept for the faces it was made on, which this likeness identifies
             pair = pair._replace(likeness=decision.likeness)
         rows.append(_row(pair, decision, persons, pictures))
     for each in open_decisions.values():
@@ -137,17 +141,17 @@ def merge_rows(persons: Persons, decisions: Iterable[Decision], faces: Sequence[
 
 
 def with_lines(decisions: Iterable[Decision], rows: Iterable[Sequence[Any]]) -> list[Decision]:
-    """Give decisions the lines that they have among the rows of :func:`merge_rows`, in the order of these."""
+    """Set the line of each decision to that of its row in :func:`merge_rows`, and sort by line."""
     lines = {frozenset((FaceKey(*row[4:7]), FaceKey(*row[9:12]))): line for line, row in enumerate(rows, 2)}
     found = [each._replace(line=lines[frozenset((each.one, each.other))]) for each in decisions]
     return sorted(found, key=lambda each: each.line)
 
 
 def not_followed_text(lines: Sequence[int]) -> str:
-    """Say which lines were not followed, and why; '' where all were."""
+    """Describe the decisions that were not applied, by their lines; '' for none."""
     numbers = ', '.join(map(str, lines))
-    reason = 'as the faces look different now or the ground truth says otherwise'
-    return f'not followed, {reason}: line{"s" * (len(lines) > 1)} {numbers} of {MERGES}' if lines else ''
+    reason = 'because the appearance of the faces has changed or the ground truth contradicts them'
+    return f'not applied, {reason}: line{"s" * (len(lines) > 1)} {numbers} of {MERGES}' if lines else ''
 
 
 def _row(pair, decision, persons, pictures):
@@ -157,5 +161,5 @@ def _row(pair, decision, persons, pictures):
 
 
 def merges_text(rows: Iterable[Sequence[Any]]) -> bytes:
-    """Write merges.csv."""
+    """Format merges.csv."""
     return csv_content([column.name for column in MERGE_COLUMNS], rows)

@@ -1,4 +1,4 @@
-"""people.csv: what each person of one or many recordings showed; merges.csv: who may be the same."""
+"""Write people.csv (expression statistics per person) and merges.csv (pairs of faces to join)."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from facial_emotion_ros.recordings.study.face_rows import SHARES, FaceRows, as_i
 from facial_emotion_ros.recordings.study.results import Faces, Result
 from facial_emotion_ros.recordings.study.study_tables import head_columns, write_table
 
-#: Of people.csv, after the columns of recordings.csv's beginning.
+#: Columns of people.csv, after the leading columns of recordings.csv.
 PEOPLE = (
     *columns('string', 'person', 'known_by'),
     *columns('double', 'seconds_seen'),
@@ -25,16 +25,16 @@ PEOPLE = (
     *columns('double', *SHARES, 'valence', 'valence_sd', 'arousal', 'arousal_sd', 'confidence'),
 )
 
-#: Files that are written.
+#: File names.
 PEOPLE_TABLES = ('people.csv', 'people.parquet', MERGES)
 
-#: Digits behind the point: less than numbers of 64 bits have, so that sums in another order give the same text.
+#: Decimal places: fewer than float64 has, so that sums in another order give the same text.
 _DIGITS = 12
 
 
 class People(NamedTuple):
-    """What was found: who is who; the faces of all recordings; totals: {person: (seconds seen, recordings)}; merges:
-    content of a new merges.csv.
+    """persons: result of the clustering; faces: of all recordings; totals: {person: (seconds visible, number of
+    recordings)}; merges: content of the new merges.csv.
     """
 
     persons: Persons
@@ -51,14 +51,14 @@ def write_people(
     decisions: Sequence[Decision],
     types: Mapping[str, str] | None = None,
 ) -> People:
-    """Write people.csv and people.parquet; merges.csv is written by who knows whether somebody has edited it meanwhile.
+    """Write people.csv and people.parquet; the caller writes merges.csv unless it was edited meanwhile.
 
-    :param store: of the results.
-    :param results: of all recordings and networks.
-    :param faces_of: gives the table of frames of one.
-    :param faces: of all recordings, each once.
-    :param decisions: of the user.
-    :param types: of the columns of a study.
+    :param store: results store.
+    :param results: results of all recordings and networks.
+    :param faces_of: returns the table of frames of a result.
+    :param faces: faces of all recordings, each once.
+    :param decisions: the user's decisions.
+    :param types: {column: type} of a study's manifest.
     """
     participants = {each.recording: as_in_csv(each.participant) for each in results if each.participant}
     persons = persons_of(faces, participants, decisions)
@@ -79,14 +79,14 @@ def write_people(
 
 
 def person_figures(rows: FaceRows, recording: str, persons: Persons) -> dict[str, tuple[Any, ...]]:
-    """Compute what each person of a recording showed.
+    """Compute expression statistics for each person of a recording.
 
-    A face belongs to the person that the ground truth names in that image, and else to its own. Shares, means and
-    standard deviations weigh each view by the time for which its image stands.
+    A face in an image belongs to the person that the ground truth names there, or else to the person of its face id.
+    Shares, means and standard deviations are weighted by each image's duration.
 
     :param rows: table of frames.
-    :param recording: name of its results' folder.
-    :param persons: who is who.
+    :param recording: name of its results folder.
+    :param persons: result of the clustering.
     :returns: {person: cells of PEOPLE from seconds_seen on}.
     """
     who, lengths_s = _who(rows, recording, persons), rows.durations()
@@ -95,11 +95,11 @@ def person_figures(rows: FaceRows, recording: str, persons: Persons) -> dict[str
 
 
 def faces_of_participant(persons: Persons, result: Result) -> FaceRows | None:
-    """Read the table of frames without anybody but the participant; images without them have no face then.
+    """Read the table of frames, and blank the faces of everybody but the participant.
 
-    :param persons: who is who.
-    :param result: of a study.
-    :returns: None where the table is not there.
+    :param persons: result of the clustering.
+    :param result: result in a study.
+    :returns: None if the table is missing.
     """
     rows, name = result.faces(), as_in_csv(result.participant)
     if rows is None:
@@ -112,7 +112,7 @@ def faces_of_participant(persons: Persons, result: Result) -> FaceRows | None:
 
 
 def _who(rows, recording, persons):
-    """Say whose face is in each row, (N,) of str; '' without a face."""
+    """Return the person of each row, (N,) of str; '' without a face."""
     who = np.full(len(rows.face_ids), '', object)
     for place in np.flatnonzero(rows.face_ids != ''):
         if rows.persons[place]:
@@ -141,26 +141,26 @@ def _figures(rows, lengths_s, places):
 
 
 def _flips(words):
-    """Count changes from one emotion to another, `unknown` apart."""
+    """Count changes of the emotion, ignoring `unknown`."""
     known = words[words != UNKNOWN]
     return int((known[1:] != known[:-1]).sum())
 
 
 def _number(value):
-    """Round a figure; 0 has no sign."""
+    """Round a figure, without -0; None if it is not finite."""
     return None if value is None or not np.isfinite(value) else round(float(value), _DIGITS) + 0.0
 
 
 def gather_people(store: Store, results: Sequence[Result], types: Mapping[str, str]) -> tuple[People, bool]:
-    """Find the persons of many recordings, and write the tables about them.
+    """Find the persons of many recordings, and write their tables.
 
-    :param store: of the results.
-    :param results: of all recordings and networks.
-    :param types: of the columns of a study.
-    :returns: what was found; whether merges.csv stays as somebody has edited it meanwhile.
-    :raises BadDataset: for decisions that cannot be read or contradict others.
+    :param store: results store.
+    :param results: results of all recordings and networks.
+    :param types: {column: type} of a study's manifest.
+    :returns: People, and whether merges.csv was edited meanwhile and therefore kept.
+    :raises BadDataset: if decisions cannot be read or contradict each other.
     """
-    one_of_each = {each.recording: each for each in results}.values()  # every network sees the same faces
+    one_of_each = {each.recording: each for each in results}.values()  # all networks get the same faces
     faces = [face for each in one_of_each for face in _seen_in(each)]
     content = store.read(MERGES)
     people = write_people(store, results, Result.faces, faces, read_merges(content), types)
@@ -173,7 +173,7 @@ def gather_people(store: Store, results: Sequence[Result], types: Mapping[str, s
 def _seen_in(result):
     """List the faces of a recording."""
     content = result.store.read(result.path(FACE_VIEWS))
-    if content is None:  # somebody deleted what faces look like: ground truth and manifest still hold
+    if content is None:  # the user deleted the descriptors: ground truth and manifest still apply
         rows = result.faces()
         content = b'' if rows is None else FaceViews().content(rows, {})
     return read_face_views(content, result.recording, result.home) if content else []

@@ -1,1 +1,1 @@
-"""Studies: many recordings of participants under conditions; events in them; several raters."""
+"""Studies: recordings of participants under conditions, their statistics, and event-related averages."""

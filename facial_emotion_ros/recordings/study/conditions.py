@@ -1,7 +1,6 @@
-"""Groups of a study: what participants show under each condition, and how the conditions differ.
+"""Statistics of a study: means per condition with 95% intervals, and tests between conditions.
 
-The unit is the participant: several recordings of one under the same condition are averaged first, and participants,
-not images or recordings, are the cases of every interval and test.
+The unit of analysis is the participant: recordings of a participant under the same condition are averaged first.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,9 +18,9 @@ Cells = dict[str, dict[str, np.ndarray]]
 
 
 class ConditionRow(NamedTuple):
-    """One measure under one condition: mean over participants, its 95% interval, standard deviation of participants.
+    """One measure under one condition: mean over participants, its 95% interval (low, high), their standard deviation.
 
-    None where there are too few participants; low and high also where all of them are alike.
+    None with too few participants; low and high also if all values are equal.
     """
 
     condition: str
@@ -34,12 +33,11 @@ class ConditionRow(NamedTuple):
 
 
 class ComparisonRow(NamedTuple):
-    """One measure under two conditions: difference is the condition's mean - the other's.
+    """Comparison of one measure under two conditions; difference: the condition's mean minus the other's.
 
-    design: 'within' the participants that have both, or 'between' those that have one of them; left_out: participants
-    of either condition that do not count here; low, high: 95% interval of the difference; effect_size: Cohen's d,
-    within participants d_z; these three None where participants do not vary; p_holm: p after Holm's correction over all
-    rows.
+    design: 'within' participants that have both conditions, or 'between' participants that have one of them; left_out:
+    participants of either condition not used; low, high: 95% interval of the difference; effect_size: Cohen's d, or d_z
+    within participants; these three are None if values do not vary; p_holm: p after Holm's correction over all rows.
     """
 
     measure: str
@@ -60,7 +58,7 @@ class ComparisonRow(NamedTuple):
 def cells_of(averages: Sequence[tuple[str, str, np.ndarray]]) -> Cells:
     """Average the recordings of each participant under each condition.
 
-    :param averages: (condition, participant, (K,) averages) of each recording; those with NaN are left out.
+    :param averages: (condition, participant, (K,) averages) per recording; those with NaN are skipped.
     """
     gathered: dict[str, dict[str, list[np.ndarray]]] = {}
     for condition, participant, values in averages:
@@ -72,9 +70,9 @@ def cells_of(averages: Sequence[tuple[str, str, np.ndarray]]) -> Cells:
 def condition_rows(cells: Cells) -> list[ConditionRow]:
     """Average over the participants of each condition.
 
-    :param cells: of averages of SHARES and MEASURES.
+    :param cells: averages of SHARES and MEASURES.
 
-    Source: Student's t interval of the mean (Biometrika, 1908), of participants.
+    Source: Student's t interval of the mean (Biometrika, 1908).
     """
     rows = []
     for condition, of in cells.items():
@@ -89,18 +87,18 @@ def condition_rows(cells: Cells) -> list[ConditionRow]:
 
 
 def comparison_rows(cells: Cells, measures: Sequence[str] = MEASURES) -> list[ComparisonRow]:
-    """Compare each two conditions in some measures.
+    """Compare each pair of conditions.
 
-    Where half of the participants or more have both conditions, these are compared within participants; else those who
-    have one of them are compared between participants, and those who have both are left out. Where only one of the two
-    designs has two participants for each condition, it is taken.
+    If at least half of the participants have both conditions, these are compared within participants. Otherwise those
+    with only one of them are compared between participants, and those with both are left out. If only one of the two
+    designs has two participants for each condition, it is used.
 
-    :param cells: of averages of SHARES and MEASURES.
-    :param measures: of SHARES and MEASURES; p_holm is corrected for all of them.
-    :returns: nothing for two conditions with fewer than two participants each.
+    :param cells: averages of SHARES and MEASURES.
+    :param measures: subset of SHARES and MEASURES; p_holm corrects for all of them.
+    :returns: rows; none for two conditions with fewer than two participants each.
 
-    Source: intervals and p-values of Student's t test of the differences within participants; between participants
-    Welch's (Biometrika, 1947); where participants do not vary, the exact permutation test, see :func:`.least_p`.
+    Source: within participants Student's t test of the differences; between participants Welch's test (Biometrika,
+    1947); for values that do not vary the exact permutation test, see :func:`.least_p`.
     """
     places = [(*SHARES, *MEASURES).index(each) for each in measures]
     found: list[tuple[Any, ...]] = []
@@ -122,10 +120,10 @@ def comparison_rows(cells: Cells, measures: Sequence[str] = MEASURES) -> list[Co
 
 
 def interval_of_means(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Compute the 95% interval of each column's mean, Student's t of as many rows as have a value.
+    """Compute the 95% t interval of each column's mean, ignoring NaN.
 
-    :param matrix: (N, K) float64, NaN where a row has no value.
-    :returns: low and high, (K,) float64; NaN for fewer than two values, and where all are alike.
+    :param matrix: (N, K) float64.
+    :returns: low and high, (K,) float64; NaN for fewer than two values or if all are equal.
     """
     known = np.isfinite(matrix)
     count = known.sum(0)
@@ -135,12 +133,12 @@ def interval_of_means(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def condition_word(condition: str, others: Iterable[str]) -> str:
-    """Say which condition it is where somebody reads it: an empty one has a name only beside others."""
+    """Return the condition's name for display: an empty one is 'no condition' beside others, 'all' alone."""
     return condition or ('no condition' if any(others) else 'all')
 
 
 def number(value: float) -> float | None:
-    """Round a figure for a table; None where it is not defined."""
+    """Round a figure for a table; None if it is not finite."""
     return round(float(value), 6) if np.isfinite(value) else None
 
 
@@ -160,7 +158,7 @@ def _between(one, two):
 
 
 def _compared(differences, squared_errors, freedom, least, variances):
-    """Give (difference, low, high, effect size, p) of each measure; `variances` is the scale of the effect size."""
+    """Return (difference, low, high, effect size, p) of each measure; effect sizes are scaled by `variances`."""
     ends = t_interval(differences, squared_errors, freedom)
     known = np.isfinite(ends[0])
     effects = np.divide(differences, np.sqrt(variances), out=np.full(len(differences), np.nan), where=known)

@@ -1,4 +1,4 @@
-"""What faces show around events: epochs at a fixed rate, corrected by a baseline, and their averages."""
+"""Event-related averages: cut epochs around events, resample, subtract the baseline, and average."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -16,14 +16,14 @@ from facial_emotion_ros.recordings.study.events import Event, is_event_file, sou
 from facial_emotion_ros.recordings.study.face_rows import MEASURES, FaceRows
 from facial_emotion_ros.recordings.study.study_tables import write_table
 
-#: Of events.csv, a row for each event and time step; in a study, the columns of recordings.csv's beginning come first.
+#: Columns of events.csv, a row per event and time step; in a study, after the leading columns of recordings.csv.
 EPOCHS = (
     *columns('string', 'event'),
     *columns('int64', 'number'),
     *columns('double', 'event_s', 'offset_s', *MEASURES),
 )
 
-#: Of event_averages.csv.
+#: Columns of event_averages.csv.
 AVERAGES = (
     *columns('string', 'bundle', 'condition', 'event'),
     *columns('double', 'offset_s'),
@@ -36,7 +36,7 @@ EVENT_TABLES = tuple(f'{name}.{ending}' for name in ('events', 'event_averages')
 
 
 class Window(NamedTuple):
-    """Time around an event: start_s to end_s at rate_hz; baseline: (from, to) whose mean is subtracted, or ()."""
+    """Time window around an event, start_s to end_s, sampled at rate_hz; baseline: (from, to) in s, or () for none."""
 
     start_s: float = -1.0
     end_s: float = 3.0
@@ -44,18 +44,18 @@ class Window(NamedTuple):
     baseline: tuple[float, ...] = ()
 
     def offsets(self) -> np.ndarray:
-        """Give the steps, (T,) float64, of which one is 0 where the window holds it."""
+        """Return the time steps, (T,) float64 in s; if the window includes 0, one of them is 0."""
         first, last = (round(each * self.rate_hz) for each in (self.start_s, self.end_s))
         return np.arange(first, last + 1) / self.rate_hz
 
     def check(self) -> None:
         """Check the values.
 
-        :raises BadParameter: if the window holds fewer than two steps or more than 1,000, or no step of the baseline.
+        :raises BadParameter: if the window has fewer than 2 or more than 1,000 steps, or none in the baseline.
         """
         if not 0.01 <= self.rate_hz <= 1000 or not 2 <= (self.end_s - self.start_s) * self.rate_hz <= 1000:
             raise BadParameter(
-                '--event-window and --event-rate: expected an end after the start, and 2 to 1,000 steps, got '
+                '--event-window and --event-rate: expected 2 to 1,000 steps between start and end, got '
                 f'{self.start_s:g} to {self.end_s:g} s at {self.rate_hz:g} Hz'
             )
         if self.baseline and not self._in_baseline().any():
@@ -65,10 +65,10 @@ class Window(NamedTuple):
             )
 
     def corrected(self, values: np.ndarray) -> np.ndarray:
-        """Subtract the mean of the baseline.
+        """Subtract the baseline mean.
 
         :param values: (T, K) float64.
-        :returns: the same shape; all NaN in a column without a value in the baseline.
+        :returns: (T, K); a column without a value in the baseline becomes NaN.
         """
         if not self.baseline:
             return values
@@ -83,14 +83,14 @@ class Window(NamedTuple):
 
 
 def window_of(options: Options) -> Window:
-    """Give the window that options name."""
+    """Return the window that options define."""
     start_s, end_s, rate_hz = options.event_window
     return Window(start_s, end_s, rate_hz, options.baseline)
 
 
 class Epoch(NamedTuple):
-    """One event: bundle, condition and participant ('' without a study), name, number in its recording, event_s, values
-    (T, 10) of MEASURES; head: cells that come first in its rows.
+    """Values around one event: condition and participant ('' without a study); number: index in its recording; values:
+    (T, 10) of MEASURES; head: leading cells of its rows.
     """
 
     bundle: str
@@ -104,8 +104,8 @@ class Epoch(NamedTuple):
 
 
 class EventAverage(NamedTuple):
-    """Average of one kind of event: bundle, condition, name; events: all that were listed; used: those with a value;
-    unit: 'participant' or 'event', n of them; mean, low, high: (T, 10) of MEASURES, NaN where nothing is known.
+    """Average over events of the same bundle, condition and name; events: their number; used: those with a value; unit:
+    'participant' or 'event'; n: (T, 10) number of units; mean, low, high: (T, 10) of MEASURES, NaN if unknown.
     """
 
     bundle: str
@@ -123,17 +123,17 @@ class EventAverage(NamedTuple):
 def epochs_of(
     faces: FaceRows, events: Sequence[Event], window: Window, bundle: str, words: Mapping[str, Any], head: Any = ()
 ) -> list[Epoch]:
-    """Cut the time around events out of a recording.
+    """Cut epochs around events out of a recording.
 
-    The faces of an image are averaged, images are joined by straight lines, and cameras are averaged.
+    Values are averaged over the faces of an image, interpolated linearly between images, and averaged over cameras.
 
-    :param faces: of the recording.
-    :param events: of the recording.
-    :param window: around each of them.
+    :param faces: faces of the recording.
+    :param events: events of the recording.
+    :param window: time window.
     :param bundle: name of the network.
-    :param words: of the study; {} without one.
-    :param head: cells that come first in the rows.
-    :returns: none for an event whose window lies :func:`outside` the recording.
+    :param words: the manifest's row; {} without a study.
+    :param head: leading cells of the rows.
+    :returns: one epoch per event; none for events :func:`outside` the recording.
     """
     offsets, lines = window.offsets(), [_line(faces, camera) for camera in dict.fromkeys(faces.cameras)]
     found = []
@@ -148,7 +148,7 @@ def epochs_of(
 
 
 def outside(faces: FaceRows, events: Sequence[Event], window: Window) -> list[bool]:
-    """Mark the events whose window contains no image of the recording: too early, or too late."""
+    """Mark the events whose whole window is before the first or after the last image."""
     if not len(faces.times_s):
         return [True] * len(events)
     times = times_of(faces, events)
@@ -157,23 +157,23 @@ def outside(faces: FaceRows, events: Sequence[Event], window: Window) -> list[bo
 
 
 def outside_text(times: Sequence[float], among: int, source: str, length_s: float = 0.0) -> str:
-    """Say how many events lie outside; '' for none.
+    """Describe how many events lie outside; '' for none.
 
-    :param times: of them.
-    :param among: of how many.
+    :param times: times of the events outside.
+    :param among: number of all events.
     :param source: file or topic, as in the options.
-    :param length_s: of the one recording; 0 for several.
+    :param length_s: length of the recording; 0 for several recordings.
     """
-    where = f'the recording, which goes from 0 to {length_s:.1f} s' if length_s else 'the recordings'
-    asked = doubt(times, among) if is_event_file(source) else ''  # a topic's are in seconds
-    told = f'{source_name(source)}: {len(times)} of {among} events lie outside {where}, and are left out{asked}'
+    where = f'the recording, which lasts from 0 to {length_s:.1f} s' if length_s else 'the recordings'
+    asked = doubt(times, among) if is_event_file(source) else ''  # topics have times in seconds
+    told = f'{source_name(source)}: {len(times)} of {among} events lie outside {where} and are left out{asked}'
     return told if times else ''
 
 
 def averages_of(epochs: Sequence[Epoch]) -> list[EventAverage]:
-    """Average epochs of the same network, condition and name, over participants where these are known.
+    """Average epochs of the same network, condition and name: over participants if these are known, else over events.
 
-    Source: Student's t interval of the mean (Biometrika, 1908), of participants or of events.
+    Source: Student's t interval of the mean (Biometrika, 1908).
     """
     groups: dict[tuple[str, str, str], list[Epoch]] = {}
     for epoch in epochs:
@@ -197,11 +197,11 @@ def averages_of(epochs: Sequence[Epoch]) -> list[EventAverage]:
 def write_events(
     store: Store, epochs: Sequence[Epoch], window: Window, head: Sequence[Column] = ()
 ) -> list[EventAverage]:
-    """Write events.csv and event_averages.csv, and the same as Parquet.
+    """Write events.csv and event_averages.csv, also as Parquet.
 
-    :param store: of the results.
-    :param epochs: of all recordings.
-    :param window: that they were cut by.
+    :param store: results store.
+    :param epochs: epochs of all recordings.
+    :param window: their window.
     :param head: columns of the epochs' `head`.
     :returns: the averages.
     """
@@ -226,7 +226,9 @@ def _average_rows(averages, offsets):
 
 
 def _line(faces, camera):
-    """Give the times of a camera's images with a face, (M,), their mean faces, (M, 10), and the longest step."""
+    """Return the times of a camera's images with a face, (M,), their values averaged over faces, (M, 10), and the
+    longest gap to interpolate over.
+    """
     here = faces.cameras == camera
     steps = np.diff(np.unique(faces.times_s[here]))
     seen = here & (faces.words != '')
@@ -238,7 +240,7 @@ def _line(faces, camera):
 
 
 def _resampled(line, wanted):
-    """Read a line at some times; NaN before its begin, behind its end and in gaps."""
+    """Interpolate linearly at the wanted times; NaN before the first and after the last image, and in gaps."""
     times, values, longest_s = line
     found = np.full((len(wanted), values.shape[1]), np.nan)
     if not len(times):
@@ -253,7 +255,7 @@ def _resampled(line, wanted):
 
 
 def _mean(arrays, shape):
-    """Average arrays without their NaN."""
+    """Average arrays, ignoring NaN."""
     if not len(arrays):
         return np.full(shape, np.nan)
     stacked = np.stack(arrays)

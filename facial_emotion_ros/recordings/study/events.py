@@ -1,4 +1,4 @@
-"""Events of a recording, from a CSV file or any of its topics: when something happened, and what."""
+"""Read the events of a recording, times and names, from a CSV file or from one of its topics."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -16,22 +16,22 @@ from facial_emotion_ros.recordings.io.bag_file import BagFile
 from facial_emotion_ros.recordings.io.message_types import stamp_of
 from facial_emotion_ros.recordings.study.face_rows import FaceRows
 
-#: The list of events that were read from a topic, in the format of --events.
+#: Events read from a topic, written in the CSV format of --events.
 EVENT_TIMES = 'event_times.csv'
 
-#: Endings of files of events; anything else is a topic.
+#: File name endings; anything else is a topic.
 EVENT_ENDINGS = ('.csv',)
 
-#: An event may be stamped this long before the first image, or after the last, of the recording that it is in.
+#: Events up to this long before the first or after the last image still belong to the recording.
 _BESIDE_S = 10.0
 
-#: Fields that name an event, where none is given: of std_msgs, of speech (hri_msgs/LiveSpeech), of markers.
+#: Fields that name an event if none is given: of std_msgs, speech (hri_msgs/LiveSpeech) and markers.
 _FIELDS = ('data', 'final', 'text', 'name', 'event', 'label', 'markers', 'ns')
 
 
 class Event(NamedTuple):
-    """time: seconds since the recording's first image, or a stamp (seconds since 1970); name: what happened;
-    recording: which one it is of, '' for each.
+    """time: seconds since the recording's first image, or a stamp (seconds since 1970); recording: its path or the end
+    of it, '' for all recordings.
     """
 
     time: float
@@ -40,7 +40,9 @@ class Event(NamedTuple):
 
 
 def times_of(faces: FaceRows, events: Sequence[Event]) -> np.ndarray:
-    """Give their times since the recording's first image, (N,) float64; those of stamps by the nearest image."""
+    """Return event times in s since the recording's first image, (N,) float64; stamps are converted by the nearest
+    image.
+    """
     times = np.array([event.time for event in events], np.float64)
     is_of_clock = np.array([is_stamp(each) for each in times], bool)
     if len(faces.stamps_ns) and is_of_clock.any():
@@ -54,32 +56,31 @@ def times_of(faces: FaceRows, events: Sequence[Event]) -> np.ndarray:
 
 
 def is_event_file(text: str) -> bool:
-    """Tell whether --events names a CSV file, and not a topic."""
+    """Return whether --events names a CSV file rather than a topic."""
     return text.lower().endswith(EVENT_ENDINGS)
 
 
 def source_name(text: str) -> str:
-    """Name the file or topic of --events."""
+    """Return the file name or topic of --events for display."""
     return os.path.basename(text) if is_event_file(text) else text
 
 
 def read_events(path: str) -> list[Event]:
     """Read a CSV file of events.
 
-    :param path: with a header line: time, name and, where several recordings share it, recording: a path, or the end of
-        one. Times are as in the ground truth's.
-    :raises BadDataset: if a line cannot be read, with its number.
+    :param path: CSV file with a header line: time, name and, if several recordings share it, recording (a path or the
+        end of one). Times as in ground-truth files.
+    :raises BadDataset: if a line cannot be read.
     """
     return parse_events(text_of(path, 'CSV file of events'), path)
 
 
 def parse_events(text: str, where: str) -> list[Event]:
-    """Read the text of a CSV file of events; see :func:`read_events`."""
+    """Parse the text of a CSV file of events; see :func:`read_events`."""
     table = read_csv(text, where, ('time', 'name', 'recording'), ('time',))
     if not {'time', 'name'} <= set(table.names):
         raise BadDataset(
-            f'{where}: expected a first line that names the columns time and name, got '
-            f'{",".join(table.names) or "nothing"}'
+            f'{where}: expected a header line with the columns time and name, got {",".join(table.names) or "nothing"}'
         )
     found = []
     for line, row in table.rows:
@@ -91,40 +92,40 @@ def parse_events(text: str, where: str) -> list[Event]:
 
 
 def events_text(events: Sequence[Event]) -> bytes:
-    """Write events as read_events reads them, without recordings."""
+    """Format events as CSV for :func:`read_events`, without recordings."""
     return csv_content(('time', 'name'), ((each.time, each.name) for each in events))
 
 
 class EventsByRecording:
-    """Events of a file, by the recordings that they name."""
+    """Events of a file, indexed by the recordings that they name."""
 
     def __init__(self, events: Sequence[Event]):
-        """Sort them."""
+        """Build the index."""
         self._events: dict[tuple[str, ...], list[tuple[int, Event]]] = {}
         for number, event in enumerate(events):
             self._events.setdefault(end_named(event.recording), []).append((number, event))
 
     def of(self, place: str) -> list[Event]:
-        """Choose those of one recording: that name it or the end of its path, and those that name none."""
+        """Return the events of a recording: those that name its path or the end of it, and those that name none."""
         found = [each for named in ends_of(place) for each in self._events.get(named, ())]
         return [event for _, event in sorted(found, key=lambda each: each[0])]
 
     def check(self, places: Sequence[str], where: str) -> None:
-        """Refuse events of recordings that are not there.
+        """Check that all events name known recordings.
 
-        :raises BadDataset: naming the first one.
+        :raises BadDataset: naming the first event that does not.
         """
         known = {named for place in places for named in ends_of(place)}
         for named, events in self._events.items():
             if named not in known:
                 raise BadDataset(
-                    f'{where}: expected events of the recordings that are evaluated, got one of '
-                    f'{events[0][1].recording!r}; one of them is {places[0]}'
+                    f'{where}: expected events of the evaluated recordings, such as {places[0]}, got one of '
+                    f'{events[0][1].recording!r}'
                 )
 
 
 def events_of(events: Sequence[Event], place: str) -> list[Event]:
-    """Choose the events of one recording: those that name it or the end of its path, and those that name none."""
+    """Return the events of one recording, see :meth:`EventsByRecording.of`."""
     return EventsByRecording(events).of(place)
 
 
@@ -133,16 +134,15 @@ def topic_events(
 ) -> list[Event]:
     """Read the events of a topic.
 
-    A message is an event, named by a field of it; of numbers and truth values, only a message whose value differs from
-    the one before, so that the first is none. Messages whose name is empty are left out.
+    With a text field, each message is an event with that name; empty texts are skipped. With a number or bool, each
+    change of the value is an event.
 
-    :param bag: open.
-    :param text: the topic, or TOPIC:FIELD; of nested fields a.b, of a list each element, each with changes of its own.
-    :param first_s: stamp of the recording's first image; where it is small, as of simulated time, the events' times
-        become seconds since then.
-    :param shift_s: from the clock of recording to that of the images' stamps, for messages without a stamp, and for a
-        topic whose stamps all lie outside the recording, as those of another clock, while it was recorded in it.
-    :param notes: where that is said.
+    :param bag: open recording.
+    :param text: TOPIC or TOPIC:FIELD; FIELD may be nested (a.b), and lists are read element by element.
+    :param first_s: stamp of the first image; if it is simulated time (small), event times become relative to it.
+    :param shift_s: offset from receive times to image stamps, for messages without a stamp, and for topics whose stamps
+        are of another clock: all lie outside the recording although the messages were recorded during it.
+    :param notes: gets a note in the latter case.
     :raises BadBag: if the recording has no such topic, or its messages no such field.
     :raises BadParameter: if the text cannot be a topic.
     """
@@ -168,15 +168,15 @@ def topic_events(
     if any(recorded for _, recorded in is_in) and not any(stamped for stamped, _ in is_in):
         if notes is not None:
             notes.append(
-                f'{topic}: its stamps lie outside the recording, the first {named[0][0] - first_s:.6g} s from the '
-                'first image, as those of another clock; events are timed by when they were recorded'
+                f'{topic}: stamps lie outside the recording, the first {named[0][0] - first_s:.6g} s from the first '
+                'image, probably from another clock; the times of recording are used instead'
             )
         return [Event(recorded_s - begin_s, name) for _, recorded_s, name in named]
     return [Event(stamp_s - begin_s, name) for stamp_s, _, name in named]
 
 
 def check_topic(bag: BagFile, text: str) -> None:
-    """Refuse what is no topic of the recording.
+    """Check that the recording has a topic.
 
     :param text: TOPIC or TOPIC:FIELD.
     :raises BadBag: if the recording has no such topic.
@@ -194,7 +194,7 @@ def _is_in(bag, first_s, time_s):
 
 
 def _values(message: Any, path: list[str], topic: str) -> Iterator[tuple[tuple[int, ...], Any]]:
-    """List what names a message, each with its places in the lists that it stands in."""
+    """Yield the values that name a message, each with its indices in the lists that contain it."""
     if hasattr(message, 'tolist'):
         message = message.tolist()
     if isinstance(message, (list, tuple)):

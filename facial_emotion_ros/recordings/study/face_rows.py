@@ -1,4 +1,4 @@
-"""The faces of one recording, read back from its table of frames as arrays."""
+"""Read a recording's frames.csv into arrays."""
 
 import csv
 import io
@@ -14,23 +14,22 @@ from facial_emotion_ros.core.text import cell, uncell
 from facial_emotion_ros.recordings.evaluation.camera_run import durations_of
 from facial_emotion_ros.recordings.evaluation.sufficient_statistics import WORDS
 
-#: What is averaged: the score of each emotion, valence and arousal.
+#: Averaged measures: the score of each emotion, valence and arousal.
 MEASURES = (*(f'score_{each}' for each in EMOTIONS), 'valence', 'arousal')
 
-#: Measures of how often each word was published.
+#: Shares of time for which each emotion (or `unknown`) was published.
 SHARES = tuple(f'share_{each}' for each in WORDS)
 
-#: Columns of frames.csv that are read, as text, as integers and as numbers; frames.parquet rounds these to 24 bits.
+#: Columns of frames.csv read as text, integers and floats; frames.parquet has the latter as float32 only.
 _TEXTS, _WHOLE, _NUMBERS = ('camera', 'emotion', 'face_id', 'person'), ('stamp_ns', 'frame'), ('confidence', *MEASURES)
 
 
 class FaceRows(NamedTuple):
-    """A row for each face in each image, and one without values for an image without a face.
+    """One row per face and image; images without faces have one row with empty values ('' or NaN).
 
     cameras: (N,) of str; stamps_ns: (N,) int64; times_s: (N,) float64, since the recording's first image; words: (N,)
-    of str, '' without a face; values: (N, 10) float64 of MEASURES, NaN without a face; frames: (N,) int64, number of
-    the image; face_ids: (N,) of str, '' without a face; persons: (N,) of str, by the ground truth, '' where it names
-    nobody; confidences: (N,) float64, NaN without a face.
+    of str, published emotions; values: (N, 10) float64 of MEASURES; frames: (N,) int64, number of the image; face_ids:
+    (N,) of str; persons: (N,) of str, by the ground truth, '' if it names nobody; confidences: (N,) float64.
     """
 
     cameras: np.ndarray
@@ -44,10 +43,7 @@ class FaceRows(NamedTuple):
     confidences: np.ndarray
 
     def durations(self) -> np.ndarray:
-        """Give the time for which each row's image stands, by :func:`.durations_of` the images of its camera.
-
-        :returns: (N,) float64, in seconds.
-        """
+        """Return the duration of each row's image within its camera, see :func:`.durations_of`, (N,) float64 in s."""
         found = np.zeros(len(self.frames))
         for camera in dict.fromkeys(self.cameras):
             places = np.flatnonzero(self.cameras == camera)
@@ -56,10 +52,10 @@ class FaceRows(NamedTuple):
         return found
 
     def seconds(self, lengths_s: np.ndarray, chosen: np.ndarray) -> float:
-        """Add up the time that some rows' images stand for; what several of them cover counts once.
+        """Return the length of the union of some rows' time intervals, in s.
 
-        :param lengths_s: (N,) float64 of :meth:`durations`.
-        :param chosen: (N,) bool, or places.
+        :param lengths_s: (N,) float64 from :meth:`durations`.
+        :param chosen: (N,) bool, or indices.
         """
         begins, lengths_s = self.times_s[chosen], lengths_s[chosen]
         if not len(begins):
@@ -70,9 +66,9 @@ class FaceRows(NamedTuple):
         return float(np.maximum(ends - np.maximum(begins, before), 0.0).sum())
 
     def profile(self) -> np.ndarray:
-        """Average over all faces in all images, each weighed by the time for which its image stands.
+        """Average over all faces in all images, weighted by the images' durations.
 
-        :returns: (19,) float64: SHARES, then MEASURES; NaN where there is no face.
+        :returns: (19,) float64: SHARES, then MEASURES; NaN if there is no face.
         """
         seen = self.words != ''
         if not seen.any():
@@ -82,7 +78,7 @@ class FaceRows(NamedTuple):
 
 
 def places_by(keys: np.ndarray, places: Iterable[int]) -> dict[Any, np.ndarray]:
-    """Group some places of an array by what stands there, in the order of their coming."""
+    """Group indices of an array by the value at each, in order of first occurrence."""
     found: dict[Any, list[int]] = {}
     for place in places:
         found.setdefault(keys[place], []).append(place)
@@ -90,15 +86,12 @@ def places_by(keys: np.ndarray, places: Iterable[int]) -> dict[Any, np.ndarray]:
 
 
 def weights_of(lengths_s: np.ndarray) -> np.ndarray:
-    """Give weights that are proportional to times and add up to 1; all alike where no time is known.
-
-    :param lengths_s: (N,) float64, N at least 1.
-    """
+    """Normalize durations, (N,) float64 with N >= 1, to weights with sum 1; equal weights if all are 0."""
     return lengths_s / lengths_s.sum() if lengths_s.any() else np.full(len(lengths_s), 1 / len(lengths_s))
 
 
 def read_face_rows(content: bytes) -> FaceRows:
-    """Read a table of frames.
+    """Parse a table of frames.
 
     :param content: of frames.csv.
     :raises Exception: ValueError, IndexError, StopIteration or csv.Error, if it is damaged.
@@ -127,5 +120,5 @@ def read_face_rows(content: bytes) -> FaceRows:
 
 
 def as_in_csv(text: str) -> str:
-    """Give foreign text, such as a name of the ground truth, as frames.csv has it: its characters are printable."""
+    """Convert foreign text, such as a ground-truth name, to its printable form in frames.csv."""
     return uncell(cell(text))

@@ -1,4 +1,4 @@
-"""The manifest of a study: a CSV file that says of each recording which participant it is of, and the condition."""
+"""Read or create the manifest of a study: a CSV file with the participant and condition of each recording."""
 
 import csv
 import math
@@ -25,34 +25,34 @@ from facial_emotion_ros.recordings.people.people import PEOPLE
 from facial_emotion_ros.recordings.study.epochs import EPOCHS
 from facial_emotion_ros.recordings.study.study_tables import recordings_columns
 
-#: Columns that a manifest has to have, and those with a meaning of their own; any others are kept as they are.
+#: Required columns, and all columns with a special meaning; others are passed through.
 REQUIRED = ('path', 'participant')
 KNOWN = (*REQUIRED, 'condition', 'session')
 
-#: Columns whose values are folders of frames/, as Hive names them, its name for an empty cell, and the most bytes of a
-#: file's name.
+#: Columns that become Hive partitions (folders) of frames/, Hive's name for an empty value, and the maximum length of a
+#: folder name.
 _PARTITIONS = ('study', 'condition')
 _NO_VALUE = '__HIVE_DEFAULT_PARTITION__'
 _LONGEST = 255
 
-#: These are known in any spelling, and are text even where all cells are numbers; others are kept as they are written.
+#: Columns recognized in any spelling, and read as text even if all cells are numbers.
 _TEXTS = (*KNOWN, 'study')
 
-#: Numbers that are names: with leading zeros, or more digits than a number of 64 bits holds.
+#: Numbers that are identifiers: with leading zeros, or more digits than float64 holds.
 _NAME = re.compile(r'[+-]?(0\d.*|\d{16,})$')
 
-#: Names of our own columns, which a manifest may not use.
+#: Our own column names, reserved.
 _TAKEN = {column.name for column in (*FRAMES, *recordings_columns({}), *EPOCHS, *PEOPLE)}
 
-#: What a manifest says of one recording.
+#: One row of a manifest, {column: value}.
 Words = dict[str, str | float | None]
 
 
 class Study(NamedTuple):
-    """A manifest that was read.
+    """A study's manifest.
 
-    path: of the file; types: {column: its type in a Parquet file, string or double}; rows: what it says of each
-    recording, None for an empty cell; places: path or URL of each recording.
+    path: of the file; types: {column: Parquet type, string or double}; rows: one per recording, None for an empty cell;
+    places: path or URL of each recording.
     """
 
     path: str
@@ -61,22 +61,22 @@ class Study(NamedTuple):
     places: list[str]
 
     def of(self, places: Sequence[str]) -> list[Words]:
-        """Give what the manifest says of some recordings.
+        """Return the rows of some recordings.
 
         :param places: paths or URLs.
-        :raises BadDataset: if it has no line for one.
+        :raises BadDataset: if one has no row.
         """
         known = {identity(place): row for place, row in zip(self.places, self.rows)}
         missing = [place for place in places if identity(place) not in known]
         if missing:
             raise BadDataset(
-                f'{self.path}: expected a line for each recording, got none for {missing[0]}'
+                f'{self.path}: expected a row for each recording, got none for {missing[0]}'
                 + (f' and {len(missing) - 1} more' if len(missing) > 1 else '')
             )
         return [known[identity(place)] for place in places]
 
     def look_alikes(self) -> list[str]:
-        """Say which participants, or conditions, differ only in case, spaces or the encoding of letters."""
+        """Describe participants and conditions whose names differ only in case, spaces or Unicode form."""
         found = []
         for column in ('participant', 'condition'):
             spellings: dict[str, dict[str, None]] = {}
@@ -85,7 +85,7 @@ class Study(NamedTuple):
                 plain = ''.join(unicodedata.normalize('NFKC', word).casefold().split())
                 spellings.setdefault(plain, {})[word] = None
             found += [
-                f'{column}s that differ only in spelling count as different ones: {", ".join(map(repr, each))}'
+                f'{column}s that differ only in spelling are treated as different: {", ".join(map(repr, each))}'
                 for each in spellings.values()
                 if len(each) > 1
             ]
@@ -96,10 +96,10 @@ def read_study(path: str) -> Study:
     """Read a manifest.
 
     :param path: CSV file with a header line: path (of a recording, relative to the manifest's folder, or a URL),
-        participant, optionally condition and session, and any further columns, whose names are kept as they are. A
-        further column is of numbers where all its cells are numbers or empty, none of them with a leading zero.
-    :raises BadDataset: if it cannot be read, a column or a participant is missing, or two lines are of one recording.
-    :raises BadBag: if a recording is not there.
+        participant, optionally condition and session, and any further columns. A further column is numeric if all its
+        cells are numbers or empty, none with a leading zero.
+    :raises BadDataset: if it cannot be read, a column or a participant is missing, or a recording is listed twice.
+    :raises BadBag: if a recording does not exist.
     """
     names, table = read_csv(text_of(path, "study's CSV file"), path, _TEXTS, None)
     _check_names(path, names)
@@ -111,22 +111,22 @@ def read_study(path: str) -> Study:
                 raise BadDataset(f'{path}, line {number}: expected a {name}, got an empty cell')
         for name, folder in partitions_of(path, row).items():
             if len(folder) > _LONGEST:
-                own = 'cell' if name in row else 'name of the file, or a column study,'
+                own = f'{name} cell' if name in row else 'manifest file name, or a column study,'
                 raise BadDataset(
-                    f'{path}, line {number}: expected a {own} whose folder in frames/ has {_LONGEST} letters at most, '
-                    f'got {len(folder)}: {folder} (all but A to Z, a to z, digits, _, ., - and ~ take three a byte)'
+                    f'{path}, line {number}: expected a {own} whose folder name in frames/ has at most {_LONGEST} '
+                    f'letters, got {len(folder)}: {folder} (bytes other than A-Z, a-z, 0-9, _ . - ~ take three letters)'
                 )
         place = _place(path, number, row['path'])
         if identity(place) in seen:
             raise BadDataset(
-                f'{path}, line {number}: expected each recording once, {row["path"]} is in line '
-                f'{seen[identity(place)]} too'
+                f'{path}, line {number}: expected each recording once, but {row["path"]} is also in line '
+                f'{seen[identity(place)]}'
             )
         seen[identity(place)] = number
         places.append(place)
         row['path'] = public_file(row['path'])  # it will be in every table
     if not table:
-        raise BadDataset(f'{path}: expected a line for each recording below the first, got none')
+        raise BadDataset(f'{path}: expected a row for each recording below the header line, got none')
     rows = [row for _, row in table]
     types = {
         name: 'double' if name not in _TEXTS and all(_is_number(row[name]) for row in rows) else 'string'
@@ -140,11 +140,11 @@ def read_study(path: str) -> Study:
 
 
 def partitions_of(path: str, words: Mapping[str, Any]) -> dict[str, str]:
-    """Name the folders of frames/ that a recording's rows lie in.
+    """Return the Hive partition folders of a recording's rows in frames/.
 
-    :param path: of the manifest, whose name is the study where it has no such column.
-    :param words: what it says of the recording.
-    :returns: {column: its folder, as Hive names it}.
+    :param path: path of the manifest; its name is the study if it has no such column.
+    :param words: the recording's row.
+    :returns: {column: folder name, such as condition=rest}.
     """
     named = {'study': os.path.splitext(os.path.basename(path))[0], **words}
     return {
@@ -157,16 +157,16 @@ def partitions_of(path: str, words: Mapping[str, Any]) -> dict[str, str]:
 def write_template(bags: Sequence[str], path: str) -> int:
     """Write a manifest for the recordings of a folder tree, to be checked by hand.
 
-    Below the tree's root, the first folder is the participant, the last name the condition, what lies between the
-    session: p00/day1/baseline. Of a recording in the root itself, the name is divided at its first _: p00_baseline.
-    Several recordings, or folders that hold them without further folders, are of the tree that has them all; so are
-    folders of one folder that have further folders of the same names, which are sessions.
+    Below the root, the first folder is the participant, the last part the condition, and anything between the session:
+    p00/day1/baseline. The name of a recording in the root itself is split at its first _: p00_baseline. For several
+    recordings, or folders without subfolders, the root is their common folder; so it is for sibling folders with
+    subfolders of the same names, which are sessions.
 
     :param bags: paths or URLs of recordings, or of folders that hold some.
-    :param path: of a file that is not there yet; the paths in it are relative to its folder.
+    :param path: new file; the paths in it are relative to its folder.
     :returns: number of recordings.
-    :raises BadBag: if a place holds no recording.
-    :raises BadParameter: if the file is there.
+    :raises BadBag: if a path holds no recording.
+    :raises BadParameter: if the file exists.
     """
     folder, lines = os.path.dirname(os.path.abspath(path)), {}
     for place, top in _tops(bags).items():
@@ -178,12 +178,12 @@ def write_template(bags: Sequence[str], path: str) -> int:
         with open(path, 'x', encoding='utf-8', newline='') as file:
             csv.writer(file).writerows([KNOWN, *([cell(each, '\t\n\r') for each in line] for line in lines.values())])
     except FileExistsError:
-        raise BadParameter(f'--study-template: expected the name of a new file, {path} is there already') from None
+        raise BadParameter(f'--study-template: expected the name of a new file, but {path} exists') from None
     return len(lines)
 
 
 def _tops(roots):
-    """Find recordings, and how many parts of each path precede those that name participant and condition."""
+    """Find recordings, and how many leading parts of each path precede participant and condition."""
     found, shallow, firsts = {}, {}, []
     for root in roots:
         above = len(_parts(root))
@@ -193,7 +193,7 @@ def _tops(roots):
         firsts += {parts[above] for parts in new.values() if len(parts) > above + 1}
     parents = {tuple(_parts(root)[:-1]) for root in roots}
     if len(roots) > 1 and len(parents) == 1 and (shallow or len(set(firsts)) < len(firsts)):
-        return dict.fromkeys(found, len(parents.pop()))  # folders that were named one by one, as by rides/*
+        return dict.fromkeys(found, len(parents.pop()))  # sibling folders, as by the shell's rides/*
     top = len(os.path.commonprefix(list(shallow.values())))
     return {place: top if place in shallow else above for place, above in found.items()}
 
@@ -206,16 +206,16 @@ def _check_names(path, names):
     missing = [name for name in REQUIRED if name not in names]
     if missing:
         raise BadDataset(
-            f'{path}: expected a first line that names the columns path and participant, and condition and session '
-            f'where there are some, got {",".join(names) or "nothing"}'
+            f'{path}: expected a header line with the columns path, participant and optionally condition and session, '
+            f'got {",".join(names) or "nothing"}'
         )
-    # Databases take Age and age for one.
+    # Databases do not distinguish Age and age.
     lower = [name.lower() for name in names]
     wrong = [name for name, plain in zip(names, lower) if plain in _TAKEN or not name or lower.count(plain) > 1]
     if wrong:
         raise BadDataset(
-            f'{path}: expected columns that have a name, differ from each other and from the columns of the results, '
-            f'got {wrong[0]!r}'
+            f'{path}: expected column names that are not empty, unique, and different from the columns of the '
+            f'results, got {wrong[0]!r}'
         )
 
 
@@ -228,7 +228,7 @@ def _place(path, number, text):
         raise BadBag(f'{path}, line {number}: {error}') from None
     if len(found) > 1:
         raise BadDataset(
-            f'{path}, line {number}: expected one recording, {text} holds {len(found)}: {found[0]}, {found[1]}...'
+            f'{path}, line {number}: expected one recording, but {text} holds {len(found)}: {found[0]}, {found[1]}...'
         )
     return found[0]
 

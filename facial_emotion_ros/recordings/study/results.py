@@ -1,4 +1,4 @@
-"""Results of networks for recordings, as tables of many are made of them."""
+"""The results of one network for one recording, as input of the tables over many recordings."""
 
 import csv
 from collections.abc import Callable, Mapping, Sequence
@@ -10,10 +10,10 @@ from facial_emotion_ros.recordings.study.face_rows import FaceRows, read_face_ro
 
 
 class Result(NamedTuple):
-    """What one network found in one recording.
+    """The results of one network for one recording.
 
-    store: of all results; recording: folder of the recording's results, which names it; home: path of the network's
-    in the store; bundle: name of the network; record, figures: of the recording and of the network, as in fleet.json.
+    store: results store; recording: name of the recording's results folder; home: path of the network's results in the
+    store; bundle: name of the network; record, figures: the recording's and the network's entries in fleet.json.
     """
 
     store: Store
@@ -25,32 +25,32 @@ class Result(NamedTuple):
 
     @property
     def words(self) -> Mapping[str, Any]:
-        """What the manifest of a study says of the recording; {} without one."""
+        """The recording's row in the study's manifest; {} without a study."""
         return self.record.get('study') or {}
 
     @property
     def head(self) -> tuple[Any, ...]:
-        """The cells of :func:`.head_columns`."""
+        """Leading cells of table rows, see :func:`.head_columns`."""
         return self.recording, self.bundle, *self.words.values()
 
     @property
     def condition(self) -> str:
-        """By the manifest; '' where it says none."""
+        """By the manifest; '' if none."""
         return self.words.get('condition') or ''
 
     @property
     def participant(self) -> str:
-        """By the manifest; '' without one."""
+        """By the manifest; '' without a study."""
         return self.words.get('participant') or ''
 
     def path(self, name: str) -> str:
-        """Give the path of a file in the store."""
+        """Return the path of a file in the store."""
         return f'{self.home}/{name}'.lstrip('/')
 
     def faces(self) -> FaceRows | None:
         """Read the table of frames.
 
-        :returns: None where it is not there.
+        :returns: None if it is missing.
         :raises BadDataset: if it is damaged.
         """
         path = self.path('frames.csv')
@@ -59,20 +59,20 @@ class Result(NamedTuple):
             return None if content is None else read_face_rows(content)
         except (ValueError, IndexError, StopIteration, csv.Error) as error:
             raise BadDataset(
-                f'{path}: expected a table of frames, it cannot be read ({error or "it is empty"}); delete the folder '
-                'of its results, and run the same command again'
+                f'{path}: expected a table of frames, got one that cannot be read ({error or "it is empty"}); delete '
+                'its results folder and run the same command again'
             ) from error
 
 
-#: Gives the faces of a result that count, such as Result.faces; None where its table is not there.
+#: Function that returns the faces of a result to evaluate, such as Result.faces; None if its table is missing.
 Faces = Callable[[Result], FaceRows | None]
 
 
 def results_of(store: Store, bags: Sequence[Mapping[str, Any]]) -> list[Result]:
     """List the results of many recordings.
 
-    :param store: that has them.
-    :param bags: as in fleet.json.
+    :param store: results store.
+    :param bags: `bags` of fleet.json.
     """
     return [
         Result(

@@ -1,4 +1,4 @@
-"""What a study adds to the results of many recordings: tables by recording, condition and comparison."""
+"""Write the tables of a study: recordings, conditions and comparisons."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -28,7 +28,7 @@ from facial_emotion_ros.recordings.study.study_tables import (
 
 
 class GroupSummary(NamedTuple):
-    """The figures of one network: rows of conditions.csv and of comparisons.csv, without the bundle."""
+    """One network's rows of conditions.csv and comparisons.csv, without the column bundle."""
 
     bundle: str
     conditions: list[ConditionRow]
@@ -44,16 +44,16 @@ def write_study(
     stage: Stage = silent,
     measures: Sequence[str] = (),
 ) -> list[GroupSummary]:
-    """Write the tables of a study and the dictionary of their columns.
+    """Write the tables of a study (CSV and Parquet) and columns.md, which explains their columns.
 
-    :param store: of the results; it gets recordings, conditions and comparisons, as CSV and Parquet, and columns.md.
+    :param store: results store.
     :param study: the manifest.
-    :param results: of all recordings and networks.
-    :param faces_of: gives the faces that count.
-    :param others: further tables that the dictionary explains.
-    :param stage: shows the progress.
-    :param measures: in which conditions are compared; () for the scores, valence and arousal.
-    :returns: what the groups show, for each network.
+    :param results: results of all recordings and networks.
+    :param faces_of: returns the faces of a result to evaluate.
+    :param others: further tables to explain in columns.md.
+    :param stage: progress display.
+    :param measures: measures to compare conditions in; () for the scores, valence and arousal.
+    :returns: a summary per network.
     """
     rows: list[tuple[Any, ...]] = []
     averages: dict[str, list[Any]] = {}

@@ -1,4 +1,4 @@
-"""The tables of a study, as CSV and Parquet, and the dictionary of their columns."""
+"""Columns of a study's tables, their output as CSV and Parquet, and the data dictionary (columns.md)."""
 
 import io
 import os
@@ -11,12 +11,12 @@ from facial_emotion_ros.recordings.batch.result_store import Store
 from facial_emotion_ros.recordings.evaluation.tables import Column, ParquetTable, columns, csv_content
 from facial_emotion_ros.recordings.study.face_rows import MEASURES, SHARES
 
-#: Written beside the tables: what their columns mean. docs/columns.md holds the texts.
+#: Data dictionary written beside the tables; its texts are from docs/columns.md.
 DICTIONARY = 'columns.md'
 
 _WHO = columns('string', 'bag', 'bundle')
 
-#: Of recordings.csv, after _WHO and the columns of the manifest.
+#: Columns of recordings.csv after _WHO and those of the manifest.
 _FIGURES = (
     *columns('double', 'recording_s'),
     *columns('int64', 'frames', 'faces'),
@@ -35,33 +35,33 @@ COMPARISONS = (
     *columns('double', 'difference', 'low', 'high', 'effect_size', 'p', 'p_holm'),
 )
 
-#: Names of figures of fleet.json in recordings.csv.
+#: Keys of fleet.json that are columns of recordings.csv.
 FIGURES = tuple(column.name for column in _FIGURES)
 
 
 def head_columns(types: Mapping[str, str]) -> tuple[Column, ...]:
-    """Give the columns that say which recording a row is of.
+    """Return the leading columns, which identify the recording.
 
-    :param types: of the manifest's columns; {} without a study.
+    :param types: {column: type} of the manifest; {} without a study.
     """
     return (*_WHO, *(Column(name, kind) for name, kind in types.items()))
 
 
 def recordings_columns(types: Mapping[str, str]) -> tuple[Column, ...]:
-    """Give the columns of recordings.csv.
+    """Return the columns of recordings.csv.
 
-    :param types: of the manifest's columns.
+    :param types: {column: type} of the manifest.
     """
     return (*head_columns(types), *_FIGURES, *_PROFILE)
 
 
 def write_table(store: Store, name: str, of: Sequence[Column], rows: Iterable[Sequence[Any]]) -> None:
-    """Write a table as CSV, and as Parquet where pyarrow is installed.
+    """Write a table as CSV, and as Parquet if pyarrow is installed.
 
-    :param store: of the results.
-    :param name: of the files, without its ending.
-    :param of: its columns.
-    :param rows: their cells.
+    :param store: results store.
+    :param name: file name without extension.
+    :param of: columns.
+    :param rows: cells.
     """
     rows, written = list(rows), io.BytesIO()
     store.write(f'{name}.csv', csv_content([column.name for column in of], rows))
@@ -75,10 +75,10 @@ def write_table(store: Store, name: str, of: Sequence[Column], rows: Iterable[Se
 
 
 def dictionary(tables: Sequence[str], types: Mapping[str, str], manifest: str) -> str:
-    """Write what the columns of some tables mean: docs/columns.md, as far as it is about them.
+    """Compose the data dictionary: the sections of docs/columns.md about the given tables.
 
-    :param tables: names of its sections, such as recordings.csv.
-    :param types: of the manifest's columns.
+    :param tables: names of sections, such as recordings.csv.
+    :param types: {column: type} of the manifest.
     :param manifest: its path.
     :raises FacialEmotionError: if docs/columns.md is not installed.
     """
@@ -87,6 +87,6 @@ def dictionary(tables: Sequence[str], types: Mapping[str, str], manifest: str) -
     rows = ''.join(f'| `{name}` | {kind} |\n' for name, kind in types.items())
     own = f'## Columns of {os.path.basename(manifest)}\n\n| column | type |\n|---|---|\n{rows}\n'
     texts = [f'## {name}\n{sections[name].rstrip()}\n' for name in tables]
-    # The pages that it links to are not here.
+    # Remove links: their target pages are not in the output.
     linked = re.sub(r'\[([^]]+)\]\([^)]*\)', r'\1', '\n'.join([own, *texts]))
     return f'# Columns of the tables\n\nIn CSV, an empty cell is no value.\n\n{linked}'
