@@ -107,7 +107,7 @@ def test_milliseconds_are_asked_about_when_the_only_interval_begins_with_the_rec
 def test_nobody_is_asked_for_the_unit_of_intervals_when_it_is_known(tmp_path, name, text, asks):
     (tmp_path / name).write_text(text)
     told = Intervals(str(tmp_path / name)).unused()
-    assert '1 of 1 intervals hold for no image' in told and ('are these milliseconds?' in told) == asks
+    assert '1 of 1 intervals contain no image' in told and ('are these milliseconds?' in told) == asks
 
 
 def test_an_interval_of_one_face_comes_first_when_another_is_for_any(tmp_path):
@@ -125,7 +125,7 @@ def test_times_may_be_stamps_when_they_are_large(tmp_path):
 @pytest.mark.parametrize(
     'text, said',
     [
-        ('', 'first line'),
+        ('', 'header line'),
         ('from,to,emotion\n', 'columns start, end'),
         ('start,end\n1,2\n', 'columns start, end'),
         ('start,end,emotion\n1,x,happy\n', r'line 2: end.*time in seconds'),
@@ -134,13 +134,13 @@ def test_times_may_be_stamps_when_they_are_large(tmp_path):
         ('start,end,emotion,valence\n1,2,,\n', 'neither'),
         ('start,end,emotion,valence\n1,2,happy,7\n', r'\[-1, 1\]'),
         ('start,end,emotion\n1,nan,happy\n', 'nan'),
-        ('start,end,valence,arousal\n0,5,0,5,0,3\n', 'line 2: expected 4 cells, as the first line has, got 6; write'),
+        ('start,end,valence,arousal\n0,5,0,5,0,3\n', 'line 2: expected 4 cells, like the header line, got 6; use decimal'),
         ('start,end,emotion\n0,5,happy,sad\n', 'line 2: expected 3 cells'),
-        ('start,end,face,emotion\n0,5,happy\n', 'line 2: expected 4 cells, as the first line has, got 3'),
+        ('start,end,face,emotion\n0,5,happy\n', 'line 2: expected 4 cells, like the header line, got 3'),
         ('start;end;emotion\n1;2;happy;sad\n', 'got 4$'),
         ('start,end,emotion,Emotion\n1,2,happy,sad\n', 'each column once, got emotion 2 times'),
-        ('start,end,emotion\n', 'a line for each interval'),
-        ('start,end,emotion\n1,"2,5",happy\n', 'as a point'),
+        ('start,end,emotion\n', 'a row for each interval'),
+        ('start,end,emotion\n1,"2,5",happy\n', 'use a decimal point'),
         ('start,end,emotion\n\n\n1,x,happy\n', 'line 4'),
         ('SEP=;\r\nstart;end;emotion\n1;x;happy\n', 'line 3'),
     ],

@@ -234,7 +234,7 @@ def line(word, one, other):
     [
         ([HEAD, line('yes', 'a', 'b'), line('yes', 'b', 'c'), line('no', 'c', 'a')], 'line 4: .* lines 2, 3'),
         ([HEAD, line('yes', 'a', 'b'), line('no', 'b', 'a')], 'lines 2 and 3'),
-        ([HEAD, line('perhaps', 'a', 'b')], "line 2: expected yes, no or nothing.*'perhaps'"),
+        ([HEAD, line('perhaps', 'a', 'b')], "line 2: expected yes, no or an empty cell.*'perhaps'"),
         ([HEAD, line('yes', 'a', 'a')], 'line 2: expected two faces'),
         ([HEAD, 'yes,much' + line('', 'a', 'b')[1:]], 'line 2: expected a likeness'),
         (['same,face'], 'header line with the columns'),
@@ -537,7 +537,7 @@ def test_decisions_are_kept_that_are_saved_while_the_results_are_written(tmp_pat
         monkeypatch.setattr(people_module, 'merge_rows', save)
         assert command_line.main(command) == 0
         assert (out / 'merges.csv').read_text() == typed
-        assert 'merges.csv was saved meanwhile' in capsys.readouterr().out
+        assert 'merges.csv was edited meanwhile' in capsys.readouterr().out
         monkeypatch.setattr(people_module, 'merge_rows', look)
         assert command_line.main(command) == 0
         assert (out / 'merges.csv').read_text() == typed.replace('yes,,,,a', 'yes,,decision,,a')

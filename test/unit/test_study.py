@@ -68,7 +68,7 @@ def test_a_study_keeps_its_columns_in_every_table_and_compares_within_participan
     manifest = tree / 'study.csv'
     assert command_line.main([str(tree / 'bags'), '--study-template', str(manifest)]) == 0
     assert command_line.main([str(tree / 'bags'), '--study-template', str(manifest)]) == 2
-    assert 'already' in capsys.readouterr().err
+    assert 'new file, but' in capsys.readouterr().err
     lines = manifest.read_text().splitlines()
     assert lines[:2] == ['path,participant,condition,session', 'bags/p00/baseline.mcap,p00,baseline,']
     ages = [f'{line},{20 + number}' for number, line in enumerate(lines[1:])]
@@ -258,7 +258,7 @@ def test_tables_that_no_run_wrote_and_what_it_reads_stay_when_they_lie_in_the_ou
         (out / name).write_text(lines)
     with pytest.raises(BadParameter, match='got columns.md, recordings.csv, which would be lost.*--force'):
         run(out / 'study.csv')
-    with pytest.raises(BadParameter, match='out/recordings.csv, which has the name of a table'):
+    with pytest.raises(BadParameter, match='out/recordings.csv, which would be replaced or deleted'):
         run(out / 'recordings.csv', **force)
     assert (out / 'columns.md').read_text() == (out / 'recordings.csv').read_text() == lines
     assert not (out / 'bags').exists()
@@ -326,7 +326,7 @@ def test_an_empty_condition_and_alike_spellings_are_named_when_a_study_has_them(
     assert command_line.main(['--study', str(tree / 'study.csv'), '--output', str(tree / 'out')]) == 0
     told, page = capsys.readouterr().err, Page((tree / 'out' / 'index.html').read_text()).text
     for text in (told, page):
-        assert "participants that differ only in spelling count as different ones: 'P01', 'p01'" in text.replace(
+        assert "participants that differ only in spelling are treated as different: 'P01', 'p01'" in text.replace(
             '’', "'"
         )
         assert "'base', 'Base'" in text and "'p00'" not in text
@@ -354,7 +354,7 @@ def test_a_manifest_may_have_semicolons_and_decimal_commas(tmp_path):
         ('path,participant\n.,p\n', 'expected one recording'),
         ('path,participant\na.mcap\n', 'line 2: expected 2 cells'),
         ('path,participant\n', 'a row for each recording'),
-        ('path,participant,condition\na.mcap,p,' + 28 * '基' + '\n', 'line 2: expected a cell .* 255 letters .* 262'),
+        ('path,participant,condition\na.mcap,p,' + 28 * '基' + '\n', 'line 2: expected a condition cell .* 255 letters .* 262'),
     ],
 )
 def test_the_line_is_named_when_a_manifest_cannot_be_read(tmp_path, text, said):

@@ -242,7 +242,7 @@ def test_a_line_is_named_when_a_file_of_events_cannot_be_read():
     for text, said in (
         ('start,name\n', 'columns time and name'),
         ('time,name\n1,a\nx,b\n', 'line 3'),
-        ('time,name\n1,5,happy\n', 'line 2: expected 2 cells, as the first line has, got 3'),
+        ('time,name\n1,5,happy\n', 'line 2: expected 2 cells, like the header line, got 3'),
         ('time,name,time\n1,a,2\n', 'each column once, got time'),
         ('time,name\n1,' + 'a' * 200000, 'line 2: expected a line of CSV'),
     ):

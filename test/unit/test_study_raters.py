@@ -115,7 +115,7 @@ def test_a_tier_is_a_rater_when_elan_has_several(tmp_path):
     with pytest.raises(BadDataset, match='one tier .*got ann, bob; name one as .*#ann'):
         read_intervals(str(tmp_path / 'both.eaf'))
     rows, left_out, _ = read(tmp_path, 'one.eaf', EAF.replace('Angry', 'fine'))
-    assert [row[3].emotion for row in rows] == ['happy', ''] and left_out.endswith('left out: bob, words')
+    assert [row[3].emotion for row in rows] == ['happy', ''] and left_out.endswith('without emotions: bob, words')
 
 
 @pytest.mark.parametrize(
@@ -124,8 +124,8 @@ def test_a_tier_is_a_rater_when_elan_has_several(tmp_path):
         ('bad.eaf', '<ANNOTATION_DOC', '', 'cannot be read'),
         ('none.eaf', EAF, '#carl', 'carl, got ann, ann_valence, bob, words'),
         ('words.eaf', EAF, '#words', "tier words at 0 s: expected one of .*'good morning'"),
-        ('time.txt', 'emotion\t\t0\tx\thappy\n', '', 'line 1: expected tier, .* times of ELAN'),
-        ('back.txt', 'emotion\t\t3.0\t1.0\t2.0\thappy\n', '', 'the end is after the begin'),
+        ('time.txt', 'emotion\t\t0\tx\thappy\n', '', 'line 1: expected tier, .* times in ELAN'),
+        ('back.txt', 'emotion\t\t3.0\t1.0\t2.0\thappy\n', '', 'an end after the begin'),
         ('slot.eaf', SUBDIVIDED.replace('TIME_VALUE="4000"', ''), '', 'tier emotion at 0 s: expected .* got no time'),
         ('two.csv', TWO, '', 'one observation, .*got p00, p01; name one as .*#p00'),
         ('cells.csv', AGGREGATED.replace('POINT,9', 'POINT'), '', 'line 4: expected 7 cells'),

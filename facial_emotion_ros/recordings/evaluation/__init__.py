@@ -1,1 +1,1 @@
-"""The evaluation of one recording: estimates, ground truth, metrics, tables, videos."""
+"""Evaluate one recording: estimates, ground truth, metrics, tables, videos."""

@@ -1,4 +1,4 @@
-"""Our estimates as a recording: what the node would have published, with the images' headers."""
+"""Write the estimates as a recording: the messages that the node would have published, with the images' headers."""
 
 from collections.abc import Iterable, Sequence
 
@@ -27,17 +27,16 @@ _CONTEMPT_AS = 'drop'
 
 
 class AnnotatedBag:
-    """Writes what the node publishes: detections, detections/raw, affect, expression, vision_info, and ROS4HRI's faces.
+    """Writes the node's topics: detections, detections/raw, affect, expression, vision_info, and ROS4HRI faces.
 
-    With several cameras, the topics lie in the camera's namespace. Crops of faces, which the node publishes while they
-    have a subscriber, are left out.
+    With several cameras, topics are in the camera's namespace. Face crops are not written.
     """
 
     def __init__(self, path: str, engine: EsrEngine, several: bool):
-        """Begin it.
+        """Create the recording.
 
-        :param path: folder to make.
-        :param engine: that the estimates come from.
+        :param path: new folder.
+        :param engine: engine of the estimates.
         :param several: whether there are several cameras.
         """
         self._several = several
@@ -52,7 +51,7 @@ class AnnotatedBag:
 
         :param frame: the image.
         :param faces: estimates, the largest face first.
-        :param live_ids: ids that the tracker has not given up.
+        :param live_ids: ids that the tracker still holds.
         """
         estimates = [estimate for estimate, _ in faces]
         check_finite(estimates)
@@ -79,11 +78,11 @@ class AnnotatedBag:
                 self._write(frame, f'{topic}/expression', make(EXPRESSION, header=head, **parts))
 
     def close(self) -> None:
-        """Give the recording its name."""
+        """Complete the recording."""
         self._bag.__exit__(None, None, None)
 
     def discard(self) -> None:
-        """Delete it."""
+        """Delete the recording."""
         self._bag.discard()
 
     def _write(self, frame, topic, message):

@@ -1,4 +1,4 @@
-"""Files of human annotation: our CSV of intervals, ELAN's tiers and its tab-delimited text, BORIS's CSV."""
+"""Read files of human annotations: our CSV of intervals, ELAN's .eaf and tab-delimited text, BORIS's CSV."""
 
 import math
 import re
@@ -10,19 +10,19 @@ from facial_emotion_ros.core.errors import BadDataset
 from facial_emotion_ros.recordings.evaluation.csv_rows import number_of, read_csv, text_of
 from facial_emotion_ros.recordings.evaluation.elan_files import Annotation, eaf_annotations, text_annotations
 
-#: Words for a class: its own name, and ROS4HRI's.
+#: Accepted words for each class: its name here and in ROS4HRI.
 WORDS = {emotion: emotion for emotion in EMOTIONS} | {word: emotion for emotion, word in EXPRESSION_WORDS.items()}
 
-#: Times above this are stamps (seconds since 1970), those below count from the recording's first image.
+#: Times above this are stamps (seconds since 1970), others are relative to the recording's first image.
 _STAMPS_FROM_S = 1e8
 
-#: Times are the same where they differ by less: frames.csv rounds to microseconds, and a stamp in seconds is a float.
+#: Tolerance for equal times: frames.csv rounds to microseconds, and stamps in seconds are floats.
 SAME_S = 1e-6
 
-#: Endings of files; any may be followed by #TIER.
+#: File name endings; #TIER may follow.
 ENDINGS = ('.csv', '.eaf', '.txt', '.tsv')
 
-#: Times above this are no seconds, but stamps in another unit: the year 5138 is far away.
+#: Times above this (year 5138 as a stamp in seconds) are stamps in another unit.
 _SECONDS_TO_S = 1e11
 _UNITS = {'milliseconds': 1000, 'microseconds': 1000000, 'nanoseconds': 1000000000}
 
@@ -31,17 +31,17 @@ _ASKED = ' (times are in seconds: are these milliseconds?)'
 _NUMBERS = ('start', 'end', 'valence', 'arousal')
 _COLUMNS = ('face', 'emotion', *_NUMBERS)
 
-#: Of BORIS's tables.
+#: Columns of BORIS's tables.
 _OBSERVATION, _BORIS_TIMES = 'observation id', ('time', 'start (s)', 'stop (s)')
 _BORIS_COLUMNS = (_OBSERVATION, 'subject', 'behavior', 'status', 'behavior type', *_BORIS_TIMES)
 
-#: BORIS writes what it knows of an observation first; its table begins in one of the first lines.
+#: BORIS writes metadata above the table, whose header is within this number of lines.
 _HEAD_LINES = 100
 
 
 class GroundTruth(NamedTuple):
-    """What a face shows: emotion (of EMOTIONS, '' where only affect is known), valence and arousal in [-1, 1] or None;
-    person: who it is, '' where that is not annotated; votes: what each of several raters says, None for one without.
+    """Annotation of a face: emotion (of EMOTIONS, or ''); valence and arousal in [-1, 1], or None; person: name or id,
+    or ''; votes: annotation by each of several raters, None for a rater without one.
     """
 
     emotion: str = ''
@@ -51,40 +51,40 @@ class GroundTruth(NamedTuple):
     votes: tuple['GroundTruth | None', ...] = ()
 
 
-#: start, end, face ('' for any) and what it shows.
+#: start, end, face ('' for any) and annotation.
 Row = tuple[float, float, str, GroundTruth]
 
 
 def is_stamp(time_s: float) -> bool:
-    """Tell whether a time is a stamp (seconds since 1970), and not seconds since the recording's first image."""
+    """Return whether a time is a stamp (seconds since 1970) rather than seconds since the recording's first image."""
     return time_s > _STAMPS_FROM_S
 
 
 def refuse_milliseconds(starts: Sequence[float], ends: Sequence[float], length_s: float, source: str) -> None:
-    """Refuse relative times that look like milliseconds: whole numbers, which as such cover much of the recording.
+    """Refuse relative times that look like milliseconds: whole numbers that, as milliseconds, span the recording.
 
-    Others may be seconds of a longer protocol; where most of them lie outside, :func:`doubt` asks.
+    Others may be seconds of a longer session; if most of them lie outside, :func:`doubt` asks.
 
-    :param starts: of intervals, or times of events.
-    :param ends: of intervals, or the same again.
-    :param length_s: of the recording; 0 where that is not known.
+    :param starts: start times of intervals, or times of events.
+    :param ends: end times of intervals, or the times of events again.
+    :param length_s: length of the recording; 0 if unknown.
     :param source: name of the file.
-    :raises BadDataset: with what to do.
+    :raises BadDataset: if they look like milliseconds.
     """
     begins = any(length_s < time and not is_stamp(time) for time in starts)
     if begins and _may_be_milliseconds([*starts, *ends], length_s):
         raise BadDataset(
             f'{source}: expected times in seconds, got some up to {max(_relative(ends)):.12g} for a recording '
             f'of about {length_s:.1f} s, which look like milliseconds; divide them by 1000 (if they are '
-            'seconds, leave out what lies beyond the end)'
+            'seconds, remove those after the end)'
         )
 
 
 def doubt(outside: Sequence[float], among: int) -> str:
-    """Ask whether times are milliseconds, where most that are no stamps lie outside of the recording; else ''.
+    """Return a question whether times are milliseconds, if most relative times lie outside the recording; else ''.
 
-    :param outside: those that do.
-    :param among: number of all.
+    :param outside: times outside the recording.
+    :param among: number of all times.
     """
     relative = len(_relative(outside))
     stamps = len(outside) - relative
@@ -92,7 +92,7 @@ def doubt(outside: Sequence[float], among: int) -> str:
 
 
 def doubt_of_end(times: Sequence[float], length_s: float) -> str:
-    """Ask whether times are milliseconds, where the last one looks like that; else ''."""
+    """Return a question whether times are milliseconds, if the last one looks like it; else ''."""
     return _ASKED if _may_be_milliseconds(times, length_s) else ''
 
 
@@ -107,7 +107,7 @@ def _may_be_milliseconds(times, length_s):
 
 
 def is_annotation_file(text: str) -> bool:
-    """Tell whether a text names a file of annotations, with or without a tier, and not a topic."""
+    """Return whether a text names a file of annotations, with or without #TIER, rather than a topic."""
     return text.partition('#')[0].lower().endswith(ENDINGS)
 
 
@@ -116,22 +116,21 @@ def read_intervals(text: str) -> tuple[list[Row], str, bool]:
 
     Times are seconds since the recording's first image, or stamps in seconds since 1970.
 
-    :param text: its path, which may be followed by #TIER. A CSV file with a header line: start, end, and emotion or
-        valence and arousal; optionally face: an id as in frames.csv, or any (or empty). Or an .eaf file or
-        tab-delimited text of ELAN, of whose tiers the one with emotions is read, and those whose names end with valence
-        and arousal; #TIER names it, or the beginning of the three. Or a table of BORIS, whose behaviours that are
-        emotions are read; #SUBJECT names one of several, #OBSERVATION or #OBSERVATION#SUBJECT one of several
-        observations.
-    :returns: rows in the order of the file; what of it was left out, '' for nothing; whether the unit of its times is
-        known, as that of a tool's.
-    :raises BadDataset: if a line cannot be read, with its number.
+    :param text: path, optionally followed by #TIER. A CSV file has a header line: start, end, and emotion or valence
+        and arousal; optionally face: an id of frames.csv, or any (or empty). From an ELAN file (.eaf or tab-delimited
+        text), the tier with emotions is read, and those whose names end with valence and arousal; #TIER is its name, or
+        the common beginning of the three. From a BORIS table, behaviours that are emotions are read; #SUBJECT chooses
+        one of several subjects, #OBSERVATION or #OBSERVATION#SUBJECT one of several observations.
+    :returns: rows in file order; description of what was ignored, or ''; whether the unit of the times is certain, as
+        in files of tools.
+    :raises BadDataset: if a line cannot be read.
     """
     path, _, tier = text.partition('#')
     if path.lower().endswith('.eaf'):
         try:
             return *_of_tiers(list(eaf_annotations(path)), tier, path), True
         except OSError as error:
-            raise BadDataset(f'{path}: expected a file of annotations, it cannot be read ({error})') from error
+            raise BadDataset(f'{path}: expected a file of annotations, but it cannot be read ({error})') from error
     content = _content(path)
     above = _boris_header(content)
     if above is not None:
@@ -140,14 +139,14 @@ def read_intervals(text: str) -> tuple[list[Row], str, bool]:
         return *_of_tiers(list(text_annotations(content, path)), tier, path), True
     rows = _own(read_csv(content, path, _COLUMNS, _NUMBERS), path)
     if not rows:
-        raise BadDataset(f'{path}: expected a line for each interval below the first, got none')
+        raise BadDataset(f'{path}: expected a row for each interval below the header line, got none')
     return rows, '', False
 
 
 def emotion_of(word: str, where: str) -> str:
-    """Give the class that a word names.
+    """Return the class for a word.
 
-    :raises BadDataset: if it names none.
+    :raises BadDataset: if it is none of WORDS.
     """
     if word.lower() not in WORDS:
         raise BadDataset(f'{where}: expected one of {", ".join(WORDS)}, got {word!r}')
@@ -155,10 +154,7 @@ def emotion_of(word: str, where: str) -> str:
 
 
 def affect_of(number: float | None, where: str) -> float | None:
-    """Check a valence or arousal.
-
-    :raises BadDataset: if it is not in [-1, 1].
-    """
+    """Return a valence or arousal, or raise BadDataset if it is not in [-1, 1]."""
     if number is not None and not -1 <= number <= 1:
         raise BadDataset(f'{where}: expected a number in [-1, 1], got {number}')
     return None if number is None else float(number)
@@ -171,7 +167,7 @@ def _content(path):
 def _own(table, path):
     if not {'start', 'end'} <= set(table.names) or not ({'emotion', 'valence'} & set(table.names)):
         raise BadDataset(
-            f'{path}: expected a first line that names the columns start, end and emotion (or valence, arousal), '
+            f'{path}: expected a header line with the columns start, end and emotion (or valence, arousal), '
             f'got {",".join(table.names) or "nothing"}'
         )
     return [_own_row(row, f'{path}, line {number}') for number, row in table.rows]
@@ -197,7 +193,7 @@ def _own_row(row, where):
 
 
 def _boris_header(content):
-    """Give the number of lines above the header of BORIS's table; None for any other file."""
+    """Return the number of lines above the header of a BORIS table; None for other files."""
     for above, line in enumerate(content.splitlines()[:_HEAD_LINES]):
         names = [cell.strip().strip('"').lower() for cell in re.split('[,;\t]', line)]
         if 'behavior' in names and {'time', 'start (s)'} & set(names):
@@ -206,9 +202,9 @@ def _boris_header(content):
 
 
 def observations_of(text: str) -> list[str]:
-    """List the observations of a file of BORIS that has several and names none; [] for any other file.
+    """List the observations of a BORIS file with several, if the text chooses none; [] for other files.
 
-    :param text: as of :func:`read_intervals`.
+    :param text: as for :func:`read_intervals`.
     :raises BadDataset: if it cannot be read.
     """
     path, _, named = text.partition('#')
@@ -224,15 +220,15 @@ def _boris_table(content, above, path):
 
 
 def _of_boris(table, named, path):
-    """Read tabular events (a line for each start and stop) or aggregated ones (a line for each interval)."""
+    """Read tabular events (a row per start and stop) or aggregated events (a row per interval)."""
     observations = list(dict.fromkeys(row.get(_OBSERVATION, '') for _, row in table))
     observation, _, subject = named.partition('#')
     if observation not in observations:
         observation, subject = observations[0] if observations else '', named
         if len(observations) > 1:
             raise BadDataset(
-                f'{path}: expected one observation, or one that has the name of the recording, got '
-                f'{", ".join(observations)}; name one as {path}#{observations[0]}'
+                f'{path}: expected one observation, or one with the name of the recording, got '
+                f'{", ".join(observations)}; choose one with {path}#{observations[0]}'
             )
     found: list[Annotation] = []
     others: set[str] = set()
@@ -254,20 +250,22 @@ def _of_boris(table, named, path):
             time_s = number_of(cells.get('time', ''), where, 'a time in seconds')
             began = open_since.pop((who, word), None)
             if (began is None) != (kind == 'START'):
-                raise BadDataset(f'{where}: expected starts and stops of {word} in turn, got {kind or "no status"!r}')
+                raise BadDataset(
+                    f'{where}: expected alternating starts and stops of {word}, got {kind or "no status"!r}'
+                )
             if began is None:
                 open_since[who, word] = time_s
             else:
                 found.append(Annotation(who, began, time_s, word, where))
     if open_since:
-        raise BadDataset(f'{path}: expected a stop of each start, got none of {next(iter(open_since))[1]}')
+        raise BadDataset(f'{path}: expected a stop for each start, got none for {next(iter(open_since))[1]}')
     rows, left_out = _of_tiers(sorted(found, key=lambda each: each.start_s), subject, path)
-    texts = [left_out, f'behaviours that are no intervals of emotions: {", ".join(sorted(others))}' if others else '']
+    texts = [left_out, f'ignored behaviours, not intervals of emotions: {", ".join(sorted(others))}' if others else '']
     return rows, '; '.join(filter(None, texts))
 
 
 def _of_tiers(annotations: list[Annotation], wanted: str, path: str) -> tuple[list[Row], str]:
-    """Choose the tier of emotions and those of valence and arousal."""
+    """Read the tier of emotions and those of valence and arousal."""
     tiers: dict[str, list[Annotation]] = {}
     for each in annotations:
         tiers.setdefault(each.tier, []).append(each)
@@ -281,8 +279,8 @@ def _of_tiers(annotations: list[Annotation], wanted: str, path: str) -> tuple[li
         several = [name for name in chosen if sides[name] == side]
         if len(several) > 1:
             raise BadDataset(
-                f'{path}: expected one tier (or subject) with {side or "emotions"}, got {", ".join(several)}; name one '
-                f'as {path}#{several[0]}, or each of them as a rater of its own'
+                f'{path}: expected one tier (or subject) with {side or "emotions"}, got {", ".join(several)}; choose '
+                f'one with {path}#{several[0]}, or use each as a separate rater'
             )
     if not chosen:
         raise BadDataset(
@@ -290,7 +288,7 @@ def _of_tiers(annotations: list[Annotation], wanted: str, path: str) -> tuple[li
         )
     rows = [_tier_row(each, sides[name]) for name in chosen for each in tiers[name]]
     left = [name for name in tiers if name not in chosen] if not wanted else []
-    return rows, f'tiers without emotions are left out: {", ".join(left)}' if left else ''
+    return rows, f'ignored tiers without emotions: {", ".join(left)}' if left else ''
 
 
 def _tier_row(each: Annotation, side: str) -> Row:

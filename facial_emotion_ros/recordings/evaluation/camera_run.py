@@ -1,4 +1,4 @@
-"""The images of one camera on their way through the pipeline: time base, changes of emotion, sums."""
+"""State of one camera during an evaluation: time base, tracking across images, sufficient statistics."""
 
 import re
 from array import array
@@ -15,40 +15,37 @@ from facial_emotion_ros.recordings.evaluation.ground_truth import GroundTruth
 from facial_emotion_ros.recordings.evaluation.sufficient_statistics import SufficientStatistics, add
 from facial_emotion_ros.recordings.io.frames import Frame
 
-#: Each stretch of time has its own sums. Where there would be more stretches than this, two become one.
+#: Statistics are kept per stretch of time, at first of this length; if there are too many, adjacent ones are merged.
 MAX_STRETCHES, FIRST_STRETCH_S = 120, 2.0
 
-#: A stamp that leaps this much further than the time of recording shows a clock that was set, not time that passed.
+#: A stamp that jumps this much further than the time of recording means that the clock was set.
 _JUMP_S = 10.0
 
-#: Causes of unreadable images that are counted separately.
+#: Maximum number of causes of unreadable images counted separately.
 _MAX_CAUSES = 10
 
-#: A gap is a time without an image that is longer than this, and than so many of the usual steps.
+#: A gap is a step between images longer than both this and this multiple of the median step.
 _LEAST_GAP_S, _GAP_STEPS = 1.0, 3
 
-#: Steps are the same where they differ by less, for frames.csv rounds to microseconds.
+#: Tolerance for equal steps, as frames.csv rounds to microseconds.
 _SAME_STEP_S = 1e-5
 
-#: Gaps that are listed, the longest first.
+#: Number of gaps listed.
 _GAPS_LISTED = 10
 
 
 def longest_step_s(usual_s: float) -> float:
-    """Give the longest time from one image to the next that is no gap, in seconds.
-
-    :param usual_s: median of these times.
-    """
+    """Return the longest step between images that is not a gap, in s, given the median step."""
     return max(_LEAST_GAP_S, _GAP_STEPS * usual_s) + _SAME_STEP_S
 
 
 def durations_of(times_s: np.ndarray) -> np.ndarray:
-    """Give the time for which each image of a camera stands: until the next one.
+    """Return the duration of each image of a camera: the time until the next one.
 
-    Before a gap, and at the end, it is as long as that of the image before it; where that is not known, the usual step.
+    Before a gap and at the end, it is that of the image before; if that is unknown, the median step.
 
-    :param times_s: (N,) float64, in seconds, not falling.
-    :returns: (N,) float64, in seconds.
+    :param times_s: (N,) float64, in s, ascending.
+    :returns: (N,) float64, in s.
     """
     steps = np.diff(times_s)
     usual_s = float(np.median(steps)) if len(steps) else 0.0
@@ -59,28 +56,28 @@ def durations_of(times_s: np.ndarray) -> np.ndarray:
 
 
 class Cadence:
-    """How evenly a camera's images follow each other; 8 bytes an image."""
+    """Frame rate and gaps of a camera; takes 8 bytes per image."""
 
     def __init__(self):
-        """Begin without images."""
+        """Start without images."""
         self._times_s = array('d')
 
     def add(self, time_s: float) -> None:
-        """Take the time of the next image, in seconds since the recording's first one."""
+        """Add the time of the next image, in s since the recording's first image."""
         self._times_s.append(time_s)
 
     @property
     def step_s(self) -> float | None:
-        """Median time from one image to the next, in seconds; None for fewer than two images."""
+        """Median step between images, in s; None for fewer than two images."""
         steps = np.diff(self._times_s)
         return float(np.median(steps)) if len(steps) else None
 
     def figures(self) -> dict[str, Any]:
         """Compute rate and gaps.
 
-        :returns: dict: rate_hz (of the median step; None where that is not known); steps_s: two steps in seconds, gaps
-            aside, that a tenth of the images, and nine tenths of the time, do not exceed (None without any); and gaps,
-            a dict of count, seconds (of all together) and longest: a list of {'start_s', 'seconds'}, the longest first.
+        :returns: rate_hz: of the median step, or None; steps_s: without gaps, the steps in s not exceeded by 10% of the
+            images and in 90% of the time, or None; gaps: {count, seconds (in all), longest: [{start_s, seconds}] by
+            descending length}.
         """
         steps, usual_s = np.diff(self._times_s), self.step_s
         is_gap = steps > longest_step_s(usual_s or 0.0)
@@ -105,20 +102,18 @@ class Cadence:
 class CameraRun:
     """State of one camera from image to image.
 
-    stretches: {number: SufficientStatistics}, each of stretch_s seconds; jumps: how often the stamps went far back or
-    leapt; still: images with the stamp of the one before; late: images with a stamp a little before that; cadence:
-    Cadence of all images; persons: names of those seen, where the ground truth has them; losses: {cause: (count, text
-    of the first)} of images that could not be read; damaged: (count, text of the first) of images that were decoded
-    with damaged pixels.
+    stretches: {index: SufficientStatistics}, each of stretch_s seconds; jumps: number of clock jumps in the stamps;
+    still: images with the same stamp as the one before; late: images with a slightly earlier stamp; cadence: Cadence of
+    all images; persons: names seen, by the ground truth; losses: {cause: (count, first message)} of unreadable images;
+    damaged: (count, first message) of images with damaged pixels.
     """
 
     def __init__(self, pipeline: EmotionPipeline, first: Frame, max_age_s: float = 1.0):
-        """Begin.
+        """Start before the first image.
 
-        :param pipeline: of this camera alone.
-        :param first: the recording's first image, of whichever camera.
-        :param max_age_s: as the tracker's: a person out of sight for longer may get another face id, which is no id
-            switch.
+        :param pipeline: pipeline of this camera alone.
+        :param first: the recording's first image, of any camera.
+        :param max_age_s: as in the tracker; a new face id after a longer absence is not an id switch.
         """
         self._max_age_s, self.cadence = max_age_s, Cadence()
         self.pipeline, self._first = pipeline, first._replace(image=None)
@@ -127,9 +122,9 @@ class CameraRun:
         self.losses: dict[str, tuple[int, str]] = {}
         self.persons: set[str] = set()
         self.jumps, self.still, self.late, self.damaged = 0, 0, 0, (0, '')
-        # Whole nanoseconds: a running sum of seconds would be below 1 where it should be 1.
+        # Integer nanoseconds: a running sum of floats would accumulate rounding errors.
         self._stream, self._stream_ns, self._time_ns = StreamTime(), 0, 0
-        #: Time of the last image that was counted, in seconds since the recording's first one.
+        #: Time of the last counted image, in s since the recording's first image.
         self.time_s = 0.0
         self._last: Frame | None = None
         self._emotions: dict[str, str] = {}
@@ -143,26 +138,23 @@ class CameraRun:
 
     @property
     def clock_shift_s(self) -> float:
-        """Seconds from the clock of recording to that of the stamps; 0 where both are the same clock."""
+        """Offset in s from receive times to stamps; 0 if both are of the same clock."""
         shift_s = (self._first.stamp_ns - self._first.receive_ns) / 1e9
         return shift_s if abs(shift_s) > _JUMP_S else 0.0
 
     def find(self, frame: Frame) -> TrackedImage:
-        """Find the faces of the next image, if it could be read; images before it may be counted later.
-
-        :returns: as of EmotionPipeline.find.
-        """
+        """Find the faces of the next readable image with EmotionPipeline.find; earlier images may be counted later."""
         assert frame.image is not None
         return self.pipeline.find(frame.image, self.advance(frame), frame.found)
 
     def lose(self, frame: Frame, time_s: float) -> None:
-        """Count an image that cannot be read.
+        """Count an unreadable image.
 
         :param frame: the image.
-        :param time_s: what :meth:`advance` said of it.
+        :param time_s: its time, from :meth:`advance`.
         """
         self._at(time_s).count('bad_frames')
-        # Texts of one cause differ in their numbers from image to image.
+        # Messages of the same cause differ in their numbers.
         cause = re.sub('[0-9]+', '#', frame.fault)[:90]
         if cause not in self.losses and len(self.losses) >= _MAX_CAUSES:
             cause = 'others'
@@ -176,12 +168,12 @@ class CameraRun:
         missed: int,
         matched: int | None = None,
     ) -> None:
-        """Add the estimates of the next image to the sums.
+        """Add the estimates of the next image to the statistics.
 
-        :param time_s: what :meth:`advance` said of it.
-        :param faces: estimates, each with its ground truth where that is known.
-        :param missed: number of annotated faces that none of these is.
-        :param matched: number of faces that an annotated box lies on; None for ground truth without boxes.
+        :param time_s: its time, from :meth:`advance`.
+        :param faces: estimates, each with its ground truth or None.
+        :param missed: number of annotated faces without a match.
+        :param matched: number of faces matched with an annotated box; None for ground truth without boxes.
         """
         sums = self._at(time_s)
         sums.count('frames')
@@ -194,11 +186,11 @@ class CameraRun:
             self._follow(sums, estimate, truth)
 
     def totals(self) -> SufficientStatistics:
-        """Add all stretches up."""
+        """Sum the statistics of all stretches."""
         return add(self.stretches.values())
 
     def _follow(self, sums, estimate, truth):
-        """Count new faces, changes of emotion, and persons whose face got another id."""
+        """Count new faces, changes of emotion, and id switches."""
         face_id = estimate.face_id
         if face_id not in self._seen_s:
             sums.count('tracks')
@@ -217,16 +209,16 @@ class CameraRun:
             self._of_person[truth.person] = (face_id, self.time_s)
 
     def advance(self, frame: Frame) -> float:
-        """Let time pass by the next image's stamp; by the time of recording where the clock was set.
+        """Advance time to the next image by its stamp, or by the time of recording after a clock jump.
 
-        :returns: its time, in seconds since the recording's first image, exact to the nanosecond.
+        :returns: the image's time in s since the recording's first image, exact to the nanosecond.
         """
         if frame.damage:
             self.damaged = (self.damaged[0] + 1, self.damaged[1] or frame.damage)
         before = self._first if self._last is None else self._last
         recorded_ns = max(frame.receive_ns - before.receive_ns, 0)
         image = self._stream.take(frame.stamp_ns, (frame.receive_ns - self._first.receive_ns) / 1e9)
-        if self._last is None:  # cameras may begin with a stamp before the recording's first
+        if self._last is None:  # a camera's first stamp may precede the recording's first
             step_ns = frame.stamp_ns - before.stamp_ns
             went_back = step_ns < -_JUMP_S * 1e9
         else:
@@ -244,7 +236,7 @@ class CameraRun:
         return time_s
 
     def _at(self, time_s):
-        """Give the sums of the stretch of the next image that is counted."""
+        """Return the statistics of the stretch that contains a time, merging stretches if there are too many."""
         self.time_s = time_s
         while self.time_s / self.stretch_s >= MAX_STRETCHES:
             self.stretch_s *= 2

@@ -1,4 +1,4 @@
-"""Whether one evaluation is better than another, and whether that is more than chance."""
+"""Compare two evaluations, with confidence intervals and significance tests."""
 
 import json
 import math
@@ -22,17 +22,16 @@ from facial_emotion_ros.recordings.evaluation.summary import FORMAT
 BETTER, WORSE, ALIKE = 'better', 'worse', 'no clear difference'
 
 
-#: Share of false alarms, over all figures of one comparison, when nothing has changed.
+#: Significance level (family-wise error rate over all figures of a comparison).
 _ALPHA = 0.05
 
 
 class Change(NamedTuple):
     """One figure before and now.
 
-    change is now - before, low to high its 95% interval, effect_size the change in standard deviations of the stretches
-    (Cohen's d; d_z where the stretches are paired), p its two-sided p-value after Holm's correction over all figures of
-    the comparison. None where there is none: all but p where each stretch changes alike. verdict: BETTER, WORSE or
-    ALIKE, the latter unless p is below 0.05.
+    low, high: 95% interval of the change (now - before); effect_size: Cohen's d over stretches of time (d_z if paired);
+    these are None if undefined, as when all stretches change equally. p: two-sided p-value after Holm's correction over
+    all figures, or None. verdict: BETTER or WORSE if p is below 0.05, else ALIKE.
     """
 
     figure: str
@@ -48,34 +47,30 @@ class Change(NamedTuple):
 def read_summary(path: str) -> dict[str, Any]:
     """Read a summary.json.
 
-    :param path: of the file.
-    :returns: dict.
-    :raises BadDataset: if it is none, or of another format.
+    :raises BadDataset: if the file cannot be read, or has another format.
     """
     try:
         with open(path, encoding='utf-8') as file:
             summary = json.load(file)
     except (OSError, ValueError) as error:
-        raise BadDataset(f'expected the summary.json of an evaluation, {path} cannot be read ({error})') from error
+        raise BadDataset(f'expected the summary.json of an evaluation, but {path} cannot be read ({error})') from error
     if not isinstance(summary, dict) or summary.get('format') != FORMAT or not {'bag', 'stretches'} <= set(summary):
         came = summary.get('format') if isinstance(summary, dict) else type(summary).__name__
         raise BadDataset(
-            f'expected the summary.json of an evaluation, of format {FORMAT}, {path} is of format '
+            f'expected the summary.json of an evaluation in format {FORMAT}, but {path} has format '
             f'{came!r}; evaluate that recording again'
         )
     return summary
 
 
 def compare(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Change]:
-    """Compare two evaluations.
+    """Compare two evaluations; for the same recording, paired by stretches of time.
 
-    Of the same recording, the same stretches of time are compared: what made one hard makes it hard for both.
+    :param before, now: contents of summary.json.
+    :returns: changes of the figures that both have.
 
-    :param before, now: as summary.json holds them.
-    :returns: a change of each figure that both have.
-
-    Source: Student's t with the jackknife's standard errors, see :func:`.sufficient_statistics.estimate`; of other
-    recordings Welch's (Biometrika, 1947); Holm, Scandinavian Journal of Statistics 1979.
+    Source: Student's t test with jackknife standard errors, see :func:`.sufficient_statistics.estimate`; Welch's test
+    (Biometrika, 1947) for different recordings; Holm, Scandinavian Journal of Statistics 1979.
     """
     step_s = max([each['seconds'] for summary in (before, now) for each in summary['stretches'].values()], default=1.0)
     parts = [_parts(summary, step_s) for summary in (before, now)]
@@ -106,17 +101,14 @@ def compare(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Change]:
 
 
 def _difference(old, new):
-    """Estimate changes between other recordings."""
+    """Estimate changes between different recordings."""
     errors = np.stack([old.squared_errors, new.squared_errors])
     freedom = welch_freedom(errors, np.stack([old.freedom, new.freedom]))
     return Estimate(new.values - old.values, errors.sum(0), old.counts + new.counts, freedom)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Correct p-values for their number.
-
-    :param p_values: of all looks at the same recordings.
-    :returns: corrected ones, in the same order.
+    """Correct p-values for multiple testing, keeping their order.
 
     Source: Holm, Scandinavian Journal of Statistics 1979.
     """
@@ -128,7 +120,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def _corrected(changes):
-    """Correct the p-values for their number, and give the verdicts."""
+    """Correct the p-values, and set the verdicts."""
     known = [each for each in changes if each.p is not None]
     found = {}
     for each, p in zip(known, holm([each.p for each in known])):
@@ -139,7 +131,7 @@ def _corrected(changes):
 
 
 def _parts(summary, step_s):
-    """Give the sums of each stretch of step_s: {(camera, place): SufficientStatistics}; shorter ones are added up."""
+    """Return the statistics by (camera, index of stretch), with stretches of step_s merged from shorter ones."""
     parts: dict[tuple[str, int], SufficientStatistics] = {}
     for camera, stretches in summary['stretches'].items():
         for place, sums in stretches['sums'].items():

@@ -1,4 +1,4 @@
-"""Rows of CSV files that people write, in a spreadsheet or by hand: misaligned ones are refused."""
+"""Read CSV files written by hand or with a spreadsheet, and refuse misaligned rows."""
 
 import csv
 import io
@@ -10,18 +10,18 @@ from typing import NamedTuple
 from facial_emotion_ros.core.errors import BadDataset
 from facial_emotion_ros.core.text import uncell
 
-#: What spreadsheets put between cells; the one that the first line has most of counts.
+#: Supported separators; the most frequent one in the header line is used.
 _SEPARATORS = ',;\t'
 
-#: A first line by which spreadsheets know what separates cells; a spreadsheet may have written it as cells.
+#: First line "sep=;" that tells spreadsheets the separator; may itself have been saved as cells.
 _SEPARATOR_LINE = re.compile(r'"?sep=[,;\t]"?[,;\s]*\Z', re.IGNORECASE)
 
 _DECIMAL_COMMA = re.compile(r'\A([+-]?[0-9]*),([0-9]+)\Z')
 
 
 class CsvRows(NamedTuple):
-    """A file with a header line: names of its columns, those with a meaning in lower case, and rows, (number of the
-    first line, {column: cell}), without empty ones.
+    """A CSV file: names of its columns, known ones in lower case; rows that are not empty, (line number, {column:
+    cell}).
     """
 
     names: list[str]
@@ -29,10 +29,10 @@ class CsvRows(NamedTuple):
 
 
 def text_of(path: str, kind: str) -> str:
-    """Read a text file in UTF-8, with a byte order mark or not.
+    """Read a UTF-8 text file, with or without byte order mark.
 
-    :param path: of the file.
-    :param kind: what it is, for the error.
+    :param path: path of the file.
+    :param kind: kind of file, for the error.
     :raises BadDataset: if it cannot be read.
     """
     try:
@@ -40,21 +40,22 @@ def text_of(path: str, kind: str) -> str:
             return file.read()
     except (OSError, UnicodeDecodeError) as error:
         advice = '; save it as "CSV UTF-8"' if isinstance(error, UnicodeDecodeError) else ''
-        raise BadDataset(f'{path}: expected a {kind} in UTF-8, it cannot be read ({error}){advice}') from error
+        raise BadDataset(f'{path}: expected a {kind} in UTF-8, but it cannot be read ({error}){advice}') from error
 
 
 def read_csv(
     text: str, where: str, known: Sequence[str], numbers: Sequence[str] | None = (), above: int = 0
 ) -> CsvRows:
-    """Read a CSV file.
+    """Parse a CSV file.
 
-    :param text: of the file. Cells are separated by commas, semicolons or tabs; with the latter two, the numbers may
-        have decimal commas, which become points.
+    :param text: text of the file. Cells are separated by commas, semicolons or tabs; with the latter two, numbers may
+        have decimal commas, which are converted to points.
     :param where: its name, for errors.
-    :param known: columns with a meaning, in lower case, which must not be there twice.
-    :param numbers: those of them that hold numbers; None for all columns but these.
-    :param above: lines above the header line.
-    :raises BadDataset: if it is no CSV file, a column is there twice, or a row has more or fewer cells than the header.
+    :param known: known columns, in lower case, which must not occur twice.
+    :param numbers: those of them that hold numbers; None for all columns that are not known.
+    :param above: number of lines above the header line.
+    :raises BadDataset: if it is not CSV, a known column occurs twice, or a row has another number of cells than the
+        header.
     """
     above = above or int(_SEPARATOR_LINE.match(text.partition('\n')[0]) is not None)
     body = ''.join(text.splitlines(keepends=True)[above:])
@@ -67,7 +68,7 @@ def read_csv(
             cells = [uncell(cell.strip()) for cell in cells]
             if not names:
                 names = [cell.lower() if cell.lower() in known else cell for cell in cells]
-                while names and not names[-1]:  # a spreadsheet may leave empty cells at the end
+                while names and not names[-1]:  # spreadsheets may append empty cells
                     names.pop()
                 _refuse_doubles(names, known, where)
                 of_numbers = {name for name in names if (name not in known if numbers is None else name in numbers)}
@@ -79,24 +80,24 @@ def read_csv(
                 rows.append((line, row))
             line = above + lines.line_num + 1
     except csv.Error as error:
-        raise BadDataset(f'{where}, line {line}: expected a line of CSV, it cannot be read ({error})') from None
+        raise BadDataset(f'{where}, line {line}: expected a line of CSV, but it cannot be read ({error})') from None
     return CsvRows(names, rows)
 
 
 def number_of(text: str, where: str, expected: str) -> float:
-    """Read a number.
+    """Parse a number.
 
-    :param text: of a cell.
-    :param where: it stands.
-    :param expected: what it is, for the error.
-    :raises BadDataset: if it is none, or not finite.
+    :param text: text of a cell.
+    :param where: file and line, for the error.
+    :param expected: description of the number, for the error.
+    :raises BadDataset: if it is not a finite number.
     """
     try:
         number = float(text)
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        hint = '; write the decimal point as a point' if ',' in text else ''
+        hint = '; use a decimal point' if ',' in text else ''
         raise BadDataset(f'{where}: expected {expected}, got {text!r}{hint}')
     return number
 
@@ -108,7 +109,7 @@ def _refuse_doubles(names, known, where):
 
 
 def _refuse_misaligned(cells, names, where, separator):
-    """Refuse a row with cells too many or too few; a spreadsheet may leave empty ones at the end."""
+    """Refuse a row with too many or too few cells; spreadsheets may append empty ones."""
     if len(cells) < len(names) or any(cells[len(names) :]):
-        hint = '; write decimal points as points, and text with commas in quotes' if separator == ',' else ''
-        raise BadDataset(f'{where}: expected {len(names)} cells, as the first line has, got {len(cells)}{hint}')
+        hint = '; use decimal points, and quote text with commas' if separator == ',' else ''
+        raise BadDataset(f'{where}: expected {len(names)} cells, like the header line, got {len(cells)}{hint}')

@@ -1,4 +1,4 @@
-"""Files of ELAN: .eaf, and tab-delimited text."""
+"""Read ELAN files: .eaf and tab-delimited text."""
 
 import math
 import re
@@ -9,16 +9,14 @@ from xml.etree import ElementTree
 from facial_emotion_ros.core.errors import BadDataset
 from facial_emotion_ros.recordings.evaluation.csv_rows import number_of
 
-#: Formats that a time may be written in side by side, and how far the same time differs between them.
+#: Maximum number of time formats that ELAN writes side by side, and the tolerance in s between them.
 _MOST_FORMATS, _SAME_S = 4, 0.0015
 
 _UNKNOWN = (math.nan, math.nan)
 
 
 class Annotation(NamedTuple):
-    """One annotation of a tool: its tier (or subject), times in seconds (NaN where the file does not tell them), value,
-    and where it stands.
-    """
+    """One annotation: tier (or subject), times in s (NaN if the file has none), value; where: its place, for errors."""
 
     tier: str
     start_s: float
@@ -30,9 +28,9 @@ class Annotation(NamedTuple):
 def eaf_annotations(path: str) -> Iterator[Annotation]:
     """Read an .eaf file.
 
-    Annotations of a subdivision without times of their own divide those of the whole evenly, as ELAN shows them: time
-    slots without a value lie between the slots of the chain of annotations that they join; annotations that refer to
-    one of another tier follow each other in it.
+    Annotations of a subdivision without times divide their parent's time evenly, as ELAN shows them: time slots without
+    a value are interpolated along the chain of annotations that they join, and annotations that refer to one of another
+    tier follow each other within it.
 
     :raises BadDataset: if it cannot be read.
     :raises OSError: if it cannot be opened.
@@ -42,7 +40,7 @@ def eaf_annotations(path: str) -> Iterator[Annotation]:
     try:
         root = ElementTree.parse(path).getroot()
     except (ElementTree.ParseError, LookupError, ValueError) as error:  # an unknown encoding is a LookupError
-        raise BadDataset(f'{path}: expected a file of ELAN, it cannot be read ({error})') from error
+        raise BadDataset(f'{path}: expected an ELAN file, but it cannot be read ({error})') from error
     tiers = _parents_first(list(root.iter('TIER')))
     slots = {
         slot.get('TIME_SLOT_ID'): number_of(slot.get('TIME_VALUE', ''), path, 'a time in milliseconds') / 1000
@@ -73,7 +71,7 @@ def _parents_first(tiers):
 
     def depth(tier):
         above, count = tier.get('PARENT_REF'), 0
-        while above in parents and count < len(tiers):  # a damaged file may refer in a circle
+        while above in parents and count < len(tiers):  # a damaged file may contain a cycle
             above, count = parents[above], count + 1
         return count
 
@@ -81,7 +79,7 @@ def _parents_first(tiers):
 
 
 def _fill_slots(ends, slots):
-    """Place the slots without a time evenly on the chain of annotations between two slots that have one."""
+    """Interpolate time slots without a value along the chain of annotations between two slots with one."""
     following = dict(ends)
     for first in [first for first, _ in ends if first in slots]:
         chain = [first]
@@ -95,7 +93,7 @@ def _fill_slots(ends, slots):
 
 
 def _divided(annotations, times):
-    """Give the times of a tier's annotations that refer to another's: its siblings follow each other."""
+    """Compute the times of annotations that refer to another tier's: siblings divide its time evenly."""
     before = {each.get('ANNOTATION_ID'): each.get('PREVIOUS_ANNOTATION') for each in annotations}
     siblings: dict[str | None, list[str | None]] = {}
     for each in annotations:
@@ -117,11 +115,11 @@ def _divided(annotations, times):
 
 
 def text_annotations(content: str, path: str) -> Iterator[Annotation]:
-    """Read ELAN's tab-delimited text: a line an annotation, or with a header that names a column for each tier.
+    """Parse ELAN's tab-delimited text: one annotation per line, or with a header one column per tier.
 
-    :param content: of the file.
+    :param content: text of the file.
     :param path: its name, for errors.
-    :raises BadDataset: if a line cannot be read, with its number.
+    :raises BadDataset: if a line cannot be read.
     """
     lines = [line.split('\t') for line in content.splitlines()]
     header = lines[0] if lines and any(cell.startswith('Begin Time') for cell in lines[0]) else None
@@ -137,7 +135,7 @@ def text_annotations(content: str, path: str) -> Iterator[Annotation]:
 
 def _by_header(header, cells, where):
     if len(cells) != len(header):
-        raise BadDataset(f'{where}: expected {len(header)} cells, as the first line has, got {len(cells)}')
+        raise BadDataset(f'{where}: expected {len(header)} cells, like the header line, got {len(cells)}')
     row = dict(zip(header, cells))
     ends = [next((row[name] for name in header if name.startswith(kind)), '') for kind in ('Begin', 'End')]
     others = [name for name in header if not re.match('(Begin Time|End Time|Duration|File)', name)]
@@ -148,24 +146,24 @@ def _by_header(header, cells, where):
 
 
 def _by_place(cells, where):
-    """Read tier, participant (which may be left out), begin, end, duration (or not), each in some formats, value."""
+    """Parse tier, participant (optional), begin, end, duration (optional), each in one or more formats, and value."""
     choices = [
         (first, formats, kinds) for first in (2, 1) for formats in range(1, _MOST_FORMATS + 1) for kinds in (3, 2)
     ]
-    # The longest that fits: a value may be a number too.
+    # Take the longest match: a value may be a number, too.
     for first, formats, kinds in sorted(choices, key=lambda each: -each[1] * each[2]):
         value = first + formats * kinds
         times = _consistent(cells[first:value], formats) if value < len(cells) else None
         if times:
             return *times, [(cells[0], cells[value])]
     raise BadDataset(
-        f'{where}: expected tier, participant, begin, end, duration and annotation, with times of ELAN (hh:mm:ss.ms, '
-        f'ss.ms or ms) of which the end is after the begin, got {" ".join(cells)!r}'
+        f"{where}: expected tier, participant, begin, end, duration and annotation, with times in ELAN's formats "
+        f'(hh:mm:ss.ms, ss.ms or ms) and an end after the begin, got {" ".join(cells)!r}'
     )
 
 
 def _consistent(cells, formats):
-    """Give begin and end, in seconds; None where the formats differ, or the duration is not what lies between."""
+    """Return begin and end in s; None if the formats disagree, or the duration is not their difference."""
     try:
         times = [_seconds_of(cell, '') for cell in cells]
     except BadDataset:
@@ -178,7 +176,7 @@ def _consistent(cells, formats):
 
 
 def _seconds_of(text, where):
-    """Read a time of ELAN in seconds: hh:mm:ss.ms, seconds with a point, or milliseconds."""
+    """Parse an ELAN time into s: hh:mm:ss.ms, seconds with a decimal point, or integer milliseconds."""
     try:
         if ':' in text:
             hours, minutes, seconds = (float(part) for part in text.split(':'))
@@ -188,5 +186,5 @@ def _seconds_of(text, where):
     except ValueError:
         found = math.nan
     if not math.isfinite(found):
-        raise BadDataset(f'{where}: expected a time of ELAN (hh:mm:ss.ms, ss.ms or ms), got {text!r}')
+        raise BadDataset(f'{where}: expected a time as hh:mm:ss.ms, ss.ms or ms, got {text!r}')
     return found

@@ -1,4 +1,4 @@
-"""From a recording to its tables, figures and report."""
+"""Evaluate a recording: write its tables, summary and report."""
 
 import json
 import os
@@ -69,26 +69,24 @@ def evaluate_bag(
 ) -> list[dict[str, Any]]:
     """Evaluate a recording.
 
-    The same recording, bundles and engine give the same bytes in all files but timings.csv, and in all of summary.json
-    but its block `run`, which the report shows too.
+    Results are reproducible byte by byte for the same recording, bundles and engine, except for timings.csv and the
+    block `run` of summary.json, which the report shows, too. After an error, earlier results in the folder are
+    unchanged.
 
-    :param path: of the recording.
-    :param output: folder for the results, which is made: frames.csv, frames.parquet, timings.csv, summary.json and
-        report.html, and the annotated recording, video and tables of events where the options want them. With several
-        bundles, a subfolder for each of them.
-    :param options: of the evaluation.
-    :param progress: called with (images done, images in all or 0 where that is not known).
-    :param command: what was typed, for the record.
+    :param path: path of the recording.
+    :param output: folder for the results: frames.csv, frames.parquet, timings.csv, summary.json, report.html and, by
+        the options, the annotated recording, video and tables of events. With several bundles, one subfolder each.
+    :param options: options of the evaluation.
+    :param progress: called with (images done, all images or 0 if unknown).
+    :param command: command line, stored in summary.json.
     :param measure_live: function of recording and camera that plays the recording through the node, such as
-        :func:`.real_time_replay.measure_live`; its figures go into the block `run`. None plays nothing.
-    :param force: replace files of the folder that no evaluation wrote.
-    :param of_many: the options are for many recordings: topics of theirs that this one lacks are left out, only what
-        faces look like is written, not who they are, and the page takes plotly's script from two folders above.
-    :param processes: number of further processes that find and estimate faces; the results are the same, but for the
-        block `run`.
-    :returns: what summary.json holds, for each bundle.
-    :raises BadBag: if the recording cannot be read or holds no image, or if the results cannot be written; whatever is
-        raised, earlier results in the folder are as they were.
+        :func:`.real_time_replay.measure_live`, or None; its figures go into the block `run`.
+    :param force: overwrite files that no evaluation wrote.
+    :param of_many: part of a batch: topics of the options that this recording lacks are ignored, faces are described
+        but not clustered into persons, and the report loads plotly from two folders above.
+    :param processes: number of additional processes that detect and estimate faces; does not change the results.
+    :returns: content of summary.json, per bundle.
+    :raises BadBag: if the recording cannot be read or holds no image, or the results cannot be written.
     :raises BadParameter: if files would be replaced that no evaluation wrote.
     :raises BadDataset: if the ground truth cannot be read.
     :raises BadModel: if a bundle is refused.
@@ -105,7 +103,7 @@ def evaluate_bag(
         homes = folders_of(options, output)
         decided = [read_merges(LocalStore(each).read(MERGES) if is_read else None) for each in homes]
         topic = find_recorded(bag, options.recorded, options.truths())
-        listed = _listed_events(bag, path, options)  # errors in it are raised before the evaluation
+        listed = _listed_events(bag, path, options)  # raise its errors before the evaluation
         typed: dict[str, bytes | None] = {}
         with new_results(output, options.folder_names(), _certain_files(options, cameras), force, typed) as parts:
             evaluators = _evaluate(bag, cameras, truth, topic, options, parts, processes, progress)
@@ -136,7 +134,7 @@ def evaluate_bag(
 
 
 def _measure_live(measure_live, path, camera, run):
-    """Put the figures of the node into the block `run`, or why there are none."""
+    """Add the figures of the node to the block `run`, or the reason why there are none."""
     try:
         run['live'] = measure_live(path, camera)
     except FacialEmotionError as error:
@@ -144,7 +142,7 @@ def _measure_live(measure_live, path, camera, run):
 
 
 def _left_to(bag, options):
-    """Give the options for a recording, without topics that it lacks; and these."""
+    """Return the options without topics that the recording lacks, and these topics."""
     named = {'truth': options.truths(), 'recorded': [options.recorded], 'events': [options.events]}
     lacks = [
         each
@@ -160,12 +158,12 @@ def _left_to(bag, options):
 
 
 def folders_of(options: Options, output: str) -> list[str]:
-    """Give the folder of each bundle's results: the output itself where there is but one."""
+    """Return the results folder of each bundle: the output itself for a single one."""
     return [os.path.join(output, name) if name else output for name in options.folder_names()]
 
 
 def _certain_files(options, cameras):
-    """List the files that an evaluation will write whatever it finds."""
+    """List the files that an evaluation with these options always writes."""
     return [
         'frames.csv',
         'frames.parquet',
@@ -181,15 +179,14 @@ def _certain_files(options, cameras):
 
 
 def _evaluate(bag, cameras, truth, topic, options, folders, processes, progress):
-    """Run each bundle over the recording; all tables and videos are complete on return."""
+    """Run each bundle over the recording, and complete all tables and videos."""
     evaluators: list[RecordingEvaluator] = []
     try:
         for bundle, folder in zip(options.bundles or ('',), folders):
             detector = evaluators[0].pipeline.detector if evaluators else None
             evaluators.append(RecordingEvaluator(bundle, folder, options, cameras, detector))
             evaluators[-1].recorded = Recorded(bag, topic) if topic else None
-        # A picture whose angle is searched is detected as it is turned by then, and not ahead.
-        # Blurring wants the faces of every image.
+        # With automatic rotation, the angle is not known ahead of time; blurring needs the faces of every image.
         every_n = 0 if options.rotate_deg < 0 else 1 if options.blur_faces else options.every_n
         with PerceptionPool(options, processes) if processes else nullcontext() as pool:
             _play(bag, cameras, ImageFlow(evaluators, truth, every_n, pool), progress)
@@ -204,7 +201,7 @@ def _evaluate(bag, cameras, truth, topic, options, folders, processes, progress)
 
 
 def _listed_events(bag, path, options):
-    """List the events of the recording that a file has; None where a topic, which is there, has them."""
+    """Read the recording's events from a file; return None if they are in a topic, which is checked."""
     if options.events and not is_event_file(options.events):
         check_topic(bag, options.events)
         return None
@@ -215,20 +212,20 @@ def _listed_events(bag, path, options):
 
 
 def _events(bag, evaluator, options):
-    """List the events of the recording that a topic has."""
+    """Read the recording's events from a topic."""
     run = next(iter(evaluator.runs.values()))
     return topic_events(bag, options.events, run.first_stamp_ns / 1e9, run.clock_shift_s, evaluator.notes)
 
 
 def _face_rows(evaluator, options):
-    """Read the table of faces that was written, where something is made of it."""
+    """Read the written table of frames, if it is needed for people or event averages."""
     if not (options.people or options.events and options.event_window):
         return None
     return read_face_rows(evaluator.store.read('frames.csv') or b'')
 
 
 def _write_events(evaluator, faces, events, options, notes):
-    """Write the list of events, and their averages where the options have a window; give the page's panel."""
+    """Write the list of events and, if the options have a window, their averages; return the report's panel."""
     evaluator.store.write(EVENT_TIMES, events_text(events))
     if not options.event_window:
         return None
@@ -237,14 +234,14 @@ def _write_events(evaluator, faces, events, options, notes):
     averages = write_events(evaluator.store, epochs, window)
     beyond = [each.time for each, is_outside in zip(events, outside(faces, events, window)) if is_outside]
     left_out = outside_text(beyond, len(events), options.events, max(faces.times_s, default=0.0))
-    notes += filter(None, [left_out, '' if events else f'{source_name(options.events)} has no event of this recording'])
+    notes += filter(None, [left_out, '' if events else f'{source_name(options.events)}: no event of this recording'])
     return event_panels(averages, window, left_out)
 
 
 def _write_people(result, rows, views, home, decisions, notes, typed, part):
-    """Write who the faces are; give the page's panel.
+    """Write the tables of people; return the report's panel.
 
-    decisions: in the results' place, `home`, before the work began; those that somebody made meanwhile count.
+    decisions: from merges.csv in `home` before the evaluation; edits made meanwhile take precedence.
     typed, part: see new_results.
     """
     is_read = False
@@ -252,7 +249,7 @@ def _write_people(result, rows, views, home, decisions, notes, typed, part):
         merges = LocalStore(home).read(MERGES)
         decisions, is_read = read_merges(merges), True
     except (BadDataset, OSError) as error:
-        notes.append(f'{MERGES} stays as it was edited meanwhile, and the decisions before that count ({error})')
+        notes.append(f'{MERGES} was edited meanwhile and cannot be read, so its earlier decisions were used ({error})')
     seen = read_face_views(views, result.recording)
     people = write_people(result.store, [result], lambda _: rows, seen, decisions)
     if is_read:
@@ -264,7 +261,7 @@ def _write_people(result, rows, views, home, decisions, notes, typed, part):
 
 
 def _write_pictures(evaluator):
-    """Write a picture of each face that the report has one of, unless faces are blurred; give their paths."""
+    """Write the report's portrait of each face, unless faces are blurred; return their paths."""
     pictures: dict[tuple[str, str], str] = {}
     if evaluator.options.blur_faces:
         return pictures
@@ -277,7 +274,7 @@ def _write_pictures(evaluator):
 
 
 def _write(evaluator, summary, plotly_src, panel, people):
-    """Write page and summary, which lists all files."""
+    """Write the report and the summary, which lists all files."""
     summary['files'] = sorted({*evaluator.store.names(''), REPORT, SUMMARY})
     page = report_html(summary, evaluator.timeline, plotly_src, panel, people)
     text = json.dumps(summary, indent=1, allow_nan=False) + '\n'
@@ -286,37 +283,37 @@ def _write(evaluator, summary, plotly_src, panel, people):
 
 
 def choose_cameras(bag: BagFile, named: Sequence[str] = ()) -> list[str]:
-    """Choose the topics that are evaluated.
+    """Choose the image topics to evaluate.
 
-    :param bag: open.
-    :param named: topics that the user chose; () takes every camera.
+    :param bag: open recording.
+    :param named: topics chosen by the user; () for all cameras.
     :returns: topics.
-    :raises BadBag: if there is none.
+    :raises BadBag: if a topic does not exist or holds no images, or there is none.
     """
     missing = [topic for topic in named if topic not in bag.topics]
     cameras = list(dict.fromkeys(named)) or bag.cameras()
     if missing or not cameras:
-        there = ', '.join(f'{topic.name} ({topic.msgtype})' for topic in bag.topics.values()) or 'no topic at all'
+        there = ', '.join(f'{topic.name} ({topic.msgtype})' for topic in bag.topics.values()) or 'no topics'
         wanted = f'the image topic {missing[0]}' if missing else 'an image topic'
         hint = '' if missing else _left_out(bag, cameras)
-        raise BadBag(f'{bag.name}: expected {wanted}, the recording has {there}{hint and "; " + hint}')
+        raise BadBag(f'{bag.name}: expected {wanted}, but the recording has {there}{hint and "; " + hint}')
     wrong = [topic for topic in cameras if bag.topics[topic].msgtype not in IMAGE_TYPES]
     if wrong:
-        raise BadBag(f'{bag.name}: expected images on {wrong[0]}, it holds {bag.topics[wrong[0]].msgtype}')
+        raise BadBag(f'{bag.name}: expected images on {wrong[0]}, got {bag.topics[wrong[0]].msgtype}')
     return cameras
 
 
 def _left_out(bag, cameras):
-    """Name the images that are not evaluated, and the option that evaluates them; '' where all are."""
+    """Describe the image topics that are not evaluated, and the option for it; '' for none."""
     names = [name for name in bag.left_out() if name not in cameras]
     if not names:
         return ''
     listed = ', '.join(names[:3]) + (f' and {len(names) - 3} more' if len(names) > 3 else '')
-    return f'left out by name, as no colour images of a scene: {listed}; --topic {names[0]} evaluates that'
+    return f'not evaluated, as by name not colour cameras: {listed}; to evaluate one, use --topic {names[0]}'
 
 
 def _play(bag, cameras, flow, progress):
-    """Hand every image to the evaluators."""
+    """Pass every image to the evaluators."""
     wanted = sum(bag.topics[camera].count for camera in cameras)
     frames = read_frames(bag, cameras)
     try:
@@ -331,7 +328,7 @@ def _play(bag, cameras, flow, progress):
 
 
 def _refuse_none(bag, cameras, runs):
-    """Refuse a recording of which no image could be read."""
+    """Refuse a recording without a readable image."""
     if not any(figures(run.totals().values)['frames'] for run in runs.values()):
-        found = f'expected images on {", ".join(cameras)}, it holds none{" that can be read" if runs else ""}'
+        found = f'expected images on {", ".join(cameras)}, got none{" that can be read" if runs else ""}'
         raise BadBag('; '.join([f'{bag.name}: {found}', *bag.faults, *losses_of(runs)]))

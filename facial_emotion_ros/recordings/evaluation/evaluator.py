@@ -1,4 +1,4 @@
-"""Runs one network over a recording: estimates, sums, and the files that it writes."""
+"""Run one network over a recording: estimate faces, collect statistics, and write tables and videos."""
 
 import os
 import time
@@ -29,15 +29,15 @@ from facial_emotion_ros.recordings.io.frames import Frame
 from facial_emotion_ros.recordings.people.face_views import FaceViews
 from facial_emotion_ros.recordings.report.timeline import Timeline
 
-#: Steps whose time is measured. All but the last are done ahead, in a thread of their own.
+#: Timed steps; all but the last run ahead in other threads.
 STEPS = ('read', 'decode', 'detect', 'estimate')
 
 
 class BegunImage(NamedTuple):
-    """An image whose faces are found, and not yet estimated.
+    """An image whose faces are found but not yet estimated.
 
-    time_s: seconds since the recording's first image; tracked: None for an image that cannot be read; took_ms: to find
-    its faces; degrees: by which it was rotated to detect them.
+    time_s: seconds since the recording's first image; tracked: None for an unreadable image; took_ms: time to find its
+    faces; degrees: rotation for detection.
     """
 
     frame: Frame
@@ -49,18 +49,18 @@ class BegunImage(NamedTuple):
 
     @property
     def due(self) -> TrackedImage | None:
-        """Its faces, where they are to be estimated."""
+        """Its faces, if they are to be estimated."""
         return self.tracked if self.tracked is not None and self.tracked.is_due else None
 
 
 def open_pipeline(esr: str, options: Options, detector: FaceDetector | None = None) -> EmotionPipeline:
     """Load the models of an evaluation.
 
-    :param esr: name or path of the network's bundle; '' for the node's.
-    :param options: of the evaluation.
-    :param detector: one that is already loaded; None loads that of the options.
+    :param esr: name or path of the network's bundle; '' for the node's default.
+    :param options: options of the evaluation.
+    :param detector: loaded detector; None loads the one of the options.
     :raises BadModel: if a bundle is refused.
-    :raises BadParameter: if it has no such operating point.
+    :raises BadParameter: if it lacks the operating point.
     """
     return EmotionPipeline(
         _exactly(esr) if esr else ESR,
@@ -80,24 +80,24 @@ def open_pipeline(esr: str, options: Options, detector: FaceDetector | None = No
 class RecordingEvaluator:
     """Runs one network over the images of all cameras.
 
-    store: of its files; runs: {camera: CameraRun}; timeline: Timeline of the report; recorded: Recorded, None without;
-    raters: RaterSums, None without several raters; face_views: FaceViews, None where persons are not looked for;
-    notes: what was left out on purpose.
+    store: of its files; runs: {camera: CameraRun}; timeline: Timeline of the report; recorded: Recorded, or None;
+    raters: RaterSums, None without several raters; face_views: FaceViews, None without options.people; notes: for the
+    user.
     """
 
     def __init__(
         self, esr: str, output: str, options: Options, cameras: list[str], detector: FaceDetector | None = None
     ):
-        """Load the network and begin the files.
+        """Load the network and create the files.
 
-        :param esr: name or path of its bundle; '' for the node's.
-        :param output: folder for its files; it exists.
-        :param options: of the evaluation.
-        :param cameras: topics of the cameras.
-        :param detector: one that is already loaded; None loads that of the options.
+        :param esr: name or path of its bundle; '' for the node's default.
+        :param output: existing folder for its files.
+        :param options: options of the evaluation.
+        :param cameras: image topics.
+        :param detector: loaded detector; None loads the one of the options.
         :raises BadModel: if a bundle is refused.
-        :raises BadParameter: if it has no such operating point.
-        :raises OSError: if the folder cannot be written to.
+        :raises BadParameter: if it lacks the operating point.
+        :raises OSError: if the folder is not writable.
         """
         self.pipeline = open_pipeline(esr, options, detector)
         self.store, self.options, self.timeline = LocalStore(output), options, Timeline()
@@ -122,7 +122,7 @@ class RecordingEvaluator:
         try:
             self._sinks['frames.parquet'] = ParquetTable(path + 'frames.parquet', FRAMES)
         except ImportError:
-            self.notes.append('frames.parquet is left out: pyarrow is not installed (pip install pyarrow)')
+            self.notes.append('frames.parquet is not written: pyarrow is not installed (pip install pyarrow)')
         if self.options.write_bag:
             from facial_emotion_ros.recordings.evaluation.annotated_bag import AnnotatedBag
 
@@ -131,7 +131,7 @@ class RecordingEvaluator:
             self._sinks['video'] = AnnotatedVideos(self.store.folder, cameras)
 
     def begin(self, frame: Frame, first: Frame) -> BegunImage:
-        """Find the faces of an image, before those of earlier ones are finished.
+        """Find the faces of an image; earlier images may still be unfinished.
 
         :param frame: the image.
         :param first: the recording's first image.
@@ -143,7 +143,7 @@ class RecordingEvaluator:
         image = frame.image
         if image is None:
             return BegunImage(frame, run, run.advance(frame), None)
-        if self.options.blur_faces and frame.found is None:  # also what is not tracked, or has no id yet, is blurred
+        if self.options.blur_faces and frame.found is None:  # faces without track or id are blurred, too
             began_s = time.perf_counter()
             frame = frame._replace(found=run.pipeline.detect(image), found_s=time.perf_counter() - began_s)
         began_s, degrees = time.perf_counter(), run.pipeline.orientation.degrees
@@ -155,11 +155,11 @@ class RecordingEvaluator:
     ) -> None:
         """Smooth, write and count the faces of an image.
 
-        :param begun: result of :meth:`begin`; images are finished in the order of their begin.
-        :param faces: their estimates, as of EmotionPipeline.estimate_tracked; None where these are not due.
-        :param took_ms: to estimate them.
+        :param begun: result of :meth:`begin`; images are finished in the same order.
+        :param faces: result of EmotionPipeline.estimate_tracked; None if not due.
+        :param took_ms: time to estimate them.
         :param truth: ground truth of the recording.
-        :raises OSError: if the disk does not take it.
+        :raises OSError: if writing fails.
         """
         frame, run, time_s, tracked, found_ms, _ = begun
         image = frame.image
@@ -186,7 +186,7 @@ class RecordingEvaluator:
         self._write(begun, pairs, steps_ms)
 
     def has_detected(self, camera: str) -> bool:
-        """Whether the faces of a camera's last image were detected, and not tracked."""
+        """Return whether the faces of a camera's last image were detected rather than tracked."""
         return self.runs[camera].pipeline.finder.has_detected
 
     def _write(self, begun, faces, steps_ms):
@@ -202,7 +202,7 @@ class RecordingEvaluator:
     def close(self) -> None:
         """Complete the files.
 
-        :raises OSError: if the disk does not take one.
+        :raises OSError: if writing fails.
         """
         for sink in self._sinks.values():
             sink.close()
@@ -212,15 +212,15 @@ class RecordingEvaluator:
         self._sinks = {}
 
     def discard(self) -> None:
-        """Give up the files."""
+        """Discard the files."""
         for sink in self._sinks.values():
             sink.discard()
         self._sinks = {}
 
     def step_times(self) -> dict[str, dict[str, float]]:
-        """Give p50 and p95 of each step in milliseconds, over the images that had it; a step that none had is left out.
+        """Return p50 and p95 of each step in ms, over the images that had it; without steps that none had.
 
-        Where faces are not detected ahead, the last step detects them.
+        If faces are not detected ahead, the last step includes detection.
         """
         found = {step: np.frombuffer(values, np.float32) for step, values in self.times_ms.items()}
         times_ms = {step: values[values > 0] for step, values in found.items() if values.any()}
@@ -230,7 +230,7 @@ class RecordingEvaluator:
         }
 
     def _draw(self, begun, faces):
-        """Make the pictures of report and video, with blurred faces where the options want that."""
+        """Draw the pictures for report and video, with blurred faces if the options say so."""
         frame, time_s, degrees = begun.frame, begun.time_s, begun.degrees
         image, estimates = frame.image, [estimate for estimate, _ in faces]
         if self.options.blur_faces:
@@ -247,5 +247,5 @@ class RecordingEvaluator:
 
 
 def _exactly(name):
-    """Open the bundle of this name, and not the int8 one beside it."""
+    """Open the bundle of this name, without replacing it by its int8 variant."""
     return ModelBundle.open(resolve_bundle(name))

@@ -1,35 +1,34 @@
-"""Which parts of a camera's images are blurred, so that no face is recognised in a picture of the report."""
+"""Blur the faces in a camera's images for anonymized reports and videos, including faces missed for a moment."""
 
 import numpy as np
 
 from facial_emotion_ros.core import visualization
 from facial_emotion_ros.perception.face_tracker import intersection_over_union
 
-#: The place of a face that the detector misses stays blurred for so long; a box that overlaps it so far (intersection
-#: over union) is the face, found again.
+#: The area of a missed face stays blurred for this time; a box with at least this IoU is the same face.
 _HOLD_S, _SAME = 0.5, 0.3
 
 
 class FaceBlur:
-    """Blurs the faces of one camera's images, in the order of time."""
+    """Blurs the faces in one camera's images, in time order."""
 
     def __init__(self) -> None:
-        """Begin without images."""
+        """Start without images."""
         self._before: list[tuple[float, np.ndarray]] = []
 
     def apply(self, image: np.ndarray, boxes: np.ndarray, time_s: float) -> np.ndarray:
-        """Blur all boxes, and those of the last half second of faces that were not found again.
+        """Blur all boxes, and boxes of the last half second without a match.
 
         :param image: (H, W, 3) uint8 BGR; not modified.
-        :param boxes: (N, 4) x0 y0 x1 y1 of all that may be a face, in px.
-        :param time_s: of the image, in seconds.
+        :param boxes: (N, 4) x0 y0 x1 y1 in px of all face candidates.
+        :param time_s: time of the image.
         :returns: (H, W, 3) uint8 BGR, a copy.
         """
         boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
         self._before = [(seen_s, box) for seen_s, box in self._before if 0 <= time_s - seen_s <= _HOLD_S]
         held = np.array([box for _, box in self._before]).reshape(-1, 4)
         overlaps, found = intersection_over_union(held, boxes), set()
-        while overlaps.size and overlaps.max() >= _SAME:  # each box is one face's
+        while overlaps.size and overlaps.max() >= _SAME:  # greedy one-to-one matching
             row, column = np.unravel_index(overlaps.argmax(), overlaps.shape)
             found.add(row)
             overlaps[row], overlaps[:, column] = 0, 0

@@ -1,4 +1,4 @@
-"""The faces that a topic of a recording describes, at a few dozen bytes a face: hours of them fit into memory."""
+"""Read the faces of a detection topic into compact arrays (a few dozen bytes per face), and match boxes."""
 
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,15 +12,15 @@ from facial_emotion_ros.perception.face_tracker import intersection_over_union
 from facial_emotion_ros.recordings.io.bag_file import BagFile, BagMessage
 from facial_emotion_ros.recordings.io.message_types import stamp_of
 
-#: Boxes that overlap by this much (intersection over union) may be of one face.
+#: Minimum IoU of boxes of the same face.
 _MIN_OVERLAP = 0.3
 
 Box = tuple[float, float, float, float]
 
 
 class LoggedFace(NamedTuple):
-    """One face of one message: box x0 y0 x1 y1 in px; emotion of EMOTIONS, '' for none, and its score; valence, arousal
-    and person as in GroundTruth.
+    """One face of a message: box x0 y0 x1 y1 in px; emotion of EMOTIONS or '', and its score; valence, arousal and
+    person as in GroundTruth.
     """
 
     box: Box
@@ -32,17 +32,14 @@ class LoggedFace(NamedTuple):
 
 
 class FaceLog:
-    """The faces of a topic, found by the stamps of its messages.
-
-    frame_ids: the header.frame_id of all messages; '' for those that have none.
-    """
+    """The faces of a topic, indexed by stamp; frame_ids: all header.frame_id in it, '' included."""
 
     def __init__(self, bag: BagFile, topic: str, faces_of: Callable[[Any], Iterable[LoggedFace]]):
-        """Read the topic; faces with a box or score that is not finite are left out.
+        """Read the topic; faces whose box or score is not finite are skipped.
 
-        :param bag: open.
-        :param topic: its name; its messages have a header.
-        :param faces_of: function of a decoded message.
+        :param bag: open recording.
+        :param topic: name of a topic whose messages have a header.
+        :param faces_of: function from decoded message to faces.
         """
         self._stamps, self._receives, self._firsts = array('q'), array('q'), array('q', [0])
         self._numbers, self._emotions, self._persons, self._frames = array('f'), array('b'), array('l'), array('l')
@@ -65,16 +62,16 @@ class FaceLog:
         self.frame_ids = {self._words[each] for each in set(self._frames)}
 
     def __len__(self) -> int:
-        """Count the messages."""
+        """Return the number of messages."""
         return len(self._stamps)
 
     def near(self, stamp_ns: int, within_s: float, frame_id: str = '') -> tuple[list[LoggedFace], int] | None:
-        """Find the message whose stamp is closest to an image's.
+        """Find the message with the nearest stamp.
 
-        :param stamp_ns: of the image.
-        :param within_s: largest distance.
-        :param frame_id: of the image; a message with another one does not count. '' takes any.
-        :returns: (faces, receive_ns); None where there is no such message.
+        :param stamp_ns: stamp of the image.
+        :param within_s: maximum distance.
+        :param frame_id: of the image; messages with another one are skipped. '' for any.
+        :returns: (faces, receive_ns), or None.
         """
         first, end = np.searchsorted(self._sorted, [stamp_ns - within_s * 1e9, stamp_ns + within_s * 1e9])
         rows = [
@@ -89,7 +86,7 @@ class FaceLog:
         return self._faces(row), self._receives[row]
 
     def before(self, stamp_ns: int) -> tuple[list[LoggedFace], int] | None:
-        """Find the last message of this stamp or an earlier one, as `near` gives it; None where there is none."""
+        """Find the last message with this stamp or an earlier one; returns like `near`."""
         place = int(np.searchsorted(self._sorted, stamp_ns, 'right')) - 1
         return None if place < 0 else (self._faces(self._order[place]), self._receives[self._order[place]])
 
@@ -104,10 +101,10 @@ class FaceLog:
 
 
 def match(boxes: Sequence[Box], others: Sequence[Box]) -> list[tuple[int, int]]:
-    """Pair boxes that overlap, so that the sum of their overlaps is largest.
+    """Match overlapping boxes one to one, with the largest sum of IoU.
 
-    :param boxes, others: x0, y0, x1, y1 of each.
-    :returns: list of (place in boxes, place in others).
+    :param boxes, others: boxes x0, y0, x1, y1.
+    :returns: (index in boxes, index in others) of each pair.
 
     Source: Bernardin and Stiefelhagen, EURASIP Journal on Image and Video Processing 2008 (CLEAR MOT).
     """
@@ -115,20 +112,19 @@ def match(boxes: Sequence[Box], others: Sequence[Box]) -> list[tuple[int, int]]:
         return []
     overlaps = intersection_over_union(np.array(boxes, np.float64), np.array(others, np.float64))
     overlaps[overlaps < _MIN_OVERLAP] = 0
-    if max((overlaps > 0).sum(axis).max() for axis in (0, 1)) <= 1:  # nobody has a choice
+    if max((overlaps > 0).sum(axis).max() for axis in (0, 1)) <= 1:  # unambiguous
         return [(int(row), int(column)) for row, column in np.argwhere(overlaps)]
-    from scipy.optimize import linear_sum_assignment  # a third of a second
+    from scipy.optimize import linear_sum_assignment  # here, as importing it takes a third of a second
 
     pairs = zip(*linear_sum_assignment(overlaps, maximize=True))
     return [(int(row), int(column)) for row, column in pairs if overlaps[row, column]]
 
 
 def readable(bag: BagFile, topic: str) -> Iterator[tuple[BagMessage, Any]]:
-    """Decode the messages of a topic; those that cannot be decoded are counted among the recording's faults.
+    """Iterate over (BagMessage, decoded message) of a topic; those that cannot be decoded are counted in `bag.faults`.
 
-    :param bag: open.
-    :param topic: its name.
-    :returns: iterator of (BagMessage, decoded message).
+    :param bag: open recording.
+    :param topic: name of the topic.
     """
     lost, first = 0, ''
     for message in bag.messages([topic]):
@@ -145,26 +141,26 @@ def readable(bag: BagFile, topic: str) -> Iterator[tuple[BagMessage, Any]]:
 
 
 def box_of(detection: Any) -> Box:
-    """Give x0, y0, x1, y1 of a vision_msgs/Detection2D, of today's or an older vision_msgs."""
+    """Return x0, y0, x1, y1 of a Detection2D, of current or older vision_msgs."""
     center = getattr(detection.bbox.center, 'position', detection.bbox.center)
     half_width, half_height = detection.bbox.size_x / 2, detection.bbox.size_y / 2
     return center.x - half_width, center.y - half_height, center.x + half_width, center.y + half_height
 
 
 def hypotheses_of(detection: Any) -> list[tuple[str, float]]:
-    """Give (class, score) of each hypothesis of a vision_msgs/Detection2D, of today's or an older vision_msgs."""
+    """Return (class, score) of each hypothesis of a Detection2D, of current or older vision_msgs."""
     rows = (getattr(each, 'hypothesis', each) for each in detection.results)
     return [(str(getattr(each, 'class_id', getattr(each, 'id', ''))), float(each.score)) for each in rows]
 
 
 def best_hypothesis(hypotheses: Sequence[tuple[str, float]]) -> tuple[str, float]:
-    """Choose the hypothesis that names a face's emotion.
+    """Choose the hypothesis that is a face's emotion.
 
-    It is the first one, as our node publishes them: with hysteresis that need not be the one of the highest score.
-    Other nodes may list all classes in a fixed order, which shows in scores that do not fall: then it is the highest.
+    Our node publishes the chosen one first; due to hysteresis it need not have the highest score. If the other scores
+    are not in descending order, another node has listed the classes in a fixed order, and the highest score is taken.
 
     :param hypotheses: (class, score), without affect.
-    :returns: (class, score); ('', 0.0) where there is none.
+    :returns: (class, score); ('', 0.0) if there is none.
     """
     if not hypotheses:
         return '', 0.0

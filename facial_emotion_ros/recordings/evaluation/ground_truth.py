@@ -1,4 +1,4 @@
-"""What the faces of a recording show by human annotation: intervals of a file, or a topic of the recording."""
+"""Ground truth by human annotation, from a file of intervals or a topic of the recording."""
 
 import os
 from collections.abc import Sequence
@@ -32,66 +32,66 @@ from facial_emotion_ros.recordings.io.bag_file import BagFile
 from facial_emotion_ros.recordings.io.frames import Frame
 from facial_emotion_ros.recordings.io.message_types import DETECTIONS, EXPRESSION
 
-#: An annotation of a single image belongs to the image whose stamp is no further away than this.
+#: Maximum distance of an annotation's stamp from that of its image.
 _NEAR_S = 0.05
 
-#: An interval may end this much after the last image, which is shown for a while.
+#: An interval may end this much after the last image.
 _END_S = 1.0
 
-#: Types of an annotation topic.
+#: Message types of annotation topics.
 _TYPES = (DETECTIONS, EXPRESSION)
 
-#: Hypotheses that are no classes.
+#: Hypotheses that are not classes.
 _NO_CLASSES = ('valence', 'arousal', 'agreement')
 
 
 class NullGroundTruth:
-    """No ground truth; the others derive from it.
+    """No ground truth; base class of the others.
 
-    source: name of the file or topic, '' here; has_boxes: whether it has face boxes; counts_from_an_image: whether its
-    times count from the recording's first image, and so hold for any recording.
+    source: name of the file or topic, '' here; has_boxes: whether it has face boxes; counts_from_an_image: whether it
+    has times relative to the first image, which fit any recording.
     """
 
     source, has_boxes, counts_from_an_image = '', False, False
 
     def of(self, frame: Frame, time_s: float, faces: Sequence[FaceEstimate]) -> tuple[list[GroundTruth | None], int]:
-        """Give the ground truth of each face.
+        """Return the ground truth of each face.
 
         :param frame: the image.
         :param time_s: seconds since the recording's first image.
-        :param faces: estimates of the image.
-        :returns: one GroundTruth or None for each face; number of annotated faces that none of these is.
+        :param faces: estimates in the image.
+        :returns: GroundTruth or None per face, and the number of annotated faces without a match.
         """
         return [None] * len(faces), 0
 
     def matched(self, found: Sequence[GroundTruth | None]) -> int | None:
-        """Count the faces that an annotated box lies on.
+        """Count the faces that match an annotated box.
 
-        :param found: as :meth:`of` gave it.
+        :param found: first result of :meth:`of`.
         :returns: None for ground truth without boxes.
         """
         return sum(each is not None for each in found) if self.has_boxes else None
 
     def unused(self) -> str:
-        """Name annotations that held for no image so far; '' where there are none, or that is not known."""
+        """Describe annotations that were not used for any image; '' if there are none, or this is unknown."""
         return ''
 
     def beyond(self, length_s: float) -> str:
-        """Name annotations that began in the recording and end after it; '' where there are none.
+        """Describe annotations that begin in the recording and end after it; '' if there are none.
 
-        :param length_s: of the recording, from its first image to its last.
+        :param length_s: length of the recording, from first to last image.
         """
         return ''
 
 
 class Intervals(NullGroundTruth):
-    """Ground truth of a file: from when to when a face, or any face, shows what."""
+    """Ground truth from a file of intervals."""
 
     def __init__(self, path: str):
         """Read the file.
 
         :param path: see :func:`.annotation_files.read_intervals`.
-        :raises BadDataset: if a line cannot be read, with its number.
+        :raises BadDataset: if a line cannot be read.
         """
         self.source = os.path.basename(path)
         self._rows, self._left_out, self._has_unit = read_intervals(path)
@@ -100,7 +100,7 @@ class Intervals(NullGroundTruth):
         self.counts_from_an_image = any(not is_stamp(row[0]) for row in self._rows)
 
     def of(self, frame: Frame, time_s: float, faces: Sequence[FaceEstimate]) -> tuple[list[GroundTruth | None], int]:
-        """See NullGroundTruth; of several intervals, those that name the face come first, in the order of the file."""
+        """See NullGroundTruth; intervals that name the face take precedence, then file order."""
         stamp_s = frame.stamp_ns / 1e9
         places = [
             place
@@ -115,7 +115,7 @@ class Intervals(NullGroundTruth):
         return found, 0
 
     def _decide(self, places: Sequence[int]) -> GroundTruth | None:
-        """Take emotion, valence and arousal from the first row that has them: tiers of a tool hold them apart."""
+        """Take emotion, valence and arousal each from the first row that has it: tools keep them in separate tiers."""
         values: list[Any] = []
         for side, nothing in (('emotion', ''), ('valence', None), ('arousal', None)):
             first = next((each for each in places if getattr(self._rows[each][3], side) != nothing), None)
@@ -130,15 +130,15 @@ class Intervals(NullGroundTruth):
         if rest:
             asked = '' if self._has_unit else doubt([row[0] for row in rest], len(self._rows))
             texts.append(
-                f'{self.source}: {len(rest)} of {len(self._rows)} intervals hold for no image, the first of them from '
+                f'{self.source}: {len(rest)} of {len(self._rows)} intervals contain no image, the first of them from '
                 f'{rest[0][0]:.12g} to {rest[0][1]:.12g} s{asked}'
             )
         idle = sorted(self._used - self._decided)
         if idle:
             first = self._rows[idle[0]]
             texts.append(
-                f'{self.source}: {len(idle)} of {len(self._rows)} intervals decide nothing, for no face that they are '
-                f'of was seen in them, or another one comes first; the first of them from {first[0]:.12g} to '
+                f'{self.source}: {len(idle)} of {len(self._rows)} intervals are unused, because their face was not '
+                f'seen or another interval takes precedence; the first of them from {first[0]:.12g} to '
                 f'{first[1]:.12g} s' + (f', of {first[2]}' if first[2] else '')
             )
         return '; '.join(texts)
@@ -162,18 +162,18 @@ class Intervals(NullGroundTruth):
 
 
 class Annotations(NullGroundTruth):
-    """Ground truth of a topic of the recording."""
+    """Ground truth from a topic of the recording."""
 
     def __init__(self, bag: BagFile, topic: str, several_cameras: bool = False):
         """Read the topic.
 
-        :param bag: open.
-        :param topic: its name. Detection2DArray: boxes and what each face shows, in the image of its stamp; Expression:
-            holds for any face, until the next one.
+        :param bag: open recording.
+        :param topic: name of the topic. Detection2DArray: annotated boxes for the image with the same stamp;
+            Expression: applies to any face until the next message.
         :param several_cameras: whether boxes must name their camera by frame_id.
-        :raises BadBag: if the recording has no such topic, of such a type, or cameras cannot be distinguished.
+        :raises BadBag: if the topic does not exist or has another type, or cameras cannot be distinguished.
         :raises BadParameter: if the name cannot be a topic.
-        :raises BadDataset: if it holds a word that is none of WORDS.
+        :raises BadDataset: if it contains a class that is none of WORDS.
         """
         known = bag.topics.get(topic)
         if known is None or known.msgtype not in _TYPES:
@@ -181,20 +181,20 @@ class Annotations(NullGroundTruth):
             came = f'which is a {known.msgtype}' if known else 'which is not recorded'
             kind = BadBag if known or topic.startswith('/') else BadParameter
             raise kind(
-                f'expected an annotation topic ({" or ".join(_TYPES)}), or a file ({", ".join(ENDINGS)}), got {topic}, '
-                f'{came}; topics of such a type: {there}'
+                f'expected an annotation topic ({" or ".join(_TYPES)}) or a file ({", ".join(ENDINGS)}), got {topic}, '
+                f'{came}; topics of these types: {there}'
             )
         self.source, self._holds = topic, known.msgtype == EXPRESSION
         self.has_boxes, faces_of = not self._holds, _expression if self._holds else _boxes
         self._log = FaceLog(bag, topic, lambda fields: faces_of(fields, topic))
         if several_cameras and self.has_boxes and '' in self._log.frame_ids:
             raise BadBag(
-                f'expected a header.frame_id in each annotation of {topic}, for there are several cameras, '
-                'got some without; say which camera they are of (--topic)'
+                f'expected a header.frame_id in each annotation of {topic}, because there are several cameras, '
+                'got some without; choose their camera with --topic'
             )
 
     def of(self, frame: Frame, time_s: float, faces: Sequence[FaceEstimate]) -> tuple[list[GroundTruth | None], int]:
-        """See NullGroundTruth; a face is the annotated one of the same frame_id that overlaps it."""
+        """See NullGroundTruth; faces are matched with annotated boxes of the same frame_id by overlap."""
         if self._holds:
             logged = self._log.before(frame.stamp_ns)
         else:
@@ -214,9 +214,9 @@ class Annotations(NullGroundTruth):
 def open_truth(text: str, bag: BagFile, several_cameras: bool = False) -> NullGroundTruth:
     """Open ground truth.
 
-    :param text: a topic of the recording, path of a file of intervals, or '' for none.
-    :param bag: open.
-    :param several_cameras: whether images of several cameras are evaluated.
+    :param text: topic of the recording, path of a file of intervals, or '' for none.
+    :param bag: open recording.
+    :param several_cameras: whether several cameras are evaluated.
     :returns: Intervals, Annotations or NullGroundTruth.
     :raises BadBag: if the topic has no annotations.
     :raises BadDataset: if the file cannot be read.

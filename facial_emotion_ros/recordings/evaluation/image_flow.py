@@ -1,4 +1,4 @@
-"""The way of a recording's images: detected ahead, tracked one after the other, estimated together, and finished."""
+"""Pipeline over a recording's images: detection ahead of time, tracking in order, estimation in batches."""
 
 import math
 from collections import deque
@@ -12,27 +12,27 @@ from facial_emotion_ros.recordings.evaluation.ground_truth import NullGroundTrut
 from facial_emotion_ros.recordings.evaluation.perception_pool import TOGETHER, PerceptionPool, timed
 from facial_emotion_ros.recordings.io.frames import Frame
 
-#: Images that wait while a thread of this process detects ahead: some more than are estimated together.
+#: Images in the queue while a thread of this process detects ahead: some more than a batch.
 _WAITING = 6
 
 
 class DetectionTurns:
-    """In which images a FaceFinder will detect: guesses, from the images in which it did."""
+    """Predicts in which images a FaceFinder will detect, from the images in which it did."""
 
     def __init__(self, every_n: int):
-        """Begin.
+        """Start without images.
 
-        :param every_n: as the FaceFinder's.
+        :param every_n: as for the FaceFinder.
         """
         self._every_n = every_n
-        #: Of each camera: number of an image in which the finder detects, and stamp of the last one that was seen here.
+        #: Per camera: number of an image in which the finder detects, and stamp of the last image.
         self._turns: dict[str, int] = {}
         self._stamps_ns: dict[str, int] = {}
 
     def interval(self, frame: Frame) -> int:
-        """Give the number of images from one detection to the next.
+        """Return the number of images from one detection to the next.
 
-        :param frame: the camera's next image that could be read.
+        :param frame: the camera's next readable image.
         """
         stamp_ns = self._stamps_ns.get(frame.camera, frame.stamp_ns)
         self._stamps_ns[frame.camera] = frame.stamp_ns
@@ -40,34 +40,33 @@ class DetectionTurns:
         return min(self._every_n, math.ceil(MAX_GAP_S / step_s)) if step_s > 0 else self._every_n
 
     def is_due(self, frame: Frame, interval: int) -> bool:
-        """Guess whether the finder will detect in an image."""
+        """Predict whether the finder will detect in an image."""
         return (frame.number - self._turns.setdefault(frame.camera, frame.number)) % interval == 0
 
     def follow(self, frame: Frame, has_detected: bool) -> None:
-        """Note that the finder is done with an image, and whether it detected."""
+        """Update the prediction with an image that the finder has processed."""
         if has_detected:
             self._turns[frame.camera] = frame.number
 
 
 class _Image:
-    """An image on its way; shared: how other processes see it."""
+    """An image in the pipeline; shared: its handle for other processes."""
 
     def __init__(self, frame: Frame, shared: Any):
         self.frame, self.shared = frame, shared
         #: Number of images from one detection to the next.
         self.interval = 1
-        #: Its faces with the time that it took, where they are detected ahead.
+        #: Its faces, and the time that took, if they are detected ahead.
         self.detected: Future[Any] | None = None
-        #: What each evaluator found.
+        #: Result of each evaluator.
         self.begun: list[BegunImage] = []
 
 
 class ImageFlow:
-    """Hands the images of a recording to its evaluators, in their order.
+    """Passes the images of a recording to its evaluators, in order.
 
-    Faces are detected ahead, by a thread or by the processes of a pool, which estimate them too. Which image has its
-    turn is guessed; where the guess was wrong, the finder detects by itself, and the guesses follow it. The results are
-    the same to the last bit.
+    Faces are detected ahead by a thread, or by the processes of a pool, which also estimate them. The images to detect
+    in are predicted; after a wrong prediction, the finder detects by itself. Results do not depend on this, bit by bit.
     """
 
     def __init__(
@@ -77,12 +76,12 @@ class ImageFlow:
         every_n: int,
         pool: PerceptionPool | None = None,
     ):
-        """Begin.
+        """Start without images.
 
-        :param evaluators: one for each network.
+        :param evaluators: one per network.
         :param truth: ground truth of the recording.
-        :param every_n: as the FaceFinder's; 0 leaves detection to it.
-        :param pool: processes with the same networks in the same order; None for none.
+        :param every_n: as for the FaceFinder; 0 disables detection ahead.
+        :param pool: processes with the same networks in the same order, or None.
         """
         self._evaluators, self._truth, self._pool = evaluators, truth, pool
         self._turns = DetectionTurns(every_n) if every_n else None
@@ -94,7 +93,7 @@ class ImageFlow:
         self._pending: deque[tuple[list[_Image], list[Future[Any]]]] = deque()
 
     def take(self, frame: Frame) -> None:
-        """Take the next image; earlier ones may be finished then. See RecordingEvaluator.finish."""
+        """Add the next image; this may finish earlier ones, see RecordingEvaluator.finish."""
         shared = self._pool.share(frame.image) if self._pool and frame.image is not None else None
         image = _Image(frame, shared)
         self._detect(image, is_new=True)
@@ -115,11 +114,11 @@ class ImageFlow:
             self._finish()
 
     def close(self) -> None:
-        """End the thread, also after an error."""
+        """Stop the thread."""
         self._thread.shutdown(cancel_futures=True)
 
     def _detect(self, image: _Image, is_new: bool = False) -> None:
-        """Begin to detect in an image, where that is due."""
+        """Start detection in an image, if due."""
         pixels = image.frame.image
         if self._turns is None or pixels is None or image.detected is not None:
             return
@@ -151,14 +150,14 @@ class ImageFlow:
                     self._detect(other)
 
     def _help(self, image: _Image) -> None:
-        """Detect in the last image that waits for it, while the thread is busy: so both threads are."""
+        """Detect in this thread the last image that waits for the other thread, so that neither is idle."""
         for each in (*reversed(self._coming), image):
             if each.detected is not None and each.detected.cancel():
                 each.detected = _now(self._evaluators[0].pipeline.detect, each.frame.image)
                 return
 
     def _estimate(self) -> None:
-        """Begin to estimate the faces of some images."""
+        """Start the estimation of a batch of images."""
         images, self._found = self._found, []
         results: list[Future[Any]] = []
         for number, evaluator in enumerate(self._evaluators):
@@ -170,7 +169,7 @@ class ImageFlow:
         self._pending.append((images, results))
 
     def _finish(self) -> None:
-        """Finish the images that were estimated first."""
+        """Finish the oldest batch of images."""
         images, results = self._pending.popleft()
         done = [
             (iter(faces), 1e3 * seconds / max(len(faces), 1)) for faces, seconds in (each.result() for each in results)
@@ -184,7 +183,7 @@ class ImageFlow:
 
 
 def _now(function: Callable[[Any], Any], given: Any) -> Future[Any]:
-    """Call a function in this thread; the result is with its seconds."""
+    """Call a function in this thread; the result includes its duration, see :func:`.timed`."""
     done: Future[Any] = Future()
     done.set_result(timed(function, given))
     return done

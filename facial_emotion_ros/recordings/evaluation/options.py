@@ -1,4 +1,4 @@
-"""Options of an evaluation."""
+"""Options of the evaluation of a recording."""
 
 import json
 import os
@@ -9,10 +9,10 @@ from facial_emotion_ros.core.errors import BadParameter
 from facial_emotion_ros.inference.execution_providers import CPU, ProviderPlan
 from facial_emotion_ros.inference.tensorrt_cache import EngineCache
 
-#: The embedded bundles, which the node runs where none is named.
+#: The embedded bundles, the node's defaults.
 ESR, DETECTOR = 'esr_9_ferplus', 'centerface'
 
-#: Ranges of the numbers, those of the node's parameters.
+#: Ranges, equal to those of the node's parameters.
 _RANGES = {
     'max_faces': (0, 1000),
     'long_side_px': (32, 4096),
@@ -33,37 +33,37 @@ _SMOOTHING = 'smoothing_'
 
 @dataclass(frozen=True)
 class Options:
-    """What an evaluation depends on besides the recording.
+    """Options of an evaluation, besides the recording.
 
-    :param topics: camera topics; () for those that the recording has.
-    :param bundles: ESR bundles, by name or path, which are run as they are; several are compared. () runs what the
-        node would: the embedded one, in int8 where the processor is faster with it.
-    :param operating_point: of the bundles, by its name; '' for their default.
-    :param detector: bundle of the detector, by name or path; '' for the node's.
+    :param topics: camera topics; () for all cameras of the recording.
+    :param bundles: ESR bundles, by name or path, used as they are; several are compared. () for the node's default: the
+        embedded one, in int8 on CPUs that run it faster.
+    :param operating_point: name of the bundles' operating point; '' for their default.
+    :param detector: bundle of the detector, by name or path; '' for the node's default.
     :param engine: 'onnxruntime' or 'openvino'.
     :param providers: execution providers of ONNX Runtime in order of preference; () for the CPU.
     :param precision: auto, fp32, fp16, bf16 or int8, as the node's inference.precision.
-    :param face_batch: fixed number of faces of a run on a GPU; 0 for any, as the node's inference.face_batch.
+    :param face_batch: fixed batch size on a GPU; 0 for dynamic, as the node's inference.face_batch.
     :param truth: annotation topic of the recording, path of a file of intervals, or ''.
-    :param more_truths: those of further raters.
-    :param raters: names of the raters who have ground truth here; () names them by their files or topics.
-    :param recorded: topic of recorded detections to compare with; '' for the first that holds emotions.
-    :param write_bag: also write our messages as a recording.
-    :param video: also write the annotated video.
-    :param blur_faces: blur faces in all pictures that are written.
-    :param people: find out which faces are one person; the results then hold what each face looks like.
-    :param max_faces: only that many largest faces; 0 for all.
-    :param long_side_px: the image's long side as the detector sees it.
-    :param every_n: faces are detected in every n-th image and followed in between, as the node does.
-    :param estimate_every_n: faces are estimated in every n-th image, and their estimates repeated in between.
+    :param more_truths: ground truths of further raters.
+    :param raters: names of the raters; () to derive them from files or topics.
+    :param recorded: topic of recorded detections to compare with; '' for the first with emotions.
+    :param write_bag: write our messages as a recording.
+    :param video: write the annotated video.
+    :param blur_faces: blur faces in all written pictures.
+    :param people: merge face ids into persons; the results then contain appearance descriptors.
+    :param max_faces: maximum number of faces, the largest first; 0 for all.
+    :param long_side_px: long side of the detector's input image.
+    :param every_n: detect faces in every n-th image and track them in between, like the node.
+    :param estimate_every_n: estimate faces in every n-th image and repeat the estimates in between.
     :param rotate_deg: 0, 90, 180, 270 or -1, as the node's input.rotate_deg.
-    :param max_age_s: a face that was not seen for longer is gone, as the node's tracker.max_age_s.
-    :param remember_s: for so long, a face that is recognised gets its id back, as the node's tracker.remember_s.
-    :param threads: of one operator.
-    :param events: CSV file of events, or a topic of the recording with them, TOPIC or TOPIC:FIELD; '' for none.
-    :param event_window: start, end (s from the event) and rate (Hz) of the averages around events; () writes the list
-        of events alone.
-    :param baseline: start and end (s from the event) of what is subtracted; () for none.
+    :param max_age_s: a face unseen for longer loses its id, as the node's tracker.max_age_s.
+    :param remember_s: a recognised face gets its id back within this time, as the node's tracker.remember_s.
+    :param threads: threads per operator.
+    :param events: CSV file of events, or a topic of the recording, TOPIC or TOPIC:FIELD; '' for none.
+    :param event_window: start, end (s from the event) and rate (Hz) of event-related averages; () to write only the
+        list of events.
+    :param baseline: start and end (s from the event) of the baseline to subtract; () for none.
     :param smoothing_enabled: this and the next four: the node's parameters smoothing.*.
     """
 
@@ -108,33 +108,33 @@ class Options:
         for name, (low, high) in _RANGES.items():
             if not low <= getattr(self, name) <= high:
                 raise BadParameter(
-                    f'expected {name.replace(_SMOOTHING, "smoothing.")} of {low} to {high}, got {getattr(self, name)}'
+                    f'expected {name.replace(_SMOOTHING, "smoothing.")} in [{low}, {high}], got {getattr(self, name)}'
                 )
         self.plan()
         names = self.folder_names()
         if len(set(names)) < len(names) or set(names) & {'.', '..'}:
             raise BadParameter(
-                f'expected bundles of different names, for each has a folder of its name, got {", ".join(self.bundles)}'
+                f'expected bundles with different names, which name their folders, got {", ".join(self.bundles)}'
             )
 
     def folder_names(self) -> list[str]:
-        """Give the folder of each bundle's results, below the output; [''] where there is but one."""
+        """Return the name of each bundle's results folder in the output; [''] for a single bundle."""
         return [os.path.basename(os.path.abspath(each)) for each in self.bundles] if len(self.bundles) > 1 else ['']
 
     def truths(self) -> list[str]:
-        """List the ground truths of all raters; [] without any."""
+        """Return the ground truths of all raters; [] for none."""
         return [each for each in (self.truth, *self.more_truths) if each]
 
     def plan(self) -> ProviderPlan:
-        """Say where the models run."""
+        """Return the settings for inference."""
         return ProviderPlan(
             self.providers or (CPU,), self.threads, self.precision, self.face_batch, EngineCache(), self.engine
         )
 
     def smoothing(self) -> dict[str, Any]:
-        """Give the arguments of TemporalFilter."""
+        """Return the arguments of TemporalFilter."""
         return {name[len(_SMOOTHING) :]: value for name, value in vars(self).items() if name.startswith(_SMOOTHING)}
 
     def text(self) -> str:
-        """Write them as JSON, the same for the same options."""
+        """Format as JSON, deterministically."""
         return json.dumps(asdict(self), sort_keys=True)

@@ -1,4 +1,4 @@
-"""Processes that detect and estimate the faces of a recording's images, which lie in memory that they share."""
+"""Worker processes that detect and estimate the faces of a recording, with images in shared memory."""
 
 import logging
 import mmap
@@ -23,40 +23,39 @@ from facial_emotion_ros.recordings.evaluation.evaluator import open_pipeline
 from facial_emotion_ros.recordings.evaluation.options import Options
 from facial_emotion_ros.recordings.worker_processes import CONTEXT, begin_worker, ctrl_c_waits, starting
 
-#: The faces of so many images are estimated together: with one face in each, the network takes 3.3 ms for it in place
-#: of 4.7, and 3.0 for eight.
+#: Images per batch of the network: for one face per image, it takes 3.3 ms per face instead of 4.7 (3.0 with 8 images).
 TOGETHER = 4
 
-#: Images of up to this size are shared, 33 million pixels: of the memory, only what is used is taken.
+#: Size of an image slot, 33 megapixels; larger images are sent by pipe. Unused memory is not allocated.
 _PART_BYTES = 100_000_000
 
 
-#: In place of an image that is shared.
+#: Placeholder for a shared image.
 _ELSEWHERE = np.empty((0, 0, 3), np.uint8)
 
 _Found = TypeVar('_Found')
 
 
 def timed(function: Callable[[Any], _Found], given: Any) -> tuple[_Found, float]:
-    """Call a function; give what it returned, and its seconds."""
+    """Call a function; return its result and duration in s."""
     began_s = time.perf_counter()
     return function(given), time.perf_counter() - began_s
 
 
 class _Place(NamedTuple):
-    """Where an image lies: number of its part of the memory, and its height and width."""
+    """An image's slot in shared memory, its height and width."""
 
     part: int
     height: int
     width: int
 
 
-#: An image for another process: its place; the image itself where there is none for it.
+#: An image for another process: its _Place, or the image itself if it has none.
 SharedImage = Any
 
 
 class _SharedMemory:
-    """Memory for images, which every process sees. It has no name, and is gone with the last process that uses it."""
+    """Shared memory for images; anonymous, so that it is freed with the last process that uses it."""
 
     def __init__(self, parts: int, file: int | None = None):
         self._parts, self._free = parts, list(range(parts))
@@ -72,7 +71,7 @@ class _SharedMemory:
         os.close(self._file)
 
     def put(self, image: np.ndarray) -> SharedImage:
-        """Copy an image into the memory, where it is small enough."""
+        """Copy an image into a free slot, if it fits."""
         if image.nbytes > _PART_BYTES or not self._free:
             return image
         place = _Place(self._free.pop(), *image.shape[:2])
@@ -80,7 +79,7 @@ class _SharedMemory:
         return place
 
     def image(self, shared: SharedImage) -> np.ndarray:
-        """Give an image that another process has put."""
+        """Return a shared image."""
         if not isinstance(shared, _Place):
             return shared
         part, height, width = shared
@@ -88,7 +87,7 @@ class _SharedMemory:
         return pixels.reshape(height, width, 3)
 
     def free(self, shared: SharedImage) -> None:
-        """Have another image take its place."""
+        """Free an image's slot."""
         if isinstance(shared, _Place):
             self._free.append(shared.part)
 
@@ -100,26 +99,23 @@ def _opened(parts, file):
 class PerceptionPool:
     """Processes with the models of an evaluation.
 
-    detecting, estimating: number of images to detect in, and of groups to estimate, at a time, so that no process
-    waits.
+    detecting, estimating: number of images and of batches to keep in flight, so that no process is idle.
     """
 
     def __init__(self, options: Options, processes: int):
-        """Start them; to be used with `with`.
+        """Start the processes; use with `with`.
 
-        :param options: of the evaluation.
+        :param options: options of the evaluation.
         :param processes: their number, at least 1.
-        :raises FacialEmotionError: if they cannot share memory, or be started.
+        :raises FacialEmotionError: if they cannot share memory or cannot be started.
         """
         self.detecting, self.estimating = processes + 3, processes // 2 + 2
-        with starting('--processes'):  # Python's tracker of resources
+        with starting('--processes'):  # starts Python's resource tracker
             try:
                 self._memory = _SharedMemory(self.detecting + (self.estimating + 2) * TOGETHER + 1)
                 self._executor = ProcessPoolExecutor(processes, CONTEXT, _begin, (self._memory, options))
-            except (OSError, ImportError) as error:  # such as no /dev/shm, or a limit of memory
-                raise FacialEmotionError(
-                    f'the processes cannot share memory here ({error}); leave out --processes'
-                ) from error
+            except (OSError, ImportError) as error:  # such as no /dev/shm, or a memory limit
+                raise FacialEmotionError(f'cannot create shared memory ({error}); leave out --processes') from error
         try:
             with starting('--processes'):
                 for _ in range(processes):
@@ -129,11 +125,11 @@ class PerceptionPool:
             raise
 
     def _end(self, at_once: bool) -> None:
-        with ctrl_c_waits():  # an executor that is interrupted while it ends leaves processes that never do
+        with ctrl_c_waits():  # an executor interrupted during shutdown leaves processes that never end
             if at_once:
                 for process in list((getattr(self._executor, '_processes', None) or {}).values()):
                     process.kill()
-            with suppress(RuntimeError):  # of its thread, which the system did not start
+            with suppress(RuntimeError):  # its thread could not be started
                 self._executor.shutdown(cancel_futures=True)
             self._memory.close()
 
@@ -141,43 +137,43 @@ class PerceptionPool:
         return self
 
     def __exit__(self, kind: Any, error: BaseException | None, *rest: Any) -> None:
-        """End them.
+        """Stop the processes.
 
         :raises FacialEmotionError: if one of them has crashed.
         """
         self._end(at_once=error is not None)
         if isinstance(error, BrokenProcessPool):
             raise FacialEmotionError(
-                'one of the processes that work on the recording was killed or crashed (was there enough memory?); '
-                'run the same command again, with fewer --processes if it was memory'
+                'a worker process was killed or crashed (possibly out of memory); run the same command again, with '
+                'fewer --processes if memory was short'
             ) from error
 
     def share(self, image: np.ndarray) -> SharedImage:
-        """Show an image to the processes, until :meth:`free`."""
+        """Share an image with the processes, until :meth:`free`."""
         return self._memory.put(image)
 
     def free(self, shared: SharedImage) -> None:
-        """Have no process use an image any more."""
+        """Release a shared image."""
         self._memory.free(shared)
 
     def detect(self, shared: SharedImage) -> 'Future[tuple[Faces, float]]':
-        """Begin EmotionPipeline.detect; the result is with its seconds."""
+        """Submit EmotionPipeline.detect; the result includes its duration in s."""
         return self._executor.submit(_detect, shared)
 
     def estimate(
         self, bundle: int, images: Sequence[tuple[SharedImage, TrackedImage]]
     ) -> 'Future[tuple[list[list[FaceEstimate]], float]]':
-        """Begin EmotionPipeline.estimate_tracked; the result is with its seconds.
+        """Submit EmotionPipeline.estimate_tracked; the result includes its duration in s.
 
-        :param bundle: number of the network among those of the options.
-        :param images: each, not rotated, with its faces.
+        :param bundle: index of the network in the options.
+        :param images: images, not rotated, with their faces.
         """
         return self._executor.submit(
             _estimate, bundle, [(shared, tracked._replace(image=_ELSEWHERE)) for shared, tracked in images]
         )
 
 
-# What follows is called in the processes.
+# The following functions run in the worker processes.
 
 _memory: _SharedMemory
 _options: Options
@@ -193,7 +189,7 @@ def _begin(memory: _SharedMemory, options: Options) -> None:
 def _pipelines() -> None:
     if not _loaded:
         loaded: list[EmotionPipeline] = []
-        logging.disable(logging.WARNING)  # such as that of a missing provider, which the command has logged
+        logging.disable(logging.WARNING)  # the main process has already logged them
         for bundle in _options.bundles or ('',):
             loaded.append(open_pipeline(bundle, _options, loaded[0].detector if loaded else None))
         logging.disable(logging.NOTSET)

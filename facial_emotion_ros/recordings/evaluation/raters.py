@@ -1,4 +1,4 @@
-"""Several raters of the same faces: their majority as ground truth, their agreement, and ours with each of them."""
+"""Ground truth of several raters: majority vote, inter-rater agreement, and our agreement with each rater."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,13 +24,13 @@ _SIDES = ('valence', 'arousal')
 
 
 class Raters(NullGroundTruth):
-    """Ground truth of several raters: what more than half of them say, and the mean of their valence and arousal."""
+    """Ground truth of several raters: the emotion of more than half of them, the mean of their valence and arousal."""
 
     def __init__(self, names: Sequence[str], truths: Sequence[NullGroundTruth]):
-        """Take what each rater says.
+        """Combine ground truths.
 
-        :param names: of the raters.
-        :param truths: of each.
+        :param names: names of the raters.
+        :param truths: ground truth of each.
         """
         self.names, self._truths = list(names), truths
         self.source = 'the majority of ' + ', '.join(self.names)
@@ -41,10 +41,10 @@ class Raters(NullGroundTruth):
         """See NullGroundTruth; each GroundTruth holds the `votes` of all raters."""
         answers = [each.of(frame, time_s, faces) for each in self._truths]
         votes = zip(*(found for found, _ in answers))
-        return [_majority(each) for each in votes], max(missed for _, missed in answers)  # 0 without boxes
+        return [_majority(each) for each in votes], max(missed for _, missed in answers)  # raters without boxes miss 0
 
     def matched(self, found: Sequence[GroundTruth | None]) -> int | None:
-        """See NullGroundTruth; by the raters who have boxes."""
+        """See NullGroundTruth; by the raters with boxes."""
         boxes = [place for place, each in enumerate(self._truths) if each.has_boxes]
         seen = (each is not None and any(each.votes[place] is not None for place in boxes) for each in found)
         return sum(seen) if boxes else None
@@ -59,12 +59,12 @@ class Raters(NullGroundTruth):
 
 
 class RaterSums:
-    """Sums of what raters and we said of the same faces; sums of several recordings add up."""
+    """Sufficient statistics of inter-rater agreement, and of ours with each rater; additive over recordings."""
 
     def __init__(self, names: Sequence[str], sums: Mapping[str, Any] | None = None):
-        """Begin at zero, or with what :meth:`figures` gave as `sums`.
+        """Start at zero, or restore `sums` of :meth:`figures`.
 
-        :param names: of the raters.
+        :param names: names of the raters.
         :param sums: of one recording.
         """
         self.names, count = list(names), len(names)
@@ -97,11 +97,11 @@ class RaterSums:
     def figures(self) -> dict[str, Any]:
         """Compute the agreement.
 
-        :returns: dict that JSON can hold, None for a figure that is not defined: names; n (faces in images that all
-            raters labelled) and, of these, alike (share with one label of all), cohen_kappa ({'a / b': of each two}),
-            fleiss_kappa (None for two raters); no_majority (faces in images that somebody labelled, but no label has
-            more than half of the raters); icc ({side: {'n', 'icc'}} of faces that all of them rated); against
-            ({name: truth_figures of ours}); sums.
+        :returns: JSON-compatible dict, None for undefined figures: names; n (faces in images labelled by all raters)
+            and, for these, alike (share with the same label by all), cohen_kappa ({'a / b': value} of each pair),
+            fleiss_kappa (None for two raters); no_majority (faces in images with labels, but no label by more than half
+            of the raters); icc ({side: {'n', 'icc'}} of faces rated by all); against ({name: truth_figures of ours});
+            sums.
         """
         whole = {key: number for key, number in self._labels.items() if -1 not in key}
         labels = np.array(list(whole), int).reshape(len(whole), len(self.names))
@@ -135,12 +135,12 @@ class RaterSums:
 
 
 def pooled_raters(blocks: Iterable[Mapping[str, Any] | None], alone: int = 0) -> dict[str, Any] | None:
-    """Add up the blocks `raters` of recordings.
+    """Pool the blocks `raters` of several recordings.
 
-    :param blocks: as :meth:`RaterSums.figures` gives them, None for a recording without.
-    :param alone: number of recordings that one rater labelled alone.
-    :returns: the same of the recordings of the raters who have the most, and left_out: [[names, number of recordings]
-        of other groups]; None where no recording has several raters.
+    :param blocks: results of :meth:`RaterSums.figures`, None for recordings without.
+    :param alone: number of recordings with a single rater.
+    :returns: the same over the recordings of the most frequent group of raters, and left_out: [[names, number of
+        recordings]] of other groups; None if no recording has several raters.
     """
     known = [block for block in blocks if block]
     if not known:
@@ -158,9 +158,9 @@ def pooled_raters(blocks: Iterable[Mapping[str, Any] | None], alone: int = 0) ->
 def fleiss_kappa(counts: np.ndarray, weights: np.ndarray | None = None) -> float:
     """Compute Fleiss' kappa.
 
-    :param counts: (N, K) how many raters gave a case which class; each row adds up to the number of raters.
-    :param weights: (N,) how often a row occurs; None for once.
-    :returns: up to 1, 0 for chance; NaN where all labels are of one class, or there is none.
+    :param counts: (N, K) number of raters per case and class; each row sums to the number of raters.
+    :param weights: (N,) frequency of each row; None for 1.
+    :returns: at most 1, 0 for chance; NaN if all labels are of one class, or there are none.
 
     Source: Fleiss, Psychological Bulletin 1971, equations 1 to 7.
     """
@@ -175,12 +175,12 @@ def fleiss_kappa(counts: np.ndarray, weights: np.ndarray | None = None) -> float
 
 
 def names_of(texts: Sequence[str]) -> list[str]:
-    """Name raters by what distinguishes their files or topics: truths/ann/p0.csv and truths/bob/p0.csv: ann, bob."""
+    """Name raters by what differs in their paths or topics: ann and bob for truths/ann/p0.csv and truths/bob/p0.csv."""
     parts = [_without_ending(text).replace('#', '/').strip('/').split('/') for text in texts]
     while min(map(len, parts)) > 1 and len({each[0] for each in parts}) == 1:
         parts = [each[1:] for each in parts]
     if min(map(len, parts)) > 1 and len({each[0] for each in parts}) == len(parts):
-        parts = [each[:1] for each in parts]  # a folder each, whose files lie in it in any way
+        parts = [each[:1] for each in parts]  # one folder per rater
     names = ['/'.join(each) for each in parts]
     return [f'{name} ({place})' if names.count(name) > 1 else name for place, name in enumerate(names, 1)]
 
@@ -201,7 +201,7 @@ def _majority(votes):
 
 
 def _of_most(labels, none):
-    """Give the label of more than half of the raters; `none`, which stands for no label, where there is no such."""
+    """Return the label given by more than half of the raters, else `none`, which also stands for no label."""
     label, count = Counter(labels).most_common(1)[0]
     return label if 2 * count > len(labels) else none
 
@@ -213,10 +213,10 @@ def _confusion(one, two, numbers):
 
 
 def _icc(moments):
-    """Compute ICC(2,1): two-way random effects, absolute agreement, a single rater.
+    """Compute ICC(2,1): two-way random effects, absolute agreement, single rater.
 
-    :param moments: number of cases, sums of squares and of cases' squared sums, and each rater's sum.
-    :returns: up to 1; NaN for fewer than two cases, or where nothing varies.
+    :param moments: number of cases, sum of squares, sum of the cases' squared sums, and each rater's sum.
+    :returns: at most 1; NaN for fewer than two cases, or if nothing varies.
 
     Source: Shrout and Fleiss, Psychological Bulletin 1979, table 4 and formula of ICC(2,1).
     """

@@ -1,8 +1,8 @@
-"""A recording played in real time through the node itself, over the middleware: ages and drops, as on the robot.
+"""Play a recording in real time through the node over DDS, and measure latency and dropped images.
 
-The player moves the stamps of the images from the time of recording to now: so each is as old as it was on the robot,
-and `input.max_age_s` and the like act as there. Ages count from the moment when the player published an image, so the
-camera's own delay is not in them.
+The player shifts the images' stamps from the time of recording to now, so that each image is as old as it was on the
+robot and parameters such as `input.max_age_s` have the same effect. Reported ages start when the player publishes an
+image, so they do not include the camera's delay.
 """
 
 import os
@@ -15,10 +15,10 @@ from facial_emotion_ros.evaluation.node_run import PATIENCE_S, NodeRun, read_row
 from facial_emotion_ros.recordings.io.bag_file import BagFile
 from facial_emotion_ros.recordings.io.message_types import COMPRESSED_IMAGE, IMAGE
 
-#: No detections for so long after the last image: the last ones have come.
+#: The measurement ends after this time without detections.
 QUIET_S = 2.0
 
-#: Transport of an image topic, and the topic on which the node takes it.
+#: image_transport and the node's topic for each image type.
 _TRANSPORTS = {IMAGE: ('raw', '/image'), COMPRESSED_IMAGE: ('compressed', '/image/compressed')}
 
 
@@ -29,20 +29,19 @@ def measure_live(
     patience_s: float = PATIENCE_S,
     quiet_s: float = QUIET_S,
 ) -> dict[str, Any]:
-    """Play the images of one camera through emotion_node at the speed of the recording.
+    """Play the images of one camera through emotion_node in real time.
 
-    :param bag_path: of the recording.
-    :param camera_topic: of the images in it, raw or compressed.
-    :param parameters: of the node, where they differ from its defaults.
-    :param patience_s: how long the node may take until it is ready.
-    :param quiet_s: how long after the last detections the measurement ends; longer than the slowest image takes.
-    :returns: topic; transport; frames, number of images played; answered; dropped, those without detections;
-        with_faces, those with a face; seconds, from the first image to the last; fps, answered images a second;
-        age_p50_ms, age_p99_ms, age_max_ms, from publishing an image to receiving its detections; player_late_ms, how
-        late the player was at worst; cpu_ms, processor time of the node for each; cpu_share, of one core; memory_mb.
-    :raises BadBag: if the recording cannot be read, or has no such camera.
-    :raises FacialEmotionError: if it cannot be played, the node ends before its time or answers nothing, with the last
-        lines of its log.
+    :param bag_path: path of the recording.
+    :param camera_topic: image topic, raw or compressed.
+    :param parameters: parameters of the node other than its defaults.
+    :param patience_s: timeout for the node to become ready.
+    :param quiet_s: the measurement ends this long after the last detections; longer than the slowest image takes.
+    :returns: topic; transport; frames, number of images played; answered; dropped, images without detections message;
+        with_faces, images with a face; seconds, from first to last image; fps, answered images per second; age_p50_ms,
+        age_p99_ms, age_max_ms, from publishing an image to receiving its detections; player_late_ms, the player's
+        largest delay; cpu_ms, CPU time of the node per image; cpu_share, of one core; memory_mb.
+    :raises BadBag: if the recording cannot be read, or lacks the camera.
+    :raises FacialEmotionError: if playing fails, or the node exits early or answers nothing; with the end of its log.
     """
     with BagFile(bag_path) as bag:
         known = bag.topics.get(camera_topic)
@@ -65,7 +64,7 @@ def measure_live(
 
 
 def _record(played, answers, cpu_s, known, memory_mb):
-    """Combine what was played and what was received."""
+    """Combine the logs of played images and received detections."""
     published_ns = {row['stamp_ns']: row['published_ns'] for row in played}
     arrived_ns: dict[int, int] = {}
     for row in answers:

@@ -1,4 +1,4 @@
-"""Detections that were recorded along with the images, by our node or another one, against our estimates."""
+"""Compare our estimates with detections recorded along with the images, by our node or another one."""
 
 from array import array
 from collections.abc import Sequence
@@ -23,21 +23,21 @@ from facial_emotion_ros.recordings.io.bag_file import BagFile
 from facial_emotion_ros.recordings.io.frames import Frame
 from facial_emotion_ros.recordings.io.message_types import DETECTIONS
 
-#: Detections have the stamp of their image; other nodes may round it.
+#: Detections have the stamp of their image, which other nodes may round.
 _NEAR_S = 0.002
 
-#: Messages that are searched for emotions before a topic is given up.
+#: Number of messages of a topic that are searched for emotions.
 _SEARCHED = 50
 
 
 def find_recorded(bag: BagFile, named: str, besides: Sequence[str] = ()) -> str:
     """Find a topic of detections with emotions.
 
-    :param bag: open.
-    :param named: the topic, where the user chose one; '' searches.
-    :param besides: topics that do not count: the annotations.
-    :returns: its name, or '' where there is none.
-    :raises BadBag: if the named one has no detections.
+    :param bag: open recording.
+    :param named: topic chosen by the user; '' to search.
+    :param besides: topics to ignore (annotations).
+    :returns: name of the topic, or ''.
+    :raises BadBag: if the named topic has no detections.
     :raises BadParameter: if it cannot be a topic.
     """
     topics = [each.name for each in bag.topics.values() if each.msgtype == DETECTIONS]
@@ -51,19 +51,18 @@ def find_recorded(bag: BagFile, named: str, besides: Sequence[str] = ()) -> str:
         return named
     scores = {topic: _scores(bag, topic) for topic in topics if topic not in besides}
     found = [topic for topic in scores if scores[topic]]
-    # What is certain of everything may be annotations; `detections` before `detections/raw`: the smoothed ones are the
-    # node's main output.
+    # Topics whose scores are all 1 may be annotations; smoothed `detections` are preferred to `detections/raw`.
     return min(found, key=lambda name: (set(scores[name]) == {1.0}, name.endswith('/raw'), name), default='')
 
 
 class Recorded:
-    """Detections of a topic, and how far our estimates agree with them."""
+    """Recorded detections of a topic, and their agreement with our estimates."""
 
     def __init__(self, bag: BagFile, topic: str):
         """Read the topic.
 
-        :param bag: open.
-        :param topic: of Detection2DArray.
+        :param bag: open recording.
+        :param topic: topic of Detection2DArray.
         """
         self.topic = topic
         self._log = FaceLog(bag, topic, lambda fields: [_face_of(each) for each in fields.detections])
@@ -72,7 +71,7 @@ class Recorded:
         self._latencies_ms, self._gaps, self._is_certain = array('f'), 0.0, True
 
     def compare(self, frame: Frame, estimates: Sequence[FaceEstimate]) -> None:
-        """Compare with our estimates of an image."""
+        """Compare with our estimates for an image."""
         found = self._log.near(frame.stamp_ns, _NEAR_S, frame.frame_id)
         if found is None:
             return
@@ -87,7 +86,7 @@ class Recorded:
             self._gaps += abs(faces[theirs].score - estimates[ours].confidence)
 
     def figures(self) -> dict[str, Any]:
-        """Give the figures, None where there is nothing to compare."""
+        """Return the figures; None if there is nothing to compare."""
         p50, p95 = np.percentile(self._latencies_ms, [50, 95]).tolist() if self._latencies_ms else (None, None)
         return {
             'topic': self.topic,
@@ -106,7 +105,7 @@ class Recorded:
 
 
 def _network_of(bag, topic):
-    """Find the network, and its operating point, that a topic of detections comes from; '' where it is not recorded."""
+    """Return the network and operating point of a topic's node, from its vision_info; '' if that is not recorded."""
     beside = bag.topics.get(f'{topic.rpartition("detections")[0]}vision_info')
     if beside is None or beside.msgtype != VISION_INFO:
         return ''
@@ -114,7 +113,7 @@ def _network_of(bag, topic):
 
 
 def _scores(bag, topic):
-    """Give the scores of the emotions in a topic's first messages; [] where it has none."""
+    """Return the scores of the emotions in a topic's first messages."""
     found = []
     for number, (_, fields) in enumerate(readable(bag, topic)):
         pairs = [pair for each in fields.detections for pair in hypotheses_of(each)]

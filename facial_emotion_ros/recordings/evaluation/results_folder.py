@@ -1,4 +1,4 @@
-"""The folder that an evaluation writes: its files appear together or not at all, and files of others stay."""
+"""Write an evaluation's results folder: replaced as a whole on success, without touching foreign files."""
 
 import json
 import os
@@ -20,19 +20,19 @@ from facial_emotion_ros.core.text import public_file
 
 SUMMARY, REPORT, COMPARISON = 'summary.json', 'report.html', 'comparison.json'
 
-#: Folder of results until they are complete; a killed run leaves it behind, and the next one deletes it.
+#: Temporary folder for unfinished results; the next run deletes one that a killed run left behind.
 _PART = '.evaluation.part'
 
-#: What evaluations write: no other file is ever deleted, whatever a summary lists.
+#: File names of evaluations: nothing else is ever deleted, whatever a summary lists.
 _OURS = re.compile(
     r'((frames|events|event_averages|people)\.(csv|parquet)|(event_times|timings|merges)\.csv|report\.html|summary\.json|face_views\.json|face_pictures|annotated(_[^/]*)?(\.mp4|\.avi)?)$'
 )
 
-#: It holds what somebody typed: it is read before it is replaced, and never deleted.
+#: Contains the user's input: it is read before it is replaced, and never deleted.
 _TYPED = 'merges.csv'
 
-#: What the refusal of others' files adds.
-OR_FORCE = ', or replace them by --force'
+#: Appended to the error about foreign files.
+OR_FORCE = ', or replace them with --force'
 
 
 @contextmanager
@@ -43,29 +43,29 @@ def new_results(
     force: bool = False,
     typed: dict[str, bytes | None] | None = None,
 ) -> Iterator[list[str]]:
-    """Collect the results of an evaluation beside their place, and move them there when the block ends well.
+    """Collect results in temporary folders, and move them to the output after the block.
 
-    The former evaluation's files are replaced or deleted then; after an error they are as they were.
+    This replaces or deletes the previous evaluation's files; after an error they are unchanged.
 
-    :param output: folder for the results; it is made where it is missing.
-    :param names: of its subfolders, one an evaluation; '' for the output itself.
-    :param wanted: names of files and folders that will be written into each in any case.
-    :param force: replace such files even where no evaluation wrote them.
-    :param typed: {path as given: what the block read as merges.csv from the place that it stands for}: where another
-        one is there in the end, that stays and its path is left in here; the others are taken out.
-    :returns: context manager that gives the path to write to for each of `names`. Each of these has to hold a
-        summary.json with the list `files` in the end.
-    :raises BadParameter: if it would replace what no evaluation wrote.
+    :param output: folder for the results, created if missing.
+    :param names: subfolders, one per evaluation; '' for the output itself.
+    :param wanted: names of files and folders that will certainly be written into each.
+    :param force: replace such files even if no evaluation wrote them.
+    :param typed: {temporary folder: content of its target's merges.csv as read by the block}. A merges.csv that was
+        edited meanwhile is kept, and its entry stays here; the other entries are removed.
+    :returns: context manager of the temporary folder for each of `names`, in which the block writes a summary.json with
+        the list `files`.
+    :raises BadParameter: if files would be replaced that no evaluation wrote.
     :raises FacialEmotionError: if another run is writing there.
     :raises BadBag: if the results cannot be written.
     """
     part = os.path.join(output, _PART)
     folders, parts = ([os.path.join(home, name) if name else home for name in names] for home in (output, part))
-    # A run that was killed while it moved its files has left a summary of them in this folder.
+    # A run killed while moving its files has left their summary in the temporary folder.
     formers = [former_files(folder) | former_files(each) | {_TYPED} for folder, each in zip(folders, parts)]
     for folder, former in zip(folders, formers) if not force else ():
         refuse_foreign(folder, present(folder, set(wanted) - former), OR_FORCE)
-    with disk_errors('the results', output, 'nothing of this evaluation is kept, earlier results are as they were'):
+    with disk_errors('the results', output, 'this evaluation is discarded, earlier results are unchanged'):
         os.makedirs(part, exist_ok=True)
         with _locked(part, output):
             try:
@@ -85,22 +85,19 @@ def new_results(
 
 @contextmanager
 def disk_errors(what: str, output: str, kept: str) -> Iterator[None]:
-    """Say what cannot be written, and what is kept, where the disk refuses it.
-
-    :raises BadBag: in place of an OSError of the block.
-    """
+    """Convert an OSError of the block to BadBag, with what cannot be written and what is kept."""
     try:
         yield
     except OSError as error:
-        cause, advice = error.strerror or error, file_advice(error) or 'name another folder'
+        cause, advice = error.strerror or error, file_advice(error) or 'choose another folder'
         raise BadBag(f'{what} cannot be written to {public_file(output)} ({cause}); {kept}: {advice}') from error
 
 
 def former_files(folder: str) -> set[str]:
-    """List what a complete evaluation wrote into a folder.
+    """List the files that a complete evaluation wrote into a folder.
 
-    :param folder: path; it need not be there.
-    :returns: set of names, summary.json among them; empty where no evaluation was completed.
+    :param folder: path; it need not exist.
+    :returns: names, including summary.json; empty if no evaluation was completed.
     """
     try:
         with open(os.path.join(folder, SUMMARY), encoding='utf-8') as file:
@@ -123,7 +120,7 @@ def _locked(part, output):
 
 
 def _move(part, folder, former, new, typed):
-    """Replace the former evaluation by a new one, whose summary comes last; what somebody types comes first."""
+    """Replace the previous evaluation: merges.csv first, the summary last."""
     os.makedirs(folder, exist_ok=True)
     for name in former - new - {_TYPED}:
         _delete(os.path.join(folder, name))
@@ -134,7 +131,7 @@ def _move(part, folder, former, new, typed):
                 continue
             del typed[part]
         if os.path.isdir(source) or os.path.isdir(target):
-            _delete(target)  # what a file can do, replace another in one step, a folder cannot
+            _delete(target)  # unlike a file, a folder cannot be replaced atomically
         move_into_place(source, target)
 
 

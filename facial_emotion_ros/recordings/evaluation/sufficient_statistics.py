@@ -1,4 +1,4 @@
-"""Sums over a recording from which all its figures follow: sums of parts add up, so parts can be resampled."""
+"""Sufficient statistics of an evaluation: additive sums from which all metrics and their intervals are computed."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,7 +12,7 @@ from facial_emotion_ros.core.estimates import FaceEstimate
 from facial_emotion_ros.evaluation.intervals import t_interval
 from facial_emotion_ros.recordings.evaluation.ground_truth import GroundTruth
 
-#: What is counted. A face frame is one face in one image.
+#: Counters. A face frame is one face in one image.
 COUNTS = (
     'frames',
     'bad_frames',
@@ -28,7 +28,7 @@ COUNTS = (
     'tracks',
 )
 
-#: Words of the estimates.
+#: Published emotions.
 WORDS = (*EMOTIONS, UNKNOWN)
 
 _MOMENTS = ('n', 't', 'e', 'tt', 'ee', 'te', 'signed', 'same_sign')
@@ -41,7 +41,7 @@ _AFFECT = _CONFUSION + len(EMOTIONS) * len(WORDS)
 #: Length of a vector of sums.
 LENGTH = _AFFECT + len(_MOMENTS) * len(_SIDES)
 
-#: Figures that have intervals and that evaluations are compared by: whether more is better.
+#: Figures with intervals, by which evaluations are compared: whether higher is better.
 COMPARED = {
     'accuracy': True,
     'macro_f1': True,
@@ -57,7 +57,7 @@ COMPARED = {
     'rmse_arousal': False,
 }
 
-#: What each of them is a mean or share of: a part without it says nothing about the figure.
+#: Denominator of each of them in the sums: a part where it is 0 has no information about the figure.
 _WEIGHTS = {
     **dict.fromkeys(('accuracy', 'macro_f1', 'macro_f1_all', 'macro_recall', 'kappa'), slice(_CONFUSION, _AFFECT)),
     'coverage': [_PLACES['frames']],
@@ -67,29 +67,29 @@ _WEIGHTS = {
     **dict.fromkeys(('ccc_arousal', 'rmse_arousal'), [_AFFECT + len(_MOMENTS)]),
 }
 
-#: The ends of what is possible, where they are not 0 and 1.
+#: Ends of the figures' ranges other than 0 and 1.
 _LEAST = dict.fromkeys(('kappa', 'ccc_valence', 'ccc_arousal'), -1.0)
 _MOST = dict.fromkeys(('flips_per_minute', 'rmse_valence', 'rmse_arousal'), math.inf)
 
-#: More parts make an interval hardly narrower, and each takes a fifth of a millisecond.
+#: More parts hardly improve an interval, and each takes 0.2 ms.
 _MOST_PARTS = 200
 
 
 class SufficientStatistics:
-    """Sums of one part of a recording: values, (LENGTH,) float64."""
+    """Sums over one part of a recording: values, (LENGTH,) float64."""
 
     def __init__(self, values: Mapping[str, float] | None = None):
-        """Begin at zero, or with what :meth:`sparse` gave."""
+        """Start at zero, or restore the result of :meth:`sparse`."""
         self.values = np.zeros(LENGTH)
         for place, value in (values or {}).items():
             self.values[int(place)] = value
 
     def count(self, name: str, by: float = 1) -> None:
-        """Count one of COUNTS."""
+        """Increment one of COUNTS."""
         self.values[_PLACES[name]] += by
 
     def add_face(self, estimate: FaceEstimate, truth: GroundTruth | None) -> None:
-        """Add one face of one image, and its ground truth where that is known."""
+        """Add one face of one image, with its ground truth or None."""
         word = WORDS.index(estimate.emotion)
         self.count('face_frames')
         self.count('unknown', estimate.emotion == UNKNOWN)
@@ -107,7 +107,7 @@ class SufficientStatistics:
                 self.values[begin : begin + len(_MOMENTS)] += moments
 
     def sparse(self) -> dict[str, float]:
-        """Give the values other than 0: {place as text: number}, whole numbers as int."""
+        """Return the values other than 0: {index as str: value}, whole numbers as int."""
         return {
             str(place): int(value) if float(value).is_integer() else round(float(value), 9)
             for place, value in enumerate(self.values)
@@ -116,7 +116,7 @@ class SufficientStatistics:
 
 
 def add(parts: Iterable[SufficientStatistics]) -> SufficientStatistics:
-    """Add parts up."""
+    """Sum parts."""
     whole = SufficientStatistics()
     for part in parts:
         whole.values += part.values
@@ -124,7 +124,7 @@ def add(parts: Iterable[SufficientStatistics]) -> SufficientStatistics:
 
 
 def totals_of(summary: Mapping[str, Any]) -> SufficientStatistics:
-    """Add up the sums of a whole evaluation, as summary.json holds them."""
+    """Sum all parts of an evaluation, from the content of summary.json."""
     cameras = (summary.get('stretches') or {}).values()
     return add(SufficientStatistics(sums) for stretches in cameras for sums in stretches['sums'].values())
 
@@ -133,7 +133,7 @@ def figures(values: np.ndarray) -> dict[str, Any]:
     """Compute the figures that need no ground truth.
 
     :param values: (LENGTH,) sums.
-    :returns: dict that JSON can hold; None where there is nothing to divide by.
+    :returns: JSON-compatible dict, None for undefined figures.
     """
     counts = {name: float(values[place]) for name, place in _PLACES.items()}
     return {
@@ -154,11 +154,10 @@ def truth_figures(values: np.ndarray) -> dict[str, Any] | None:
     """Compute the figures against ground truth.
 
     :param values: (LENGTH,) sums.
-    :returns: dict that JSON can hold, None for a figure that is not defined: n (labelled face frames), answered (share
-        of them with an emotion other than unknown), and of those accuracy, macro_f1 (over the classes of the truth),
-        macro_f1_all (and of the estimates), macro_recall (UAR), kappa (Cohen's); right_of_all (unknown counts as
-        wrong), found (share of the annotated faces that were found), confusion (8 x 8), recall, affect. None without
-        any ground truth.
+    :returns: JSON-compatible dict, None for undefined figures: n (labelled face frames), answered (share of them with
+        an emotion other than unknown), over these accuracy, macro_f1 (over the classes of the truth), macro_f1_all
+        (also those of the estimates), macro_recall (UAR), kappa (Cohen's); right_of_all (accuracy with unknown counted
+        as wrong), found (share of the annotated faces), confusion (8 x 8), recall, affect. None without ground truth.
 
     Source: see :mod:`facial_emotion_ros.core.metrics`.
     """
@@ -191,7 +190,7 @@ def truth_figures(values: np.ndarray) -> dict[str, Any] | None:
 
 
 def compared_figures(values: np.ndarray) -> dict[str, float | None]:
-    """Compute the figures of COMPARED, None for one that is not defined."""
+    """Compute the figures of COMPARED; None for undefined ones."""
     found = figures(values)
     truth = truth_figures(values)
     if truth:
@@ -201,10 +200,10 @@ def compared_figures(values: np.ndarray) -> dict[str, float | None]:
 
 
 class Estimate(NamedTuple):
-    """Figures of COMPARED, or changes of them, (12,) float64 each, NaN where one is not defined.
+    """Figures of COMPARED, or their changes, (12,) float64 each, NaN if undefined.
 
-    values: of all parts; squared_errors: of the standard errors; counts: parts that have something of the figure;
-    freedom: degrees of freedom, as of so many equal parts less one; 1 at least.
+    values: over all parts; squared_errors: squared standard errors; counts: number of parts with information about the
+    figure; freedom: degrees of freedom (effective number of equal parts less one, at least 1).
     """
 
     values: np.ndarray
@@ -214,14 +213,13 @@ class Estimate(NamedTuple):
 
 
 def estimate(*sides: Sequence[SufficientStatistics]) -> Estimate:
-    """Estimate the figures of COMPARED, and how exactly they are known, from parts that are cases of their own.
+    """Estimate the figures of COMPARED with jackknife standard errors from independent parts.
 
-    :param sides: the parts; of two sides, parts at the same place belong together, and the second's figures less the
-        first's are estimated.
-    :returns: squared errors are NaN for fewer than two parts, and where only one part has what defines a figure.
+    :param sides: the parts; for two sides, paired by index, the differences (second minus first) are estimated.
+    :returns: estimates; squared errors are NaN if fewer than two parts have information about a figure.
 
-    Source: the jackknife, each part left out once (Tukey, Annals of Mathematical Statistics 1958; for stretches of time
-    Künsch, Annals of Statistics 1989); number of equal parts by their weights: Kish, Survey Sampling, 1965.
+    Source: delete-one jackknife (Tukey, Annals of Mathematical Statistics 1958; for stretches of time Künsch, Annals of
+    Statistics 1989); effective number of parts by their weights: Kish, Survey Sampling, 1965.
     """
     totals, rest = np.zeros(len(COMPARED)), np.zeros((len(sides[0]), len(COMPARED)))
     weights = np.zeros_like(rest)
@@ -242,13 +240,13 @@ def estimate(*sides: Sequence[SufficientStatistics]) -> Estimate:
 
 
 def intervals(parts: Sequence[SufficientStatistics]) -> dict[str, list[float]]:
-    """Compute the 95% interval of each figure of COMPARED, Student's t by :func:`estimate`.
+    """Compute the 95% interval of each figure of COMPARED, Student's t with the errors of :func:`estimate`.
 
-    Consecutive images are alike, so the cases are stretches of time, or recordings, not images.
+    Consecutive images are correlated, so the parts are stretches of time or recordings, not images.
 
-    :param parts: one a case; where there are more than 200, those at places 200 apart become one.
-    :returns: [low, high] of each, within what is possible; a figure without an interval is left out, also where all
-        parts are alike: they do not say how others would differ.
+    :param parts: the parts; if there are more than 200, every 200th are merged.
+    :returns: {figure: [low, high]}, clipped to the figure's range; without figures whose interval is undefined or has
+        no width, as when all parts are equal.
     """
     found = estimate([add(parts[first::_MOST_PARTS]) for first in range(min(len(parts), _MOST_PARTS))])
     bounds = zip(*t_interval(found.values, found.squared_errors, found.freedom))
@@ -260,7 +258,7 @@ def intervals(parts: Sequence[SufficientStatistics]) -> dict[str, list[float]]:
 
 
 def _row(values):
-    """Give the figures of COMPARED, (12,) float64."""
+    """Return the figures of COMPARED, (12,) float64."""
     return np.array([np.nan if each is None else each for each in compared_figures(values).values()])
 
 
@@ -273,7 +271,7 @@ def _affect_figures(moments):
         t_variance = max(tt / count - t_mean**2, 0.0)
         e_variance = max(ee / count - e_mean**2, 0.0)
         covariance = te / count - t_mean * e_mean
-        # What is left of a constant's variance is rounding.
+        # The variance of a constant is not exactly 0 due to rounding.
         if t_variance > 1e-12 and e_variance > 1e-12:
             found['pcc'] = covariance / math.sqrt(t_variance * e_variance)
         scale = t_variance + e_variance + (t_mean - e_mean) ** 2
@@ -287,5 +285,5 @@ def _share(part, whole):
 
 
 def finite(value: float) -> float | None:
-    """Give a figure; None where it is not defined."""
+    """Return a figure as float, or None if it is not finite."""
     return float(value) if np.isfinite(value) else None

@@ -1,4 +1,4 @@
-"""The content of summary.json: one recording, one network."""
+"""Compose the content of summary.json, for one recording and one network."""
 
 import math
 from typing import Any
@@ -12,10 +12,10 @@ from facial_emotion_ros.recordings.evaluation.sufficient_statistics import add, 
 from facial_emotion_ros.recordings.io.bag_file import BagFile
 from facial_emotion_ros.recordings.report.formatting import many, uneven_rate
 
-#: Raised when a field changes its meaning.
+#: Format of summary.json; incremented when a field changes its meaning.
 FORMAT = 1
 
-#: Figures whose intervals stand beside them in the block `truth`.
+#: Figures whose intervals are in the block `truth`.
 _OF_TRUTH = ('accuracy', 'macro_f1', 'macro_f1_all', 'macro_recall', 'kappa')
 
 
@@ -27,15 +27,15 @@ def summary_of(
     seconds: float | None,
     command: str,
 ) -> dict[str, Any]:
-    """Make the content of summary.json; docs/columns.md explains each field.
+    """Compose the content of summary.json; docs/columns.md explains its fields.
 
     :param bag: the recording.
     :param identity: hash of its content.
-    :param evaluator: it has seen all images.
+    :param evaluator: evaluator after all images.
     :param truth: ground truth of the recording.
-    :param seconds: what the evaluation took; None where it was not of this network alone.
-    :param command: what was typed.
-    :returns: dict that JSON can hold.
+    :param seconds: duration of the evaluation; None if other networks ran in it.
+    :param command: command line.
+    :returns: JSON-compatible dict.
     """
     runs = {camera: evaluator.runs[camera] for camera in sorted(evaluator.runs)}
     whole = add(run.totals() for run in runs.values()).values
@@ -75,20 +75,20 @@ def summary_of(
 
 
 def _figures(run):
-    """Give the figures of one camera."""
+    """Return the figures of one camera."""
     persons = len(run.persons) or None
     found = dict(figures(run.totals().values), seconds=run.time_s, clock_jumps=run.jumps, persons=persons)
     return {**found, **run.cadence.figures()}
 
 
 def _stretches(run):
-    """Give the sums of each stretch of one camera, which comparisons need."""
+    """Return the sums of each stretch of one camera, for comparisons."""
     sums = {str(place): part.sparse() for place, part in sorted(run.stretches.items())}
     return {'seconds': run.stretch_s, 'sums': sums}
 
 
 def _run(evaluator, frames, length_s, seconds):
-    """Give the block `run`: what differs when the same recording is evaluated again."""
+    """Return the block `run`: all that may differ in another run with the same recording."""
     options = evaluator.options
     settings = ('engine', 'providers', 'precision', 'face_batch', 'threads')
     return {
@@ -105,27 +105,27 @@ def _run(evaluator, frames, length_s, seconds):
 
 
 def _against_truth(evaluator, truth, whole, ranges, length_s, faults):
-    """Give the block `truth`, None without ground truth; what of it held for nothing joins faults or notes."""
+    """Return the block `truth`, or None; add unused annotations to faults or notes."""
     found = truth_figures(whole)
     if found is None:
         if truth.source:
             faces = [each for camera in evaluator.timeline.cameras.values() for each in list(camera.faces)[:3]]
             faults.append(
-                f'{truth.source}: it holds for none of the faces; the recording goes from 0 to {length_s:.1f} s, '
+                f'{truth.source}: applies to none of the faces; the recording lasts from 0 to {length_s:.1f} s, '
                 f'its first faces are {", ".join(faces) or "none"}'
             )
         return None
     if truth.unused():
-        # One file may be the ground truth of several recordings, if its times are stamps.
+        # If times are stamps, the file may be shared by several recordings.
         remarks = faults if truth.counts_from_an_image else evaluator.notes
-        remarks.append(f'{truth.unused()}; the recording goes from 0 to {length_s:.1f} s')
+        remarks.append(f'{truth.unused()}; the recording lasts from 0 to {length_s:.1f} s')
     if truth.beyond(length_s):
-        faults.append(f'{truth.beyond(length_s)}; the recording goes from 0 to {length_s:.1f} s')
+        faults.append(f'{truth.beyond(length_s)}; the recording lasts from 0 to {length_s:.1f} s')
     return dict(found, source=truth.source, intervals={name: ranges[name] for name in _OF_TRUTH if name in ranges})
 
 
 def losses_of(runs: dict[str, CameraRun]) -> list[str]:
-    """Describe lost and damaged images and irregular stamps, camera by camera."""
+    """Describe lost and damaged images and irregular stamps per camera."""
     texts = []
     for camera, run in runs.items():
         for count, first in sorted(run.losses.values(), reverse=True):
@@ -135,33 +135,35 @@ def losses_of(runs: dict[str, CameraRun]) -> list[str]:
             was = ' was' if count == 1 else 's were'
             texts.append(f'{camera}: {count} image{was} read with damaged pixels{_first(count)}: {first}')
         if run.jumps:
-            texts.append(f'{camera}: the stamps jumped {many(run.jumps, "time")}; faces got new ids there')
+            texts.append(f'{camera}: stamps jumped {many(run.jumps, "time")}; faces got new ids there')
         if run.still:
             texts.append(
-                f'{camera}: {_have(run.still)} the stamp of the one before; the time of recording counts there'
+                f'{camera}: {_have(run.still)} the same stamp as the previous one; the time of recording replaces it'
             )
         if run.late:
             texts.append(
-                f'{camera}: {_have(run.late)} a stamp a little before that of the one before (out of order, or a clock '
-                'was corrected); each counts as taken when the latest before it was'
+                f'{camera}: {_have(run.late)} a slightly earlier stamp than the previous one (out of order, or a clock '
+                'correction); the latest stamp before it replaces it'
             )
     return texts
 
 
 def low_rates_of(runs: dict[str, CameraRun], max_age_s: float) -> list[str]:
-    """Name cameras whose images are too rare for a face to keep its id from one to the next, and what to do.
+    """Describe cameras whose frame rate is too low for a face to keep its id between images, and the options for it.
 
     :param runs: by camera.
-    :param max_age_s: as the tracker's.
+    :param max_age_s: as in the tracker.
     """
     texts = []
     for camera, run in runs.items():
         step_s = run.cadence.step_s
         if step_s is not None and step_s > max_age_s:
-            longer = f'; with --max-age {min(math.ceil(2.5 * step_s), 60)} its place counts too' if step_s < 60 else ''
+            longer = (
+                f'; to also use its position, set --max-age {min(math.ceil(2.5 * step_s), 60)}' if step_s < 60 else ''
+            )
             texts.append(
-                f'{camera}: an image every {step_s:.3g} s, and a face that was not seen for {max_age_s:g} s '
-                f'keeps its id only if it is recognised by what it looks like (--remember){longer}'
+                f'{camera}: one image every {step_s:.3g} s, and a face unseen for {max_age_s:g} s keeps its id only if '
+                f'it is recognised by its appearance (--remember){longer}'
             )
     return texts
 

@@ -1,4 +1,4 @@
-"""The figures of an evaluation, as a few lines for the terminal."""
+"""Format the figures of an evaluation, or a comparison of two, for the terminal."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +8,7 @@ from facial_emotion_ros.recordings.evaluation.compare import compare
 
 
 def summary_text(summary: Mapping[str, Any]) -> str:
-    """Write the figures of summary.json."""
+    """Format the figures of summary.json in a few lines."""
     overall, run, bundle = summary['overall'], summary['run'], summary['bundle']
     faces = f'{overall["faces"]} face{"" if overall["faces"] == 1 else "s"}'
     words = sorted(((share, word) for word, share in overall['emotions'].items() if share), reverse=True)
@@ -18,7 +18,7 @@ def summary_text(summary: Mapping[str, Any]) -> str:
         f'  {summary["bag"]["seconds"]:.1f} s, {overall["frames"]} images of {", ".join(summary["cameras"])}; '
         f'{faces}, in {percent(overall["coverage"], 1)} of the images',
         '  ' + (', '.join(f'{word} {percent(share, 1)}' for share, word in words) or 'no face was found'),
-        f'  {number(overall["flips_per_minute"])} changes of emotion in a minute of a face',
+        f'  {number(overall["flips_per_minute"])} changes of emotion per minute and face',
         *_gap_lines(summary),
         *_truth_lines(summary),
         *rater_lines(summary.get('raters')),
@@ -31,20 +31,20 @@ def summary_text(summary: Mapping[str, Any]) -> str:
 
 
 def changes_text(before: Mapping[str, Any], now: Mapping[str, Any], name_now: str, name_before: str) -> str:
-    """Write what got better or worse.
+    """Format the comparison of two evaluations.
 
-    :param before, now: as summary.json holds them.
-    :param name_now, name_before: how to call them.
+    :param before, now: contents of summary.json.
+    :param name_now, name_before: names for display.
     """
     lines = [f'{name_now} against {name_before} (change, its 95% interval, effect size, p after Holm)']
     if before['bag']['sha256'] != now['bag']['sha256']:
-        lines.append('  these are different recordings, which may be of different difficulty')
+        lines.append('  different recordings, which may differ in difficulty')
     sources = [(each.get('truth') or {}).get('source') for each in (before, now)]
     if None not in sources and sources[0] != sources[1]:
         lines.append(f'  the ground truth differs: {sources[0]} before, {sources[1]} now')
     points = [each['bundle'].get('operating_point') for each in (before, now)]
     if points[0] != points[1]:
-        lines.append(f'  the operating points differ: {points[0] or "not known"} before, {points[1] or "none"} now')
+        lines.append(f'  the operating points differ: {points[0] or "unknown"} before, {points[1] or "none"} now')
     for each in compare(before, now):
         ranged = '' if each.low is None else f'({number(each.low, "+.4f")} to {number(each.high, "+.4f")})'
         effect = '' if each.effect_size is None else f'd {number(each.effect_size, "+.2f")}'
@@ -60,7 +60,7 @@ def _speed_lines(run):
     if run['times_real_time'] is None:
         return []
     return [
-        f'  {run["times_real_time"]:.2f} times as fast as real time, {run["frames_per_second"]:.1f} images a second'
+        f'  {run["times_real_time"]:.2f} times as fast as real time, {run["frames_per_second"]:.1f} images per second'
     ]
 
 
@@ -71,8 +71,8 @@ def _gap_lines(summary):
         if gaps['count']:
             longest, many = gaps['longest'][0], '' if gaps['count'] == 1 else 's'
             lines.append(
-                f'  {camera}: {gaps["count"]} gap{many} of {gaps["seconds"]:.1f} s '
-                f'without an image, the longest of {longest["seconds"]:.1f} s from {longest["start_s"]:.1f} s'
+                f'  {camera}: {gaps["count"]} gap{many} of {gaps["seconds"]:.1f} s in total '
+                f'without images, the longest of {longest["seconds"]:.1f} s from {longest["start_s"]:.1f} s'
             )
     return lines
 
@@ -94,7 +94,7 @@ def _truth_lines(summary):
     undecided = (summary.get('raters') or {}).get('no_majority')
     left_out = f' (no majority: {undecided})' if undecided else ''
     lines = [
-        f'  against {truth["source"]}: {percent(truth["accuracy"], 1)} right{ranged} of {truth["n"]} labelled faces '
+        f'  against {truth["source"]}: {percent(truth["accuracy"], 1)} correct{ranged} of {truth["n"]} labelled faces '
         f'in images{left_out}, {percent(truth["answered"], 1)} of them with an emotion',
         '    ' + ', '.join(more),
     ]
@@ -107,17 +107,17 @@ def _truth_lines(summary):
 
 
 def rater_lines(raters: Mapping[str, Any] | None) -> list[str]:
-    """Write how far raters agree, and we with each of them; [] without several raters."""
+    """Format the inter-rater agreement, and ours with each rater; [] without several raters."""
     if not raters:
         return []
     kappas = [f'kappa of {pair} {number(value)}' for pair, value in raters['cohen_kappa'].items()]
     kappas += [] if raters['fleiss_kappa'] is None else [f"Fleiss' kappa {number(raters['fleiss_kappa'])}"]
     lines = [
-        f'  raters: {percent(raters["alike"], 1)} of {raters["n"]} faces in images alike, no majority: '
+        f'  raters: the same label for {percent(raters["alike"], 1)} of {raters["n"]} faces in images, no majority: '
         f'{raters["no_majority"]}; {", ".join(kappas)}'
     ]
     lines += [
-        f'    ICC(2,1) of {side}: {number(each["icc"])}, of {each["n"]} faces in images'
+        f'    ICC(2,1) of {side}: {number(each["icc"])}, over {each["n"]} faces in images'
         for side, each in raters['icc'].items()
         if each['n']
     ]
@@ -125,7 +125,7 @@ def rater_lines(raters: Mapping[str, Any] | None) -> list[str]:
         f'    recordings left out, rated by {", ".join(names)}: {count}' for names, count in raters.get('left_out', ())
     ]
     return lines + [
-        f'    ours against {name}: {percent(each["accuracy"], 1)} right, kappa {number(each["kappa"])}'
+        f'    ours against {name}: {percent(each["accuracy"], 1)} correct, kappa {number(each["kappa"])}'
         for name, each in raters['against'].items()
         if each
     ]
@@ -135,10 +135,10 @@ def _recorded_lines(recorded):
     if not recorded:
         return []
     network = f' of {recorded["network"]}' if recorded.get('network') else ''
-    network += ' (all scores are 1: it may be ground truth, see --truth)' if recorded.get('certain') else ''
+    network += ' (all scores are 1: may be ground truth, see --truth)' if recorded.get('certain') else ''
     return [
         f'  against the recorded {recorded["topic"]}{network}: the same emotion for '
-        f'{percent(recorded["agreement"], 1)} of {recorded["n"]} faces; it came '
+        f'{percent(recorded["agreement"], 1)} of {recorded["n"]} faces; received '
         f'{number(recorded["latency_ms_p50"])} ms after the image (p50)'
     ]
 

@@ -1,4 +1,4 @@
-"""The tables of an evaluation: frames.csv and frames.parquet, a row for each face in each image, and timings.csv."""
+"""Write the tables of an evaluation: frames.csv and frames.parquet (a row per face and image), and timings.csv."""
 
 import csv
 import io
@@ -12,19 +12,19 @@ from facial_emotion_ros.core.text import cell
 from facial_emotion_ros.recordings.evaluation.ground_truth import GroundTruth
 from facial_emotion_ros.recordings.io.frames import Frame
 
-#: Rows that are written to Parquet at once.
+#: Number of rows in a Parquet row group.
 _GROUP = 4096
 
 
 class Column(NamedTuple):
-    """A column, and its type in the Parquet file; docs/columns.md says what it holds."""
+    """A column and its type in the Parquet file; docs/columns.md explains it."""
 
     name: str
     type: str
 
 
 def columns(kind: str, *names: str) -> tuple[Column, ...]:
-    """Name columns of one type."""
+    """Create columns of one type."""
     return tuple(Column(name, kind) for name in names)
 
 
@@ -45,10 +45,10 @@ _FACE = (
     *columns('string', 'person'),
 )
 
-#: Of frames.csv and frames.parquet. An image without a face has one row, in which the columns of the face are empty.
+#: Columns of frames.csv and frames.parquet. An image without faces has one row with empty face columns.
 FRAMES = _IMAGE + _FACE
 
-#: Of timings.csv, a row for each image that could be read.
+#: Columns of timings.csv, a row per readable image.
 TIMINGS = (
     *columns('string', 'camera'),
     *columns('int64', 'frame'),
@@ -59,12 +59,12 @@ TIMINGS = (
 def frame_rows(
     frame: Frame, time_s: float, faces: Sequence[tuple[FaceEstimate, GroundTruth | None]]
 ) -> list[tuple[Any, ...]]:
-    """Make the rows of one image.
+    """Create the rows of one image.
 
     :param frame: the image.
     :param time_s: seconds since the recording's first image.
-    :param faces: its faces; the ground truth is None where it is not known.
-    :returns: rows in the order of FRAMES, of str, int, float (rounded) and None.
+    :param faces: its faces, each with its ground truth or None.
+    :returns: rows with the columns FRAMES, of str, int, float (rounded) and None.
     """
     head = (frame.camera, frame.number, frame.stamp_ns, round(time_s, 6))
     return [head + _face_cells(*face) for face in faces] or [head + (None,) * len(_FACE)]
@@ -91,10 +91,10 @@ def _estimate_cells(estimate):
 
 
 def csv_content(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
-    """Write a table as CSV.
+    """Format a table as CSV.
 
-    :param names: of its columns.
-    :param rows: their cells.
+    :param names: column names.
+    :param rows: cells.
     """
     written = io.StringIO(newline='')
     _write_rows(written, [names])
@@ -107,20 +107,20 @@ def _write_rows(file, rows):
 
 
 class _Table:
-    """A file that is written row by row."""
+    """A table file that is written incrementally."""
 
     _file: Any
 
     def close(self) -> None:
         """Complete the file.
 
-        :raises OSError: if the disk does not take it.
+        :raises OSError: if writing fails.
         """
         self._file.close()
 
     def discard(self) -> None:
-        """Close the file, which is deleted with its folder."""
-        with suppress(Exception):  # a full disk, for example
+        """Close the file, which will be deleted with its folder."""
+        with suppress(Exception):  # such as a full disk
             self._file.close()
 
 
@@ -128,10 +128,10 @@ class CsvTable(_Table):
     """A CSV file."""
 
     def __init__(self, path: str, columns: Sequence[Column]):
-        """Begin the file.
+        """Create the file with its header line.
 
-        :param path: of the file.
-        :param columns: the first line names them.
+        :param path: path of the file.
+        :param columns: its columns.
         """
         self._file = open(path, 'w', newline='', encoding='utf-8')
         self.add([[column.name for column in columns]])
@@ -142,13 +142,13 @@ class CsvTable(_Table):
 
 
 class ParquetTable(_Table):
-    """The same rows as Parquet: an empty cell is null."""
+    """A Parquet file; empty cells are null."""
 
     def __init__(self, file: str | IO[bytes], columns: Sequence[Column]):
-        """Begin the file.
+        """Create the file.
 
-        :param file: its path, or where to write it.
-        :param columns: with their types.
+        :param file: path or file object.
+        :param columns: its columns.
         :raises ImportError: if pyarrow is not installed.
         """
         import pyarrow
@@ -160,7 +160,7 @@ class ParquetTable(_Table):
         self._file = parquet.ParquetWriter(file, self._schema, compression='zstd')
 
     def add(self, rows: Iterable[Sequence[Any]]) -> None:
-        """Take rows, which are written in groups."""
+        """Add rows, which are written in groups."""
         self._waiting += rows
         if len(self._waiting) >= _GROUP:
             self._write_group()

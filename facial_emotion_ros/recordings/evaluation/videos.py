@@ -1,4 +1,4 @@
-"""The annotated videos of a recording, one a camera."""
+"""Write the annotated videos of a recording, one per camera."""
 
 from collections.abc import Iterable
 
@@ -9,7 +9,7 @@ from facial_emotion_ros.recordings.report.timeline import Film
 
 
 def video_names(cameras: Iterable[str]) -> dict[str, str]:
-    """Name the video of each camera, without suffix; of several cameras, each has its topic in the name."""
+    """Return the file name of each camera's video, without suffix; with several cameras, it includes the topic."""
     topics = list(cameras)
     if len(topics) == 1:
         return {topics[0]: 'annotated'}
@@ -17,13 +17,10 @@ def video_names(cameras: Iterable[str]) -> dict[str, str]:
 
 
 class AnnotatedVideos:
-    """Writes what each camera saw, with the estimates drawn.
-
-    notes: remarks on their files; films: {camera: Film} of those that browsers play.
-    """
+    """Writes annotated videos; notes: for the user; films: {camera: Film} of those that browsers can play."""
 
     def __init__(self, folder: str, cameras: Iterable[str]):
-        """Begin the videos in a folder."""
+        """Create the videos in a folder."""
         self.notes: list[str] = []
         self.films: dict[str, Film] = {}
         self._videos = {camera: AnnotatedVideo(folder, name) for camera, name in video_names(cameras).items()}
@@ -35,7 +32,7 @@ class AnnotatedVideos:
     def close(self) -> None:
         """Complete all videos.
 
-        :raises OSError: if the disk did not take one.
+        :raises OSError: if writing failed.
         """
         for camera, video in self._videos.items():
             name = video.close()
@@ -45,6 +42,6 @@ class AnnotatedVideos:
                 self.films[camera] = Film(name, video.size, video.pieces)
 
     def discard(self) -> None:
-        """Delete what was written."""
+        """Delete the videos."""
         for video in self._videos.values():
             video.discard()
