@@ -1,1 +1,1 @@
-"""One thin file per workstation command."""
+"""Command-line programs, one file per command."""

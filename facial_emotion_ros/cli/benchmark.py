@@ -21,20 +21,20 @@ def parser() -> argparse.ArgumentParser:
     """Return the command's argument parser."""
     arguments = argparse.ArgumentParser(
         prog='benchmark',
-        description='Measure in turn how many faces a second each network estimates in each installed engine, and '
-        'what share of the roofline of this machine that is. Networks other than the embedded one have random weights.',
+        description='Measure the throughput (faces per second) of each network in each installed engine, also as a '
+        'share of the roofline of this machine. Networks other than the embedded one have random weights.',
     )
     arguments.add_argument(
         '--networks',
         nargs='*',
         metavar='NAME',
         help="'shipped', 'ESR-9', 'ESR-15', 'ESR*-9', "
-        "'ESR*-15'; default: all of them, or 'shipped' where torch is not installed",
+        "'ESR*-15'; default: all of them, or 'shipped' if torch is not installed",
     )
     arguments.add_argument(
         '--size-px',
         type=whole_number(1),
-        help='side of the crops of the networks with random weights; default: 96, as published',
+        help='input size of networks with random weights, in px; default: 96, as published',
     )
     arguments.add_argument(
         '--engines',
@@ -43,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
         help='torch, onnxruntime, openvino, CUDAExecutionProvider, TensorrtExecutionProvider; default: all installed',
     )
     arguments.add_argument(
-        '--threads', type=whole_number(1), nargs='+', default=[1, 2], help='per inference; default: 1 2'
+        '--threads', type=whole_number(1), nargs='+', default=[1, 2], help='threads per inference; default: 1 2'
     )
     arguments.add_argument(
         '--runs', type=whole_number(10), default=100, help='runs per network and engine; default: %(default)s'
@@ -52,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
     arguments.add_argument(
         '--streams',
         action='store_true',
-        help='also measure the node between a camera and a subscriber process, at several image sizes and with 1 to 8 '
+        help='also measure the node with a camera and a subscriber process, for several image sizes and 1 to 8 '
         'faces; needs ROS 2',
     )
     arguments.add_argument(
@@ -65,12 +65,12 @@ def parser() -> argparse.ArgumentParser:
         metavar='NAME=VALUE',
         help='node parameter for --streams, such as inference.engine=openvino',
     )
-    arguments.add_argument('--json', metavar='FILE', help='write all results as JSON, in place of an earlier file')
-    arguments.add_argument('--html', metavar='FILE', help='write a page with plots, likewise')
+    arguments.add_argument('--json', metavar='FILE', help='write all results as JSON; replaces the file')
+    arguments.add_argument('--html', metavar='FILE', help='write a report with plots; replaces the file')
     arguments.add_argument(
         '--compare',
         metavar='FILE',
-        help='file written by --json: print the ratios, and exit with 1 if a record is slower by more than --bound',
+        help='file written by --json: print the ratios, and exit with 1 if a result is slower by more than --bound',
     )
     arguments.add_argument(
         '--bound', type=number(0, 1), default=0.1, help='tolerance of --compare; default: %(default)s'
@@ -82,13 +82,13 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command.
 
-    :param argv: arguments; None for the process's own.
-    :returns: exit code: 0; 1 for bad input, or where --compare finds a line that is slower; 2 for wrong options.
+    :param argv: command line; None for sys.argv.
+    :returns: exit code: 0; 1 for bad input, or if --compare finds a slower result; 2 for wrong options.
     """
     from facial_emotion_ros.evaluation.benchmark.text import compare, summary
 
     options = parser().parse_args(argv)
-    if options.html:  # before anything is measured: it may lack a package
+    if options.html:  # before the measurement, as a package may be missing
         from facial_emotion_ros.evaluation.benchmark.page import benchmark_html
     expect_places_of_files(options.json, options.html)
     old = _read(options.compare) if options.compare else None
@@ -109,14 +109,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 def benchmark(
     options: argparse.Namespace, command: str, report: Callable[[str], object] = lambda line: None
 ) -> dict[str, Any]:
-    """Measure.
+    """Run the measurements.
 
-    :param options: of :func:`parser`.
-    :param command: what was typed, for the record.
+    :param options: from :func:`parser`.
+    :param command: command line, stored in the results.
     :param report: called with a line about each step.
     :returns: machine, networks, records (see engines.measure), roofline: threads -> precision -> {per_s, library,
-        side}; and stream: records of streams.measure_stream.
-    :raises BadParameter: for names or numbers that cannot be.
+        side}; and stream: results of streams.measure_stream.
+    :raises BadParameter: for invalid options.
     """
     from facial_emotion_ros.evaluation.benchmark.engines import busy_share, measure
     from facial_emotion_ros.evaluation.benchmark.subjects import known_engines, subjects_of
@@ -146,19 +146,19 @@ def benchmark(
     if options.streams:
         found['stream'] = _streams(options, report)
     for network in found['networks']:
-        del network['fp32'], network['int8']  # places in a folder that is gone
+        del network['fp32'], network['int8']  # paths in the deleted folder
     return found
 
 
 def _check(options, engines):
     for name in options.engines or ():
         if name not in engines:
-            raise BadParameter(f'expected an engine among {", ".join(engines)}, got {name!r}')
+            raise BadParameter(f'--engines: expected one of {", ".join(engines)}, got {name!r}')
     parse_settings('--parameter', options.parameter)
 
 
 def _networks(options, folder, report):
-    """Open or make the networks that are asked for."""
+    """Open or create the networks."""
     from facial_emotion_ros.evaluation.benchmark.subjects import (
         NETWORKS,
         PUBLISHED_SIZE_PX,
@@ -173,7 +173,7 @@ def _networks(options, folder, report):
             import onnx  # noqa: F401
             import torch  # noqa: F401
         except ImportError as error:
-            report(f'The embedded network alone is measured: {error}')
+            report(f'Only the embedded network is measured: {error}')
             names = ['shipped']
     size_px = options.size_px or PUBLISHED_SIZE_PX
     networks = []
@@ -187,7 +187,7 @@ def _networks(options, folder, report):
 
 
 def _streams(options, report):
-    """Run the node on each stream."""
+    """Measure the node with each stream."""
     from facial_emotion_ros.evaluation.benchmark.streams import STREAMS, describe_stream, measure_stream
 
     parameters, records = parse_settings('--parameter', options.parameter), []
@@ -198,7 +198,7 @@ def _streams(options, report):
 
 
 def describe_machine() -> dict[str, Any]:
-    """Give processor, cores, date and versions, for the record."""
+    """Return CPU, cores, date and versions."""
     from facial_emotion_ros.evaluation.provenance import versions
     from facial_emotion_ros.inference.tensorrt_cache import board
     from facial_emotion_ros.system.cpu_info import cpuinfo, model_name
@@ -222,7 +222,9 @@ def _read(path):
             found = json.load(file)
         return list(found['records'] if isinstance(found, dict) else found)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BadDataset(f'{path}: expected a file written by benchmark --json, it cannot be read ({error})') from error
+        raise BadDataset(
+            f'{path}: expected a file written by benchmark --json, but it cannot be read ({error})'
+        ) from error
 
 
 if __name__ == '__main__':

@@ -18,7 +18,7 @@ from facial_emotion_ros.core.text import printable, show, uncell
 
 SHEET_FILE = 'contact_sheet.html'
 
-#: Self-contained page: a click strikes a picture out, and the list can be saved for adapt.
+#: Self-contained page on which pictures are excluded by a click, and the list is saved for adapt.
 _SHEET = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy"
@@ -29,8 +29,8 @@ label{display:inline-block;margin:4px;text-align:center}
 img{display:block;width:140px;height:140px} input{position:absolute;opacity:0} input:checked+img{opacity:.15}
 input:focus+img{outline:2px solid} textarea{display:block;width:100%;height:6em}
 </style></head><body><h1>Contact sheet</h1>
-<p>Click the pictures that do not show what they should. Then save the list as <code>struck_out.txt</code> beside
-<code>labels.csv</code>: <code>adapt</code> leaves these pictures out.</p>
+<p>Click the pictures that do not show the expression. Then save the list as <code>struck_out.txt</code> beside
+<code>labels.csv</code>: <code>adapt</code> excludes these pictures.</p>
 <!--FACES-->
 <p><a id="save" download="struck_out.txt" href="#">Save struck_out.txt</a></p><textarea id="names" readonly></textarea>
 <script>
@@ -55,19 +55,19 @@ def parser() -> argparse.ArgumentParser:
         '--output',
         required=True,
         metavar='DIR',
-        help='folder of the pictures; one that exists is continued, nothing in it is replaced',
+        help='folder for the pictures; an existing one is continued, nothing in it is replaced',
     )
     arguments.add_argument('--person', required=True, help='name or pseudonym')
     arguments.add_argument(
-        '--consent', metavar='TEXT', help='what the person agreed to, kept with each picture; asked for on a terminal'
+        '--consent', metavar='TEXT', help='what the person agreed to, stored with each picture; default: ask for it'
     )
     source = arguments.add_mutually_exclusive_group()
     source.add_argument('--camera', default='0', help='number, device or stream address; default: %(default)s')
-    source.add_argument('--video', metavar='FILE', help='video in which the expressions come in this order')
+    source.add_argument('--video', metavar='FILE', help='video with the expressions in the order of --emotions')
     source.add_argument(
         '--topic',
         type=_topic,
-        help="a robot's image topic; prompts are on ~/prompt, images with them on ~/image",
+        help='image topic of a robot; prompts are published on ~/prompt, images with prompts on ~/image',
     )
     arguments.add_argument(
         '--rotate',
@@ -75,12 +75,12 @@ def parser() -> argparse.ArgumentParser:
         choices=(0, 90, 180, 270),
         default=0,
         metavar='DEGREES',
-        help='rotate images clockwise, for a camera that is mounted sideways or upside down: 90, 180 or 270',
+        help='rotate images clockwise, for a camera mounted sideways or upside down: 90, 180 or 270',
     )
     arguments.add_argument(
         '--emotions', nargs='+', choices=EMOTIONS, default=list(EMOTIONS), metavar='EMOTION', help='default: all eight'
     )
-    arguments.add_argument('--stills', type=whole_number(1), default=3, help='of each expression; default: %(default)s')
+    arguments.add_argument('--stills', type=whole_number(1), default=3, help='per expression; default: %(default)s')
     arguments.add_argument(
         '--countdown', type=number(0, 3600), default=3.0, metavar='SECONDS', help='default: %(default)s'
     )
@@ -89,7 +89,7 @@ def parser() -> argparse.ArgumentParser:
         type=number(0, 86400),
         default=30.0,
         metavar='SECONDS',
-        help='continue with the next expression when no still could be taken for so long; default: %(default)s',
+        help='skip an expression if no still could be taken for this time; default: %(default)s',
     )
     return arguments
 
@@ -107,12 +107,12 @@ def _topic(text: str) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command.
 
-    :param argv: arguments; None for the process's own.
-    :returns: exit code: 0 when complete, 1 for bad input, 2 for wrong options or without consent, 130 when interrupted;
-        pictures taken so far stay.
+    :param argv: command line; None for sys.argv.
+    :returns: exit code: 0 when complete, 1 for bad input, 2 for wrong options or without consent, 130 when interrupted
+        (pictures taken so far are kept).
     """
     options = parser().parse_args(argv)
-    mask = os.umask(0o077)  # pictures of people are for their owner alone
+    mask = os.umask(0o077)  # pictures of people are readable by their owner only
     try:
         return _collect(options, _consent(options))
     except KeyboardInterrupt:
@@ -125,7 +125,7 @@ def _collect(options, consent):
     from facial_emotion_ros.pipeline.face_collection import FaceCollection
 
     with contextlib.ExitStack() as opened:
-        # Before the folder is made: there may be no such camera.
+        # Before creating the folder, as the camera may not exist.
         medium = None if options.topic else opened.enter_context(contextlib.closing(_medium(options)))
         collection = FaceCollection(
             options.output,
@@ -143,7 +143,7 @@ def _collect(options, consent):
             status = 130
         finally:
             show(
-                f'{collection.taken} pictures were taken into {options.output}'
+                f'{collection.taken} pictures taken, in {options.output}'
                 + (f'; none of {", ".join(collection.missed)}' if collection.missed else '')
             )
     write_contact_sheet(options.output)
@@ -151,7 +151,7 @@ def _collect(options, consent):
 
 
 def write_contact_sheet(folder: str) -> str | None:
-    """Write the page on which pictures can be struck out; None where nothing was taken, else its path."""
+    """Write the page for excluding pictures; return its path, or None if there are no pictures."""
     from facial_emotion_ros.core.files import write_atomic
     from facial_emotion_ros.pipeline.face_collection import LABELS_FILE, read_table
 
@@ -170,22 +170,22 @@ def write_contact_sheet(folder: str) -> str | None:
                 )
     path = os.path.join(folder, SHEET_FILE)
     write_atomic(path, printable(_SHEET.replace('<!--FACES-->', '\n'.join(parts)), keep='\n').encode('utf-8'))
-    show(f'Look at {path}, and strike out what does not show what it should.')
+    show(f'Open {path} and exclude pictures that do not show the expression.')
     return path
 
 
 def _consent(options):
     if options.consent is None and sys.stdin and sys.stdin.isatty():
         show(
-            'Pictures of your face will be kept in %s with your name %r, to adapt the emotion recognition.\n'
-            'Type what you agree to; nothing to stop.' % (options.output, options.person)
+            'Pictures of your face will be stored in %s with your name %r, to adapt the emotion recognition.\n'
+            'Type what you agree to, or nothing to stop.' % (options.output, options.person)
         )
         try:
             options.consent = input('> ')
         except EOFError:
             options.consent = ''
     if not (options.consent or '').strip():
-        raise BadParameter('--consent "TEXT" expected, what the person agreed to; no picture is taken without')
+        raise BadParameter('expected --consent "TEXT", what the person agreed to; no picture is taken without it')
     return options.consent
 
 
@@ -206,9 +206,9 @@ def _from_medium(collection, medium):
     while not collection.done:
         frame = medium.read()
         if frame is None:
-            show(f'{medium.title} ended before every expression was asked for.')
+            show(f'{medium.title} ended before all expressions were requested.')
             break
-        # A video has its own time base, a camera the clock's.
+        # A video has its own time base; a camera uses the clock.
         collection.add(frame.image, count / medium.rate_hz if isinstance(medium, Video) else time.monotonic())
         count += 1
         if str(collection.prompt) != shown:

@@ -1,4 +1,4 @@
-"""scripts/demo: play something as a camera to the real node, show its output, and end with a summary."""
+"""scripts/demo: play a video, images or a webcam to the node, show its output, and write a summary."""
 
 import argparse
 import contextlib
@@ -23,28 +23,27 @@ from facial_emotion_ros.system.dds_environment import LOCALHOST_VARIABLES
 from facial_emotion_ros.system.environment_checks import check_open_files
 from facial_emotion_ros.system.subprocesses import Child, ProcessGroup, describe_exit, take_free_domain
 
-#: Time after the source's end for the last images, the end of the video and the summary.
+#: Timeout after the end of the source, for the last images, the annotated video and the summary.
 FINISH_S = 30.0
 
 EPILOG = """
-what it does
-  Three processes, the same that `ros2 launch facial_emotion_ros demo.launch.py` starts: media_source plays the video,
-  the pictures, the video or the camera on a ROS topic; emotion_node finds the faces and publishes emotions and affect;
-  console_view reads those topics and prints a line per face and second. They communicate in a ROS domain of their own
-  that does not leave this machine.
+processes
+  The same three as in `ros2 launch facial_emotion_ros demo.launch.py`: media_source publishes the images; emotion_node
+  detects faces and publishes emotions and affect; console_view prints a line per face and second. They communicate in a
+  separate ROS domain on this machine only.
 
-what it writes
-  Into the output folder, and nowhere else: annotated.mp4 (or .avi, or a folder of pictures where no encoder is found),
-  annotated.jpg (the picture with the most faces), summary.json (frames, ages, every face's emotion, for --images every
-  picture's), log/ (what the three processes logged). The node itself stores no image.
+output
+  Only in the output folder: annotated.mp4 (or .avi, or a folder of pictures if no encoder is found), annotated.jpg (the
+  image with the most faces), summary.json (frames, latency, emotions of each face and, with --images, each picture),
+  log/ (logs of the processes). The node itself stores no images.
 
-how it ends
-  By itself at the end of what it plays, or by Ctrl-C: both write the summary. The exit code is 0 when images were
-  answered, 1 when a process failed (its last lines are shown), 2 for a wrong option.
+end
+  At the end of the source, or by Ctrl-C; both write the summary. Exit code: 0 when images were processed, 1 when a
+  process failed (its last lines are shown), 2 for wrong options.
 
 examples
-  scripts/demo                                  the embedded sample: three public-domain portraits, 24 s
-  scripts/demo --images ~/Pictures/faces        every picture of a folder, two seconds each
+  scripts/demo                                  embedded sample: three public-domain portraits, 24 s
+  scripts/demo --images ~/Pictures/faces        all pictures of a folder, two seconds each
   scripts/demo --video talk.mp4 --output out    a video file, at its own speed
   scripts/demo --camera 0 --duration 60         the first webcam, for a minute
 
@@ -55,8 +54,8 @@ Art. 5(1)(f)).
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the command line; None takes the process's own."""
-    name = 'demo' if os.path.basename(sys.argv[0]) == 'demo' else 'scripts/demo'  # by `ros2 run`, or in a checkout
+    """Parse the command line; None for sys.argv."""
+    name = 'demo' if os.path.basename(sys.argv[0]) == 'demo' else 'scripts/demo'  # the former with `ros2 run`
     parser = UrlParser(
         prog=name,
         description='Show facial_emotion_ros at work on a real ROS 2 graph.',
@@ -64,9 +63,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     source = parser.add_mutually_exclusive_group()
-    source.add_argument(
-        '--images', metavar='PATH', help='play a picture, or those of a folder in the order of their names'
-    )
+    source.add_argument('--images', metavar='PATH', help='play a picture, or the pictures of a folder in name order')
     source.add_argument('--video', metavar='FILE', help='play a video file, at its own speed')
     source.add_argument(
         '--camera',
@@ -81,35 +78,35 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         type=Path,
         help='folder for video, picture, summary and logs (default: ./demo_output/<date and time>)',
     )
-    parser.add_argument('--duration', metavar='S', type=positive, default=0.0, help='end after this many seconds')
+    parser.add_argument('--duration', metavar='S', type=positive, default=0.0, help='stop after this time')
     parser.add_argument(
         '--rate',
         metavar='HZ',
         type=positive,
         default=0.0,
-        help='images per second (default: 10, or what the video or camera has)',
+        help='images per second (default: 10, or the rate of the video or camera)',
     )
     parser.add_argument(
         '--seconds-each',
         metavar='S',
         type=positive,
         default=2.0,
-        help='how long each picture of --images is shown (default: 2)',
+        help='time to show each picture of --images (default: 2)',
     )
-    parser.add_argument('--loop', action='store_true', help='start again at the end, until --duration or Ctrl-C')
+    parser.add_argument('--loop', action='store_true', help='repeat the source until --duration or Ctrl-C')
     parser.add_argument(
-        '--params-file', metavar='FILE', type=Path, help="parameter file for emotion_node in place of the package's own"
+        '--params-file', metavar='FILE', type=Path, help="parameter file for emotion_node instead of the package's own"
     )
     return parser.parse_args(arguments)
 
 
 def check(options: argparse.Namespace) -> None:
-    """Check the options, before anything is started.
+    """Check the options before starting processes.
 
-    :param options: of parse().
+    :param options: from parse().
     :raises BadParameter: for a value that media_source would refuse, or a file that does not exist.
     """
-    from facial_emotion_ros.ros.demo.parameters import MEDIA_SOURCE  # --help needs no packages
+    from facial_emotion_ros.ros.demo.parameters import MEDIA_SOURCE  # here, so that --help needs no packages
     from facial_emotion_ros.ros.parameters import check_value
 
     given = source_parameters(options)
@@ -120,7 +117,7 @@ def check(options: argparse.Namespace) -> None:
         path = getattr(options, option)
         if path is not None and not exists(path):
             wanted = 'a picture or a folder of them' if option == 'images' else 'a video file'
-            raise BadParameter(f'--{option}: expected {wanted}, got {public_address(path)!r}, which is none')
+            raise BadParameter(f'--{option}: expected {wanted}, got {public_address(path)!r}, which does not exist')
     if options.params_file is not None:
         expect_file(str(options.params_file), '--params-file')
     for path in (given.get('source.path', ''), os.path.abspath(options.output or '')):
@@ -128,12 +125,12 @@ def check(options: argparse.Namespace) -> None:
             path.encode('utf-8')
         except UnicodeEncodeError:
             raise BadParameter(
-                f'expected a path in UTF-8, for ROS takes no other, got {public_address(path)!r}; rename it'
+                f'expected a path in UTF-8, which ROS requires, got {public_address(path)!r}; rename it'
             ) from None
 
 
 def source_parameters(options: argparse.Namespace) -> dict[str, Any]:
-    """Turn the options into parameters of media_source."""
+    """Convert the options to parameters of media_source."""
     parameters = {
         'source.kind': 'sample',
         'rate_hz': options.rate,
@@ -154,30 +151,29 @@ def source_parameters(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def make_output_folder(wanted: Path | None) -> Path:
-    """Make the output folder.
+    """Create the output folder and its folder log.
 
-    :param wanted: None for a new one below ./demo_output.
-    :returns: absolute; it has a folder log.
-    :raises BadParameter: if it cannot be made.
+    :param wanted: path; None for a new folder in ./demo_output.
+    :returns: absolute path.
+    :raises BadParameter: if it cannot be created.
     """
     folder = wanted or Path('demo_output', datetime.datetime.now().strftime('%Y-%m-%d_%H-%M-%S'))
     try:
         (folder / 'log').mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadParameter(
-            f'expected a folder that can be written, but {folder} cannot be made '
-            f'({error.strerror}); name another with --output'
+            f'expected a folder that can be created, but {folder} cannot ({error.strerror}); choose another --output'
         ) from None
     return folder.resolve()
 
 
 def command_line(process: NodeProcess, scratch: Path) -> list[str]:
-    """Write the command that a launch would run for a process.
+    """Return the command that a launch file would run for a process.
 
-    :param process: to start.
-    :param scratch: folder for its parameters.
+    :param process: process to start.
+    :param scratch: folder for its parameter file.
     """
-    # Like a launch, through a file: a parameter on the command line is read as YAML, which a path need not be.
+    # Through a file, like in launch: on the command line, values are parsed as YAML, which breaks some paths.
     overrides = scratch / f'{process.name}.yaml'
     overrides.write_text(_yaml({'/**': {'ros__parameters': dict(process.parameters)}}), encoding='utf-8')
     program = find_executable(process.name)
@@ -191,17 +187,17 @@ def command_line(process: NodeProcess, scratch: Path) -> list[str]:
 
 
 def _yaml(value):
-    """Write JSON that YAML reads alike: characters beyond 16 bits as themselves, not as two escapes."""
+    """Format as JSON that is valid YAML, too: without surrogate pairs."""
     pair = r'\\ud[89ab]\w\w\\ud[c-f]\w\w'
     return re.sub(pair, lambda found: json.loads(f'"{found.group()}"'), json.dumps(value))
 
 
 def start(processes: Sequence[NodeProcess], environ: dict[str, str], folder: Path, scratch: Path) -> ProcessGroup:
-    """Start the processes, the last first, so that none misses the beginning.
+    """Start the processes, the last one first, so that none misses the first images.
 
-    :param processes: of demo_processes().
-    :param environ: of each.
-    :param folder: for the output.
+    :param processes: from demo_processes().
+    :param environ: their environment.
+    :param folder: output folder.
     :param scratch: folder for parameter files.
     """
     group = ProcessGroup()
@@ -225,9 +221,9 @@ def start(processes: Sequence[NodeProcess], environ: dict[str, str], folder: Pat
 
 @contextlib.contextmanager
 def interrupts_held_back() -> Iterator[None]:
-    """Hold signals back until the block has ended: a child that has just started would be left behind.
+    """Defer signals to the end of the block, so that a child that has just started is not left behind.
 
-    :raises KeyboardInterrupt: at the end, if one came.
+    :raises KeyboardInterrupt: at the end of the block, after a signal.
     """
     came = []
     before = {
@@ -244,23 +240,23 @@ def interrupts_held_back() -> Iterator[None]:
 
 
 def follow(group: ProcessGroup) -> None:
-    """Wait until the stream has ended and the summary is written.
+    """Wait until the source has ended and the summary is written.
 
-    :param group: of start().
-    :raises FacialEmotionError: if a process ended before its time, with its last lines.
+    :param group: from start().
+    :raises FacialEmotionError: if a process ended early, with its last lines.
     """
     ended = group.wait_for_any(('media_source', 'emotion_node', 'console_view'))
     if ended is not None and ended.name == 'media_source' and ended.exit_code == 0:
         ended = group.wait_for_any(('console_view', 'emotion_node'), FINISH_S)
     if ended is None:
         raise FacialEmotionError(
-            f'expected console_view to end within {FINISH_S:.0f} s of the stream, but it '
-            'still runs; look at log/console_view.log in the output folder'
+            f'expected console_view to end within {FINISH_S:.0f} s after the source, but it '
+            'still runs; see log/console_view.log in the output folder'
         )
     if ended.name == 'console_view' and ended.exit_code == 0:
         return
     exit_text = describe_exit(ended.exit_code or 0)
-    text = f'{ended.name} ended before its time ({exit_text}). Its last lines:\n{_last_lines(ended)}'
+    text = f'{ended.name} ended unexpectedly ({exit_text}). Its last lines:\n{_last_lines(ended)}'
     if ended.name == 'console_view':
         text += f'\nThe last lines of emotion_node:\n{_last_lines(group["emotion_node"])}'
     raise FacialEmotionError(text)
@@ -271,21 +267,22 @@ def _last_lines(child):
 
 
 def break_off(group: ProcessGroup) -> int:
-    """End after Ctrl-C: the console view first, since it writes the summary.
+    """Stop after Ctrl-C; console_view first, as it writes the summary.
 
-    :returns: exit status of the demo.
+    :returns: exit code of the demo.
     """
-    print('\nEnding ...', flush=True)
+    print('\nStopping ...', flush=True)
     group['console_view'].signal(signal.SIGINT)
-    # How it ended does not matter: before it had started there was no summary to write.
+    # Its exit code does not matter: if it had not started yet, there is no summary to write.
     return 1 if group['console_view'].wait(FINISH_S) is None else 0
 
 
 @report_errors('demo', 'it needs numpy, OpenCV and ONNX Runtime')
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the demo; None takes the process's own command line.
+    """Run the demo.
 
-    :returns: exit status.
+    :param arguments: command line; None for sys.argv.
+    :returns: exit code.
     """
     options = parse(arguments)
     signal.signal(signal.SIGTERM, _interrupt)
@@ -302,13 +299,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run(options: argparse.Namespace, folder: Path, domain: int, scratch: Path) -> int:
-    """Start the processes, wait for their end, and stop what is left.
+    """Start the processes, wait for their end, and stop those that still run.
 
-    :param options: of parse().
-    :param folder: for the output.
+    :param options: from parse().
+    :param folder: output folder.
     :param domain: ROS domain id.
     :param scratch: folder for parameter files.
-    :returns: exit status.
+    :returns: exit code.
     """
     environ = node_environment(domain, folder / 'log' / 'ros')
     processes = demo_processes(
@@ -316,9 +313,9 @@ def run(options: argparse.Namespace, folder: Path, domain: int, scratch: Path) -
     )
     where = ' '.join(f'{name}={environ[name]}' for name in ('ROS_DOMAIN_ID', *LOCALHOST_VARIABLES) if name in environ)
     show(
-        f'{PACKAGE} demo. Pictures, summary and logs go to {folder} and nowhere else.\n'
-        f'To watch from another terminal: export {where}\n'
-        'Starting: the models are loaded and checked, then the video starts. Ctrl-C ends it.',
+        f'{PACKAGE} demo. Pictures, summary and logs are written to {folder} only.\n'
+        f'To access the topics from another terminal: export {where}\n'
+        'Loading the models; then the video starts. Stop with Ctrl-C.',
         flush=True,
     )
     group = start(processes, environ, folder, scratch)

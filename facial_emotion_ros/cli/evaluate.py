@@ -23,7 +23,7 @@ from facial_emotion_ros.evaluation.markdown import ends, number
 
 _FIGURES, _REPORT = 'metrics.json', 'report.html'
 
-#: Lines of the printed table: (figure, what it is).
+#: Lines of the printed table: (figure, description).
 _LINES = (
     ('accuracy', 'of the mean of the branches'),
     ('accuracy_vote', 'of the vote of the branches'),
@@ -41,45 +41,49 @@ _LINES = (
 def parser() -> argparse.ArgumentParser:
     """Return the command's argument parser."""
     arguments = argparse.ArgumentParser(
-        prog='evaluate', description='Figures of an ESR bundle on labelled faces; FER+ by its majority protocol.'
+        prog='evaluate', description='Evaluate an ESR bundle on labelled faces; FER+ with its majority protocol.'
     )
-    arguments.add_argument('--dataset', required=True, metavar='PATH', help='FER+ npz, or any set that train reads')
-    arguments.add_argument('--format', help='ferplus, affectnet or folder; default: recognised by what lies there')
+    arguments.add_argument(
+        '--dataset', required=True, metavar='PATH', help='FER+ npz, or any data set that train reads'
+    )
+    arguments.add_argument('--format', help='ferplus, affectnet or folder; default: detected')
     arguments.add_argument(
         '--option',
         action='append',
         default=[],
         metavar='NAME=VALUE',
-        help='of the format, such as split=valid for AffectNet; docs/datasets.md lists them',
+        help='option of the format, such as split=valid for AffectNet; see docs/datasets.md',
     )
-    add_network(arguments, '; all of its points are compared in any case')
+    add_network(arguments, '; all points of the bundle are compared, too')
     arguments.add_argument(
         '--branches',
         type=whole_number(1),
         metavar='K',
-        help='run only the first K branches, as a deadline may do; default: all',
+        help='use only the first K branches, like the node under a deadline; default: all',
     )
-    arguments.add_argument('--leave-out', metavar='TXT', help='give the figures without these pictures too, one a line')
-    arguments.add_argument('--output', metavar='DIR', help='write metrics.json and report.html there')
+    arguments.add_argument(
+        '--leave-out', metavar='TXT', help='also evaluate without the pictures named in this file, one per line'
+    )
+    arguments.add_argument('--output', metavar='DIR', help='folder for metrics.json and report.html')
     arguments.add_argument(
         '--with-pictures',
         type=whole_number(0),
         default=0,
         metavar='N',
-        help='add the N most confident errors to the report: pictures of people, not to be passed on; default: none',
+        help='add the N most confident errors to the report: pictures of people, do not share; default: none',
     )
     arguments.add_argument(
-        '--resamples', type=whole_number(0), default=1000, help='of the bootstrap; default: %(default)s'
+        '--resamples', type=whole_number(0), default=1000, help='bootstrap resamples; default: %(default)s'
     )
     arguments.add_argument('--threads', type=whole_number(1), default=os.cpu_count(), help='default: %(default)s')
     return arguments
 
 
-@report_errors('evaluate', 'reading sets of faces needs torch, and pages need jinja2 and plotly')
+@report_errors('evaluate', 'reading data sets needs torch, and reports need jinja2 and plotly')
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command.
 
-    :param argv: arguments; None for the process's own.
+    :param argv: command line; None for sys.argv.
     :returns: exit code: 0 when evaluated, 1 for bad input, 2 for wrong options.
     """
     options = parser().parse_args(argv)
@@ -87,15 +91,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     figures = evaluate(options, command)
     _print_table(figures)
     if options.output:
-        show(f'\n{os.path.join(options.output, _REPORT)} shows it.')
+        show(f'\nReport: {os.path.join(options.output, _REPORT)}')
     return 0
 
 
 def evaluate(options: argparse.Namespace, command: str) -> dict[str, Any]:
-    """Read the faces, compute the figures, and write them where an output is named.
+    """Evaluate the bundle, and write metrics and report if there is an output folder.
 
-    :param options: of :func:`parser`.
-    :param command: what was typed, for the record.
+    :param options: from :func:`parser`.
+    :param command: command line, stored in metrics.json.
     :returns: content of metrics.json.
     :raises FacialEmotionError: if bundle, faces or list cannot be used.
     """
@@ -104,14 +108,14 @@ def evaluate(options: argparse.Namespace, command: str) -> dict[str, Any]:
     from facial_emotion_ros.training.data.datasets import open_faces, read_names
     from facial_emotion_ros.training.data.framing import framing_warning
 
-    if options.output:  # before anything is read: it may lack a package
+    if options.output:  # before the evaluation, as a package may be missing
         import facial_emotion_ros.evaluation.report  # noqa: F401
 
         expect_own_files(options.output, (_FIGURES, _REPORT), _FIGURES, ('dataset', 'versions'))
     engine = EsrEngine(options.bundle, threads=options.threads, operating_point=options.operating_point)
     if (options.branches or 0) > engine.branches:
         raise BadParameter(
-            f'--branches: expected 1 to {engine.branches}, which {engine.bundle.name} has, got {options.branches}'
+            f'--branches: expected 1 to {engine.branches} for {engine.bundle.name}, got {options.branches}'
         )
     leave_out = read_names(options.leave_out) if options.leave_out else ()
     faces = open_faces(options.dataset, options.format, **parse_settings('--option', options.option))
@@ -179,7 +183,7 @@ def _print_table(figures):
     show_table(('', '', *heads), rows, ('<18', '<39', *['<28'] * len(parts)))
     few = [f'{emotion} ({count})' for emotion, count in figures['count'].items() if 0 < count < LEAST_OF_CLASS]
     if few and 'intervals' in figures:
-        show(f'\nNo interval of means over classes: fewer than {LEAST_OF_CLASS} faces of {", ".join(few)}.\n')
+        show(f'\nNo intervals of class means, as there are fewer than {LEAST_OF_CLASS} faces of {", ".join(few)}.\n')
     affect, rows = figures['affect'], []
     for name in ('valence', 'arousal'):
         numbers = (f'{key.upper()} {number(affect[name][key], ".4f")}' for key in ('rmse', 'ccc', 'pcc', 'sagr'))

@@ -1,4 +1,4 @@
-"""Evaluate a bundle through detector and crop: `ros2 run facial_emotion_ros evaluate_camera`."""
+"""Evaluate a bundle including detector and cropping: `ros2 run facial_emotion_ros evaluate_camera`."""
 
 import argparse
 import json
@@ -18,55 +18,55 @@ def parser() -> argparse.ArgumentParser:
     """Return the command's argument parser."""
     arguments = argparse.ArgumentParser(
         prog='evaluate_camera',
-        description="What detector and crop leave of an ESR bundle's accuracy: FER+ faces in drawn 640x480 scenes, "
-        'labelled photographs, and how often a face keeps its category when its image is varied.',
+        description='Measure the accuracy of an ESR bundle after detection and cropping, on FER+ faces in synthetic '
+        '640x480 scenes and on labelled photographs, and its robustness to variations of the images.',
     )
     arguments.add_argument(
-        '--dataset', required=True, metavar='PATH', help='FER+ npz, or any set of faces that is framed like FER+'
+        '--dataset', required=True, metavar='PATH', help='FER+ npz, or any data set framed like FER+'
     )
-    arguments.add_argument('--portraits', metavar='DIR', help='labelled photographs: pictures and labels.csv')
+    arguments.add_argument('--portraits', metavar='DIR', help='labelled photographs: folder with labels.csv')
     add_scenes(arguments, 600)
     arguments.add_argument(
         '--varied',
         type=whole_number(0),
         metavar='N',
-        help='of the scenes, in each variation, or turned in a sweep; default: a third',
+        help='number of scenes for each variation, or for rotated faces in a sweep; default: a third',
     )
     arguments.add_argument(
         '--sweep',
         nargs='*',
         metavar='FIELD=VALUE,VALUE',
-        help='instead: try values of the crop geometry; without any, a list of values for each field',
+        help='instead, try these values of the crop geometry; without arguments, a default list for each field',
     )
-    arguments.add_argument('--grid', action='store_true', help='sweep all combinations, not one field at a time')
+    arguments.add_argument('--grid', action='store_true', help='sweep all combinations instead of one field at a time')
     arguments.add_argument(
         '--spread',
         action='store_true',
-        help='instead: how far crops of one face differ when it is found at many sizes and places',
+        help='instead, measure the variation between crops of the same face at different sizes and positions',
     )
     arguments.add_argument(
         '--turned',
         type=number(0, 180),
         default=15.0,
         metavar='DEGREES',
-        help='largest angle that a sweep turns faces by; default: %(default)s',
+        help='maximum rotation of faces in a sweep; default: %(default)s',
     )
-    arguments.add_argument('--output', metavar='DIR', help='also write camera.json, tables and plots there')
+    arguments.add_argument('--output', metavar='DIR', help='folder for camera.json, tables and plots')
     arguments.add_argument(
         '--save-scenes',
         type=whole_number(0),
         default=0,
         metavar='N',
-        help='also write that many scenes as pictures: those of the data set, with the rights of their owners',
+        help='also write this many scenes; they contain pictures of the data set, under its licence',
     )
     return arguments
 
 
-@report_errors('evaluate_camera', 'sets of faces and plots need torch and matplotlib')
+@report_errors('evaluate_camera', 'data sets and plots need torch and matplotlib')
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command.
 
-    :param argv: arguments; None for the process's own.
+    :param argv: command line; None for sys.argv.
     :returns: exit code: 0 when evaluated, 1 for bad input, 2 for wrong options.
     """
     options = parser().parse_args(argv)
@@ -79,18 +79,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         from facial_emotion_ros.evaluation.prediction_metrics import plain_numbers
 
         record = json.dumps(plain_numbers(figures), indent=2).encode()
-        # First: it says that the others are this command's, should the disk be full after some.
+        # First, as it marks the other files as this command's, should the disk become full.
         for name, content in {'camera.json': record, **files}.items():
             write_atomic(os.path.join(options.output, name), content)
     return 0
 
 
 def measure(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """Measure and print.
+    """Run the measurements and print the results.
 
-    :param options: of :func:`parser`.
+    :param options: from :func:`parser`.
     :returns: content of camera.json, and further files: name -> bytes.
-    :raises FacialEmotionError: if bundle, faces, photographs or values to try cannot be used.
+    :raises FacialEmotionError: if bundle, faces, photographs or sweep values cannot be used.
     """
     from facial_emotion_ros.emotion.operating_points import calibration_of, point_words
     from facial_emotion_ros.evaluation.camera.crop_sweep import cuts_to_try, parse_values

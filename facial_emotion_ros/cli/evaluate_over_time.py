@@ -1,4 +1,4 @@
-"""Measure faces over time: `ros2 run facial_emotion_ros evaluate_over_time WHAT`."""
+"""Measure rejection, tracking and re-identification of faces: `ros2 run facial_emotion_ros evaluate_over_time WHAT`."""
 
 import argparse
 import sys
@@ -13,21 +13,21 @@ def parser() -> argparse.ArgumentParser:
     """Return the command's argument parser."""
     arguments = argparse.ArgumentParser(
         prog='evaluate_over_time',
-        description='unknown: which clear and degraded faces the limits of unknown reject, and which limits would '
-        'reject how many. occlusion: fit the rule for covered mouths, and print its weights. '
-        'cadence: time and boxes when faces are detected in every n-th image only. '
-        'ids: how often simulated faces get another id. '
-        'identity: how alike one person and others look, and the mean face that is subtracted. '
-        'people: how often evaluate_recording --people confuses persons, and misses them. '
-        'neutral: what smoothing.personal_neutral_s does for simulated persons.',
+        description='unknown: rejection rates of the quality gate for clear and degraded faces, by threshold. '
+        'occlusion: fit the rule for covered mouths, and print its weights. '
+        'cadence: time and box overlap if faces are detected in every n-th image only. '
+        'ids: id switches of simulated faces. '
+        'identity: appearance similarity within and between persons, and the mean face to subtract. '
+        'people: false merges and misses of evaluate_recording --people. '
+        'neutral: effect of smoothing.personal_neutral_s for simulated persons.',
     )
     arguments.add_argument('what', choices=tuple(_MEASUREMENTS))
     arguments.add_argument(
         '--dataset',
         metavar='PATH',
-        help='for unknown, occlusion, identity and neutral: FER+ npz, or any set of faces framed like it; for '
-        'people: a folder of pictures called PERSON_NUMBER.jpg, such as Labeled Faces in the Wild; without it, '
-        '--scenes persons are rendered',
+        help='for unknown, occlusion, identity and neutral: FER+ npz, or any data set framed like it; for people: a '
+        'folder of pictures named PERSON_NUMBER.jpg, such as Labeled Faces in the Wild; default: --scenes rendered '
+        'persons',
     )
     add_scenes(arguments, 400)
     arguments.add_argument(
@@ -35,16 +35,16 @@ def parser() -> argparse.ArgumentParser:
         type=whole_number(0),
         default=100,
         metavar='N',
-        help='for unknown: faces that are also blurred, darkened, covered etc.; default: %(default)s',
+        help='for unknown: number of faces to blur, darken, cover and so on; default: %(default)s',
     )
     return arguments
 
 
-@report_errors('evaluate_over_time', 'sets of faces need torch')
+@report_errors('evaluate_over_time', 'data sets need torch')
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command.
 
-    :param argv: arguments; None for the process's own.
+    :param argv: command line; None for sys.argv.
     :returns: exit code: 0 when measured, 1 for bad input, 2 for wrong options.
     """
     arguments = parser()
@@ -78,7 +78,7 @@ def _fit_occlusion(options):
     fitted, others = occlusion_fit.halves(found)
     shares = occlusion_fit.covered_shares(others, occlusion_fit.fit(fitted))
     show(
-        'of faces that were not fitted on, so many count as covered: '
+        'detected as covered, on held-out faces: '
         + ', '.join(f'{name} {100 * share:.1f}%' for name, share in shares.items())
     )
     show(occlusion_fit.as_text(occlusion_fit.fit(found)), flush=True)

@@ -21,10 +21,10 @@ from facial_emotion_ros.recordings.evaluation.options import Options
 from facial_emotion_ros.recordings.study.epochs import Window
 from facial_emotion_ros.recordings.study.face_rows import MEASURES, SHARES
 
-#: Exit codes: a bound was missed; stopped by Ctrl-C, as shells count it, or SIGTERM.
+#: Exit codes: a threshold was missed; stopped by Ctrl-C or SIGTERM.
 MISSED, INTERRUPTED = 3, 130
 
-#: Bounds: (argument, figure, whether it is the least, the range of the figure, what it is).
+#: Thresholds: (argument, figure, whether it is a minimum, range of the figure, description).
 _BOUNDS = (
     ('min_accuracy', 'accuracy', True, (0, 1), 'accuracy'),
     ('min_macro_f1', 'macro_f1', True, (0, 1), 'macro F1, over the classes of the ground truth'),
@@ -32,13 +32,13 @@ _BOUNDS = (
     ('min_ccc_arousal', 'ccc_arousal', True, (-1, 1), 'concordance (CCC) of arousal'),
     ('min_coverage', 'coverage', True, (0, 1), 'share of images with a face'),
     ('max_unknown', 'unknown_share', False, (0, 1), 'share of faces whose emotion is unknown'),
-    ('max_flips', 'flips_per_minute', False, (0, 1e6), 'number of changes of emotion in a minute of a face'),
+    ('max_flips', 'flips_per_minute', False, (0, 1e6), 'number of changes of emotion per minute and face'),
 )
 
-#: Of --processes.
+#: Maximum of --processes.
 _MAX_PROCESSES = 256
 
-#: Prefix of the parameters that --parameter takes.
+#: Prefix of the parameters that --parameter accepts.
 _SMOOTHING = 'smoothing.'
 
 
@@ -46,45 +46,45 @@ def parser() -> argparse.ArgumentParser:
     """Return the command's argument parser."""
     arguments = UrlParser(
         prog='evaluate_recording',
-        description='What emotions the faces in recordings show, how steady the estimates are, and how accurate, where '
-        'there is ground truth. Reads rosbags (folders of ROS 2, .mcap, .db3, and .bag of ROS 1) without ROS, and '
-        'videos (.mp4, .mov, .mkv, .webm, .avi).',
+        description='Estimate the emotions of the faces in recordings, and report timelines, stability and, with '
+        'ground truth, accuracy. Reads rosbags (ROS 2 folders, .mcap, .db3, ROS 1 .bag) without ROS, and videos (.mp4, '
+        '.mov, .mkv, .webm, .avi).',
         epilog='Exit code: 0 done; 1 bad input, results that cannot be written, or some of many recordings failed; 2 '
-        'wrong usage; 3 a bound was missed (--min-..., --max-..., --strict); 130 stopped by Ctrl-C or SIGTERM.',
+        'wrong usage; 3 a threshold was missed (--min-..., --max-..., --strict); 130 stopped by Ctrl-C or SIGTERM.',
     )
     add, of_options = arguments.add_argument, _adder(arguments)
-    add('bags', nargs='*', metavar='RECORDING', help='rosbag or video, or a folder of some')
-    add('--output', default='', metavar='DIR', help='folder, or URL, of the report, figures and tables')
+    add('bags', nargs='*', metavar='RECORDING', help='rosbag or video, or a folder that contains some')
+    add('--output', default='', metavar='DIR', help='folder or URL for the report, figures and tables')
     add('--force', action='store_true', help='replace files in DIR that no evaluation wrote')
-    of_options('--topic', 'topics', 'TOPICS', 'image topic; may be repeated; default: all colour images')
-    of_options('--write-bag', 'write_bag', '', "write our messages, on the node's topics, as a recording (mcap)")
+    of_options('--topic', 'topics', 'TOPICS', 'image topic; repeatable; default: all colour images')
+    of_options('--write-bag', 'write_bag', '', "write a recording (mcap) with the node's messages")
     of_options('--video', 'video', '', 'write the annotated video')
-    of_options('--blur-faces', 'blur_faces', '', 'blur the detected faces in every picture that is written')
+    of_options('--blur-faces', 'blur_faces', '', 'blur the detected faces in all written pictures')
     add(
         '--live',
         action='store_true',
-        help='also play it in real time through the node, over DDS, and measure ages and drops (needs ROS 2)',
+        help='also play it in real time through the node over DDS, and measure latency and drops (needs ROS 2)',
     )
-    add('--compare', metavar='JSON', help='summary.json of another evaluation: print what got better or worse')
+    add('--compare', metavar='JSON', help='summary.json of another evaluation to compare with')
     add(
         '--processes',
         type=int,
         default=0,
         metavar='N',
-        help='further processes that find and read the faces of a single recording, on more than two cores; the '
-        'results are the same; default: none',
+        help='additional processes for detection and estimation in a single recording, for more than two cores; does '
+        'not change the results; default: %(default)s',
     )
     _add_truth(arguments.add_argument_group('ground truth and people'))
     _add_models(_adder(arguments.add_argument_group('models')))
     _add_pipeline(arguments.add_argument_group('detection, tracking and smoothing'))
     _add_events(arguments.add_argument_group('events'))
     _add_many(arguments.add_argument_group('many recordings').add_argument)
-    _add_bounds(arguments.add_argument_group('bounds, for the exit code').add_argument)
+    _add_bounds(arguments.add_argument_group('thresholds for the exit code').add_argument)
     return arguments
 
 
 def _adder(arguments):
-    """Make a function that adds an option of a field of Options, whose default it has, and the type of that."""
+    """Return a function that adds an option for a field of Options, with the field's default and type."""
 
     def add(option, field, metavar, words, choices=None):
         default = Options.__dataclass_fields__[field].default
@@ -105,9 +105,9 @@ def _add_truth(group):
         default=[],
         metavar='TOPIC|FILE|DIR',
         help='ground truth: an annotation topic of the recording; a CSV file (start, end, face, emotion, valence, '
-        'arousal), a file of ELAN (.eaf, .txt) or BORIS (.csv), FILE#TIER of several tiers, FILE#OBSERVATION of '
-        'several recordings; or a folder with such a file for each of many recordings, of the same name. Repeated, '
-        'each is a rater: their agreement is computed, and their majority is the ground truth',
+        'arousal), a file of ELAN (.eaf, .txt) or BORIS (.csv), FILE#TIER to choose a tier, FILE#OBSERVATION an '
+        'observation; or a folder with one such file per recording, named like it. If repeated, each is a rater: '
+        'inter-rater agreement is computed, and their majority is the ground truth',
     )
     of_options = _adder(group)
     of_options(
@@ -120,8 +120,8 @@ def _add_truth(group):
         '--people',
         'people',
         '',
-        'find out which faces are one person, by appearance, ground truth and study: people.csv, and merges.csv to '
-        'confirm or undo. The results then hold what each face looks like, and its picture (none with --blur-faces)',
+        'merge faces into persons by appearance, ground truth and study: people.csv, and merges.csv to confirm or '
+        'undo. The results then contain appearance descriptors and pictures of faces (no pictures with --blur-faces)',
     )
 
 
@@ -130,68 +130,65 @@ def _add_models(add):
         '--bundle',
         'bundles',
         'DIR',
-        'ESR bundle; two or more are compared; default: the embedded esr_9_ferplus as the node runs it, in int8 where '
-        'the processor is faster with it',
+        'ESR bundle; repeatable, several are compared; default: the embedded esr_9_ferplus like the node, in int8 on '
+        'CPUs that run it faster',
     )
     add('--operating-point', 'operating_point', 'NAME', "default: the bundle's")
-    add('--detector', 'detector', 'DIR', "bundle; default: the node's, in int8 where the processor is faster with it")
+    add('--detector', 'detector', 'DIR', "detector bundle; default: the node's, in int8 on CPUs that run it faster")
     add('--engine', 'engine', '', 'default: %(default)s', ENGINES)
     add(
         '--provider',
         'providers',
         'NAME',
         "ONNX Runtime execution provider, as the node's inference.providers: CUDAExecutionProvider, "
-        'TensorrtExecutionProvider; may be repeated, in order of preference; default: CPUExecutionProvider',
+        'TensorrtExecutionProvider; repeatable, in order of preference; default: CPUExecutionProvider',
     )
     add('--precision', 'precision', '', "as the node's inference.precision; default: %(default)s", PRECISIONS)
     add(
         '--face-batch',
         'face_batch',
         'N',
-        "fixed number of faces of a run on a GPU, as the node's inference.face_batch, which TensorRT needs; default: "
-        'any',
+        "fixed batch size on a GPU, which TensorRT needs, as the node's inference.face_batch; default: dynamic",
     )
     add('--threads', 'threads', 'N', 'threads per operator; default: %(default)s')
 
 
 def _add_pipeline(group):
     add = _adder(group)
-    add('--max-faces', 'max_faces', 'N', 'only that many largest faces; default: all')
-    add('--long-side', 'long_side_px', 'PX', "of the detector's input; default: %(default)s")
+    add('--max-faces', 'max_faces', 'N', 'use only the N largest faces; default: all')
+    add('--long-side', 'long_side_px', 'PX', "long side of the detector's input; default: %(default)s")
     add(
         '--every-n',
         'every_n',
         'N',
-        'detect faces in every n-th image and follow them in between; default: %(default)s, as the node does',
+        'detect faces in every n-th image and track them in between; default: %(default)s, like the node',
     )
     add(
         '--estimate-every',
         'estimate_every_n',
         'N',
-        'estimate the faces in every n-th image, and repeat the estimates in between; default: %(default)s, as the '
-        'node does',
+        'estimate faces in every n-th image and repeat the estimates in between; default: %(default)s, like the node',
     )
-    rotate = "rotate images clockwise, as the node's input.rotate_deg; -1 finds the angle"
+    rotate = "rotate images clockwise, as the node's input.rotate_deg; -1: automatic"
     add('--rotate-deg', 'rotate_deg', '', rotate, (0, 90, 180, 270, -1))
     add(
         '--max-age',
         'max_age_s',
         'S',
-        'a face that was not seen for longer is gone; default: %(default)s, as the node does',
+        'a face unseen for longer loses its id; default: %(default)s, like the node',
     )
     add(
         '--remember',
         'remember_s',
         'S',
-        'a face that is back within this time and is recognised gets its id back; default: %(default)s, as the node '
-        'does; 0: never',
+        'a face recognised within this time gets its id back; default: %(default)s, like the node; 0: never',
     )
     group.add_argument(
         '--parameter',
         action='append',
         default=[],
         metavar='NAME=VALUE',
-        help="one of the node's parameters smoothing.*, such as smoothing.scores_s=0.5; may be repeated",
+        help="one of the node's parameters smoothing.*, such as smoothing.scores_s=0.5; repeatable",
     )
 
 
@@ -201,41 +198,41 @@ def _add_events(group):
         '--events',
         'events',
         'CSV|TOPIC[:FIELD]',
-        'average scores, valence and arousal around events: a CSV file (time, name, recording), or a topic whose '
+        'average scores, valence and arousal around events from a CSV file (time, name, recording), or a topic whose '
         'messages are events, named by a field',
     )
     add('--event-window', type=_two_numbers, metavar='START,END', help='seconds from the event; default: -1,3')
-    add('--event-rate', type=float, metavar='HZ', help='steps of the averages a second; default: 10')
+    add('--event-rate', type=float, metavar='HZ', help='sampling rate of the averages; default: 10')
     add(
         '--baseline',
         type=_two_numbers,
         default=(),
         metavar='START,END',
-        help='subtract the mean of these seconds from the event, such as -1,0; default: none',
+        help='subtract the mean over this time, in seconds from the event, such as -1,0; default: none',
     )
 
 
 def _add_many(add):
-    add('--workers', type=int, default=0, metavar='N', help='processes on this machine')
-    add('--ray', default='', metavar='ADDRESS', help='spread them over a Ray cluster: auto, local, ray://host:port')
+    add('--workers', type=int, default=0, metavar='N', help='evaluate in N processes on this machine')
+    add('--ray', default='', metavar='ADDRESS', help='evaluate on a Ray cluster: auto, local, ray://host:port')
     add(
         '--verify',
         action='store_true',
-        help='read recordings again whose files have the size, time, first and last block of before, and evaluate '
-        'those whose content has changed nevertheless; of results at a URL, fetch all of frames/ to look for damage',
+        help='detect changes and damage by full content: read recordings again even if size, modification time, first '
+        'and last block of their files are unchanged, and, for results at a URL, all of frames/',
     )
     add(
         '--study',
         default='',
         metavar='CSV',
-        help='what each recording is: a file with the columns path, participant, condition, session and any others, '
-        'which are kept in every table; conditions are compared. Without RECORDING, its recordings are evaluated',
+        help='manifest of a study: a file with the columns path, participant, condition, session and any others, '
+        'which are added to every table; conditions are compared. Without RECORDING, all its recordings are evaluated',
     )
     add(
         '--participants-only',
         action='store_true',
-        help="average the participants' own faces only, as --people finds them, in the tables of --study and --events; "
-        'not those of an experimenter',
+        help="restrict the tables of --study and --events to the participants' own faces, identified by --people; "
+        'excludes an experimenter, for example',
     )
     add(
         '--measure',
@@ -244,43 +241,41 @@ def _add_many(add):
         choices=(*MEASURES, *SHARES),
         dest='measures',
         metavar='MEASURE',
-        help='compare the conditions in this alone, such as valence, score_happy or share_unknown; may be repeated; '
-        'default: all scores, valence and arousal, for which p-values are corrected together',
+        help='compare conditions in this measure only, such as valence, score_happy or share_unknown; repeatable; '
+        'default: all scores, valence and arousal; p-values are corrected over all measures',
     )
-    add(
-        '--study-template', default='', metavar='CSV', help='write such a file for the recordings in RECORDING, and end'
-    )
+    add('--study-template', default='', metavar='CSV', help='write a manifest for the recordings, and exit')
 
 
 def _add_bounds(add):
     for name, _, is_least, _, meaning in _BOUNDS:
-        side = 'least' if is_least else 'most'
-        add(_option(name), type=float, metavar='X', help=f'at {side} this {meaning}')
-    add('--strict', action='store_true', help='lost images or files miss a bound too')
+        side = 'minimum' if is_least else 'maximum'
+        add(_option(name), type=float, metavar='X', help=f'{side} {meaning}')
+    add('--strict', action='store_true', help='fail also if images or files were lost')
 
 
 @report_errors('evaluate_recording', 'recordings need rosbags, jinja2, plotly and scipy')
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command.
 
-    :param argv: arguments; None for the process's own.
+    :param argv: command line; None for sys.argv.
     :returns: exit code, see the parser's epilog.
     """
     arguments = parser().parse_args(_joined(sys.argv[1:] if argv is None else argv))
     command = 'evaluate_recording ' + shlex.join(map(public_file, sys.argv[1:] if argv is None else argv))
     if not arguments.bags and (arguments.study_template or not arguments.study):
-        raise BadParameter('expected a RECORDING: a rosbag or video, or a folder of some')
+        raise BadParameter('expected a RECORDING: a rosbag or video, or a folder that contains some')
     if arguments.study_template:
         return _template(arguments)
     options = _options(arguments)
-    importlib.import_module('scipy')  # else it is missed at the end, after hours
+    importlib.import_module('scipy')  # fail now rather than at the end, after hours
     path = _single(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # scripts ignore Ctrl-C in what runs in the background
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # background jobs of scripts ignore SIGINT
     try:
         return _one(path, arguments, options, command) if path else _many(arguments, options, command)
     except KeyboardInterrupt:
         show(
-            'evaluate_recording: stopped' + ('' if path else '; what is done is kept, and the same command goes on'),
+            'evaluate_recording: stopped' + ('' if path else '; complete results are kept, the same command resumes'),
             file=sys.stderr,
         )
         return INTERRUPTED
@@ -290,13 +285,13 @@ def _two_numbers(text):
     try:
         start, end = (float(part) for part in text.split(','))
     except ValueError:
-        message = f'expected two numbers of seconds with a comma between them, such as -1,3, got {text!r}'
+        message = f'expected two times in seconds, separated by a comma, such as -1,3, got {text!r}'
         raise argparse.ArgumentTypeError(message) from None
     return start, end
 
 
 def _joined(argv):
-    """Join options and values that begin with a minus, which argparse takes for an option: --baseline -1,0."""
+    """Join options with values that start with a minus, which argparse takes for options: --baseline -1,0."""
     found: list[str] = []
     for each in argv:
         if found and found[-1] in ('--baseline', '--event-window') and each.startswith('-'):
@@ -309,7 +304,7 @@ def _template(arguments):
     from facial_emotion_ros.recordings.study.manifest import write_template
 
     count = write_template(arguments.bags, arguments.study_template)
-    show(f'{arguments.study_template}: {count} recordings; check participants and conditions, then give it to --study')
+    show(f'{arguments.study_template}: {count} recordings; check participants and conditions, then use it with --study')
     return 0
 
 
@@ -347,7 +342,7 @@ def _options(arguments):
 
 
 def _smoothing(texts):
-    """Read the node's smoothing parameters, as fields of Options."""
+    """Parse the node's smoothing parameters into fields of Options."""
     fields = {}
     known = {_SMOOTHING + name: value for name, value in Options().smoothing().items()}
     for name, value in parse_settings('--parameter', texts).items():
@@ -364,7 +359,7 @@ def _smoothing(texts):
 
 
 def _single(arguments):
-    """Give the one recording that was named; '' where there are several, or places that only a batch reads."""
+    """Return the path of a single recording; '' for several, or for URLs, which need a batch."""
     if arguments.study or arguments.workers or arguments.ray or len(arguments.bags) > 1:
         return ''
     if '://' in arguments.bags[0] or '://' in arguments.output:
@@ -390,7 +385,7 @@ def _one(path, arguments, options, command):
     if arguments.participants_only:
         raise BadParameter('--participants-only needs --study')
     if os.path.isdir(path) and os.path.realpath(path) == os.path.realpath(output):
-        raise BadParameter(f'--output: expected a folder beside the recording, got the recording itself, {path}')
+        raise BadParameter(f'--output: expected a folder outside the recording, got the recording itself, {path}')
     other = read_summary(arguments.compare) if arguments.compare else None
     options = options_of_each(options, [path])[0]
     folders = folders_of(options, output)
@@ -403,7 +398,7 @@ def _one(path, arguments, options, command):
         )
     _print(summaries, other, arguments)
     for folder in folders:
-        show(f'\n{os.path.join(folder, "report.html")} shows it.')
+        show(f'\nReport: {os.path.join(folder, "report.html")}')
     missed = []
     for summary in summaries:
         found = _missed(arguments, compared_figures(totals_of(summary).values))
@@ -413,7 +408,7 @@ def _one(path, arguments, options, command):
 
 
 def _print(summaries, other, arguments):
-    """Print the figures, and how they compare."""
+    """Print figures, faults and comparisons."""
     from facial_emotion_ros.recordings.evaluation.summary_text import changes_text, summary_text
 
     first = summaries[0]
@@ -449,8 +444,8 @@ def _many(arguments, options, command):
     """Evaluate many recordings."""
     for name in ('live', 'compare', 'processes'):
         if getattr(arguments, name):
-            hint = '; --workers evaluates several at a time' if name == 'processes' else ''
-            raise BadParameter(f'--{name} is for a single recording, and results, on this machine{hint}')
+            hint = '; for several at a time, use --workers' if name == 'processes' else ''
+            raise BadParameter(f'--{name} needs a single recording and an output folder on this machine{hint}')
     from facial_emotion_ros.recordings.batch.batch import evaluate_fleet, fleet_progress, fleet_text, topics_of_none
     from facial_emotion_ros.recordings.study.manifest import read_study
 
@@ -472,7 +467,7 @@ def _many(arguments, options, command):
         stage=progress,
         measures=tuple(dict.fromkeys(arguments.measures)),
     )
-    show(f'\n{fleet_text(fleet)}\n{os.path.join(arguments.output, "index.html")} shows them all.')
+    show(f'\n{fleet_text(fleet)}\nReport: {os.path.join(arguments.output, "index.html")}')
     whole = all(result['whole'] for bag in fleet['bags'] for result in bag['results'])
     missed = [
         _of_bundle(text, pooled, fleet['overall'])
@@ -482,18 +477,18 @@ def _many(arguments, options, command):
     missed += _not_whole(arguments, whole)
     none = topics_of_none(fleet)
     for topic in none:
-        show(f'evaluate_recording: {topic} is in none of the recordings; the results are without it', file=sys.stderr)
+        show(f'evaluate_recording: {topic} is in none of the recordings and was ignored', file=sys.stderr)
     return 1 if fleet['counts']['failed'] or none else _exit_code(missed)
 
 
 def _live(options):
-    """Make what measures the node with these options."""
+    """Return the function that measures the node with these options."""
     from facial_emotion_ros.recordings.evaluation.real_time_replay import measure_live
 
     if importlib.util.find_spec('rclpy') is None:
         raise BadParameter(
-            '--live plays through the node, which needs ROS 2, and rclpy is not there: source '
-            '/opt/ros/<distribution>/setup.bash, or run scripts/setup and then .venv/bin/python'
+            '--live needs ROS 2, but rclpy is not found: source /opt/ros/<distribution>/setup.bash, or run '
+            'scripts/setup and use .venv/bin/python'
         )
     parameters = {
         'inference.threads': options.threads,
@@ -518,14 +513,14 @@ def _live(options):
 
 
 def _exit_code(missed):
-    """Print the bounds that were missed, and give the exit code."""
+    """Print the missed thresholds, and return the exit code."""
     for text in missed:
         show(f'evaluate_recording: {text}', file=sys.stderr)
     return MISSED if missed else 0
 
 
 def _missed(arguments, found):
-    """List the bounds that were missed; one that cannot be checked was."""
+    """Describe the missed thresholds, including those that cannot be checked."""
     texts = []
     for name, figure, is_least, _, _ in _BOUNDS:
         bound, value = getattr(arguments, name), found.get(figure)
@@ -534,18 +529,18 @@ def _missed(arguments, found):
         if value is None:
             needs_truth = figure not in ('coverage', 'unknown_share', 'flips_per_minute')
             hint = '; is there ground truth (--truth)?' if needs_truth else ''
-            texts.append(f'{_option(name)} {bound:g} cannot be checked: there is no {figure}{hint}')
+            texts.append(f'{_option(name)} {bound:g} cannot be checked: no {figure}{hint}')
         elif value < bound if is_least else value > bound:
             texts.append(f'{_option(name)} {bound:g} is missed: {figure} is {value:.4g}')
     return texts
 
 
 def _not_whole(arguments, whole):
-    return ['--strict: not all could be read and written, see the report'] if arguments.strict and not whole else []
+    return ['--strict: data was lost, see the report'] if arguments.strict and not whole else []
 
 
 def _of_bundle(text, block, blocks):
-    """Put the name of the network before a line, where there are several."""
+    """Prefix a line with the name of the network, if there are several."""
     return f'{(block["bundle"] or {}).get("name")}: {text}' if len(blocks) > 1 else text
 
 

@@ -30,7 +30,7 @@ def parser() -> argparse.ArgumentParser:
     return arguments
 
 
-@report_errors('hold_out', 'sets of faces need torch')
+@report_errors('hold_out', 'data sets need torch')
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command.
 

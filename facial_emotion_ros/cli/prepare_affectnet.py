@@ -35,7 +35,7 @@ def parser() -> argparse.ArgumentParser:
     return arguments
 
 
-@report_errors('prepare_affectnet', 'sets of faces need numpy and OpenCV')
+@report_errors('prepare_affectnet', 'data sets need numpy and OpenCV')
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command.
 

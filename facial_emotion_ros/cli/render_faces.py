@@ -20,16 +20,16 @@ from facial_emotion_ros.core.text import cell, show
 if TYPE_CHECKING:
     from facial_emotion_ros.training.synthetic.face_sources import Photographs, Portraits
 
-#: Folder of the faces, and where they are until all of them are there.
+#: Folder of the faces, and temporary folder until they are complete.
 _FACES, _PART = 'faces', '.faces.part'
 
-#: Ending of the folder of faces that are being replaced.
+#: Suffix of the folder that is being replaced.
 _FORMER = '.former'
 
-#: Columns by which a labels.csv of this command is known.
+#: Columns that identify a labels.csv of this command.
 _MARKS = {'file', 'intensity', 'yaw'}
 
-#: Side of the images.
+#: Size of the images in px.
 _FACE_PX = 128
 
 
@@ -42,20 +42,20 @@ def parser() -> argparse.ArgumentParser:
     )
     arguments.add_argument('--output', required=True, metavar='DIR', help='output folder')
     arguments.add_argument(
-        '--count', type=whole_number(1), default=1000, metavar='N', help='to try; default: %(default)s'
+        '--count', type=whole_number(1), default=1000, metavar='N', help='faces to try; default: %(default)s'
     )
     arguments.add_argument(
-        '--seed', type=whole_number(0), default=1, metavar='S', help='of the identities; default: %(default)s'
+        '--seed', type=whole_number(0), default=1, metavar='S', help='random seed; default: %(default)s'
     )
     arguments.add_argument(
         '--scans',
         metavar='DIR',
-        help="checkout of ICT-FaceKit, whose expression shapes of scanned faces replace anny's",
+        help="checkout of ICT-FaceKit, whose scanned expression shapes replace anny's",
     )
     arguments.add_argument(
         '--photographs',
         metavar='FACES',
-        help='data set of faces; those labelled neutral are given expressions, in place of portraits of nobody',
+        help='data set: give expressions to its neutral faces, instead of rendering invented persons',
     )
     arguments.add_argument(
         '--leave-out', metavar='FILE', help='names of photographs not to use, one per line, such as held-out ones'
@@ -94,9 +94,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     table = os.path.join(options.output, LABELS_FILE)
     _expect_own(options.output, table)
     _complete_move(options.output, table)
-    source = _source(options)  # before a folder is made: what it needs may be missing
+    source = _source(options)  # before creating the folder, as packages or data may be missing
     part = os.path.join(options.output, _PART)
-    shutil.rmtree(part, ignore_errors=True)  # of a run that was killed
+    shutil.rmtree(part, ignore_errors=True)  # left by a killed run
     os.makedirs(part)
     try:
         if options.processes == 1:
@@ -115,9 +115,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _move_into_place(options.output, table, text.getvalue().encode())
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    show(
-        f'{options.output}: {len(found)} faces; {len(rows) - len(found)} left out, where none was found or none fitted'
-    )
+    show(f'{options.output}: {len(found)} faces; {len(rows) - len(found)} dropped, as no face was detected or fitted')
     return 0
 
 
@@ -143,7 +141,7 @@ def _expect_own(folder: str, table: str) -> None:
 
 
 def _move_into_place(folder: str, table: str, content: bytes) -> None:
-    """Replace faces and labels of an earlier run; the new labels come with the faces."""
+    """Replace faces and labels of an earlier run together."""
     part, place = os.path.join(folder, _PART), os.path.join(folder, _FACES)
     write_atomic(os.path.join(part, os.path.basename(table)), content)
     if os.path.lexists(place):
@@ -153,27 +151,27 @@ def _move_into_place(folder: str, table: str, content: bytes) -> None:
 
 
 def _complete_move(folder: str, table: str) -> None:
-    """Do what is left of :func:`_move_into_place`, also of a run that was killed in it."""
+    """Complete :func:`_move_into_place`, also after a killed run."""
     place, former = os.path.join(folder, _FACES), os.path.join(folder, _PART + _FORMER)
     moved = os.path.join(place, os.path.basename(table))
     if os.path.lexists(moved):
         os.replace(moved, table)
-    if not os.path.lexists(place) and os.path.lexists(former):  # the new faces had not come yet
+    if not os.path.lexists(place) and os.path.lexists(former):  # killed before the new faces were moved
         os.rename(former, place)
     shutil.rmtree(former, ignore_errors=True)
 
 
 def _expect_apart(output: str, photographs: str) -> None:
-    """Refuse to write into the photographs."""
+    """Refuse to write into the folder of photographs."""
     from facial_emotion_ros.core.errors import BadParameter
 
     places = os.path.realpath(output), os.path.realpath(photographs)
     if os.path.commonpath(places) in places:
-        raise BadParameter(f'--output: expected a folder apart from the photographs {photographs}, got {output}')
+        raise BadParameter(f'--output: expected a folder outside the photographs {photographs}, got {output}')
 
 
 def _source(options: argparse.Namespace) -> 'Portraits | Photographs':
-    """Read what the faces are made of."""
+    """Load the face model and photographs."""
     from facial_emotion_ros.training.synthetic.action_units import ACTION_UNITS, SCANNED_ACTION_UNITS
     from facial_emotion_ros.training.synthetic.face_sources import Photographs, Portraits, neutral_faces
     from facial_emotion_ros.training.synthetic.head_model import read_head_model
@@ -188,12 +186,12 @@ def _source(options: argparse.Namespace) -> 'Portraits | Photographs':
     return Portraits(model, action_units) if faces is None else Photographs(model, action_units, faces)
 
 
-#: What a process renders with.
+#: Arguments of :func:`_render` in each process.
 _TOOLS: list[Any] = []
 
 
 def _begin(options: argparse.Namespace, source: 'Portraits | Photographs') -> None:
-    """Set up a process."""
+    """Initialize a process."""
     import cv2
 
     from facial_emotion_ros.pipeline.emotion_pipeline import EmotionPipeline
@@ -205,7 +203,7 @@ def _begin(options: argparse.Namespace, source: 'Portraits | Photographs') -> No
 
 
 def _render(number: int) -> dict[str, str] | None:
-    """Make and write a face; return its row, or None if there is none."""
+    """Render and write a face; return its row of labels.csv, or None if that failed."""
     import cv2
 
     options, source, finder, geometry = _TOOLS

@@ -16,7 +16,7 @@ def parser():
     )
     arguments.add_argument('bundles', nargs='+', metavar='DIR', help='folder of a model bundle')
     arguments.add_argument(
-        '--accept-changes', action='store_true', help='also where the manifest was changed since: by you, on purpose'
+        '--accept-changes', action='store_true', help='also seal bundles whose manifest you changed on purpose'
     )
     return arguments
 
@@ -25,7 +25,7 @@ def parser():
 def main(argv=None):
     """Run the command.
 
-    :param argv: list of arguments; None for the process's own.
+    :param argv: command line; None for sys.argv.
     :returns: exit code: 0 when every bundle has its digest, 1 when one is refused.
     """
     from facial_emotion_ros.inference.bundle_manifest import DIGEST

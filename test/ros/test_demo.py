@@ -290,7 +290,7 @@ def test_the_death_of_a_process_is_reported_with_the_last_lines_of_the_node(run,
     demo.wait_for(FACE_LINE)
     os.kill(demo.children()[name], signal.SIGKILL)
     assert demo.end() == 1
-    assert '%s ended before its time (killed by SIGKILL)' % name in demo.text
+    assert '%s ended unexpectedly (killed by SIGKILL)' % name in demo.text
     assert 'Configured: ' in demo.text
 
 
@@ -299,7 +299,7 @@ def test_the_death_of_a_process_is_reported_with_the_last_lines_of_the_node(run,
     [
         (['--images', '.'], 'expected readable pictures', 1),
         (['--params-file', 'refused.yaml'], 'no_such_bundle', 1),
-        (['--output', '/proc/nowhere'], 'name another with --output', 2),
+        (['--output', '/proc/nowhere'], 'choose another --output', 2),
     ],
 )
 def test_the_reason_is_reported_when_nothing_can_be_shown(run, tmp_path, options, words, status):

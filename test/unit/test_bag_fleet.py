@@ -398,7 +398,7 @@ def test_one_line_is_said_when_it_is_stopped_while_its_processes_begin(bags, tmp
             batch.kill()
     assert (batch.returncode, said.splitlines()) == (
         130,
-        ['evaluate_recording: stopped; what is done is kept, and the same command goes on'],
+        ['evaluate_recording: stopped; complete results are kept, the same command resumes'],
     )
 
 
@@ -433,7 +433,7 @@ def test_no_process_is_left_and_a_repetition_goes_on_when_a_run_is_ended(bags, t
         _, said = batch.communicate(timeout=30)
         if number == signal.SIGINT:
             assert batch.returncode == 130 and re.fullmatch(
-                r'\[1 of 3\] a: .* s\nevaluate_recording: stopped; what is done is kept, .*\n', said
+                r'\[1 of 3\] a: .* s\nevaluate_recording: stopped; complete results are kept, .*\n', said
             ), said
         assert batch.returncode != 0 and 'Traceback' not in said
         wait_for(lambda: not any(is_alive(pid) for pid in workers))
@@ -733,7 +733,7 @@ def test_a_page_shows_those_to_look_at_first_when_there_are_too_many(monkeypatch
     monkeypatch.setattr(batch_report, '_MOST_ROWS', 3)
     monkeypatch.setattr(batch_report, '_MOST_MARKS', 3)
     page = batch_report.fleet_html(fleet)
-    assert 'These are 3 of 12, those with the fewest right answers first' in page
+    assert 'These are 3 of 12, those with the lowest accuracy first' in page
     rows = [line for line in page.splitlines() if '<td class="name">' in line]
     assert [re.search(r'ride_(\d+)"', row)[1] for row in rows] == ['11', '10', '9']
     bars, marks = traces(batch_report.spread_chart([0.1, 0.2, 0.3, 0.4], list('abcd'), str))
@@ -801,7 +801,10 @@ def test_real_recordings_give_what_they_give_alone_when_they_are_evaluated_toget
     'refused, text',
     [
         (PermissionError(13, 'Access Denied'), "Access Denied: 'memory://rides'"),
-        (PermissionError('Forbidden'), 'memory://rides: PermissionError: Forbidden; check the address and the access rights'),
+        (
+            PermissionError('Forbidden'),
+            'memory://rides: PermissionError: Forbidden; check the address and the access rights',
+        ),
     ],
 )
 def test_an_error_of_a_store_names_the_url_when_the_store_names_nothing(monkeypatch, refused, text):

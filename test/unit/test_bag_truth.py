@@ -134,7 +134,10 @@ def test_times_may_be_stamps_when_they_are_large(tmp_path):
         ('start,end,emotion,valence\n1,2,,\n', 'neither'),
         ('start,end,emotion,valence\n1,2,happy,7\n', r'\[-1, 1\]'),
         ('start,end,emotion\n1,nan,happy\n', 'nan'),
-        ('start,end,valence,arousal\n0,5,0,5,0,3\n', 'line 2: expected 4 cells, like the header line, got 6; use decimal'),
+        (
+            'start,end,valence,arousal\n0,5,0,5,0,3\n',
+            'line 2: expected 4 cells, like the header line, got 6; use decimal',
+        ),
         ('start,end,emotion\n0,5,happy,sad\n', 'line 2: expected 3 cells'),
         ('start,end,face,emotion\n0,5,happy\n', 'line 2: expected 4 cells, like the header line, got 3'),
         ('start;end;emotion\n1;2;happy;sad\n', 'got 4$'),
@@ -167,7 +170,7 @@ def test_rows_of_a_face_and_of_any_add_up_and_those_that_decide_nothing_are_told
     truth = intervals(tmp_path, text)
     found, _ = truths(truth, 1, face(), face(face_id='other'))
     assert [(each.emotion, each.valence) for each in found] == [('happy', 0.5), ('happy', 0.1)]
-    assert '2 of 4 intervals decide nothing' in truth.unused() and truth.unused().endswith('0 to 9 s')
+    assert '2 of 4 intervals are unused' in truth.unused() and truth.unused().endswith('0 to 9 s')
     only = intervals(tmp_path, 'start,end,face,emotion\n0,9,gone,fear\n0,9,any,sad\n')
     assert emotions(only, 1, face()) == ['sad'] and '1 of 2 intervals' in only.unused() and 'of gone' in only.unused()
 
@@ -280,7 +283,7 @@ def test_an_expression_holds_until_the_next_when_it_is_the_annotation(tmp_path):
 def test_a_topic_that_is_no_annotation_is_refused_with_those_that_are(tmp_path):
     path = write(tmp_path / 'bag', '/truth', [expression(1, 'happy')])
     with BagFile(path) as bag:
-        with pytest.raises(BadBag, match='/nothing, which is not recorded; topics of such a type: /truth'):
+        with pytest.raises(BadBag, match='/nothing, which is not recorded; topics of these types: /truth'):
             open_truth('/nothing', bag)
         with pytest.raises(BadParameter, match='labels.xlsx'):
             open_truth('labels.xlsx', bag)

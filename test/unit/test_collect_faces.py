@@ -220,7 +220,7 @@ def test_a_film_becomes_a_folder_that_adapt_reads_when_it_is_collected_from(film
     ]
     assert command.main(arguments) == 0
     said = capsys.readouterr().out
-    assert 'happy: smile, with your eyes too - in 1 s' in said and '4 pictures were taken' in said
+    assert 'happy: smile, with your eyes too - in 1 s' in said and '4 pictures taken' in said
     modes = {
         stat.S_IMODE(os.stat(os.path.join(at, name)).st_mode)
         for at, folders, names in os.walk(folder)
@@ -237,7 +237,7 @@ def test_a_film_becomes_a_folder_that_adapt_reads_when_it_is_collected_from(film
 
 def test_nothing_is_kept_when_there_is_no_consent(film, tmp_path, capsys):
     assert command.main(['--output', str(tmp_path / 'faces'), '--person', 'ann', '--video', film]) == 2
-    assert '--consent "TEXT" expected' in capsys.readouterr().err and not (tmp_path / 'faces').exists()
+    assert 'expected --consent "TEXT"' in capsys.readouterr().err and not (tmp_path / 'faces').exists()
 
 
 @pytest.mark.parametrize('raised, status', [(EOFError, 2), (KeyboardInterrupt, 130)])

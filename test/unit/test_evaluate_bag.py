@@ -494,7 +494,7 @@ def test_truth_that_holds_for_no_face_is_told(bag, tmp_path, capsys):
     (tmp_path / 'late.csv').write_text('start,end,emotion\n3,9,happy\n')
     evaluate(bag, tmp_path / 'out', '--truth', tmp_path / 'late.csv')
     told = capsys.readouterr().err
-    assert 'late.csv: it holds for none of the faces' in told and rows(tmp_path / 'out')[0]['face_id'] in told
+    assert 'late.csv: applies to none of the faces' in told and rows(tmp_path / 'out')[0]['face_id'] in told
 
 
 def test_truth_in_milliseconds_is_refused_with_what_to_do(bag, tmp_path, capsys):
@@ -619,7 +619,7 @@ def test_gaps_are_told_everywhere_when_images_are_missing(bag, plain, tmp_path, 
     }
     assert '2 gaps of 5.2 s in total without images, the longest of 3.1 s from 0.1 s' in capsys.readouterr().out
     page = content(str(tmp_path / 'out'), 'report.html').decode()
-    assert 'Times without an image' in page and '3.1\u00a0s from 0:00' in page
+    assert 'Times without images' in page and '3.1\u00a0s from 0:00' in page
     assert summary(plain)['cameras'][JPEG]['gaps']['count'] == 0
     assert 'without images' not in summary_text(summary(plain))
     assert 'Times without' not in content(plain, 'report.html').decode()
@@ -630,7 +630,7 @@ def test_faces_last_as_long_as_is_asked_for_and_that_is_said_when_images_come_se
     write_sample_bag(path, 15, 0.2, width=320, height=240, people=1)
     evaluate(path, out, '--remember', '0')
     told = capsys.readouterr().out
-    assert 'an image every 5 s' in told and '--max-age 13' in told and summary(out)['overall']['faces'] == 3
+    assert 'one image every 5 s' in told and '--max-age 13' in told and summary(out)['overall']['faces'] == 3
     evaluate(path, out)
     assert 'recognised' in capsys.readouterr().out and summary(out)['overall']['faces'] == 1
     evaluate(path, out, '--max-age', '13')
@@ -687,7 +687,7 @@ def test_images_of_several_sizes_are_read_when_the_camera_changed_its_mode(tmp_p
         (['--parameter', 'smoothing.scores_s'], '--parameter: expected NAME=VALUE'),
         (['--parameter', 'smoothing.score_s=1'], 'one of smoothing.enabled, smoothing.scores_s'),
         (['--parameter', 'smoothing.margin=often'], 'smoothing.margin: expected a number'),
-        (['--parameter', 'smoothing.margin=2'], 'smoothing.margin of 0 to 1'),
+        (['--parameter', 'smoothing.margin=2'], 'smoothing.margin in [0, 1]'),
     ],
 )
 def test_one_line_says_what_is_wrong_when_the_request_is(bag, tmp_path, capsys, arguments, said):
@@ -701,7 +701,7 @@ def test_one_line_says_what_is_wrong_when_the_request_is(bag, tmp_path, capsys, 
 
 def test_the_results_go_into_a_folder_of_their_own(bag, tmp_path, capsys):
     (tmp_path / 'file').write_text('')
-    for output, said in ((tmp_path / 'file', 'which is a file'), ('', "got ''"), (bag, 'beside the recording')):
+    for output, said in ((tmp_path / 'file', 'which is a file'), ('', "got ''"), (bag, 'outside the recording')):
         evaluate(bag, output, status=2)
         assert said in capsys.readouterr().err
     assert sorted(os.listdir(bag)) == ['metadata.yaml', 'walk.mcap']
@@ -720,7 +720,7 @@ def test_one_line_says_so_when_a_recording_is_missing_or_has_no_images(tmp_path,
     for path, said in (
         (tmp_path / 'nowhere', 'does not exist'),
         (tmp_path / 'deaf', '/chatter (std_msgs/msg/String)'),
-        (tmp_path / 'blind', 'holds none that can be read'),
+        (tmp_path / 'blind', 'got none that can be read'),
     ):
         evaluate(path, tmp_path / 'out', status=1)
         told = capsys.readouterr().err

@@ -177,7 +177,7 @@ def workers_of(pid):
     [
         ('ctrl-c', 130, r'evaluate_recording: stopped\n'),
         ('sigterm', 130, r'evaluate_recording: stopped\n'),
-        ('worker', 1, r'evaluate_recording: one of the processes .* was killed or crashed .* fewer --processes.*\n'),
+        ('worker', 1, r'evaluate_recording: a worker process was killed or crashed .* fewer --processes.*\n'),
         ('parent', -signal.SIGKILL, '(?s).*'),  # Python says what it cleans up, or that it could not begin
     ],
 )
@@ -208,8 +208,8 @@ def test_one_line_is_said_and_nothing_is_left_when_it_is_ended(bag, tmp_path, ca
     'arguments, said',
     [
         (['a', '--processes', '-1'], '--processes: expected 0 to 256, got -1'),
-        (['a', 'b', '--processes', '2'], 'and results, on this machine; --workers'),
-        (['a', '--workers', '2', '--processes', '2'], 'and results, on this machine; --workers'),
+        (['a', 'b', '--processes', '2'], 'output folder on this machine; for several at a time, use --workers'),
+        (['a', '--workers', '2', '--processes', '2'], 'output folder on this machine; for several at a time, use --workers'),
     ],
 )
 def test_processes_that_cannot_share_the_work_are_refused(tmp_path, capsys, arguments, said):

@@ -392,7 +392,7 @@ def test_only_the_faces_of_participants_are_averaged_when_the_command_says_so(tr
         assert told['counts']['done'] == (0 if is_own else 8) and told['run']['participants_only'] == is_own
         assert not undocumented('fleet.json', told)[0]
         page = Page((out / 'index.html').read_text()).text
-        assert page.count('Only the faces of the participants count') == 2 * is_own
+        assert page.count('Only the participants’ faces are included') == 2 * is_own
         frames = pandas.read_parquet(out / 'frames').query('face_id.notna()')
         assert set(frames.face_id) == {'bcdfg', 'ghjkl', 'mnpqr'}
         frames = frames.query("face_id == 'bcdfg'") if is_own else frames
@@ -513,7 +513,9 @@ def test_decisions_are_kept_that_were_made_while_the_recording_was_evaluated(tmp
                 Options(people=True),
                 lambda *_, now=now: (out / 'merges.csv').write_text(now),
             )
-            notes = [each for each in told['run']['notes'] if each.startswith('merges.csv stays')]
+            notes = [
+                each for each in told['run']['notes'] if each.startswith('merges.csv was edited meanwhile and cannot')
+            ]
             is_read = now == typed
             assert len(notes) == (not is_read) and ('merges.csv' in told['files']) == is_read
             kept = now.replace('yes,,,,a', 'yes,,decision,,a') if is_read else now

@@ -185,8 +185,8 @@ def test_a_photograph_is_not_used_when_it_is_left_out(photographs, tmp_path, cap
     'more, text',
     [
         (['--output', 'out', '--leave-out', 'names.txt'], '--leave-out: expected together with --photographs'),
-        (['--output', 'PHOTOGRAPHS', '--photographs', 'PHOTOGRAPHS'], '--output: expected a folder apart'),
-        (['--output', 'PHOTOGRAPHS/new', '--photographs', 'PHOTOGRAPHS'], '--output: expected a folder apart'),
+        (['--output', 'PHOTOGRAPHS', '--photographs', 'PHOTOGRAPHS'], '--output: expected a folder outside'),
+        (['--output', 'PHOTOGRAPHS/new', '--photographs', 'PHOTOGRAPHS'], '--output: expected a folder outside'),
     ],
 )
 def test_options_that_would_harm_photographs_are_refused_when_they_are_given(photographs, capsys, more, text):

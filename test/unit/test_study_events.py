@@ -195,7 +195,7 @@ def test_events_outside_the_recording_are_left_out_and_counted():
     assert [each.number for each in cut] == [0, 1, 2] and outside(rows([], []), events[:1], Window()) == [True]
     (average,) = averages_of(cut)
     says = event_panels([average], Window(), outside_text([11.5, -4, 1e9 + 500], 6, '/home/e.csv', 10.0))
-    assert '2 events of 3; at the others no face was seen' in says['cards'][0]['says']
+    assert '2 events of 3; no face was visible at the others' in says['cards'][0]['says']
     assert (
         says['left_out']
         == 'e.csv: 3 of 6 events lie outside the recording, which lasts from 0 to 10.0 s and are left out'
@@ -345,7 +345,7 @@ def test_charts_of_events_share_a_scale_that_wide_intervals_do_not_flatten():
 def test_two_numbers_are_asked_for_when_a_window_has_others(given, capsys):
     with pytest.raises(SystemExit):
         command_line.main(['bag', '--output', 'out', '--events', 'e.csv', f'--event-window={given}'])
-    assert 'two numbers of seconds with a comma between them, such as -1,3' in capsys.readouterr().err
+    assert 'two times in seconds, separated by a comma, such as -1,3' in capsys.readouterr().err
 
 
 def lacking(path, output, options, progress=None):

@@ -112,7 +112,7 @@ def test_a_tier_is_a_rater_when_elan_has_several(tmp_path):
     truth = Intervals(str(tmp_path / 'both.eaf#ann')).of(frame(), 1.0, [face()])[0][0]
     assert truth == GroundTruth('happy', 0.5)
     assert read_intervals(str(tmp_path / 'both.eaf#bob'))[0] == [(1.5, 4, '', GroundTruth('anger'))]
-    with pytest.raises(BadDataset, match='one tier .*got ann, bob; name one as .*#ann'):
+    with pytest.raises(BadDataset, match='one tier .*got ann, bob; choose one with .*#ann'):
         read_intervals(str(tmp_path / 'both.eaf'))
     rows, left_out, _ = read(tmp_path, 'one.eaf', EAF.replace('Angry', 'fine'))
     assert [row[3].emotion for row in rows] == ['happy', ''] and left_out.endswith('without emotions: bob, words')
@@ -127,10 +127,10 @@ def test_a_tier_is_a_rater_when_elan_has_several(tmp_path):
         ('time.txt', 'emotion\t\t0\tx\thappy\n', '', 'line 1: expected tier, .* times in ELAN'),
         ('back.txt', 'emotion\t\t3.0\t1.0\t2.0\thappy\n', '', 'an end after the begin'),
         ('slot.eaf', SUBDIVIDED.replace('TIME_VALUE="4000"', ''), '', 'tier emotion at 0 s: expected .* got no time'),
-        ('two.csv', TWO, '', 'one observation, .*got p00, p01; name one as .*#p00'),
+        ('two.csv', TWO, '', 'one observation, .*got p00, p01; choose one with .*#p00'),
         ('cells.csv', AGGREGATED.replace('POINT,9', 'POINT'), '', 'line 4: expected 7 cells'),
-        ('open.csv', BORIS.replace('STOP', 'START'), '', 'line 7: expected starts and stops of happy in turn'),
-        ('unclosed.csv', BORIS[: BORIS.rindex('64,a')], '', 'got none of angry'),
+        ('open.csv', BORIS.replace('STOP', 'START'), '', 'line 7: expected alternating starts and stops of happy'),
+        ('unclosed.csv', BORIS[: BORIS.rindex('64,a')], '', 'got none for angry'),
     ],
 )
 def test_what_is_wrong_is_said_when_annotations_cannot_be_read(tmp_path, name, text, tier, said):
@@ -279,4 +279,4 @@ def test_raters_are_told_of_everywhere_when_a_recording_has_several(tmp_path, ca
     assert undecided == found['raters']['no_majority'] and f'in images (no majority: {undecided})' in told.out
     page = Page((tmp_path / 'out' / 'report.html').read_text())
     assert f'no majority: {undecided} views' in page.text
-    assert 'How far the raters agree' in page.text and 'Confusion matrix against bob' in page.text
+    assert 'Agreement of the raters' in page.text and 'Confusion matrix against bob' in page.text

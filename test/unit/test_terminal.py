@@ -54,7 +54,7 @@ def test_a_bar_and_a_drawn_table_are_shown_on_a_terminal():
 def test_lines_and_markdown_come_when_there_is_no_terminal():
     found = subprocess.run(program(), capture_output=True, text=True, check=True)
     lines = found.stderr.splitlines()
-    assert lines[-1].startswith('4 of 4 images, ') and lines[-1].endswith(' a second, 0 s to go') and len(lines) == 4
+    assert lines[-1].startswith('4 of 4 images, ') and lines[-1].endswith(' per second, 0 s left') and len(lines) == 4
     assert found.stdout == (
         '| engine | faces/s |\n|---|---|\n| onnxruntime fp32 | 61.2 |\n'
         'figure           all\nn [faces]\\x1b        12\naccuracy      0.8656\n'

@@ -59,7 +59,7 @@ def test_changes_and_errors_are_both_shown_when_a_face_changes_into_an_error():
     found = timeline_of((0.0, 'happy', 'happy', {}), (5.0, 'sad', 'happy', {}), (10.0, 'sad', '', {'agreement': 0.2}))
     kinds = [(each.kind, each.time_s) for each in found.moments()]
     assert kinds == [(WRONG, 5.0), (FLIP, 5.0), (DISAGREEMENT, 10.0)]
-    assert 'read as sad' in found.moments()[0].says and 'from happy to sad' in found.moments()[1].says
+    assert 'estimated sad' in found.moments()[0].says and 'from happy to sad' in found.moments()[1].says
 
 
 def test_unknown_is_neither_an_error_nor_a_change():

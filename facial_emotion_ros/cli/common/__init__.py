@@ -1,1 +1,1 @@
-"""What several commands share: arguments, errors, progress and tables."""
+"""Code shared by several commands: arguments, error handling, progress and tables."""

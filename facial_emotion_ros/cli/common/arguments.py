@@ -1,4 +1,4 @@
-"""Arguments that several commands have."""
+"""Command-line arguments shared by several commands."""
 
 import argparse
 import os
@@ -11,19 +11,19 @@ from facial_emotion_ros.core.errors import BadParameter
 
 
 def whole_number(least: int) -> Callable[[str], int]:
-    """Make an argparse type of whole numbers from `least` on."""
+    """Return an argparse type for integers of at least `least`."""
 
     def whole_number(text):
         number = int(text)
         if number < least:
-            raise argparse.ArgumentTypeError(f'expected {least} or more, got {number}')
+            raise argparse.ArgumentTypeError(f'expected at least {least}, got {number}')
         return number
 
     return whole_number
 
 
 def number(least: float, most: float) -> Callable[[str], float]:
-    """Make an argparse type of numbers from `least` to `most`."""
+    """Return an argparse type for numbers from `least` to `most`."""
 
     def number(text):
         value = float(text)
@@ -35,9 +35,9 @@ def number(least: float, most: float) -> Callable[[str], float]:
 
 
 def expect_places_of_files(*paths: str | None) -> None:
-    """Refuse folders where files are to be written, before the work whose results they hold.
+    """Check that output paths are not folders, before the work starts.
 
-    :param paths: of the files; None or empty: not asked for.
+    :param paths: paths of files to write; None or empty ones are ignored.
     :raises BadParameter: if one is a folder.
     """
     for path in paths:
@@ -46,31 +46,31 @@ def expect_places_of_files(*paths: str | None) -> None:
 
 
 def add_network(arguments: argparse.ArgumentParser, comment: str = '') -> None:
-    """Add --bundle and --operating-point, whose help ends with a comment."""
+    """Add --bundle and --operating-point, whose help ends with `comment`."""
     arguments.add_argument('--bundle', default='esr_9_ferplus', metavar='DIR', help='default: the embedded %(default)s')
     arguments.add_argument('--operating-point', default='', metavar='NAME', help=f"default: the bundle's{comment}")
 
 
 def add_scenes(arguments: argparse.ArgumentParser, scenes: int) -> None:
-    """Add what chooses faces and models for drawn scenes.
+    """Add the options that select faces and models for synthetic scenes.
 
-    :param arguments: of the command.
+    :param arguments: parser of the command.
     :param scenes: default of --scenes.
     """
-    arguments.add_argument('--only', metavar='TXT', help='file of picture names, one a line: only these count')
+    arguments.add_argument('--only', metavar='TXT', help='use only the pictures named in this file, one per line')
     arguments.add_argument(
-        '--scenes', type=whole_number(0), default=scenes, metavar='N', help='faces; 0 for all; default: %(default)s'
+        '--scenes', type=whole_number(0), default=scenes, metavar='N', help='number; 0 for all; default: %(default)s'
     )
     add_network(arguments)
     arguments.add_argument('--detector', default='centerface', metavar='DIR', help='default: the embedded %(default)s')
     arguments.add_argument(
-        '--seed', type=whole_number(0), default=0, help='of faces, places, backgrounds; default: %(default)s'
+        '--seed', type=whole_number(0), default=0, help='random seed for the scenes; default: %(default)s'
     )
     arguments.add_argument('--threads', type=whole_number(1), default=os.cpu_count(), help='default: %(default)s')
 
 
 def add_measured_faces(arguments: argparse.ArgumentParser) -> None:
-    """Add what a new bundle is measured on: --valid, --copies, --format and --threads."""
+    """Add the options for the evaluation of a new bundle: --valid, --copies, --format and --threads."""
     arguments.add_argument('--valid', metavar='PATH', help='faces to evaluate on, for manifest and model card')
     arguments.add_argument('--copies', metavar='TXT', help='names in --valid that are copies of training faces')
     arguments.add_argument('--format', help='of the data sets; default: detected')
@@ -78,11 +78,11 @@ def add_measured_faces(arguments: argparse.ArgumentParser) -> None:
 
 
 def parse_settings(option: str, texts: list[str]) -> dict[str, Any]:
-    """Read NAME=VALUE, the values as YAML.
+    """Parse NAME=VALUE texts, the values as YAML.
 
-    :param option: that they were given to.
-    :param texts: of the command line.
-    :raises BadParameter: for a text of another form.
+    :param option: name of the option, for errors.
+    :param texts: its values on the command line.
+    :raises BadParameter: if a text is invalid.
     """
     settings = {}
     for text in texts:

@@ -1,15 +1,15 @@
-"""Errors of commands: one line on stderr and an exit code, no traceback."""
+"""Report errors of commands as one line on stderr and an exit code, without traceback."""
 
 import argparse
 import functools
 import sys
-from typing import Callable  # noqa: UP035, seal_bundle runs on the Pythons of robots
+from typing import Callable  # noqa: UP035, seal_bundle runs on Python 3.6
 
 from facial_emotion_ros.core.errors import BadParameter, FacialEmotionError
 from facial_emotion_ros.core.files import file_advice
 from facial_emotion_ros.core.text import CAMERA_ENDS, public_file, public_text, show
 
-#: Extras of setup.py: of a command; of a package that several commands use. Else it is 'train'.
+#: Extra of setup.py to install, by command, or by package if several commands use it; otherwise 'train'.
 _OF_COMMANDS = {'adapt': 'adapt', 'evaluate_recording': 'recordings', 'make_sample_bag': 'recordings'}
 _OF_PACKAGES = {
     **dict.fromkeys(('av', 'imageio_ffmpeg', 'mcap', 'pyarrow', 'rosbags'), 'recordings'),
@@ -20,10 +20,10 @@ _OF_PACKAGES = {
 
 
 class UrlParser(argparse.ArgumentParser):
-    """A parser whose errors show no secrets of URLs, nor of cameras' addresses."""
+    """An argument parser that hides secrets in URLs and camera addresses in its errors."""
 
     def parse_known_args(self, args=None, namespace=None):
-        """Keep the words, which errors may repeat."""
+        """Parse, and store the arguments, which errors may quote."""
         self._given = sys.argv[1:] if args is None else list(args)
         return super().parse_known_args(self._given, namespace)
 
@@ -35,10 +35,10 @@ class UrlParser(argparse.ArgumentParser):
 
 
 def how_to_install(command: str, module: str) -> str:
-    """Say how to get a missing module.
+    """Return how to install a missing module.
 
-    :param command: that needs it.
-    :param module: name of an ImportError.
+    :param command: command that needs it.
+    :param module: name of the module.
     """
     package = module.partition('.')[0]
     if package.endswith('_msgs') or package.startswith(('rcl', 'ament', 'launch', 'ros2', 'rosidl')):
@@ -48,12 +48,11 @@ def how_to_install(command: str, module: str) -> str:
 
 
 def report_errors(command: str, needs: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
-    """Make a decorator of a command's main that prints errors which the user can fix.
+    """Return a decorator for a command's main that prints errors the user can fix, instead of a traceback.
 
-    :param command: name that the line begins with.
-    :param needs: which packages are needed for what: 'reading sets of faces needs torch'.
-    :returns: decorator of a main(argv=None) that returns the exit code, 2 for a BadParameter and 1 for other errors;
-        packages are imported inside it.
+    :param command: name of the command, printed first.
+    :param needs: packages that the command needs, such as 'training needs torch'.
+    :returns: decorator of main(argv=None); it returns the exit code: 2 for a BadParameter, 1 for other errors.
     """
 
     def decorated(main):
@@ -69,7 +68,7 @@ def report_errors(command: str, needs: str) -> Callable[[Callable[..., int]], Ca
                 if no_thread or isinstance(error, (MemoryError, BlockingIOError)):
                     text = (
                         f'the system refuses more memory, processes or threads ({type(error).__name__}: {text}); end '
-                        'other programs, or raise the limits of processes and memory (ulimit -u, -v)'
+                        'other programs, or raise the limits on processes and memory (ulimit -u, -v)'
                     )
                 elif isinstance(error, RuntimeError) and not is_ours:
                     raise

@@ -1,4 +1,4 @@
-"""Progress and tables on a terminal, by rich where it is installed; plain lines elsewhere, which scripts can parse."""
+"""Progress and tables: with rich on a terminal, if it is installed; else as plain lines."""
 
 import sys
 import time
@@ -11,20 +11,20 @@ from facial_emotion_ros.core.text import printable, show
 if TYPE_CHECKING:
     from rich.console import Console
 
-#: Seconds between two lines of progress that do not go to a terminal.
+#: Interval of progress lines if stderr is not a terminal.
 _LINE_EVERY_S = 15.0
 
 
 @contextmanager
 def progress(noun: str, quiet: bool = False) -> Iterator[Callable[..., None]]:
-    """Show the progress of a loop on stderr: a bar on a terminal, else a line now and then.
+    """Show the progress of a loop on stderr: a bar on a terminal, else a line every 15 s.
 
     >>> with progress('images') as report:
     ...     report(done, wanted)
 
-    :param noun: what is counted.
-    :param quiet: print nothing where stderr is no terminal.
-    :returns: context manager of a function of the number done, and of that wanted (0, the default: not known).
+    :param noun: name of the items.
+    :param quiet: print nothing if stderr is not a terminal.
+    :returns: context manager of a function (number done, number of all or 0 if unknown).
     """
     console = _console(sys.stderr)
     if console is None:
@@ -39,7 +39,7 @@ def progress(noun: str, quiet: bool = False) -> Iterator[Callable[..., None]]:
 
 
 def show_markdown(text: str) -> None:
-    """Print tables in Markdown: drawn on a terminal, as they are elsewhere."""
+    """Print Markdown: rendered on a terminal, else unchanged."""
     console = _console(sys.stdout)
     if console is None:
         show(text)
@@ -50,11 +50,11 @@ def show_markdown(text: str) -> None:
 
 
 def show_table(heads: Sequence[str], rows: Iterable[Sequence[object]], formats: Sequence[str]) -> None:
-    """Print a table: drawn on a terminal, as aligned text elsewhere.
+    """Print a table: rendered on a terminal, else as aligned text.
 
-    :param heads: of the columns; () for none.
+    :param heads: column titles; () for none.
     :param rows: cells.
-    :param formats: of the columns in the text: '<' or '>' and the width.
+    :param formats: alignment '<' or '>' and width of each column in the text.
     """
     console = _console(sys.stdout)
     if console is None:
@@ -73,7 +73,7 @@ def show_table(heads: Sequence[str], rows: Iterable[Sequence[object]], formats: 
 
 
 def _console(stream: TextIO) -> 'Console | None':
-    """Return rich's console for a terminal; None elsewhere, and where rich is not installed."""
+    """Return rich's console, or None if the stream is not a terminal or rich is not installed."""
     if stream.isatty():
         try:
             from rich.console import Console
@@ -96,7 +96,7 @@ class _Lines:
             return
         self._printed_s = now_s
         rate = done / max(now_s - self._began_s, 1e-9)
-        text = f'{done} {self._noun}, {rate:.0f} a second'
+        text = f'{done} {self._noun}, {rate:.0f} per second'
         if wanted:
-            text = f'{done} of {wanted} {self._noun}, {rate:.0f} a second, {(wanted - done) / rate:.0f} s to go'
+            text = f'{done} of {wanted} {self._noun}, {rate:.0f} per second, {(wanted - done) / rate:.0f} s left'
         show(text, file=sys.stderr, flush=True)

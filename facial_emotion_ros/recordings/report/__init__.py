@@ -1,1 +1,1 @@
-"""Pages about one recording and about many."""
+"""HTML reports about one recording and about many."""

@@ -1,4 +1,4 @@
-"""The plane of valence and arousal: where the faces of a recording were, and for how long."""
+"""Chart of the valence-arousal plane: density of all faces, paths and portraits of the most visible ones."""
 
 from collections.abc import Sequence
 
@@ -9,27 +9,27 @@ from facial_emotion_ros.evaluation.charts import add_landmarks, affect_plane
 from facial_emotion_ros.evaluation.page import GRAY, ONE, TWO, data_uri, plain
 from facial_emotion_ros.recordings.report.timeline import Bin, FaceTimeline
 
-#: Words of the corners: (valence, arousal, words).
+#: Labels of the corners: (valence, arousal, text).
 _CORNERS = ((-0.85, 0.95, 'tense'), (0.85, 0.95, 'excited'), (-0.85, -0.95, 'gloomy'), (0.85, -0.95, 'at ease'))
 
-#: Cells of the density in each direction, points of a path, and half the width of a portrait.
+#: Cells of the density per axis, points of a path, and half the width of a portrait.
 _CELLS, _PATH_POINTS, _HALF = 26, 16, 0.1
 
-#: Colours of the faces that get a path and their portrait in the plane.
+#: Colours of the faces that get a path and a portrait.
 _PATHS = (ONE, TWO, GRAY)
 
 
 def affect_plane_chart(faces: Sequence[FaceTimeline]) -> go.Figure:
-    """Draw how much time was spent where, the paths of the faces that were seen longest, and their portraits.
+    """Draw the density of all faces, and paths and portraits of the longest visible ones.
 
-    :param faces: those seen longest first.
+    :param faces: sorted by descending visibility.
     """
     figure = affect_plane(460)
     _add_density(figure, [step for face in faces for step in face.steps.values()])
     shown = [face for face in faces if face.steps]
     for face, color in zip(shown, _PATHS):
         _add_path(figure, face, color)
-    # The most seen face lies on top.
+    # The longest visible face is on top.
     for face, color in reversed(list(zip(shown, _PATHS))):
         _add_portrait(figure, face, color)
     add_landmarks(figure, 'markers+text')
@@ -39,7 +39,7 @@ def affect_plane_chart(faces: Sequence[FaceTimeline]) -> go.Figure:
 
 
 def _add_density(figure: go.Figure, steps: Sequence[Bin]) -> None:
-    """Shade each cell of the plane by the views that fell into it."""
+    """Shade each cell of the plane by its share of views."""
     if not steps:
         return
     values = np.clip([step.mean('affect')[:2] for step in steps], -1, 1)
@@ -47,7 +47,7 @@ def _add_density(figure: go.Figure, steps: Sequence[Bin]) -> None:
     counts, edges, _ = np.histogram2d(values[:, 0], values[:, 1], bins=_CELLS, range=((-1, 1), (-1, 1)), weights=frames)
     middles = np.round((edges[:-1] + edges[1:]) / 2, 4).tolist()
     shares = counts.T / counts.sum()
-    # By the root, that cells with few views are seen as well.
+    # The square root makes cells with few views visible.
     shades = np.round(np.sqrt(shares), 4)
     figure.add_heatmap(
         name='density',
@@ -64,7 +64,7 @@ def _add_density(figure: go.Figure, steps: Sequence[Bin]) -> None:
 
 
 def _add_path(figure: go.Figure, face: FaceTimeline, color: str) -> None:
-    """Draw where a face went, as a line through means of neighbouring steps."""
+    """Draw a face's path as a line through means of neighbouring steps."""
     values = np.array([step.mean('affect')[:2] for step in face.steps.values()])
     groups = np.array_split(values, min(_PATH_POINTS, len(values)))
     points = np.round(np.clip([group.mean(0) for group in groups], -1, 1), 3)
@@ -74,9 +74,9 @@ def _add_path(figure: go.Figure, face: FaceTimeline, color: str) -> None:
 
 
 def _add_portrait(figure: go.Figure, face: FaceTimeline, color: str) -> None:
-    """Put a face's portrait where it was in the middle of its time."""
+    """Draw a face's portrait at its median."""
     median = np.median([step.mean('affect')[:2] for step in face.steps.values()], axis=0)
-    # The circle of a portrait at the edge stays inside of the plane.
+    # Keep the circle of a portrait inside the plane.
     x, y = (round(float(each), 3) for each in np.clip(median, -1 + _HALF, 1 - _HALF))
     if face.portrait:
         figure.add_layout_image(
@@ -99,5 +99,5 @@ def _add_portrait(figure: go.Figure, face: FaceTimeline, color: str) -> None:
         y=[y],
         mode='markers',
         marker={'opacity': 0, 'size': 30},
-        hovertemplate=f'face {plain(face.face_id)}, half way of all its views<extra></extra>',
+        hovertemplate=f'face {plain(face.face_id)}, median of its views<extra></extra>',
     )

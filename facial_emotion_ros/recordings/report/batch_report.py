@@ -1,4 +1,4 @@
-"""The page of many recordings: where to look first, what failed, and how the figures spread."""
+"""Report over many recordings: failures, pooled metrics, recordings to review first, and distributions."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,16 +13,16 @@ from facial_emotion_ros.recordings.report.formatting import number, percentage
 from facial_emotion_ros.recordings.report.study_panel import study_panels
 from facial_emotion_ros.recordings.study.study import GroupSummary
 
-#: Columns with a bar: (key, words, how it is written, the bar's full length; None for the largest value).
+#: Columns with a bar: (key, title, format, value of a full bar; None for the largest value).
 _COLUMNS = (
-    ('accuracy', 'right', percentage, 1.0),
+    ('accuracy', 'accuracy', percentage, 1.0),
     ('coverage', 'with a face', percentage, 1.0),
     ('unknown_share', 'unknown', percentage, 1.0),
-    ('flips_per_minute', 'changes a minute', number, None),
+    ('flips_per_minute', 'changes per minute', number, None),
     ('times_real_time', '× real time', number, None),
 )
 
-#: Figures of all recordings together.
+#: Figures pooled over all recordings: (key, title, format).
 _POOLED = (
     ('accuracy', 'accuracy', percentage),
     ('macro_f1', 'macro-F1', percentage),
@@ -32,34 +32,34 @@ _POOLED = (
     ('ccc_arousal', 'CCC of arousal', number),
     ('coverage', 'with a face', percentage),
     ('unknown_share', 'unknown', percentage),
-    ('flips_per_minute', 'changes a minute', number),
+    ('flips_per_minute', 'changes per minute', number),
 )
 
-#: Charts of how figures spread over recordings: (key, title, how to read it, how values are written).
+#: Histograms of figures over recordings: (key, title, caption, format).
 _SPREADS: tuple[tuple[str, str, str, Callable[[float], str]], ...] = (
-    ('accuracy', 'Share of right answers', 'Recordings at the left are those to look at.', percentage),
-    ('ccc_valence', 'Concordance of the valence', '1 is perfect, 0 is chance.', number),
+    ('accuracy', 'Accuracy', 'Review the recordings at the left first.', percentage),
+    ('ccc_valence', 'CCC of valence', 'Concordance with the ground truth: 1 is perfect, 0 is chance.', number),
     (
         'coverage',
         'Images with a face',
-        'A recording at the left hardly showed anybody, or nobody was found.',
+        'In recordings at the left, few faces were visible or detected.',
         percentage,
     ),
-    ('unknown_share', 'Faces without a word', 'Many are too small, too dark or turned away.', percentage),
-    ('flips_per_minute', 'Changes of the word, a minute', 'Real faces change a few times a minute.', number),
-    ('times_real_time', 'Speed', 'Seconds of recording evaluated in a second, by one process.', number),
+    ('unknown_share', 'Share of unknown', 'Faces that are too small, too dark or turned away.', percentage),
+    ('flips_per_minute', 'Changes of emotion per minute', 'Real faces change a few times per minute.', number),
+    ('times_real_time', 'Speed', 'Seconds of recording evaluated per second, by one process.', number),
 )
 
-#: So many recordings are pointed at as worth a look.
+#: Number of recordings listed for review.
 _WORST = 5
 
-#: A page with more rows, or more marks in a chart, is slow to open.
+#: Maximum number of table rows, and of marks in a chart: more make the page slow to open.
 _MOST_ROWS, _MOST_MARKS = 1000, 2000
 
-#: A median this near to an edge, as a share of the width, is written inwards.
+#: The label of a median closer than this to an edge, as a share of the width, extends inwards.
 _NEAR_EDGE = 0.15
 
-#: A longer title is cut in its middle: recordings of one robot begin, or end, alike.
+#: Longer titles are shortened in the middle, as recordings of a robot often have the same prefix or suffix.
 _LONGEST_TITLE = 36
 
 
@@ -69,18 +69,18 @@ def fleet_html(
     events: dict[str, Any] | None = None,
     people: dict[str, Any] | None = None,
 ) -> str:
-    """Make the page, which stands beside the folder bags/ and the script that all these pages share.
+    """Render the report, which is stored beside the folder bags/ and the shared plotly script.
 
-    :param fleet: as fleet.json holds it.
-    :param groups: of a study.
-    :param events: of :func:`.event_panels`.
-    :param people: of :func:`.people_panel`.
+    :param fleet: content of fleet.json.
+    :param groups: result of :func:`.write_study`.
+    :param events: result of :func:`.event_panels`.
+    :param people: result of :func:`.people_panel`.
     """
     bags = [dict(bag, short_title=_short(bag['title'])) for bag in fleet['bags']]
     rows = [(bag, result) for bag in bags for result in bag['results']]
     words, ranked = _ranked(rows)
     events = events or event_panels([], None)
-    own = ' Only the faces of the participants count, as they were found.' if fleet['run']['participants_only'] else ''
+    own = ' Only the participants’ faces are included, as identified.' if fleet['run']['participants_only'] else ''
     return render(
         'facial_emotion_ros.recordings.report',
         'fleet.html',
@@ -108,17 +108,17 @@ def fleet_html(
 
 
 def spread_chart(values: Sequence[float], names: Sequence[str], write: Callable[[float], str]) -> go.Figure:
-    """Draw how many recordings have which value, and below each one with its name, unless there are thousands.
+    """Draw a histogram over recordings, with a mark and name for each recording below, unless there are thousands.
 
     :param values: not empty.
-    :param names: of the recordings.
-    :param write: turns a value into its label.
+    :param names: names of the recordings.
+    :param write: formats a value.
     """
     figure = chart(260, bargap=0.06, hovermode='closest', margin={'l': 44, 'r': 16, 't': 28, 'b': 28})
     is_share = write is percentage
     low, high = min(0.0, *values), 1.0 if is_share else max(0.0, *values) or 1.0
     size = (high - low) / 20
-    # One bin more, which holds the largest value.
+    # An additional bin contains the largest value.
     bins = {'start': low, 'end': high + size, 'size': size}
     figure.add_histogram(x=list(values), xbins=bins, marker_color=ONE, hovertemplate='%{x}: %{y}<extra></extra>')
     look = {'color': GRAY, 'symbol': 'line-ns-open', 'size': 10, 'line': {'width': 1.5}}
@@ -140,7 +140,7 @@ def spread_chart(values: Sequence[float], names: Sequence[str], write: Callable[
         y=1,
         yref='paper',
         yanchor='bottom',
-        # At an edge, the words go inwards.
+        # Near an edge, the label extends inwards.
         xanchor='left' if place < _NEAR_EDGE else 'right' if place > 1 - _NEAR_EDGE else 'center',
         text=f'median {write(middle)}',
         showarrow=False,
@@ -158,24 +158,24 @@ def spread_chart(values: Sequence[float], names: Sequence[str], write: Callable[
 def _lead(fleet: dict[str, Any]) -> str:
     counts, run = fleet['counts'], fleet['run']
     recorded = sum(bag['results'][0]['recording_s'] or 0 for bag in fleet['bags'] if bag['results'])
-    total = f'{formatting.duration(recorded)} of recordings were read. '
+    total = f'{formatting.duration(recorded)} of recordings. '
     was = 'was' if counts['done'] == 1 else 'were'
     parts = [f'{counts["done"]:,} {was} evaluated in {formatting.duration(run["seconds"])}'] if counts['done'] else []
-    parts += [f'{counts["skipped"]:,} had been before'] if counts['skipped'] else []
-    twins = 'is a copy of another and does' if counts['twin'] == 1 else 'are copies of others and do'
-    parts += [f'{counts["twin"]:,} {twins} not count'] if counts['twin'] else []
+    parts += [f'{counts["skipped"]:,} up to date'] if counts['skipped'] else []
+    twins = 'is a copy of another and is' if counts['twin'] == 1 else 'are copies of others and are'
+    parts += [f'{counts["twin"]:,} {twins} not counted'] if counts['twin'] else []
     parts += [f'{counts["failed"]:,} could not be evaluated'] if counts['failed'] else []
     return total + ', '.join(parts) + '.'
 
 
 def _ranked(rows: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> tuple[str, list[Any]]:
-    """Rank the recordings by how much they need a look: by the truth where it is known, else by their changes.
+    """Rank recordings for review by ascending accuracy or, without ground truth, by descending changes of emotion.
 
-    :returns: what the first ones have, and (recording, result, figure) of each; none where there are few.
+    :returns: description of the order, and (recording, result, figure) of each; empty if there are few.
     """
     for key, label, sign, write in (
-        ('accuracy', 'the fewest right answers', 1, percentage),
-        ('flips_per_minute', 'the most changes', -1, number),
+        ('accuracy', 'the lowest accuracy', 1, percentage),
+        ('flips_per_minute', 'the most changes of emotion', -1, number),
     ):
         known = [(bag, result) for bag, result in rows if result[key] is not None]
         known.sort(key=lambda row: sign * row[1][key])
@@ -195,7 +195,7 @@ def _spread(key: str, title: str, caption: str, write: Callable[[float], str], r
 
 
 def _times(rows: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> list[tuple[str, ...]]:
-    """Say what the time went into."""
+    """Return (step, p10, median, p90) of the times per image."""
     steps: dict[str, list[float]] = {}
     for _, result in rows:
         for step, value in (result['ms'] or {}).items():
@@ -208,7 +208,7 @@ def _times(rows: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> list[tuple[
 
 
 def _columns(rows: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> list[dict[str, Any]]:
-    """Choose the columns that any recording has a figure for, with the value of a full bar."""
+    """Select the columns for which any recording has a figure, with the value of a full bar."""
     known = {key: [each[key] for _, each in rows if each[key] is not None] for key, *_ in _COLUMNS}
     return [
         {'key': key, 'words': label, 'write': write, 'most': full or max([*known[key], 1e-9])}
@@ -228,14 +228,14 @@ def _provenance(fleet: dict[str, Any]) -> list[tuple[str, Any]]:
         ('command', run.get('command') or '–'),
         ('models', ', '.join(formatting.named(each['bundle'] or {}) for each in fleet['overall']) or '–'),
         (
-            'done by',
-            f'a Ray cluster ({run["ray"]})' if run.get('ray') else f'processes on one machine: {run["workers"]}',
+            'run on',
+            f'a Ray cluster ({run["ray"]})' if run.get('ray') else f'one machine, worker processes: {run["workers"]}',
         ),
         ('made', run.get('made')),
     ]
     if fleet['counts']['done']:
         speed = (
-            f'{run["bags_per_second"]:.2f} recordings and {run["recording_s_per_second"]:.1f} s of recording a second'
+            f'{run["bags_per_second"]:.2f} recordings and {run["recording_s_per_second"]:.1f} s of recording per second'
         )
         lines.append(('throughput', speed))
     return lines

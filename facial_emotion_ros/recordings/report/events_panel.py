@@ -1,4 +1,4 @@
-"""The part of a page that is about events: the average course of emotions, valence and arousal around each kind."""
+"""Report section of events: average time course of emotion scores, valence and arousal around each kind of event."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from facial_emotion_ros.recordings.study.conditions import condition_word
 from facial_emotion_ros.recordings.study.epochs import EventAverage, Window
 from facial_emotion_ros.recordings.study.face_rows import MEASURES
 
-#: Kinds of events that are shown, those of most events first.
+#: Maximum number of kinds of events shown, the most frequent first.
 MAX_SHOWN = 12
 
 _AFFECT = {'valence': ONE, 'arousal': TWO}
@@ -20,13 +20,13 @@ _SCORES = [name for name in MEASURES if name.startswith('score_')]
 
 
 def event_panels(averages: Sequence[EventAverage], window: Window | None, left_out: str = '') -> dict[str, Any]:
-    """Make what the template shows of events.
+    """Create the template's data about events.
 
-    :param averages: of :func:`.write_events`.
-    :param window: that they were cut by; None without events.
-    :param left_out: what is said of events that lie outside.
-    :returns: cards: a dict of title, says and two charts for each kind of event; rest: how many kinds are not shown;
-        words: how they were made; left_out.
+    :param averages: result of :func:`.write_events`.
+    :param window: their window; None without events.
+    :param left_out: description of events outside the recordings.
+    :returns: cards: title, says (caption) and two charts per kind of event; rest: number of kinds not shown; words:
+        description of the method; left_out.
     """
     if window is None:
         return {'cards': [], 'rest': 0, 'words': '', 'left_out': ''}
@@ -40,7 +40,7 @@ def event_panels(averages: Sequence[EventAverage], window: Window | None, left_o
     return {
         'words': words
         + '; the pale bands are 95% intervals (t). Charts of the same measures have the same scale. Estimates are '
-        'smoothed over time, and so come a little late.',
+        'smoothed over time, which delays them slightly.',
         'rest': len(averages) - len(shown),
         'left_out': left_out,
         'cards': [
@@ -57,11 +57,11 @@ def event_panels(averages: Sequence[EventAverage], window: Window | None, left_o
 
 
 def common_range(averages: Sequence[EventAverage], measures: Sequence[str]) -> list[float] | None:
-    """Give the ends of a y axis that holds the courses of some measures, and their intervals as far as such values are.
+    """Return the range of a common y axis for the time courses of some measures and, if not too wide, their intervals.
 
-    :param averages: of all kinds of events that are shown.
-    :param measures: of MEASURES.
-    :returns: None where nothing is known.
+    :param averages: averages of all events shown.
+    :param measures: subset of MEASURES.
+    :returns: [low, high]; None without values.
     """
     columns = [MEASURES.index(each) for each in measures]
     means, *ends = (
@@ -70,7 +70,7 @@ def common_range(averages: Sequence[EventAverage], measures: Sequence[str]) -> l
     known = means[np.isfinite(means)]
     if not len(known):
         return None
-    # Intervals of two cases reach far beyond any score.
+    # Intervals of two cases can be far wider than the range of scores.
     least, most = min(known.min(), 0.0) - 0.5, known.max() + 0.5
     values = np.concatenate([known, *(each[np.isfinite(each)].clip(least, most) for each in ends)])
     room = 0.05 * max(float(np.ptp(values)), 0.02)
@@ -84,13 +84,13 @@ def course_chart(
     title: str = '',
     ends: Sequence[float] | None = None,
 ) -> go.Figure:
-    """Draw the average course of some measures around an event, with their intervals as bands.
+    """Draw the average time course of some measures around an event, with 95% intervals as bands.
 
     :param offsets: (T,) seconds from the event.
-    :param average: of this kind of event.
-    :param measures: of MEASURES.
-    :param title: of the y axis.
-    :param ends: of the y axis; None for those of this chart alone.
+    :param average: average over this kind of event.
+    :param measures: subset of MEASURES.
+    :param title: title of the y axis.
+    :param ends: range of the y axis; None for automatic.
     """
     figure = chart(340, showlegend=True, legend=LEGEND_ABOVE, hovermode='x unified')
     for measure in measures:
@@ -98,7 +98,7 @@ def course_chart(
         color = _AFFECT.get(measure) or EMOTION_COLORS[word]
         low, high, mean = (each[:, column] for each in (average.low, average.high, average.mean))
         known = np.flatnonzero(np.isfinite(low) & np.isfinite(high))
-        # A band of its own before and after a gap, which it would cross else.
+        # Separate bands before and after a gap, so that none crosses it.
         for part in np.split(known, np.flatnonzero(np.diff(known) > 1) + 1) if len(known) else ():
             figure.add_scatter(
                 x=[*offsets[part], *offsets[part][::-1]],
@@ -132,9 +132,9 @@ def _says(average):
     most = int(average.n.max())
     text = many(average.used, 'event')
     if average.used < average.events:
-        text += f' of {average.events}; at the others no face was seen'
+        text += f' of {average.events}; no face was visible at the others'
     if average.unit == 'participant':
         text += f'; averaged over {many(most, "participant")}'
     if most < 2:
-        text += '; one case has no interval'
+        text += '; no interval for a single case'
     return plain(text)

@@ -1,4 +1,4 @@
-"""The part of a page that is about persons: who was seen, and whom to confirm."""
+"""Report section of persons: who was seen, and pairs of faces to confirm."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from facial_emotion_ros.recordings.people.identity import APPEARANCE, DECISION, 
 from facial_emotion_ros.recordings.people.people import People
 from facial_emotion_ros.recordings.report.formatting import duration, many
 
-#: Persons, and pairs of each kind, that a page shows.
+#: Maximum number of persons shown, and of pairs of each kind.
 _MAX_PERSONS, _MAX_PAIRS = 48, 12
 
 _WAYS = {
@@ -20,10 +20,10 @@ _WAYS = {
 
 
 def people_panel(people: People, store: Store) -> dict[str, Any]:
-    """Make what the template shows.
+    """Create the template's data about persons.
 
-    :param people: of :func:`.write_people`.
-    :param store: of the results, which has the pictures.
+    :param people: result of :func:`.write_people`.
+    :param store: results store with the pictures.
     """
     pictures, best = {face.key: face.picture for face in people.faces}, {}
     for face in sorted(people.faces, key=lambda each: (each.seconds, each.key)):

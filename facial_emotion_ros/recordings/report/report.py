@@ -1,4 +1,4 @@
-"""The page of one recording: what its faces showed when, how well that was read, and how the page was made."""
+"""Report of one recording: timelines, charts, accuracy, frames worth reviewing, and provenance."""
 
 from typing import Any
 
@@ -19,16 +19,16 @@ from facial_emotion_ros.recordings.report.timeline import (
     Timeline,
 )
 
-#: Rows of the timelines in all, but never fewer than this of a camera; and faces that are shown in detail.
+#: Maximum number of timeline rows over all cameras, minimum per camera, and number of faces shown in detail.
 MAX_ROWS, _LEAST_ROWS, MAX_PERSONS = 24, 4, 6
 
-#: Of a badly damaged recording, so many faults are listed; they show of what kind the rest is.
+#: Maximum number of faults listed.
 _MAX_LOSSES = 12
 
 _KINDS = (
-    (WRONG, 'Wrong against the truth', 'Those of which the network was surest.'),
-    (FLIP, 'A new answer', 'Where the answer for a face changed: a change of mind, or of the face?'),
-    (DISAGREEMENT, 'The branches disagree', 'The network asks several branches; here they say different things.'),
+    (WRONG, 'Errors', 'Emotions that differ from the ground truth, those with the highest confidence.'),
+    (FLIP, 'Changes of emotion', 'Did the face change, or only the estimate?'),
+    (DISAGREEMENT, 'Disagreement', 'The branches of the ensemble disagree.'),
 )
 
 
@@ -39,13 +39,13 @@ def report_html(
     events: dict[str, Any] | None = None,
     people: dict[str, Any] | None = None,
 ) -> str:
-    """Make the page.
+    """Render the report.
 
-    :param summary: as summary.json holds it.
-    :param timeline: of the same recording.
-    :param plotly_src: address of the script that the pages of many recordings share; '' puts it into the page.
-    :param events: of :func:`.event_panels`.
-    :param people: of :func:`.people_panel`.
+    :param summary: content of summary.json.
+    :param timeline: timeline of the recording.
+    :param plotly_src: URL of a plotly script shared by many reports; '' embeds it.
+    :param events: result of :func:`.event_panels`.
+    :param people: result of :func:`.people_panel`.
     """
     parts = {key: summary.get(key) or {} for key in ('bag', 'cameras', 'overall', 'truth', 'recorded', 'run')}
     bag, overall = parts['bag'], parts['overall']
@@ -64,7 +64,7 @@ def report_html(
         formatting=formatting,
         length_s=timeline.end_s,
         losses=bag['faults'][:_MAX_LOSSES]
-        + ([f'and {more_faults} faults more, in summary.json'] if more_faults > 0 else []),
+        + ([f'and {more_faults} more faults, see summary.json'] if more_faults > 0 else []),
         shares={word: overall['emotions'][word] or 0.0 for word in WORDS},
         steps=formatting.steps_in_words(parts['run']['ms']),
         times=parts['run']['ms'],
@@ -88,7 +88,7 @@ def report_html(
 
 
 def _timeline(timeline: Timeline, topic: str, camera: CameraTimeline, seconds: dict[str, float]) -> dict[str, Any]:
-    """Choose the faces of a camera that get a row: those seen longest, in the order of their coming."""
+    """Create the template's data about a camera; the longest visible faces get rows, in order of appearance."""
     room = max(_LEAST_ROWS, MAX_ROWS // max(len(timeline.cameras), 1))
     longest = sorted(camera.faces.values(), key=lambda face: -face.frames)
     kept = {id(face) for face in longest[:room]}
@@ -110,27 +110,27 @@ def _timeline(timeline: Timeline, topic: str, camera: CameraTimeline, seconds: d
 
 
 def _others(longest: list[FaceTimeline], room: int) -> str:
-    """Say what is not shown where there are more faces than room.
+    """Describe the faces that are not shown; '' if all are.
 
-    :param longest: all of them, the longest seen first.
+    :param longest: all faces by descending visibility.
     """
     if len(longest) <= room:
         return ''
     share = sum(face.frames for face in longest[room:]) / sum(face.frames for face in longest)
     return (
-        f'These {room} faces were seen longest; {formatting.counted(len(longest) - room, "other")} had '
+        f'These {room} faces were visible longest; {formatting.counted(len(longest) - room, "other")} had '
         f'{formatting.percentage(share)} of the views.'
     )
 
 
 def _faces(timeline: Timeline) -> list[tuple[str, CameraTimeline, FaceTimeline]]:
-    """List (topic, camera, face) of all faces, those seen longest first."""
+    """List (topic, camera, face) of all faces by descending visibility."""
     found = [(topic, camera, face) for topic, camera in timeline.cameras.items() for face in camera.faces.values()]
     return sorted(found, key=lambda each: -each[2].frames)
 
 
 def _person(face: FaceTimeline, seconds: dict[str, float]) -> dict[str, Any]:
-    """Describe a face: its portrait, its name, what it was in most of its views, and for how long it was in view."""
+    """Create the template's data about a face: id, portrait, most frequent emotion, time visible."""
     counts = sum((step.emotions for step in face.steps.values()), np.zeros(len(WORDS), int))
     most = int(counts.argmax())
     return {
@@ -144,7 +144,7 @@ def _person(face: FaceTimeline, seconds: dict[str, float]) -> dict[str, Any]:
 
 
 def _moments(timeline: Timeline) -> list[tuple[str, str, list[Any]]]:
-    """Group the moments worth reviewing: (title, words, moments)."""
+    """Group the moments worth reviewing: (title, caption, moments)."""
     found = timeline.moments()
     groups = [(title, caption, [each for each in found if each.kind == kind]) for kind, title, caption in _KINDS]
     return [group for group in groups if group[2]]

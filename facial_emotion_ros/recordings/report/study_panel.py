@@ -1,4 +1,4 @@
-"""The part of the page of many recordings that is about a study: what was shown under each condition."""
+"""Report section of a study: distribution of emotions, means and comparisons of conditions."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -13,17 +13,17 @@ from facial_emotion_ros.recordings.study.conditions import ComparisonRow, Condit
 from facial_emotion_ros.recordings.study.face_rows import MEASURES, SHARES
 from facial_emotion_ros.recordings.study.study import GroupSummary
 
-#: Colours of the conditions; more of them begin again.
+#: Colours of the conditions, cycled.
 _COLORS = ('#2a66b1', '#c65d12', '#0f9d98', '#7f58c9', '#5b9b34', '#b9558d')
 
-#: How the two designs of a comparison are called.
+#: Display names of the designs of a comparison.
 _DESIGNS = {'within': 'within participants', 'between': 'between participants'}
 
 
 def study_panels(groups: Sequence[GroupSummary]) -> list[dict[str, Any]]:
-    """Make what the template shows of each network.
+    """Create the template's data about each network.
 
-    :param groups: of :func:`.write_study`.
+    :param groups: result of :func:`.write_study`.
     """
     return [_panel(each) for each in groups if each.conditions]
 
@@ -41,9 +41,9 @@ def _panel(group):
 
 
 def distribution_chart(rows: Sequence[ConditionRow]) -> go.Figure:
-    """Draw the shares of the published emotions, a bar for each condition.
+    """Draw the shares of the published emotions, one bar per condition.
 
-    :param rows: of all conditions; other measures are left out.
+    :param rows: rows of all conditions; other measures are ignored.
     """
     names = list(dict.fromkeys(row.condition for row in rows))
     figure = chart(
@@ -74,9 +74,9 @@ def distribution_chart(rows: Sequence[ConditionRow]) -> go.Figure:
 
 
 def profile_chart(rows: Sequence[ConditionRow]) -> go.Figure:
-    """Draw the means of MEASURES with their intervals, a series of points for each condition.
+    """Draw the means of MEASURES with their intervals, one series per condition.
 
-    :param rows: of all conditions; other measures are left out.
+    :param rows: rows of all conditions; other measures are ignored.
     """
     names = list(dict.fromkeys(row.condition for row in rows))
     figure = chart(360, showlegend=len(names) > 1, scattermode='group', legend=LEGEND_ABOVE)

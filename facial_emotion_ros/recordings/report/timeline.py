@@ -1,4 +1,4 @@
-"""Per-face timelines and frames worth reviewing of a recording: some kB a face, and 8 bytes an image."""
+"""Collect per-face timelines and frames worth reviewing; takes some kB per face and 8 bytes per image."""
 
 import math
 from array import array
@@ -15,24 +15,24 @@ from facial_emotion_ros.perception.image_files import shrink
 from facial_emotion_ros.recordings.evaluation.camera_run import durations_of
 from facial_emotion_ros.recordings.evaluation.sufficient_statistics import WORDS
 
-#: A timeline has at most so many steps; when it outgrows them, they become twice as long.
+#: Maximum number of time steps (bins); the step doubles when the recording gets longer.
 MAX_BINS = 1200
 
-#: Seconds that a step has at first; it doubles while a recording outgrows MAX_BINS of them.
+#: Initial length of a step, in s.
 FIRST_BIN_S = 0.25
 
-#: Of so many faces of a camera a picture is kept; of others, who were seen for less long, none.
+#: Maximum number of portraits per camera, of the longest visible faces.
 MAX_PORTRAITS = 60
 
-#: Moments that are kept of each kind, and seconds between two of them.
+#: Maximum number of moments of each kind, and minimum time in s between two of the same face.
 MAX_MOMENTS, MOMENT_GAP_S = 8, 2.0
 
-#: A strip of a camera's images has at most so many; when it outgrows them, every other one goes.
+#: Maximum number of images in a camera's strip; beyond it, every other one is dropped.
 MAX_STILLS = 16
 
 _PORTRAIT_PX, _MOMENT_PX, _STILL_PX = 96, 360, 120
 
-#: Where all portraits are taken, a face is weighed against the others once in so many frames.
+#: When all portraits are used, a face competes for one every this many frames.
 _PORTRAIT_EVERY = 30
 
 _JPEG = [cv2.IMWRITE_JPEG_QUALITY, 82]
@@ -43,22 +43,22 @@ WRONG, FLIP, DISAGREEMENT = 'wrong', 'flip', 'disagreement'
 
 @dataclass
 class Bin:
-    """One face in one step of time: sums over its frames, from which :meth:`mean` takes means."""
+    """Sums over the frames of one face in one time step."""
 
     frames: int = 0
     scores: np.ndarray = field(default_factory=lambda: np.zeros(len(EMOTIONS)))
     #: valence, arousal, agreement
     affect: np.ndarray = field(default_factory=lambda: np.zeros(3))
-    #: Frames with each of WORDS.
+    #: Number of frames with each of WORDS.
     emotions: np.ndarray = field(default_factory=lambda: np.zeros(len(WORDS), np.int64))
-    #: Frames with each emotion as truth; all 0 where nothing is known of it.
+    #: Number of frames with each emotion as ground truth.
     truth: np.ndarray = field(default_factory=lambda: np.zeros(len(EMOTIONS), np.int64))
-    #: Sums of true valence and arousal, and their frames.
+    #: Sums of true valence and arousal, and number of frames.
     true_affect: np.ndarray = field(default_factory=lambda: np.zeros(2))
     true_affect_frames: int = 0
 
     def add(self, other: 'Bin') -> None:
-        """Take another step's sums into this one's."""
+        """Add another step's sums."""
         self.frames += other.frames
         self.true_affect_frames += other.true_affect_frames
         for name in ('scores', 'affect', 'emotions', 'truth', 'true_affect'):
@@ -66,30 +66,30 @@ class Bin:
 
     @property
     def emotion(self) -> str:
-        """The word that most frames of this step were given, one of WORDS."""
+        """The most frequent published emotion, one of WORDS."""
         return WORDS[int(self.emotions.argmax())]
 
     @property
     def true_emotion(self) -> str:
-        """The truth of most of its frames, one of EMOTIONS; '' where none is known."""
+        """The most frequent ground truth, one of EMOTIONS; '' if unknown."""
         return EMOTIONS[int(self.truth.argmax())] if self.truth.any() else ''
 
     def mean(self, name: str) -> np.ndarray:
-        """Give the mean of 'scores' (8,) or 'affect' (3,: valence, arousal, agreement) over the step's frames."""
+        """Return the mean over frames of 'scores', (8,), or 'affect', (3,): valence, arousal, agreement."""
         return getattr(self, name) / max(self.frames, 1)
 
     def mean_true_affect(self) -> np.ndarray | None:
-        """Give true valence and arousal (2,), or None where they are not known."""
+        """Return the mean true valence and arousal, (2,); None if unknown."""
         return self.true_affect / self.true_affect_frames if self.true_affect_frames else None
 
 
 @dataclass
 class FaceTimeline:
-    """One face: when it was there, and what was read of it.
+    """Timeline of one face.
 
-    first_s, last_s: seconds since the recording's first image; frames: with it; steps: {place in time: Bin}, the place
-    counted in the timeline's bin_s; portrait: JPEG file of its largest clear view, b'' where none was kept; images:
-    [first, last] numbers of the camera's images that follow each other with it.
+    first_s, last_s: seconds since the recording's first image; frames: number of frames with it; steps: {index: Bin},
+    in units of the timeline's bin_s; portrait: JPEG of its best view, b'' if none is kept; portrait_merit: quality of
+    that view; images: [first, last] numbers of consecutive images of the camera with it.
     """
 
     face_id: str
@@ -102,7 +102,7 @@ class FaceTimeline:
     images: list[list[int]] = field(default_factory=list)
 
     def see(self, time_s: float, image: int) -> None:
-        """Note that the camera's image of this number, and time in seconds, has the face."""
+        """Record that the camera's image of this number and time in s contains the face."""
         self.frames, self.last_s = self.frames + 1, max(self.last_s, time_s)
         if self.images and self.images[-1][1] == image - 1:
             self.images[-1][1] = image
@@ -112,7 +112,7 @@ class FaceTimeline:
 
 @dataclass
 class Moment:
-    """A moment worth reviewing: when, which face, what about it in a sentence, and its picture (JPEG)."""
+    """A frame worth reviewing; says: description; picture: JPEG."""
 
     kind: str
     weight: float
@@ -124,8 +124,8 @@ class Moment:
 
 
 class Film(NamedTuple):
-    """The annotated video of a camera: name of its file beside the page; width and height in px; pieces: (time of the
-    recording, time of the film), both in s, from each of which on both pass alike.
+    """The annotated video of a camera: file name; width and height in px; pieces: (time in the recording, time in the
+    video) in s, from which on both advance at the same rate.
     """
 
     name: str
@@ -135,10 +135,10 @@ class Film(NamedTuple):
 
 @dataclass
 class CameraTimeline:
-    """One camera.
+    """Timeline of one camera.
 
-    times_s: of its images, 8 bytes each; faces: {id: FaceTimeline} in the order of their coming; portrayed: those of
-    them that have a portrait; stills: {place: (time in s, JPEG file)} of the first image in each still_s seconds.
+    times_s: times of its images; faces: {id: FaceTimeline} in order of appearance; portrayed: those with a portrait;
+    stills: {index: (time in s, JPEG)}, the first image of each interval of still_s seconds.
     """
 
     times_s: array = field(default_factory=lambda: array('d'))
@@ -148,7 +148,7 @@ class CameraTimeline:
     stills: dict[int, tuple[float, bytes]] = field(default_factory=dict)
 
     def seconds_in_view(self) -> dict[str, float]:
-        """Give the time for which each face was in view, by :func:`.durations_of` the images: {face id: seconds}."""
+        """Return how long each face was visible, by :func:`.durations_of` the images: {face id: seconds}."""
         until_s = np.concatenate([[0.0], durations_of(np.array(self.times_s)).cumsum()])
         return {
             face_id: float(sum(until_s[last + 1] - until_s[first] for first, last in face.images))
@@ -156,7 +156,7 @@ class CameraTimeline:
         }
 
     def places(self, bin_s: float, wide: int) -> np.ndarray:
-        """Give the place in time of each image, (N,) int64, where `wide` steps of `bin_s` seconds are one."""
+        """Return the column index of each image, (N,) int64, for columns of `wide` steps of `bin_s` seconds."""
         return (np.array(self.times_s) / bin_s).astype(np.int64) // wide
 
     def has_face(self) -> np.ndarray:
@@ -167,7 +167,7 @@ class CameraTimeline:
         return found
 
     def keep_still(self, time_s: float, image: np.ndarray) -> None:
-        """Keep an image where it is the first of its stretch of time, small.
+        """Store a thumbnail of an image if it is the first of its interval.
 
         :param time_s: seconds since the recording's first image.
         :param image: (H, W, 3) uint8 BGR.
@@ -182,14 +182,14 @@ class CameraTimeline:
 
 
 class Timeline:
-    """Collects what the report shows, frame by frame.
+    """Collects the report's data, frame by frame.
 
-    bin_s: seconds of one step; end_s: time of the last frame; cameras: {topic: CameraTimeline}; films: {topic: Film} of
-    cameras with an annotated video that browsers play; `moments()` lists those worth reviewing.
+    bin_s: length of a step in s; end_s: time of the last frame; cameras: {topic: CameraTimeline}; films: {topic: Film}
+    of cameras with an annotated video that browsers can play.
     """
 
     def __init__(self) -> None:
-        """Begin without frames."""
+        """Start without frames."""
         self.bin_s, self.end_s = FIRST_BIN_S, 0.0
         self.cameras: dict[str, CameraTimeline] = {}
         self.films: dict[str, Film] = {}
@@ -206,11 +206,11 @@ class Timeline:
     ) -> None:
         """Add the estimates of one frame.
 
-        :param camera: topic of its camera.
-        :param time_s: seconds since the recording's first image, not below 0.
-        :param image: (H, W, 3) uint8 BGR, as its pictures may be shown: with blurred faces where that is wished.
-        :param faces: list of (FaceEstimate, GroundTruth or None).
-        :param shown: the image with the estimates drawn, made by calling it; None shows the image itself.
+        :param camera: image topic.
+        :param time_s: seconds since the recording's first image, at least 0.
+        :param image: (H, W, 3) uint8 BGR; with blurred faces for anonymized reports.
+        :param faces: (FaceEstimate, GroundTruth or None) pairs.
+        :param shown: function that returns the image with the estimates drawn; None to show the image itself.
         """
         self._make_room(time_s)
         place = int(time_s / self.bin_s)
@@ -227,7 +227,7 @@ class Timeline:
             self._look_for_moments(camera, time_s, image, estimate, truth, shown)
 
     def moments(self) -> list[Moment]:
-        """List the moments, the gravest kind first, within a kind in the order of time."""
+        """List the moments worth reviewing by kind (WRONG, FLIP, DISAGREEMENT), then by time."""
         return [
             each
             for kind in (WRONG, FLIP, DISAGREEMENT)
@@ -235,7 +235,7 @@ class Timeline:
         ]
 
     def _make_room(self, time_s):
-        """Double the steps' length until the recording fits into as many as may be."""
+        """Double the step until the recording fits into MAX_BINS."""
         self.end_s = max(self.end_s, time_s)
         while self.end_s / self.bin_s >= MAX_BINS:
             self.bin_s *= 2
@@ -245,12 +245,12 @@ class Timeline:
     def _keep_portrait(self, camera, face, image, estimate):
         x0, y0, x1, y1 = estimate.box
         size = math.sqrt(max(x1 - x0, 0.0) * max(y1 - y0, 0.0))
-        # A picture that is a little larger is not worth the encoding.
+        # A slightly better picture is not worth the encoding.
         merit = (0.25 if estimate.emotion == UNKNOWN else 1.0) * min(size, 200.0) * estimate.box_score
         if merit <= 1.1 * face.portrait_merit:
             return
         if not face.portrait and len(camera.portrayed) >= MAX_PORTRAITS:
-            # Whoever was there for less long gives way, once this one has stayed: so long that it is seldom looked for.
+            # Replace the portrait of the face with the fewest frames, checked only now and then to save time.
             if face.frames % _PORTRAIT_EVERY:
                 return
             least = min(camera.portrayed.values(), key=lambda each: each.frames)
@@ -270,20 +270,21 @@ class Timeline:
         label, sure = truth.emotion if truth is not None else '', estimate.confidence
         found = []
         if label and known and label != estimate.emotion:
-            found.append((WRONG, sure, f'read as {estimate.emotion} ({sure:.0%}), truth is {label}'))
+            found.append((WRONG, sure, f'estimated {estimate.emotion} ({sure:.0%}), truth {label}'))
         if known and before and before != estimate.emotion:
             found.append((FLIP, sure, f'from {before} to {estimate.emotion} ({sure:.0%})'))
         if estimate.agreement < 0.5:
-            found.append(
-                (DISAGREEMENT, 1.0 - estimate.agreement, f'the branches agree by {estimate.agreement:.0%} only')
-            )
+            found.append((DISAGREEMENT, 1.0 - estimate.agreement, f'agreement of only {estimate.agreement:.0%}'))
         for kind, weight, says in found:
             if self._makes_room(kind, weight, camera, time_s, estimate.face_id):
                 picture = self._picture(shown() if shown else image, estimate, _MOMENT_PX, 1.6)
                 self._moments[kind].append(Moment(kind, weight, time_s, camera, estimate.face_id, says, picture))
 
     def _makes_room(self, kind, weight, camera, time_s, face_id):
-        """Tell whether a moment is among the gravest of its kind, one of its face in a few seconds; drop the least."""
+        """Return whether to keep a moment: per kind the MAX_MOMENTS of most weight, one per face within MOMENT_GAP_S.
+
+        Drops the moment that it replaces.
+        """
         kept = self._moments[kind]
         near = [
             each
@@ -300,7 +301,7 @@ class Timeline:
 
     @staticmethod
     def _picture(image, estimate, side_px, margin):
-        """Cut a square around a face out of an image, as a JPEG file."""
+        """Crop a square around a face, as JPEG."""
         height, width = image.shape[:2]
         x0, y0, x1, y1 = estimate.box
         half = min((0.5 + margin) * max(x1 - x0, y1 - y0, 8.0), 0.5 * max(height, width))
@@ -311,7 +312,7 @@ class Timeline:
 
 
 def merge_steps(steps: Mapping[int, Bin], wide: int) -> dict[int, Bin]:
-    """Add up steps by place in time, so many places in one."""
+    """Merge each `wide` consecutive steps into one."""
     merged: dict[int, Bin] = {}
     for place, each in steps.items():
         merged.setdefault(place // wide, Bin()).add(each)
@@ -319,12 +320,12 @@ def merge_steps(steps: Mapping[int, Bin], wide: int) -> dict[int, Bin]:
 
 
 def _jpeg(image, side_px):
-    """Encode an image, made smaller where its longer side has more px."""
+    """Encode an image as JPEG, with at most side_px on its longer side."""
     return cv2.imencode('.jpg', shrink(image, side_px), _JPEG)[1].tobytes()
 
 
 def _bin_of(estimate, truth):
-    """Make the sums of one face in one frame."""
+    """Create the sums of one face in one frame."""
     step = Bin(
         frames=1,
         scores=np.array([estimate.scores[emotion] for emotion in EMOTIONS]),

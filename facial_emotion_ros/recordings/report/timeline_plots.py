@@ -1,4 +1,4 @@
-"""The charts of a recording along its time, as plotly figures: who was there when, scores and affect of each face."""
+"""Charts over time as plotly figures: timeline of all faces, and scores, valence and arousal of each face."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
@@ -19,29 +19,29 @@ from facial_emotion_ros.recordings.report.timeline import (
     merge_steps,
 )
 
-#: Height of a face's row in px; the page writes the faces' names beside the chart, in rows of the same height.
+#: Height of a face's row in px; the page's list of faces beside the chart has the same row height.
 ROW_PX = 52
 
-#: A row of the timeline shows at most so many columns, a chart of one face so many: more, no screen shows.
+#: Maximum number of columns in a timeline row and in the chart of a face, limited by screen resolution.
 _ROW_COLUMNS, _FACE_COLUMNS = 400, 240
 
-#: A run that takes less than this share of its row gets no word.
+#: Minimum share of the row for a run with a label.
 _WORD_SHARE = 0.012
 
-#: An emotion whose score never reaches this is not drawn.
+#: Emotions whose score never reaches this are not drawn.
 _LEAST_SCORE = 0.004
 
 _RAIL = 'rgba(138,149,161,0.18)'
 _UNKNOWN_LOOK = {'color': _RAIL, 'pattern': {'shape': '/', 'fgcolor': GRAY, 'size': 6}}
 _DAY_S = 86400
 
-#: A recording's time 0 on the axes, in ms since 1970: plotly reads small numbers as years.
+#: Time 0 of the recording on the axes, in ms since 1970: plotly interprets small numbers as years.
 TIME_ZERO_MS = 946_684_800_000
 
 
 @dataclass(frozen=True)
 class Step:
-    """One face in one column of a chart: from start_s to end_s, with the sums of all that was read in it."""
+    """One face in one column of a chart, from start_s to end_s, with its sums."""
 
     start_s: float
     end_s: float
@@ -50,7 +50,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Run:
-    """Neighbouring steps with the same word."""
+    """Neighbouring steps with the same emotion."""
 
     start_s: float
     end_s: float
@@ -58,13 +58,13 @@ class Run:
 
 
 def stretches(timeline: Timeline, camera: CameraTimeline, face: FaceTimeline, most: int) -> list[list[Step]]:
-    """Cut a face's time into stretches in which each frame of its camera held it, and the camera was not silent.
+    """Split a face's timeline into stretches without interruption, by absence of the face or gaps of the camera.
 
-    :param timeline: of the recording.
-    :param camera: that the face is of.
-    :param face: of it.
-    :param most: columns that a chart shows at most.
-    :returns: stretches in the order of time.
+    :param timeline: timeline of the recording.
+    :param camera: the face's camera.
+    :param face: the face.
+    :param most: maximum number of columns in the chart.
+    :returns: stretches in time order.
     """
     wide = _wide(timeline, most)
     merged = merge_steps(face.steps, wide)
@@ -88,11 +88,11 @@ def stretches(timeline: Timeline, camera: CameraTimeline, face: FaceTimeline, mo
 
 
 def runs(steps: Sequence[Step], word_of: Callable[[Bin], str]) -> list[Run]:
-    """Join neighbouring steps with the same word.
+    """Join neighbouring steps with the same emotion.
 
-    :param steps: without gaps.
-    :param word_of: '' where nothing is known.
-    :returns: runs, those without a word left out.
+    :param steps: steps without gaps.
+    :param word_of: returns the emotion of a step, '' if unknown.
+    :returns: runs with an emotion.
     """
     found: list[Run] = []
     for step in steps:
@@ -105,9 +105,9 @@ def runs(steps: Sequence[Step], word_of: Callable[[Bin], str]) -> list[Run]:
 
 
 def presence(timeline: Timeline, camera: CameraTimeline) -> list[tuple[float, float, float]]:
-    """Say when a camera saw a face.
+    """Compute when a camera saw any face.
 
-    :returns: (from s, to s, share of its frames with a face, in quarters); nothing where it gave no images.
+    :returns: (from s, to s, share of its frames with a face, in quarters), without gaps of the camera.
     """
     wide = _wide(timeline, _ROW_COLUMNS)
     columns, of_images, counts = np.unique(camera.places(timeline.bin_s, wide), return_inverse=True, return_counts=True)
@@ -125,11 +125,11 @@ def presence(timeline: Timeline, camera: CameraTimeline) -> list[tuple[float, fl
 
 
 def timeline_chart(timeline: Timeline, camera: CameraTimeline, faces: Sequence[FaceTimeline]) -> go.Figure:
-    """Draw a row for each face: its emotions, the truth as a thin band below; and last when any face was in view.
+    """Draw a row per face with its emotions and the ground truth as a thin band, and a row for any face in view.
 
-    :param timeline: of the recording.
-    :param camera: of it.
-    :param faces: of the camera, from top to bottom.
+    :param timeline: timeline of the recording.
+    :param camera: one of its cameras.
+    :param faces: faces of the camera, from top to bottom.
     """
     bottom = len(faces) + 0.1
     figure = chart(round(ROW_PX * (bottom + 0.5)) + 28, barmode='overlay', hovermode='closest')
@@ -171,7 +171,7 @@ def timeline_chart(timeline: Timeline, camera: CameraTimeline, faces: Sequence[F
                     0.2,
                     start,
                     end,
-                    f'{_times(start, end)}: {percentage(share)} of the images hold a face',
+                    f'{_times(start, end)}: {percentage(share)} of the images with a face',
                 )
                 for start, end, share in seen
             ],
@@ -182,7 +182,7 @@ def timeline_chart(timeline: Timeline, camera: CameraTimeline, faces: Sequence[F
 
 
 def face_chart(timeline: Timeline, camera: CameraTimeline, face: FaceTimeline) -> go.Figure:
-    """Draw a face's scores, stacked to 100%, above its valence and arousal, what is true of them dashed.
+    """Draw a face's scores, stacked to 100%, above its valence and arousal, with ground truth as dashed lines.
 
     :param timeline, camera, face: as for :func:`stretches`.
     """
@@ -203,7 +203,7 @@ def face_chart(timeline: Timeline, camera: CameraTimeline, face: FaceTimeline) -
     _time_axis(figure, timeline.end_s)
     figure.update_xaxes(anchor='y2', showspikes=True, spikemode='across', spikethickness=1, spikedash='solid')
     known = [[step for step in steps if step.sums.true_affect_frames] for steps in there]
-    # In pairs, and first: the page gives the first of two series one colour, the second the other.
+    # In pairs and first, because the page assigns two colours to the series in turn.
     for steps, mean, words in (
         (there, lambda sums: sums.mean('affect'), ''),
         (known, Bin.mean_true_affect, ' (truth)'),
@@ -243,7 +243,7 @@ def face_chart(timeline: Timeline, camera: CameraTimeline, face: FaceTimeline) -
 
 
 def film_times(pieces: Sequence[tuple[float, float]]) -> list[tuple[int, int]]:
-    """Turn times of recording and film in s into times of the charts' axes and of the film in ms."""
+    """Convert (time in the recording, time in the video) from s to ms, the former on the charts' axes."""
     return [(axis_ms(time_s), round(1000 * film_s)) for time_s, film_s in pieces]
 
 
@@ -256,10 +256,10 @@ def _answer(sums: Bin) -> str:
 
 
 def _bars(marks: Sequence[tuple[float, float, float, float, str]], length_s: float) -> dict[str, Any]:
-    """Lay out horizontal bars.
+    """Return the plotly arguments of horizontal bars.
 
-    :param marks: (middle of the row, height in rows, from s, to s, words).
-    :param length_s: of the recording, whose last step may be longer than what is left of it.
+    :param marks: (middle of the row, height in rows, from s, to s, hover text).
+    :param length_s: length of the recording, at which the last step is cut.
     """
     return {
         'orientation': 'h',
@@ -284,12 +284,12 @@ def _times(start_s: float, end_s: float) -> str:
 
 
 def axis_ms(time_s: float) -> int:
-    """Give the place on the charts' axes, in ms, of a time in seconds since the recording's first image."""
+    """Convert seconds since the recording's first image to ms on the charts' axes."""
     return TIME_ZERO_MS + round(1000 * time_s)
 
 
 def _time_axis(figure: go.Figure, end_s: float) -> None:
-    """Write times as m:ss or h:mm:ss, of several days with the day; plotly's dates zoom down to milliseconds."""
+    """Format times as m:ss, h:mm:ss or with days; a date axis, which can be zoomed to milliseconds."""
     hours = '%-H:%M:%S' if end_s >= 3600 else '%-M:%S'
     if end_s >= _DAY_S:
         hours = 'day %-j, %-H:%M'
@@ -307,23 +307,22 @@ def _time_axis(figure: go.Figure, end_s: float) -> None:
 
 
 def _wide(timeline: Timeline, most: int) -> int:
-    """Say how many steps are one column of a chart, for at most so many columns."""
+    """Return the number of steps per column of a chart with at most this number of columns."""
     return -(-(int(timeline.end_s / timeline.bin_s) + 1) // most)
 
 
 def _reach(places: Sequence[int]) -> float:
-    """Say how many columns may lie between two frames of a camera: it may be slower than a column is long.
+    """Return the maximum distance in columns between two frames without a gap: cameras may be slower than a column.
 
-    :param places: columns with frames, rising.
-    :returns: where more lie between two frames, the camera was silent.
+    :param places: columns with frames, ascending.
     """
     return max(2.0, 3.0 * float(np.median(np.diff(places)))) if len(places) > 1 else 2.0
 
 
 def _curves(there: Sequence[Sequence[Step]], mean: Callable[[Bin], Any]) -> tuple[list[float], list[Any]]:
-    """Take means over steps at their middles, and at the outer edges of each stretch, behind which a gap follows.
+    """Sample means at the middle of each step and at the ends of each stretch.
 
-    :returns: times in ms, and values (M,), None in gaps.
+    :returns: times in ms, and values, None in gaps.
     """
     times: list[float] = []
     values: list[Any] = []
@@ -331,7 +330,7 @@ def _curves(there: Sequence[Sequence[Step]], mean: Callable[[Bin], Any]) -> tupl
         means = [mean(step.sums) for step in steps]
         middles = [(step.start_s + step.end_s) / 2 for step in steps]
         start_s, end_s = steps[0].start_s, steps[-1].end_s
-        # A tenth of a ms beside the edges: at one time, a stack holds one value.
+        # None is placed 0.1 ms beside the ends, because a stacked area has one value per time.
         times += [
             axis_ms(start_s) - 0.1,
             axis_ms(start_s),
