@@ -208,8 +208,8 @@ def test_one_line_is_said_and_nothing_is_left_when_it_is_ended(bag, tmp_path, ca
     'arguments, said',
     [
         (['a', '--processes', '-1'], '--processes: expected 0 to 256, got -1'),
-        (['a', 'b', '--processes', '2'], 'output folder on this machine; for several at a time, use --workers'),
-        (['a', '--workers', '2', '--processes', '2'], 'output folder on this machine; for several at a time, use --workers'),
+        (['a', 'b', '--processes', '2'], 'on this machine; for several at a time, use --workers'),
+        (['a', '--workers', '2', '--processes', '2'], 'on this machine; for several at a time, use --workers'),
     ],
 )
 def test_processes_that_cannot_share_the_work_are_refused(tmp_path, capsys, arguments, said):
