@@ -151,7 +151,7 @@ def check_manifest(manifest: Mapping[str, Any], expect: Optional[str]) -> None:
     if not isinstance(architecture, str) or architecture not in _FIELDS_BY_ARCHITECTURE:
         raise BadModel(f'expected architecture to be one of {sorted(_FIELDS_BY_ARCHITECTURE)}, got {architecture!r}')
     if expect is not None and architecture != expect:
-        raise BadModel(f'expected a model of architecture {expect!r}, got {architecture!r}; name another bundle')
+        raise BadModel(f'expected a model of architecture {expect!r}, got {architecture!r}; choose another bundle')
     for dotted, kind, limit in _COMMON_FIELDS + _FIELDS_BY_ARCHITECTURE[architecture]:
         check_field(manifest, dotted, kind, limit)
     if architecture == 'esr':

@@ -57,7 +57,7 @@ def measure_stream(
         from_ns = int(begun.read_text()) + int(1e9 * WARM_UP_S)
         rows = [row for row in read_rows(answers) if row['stamp_ns'] >= from_ns]
         if not rows:
-            raise FacialEmotionError(f'no detections came.{run.last_lines("emotion_node")}')
+            raise FacialEmotionError(f'received no detections.{run.last_lines("emotion_node")}')
         return _record(stream, rows, cpu_s, memory_mb)
 
 
