@@ -9,12 +9,14 @@ import sys
 import time
 from collections.abc import Sequence
 from html import escape
+from typing import Any
 
 from facial_emotion_ros.cli.common.arguments import number, whole_number
 from facial_emotion_ros.cli.common.errors import UrlParser, report_errors
 from facial_emotion_ros.core.emotions import EMOTIONS
 from facial_emotion_ros.core.errors import BadParameter
 from facial_emotion_ros.core.text import printable, show, uncell
+from facial_emotion_ros.system.long_calls import signals_end_long_calls
 
 SHEET_FILE = 'contact_sheet.html'
 
@@ -124,7 +126,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _collect(options, consent):
     from facial_emotion_ros.pipeline.face_collection import FaceCollection
 
+    collection: Any = None
+
+    def report():
+        missed = f'; none of {", ".join(collection.missed)}' if collection.missed else ''
+        show(f'{collection.taken} pictures taken, in {options.output}{missed}')
+
+    def end():
+        if collection is not None:
+            report()
+            write_contact_sheet(options.output)
+        return 130
+
     with contextlib.ExitStack() as opened:
+        opened.enter_context(signals_end_long_calls(end))
         # Before creating the folder, as the camera may not exist.
         medium = None if options.topic else opened.enter_context(contextlib.closing(_medium(options)))
         collection = FaceCollection(
@@ -142,10 +157,7 @@ def _collect(options, consent):
         except KeyboardInterrupt:
             status = 130
         finally:
-            show(
-                f'{collection.taken} pictures taken, in {options.output}'
-                + (f'; none of {", ".join(collection.missed)}' if collection.missed else '')
-            )
+            report()
     write_contact_sheet(options.output)
     return status
 

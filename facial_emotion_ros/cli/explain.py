@@ -19,6 +19,7 @@ from facial_emotion_ros.core.errors import BadImage, FacialEmotionError
 from facial_emotion_ros.core.files import refuse_foreign, write_atomic
 from facial_emotion_ros.core.text import printable, show
 from facial_emotion_ros.ros.command_line import positive
+from facial_emotion_ros.system.long_calls import signals_end_long_calls
 
 if TYPE_CHECKING:
     from facial_emotion_ros.training.model.explanation import FaceReading
@@ -84,9 +85,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     drawn = failed = 0
     names: set[str] = set()
+
+    def stop() -> int:
+        show(f'explain: interrupted after {drawn} faces')
+        return 0 if drawn and not failed else 1
+
     try:
         explainer = Explainer(options.bundle, options.detector)
-        for name, stem, read in _images(options):
+        for name, stem, read in _images(options, stop):
             name = printable(name)
             try:
                 readings = explainer.read(read())
@@ -106,7 +112,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 show(f'{name}: {_reading_text(reading)}: {printable(target)}')
                 drawn += 1
     except KeyboardInterrupt:
-        show(f'explain: interrupted after {drawn} faces')
+        return stop()
     except OSError as error:
         raise FacialEmotionError(
             f'{options.output}: cannot be written ({error.strerror}); choose another --output'
@@ -123,7 +129,9 @@ def _is_own(path: str) -> bool:
         return True
 
 
-def _images(options: argparse.Namespace) -> Iterator[tuple[str, str, Callable[[], np.ndarray]]]:
+def _images(
+    options: argparse.Namespace, stop: Callable[[], int]
+) -> Iterator[tuple[str, str, Callable[[], np.ndarray]]]:
     """Yield for each image its name, the prefix of its output files, and a function that reads it."""
     from facial_emotion_ros.perception.image_files import read_picture
 
@@ -134,7 +142,7 @@ def _images(options: argparse.Namespace) -> Iterator[tuple[str, str, Callable[[]
         for time_s, image in _video_frames(path, options):
             yield f'{path} at {time_s:g} s', f'{stem}_{time_s:g}s', functools.partial(np.asarray, image)
     if options.camera is not None:
-        for time_s, image in _camera_frames(options):
+        for time_s, image in _camera_frames(options, stop):
             yield (
                 f'camera {options.camera} at {time_s:.1f} s',
                 f'camera_{options.camera}_{time_s:.1f}s',
@@ -154,12 +162,11 @@ def _video_frames(path: str, options: argparse.Namespace) -> Iterator[tuple[floa
             yield number * options.every, frame.image
 
 
-def _camera_frames(options: argparse.Namespace) -> Iterator[tuple[float, np.ndarray]]:
+def _camera_frames(options: argparse.Namespace, stop: Callable[[], int]) -> Iterator[tuple[float, np.ndarray]]:
     """Yield sampled images of a camera with their times in seconds; others are dropped."""
     from facial_emotion_ros.demo.frame_sources import open_source
 
-    camera = open_source('camera', camera=options.camera)
-    with contextlib.closing(camera):
+    with signals_end_long_calls(stop), contextlib.closing(open_source('camera', camera=options.camera)) as camera:
         first_s, due_s = time.monotonic(), 0.0
         while True:
             frame, time_s = camera.read(), time.monotonic() - first_s

@@ -15,6 +15,7 @@ from facial_emotion_ros.demo.sample_video import LENGTH_S, SampleVideo
 from facial_emotion_ros.perception.decoder_warnings import DamageLog, capture
 from facial_emotion_ros.perception.image_files import BACKGROUND, fit, list_pictures, read_picture, shrink
 from facial_emotion_ros.perception.image_formats import PICTURE_SUFFIXES
+from facial_emotion_ros.system.long_calls import long_call
 
 #: Values of source.kind.
 KINDS = ('sample', 'images', 'video', 'camera')
@@ -281,7 +282,10 @@ class Video(FrameSource):
 
 
 class Camera(FrameSource):
-    """A webcam, or a stream that OpenCV opens by its address; it sets the rate itself."""
+    """A webcam, or a stream that OpenCV opens by its address; it sets the rate itself.
+
+    Each call of OpenCV is a long call, see :mod:`facial_emotion_ros.system.long_calls`.
+    """
 
     #: A camera may drop frames; this many in a row mean that it is gone.
     MAX_MISSED = 10
@@ -300,14 +304,15 @@ class Camera(FrameSource):
         self._is_stream = '://' in path
         self.title = 'camera %s' % (printable(public_address(path)) or number)
         self._file = OpenCvPath(path) if path and os.path.exists(path) else None
-        if self._is_stream:
-            self._capture = _open_stream(path)
-        else:
-            self._capture = cv2.VideoCapture(self._file.name if self._file else path or number)
-            self._capture.set(cv2.CAP_PROP_FRAME_WIDTH, width)
-            self._capture.set(cv2.CAP_PROP_FRAME_HEIGHT, height)
-            if rate_hz:
-                self._capture.set(cv2.CAP_PROP_FPS, rate_hz)
+        with long_call():
+            if self._is_stream:
+                self._capture = _open_stream(path)
+            else:
+                self._capture = cv2.VideoCapture(self._file.name if self._file else path or number)
+                self._capture.set(cv2.CAP_PROP_FRAME_WIDTH, width)
+                self._capture.set(cv2.CAP_PROP_FRAME_HEIGHT, height)
+                if rate_hz:
+                    self._capture.set(cv2.CAP_PROP_FPS, rate_hz)
         self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # the newest picture, not the oldest of four
         self._damage = DamageLog()
         if self._take() is None:
@@ -335,14 +340,16 @@ class Camera(FrameSource):
 
     def close(self) -> None:
         """Release the camera."""
-        self._capture.release()
+        with long_call():
+            self._capture.release()
         if self._file is not None:
             self._file.close()
 
     def _take(self) -> Optional[np.ndarray]:
         end_s = time.monotonic() + STREAM_TIMEOUT_S
         for _ in range(self.MAX_MISSED):
-            (good, image), damage = capture(self._capture.read)
+            with long_call():
+                (good, image), damage = capture(self._capture.read)
             if damage:
                 self._damage.add('A picture from %s' % self.title, damage)
             if good:

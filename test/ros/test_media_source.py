@@ -1,6 +1,8 @@
 """The media source as a process: what arrives at a subscriber, and how it ends."""
 
 import os
+import signal
+import socket
 
 import cv2
 import numpy as np
@@ -120,3 +122,12 @@ def test_publisher_is_best_effort_when_asked_for(start, peer):
 def test_bad_input_ends_it_with_a_sentence_when_started(run_here, parameters, words):
     status, text = run_here(media_source.main, **parameters)
     assert status == 2 and words in text and 'Traceback' not in text, text
+
+
+def test_it_ends_soon_after_a_signal_when_the_server_of_its_stream_is_silent(start):
+    with socket.create_server(('127.0.0.1', 0)) as server:
+        address = 'http://127.0.0.1:%d/live' % server.getsockname()[1]
+        process = start(*MODULE, *parameter_words(source__kind='camera', source__path=address))
+        stream, _ = server.accept()
+        assert process.end(signal.SIGTERM, timeout_s=6.0)[0] == 0
+        stream.close()

@@ -20,8 +20,10 @@ def main(args: Optional[List[str]] = None) -> int:
     warn_of_ignored_words('media_source', args)
     from facial_emotion_ros.ros.demo.media_source_node import MediaSource
     from facial_emotion_ros.ros.process import run_until_done
+    from facial_emotion_ros.system.long_calls import signals_end_long_calls
 
-    return run_until_done('media_source', MediaSource, args, sends_images=True)
+    with signals_end_long_calls(lambda: 0):
+        return run_until_done('media_source', MediaSource, args, sends_images=True)
 
 
 if __name__ == '__main__':
