@@ -15,7 +15,7 @@ from facial_emotion_ros.cli.common.arguments import number, whole_number
 from facial_emotion_ros.cli.common.errors import UrlParser, report_errors
 from facial_emotion_ros.core.emotions import EMOTIONS
 from facial_emotion_ros.core.errors import BadParameter
-from facial_emotion_ros.core.text import printable, show, uncell
+from facial_emotion_ros.core.text import printable, show
 from facial_emotion_ros.system.long_calls import signals_end_long_calls
 
 SHEET_FILE = 'contact_sheet.html'
@@ -171,7 +171,7 @@ def write_contact_sheet(folder: str) -> str | None:
         return None
     rows, parts = read_table(folder), []
     for person, emotion in dict.fromkeys((row.person, row.emotion) for row in rows):
-        parts.append(f'<h2>{escape(uncell(person))}: {escape(emotion)}</h2>')
+        parts.append(f'<h2>{escape(person)}: {escape(emotion)}</h2>')
         for row in rows:
             if (row.person, row.emotion) == (person, emotion):
                 with open(os.path.join(folder, row.crop), 'rb') as crop:

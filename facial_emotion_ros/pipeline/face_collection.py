@@ -11,6 +11,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 import cv2
 import numpy as np
 
+from facial_emotion_ros.core.csv_rows import read_csv, text_of
 from facial_emotion_ros.core.emotions import EMOTIONS
 from facial_emotion_ros.core.errors import BadImage, BadParameter
 from facial_emotion_ros.core.files import write_atomic
@@ -93,7 +94,8 @@ class FaceCollection:
         :param patience_s: an expression is skipped if no picture could be taken for so many seconds.
         :param detector: ModelBundle, path or name of a detector, or any object with `detect(image) -> Faces`.
         :param rotate_deg: rotate images clockwise first, by 0, 90, 180 or 270 degrees.
-        :raises BadParameter: for a value out of range, or a folder with a damaged or different labels.csv.
+        :raises BadParameter: for a value out of range, or a folder with a different labels.csv.
+        :raises BadDataset: for a damaged labels.csv.
         """
         if not person.strip() or not consent.strip():
             raise BadParameter(
@@ -175,7 +177,7 @@ class FaceCollection:
             write_atomic(self._path(kind, name), _as_jpeg(picture))
         date = datetime.datetime.now().replace(microsecond=0).isoformat()
         row = Row('pictures/' + name, emotion, self._person, 'crops/' + name, date, self._consent)
-        self._write_table(self._rows + [Row(*(cell(each, '\t\n\r') for each in row))])
+        self._write_table(self._rows + [row])
         self._taken += 1
         self.taken += 1
         self._set_state('%d of %d taken' % (self._taken, self._stills))
@@ -201,7 +203,7 @@ class FaceCollection:
 
     def _write_table(self, rows: List[Row]) -> None:
         text = io.StringIO()
-        csv.writer(text).writerows([Row._fields, *rows])
+        csv.writer(text).writerows([Row._fields, *([cell(each, '\t\n\r') for each in row] for row in rows)])
         write_atomic(self._path(LABELS_FILE), text.getvalue().encode('utf-8'))
         self._rows = rows
 
@@ -213,7 +215,7 @@ def cut_crops(folder: str, detector: Any = 'centerface') -> List[str]:
     :param detector: see FaceCollection.
     :returns: pictures without exactly one detected face, whose crops are unchanged. Rows whose picture or crop was
         deleted are skipped.
-    :raises OSError, BadParameter, BadImage: if the table or a picture cannot be read; crops already cut stay.
+    :raises OSError, FacialEmotionError: if the table or a picture cannot be read; crops already cut stay.
     """
     finder = detector if hasattr(detector, 'detect') else FaceDetector(opened_bundle(detector))
     missed = []
@@ -230,32 +232,19 @@ def cut_crops(folder: str, detector: Any = 'centerface') -> List[str]:
 def read_table(folder: str) -> List[Row]:
     """Return the rows of a folder's labels.csv, without those whose picture or crop was deleted.
 
-    A spreadsheet may have saved it, with a byte order mark and blank lines.
+    A spreadsheet may have saved it.
 
-    :raises OSError: if it cannot be read.
-    :raises BadParameter: for a damaged or different table.
+    :raises BadDataset: if it cannot be read, or is damaged.
+    :raises BadParameter: for a different table.
     """
-    try:
-        with open(os.path.join(folder, LABELS_FILE), encoding='utf-8-sig', newline='') as file:
-            lines = [line for line in csv.reader(file) if line]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise BadParameter(
-            'expected %s in %r as CSV in UTF-8, got: %s; save it like this, or choose another folder'
-            % (LABELS_FILE, folder, error)
-        ) from None
-    if not lines or tuple(lines[0]) != Row._fields:
+    path = os.path.join(folder, LABELS_FILE)
+    table = read_csv(text_of(path, 'CSV file'), path, Row._fields)
+    if tuple(table.names) != Row._fields:
         raise BadParameter(
             'expected a new folder, or one written by collect_faces, got %r whose %s begins with %r, not %r; choose '
-            'another folder, or save the table with commas between its cells'
-            % (folder, LABELS_FILE, ','.join(lines[0] if lines else ()), ','.join(Row._fields))
+            'another folder' % (folder, LABELS_FILE, ','.join(table.names), ','.join(Row._fields))
         )
-    for line in lines:
-        if len(line) != len(Row._fields):
-            raise BadParameter(
-                'expected %d fields in each line of %s in %r, got %r; correct that line'
-                % (len(Row._fields), LABELS_FILE, folder, line)
-            )
-    rows = [Row(*line) for line in lines[1:]]
+    rows = [Row(**fields) for _, fields in table.rows]
     return [row for row in rows if all(os.path.exists(os.path.join(folder, each)) for each in (row.file, row.crop))]
 
 

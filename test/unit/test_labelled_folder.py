@@ -60,6 +60,14 @@ def test_affect_comes_from_the_csv_file_when_it_has_the_columns(root):
     assert faces.where_affect().tolist() == [0, 2] and emotions_of(faces) == [None] * 3
 
 
+def test_a_table_is_read_as_a_spreadsheet_with_decimal_commas_saves_it(root):
+    table = '\ufefffile;Emotion;valence;arousal;person;', 'a.png;happy;0,75;-1;Ann, 7;', 'b.png;;;;Bob;', ';;;;;'
+    faces = open_faces(labelled(root, *table))
+    assert faces.names.tolist() == ['a.png', 'b.png'] and emotions_of(faces) == ['happy', None]
+    np.testing.assert_array_equal(faces.affect, np.float32([[0.75, -1], [math.nan, math.nan]]))
+    assert faces.persons.tolist() == ['Ann, 7', 'Bob']
+
+
 def test_scores_are_a_distribution_when_they_are_given(root):
     faces = open_faces(
         labelled(
@@ -154,11 +162,11 @@ def test_pictures_are_named_when_opencv_does_not_read_their_kind(root, capsys):
     [
         (['emotion,path', 'sad,a.png'], 'columns file and emotion'),
         (['file,valence', 'a.png,0'], 'valence and arousal'),
-        ([f'file,{SCORES[:-9]}', 'a.png'], 'all of neutral'),
+        ([f'file,{SCORES[:-9]}'], 'all of neutral'),
         (['file', 'a.png'], 'columns file and emotion'),
         ([''], 'no header'),
-        (['file,emotion', 'a.png'], 'line 2: expected as many fields'),
-        (['file,emotion', 'a.png,sad,sad'], 'line 2: expected as many fields'),
+        (['file,emotion', 'a.png'], 'line 2: expected 2 cells, .*got 1'),
+        (['file,emotion', 'a.png,sad,sad'], 'line 2: expected 2 cells, .*got 3'),
         (['file,emotion', '../a.png,sad'], 'line 2: expected a path below'),
         (['file,emotion', ',sad'], 'line 2: expected a path below'),
         (['file,emotion', 'a.png,sad', 'a.png,happy'], '1 lines are repeated'),

@@ -1,6 +1,5 @@
 """Images with faces of known position and expression: FER+ faces pasted into drawn scenes, and photographs."""
 
-import csv
 import math
 import os
 from collections.abc import Iterable, Iterator
@@ -10,6 +9,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from facial_emotion_ros.core.csv_rows import read_csv, text_of
 from facial_emotion_ros.core.emotions import EMOTIONS
 from facial_emotion_ros.core.errors import BadDataset, BadImage
 from facial_emotion_ros.inference.execution_providers import ProviderPlan
@@ -249,21 +249,16 @@ def read_portraits(folder: str, detector: FaceDetector) -> Portraits:
 def _read_labels(folder):
     """Read the table: (file, labels) of each photograph."""
     path = os.path.join(folder, LABELS_FILE)
-    try:
-        with open(path, encoding='utf-8-sig', newline='') as file:
-            table = csv.DictReader(file, skipinitialspace=True)
-            rows, header = list(table), table.fieldnames or ()
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise BadDataset(f'{path}: expected a table of photographs, it cannot be read ({error})') from error
-    if _EXPRESSIONS not in header:  # one face in each picture
+    table = read_csv(text_of(path, 'table of photographs'), path, ('file', _EXPRESSIONS))
+    if _EXPRESSIONS not in table.names:  # one face in each picture
         faces = read_labelled_folder(folder, check=False, crops=False)
         return [(str(name), [int(label)]) for name, label in zip(faces.names, faces.labels) if label >= 0]
-    if not rows or any(row.get(column) is None for row in rows for column in ('file', _EXPRESSIONS)):
+    if not table.rows or 'file' not in table.names:
         raise BadDataset(
             f'{path}: expected columns file and {_EXPRESSIONS}, or file and emotion, and a row for each picture, got '
-            + (', '.join(header) if rows else 'no row')
+            + (', '.join(table.names) if table.rows else 'no row')
         )
-    return [(row['file'], _labels_of(row, folder)) for row in rows]
+    return [(row['file'], _labels_of(row, folder)) for _, row in table.rows]
 
 
 def _labels_of(row, folder):

@@ -5,9 +5,9 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from facial_emotion_ros.core.csv_rows import number_of, read_csv, text_of
 from facial_emotion_ros.core.emotions import EMOTIONS, EXPRESSION_WORDS
 from facial_emotion_ros.core.errors import BadDataset
-from facial_emotion_ros.recordings.evaluation.csv_rows import number_of, read_csv, text_of
 from facial_emotion_ros.recordings.evaluation.elan_files import Annotation, eaf_annotations, text_annotations
 
 #: Accepted words for each class: its name here and in ROS4HRI.

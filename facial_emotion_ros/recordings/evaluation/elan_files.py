@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 from xml.etree import ElementTree
 
+from facial_emotion_ros.core.csv_rows import number_of
 from facial_emotion_ros.core.errors import BadDataset
-from facial_emotion_ros.recordings.evaluation.csv_rows import number_of
 
 #: Maximum number of time formats that ELAN writes side by side, and the tolerance in s between them.
 _MOST_FORMATS, _SAME_S = 4, 0.0015

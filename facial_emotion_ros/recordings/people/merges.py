@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from facial_emotion_ros.core.csv_rows import number_of, read_csv
 from facial_emotion_ros.core.errors import BadDataset
-from facial_emotion_ros.recordings.evaluation.csv_rows import number_of, read_csv
 from facial_emotion_ros.recordings.evaluation.tables import columns, csv_content
 from facial_emotion_ros.recordings.people.face_views import FaceKey, SeenFace
 from facial_emotion_ros.recordings.people.identity import DECISION, Decision, Pair, Persons

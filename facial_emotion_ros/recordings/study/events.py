@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from facial_emotion_ros.core.csv_rows import number_of, read_csv, text_of
 from facial_emotion_ros.core.errors import BadBag, BadDataset, BadParameter
 from facial_emotion_ros.recordings.batch.recording_discovery import end_named, ends_of
 from facial_emotion_ros.recordings.evaluation.annotation_files import is_stamp
-from facial_emotion_ros.recordings.evaluation.csv_rows import number_of, read_csv, text_of
 from facial_emotion_ros.recordings.evaluation.face_log import readable
 from facial_emotion_ros.recordings.evaluation.tables import csv_content
 from facial_emotion_ros.recordings.io.bag_file import BagFile

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+from facial_emotion_ros.core.csv_rows import read_csv, text_of
 from facial_emotion_ros.core.errors import BadBag, BadDataset, BadParameter
 from facial_emotion_ros.core.text import cell, public_file
 from facial_emotion_ros.recordings.batch.recording_discovery import (
@@ -19,7 +20,6 @@ from facial_emotion_ros.recordings.batch.recording_discovery import (
     name_of,
     public_path,
 )
-from facial_emotion_ros.recordings.evaluation.csv_rows import read_csv, text_of
 from facial_emotion_ros.recordings.evaluation.tables import FRAMES
 from facial_emotion_ros.recordings.people.people import PEOPLE
 from facial_emotion_ros.recordings.study.epochs import EPOCHS

@@ -1,6 +1,5 @@
 """Image folders with labels in a CSV file, or in one folder per class."""
 
-import csv
 import math
 import os
 import sys
@@ -10,9 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from facial_emotion_ros.core.csv_rows import read_csv, text_of
 from facial_emotion_ros.core.emotions import EMOTIONS
 from facial_emotion_ros.core.errors import BadDataset
-from facial_emotion_ros.core.text import show, uncell
+from facial_emotion_ros.core.text import show
 from facial_emotion_ros.perception.image_files import why_unread
 from facial_emotion_ros.perception.image_formats import PICTURE_SUFFIXES
 from facial_emotion_ros.training.data.corrupt_images import CorruptImage
@@ -20,6 +20,10 @@ from facial_emotion_ros.training.data.image_set import ImageSet
 
 #: Name of the labels file.
 LABELS_FILE = 'labels.csv'
+
+#: Its columns with a meaning, and those of them that hold numbers.
+_NUMBERS = (*EMOTIONS, 'valence', 'arousal')
+_COLUMNS = ('file', 'emotion', 'person', 'crop', *_NUMBERS)
 
 #: Names of images to skip, one per line, in the folder of the faces; written by the contact sheet of collect_faces.
 STRUCK_FILE = 'struck_out.txt'
@@ -197,15 +201,10 @@ class _Rows:
 
     def read_table(self) -> None:
         """Read the CSV file."""
-        try:
-            with open(self.where, encoding='utf-8-sig', newline='') as file:
-                table = csv.DictReader(file, skipinitialspace=True)
-                table.fieldnames = [str(name).strip().lower() for name in table.fieldnames or ()]
-                self._check_header(table.fieldnames)
-                for fields in table:
-                    self._add_line(f'{self.where}: line {table.line_num}', fields)
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise BadDataset(f'{self.where}: expected a CSV file, it cannot be read ({error})') from error
+        table = read_csv(text_of(self.where, 'CSV file'), self.where, _COLUMNS, _NUMBERS)
+        self._check_header(table.names)
+        for line, fields in table.rows:
+            self._add_line(f'{self.where}, line {line}', fields)
         repeated = len(self.rows) - len({row.name for row in self.rows})
         if repeated:
             raise BadDataset(f'{self.where}: expected one line per image, {repeated} lines are repeated')
@@ -221,9 +220,6 @@ class _Rows:
             )
 
     def _add_line(self, where: str, fields: dict[str, str]) -> None:
-        if None in fields or None in fields.values():
-            raise BadDataset(f'{where}: expected as many fields as the header has')
-        fields = {name: field.strip() for name, field in fields.items()}
         name, crop = _path_below(where, fields['file']), fields.get('crop', '')
         # Tables from other sources may use a column of this name for something else.
         crop = _path_below(where, crop) if crop.lower().endswith(PICTURE_SUFFIXES) else ''
@@ -243,7 +239,7 @@ class _Rows:
             self.words[word] if word else None,
             scores,
             (math.nan,) * 2 if affect is None else affect,
-            uncell(fields.get('person', '')),
+            fields.get('person', ''),
             crop,
         )
 

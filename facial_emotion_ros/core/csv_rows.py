@@ -4,8 +4,7 @@ import csv
 import io
 import math
 import re
-from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from facial_emotion_ros.core.errors import BadDataset
 from facial_emotion_ros.core.text import uncell
@@ -24,8 +23,8 @@ class CsvRows(NamedTuple):
     cell}).
     """
 
-    names: list[str]
-    rows: list[tuple[int, dict[str, str]]]
+    names: List[str]
+    rows: List[Tuple[int, Dict[str, str]]]
 
 
 def text_of(path: str, kind: str) -> str:
@@ -44,7 +43,7 @@ def text_of(path: str, kind: str) -> str:
 
 
 def read_csv(
-    text: str, where: str, known: Sequence[str], numbers: Sequence[str] | None = (), above: int = 0
+    text: str, where: str, known: Sequence[str], numbers: Optional[Sequence[str]] = (), above: int = 0
 ) -> CsvRows:
     """Parse a CSV file.
 
@@ -60,8 +59,8 @@ def read_csv(
     above = above or int(_SEPARATOR_LINE.match(text.partition('\n')[0]) is not None)
     body = ''.join(text.splitlines(keepends=True)[above:])
     separator = max(_SEPARATORS, key=body.partition('\n')[0].count)
-    lines = csv.reader(io.StringIO(body, newline=''), delimiter=separator)
-    names: list[str] = []
+    lines = csv.reader(io.StringIO(body, newline=''), delimiter=separator, skipinitialspace=True)
+    names: List[str] = []
     rows, line = [], above + 1
     try:
         for cells in lines:
