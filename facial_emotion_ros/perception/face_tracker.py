@@ -2,7 +2,7 @@
 
 import functools
 import math
-from typing import Callable, Dict, List, Optional, Sequence, Set, Tuple, Union
+from typing import Callable, Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -111,11 +111,9 @@ class _Track:
         return 0.0 if self.views is None else float(self.views.dot(description).max())
 
     def learn(self, description: np.ndarray) -> None:
-        """Remember a view that differs from the others."""
-        if self.views is None:
-            self.views = description[None]
-        elif self.likeness(description) < _NEW_VIEW:
-            self.views = np.concatenate([self.views, description[None]])[-_MAX_VIEWS:]
+        """Remember another view."""
+        views = [] if self.views is None else [self.views]
+        self.views = np.concatenate([*views, description[None]])[-_MAX_VIEWS:]
 
     def return_to(self, box: np.ndarray, stamp_s: float) -> None:
         """Set it to another position, where it was recognised."""
@@ -226,12 +224,12 @@ class FaceTracker:
         waiting = list(self._tracks)
         for rows, may_be_lost in ((np.flatnonzero(sure), True), (np.flatnonzero(~sure), False)):
             candidates = [track for track in waiting if may_be_lost or track.in_sight]
-            for index, row in self._pairs(candidates, boxes, scores, rows, stamp_s, may_be_lost, look):
-                waiting.remove(candidates[index])
-                candidates[index].see(boxes[row], stamp_s)
-                ids[row] = candidates[index].identity
+            for track, row in self._pairs(candidates, boxes, scores, rows, stamp_s, may_be_lost, look):
+                waiting.remove(track)
+                track.see(boxes[row], stamp_s)
+                ids[row] = track.identity
                 if may_be_lost and look is not None:
-                    self._learn(candidates[index], look(row))
+                    self._learn(track, look(row))
         for track in waiting:
             track.in_sight = False
         return ids
@@ -304,24 +302,22 @@ class FaceTracker:
         """
         if not most:
             return list(rows), []
-        known: Dict[str, int] = {}  # id -> row, one box per face
+        known: Dict[_Track, int] = {}  # track -> row, one box per face
         if look is not None and not all(track.in_sight for track in self._tracks):
             for row in rows:
                 track = self._recognised(look(row))[0]
                 if track in self._tracks:
-                    known.setdefault(track.identity, row)
+                    known.setdefault(track, row)
         rows = [row for row in rows if row not in known.values()]
-        areas = _areas(boxes)
-        room = max(most - len(self._tracks), 0)
+        areas, room = _areas(boxes), max(most - len(self._tracks), 0)
         by_area = sorted(rows, key=lambda row: -areas[row])
-        others = [track for track in self._tracks if track.identity not in known]
-        smallest_first = sorted(others, key=lambda track: track.area)
+        smallest_first = sorted((track for track in self._tracks if track not in known), key=lambda track: track.area)
         pairs = [
             (row, track) for row, track in zip(by_area[room:], smallest_first) if areas[row] >= _LARGER * track.area
         ]
         for _, track in pairs:
             self._leave(track)
-        admitted = set(by_area[:room] + [row for row, _ in pairs])
+        admitted = by_area[:room] + [row for row, _ in pairs]
         return list(known.values()) + [row for row in rows if row in admitted], [track.identity for _, track in pairs]
 
     def _learn(self, track: _Track, description: np.ndarray) -> None:
@@ -368,10 +364,10 @@ class FaceTracker:
         :raises BadParameter: for boxes or a stamp that are not finite.
         """
         boxes, _ = self._checked(boxes, np.zeros(len(ids)), stamp_s)
-        stamp_s = max(stamp_s, self._stamp_s)
+        stamp_s, box_of = max(stamp_s, self._stamp_s), dict(zip(ids, boxes))
         for track in self._tracks:
-            if track.identity in ids:
-                track.see(boxes[list(ids).index(track.identity)], stamp_s)
+            if track.identity in box_of:
+                track.see(box_of[track.identity], stamp_s)
         self._advance(stamp_s)
 
     def cut(self) -> None:
@@ -437,7 +433,7 @@ class FaceTracker:
         stamp_s: float,
         may_be_lost: bool,
         look: Optional[_Look],
-    ) -> List[Tuple[int, int]]:
+    ) -> List[Tuple[_Track, int]]:
         """Match tracks and some rows of the boxes one to one: first by overlap, then by distance, then by likeness."""
         if not tracks or not len(rows):
             return []
@@ -461,15 +457,11 @@ class FaceTracker:
         # Of equal affinities, the higher score comes first, then the older face.
         track_of, row_of = np.nonzero(np.isfinite(affinity))
         order = np.lexsort((track_of, -scores[row_of], -affinity[track_of, row_of]))
-        pairs: List[Tuple[int, int]] = []
-        tracks_taken: Set[int] = set()
-        rows_taken: Set[int] = set()
+        pairs: Dict[int, int] = {}
         for index, row in zip(track_of[order], row_of[order]):
-            if index not in tracks_taken and row not in rows_taken:
-                pairs.append((index, rows[row]))
-                tracks_taken.add(index)
-                rows_taken.add(row)
-        return pairs
+            if index not in pairs and row not in pairs.values():
+                pairs[index] = row
+        return [(tracks[index], rows[row]) for index, row in pairs.items()]
 
 
 def _place_of(box: np.ndarray) -> np.ndarray:
@@ -498,8 +490,8 @@ def intersection_over_union(first: np.ndarray, second: np.ndarray) -> np.ndarray
 def _nearness(first: np.ndarray, second: np.ndarray, max_shift: np.ndarray) -> np.ndarray:
     """Return -1 - distance of the centres in sides of the larger box; -inf if distance or growth is too large."""
     shift = (first[:, None, :2] + first[:, None, 2:] - second[None, :, :2] - second[None, :, 2:]) / 2
-    areas = np.stack(np.broadcast_arrays(_areas(first)[:, None], _areas(second)[None]))
-    small, large = np.maximum(areas.min(axis=0), 1e-9), areas.max(axis=0)
+    areas = _areas(first)[:, None], _areas(second)[None]
+    small, large = np.maximum(np.minimum(*areas), 1e-9), np.maximum(*areas)
     distance = np.hypot(shift[:, :, 0], shift[:, :, 1]) / np.sqrt(np.maximum(large, 1e-9))
     return np.where((distance <= max_shift) & (large <= MAX_GROWTH * small), -1.0 - distance, -np.inf)
 
