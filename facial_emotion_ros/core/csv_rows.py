@@ -101,13 +101,13 @@ def number_of(text: str, where: str, expected: str) -> float:
     return number
 
 
-def _refuse_doubles(names, known, where):
+def _refuse_doubles(names: Sequence[str], known: Sequence[str], where: str) -> None:
     doubled = [name for name in known if names.count(name) > 1]
     if doubled:
         raise BadDataset(f'{where}: expected each column once, got {doubled[0]} {names.count(doubled[0])} times')
 
 
-def _refuse_misaligned(cells, names, where, separator):
+def _refuse_misaligned(cells: Sequence[str], names: Sequence[str], where: str, separator: str) -> None:
     """Refuse a row with too many or too few cells; spreadsheets may append empty ones."""
     if len(cells) < len(names) or any(cells[len(names) :]):
         hint = '; use decimal points, and quote text with commas' if separator == ',' else ''

@@ -106,7 +106,7 @@ def _run(program, make_node, args, spin, sends_images):
             os.environ.update(transport_environment())
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
         node = make_node()
-        executor = SingleThreadedExecutor()
+        executor = _Executor()
         executor.add_node(node)
         return spin(node, executor)
     except Exception as error:
@@ -127,6 +127,25 @@ def _run(program, make_node, args, spin, sends_images):
         # At exit, Python restores the default handlers, and another signal would then kill the process.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
+
+
+class _Executor(SingleThreadedExecutor):
+    """rclpy's, where a message that cannot be taken, for lack of memory for example, is skipped.
+
+    In rclpy's own, the callback group runs nothing any more then, timers included: nothing ends the execution that has
+    begun. In a release without this method nothing is different.
+    """
+
+    def _make_handler(self, entity: Any, node: Any, take: Callable[[Any], Any], *further: Any) -> Any:
+        def take_or_skip(entity):
+            try:
+                return take(entity)
+            except Exception as error:
+                text = 'Lost a message that could not be taken from the middleware, as in lack of memory: %s'
+                node.get_logger().error(text % ' '.join(str(error).split()), **EVERY_5_S)
+                return None
+
+        return super()._make_handler(entity, node, take_or_skip, *further)
 
 
 def _spin_until_signal(node, executor, signals, watchdog):

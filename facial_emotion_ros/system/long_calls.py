@@ -39,7 +39,7 @@ def signals_end_long_calls(finish: Callable[[], int]) -> Iterator[None]:
     former = signal.set_wakeup_fd(writer)
     left = threading.Event()
 
-    def listen():
+    def listen() -> None:
         with open(pipe, 'rb', buffering=0) as signals:
             while not left.is_set() and signals.read(1) not in (bytes([signal.SIGINT]), bytes([signal.SIGTERM])):
                 pass
@@ -58,7 +58,7 @@ def signals_end_long_calls(finish: Callable[[], int]) -> Iterator[None]:
         os.close(writer)
 
 
-def _end(finish):
+def _end(finish: Callable[[], int]) -> None:
     status = 1
     try:
         status = finish()

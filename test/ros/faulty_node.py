@@ -2,8 +2,8 @@
 
 A hang lasts until the file that WAKE names exists; busy works on the image for ever; freeze keeps Python's lock for a
 minute, and freeze_at_end does so when the node is destroyed. A number with a @ counts the images that arrive
-(@1:RuntimeError): there the subscription's callback throws, before the frame reaches the worker. Everything else is the
-real thing.
+(@1:RuntimeError): there the subscription's callback throws, before the frame reaches the worker; one with a < counts
+those that rclpy takes from the middleware, which throws there. Everything else is the real thing.
 """
 
 import builtins
@@ -11,6 +11,8 @@ import ctypes
 import os
 import sys
 import time
+
+from rclpy import executors
 
 from facial_emotion_ros.core import errors
 from facial_emotion_ros.pipeline import emotion_pipeline
@@ -72,6 +74,16 @@ class FaultyNode(node.EmotionNode):
         super().destroy_node()
 
 
+def take(executor, subscription, taken=[], real=executors.Executor._take_subscription):  # noqa: B006
+    """Raise what FAULTS names when rclpy takes its image, or do what the real one does."""
+    if subscription.topic_name == '/image':
+        taken.append(subscription)
+        if '<%d' % len(taken) in FAULTS:
+            fail(FAULTS['<%d' % len(taken)])
+    return real(executor, subscription)
+
+
+executors.Executor._take_subscription = take
 node.EmotionNode = FaultyNode
 emotion_pipeline.EmotionPipeline = FaultyPipeline
 worker.FrameWorker = FaultyWorker

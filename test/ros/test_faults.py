@@ -72,6 +72,15 @@ def test_a_hung_frame_is_abandoned_when_the_node_is_deactivated_under_it(faulty_
     peer.wait(lambda: health.parts()['inference'].level == DiagnosticStatus.OK, 'health')
 
 
+def test_a_message_that_cannot_be_taken_costs_that_message_alone(faulty_node, peer):
+    node = faulty_node('<1:RuntimeError')
+    camera, heard = peer.camera(), peer.listen(Detection2DArray, 'detections')
+    peer.wait(camera.watched_reliably, 'a subscription')
+    camera.shoot()
+    node.wait_for(r'\[ERROR\].*Lost a message that could not be taken')
+    peer.wait(lambda: heard, 'an answer', each=camera.shoot)
+
+
 def test_a_node_ends_cleanly_while_native_code_works_on_an_image(faulty_node, peer):
     node = faulty_node('1:busy', input__lazy=False)
     camera, health = peer.camera(), peer.health()
