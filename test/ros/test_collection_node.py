@@ -33,7 +33,7 @@ def test_prompts_come_on_a_topic_and_pictures_are_kept_when_a_camera_publishes(s
         lambda: process.process.poll() is not None, 'the end of the capture', each=lambda: camera.publish(message)
     )
     assert process.process.returncode == 0, process.output()
-    assert '2 pictures were taken' in process.output()
+    assert '2 pictures taken' in process.output()
     with open(folder / 'labels.csv', newline='') as file:
         rows = list(csv.DictReader(file))
     assert [row['emotion'] for row in rows] == ['happy', 'happy']

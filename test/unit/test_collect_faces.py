@@ -315,4 +315,4 @@ def test_it_ends_soon_after_ctrl_c_when_the_server_of_its_stream_is_silent(tmp_p
         program.send_signal(signal.SIGINT)
         output = program.communicate(timeout=6)[0]
     assert program.returncode == 130 and 'Traceback' not in output, output
-    assert not begun or '0 pictures were taken into' in output
+    assert not begun or '0 pictures taken' in output
