@@ -21,6 +21,9 @@ from facial_emotion_ros.system.dds_environment import (
 #: Domain ids whose ports are not ephemeral on any system. Source: ROS 2 documentation, "The ROS_DOMAIN_ID".
 DOMAINS = range(1, 102)
 
+#: In one domain on one machine. Source: as above.
+_MAX_PARTICIPANTS = 120
+
 #: Time for a process to end after each signal.
 _STOP_STEPS = ((signal.SIGINT, 6.0), (signal.SIGTERM, 2.0), (signal.SIGKILL, 2.0))
 
@@ -51,7 +54,7 @@ class Child:
                 stdout=None if shows_lines else log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=_die_with_parent,
+                preexec_fn=die_with_parent,
             )
 
     @property
@@ -167,8 +170,13 @@ def take_free_domain() -> Tuple[int, socket.socket]:
 
 
 def _is_silent(domain: int) -> bool:
-    """Return whether the domain's discovery ports are free. Source: DDSI-RTPS 2.2, 9.6.1, default port numbers."""
-    for port in (7400 + 250 * domain, 7410 + 250 * domain):
+    """Return whether the domain's discovery ports are free. Source: DDSI-RTPS 2.2, 9.6.1, default port numbers.
+
+    Those of all participants: where discovery stays on this machine there is no multicast port, and the first may have
+    ended before the others.
+    """
+    base = 7400 + 250 * domain
+    for port in [base] + [base + 10 + 2 * participant for participant in range(_MAX_PARTICIPANTS)]:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             try:
                 probe.bind(('', port))
@@ -191,7 +199,7 @@ def private_environment(environ: Mapping[str, str], domain: int) -> Dict[str, st
     return private
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Have the kernel end this child when its parent dies."""
     if sys.platform.startswith('linux'):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

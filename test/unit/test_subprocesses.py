@@ -118,11 +118,12 @@ def test_domains_differ_when_two_are_taken():
         second_claim.close()
 
 
-def test_domain_is_skipped_when_it_is_used_or_reserved():
+@pytest.mark.parametrize('offset', [0, 10, 12])  # of everybody, of the first participant, of the second
+def test_domain_is_skipped_when_it_is_used_or_reserved(offset):
     wanted, claim = take_free_domain()
     claim.close()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as speaker:
-        speaker.bind(('', 7400 + 250 * wanted))
+        speaker.bind(('', 7400 + 250 * wanted + offset))
         other, claim = take_free_domain()
         claim.close()
     assert other != wanted
