@@ -4,6 +4,7 @@ A plugin of test/ros, test/fault and test/soak, which share its fixtures: one do
 of pytest.
 """
 
+import ctypes
 import functools
 import os
 import re
@@ -18,6 +19,8 @@ import pytest
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 #: By this variable a process knows that its coverage is measured. It comes and goes with the tests.
 MEASURED = 'COVERAGE_PROCESS_CONFIG'
+#: Numbers that Python does not name. Source: linux/sched.h, linux/mount.h.
+CLONE_NEWNS, MS_REC, MS_PRIVATE = 0x20000, 0x4000, 0x40000
 #: Files of test/ros whose processes are not measured: those of others run the same modules.
 UNMEASURED = ('backends', 'benchmark_streams', 'demo', 'ending', 'lifecycle_loading', 'live_bag', 'providers', 'stream')
 
@@ -75,11 +78,24 @@ def pytest_runtest_makereport(item):
             report.sections.append((name, process.log.read_text(errors='replace')[-6000:]))
 
 
+def take_own_shared_memory():
+    """Mount a /dev/shm for this process and its children alone, where that is allowed (to root).
+
+    A domain does not separate Fast DDS's shared memory: each participant on the machine, in whatever domain, listens
+    for the names of nodes at the first free one of the ports 7000 to 7399. Participants that begin and end at the same
+    moment can take a port's file from its owner, who then hears no names, for good (docs/troubleshooting.md).
+    """
+    libc = ctypes.CDLL(None)
+    if not libc.unshare(CLONE_NEWNS) and not libc.mount(b'none', b'/', None, MS_REC | MS_PRIVATE, None):
+        libc.mount(b'tests', b'/dev/shm', b'tmpfs', 0, b'mode=1777')
+
+
 @pytest.fixture(scope='session')
 def ros_domain():
-    """Hold a ROS domain that no other test run on this machine uses."""
+    """Hold a ROS domain that no other test run on this machine uses; share no memory with those either."""
     from facial_emotion_ros.system.subprocesses import take_free_domain
 
+    take_own_shared_memory()
     domain, claim = take_free_domain()
     with claim:
         yield domain
@@ -121,18 +137,25 @@ class Process:
     known: 'weakref.WeakSet[Process]' = weakref.WeakSet()
 
     def __init__(self, command, environment, log):
-        """Start it.
+        """Start it; it ends with the tests' process, however that ends: its domain may be taken by others then.
 
         :param command: list of str.
         :param environment: dict.
         :param log: pathlib.Path of the file for both streams.
         """
+        from facial_emotion_ros.system.subprocesses import die_with_parent
+
         self.log, self._skipped = log, 0
         self.known.add(self)
         measured = {name: value for name, value in os.environ.items() if name == MEASURED}
         with open(str(log), 'wb') as stream:
             self.process = subprocess.Popen(
-                command, env=dict(environment, **measured), stdout=stream, stderr=subprocess.STDOUT, cwd=REPOSITORY
+                command,
+                env=dict(environment, **measured),
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                cwd=REPOSITORY,
+                preexec_fn=die_with_parent,
             )
 
     def output(self):
@@ -220,12 +243,24 @@ def parameter_words(**parameters):
     return [word for name, text in texts.items() for word in ('-p', '%s:=%s' % (name.replace('__', '.'), text))]
 
 
+def has_lost_a_port(pid):
+    """Return whether the file of a port that a process listens at was taken from it: see `take_own_shared_memory`."""
+    try:
+        links = [os.readlink(entry.path) for entry in os.scandir('/proc/%d/fd' % pid)]
+    except OSError:  # it has just closed one, or ended
+        return False
+    locks = [link for link in links if re.search('/fast[a-z]+_port[0-9]+_el', link)]
+    return any(not os.path.exists(lock.partition('_el')[0]) for lock in locks)
+
+
 @pytest.fixture(scope='session')
 def shared_process(ros_environment, tmp_path_factory):
     """Hold the node that tests share which leave it as they found it; never beside a test's own node."""
     running = []
 
     def start():
+        if running and has_lost_a_port(running[0].process.pid):
+            end()
         if not running:
             log = tmp_path_factory.mktemp('shared_node') / 'node.log'
             running.append(Process([sys.executable] + node_command(tracker__max_age_s=3.0), ros_environment, log))

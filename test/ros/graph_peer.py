@@ -73,12 +73,19 @@ class Peer:
         self.node = Node('peer', context=context, start_parameter_services=False, enable_rosout=False)
         self.executor = SingleThreadedExecutor(context=context)
         self.executor.add_node(self.node)
+        self._others = []
 
     def close(self):
-        """Destroy the node."""
+        """Destroy the node, and those of `another`."""
         self.executor.remove_node(self.node)
         self.executor.shutdown()
-        self.node.destroy_node()
+        for node in (self.node, *self._others):
+            node.destroy_node()
+
+    def another(self, name, namespace):
+        """Return a second node, which is not spun. It goes with this one, lest a test that fails leave it to others."""
+        self._others.append(Node(name, namespace=namespace, context=self.node.context))
+        return self._others[-1]
 
     def wait(self, condition, what, timeout_s=60.0, each=None, every_s=0.1):
         """Spin until a condition holds.

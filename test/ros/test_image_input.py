@@ -9,7 +9,6 @@ import numpy as np
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
 from hri_msgs.msg import IdsList
-from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import ReliabilityPolicy
 from sensor_msgs.msg import Image
@@ -281,7 +280,7 @@ def test_two_cameras_on_one_topic_are_named_and_the_warning_goes_with_one_of_the
     node = tuned_node()
     camera, health, heard = peer.camera(), peer.health(), peer.listen(Detection2DArray, 'detections')
     peer.wait(lambda: heard, 'an answer', each=camera.shoot)
-    other = Node('second_camera', namespace='robot', context=peer.node.context)
+    other = peer.another('second_camera', 'robot')
     publisher = other.create_publisher(Image, '/image', quality(depth=1))
     peer.wait(
         lambda: '2 publishers on /image (/peer, /robot/second_camera)' in health.parts()['input'].message,
@@ -293,7 +292,6 @@ def test_two_cameras_on_one_topic_are_named_and_the_warning_goes_with_one_of_the
     other.destroy_publisher(publisher)
     peer.wait(lambda: health.parts()['input'].level == DiagnosticStatus.OK, 'all to be well', each=camera.shoot)
     assert node.output().count('publishers on /image') == 1, 'the warning is not throttled'
-    other.destroy_node()
 
 
 def test_silence_and_its_end_are_each_logged_once(tuned_node, peer):
