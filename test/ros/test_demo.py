@@ -174,7 +174,7 @@ def test_script_plays_the_whole_sample_to_its_end_when_typed_in_a_fresh_terminal
     # Short, a fifth of the images.
     rate_hz, options = (DRAWN_RATE_HZ, ()) if long_form else (2, ('--rate', 2))
     demo = run(*options, command=[os.path.join(REPOSITORY, 'scripts', 'demo')], environ=environ)
-    demo.wait_for('Starting')
+    demo.wait_for('Loading the models')
     with open('/proc/%d/environ' % demo.process.pid, 'rb') as variables:
         prefixes = [line for line in variables.read().split(b'\0') if line.startswith(b'COLCON_PREFIX_PATH=')]
     assert os.path.join(VENV, 'overlay', 'install').encode() in b''.join(prefixes), 'the overlay must be sourced'
@@ -279,7 +279,7 @@ def test_summary_is_written_when_broken_off(run):
 
 def test_nothing_is_left_when_broken_off_at_once(run):
     demo = run()
-    demo.wait_for('Starting')
+    demo.wait_for('Loading the models')
     demo.process.send_signal(signal.SIGTERM)
     assert demo.end() == 0
 
