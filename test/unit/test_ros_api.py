@@ -130,7 +130,7 @@ MEMBERS = {
     'rclpy.timer.Timer': {'cancel': ''},
 }
 
-#: The private name of rclpy that is used; Humble to Rolling have it. docs/architecture.md says why.
+#: A private name of rclpy that is used; Humble to Rolling have it. docs/architecture.md says why.
 PRIVATE = '_parameter_overrides'
 
 LIFECYCLE_NODE = 'rclpy.lifecycle.LifecycleNode'
