@@ -172,8 +172,8 @@ def take_free_domain() -> Tuple[int, socket.socket]:
 def _is_silent(domain: int) -> bool:
     """Return whether the domain's discovery ports are free. Source: DDSI-RTPS 2.2, 9.6.1, default port numbers.
 
-    Those of all participants: where discovery stays on this machine there is no multicast port, and the first may have
-    ended before the others.
+    The ports of all participants are checked: with discovery on this machine only, there is no multicast port, and the
+    first participant may have ended before the others.
     """
     base = 7400 + 250 * domain
     for port in [base] + [base + 10 + 2 * participant for participant in range(_MAX_PARTICIPANTS)]:
